@@ -1,0 +1,1 @@
+"""What every function of Sluice shares: a pure core, and an edge that talks to services."""

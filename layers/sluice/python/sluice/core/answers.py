@@ -1,0 +1,82 @@
+"""What the caller is told: one status per event, and one for the whole that is never stronger than what is durable."""
+
+import http
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from sluice.core.errors import Refusal, Rejection
+
+ACCEPTED, REJECTED, RETRY = "accepted", "rejected", "retry"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of one event of a request."""
+
+    index: int
+    event_id: str | None
+    status: str
+    error: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer before it is written for the gateway."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def for_gateway(self) -> dict[str, Any]:
+        """Write it as API Gateway takes it from a function."""
+        return {"statusCode": self.status, "headers": self.headers, "body": self.body.decode()}
+
+
+def reject(index: int, event_id: str | None, rejection: Rejection) -> Result:
+    """Say why one event was rejected."""
+    error: dict[str, Any] = {"code": rejection.code, "message": rejection.message}
+    if rejection.violations:
+        error["violations"] = [
+            {"path": violation.path, "rule": violation.rule, "message": violation.message}
+            for violation in rejection.violations
+        ]
+    return Result(index, event_id, REJECTED, error)
+
+
+def answer_results(results: Sequence[Result], correlation_id: str, retry_after: int) -> Answer:
+    """Answer a request whose events each have a status."""
+    statuses = {result.status for result in results}
+    if statuses == {ACCEPTED}:
+        return _answer(202, "application/json", {"results": results}, correlation_id)
+    if ACCEPTED in statuses:
+        return _answer(207, "application/json", {"results": results}, correlation_id)
+    if RETRY in statuses:
+        refusal = Refusal(429, "not_stored", "The events could not be stored in time; send them again.")
+    else:
+        refusal = Refusal(400, "all_rejected", "No event was accepted; results says why.")
+    return answer_refusal(refusal, correlation_id, retry_after, results)
+
+
+def answer_refusal(
+    refusal: Refusal, correlation_id: str, retry_after: int, results: Sequence[Result] | None = None
+) -> Answer:
+    """Answer a request of which nothing was accepted."""
+    body: dict[str, Any] = {
+        "type": f"urn:sluice:problem:{refusal.code}",
+        "title": http.HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
+        "code": refusal.code,
+        "detail": refusal.detail,
+        "correlation_id": correlation_id,
+    }
+    if results is not None:
+        body["results"] = results
+    answer = _answer(refusal.status, "application/problem+json", body, correlation_id)
+    if refusal.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+        answer.headers["retry-after"] = str(retry_after)
+    return answer
+
+
+def _answer(status: int, content_type: str, body: dict[str, Any], correlation_id: str) -> Answer:
+    headers = {"content-type": content_type, "x-correlation-id": correlation_id}
+    return Answer(status, headers, msgspec.json.encode(body))

@@ -1,0 +1,149 @@
+"""The three contracts: which version an event is of, whether it keeps it, and what it says in our terms."""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import fastjsonschema
+import msgspec
+
+from sluice.core.errors import Rejection
+from sluice.core.times import parse_time
+from sluice.core.units import SeriesBook
+from sluice.core.violations import list_violations
+
+TELEMETRY, READING, ACTIVITY = "telemetry", "reading", "activity"
+
+# The namespace of ids derived from content; changing it would make every stored activity a new one.
+_DERIVED_IDS = uuid.UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What one event says, in the same words for every contract."""
+
+    contract: str
+    schema_version: int
+    event_id: str
+    device_id: str
+    event_type: str
+    event_time: datetime
+    firmware: str | None
+    metrics: dict[str, float]
+
+
+class _Version:
+    """One version of a contract with its compiled check."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+        self.contract: str = schema["x-contract"]
+        self.number: int = schema["x-version"]
+        self.firmware_major: int | None = schema.get("x-firmware-major")
+        self._verdict: Callable[[Any], Any] = fastjsonschema.compile(dict(schema), use_default=False)
+
+    def check(self, document: dict[str, Any]) -> None:
+        """Reject a document that breaks this version, listing how."""
+        try:
+            self._verdict(document)
+        except fastjsonschema.JsonSchemaValueException as error:
+            violations = list_violations(self.schema, document)
+            first = violations[0].message if violations else error.message
+            more = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
+            raise Rejection("contract_violation", f"{first}{more}", violations) from error
+
+
+class Contracts:
+    """All versions of all contracts, built once from the schema files."""
+
+    def __init__(self, schemas: Iterable[Mapping[str, Any]], series: SeriesBook) -> None:
+        self._series = series
+        self._versions: dict[tuple[str, int], _Version] = {}
+        self._by_firmware: dict[int, _Version] = {}
+        for schema in schemas:
+            version = _Version(schema)
+            self._versions[version.contract, version.number] = version
+            if version.firmware_major is not None:
+                self._by_firmware[version.firmware_major] = version
+
+    def read(self, contract: str, fleet_id: str, slice_: bytes, document: object) -> Facts:
+        """Check an event against its contract and say what it holds, or reject it."""
+        if not isinstance(document, dict):
+            raise Rejection("not_an_object", "An event is a JSON object.")
+        version = self._find_version(contract, document)
+        version.check(document)
+        if contract == TELEMETRY:
+            return self._telemetry(version, document)
+        if contract == READING:
+            return self._reading(version, document)
+        return self._activity(version, fleet_id, slice_, document)
+
+    def _find_version(self, contract: str, document: dict[str, Any]) -> _Version:
+        if contract == TELEMETRY:
+            return self._find_by_firmware(document.get("device_firmware_version"))
+        number = document.get("schema_version", 1)
+        known = sorted(n for c, n in self._versions if c == contract)
+        # A boolean equals 1 in Python and 1.0 equals 1: neither is a version.
+        if type(number) is not int or number not in known:
+            listed = ", ".join(map(str, known))
+            raise Rejection("unknown_schema_version", f"schema_version {number!r} is not known; known: {listed}")
+        return self._versions[contract, number]
+
+    def _find_by_firmware(self, firmware: object) -> _Version:
+        if not isinstance(firmware, str):
+            raise Rejection(
+                "unknown_firmware", "device_firmware_version decides the contract and must be a string such as '2.4.1'."
+            )
+        major = firmware.split(".", 1)[0]
+        # Bounded before int(): a version of a million digits is cheap to send and dear to convert.
+        version = self._by_firmware.get(int(major)) if major.isascii() and major.isdigit() and len(major) < 6 else None
+        if version is None or str(version.firmware_major) != major:
+            known = ", ".join(f"{major}.x" for major in sorted(self._by_firmware))
+            raise Rejection("unknown_firmware", f"Firmware {firmware[:64]!r} has no schema; known are {known}.")
+        return version
+
+    def _telemetry(self, version: _Version, document: dict[str, Any]) -> Facts:
+        return Facts(
+            contract=TELEMETRY,
+            schema_version=version.number,
+            # A UUID is the same id in capitals.
+            event_id=document["event_id"].lower(),
+            device_id=document["device_id"],
+            event_type=TELEMETRY,
+            event_time=parse_time(document["timestamp"]),
+            firmware=document["device_firmware_version"],
+            metrics={name: float(value) for name, value in document["metrics"].items()},
+        )
+
+    def _reading(self, version: _Version, document: dict[str, Any]) -> Facts:
+        series, value, unit = document["sensor_type"], document["value"], document["unit"]
+        return Facts(
+            contract=READING,
+            schema_version=version.number,
+            event_id=document["event_id"],
+            device_id=document["device_id"],
+            event_type=READING,
+            event_time=parse_time(document["event_time"]),
+            firmware=document.get("firmware_version"),
+            metrics={series: self._series.in_series_unit(series, value, unit)},
+        )
+
+    def _activity(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
+        event_id = document.get("event_id")
+        if event_id is None:
+            event_id = derive_event_id(fleet_id, slice_)
+        return Facts(
+            contract=ACTIVITY,
+            schema_version=version.number,
+            event_id=event_id,
+            device_id=document["source"],
+            event_type=document["type"],
+            event_time=parse_time(document["timestamp"]),
+            firmware=None,
+            metrics={},
+        )
+
+
+def derive_event_id(fleet_id: str, slice_: bytes) -> str:
+    """Make the id of an event that brings none: the same bytes of the same fleet are the same event."""
+    return str(uuid.uuid5(_DERIVED_IDS, f"{fleet_id}\n{slice_.decode()}"))

@@ -1,0 +1,43 @@
+"""The named failures: each says what happens next to whatever it befell."""
+
+
+class Refusal(Exception):
+    """A request that gets an error as its whole answer."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class Rejection(Exception):
+    """One event that breaks its contract; its neighbours go on."""
+
+    def __init__(self, code: str, message: str, violations: tuple["Violation", ...] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.violations = violations
+
+
+class Retryable(Exception):
+    """A service did not do its part; the same work may succeed later."""
+
+
+class Poison(Exception):
+    """A record that will fail however often it is tried."""
+
+
+class Violation:
+    """One rule of a schema that a document breaks, and where."""
+
+    __slots__ = ("message", "path", "rule")
+
+    def __init__(self, path: str, rule: str, message: str) -> None:
+        self.path = path
+        self.rule = rule
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"Violation({self.path!r}, {self.rule!r}, {self.message!r})"

@@ -1,0 +1,91 @@
+"""Fleet API keys: how they look, how they are stored, and when one opens a door.
+
+A key is `slc_<stage>_<key id>_<secret><checksum>`. The id finds the stored row, the secret proves the right to it, and
+the checksum lets a mistyped or invented key be refused before anything is looked up. Only a hash of the whole key is
+stored; the secret is 43 random base-62 characters (256 bits), so a plain SHA-256 cannot be searched.
+"""
+
+import hashlib
+import hmac
+import re
+import zlib
+from datetime import datetime
+
+import msgspec
+
+from sluice.core.errors import Refusal
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_LENGTH = 16
+SECRET_LENGTH = 43
+CHECKSUM_LENGTH = 6
+
+_SHAPE = re.compile(
+    rf"slc_(?P<stage>[a-z0-9-]{{1,32}})_(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})"
+    rf"_(?P<secret>[0-9A-Za-z]{{{SECRET_LENGTH}}})(?P<checksum>[0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+)
+
+
+class StoredKey(msgspec.Struct, frozen=True):
+    """What the control data knows of a key."""
+
+    key_id: str
+    fleet_id: str
+    role: str
+    secret_hash: str
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class PresentedKey(msgspec.Struct, frozen=True):
+    """A well-formed key as a caller presented it."""
+
+    key_id: str
+    secret_hash: str
+
+
+def compose_key(stage: str, key_id: str, secret: str) -> str:
+    """Write a key from its parts."""
+    body = f"slc_{stage}_{key_id}_{secret}"
+    return body + _checksum(body)
+
+
+def parse_key(text: str | None, stage: str) -> PresentedKey:
+    """Read a presented key, or refuse it without looking anything up."""
+    if not text:
+        raise Refusal(401, "missing_key", "Send the fleet's API key in the x-api-key header.")
+    shape = _SHAPE.fullmatch(text)
+    if shape is None or not hmac.compare_digest(_checksum(text[:-CHECKSUM_LENGTH]), shape["checksum"]):
+        raise Refusal(401, "malformed_key", "The value of x-api-key is not a Sluice key; was it copied whole?")
+    if shape["stage"] != stage:
+        raise Refusal(401, "unknown_key", "This key belongs to another deployment.")
+    return PresentedKey(shape["id"], hash_key(text))
+
+
+def hash_key(text: str) -> str:
+    """Hash a key as it is stored."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now: datetime) -> str:
+    """Name the fleet the key speaks for, or refuse it with the reason."""
+    expected = stored.secret_hash if stored else hash_key("")
+    # Compared even when there is no such key, so that the time of the answer does not tell the two apart.
+    if not hmac.compare_digest(presented.secret_hash, expected) or stored is None:
+        raise Refusal(401, "unknown_key", "No key like this one is known here.")
+    if stored.revoked_at is not None and stored.revoked_at <= now:
+        raise Refusal(401, "revoked_key", "This key was revoked.")
+    if stored.expires_at is not None and stored.expires_at <= now:
+        raise Refusal(401, "expired_key", "This key has expired.")
+    if stored.role != role:
+        raise Refusal(403, "wrong_role", f"This key is for a {stored.role}; this route is for a {role}.")
+    return stored.fleet_id
+
+
+def _checksum(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    digits = []
+    for _ in range(CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(ALPHABET))
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))

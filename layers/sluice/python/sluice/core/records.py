@@ -1,0 +1,48 @@
+"""Kafka records as Lambda's event source hands them over, read into plain values."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+
+class Origin(msgspec.Struct, frozen=True, order=True):
+    """Where a record stands in the ledger."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class KafkaRecord(msgspec.Struct, frozen=True):
+    """One record of a batch."""
+
+    origin: Origin
+    value: bytes
+    headers: dict[str, bytes]
+
+
+def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
+    """Read a batch: partition by partition, each in the order of its offsets."""
+    for records in event["records"].values():
+        for record in records:
+            yield KafkaRecord(
+                Origin(record["topic"], record["partition"], record["offset"]),
+                base64.b64decode(record.get("value") or ""),
+                {name: bytes(value) for header in record.get("headers", ()) for name, value in header.items()},
+            )
+
+
+def report_failures(failed: set[Origin]) -> dict[str, Any]:
+    """Name the first failed record of each partition; the event source starts again from there."""
+    first: dict[tuple[str, int], int] = {}
+    for origin in failed:
+        partition = (origin.topic, origin.partition)
+        first[partition] = min(origin.offset, first.get(partition, origin.offset))
+    return {
+        "batchItemFailures": [
+            {"itemIdentifier": {"partition": f"{topic}-{partition}", "offset": offset}}
+            for (topic, partition), offset in sorted(first.items())
+        ]
+    }

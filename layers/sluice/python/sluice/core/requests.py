@@ -1,0 +1,76 @@
+"""A request as API Gateway hands it over (payload format 2.0), read into plain values."""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from sluice.core.errors import Refusal
+
+_CORRELATION_ID = re.compile(r"[0-9A-Za-z._:=/+-]{1,64}")
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's way of asking for a gzip header
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a handler needs of a request."""
+
+    route: str
+    key: str | None
+    body: bytes
+    received_at: datetime
+    correlation_id: str
+
+
+def read_request(event: Mapping[str, Any], max_body: int, max_inflated: int) -> Request:
+    """Read the gateway's event; the body is inflated only as far as it is allowed to grow."""
+    headers = event.get("headers", {})
+    context = event["requestContext"]
+    return Request(
+        route=event["routeKey"],
+        key=headers.get("x-api-key"),
+        body=_read_body(event, headers.get("content-encoding", "identity"), max_body, max_inflated),
+        received_at=datetime.fromtimestamp(context["timeEpoch"] / 1000, UTC),
+        correlation_id=correlate(event),
+    )
+
+
+def correlate(event: Mapping[str, Any]) -> str:
+    """Name the request: by the caller's own correlation id, or else by the gateway's."""
+    given: str = event.get("headers", {}).get("x-correlation-id", "")
+    own: str = event["requestContext"]["requestId"]
+    return given if _CORRELATION_ID.fullmatch(given) else own
+
+
+def _read_body(event: Mapping[str, Any], encoding: str, max_body: int, max_inflated: int) -> bytes:
+    text: str = event.get("body", "")
+    try:
+        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise Refusal(400, "unreadable_body", f"The body cannot be read: {error}.") from error
+    if len(body) > max_body:
+        raise Refusal(413, "body_too_large", f"The body has {len(body)} bytes; {max_body} is the most that is taken.")
+    match encoding.strip().lower():
+        case "identity" | "":
+            return body
+        case "gzip":
+            return _inflate(body, max_inflated)
+        case other:
+            raise Refusal(415, "unsupported_encoding", f"Content-Encoding {other[:32]!r} is not read; gzip is.")
+
+
+def _inflate(body: bytes, max_inflated: int) -> bytes:
+    inflater = zlib.decompressobj(_GZIP)
+    try:
+        inflated = inflater.decompress(body, max_inflated)
+    except zlib.error as error:
+        raise Refusal(400, "invalid_gzip", f"The body is not gzip: {error}.") from error
+    if inflater.unconsumed_tail:
+        raise Refusal(413, "body_too_large", f"The body inflates to more than {max_inflated} bytes.")
+    if not inflater.eof or inflater.unused_data:
+        raise Refusal(400, "invalid_gzip", "The body is not one whole gzip stream.")
+    return inflated

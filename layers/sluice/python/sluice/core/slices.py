@@ -1,0 +1,36 @@
+"""A request's body, split into the bytes of its events exactly as they were sent."""
+
+import msgspec
+
+from sluice.core.errors import Refusal
+
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_WHITESPACE = b" \t\r\n"
+
+
+def split_body(body: bytes, max_events: int) -> list[bytes]:
+    """Cut a JSON array into its elements; anything else is one event.
+
+    A slice is the text of the JSON value itself: the white space around it belongs to the body, not to the event.
+    """
+    try:
+        # msgspec.Raw skips over strings without decoding them, so the check for UTF-8 comes first.
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refusal(400, "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+    trimmed = body.strip(_WHITESPACE)
+    if not trimmed:
+        raise Refusal(400, "empty_body", "The body is empty; send one JSON object or an array of them.")
+    if not trimmed.startswith(b"["):
+        return [trimmed]
+    try:
+        slices = [bytes(raw) for raw in _split(trimmed)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refusal(400, "malformed_json", f"The array cannot be read as JSON: {error}.") from error
+    if not slices:
+        raise Refusal(400, "empty_batch", f"The array is empty; send one to {max_events} events.")
+    if len(slices) > max_events:
+        raise Refusal(
+            413, "batch_too_large", f"The array holds {len(slices)} events; {max_events} is the most that is taken."
+        )
+    return slices

@@ -1,0 +1,53 @@
+"""Series and their units: every number of a series is kept in the unit the series declares."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sluice.core.errors import Rejection
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """A unit and its way to the first unit of its quantity: value * scale + offset."""
+
+    name: str
+    quantity: str
+    scale: float
+    offset: float
+
+
+class Series(msgspec.Struct, frozen=True):
+    """A series, the unit it is kept in and the resolution of its sensor."""
+
+    unit: str
+    resolution: float
+
+
+class SeriesBook(msgspec.Struct, frozen=True):
+    """All declared series and units (schemas/series.json)."""
+
+    units: dict[str, Unit]
+    series: dict[str, Series]
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "SeriesBook":
+        """Take the book from its file's content."""
+        return msgspec.convert(document, cls)
+
+    def in_series_unit(self, series_name: str, value: float, unit_name: str) -> float:
+        """Convert a value to the unit of its series, or refuse it."""
+        series = self.series.get(series_name)
+        if series is None:
+            known = ", ".join(sorted(self.series))
+            raise Rejection("unknown_sensor_type", f"{series_name!r} is not a declared series; declared are {known}")
+        if unit_name == series.unit:
+            return float(value)
+        given, wanted = self.units.get(unit_name), self.units[series.unit]
+        if given is None or given.quantity != wanted.quantity:
+            possible = ", ".join(sorted(name for name, unit in self.units.items() if unit.quantity == wanted.quantity))
+            raise Rejection(
+                "unit_mismatch",
+                f"{series_name} is kept in {series.unit}; {unit_name!r} cannot be converted to it, {possible} can",
+            )
+        return (value * given.scale + given.offset - wanted.offset) / wanted.scale

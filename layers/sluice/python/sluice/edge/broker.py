@@ -1,0 +1,107 @@
+"""Producing to the brokers, with the truth about every single record.
+
+A record counts as stored only by its own delivery report. What has no report when the deadline comes is purged, and its
+fate is unknown: a purged record that was already on the wire may still be stored.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from sluice.core.envelope import HEADER
+from sluice.core.judge import Record
+from sluice.edge.settings import BrokerSettings
+
+
+class Unstored(msgspec.Struct, frozen=True):
+    """Why a record is not known to be stored."""
+
+    reason: str
+
+
+Delivery = Unstored | None  # None is the good case: acknowledged by the brokers
+
+
+class Broker:
+    """One idempotent producer, kept for the life of the process and built again after a fatal error."""
+
+    def __init__(
+        self, settings: BrokerSettings, make_producer: Callable[[dict[str, Any]], Producer] = Producer
+    ) -> None:
+        self._config = _configure(settings)
+        self._deadline = settings.produce_deadline_seconds
+        self._make = make_producer
+        self._producer: Producer | None = None
+
+    def store(self, topic: str, records: Sequence[Record]) -> list[Delivery]:
+        """Produce records and wait for their reports, until the deadline at most."""
+        producer = self._producer = self._producer or self._make(self._config)
+        deliveries: list[Delivery] = [Unstored("no report within the deadline")] * len(records)
+        for index, record in enumerate(records):
+            try:
+                producer.produce(
+                    topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=[(HEADER, record.envelope)],
+                    on_delivery=self._note(deliveries, index),
+                )
+            except BufferError:
+                deliveries[index] = Unstored("the producer's queue is full")
+            except KafkaException as error:
+                deliveries[index] = Unstored(str(error))
+                self._give_up_if_fatal(error.args[0])
+        if producer.flush(self._deadline) > 0:
+            producer.purge()
+            # Serves the purged records' reports now, so that none is left to arrive in a later request.
+            producer.flush(0)
+        return deliveries
+
+    def _note(self, deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Message], None]:
+        def report(error: KafkaError | None, _message: Message) -> None:
+            deliveries[index] = None if error is None else Unstored(error.str())
+            if error is not None:
+                self._give_up_if_fatal(error)
+
+        return report
+
+    def _give_up_if_fatal(self, error: KafkaError) -> None:
+        # An idempotent producer that has lost its place answers nothing but errors from then on.
+        if error.fatal():
+            self._producer = None
+
+
+def _configure(settings: BrokerSettings) -> dict[str, Any]:
+    deadline_ms = int(settings.produce_deadline_seconds * 1000)
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "client.id": "sluice-ingest",
+        "acks": "all",
+        "enable.idempotence": True,
+        # Java's partitioner, pinned: a device's events stay on their partition whatever the client library.
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        # The handler has all of a request's records at hand: to linger for more would gain nothing.
+        "linger.ms": 2,
+        "message.timeout.ms": deadline_ms,
+        "request.timeout.ms": deadline_ms,
+        "socket.keepalive.enable": True,
+        "log.connection.close": False,
+    }
+    if settings.kafka_auth == "iam":
+        config |= {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanisms": "OAUTHBEARER",
+            "oauth_cb": lambda _: _sign_token(settings.aws_region),
+        }
+    return config
+
+
+def _sign_token(region: str) -> tuple[str, float]:
+    # Imported here: signing brings botocore, which a process on plain transport never needs.
+    from aws_msk_iam_sasl_signer import MSKAuthTokenProvider
+
+    token, expires_ms = MSKAuthTokenProvider.generate_auth_token(region)
+    return token, expires_ms / 1000

@@ -1,0 +1,54 @@
+"""Putting rows on the delivery stream, and knowing which of them it took."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluice.core.packing import Pack, fill_calls
+
+ATTEMPTS = 5
+
+
+class Undelivered(msgspec.Struct, frozen=True):
+    """A pack the stream did not take, and the last word we had about it."""
+
+    pack: Pack
+    reason: str
+
+
+class Delivery:
+    """The Firehose stream of raw events."""
+
+    def __init__(self, firehose: Any, stream: str, wait: Callable[[int], None]) -> None:
+        self._firehose = firehose
+        self._stream = stream
+        self._wait = wait
+
+    def deliver(self, packs: Sequence[Pack]) -> list[Undelivered]:
+        """Deliver packs, sending again only what was not taken; return what never was."""
+        left: list[Undelivered] = []
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._wait(attempt)
+                packs = [one.pack for one in left]
+            left = [refused for call in fill_calls(packs) for refused in self._put(call)]
+            if not left:
+                break
+        return left
+
+    def _put(self, call: list[Pack]) -> list[Undelivered]:
+        try:
+            answer = self._firehose.put_record_batch(
+                DeliveryStreamName=self._stream, Records=[{"Data": pack.data} for pack in call]
+            )
+        except (ClientError, BotoCoreError) as error:
+            # Taken or not, nobody told us: sent again, and the view drops the second copy.
+            return [Undelivered(pack, str(error)) for pack in call]
+        # A call that succeeds may still have refused some of its records: each has its own answer.
+        return [
+            Undelivered(pack, f"{one['ErrorCode']}: {one.get('ErrorMessage', '')}")
+            for pack, one in zip(call, answer["RequestResponses"], strict=True)
+            if "ErrorCode" in one
+        ]

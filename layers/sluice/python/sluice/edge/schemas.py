@@ -1,0 +1,19 @@
+"""The contracts as shipped with the code: the schema files lie beside the package, in the layer as in the checkout."""
+
+from pathlib import Path
+
+import msgspec
+
+from sluice.core.contracts import ACTIVITY, READING, TELEMETRY, Contracts
+from sluice.core.units import SeriesBook
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+
+
+def load_contracts(schemas: Path = SCHEMAS) -> Contracts:
+    """Read and compile every version of every contract."""
+    files = (
+        path for contract in (TELEMETRY, READING, ACTIVITY) for path in sorted((schemas / contract).glob("*.json"))
+    )
+    series = SeriesBook.read(msgspec.json.decode((schemas / "series.json").read_bytes()))
+    return Contracts((msgspec.json.decode(path.read_bytes()) for path in files), series)

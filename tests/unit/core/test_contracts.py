@@ -1,0 +1,127 @@
+from typing import Any
+
+import pytest
+
+from sluice.core.contracts import Facts, derive_event_id
+from sluice.core.errors import Rejection
+from tests import samples
+
+
+def read(contract: str, document: Any) -> Facts:
+    return samples.contracts().read(contract, "demo", samples.encode(document), document)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_firmware_decides_the_version_of_telemetry(version: int) -> None:
+    facts = read("telemetry", samples.read(f"telemetry-v{version}.json"))
+    assert (facts.schema_version, facts.event_type) == (version, "telemetry")
+    assert facts.firmware is not None
+    assert facts.firmware.startswith(f"{version}.")
+
+
+def test_an_optional_metric_of_a_later_version_is_no_fault_in_an_earlier_one_but_its_type_counts() -> None:
+    document = samples.read("telemetry-v1.json")
+    document["metrics"]["something_new"] = 4
+    assert read("telemetry", document).metrics["something_new"] == 4.0
+    document["metrics"]["something_new"] = "4"
+    with pytest.raises(Rejection) as rejected:
+        read("telemetry", document)
+    assert rejected.value.violations[0].path == "metrics.something_new"
+
+
+def test_version_3_may_leave_out_the_deprecated_metric_and_version_2_may_not() -> None:
+    document = samples.read("telemetry-v3.json")
+    assert "supply_voltage" not in document["metrics"]
+    assert read("telemetry", document).schema_version == 3
+    document["device_firmware_version"] = "2.9.9"
+    with pytest.raises(Rejection, match="supply_voltage is missing"):
+        read("telemetry", document)
+
+
+def test_an_event_id_in_capitals_is_the_same_event() -> None:
+    document = samples.read("telemetry-v1.json")
+    shouted = document | {"event_id": document["event_id"].upper()}
+    assert read("telemetry", shouted).event_id == read("telemetry", document).event_id
+
+
+@pytest.mark.parametrize("firmware", ["9.0.0", "0.1", "x", "", "01.2.3", "٣.0", "-1.0", "1" * 10_000, None, 3, ["1.0"]])
+def test_unknown_firmware_is_rejected_with_its_own_code(firmware: Any) -> None:
+    document = samples.read("telemetry-v1.json") | {"device_firmware_version": firmware}
+    with pytest.raises(Rejection) as rejected:
+        read("telemetry", document)
+    assert rejected.value.code == "unknown_firmware"
+    assert len(rejected.value.message) < 200
+
+
+def test_every_fault_of_an_event_is_listed_with_path_rule_and_message() -> None:
+    with pytest.raises(Rejection) as rejected:
+        read("telemetry", samples.read("telemetry-invalid.json"))
+    found = {(violation.path, violation.rule) for violation in rejected.value.violations}
+    assert found == {("metrics.vibration_rms", "required"), ("metrics.cpu_temp", "type")}
+    assert all(violation.message for violation in rejected.value.violations)
+
+
+def test_a_reading_without_a_version_is_of_version_1_and_both_versions_live_side_by_side() -> None:
+    assert read("reading", samples.read("reading-v1.json")).schema_version == 1
+    assert read("reading", samples.read("reading-v2.json")).schema_version == 2
+
+
+@pytest.mark.parametrize("version", [0, 3, True, 1.0, "1", None])
+def test_a_schema_version_that_is_not_known_is_rejected_not_guessed(version: Any) -> None:
+    with pytest.raises(Rejection) as rejected:
+        read("reading", samples.read("reading-v1.json") | {"schema_version": version})
+    assert rejected.value.code == "unknown_schema_version"
+
+
+def test_a_reading_is_kept_in_the_unit_of_its_series() -> None:
+    assert read("reading", samples.read("reading-v1.json")).metrics == {"temperature": pytest.approx(21.5)}
+    assert read("reading", samples.read("reading-v2.json")).metrics == {"pressure": pytest.approx(620.0)}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"unit": "V"}, "unit_mismatch"),
+        ({"unit": "furlong"}, "unit_mismatch"),
+        ({"sensor_type": "mood"}, "unknown_sensor_type"),
+    ],
+)
+def test_a_reading_whose_unit_or_series_is_unknown_is_rejected(change: dict[str, str], code: str) -> None:
+    with pytest.raises(Rejection) as rejected:
+        read("reading", samples.read("reading-v1.json") | change)
+    assert rejected.value.code == code
+
+
+def test_an_activity_without_an_id_gets_one_from_its_fleet_and_bytes() -> None:
+    document = samples.read("activity-v1.json")
+    facts = read("activity", document)
+    assert facts.event_id == derive_event_id("demo", samples.encode(document))
+    assert facts.event_id != derive_event_id("other", samples.encode(document))
+    assert (facts.device_id, facts.event_type) == ("gate-north", "door_opened")
+    assert read("activity", document | {"event_id": "own"}).event_id == "own"
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    ["2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"],
+)
+def test_a_time_that_does_not_exist_is_rejected(timestamp: str) -> None:
+    with pytest.raises(Rejection) as rejected:
+        read("telemetry", samples.read("telemetry-v1.json") | {"timestamp": timestamp})
+    assert rejected.value.code == "invalid_time"
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["2026-01-01T00:00:00", "yesterday", "2026-01-01", 1767225600, "2026-01-01T00:00:00Z\n"]
+)
+def test_a_time_without_a_zone_or_shape_breaks_the_contract(timestamp: Any) -> None:
+    with pytest.raises(Rejection) as rejected:
+        read("telemetry", samples.read("telemetry-v1.json") | {"timestamp": timestamp})
+    assert rejected.value.violations[0].path == "timestamp"
+
+
+@pytest.mark.parametrize("document", [[], "text", 7, None, True])
+def test_what_is_not_an_object_is_no_event(document: object) -> None:
+    with pytest.raises(Rejection) as rejected:
+        read("telemetry", document)
+    assert rejected.value.code == "not_an_object"
