@@ -22,7 +22,7 @@ CREATE INDEX api_key_by_fleet ON api_key (fleet_id);
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_ingest') THEN
-        CREATE ROLE sluice_ingest LOGIN CONNECTION LIMIT 100;
+        CREATE ROLE sluice_ingest LOGIN;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
         GRANT rds_iam TO sluice_ingest;

@@ -28,25 +28,25 @@ def connect(settings: DatabaseSettings) -> psycopg.Connection[tuple[Any, ...]]:
 
 def connect_owner(settings: OwnerSettings) -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection as the owner of the schema, whose password is kept as a secret."""
-    login = (
-        _read_secret(settings.database_secret_arn) if settings.database_auth == "secret" else {"username": "postgres"}
-    )
+    secret = settings.database_auth == "secret"
+    login = _read_secret(settings.database_secret_arn) if secret else {"username": settings.database_user}
     return psycopg.connect(
         host=settings.database_host,
         port=settings.database_port,
         dbname=settings.database_name,
         user=login["username"],
         password=login.get("password"),
-        sslmode="require" if settings.database_auth == "secret" else "disable",
+        sslmode="require" if secret else "disable",
         connect_timeout=CONNECT_SECONDS,
         autocommit=True,
     )
 
 
-def _read_secret(arn: str) -> dict[str, str]:
+def _read_secret(arn: str) -> dict[str, str | None]:
     import boto3
 
-    secret: dict[str, str] = json.loads(boto3.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+    answer = boto3.client("secretsmanager").get_secret_value(SecretId=arn)
+    secret: dict[str, str | None] = json.loads(answer["SecretString"])
     return secret
 
 

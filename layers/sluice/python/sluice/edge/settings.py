@@ -53,6 +53,7 @@ class OwnerSettings(Settings, frozen=True):
     database_name: str
     database_secret_arn: str
     database_auth: Literal["secret", "none"]
+    database_user: str | None = None  # where there is a secret, it names the user
 
 
 class CacheSettings(Settings, frozen=True):

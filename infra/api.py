@@ -1,0 +1,80 @@
+"""The HTTP API: three routes, each with its own limit, and an access log without secrets."""
+
+import json
+
+from aws_cdk import CfnOutput, RemovalPolicy
+from aws_cdk import aws_apigatewayv2 as gateway
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.findings import accept
+from infra.retention import kept_for
+from infra.settings import Deployment, Throttle
+
+# No header is in it (the key is one), nor an address or an agent (who sent it).
+ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "response_bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "integration_status": "$context.integrationStatus",
+    "integration_latency_ms": "$context.integrationLatency",
+    "error": "$context.error.message",
+}
+
+
+class Api(Construct):
+    """The door: it limits and hands over; keys are checked behind it."""
+
+    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, ingest: lambda_.IFunction) -> None:
+        super().__init__(scope, name)
+        throttles = deployment.profile.ingest.throttles
+        limits = {
+            "/v1/events": throttles.events,
+            "/v1/readings": throttles.readings,
+            "/v1/activity": throttles.activity,
+        }
+        api = gateway.HttpApi(self, "HttpApi", api_name=deployment.named("api"), create_default_stage=False)
+        accept(
+            api,
+            "APIG4",
+            "ingest checks the key itself: an authorizer cannot shape answers, and its cache serves revoked keys",
+        )
+        integration = integrations.HttpLambdaIntegration("Ingest", ingest)
+        routes = [
+            route
+            for path in limits
+            for route in api.add_routes(path=path, methods=[gateway.HttpMethod.POST], integration=integration)
+        ]
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=kept_for(deployment.profile.retention.log_days),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        stage = gateway.CfnStage(
+            self,
+            "Stage",
+            api_id=api.api_id,
+            stage_name="$default",
+            auto_deploy=True,
+            access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
+                destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
+            ),
+            route_settings={f"POST {path}": _limited_to(limit) for path, limit in limits.items()},
+        )
+        # A stage may only limit routes that exist.
+        stage.node.add_dependency(*routes)
+        CfnOutput(self, "Url", value=api.api_endpoint)
+
+
+def _limited_to(limit: Throttle) -> dict[str, int | bool]:
+    return {
+        "ThrottlingRateLimit": limit.rate,
+        "ThrottlingBurstLimit": limit.burst,
+        "DetailedMetricsEnabled": True,
+    }

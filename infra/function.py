@@ -1,0 +1,113 @@
+"""Our Lambda function: the one definition of how code runs here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.findings import accept
+from infra.layers import ARCHITECTURE, NOT_CODE, ROOT, RUNTIME
+from infra.network import Network
+from infra.retention import kept_for
+from infra.settings import Compute, Deployment
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A connection a function may open; there is no other."""
+
+    security_group: ec2.ISecurityGroup
+    port: int
+
+
+class Function(lambda_.Function):
+    """A function named by its verb: the code in functions/<verb>, its own log, a role with only what was granted."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        verb: str,
+        *,
+        deployment: Deployment,
+        network: Network,
+        compute: Compute,
+        layers: Sequence[lambda_.ILayerVersion],
+        environment: Mapping[str, str],
+        grants: Sequence[iam.PolicyStatement],
+        reaches: Sequence[Reach],
+    ) -> None:
+        log_group = logs.LogGroup(
+            scope,
+            "Logs",
+            log_group_name=f"/aws/lambda/{deployment.named(verb)}",
+            retention=kept_for(deployment.profile.retention.log_days),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(
+            scope,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={verb: iam.PolicyDocument(statements=[*_running(log_group), *grants])},
+        )
+        security_group = ec2.SecurityGroup(
+            scope, "SecurityGroup", vpc=network.vpc, description=f"Function {verb}", allow_all_outbound=False
+        )
+        for reach in reaches:
+            security_group.connections.allow_to(reach.security_group, ec2.Port.tcp(reach.port), f"{verb} connects")
+        super().__init__(
+            scope,
+            "Function",
+            function_name=deployment.named(verb),
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            handler="handler.handler",
+            code=lambda_.Code.from_asset(str(ROOT / "functions" / verb), exclude=NOT_CODE),
+            layers=layers,
+            environment={
+                "SLUICE_STAGE": deployment.stage,
+                "POWERTOOLS_SERVICE_NAME": verb,
+                "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
+                **environment,
+            },
+            memory_size=compute.memory_mib,
+            timeout=Duration.seconds(compute.timeout_seconds),
+            reserved_concurrent_executions=compute.concurrency,
+            # Everything it may do stands in the one document above: constructs add nothing to it on the way.
+            role=role.without_policy_updates(),
+            vpc=network.vpc,
+            vpc_subnets=network.subnets,
+            security_groups=[security_group],
+            tracing=lambda_.Tracing.ACTIVE,
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
+            # Start, end and report lines of every invocation would cost more than the invocations.
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
+        )
+        accept(self, "L1", "the runtime is chosen together with the layers built for it, and moves on with them")
+        self.security_group = security_group
+
+
+def _running(log_group: logs.ILogGroup) -> list[iam.PolicyStatement]:
+    """Grant what every function needs to run at all: its log, its trace and its place in the network."""
+    return [
+        iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]),
+        # Neither X-Ray nor the network interfaces Lambda manages can be named in advance.
+        iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]),
+        iam.PolicyStatement(
+            actions=[
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            resources=["*"],
+        ),
+    ]

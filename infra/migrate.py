@@ -1,0 +1,57 @@
+"""migrate: the database's schema, brought up to date before anything that uses it is."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, triggers
+from constructs import Construct
+
+from infra.database import PORT as DATABASE_PORT
+from infra.database import Database
+from infra.function import Function, Reach
+from infra.layers import Layers
+from infra.network import Network
+from infra.settings import Deployment
+
+HTTPS_PORT = 443
+
+
+class Migrate(Construct):
+    """The function that runs migrations, once per deployment and before `dependents` change."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        network: Network,
+        layers: Layers,
+        database: Database,
+        dependents: Sequence[Construct],
+    ) -> None:
+        super().__init__(scope, name)
+        compute = deployment.profile.migrate
+        self.function = Function(
+            self,
+            "migrate",
+            deployment=deployment,
+            network=network,
+            compute=compute,
+            layers=[layers.sluice, layers.stream, layers.database],
+            environment={
+                **database.address,
+                "DATABASE_SECRET_ARN": database.administrator_secret_arn,
+                "DATABASE_AUTH": "secret",
+            },
+            grants=[database.may_administer()],
+            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(network.secrets, HTTPS_PORT)],
+        )
+        triggers.Trigger(
+            self,
+            "Trigger",
+            handler=self.function,
+            timeout=Duration.seconds(compute.timeout_seconds),
+            # The rules that let it reach the database are resources of their own, and may come later than the function.
+            execute_after=[self.function.security_group],
+            execute_before=list(dependents),
+        )

@@ -1,0 +1,39 @@
+"""The private network: isolated subnets in three zones, and the endpoints that replace a way out."""
+
+from aws_cdk import Fn
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from infra.findings import accept
+from infra.settings import AVAILABILITY_ZONES
+
+
+class Network(Construct):
+    """A VPC without internet gateway or NAT: what runs inside reaches our stores and two AWS services, nothing else."""
+
+    def __init__(self, scope: Construct, name: str) -> None:
+        super().__init__(scope, name)
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            # The region's first zones, resolved at deployment: looking them up now would need credentials.
+            availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(AVAILABILITY_ZONES)],
+            subnet_configuration=[
+                ec2.SubnetConfiguration(name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=20)
+            ],
+        )
+        accept(self.vpc, "VPC7", "isolated subnets and rules from group to group leave a flow log nothing to discover")
+        self.subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+        # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
+        self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
+        self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
+
+    def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> ec2.SecurityGroup:
+        """Add an interface endpoint and return its security group, which admits only whoever is let in by name."""
+        door = ec2.SecurityGroup(
+            self, f"{name}Door", vpc=self.vpc, description=f"{name} endpoint", allow_all_outbound=False
+        )
+        ec2.InterfaceVpcEndpoint(
+            self, name, vpc=self.vpc, service=service, subnets=self.subnets, security_groups=[door], open=False
+        )
+        return door

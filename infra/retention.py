@@ -1,0 +1,19 @@
+"""Days of retention as the values CloudWatch Logs accepts."""
+
+from aws_cdk import aws_logs as logs
+
+_LOG_RETENTIONS = {
+    1: logs.RetentionDays.ONE_DAY,
+    3: logs.RetentionDays.THREE_DAYS,
+    7: logs.RetentionDays.ONE_WEEK,
+    14: logs.RetentionDays.TWO_WEEKS,
+    30: logs.RetentionDays.ONE_MONTH,
+    90: logs.RetentionDays.THREE_MONTHS,
+}
+
+
+def kept_for(days: int) -> logs.RetentionDays:
+    """Return the log retention of that many days, or refuse a number CloudWatch does not offer."""
+    if days not in _LOG_RETENTIONS:
+        raise ValueError(f"logs cannot be kept for {days} days: choose one of {sorted(_LOG_RETENTIONS)}")
+    return _LOG_RETENTIONS[days]

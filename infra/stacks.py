@@ -1,0 +1,82 @@
+"""The three stacks of a deployment, and what each hands to the next."""
+
+from collections.abc import Mapping
+
+from aws_cdk import App, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_kms as kms
+
+from infra.api import Api
+from infra.archive import Archive
+from infra.cache import Cache
+from infra.database import Database
+from infra.ingest import Ingest
+from infra.lake import Lake
+from infra.layers import Layers
+from infra.migrate import Migrate
+from infra.network import Network
+from infra.profiles import profile_named
+from infra.settings import Deployment
+from infra.stream import Stream
+
+
+def define(context: Mapping[str, object], *, outdir: str) -> App:
+    """Define the deployment that the context describes: its stage, profile and region."""
+    app = App(context=dict(context), outdir=outdir, analytics_reporting=False)
+    deployment = Deployment(
+        stage=str(app.node.get_context("stage")),
+        region=str(app.node.get_context("region")),
+        profile=profile_named(str(app.node.get_context("profile"))),
+    )
+    network = Network(_stack(app, deployment, "network", "private network"), "Network")
+
+    data = _stack(app, deployment, "data", "Kafka, buckets, PostgreSQL, cache: what must survive a release")
+    keeps_data = deployment.profile.keeps_data
+    key = kms.Key(
+        data,
+        "Key",
+        description=f"Sluice {deployment.stage}: everything at rest",
+        enable_key_rotation=True,
+        removal_policy=RemovalPolicy.RETAIN if keeps_data else RemovalPolicy.DESTROY,
+    )
+    stream = Stream(data, "Stream", deployment=deployment, network=network, key=key)
+    lake = Lake(data, "Lake", deployment=deployment, key=key)
+    database = Database(data, "Database", deployment=deployment, network=network, key=key)
+    cache = Cache(data, "Cache", deployment=deployment, network=network, key=key)
+
+    pipeline = _stack(app, deployment, "pipeline", "functions, their event sources and the API")
+    layers = Layers(pipeline, "Layers")
+    ingest = Ingest(
+        pipeline,
+        "Ingest",
+        deployment=deployment,
+        network=network,
+        layers=layers,
+        stream=stream,
+        database=database,
+        cache=cache,
+    )
+    archive = Archive(
+        pipeline, "Archive", deployment=deployment, network=network, layers=layers, stream=stream, lake=lake, key=key
+    )
+    Migrate(
+        pipeline,
+        "Migrate",
+        deployment=deployment,
+        network=network,
+        layers=layers,
+        database=database,
+        dependents=[ingest, archive],
+    )
+    Api(pipeline, "Api", deployment=deployment, ingest=ingest.function)
+    return app
+
+
+def _stack(app: App, deployment: Deployment, name: str, purpose: str) -> Stack:
+    return Stack(
+        app,
+        deployment.named(name),
+        description=f"Sluice {deployment.stage}: {purpose}",
+        # The region is part of file paths and of projections; the account is whoever deploys.
+        env=Environment(region=deployment.region),
+        termination_protection=deployment.profile.keeps_data,
+    )

@@ -1,0 +1,56 @@
+"""PostgreSQL and the cache are private, encrypted, bounded, and never asked for more connections than they have."""
+
+from tests.infra.templates import Templates
+
+CONNECTIONS_PER_ENVIRONMENT = 1
+
+
+def test_functions_together_take_at_most_60_percent_of_the_connections(templates: Templates) -> None:
+    opened = sum(
+        function.properties["ReservedConcurrentExecutions"] * CONNECTIONS_PER_ENVIRONMENT
+        for function in templates.functions().values()
+        if "DATABASE_HOST" in function.properties["Environment"]["Variables"]
+    )
+    parameters = templates.only("AWS::RDS::DBParameterGroup").properties["Parameters"]
+    assert 0 < opened <= 0.6 * int(parameters["max_connections"])
+
+
+def test_the_database_is_private_encrypted_and_refuses_clear_connections(templates: Templates) -> None:
+    database = templates.only("AWS::RDS::DBInstance").properties
+    assert database["PubliclyAccessible"] is False
+    assert database["StorageEncrypted"] is True
+    assert "KmsKeyId" in database
+    assert database["EngineVersion"].startswith("18.")
+    assert templates.only("AWS::RDS::DBParameterGroup").properties["Parameters"]["rds.force_ssl"] == "1"
+
+
+def test_nobody_chooses_a_database_password(templates: Templates) -> None:
+    database = templates.only("AWS::RDS::DBInstance").properties
+    assert database["EnableIAMDatabaseAuthentication"] is True
+    assert database["ManageMasterUserPassword"] is True
+    assert "MasterUserPassword" not in database
+
+
+def test_the_database_survives_a_zone_and_can_be_restored_where_data_is_kept(templates: Templates) -> None:
+    database = templates.only("AWS::RDS::DBInstance").properties
+    assert database["BackupRetentionPeriod"] >= 7
+    if templates.profile.keeps_data:
+        assert database["MultiAZ"] is True
+        assert database["BackupRetentionPeriod"] >= 14
+
+
+def test_the_cache_takes_one_iam_user_who_can_only_read_and_write_copies_of_keys(templates: Templates) -> None:
+    user = templates.only("AWS::ElastiCache::User")
+    assert user.properties["AuthenticationMode"] == {"Type": "iam"}
+    assert user.properties["UserId"] == user.properties["UserName"]
+    assert user.properties["AccessString"].startswith("on ~key:* -@all ")
+    assert templates.only("AWS::ElastiCache::UserGroup").properties["UserIds"] == [{"Ref": user.name}]
+    cache = templates.only("AWS::ElastiCache::ServerlessCache").properties
+    assert "UserGroupId" in cache
+    assert "KmsKeyId" in cache
+
+
+def test_the_cache_has_a_spending_limit(templates: Templates) -> None:
+    limits = templates.only("AWS::ElastiCache::ServerlessCache").properties["CacheUsageLimits"]
+    assert limits["DataStorage"]["Maximum"] >= 1
+    assert limits["ECPUPerSecond"]["Maximum"] >= 1000

@@ -1,0 +1,104 @@
+"""Every function is one of ours, runs by our one definition and has exactly the settings its code reads."""
+
+import pytest
+
+from tests.infra.templates import ROOT, Templates
+
+CDKS_OWN = {
+    # Both run at deployment only, in code and with settings that the CDK brings.
+    "AWS679f53fac002430cb0da5b7982bd22872D164C4C": "asks for the brokers' addresses",
+    "AWSCDKTriggerCustomResourceProviderCustomResourceProviderHandler97BECD91": "starts the migrations",
+}
+EVERY_FUNCTION = {"SLUICE_STAGE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
+DATABASE = {"DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_AUTH"}
+ENVIRONMENTS = {
+    "ingest": EVERY_FUNCTION
+    | DATABASE
+    | {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "RAW_EVENTS_TOPIC", "PRODUCE_DEADLINE_SECONDS"}
+    | {"KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS", "DATABASE_USER"}
+    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
+    "archive": EVERY_FUNCTION | {"DELIVERY_STREAM"},
+    "migrate": EVERY_FUNCTION | DATABASE | {"DATABASE_SECRET_ARN"},
+}
+
+
+def test_there_is_no_function_but_ours_and_two_of_the_cdk(templates: Templates) -> None:
+    assert set(templates.functions()) == set(ENVIRONMENTS)
+    others = {function.name for function in templates.every("AWS::Lambda::Function")} - {
+        function.name for function in templates.functions().values()
+    }
+    assert others == set(CDKS_OWN)
+
+
+def test_every_function_is_bounded_traced_and_in_the_private_network(templates: Templates) -> None:
+    for verb, function in templates.functions().items():
+        properties = function.properties
+        assert 0 < properties["Timeout"] <= 900, verb
+        assert properties["ReservedConcurrentExecutions"] >= 1, verb
+        assert properties["MemorySize"] >= 512, verb
+        assert properties["TracingConfig"] == {"Mode": "Active"}, verb
+        assert len(properties["VpcConfig"]["SubnetIds"]) == 3, verb
+        assert properties["Architectures"] == ["arm64"], verb
+        assert properties["Runtime"] == "python3.13", verb
+
+
+def test_every_function_logs_json_into_its_own_group_that_expires(templates: Templates) -> None:
+    groups = {group.name: group.properties for group in templates.every("AWS::Logs::LogGroup")}
+    for verb, function in templates.functions().items():
+        logging = function.properties["LoggingConfig"]
+        assert logging["LogFormat"] == "JSON", verb
+        group = groups[logging["LogGroup"]["Ref"]]
+        assert group["LogGroupName"] == f"/aws/lambda/sluice-proof-{verb}"
+        assert group["RetentionInDays"] == templates.profile.retention.log_days
+
+
+def test_no_log_group_is_kept_for_ever(templates: Templates) -> None:
+    for group in templates.every("AWS::Logs::LogGroup"):
+        assert group.properties["RetentionInDays"] <= 30, group.name
+
+
+def test_every_function_has_exactly_the_settings_its_code_reads(templates: Templates) -> None:
+    for verb, function in templates.functions().items():
+        variables = function.properties["Environment"]["Variables"]
+        assert set(variables) == ENVIRONMENTS[verb], verb
+        assert variables["POWERTOOLS_SERVICE_NAME"] == verb
+
+
+def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -> None:
+    for function in templates.functions().values():
+        for variable in function.properties["Environment"]["Variables"]:
+            assert "PASSWORD" not in variable
+            assert not variable.endswith("_SECRET")
+
+
+@pytest.mark.parametrize("verb", list(ENVIRONMENTS))
+def test_every_function_has_its_code_in_the_folder_of_its_name(verb: str) -> None:
+    assert (ROOT / "functions" / verb / "handler.py").is_file()
+
+
+def test_the_gateway_waits_longer_than_ingest_takes(templates: Templates) -> None:
+    ingest = templates.functions()["ingest"].properties
+    assert int(ingest["Environment"]["Variables"]["PRODUCE_DEADLINE_SECONDS"]) < ingest["Timeout"] < 30
+
+
+def test_migrations_run_before_what_depends_on_them_and_after_they_can_connect(templates: Templates) -> None:
+    trigger = templates.only("Custom::Trigger")
+    for verb in ("ingest", "archive"):
+        assert trigger.name in templates.functions()[verb].policies["DependsOn"], verb
+    assert trigger.name in templates.only("AWS::Lambda::EventSourceMapping").policies["DependsOn"]
+    doors = {
+        rule.name
+        for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
+        for rule in templates.every(kind)
+        if rule.name.startswith("Migrate")
+    }
+    assert doors <= set(trigger.policies["DependsOn"])
+
+
+def test_the_code_layer_holds_the_contracts_and_no_build_leftovers(templates: Templates) -> None:
+    template = templates.template("pipeline")
+    (layer,) = [body for name, body in template["Resources"].items() if name.startswith("LayersSluice")]
+    asset = templates.files["pipeline"].parent / f"asset.{layer['Properties']['Content']['S3Key'].removesuffix('.zip')}"
+    assert (asset / "python" / "sluice" / "__init__.py").is_file()
+    assert any((asset / "schemas").rglob("*.json"))
+    assert not list(asset.rglob("__pycache__"))

@@ -1,0 +1,143 @@
+"""What is stored expires, is Parquet by the table's own columns, and can be asked about at a bounded cost."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from infra.catalog import SQL
+from tests.infra.templates import Resource, Templates
+
+
+def _bucket(templates: Templates, name: str) -> dict[str, Any]:
+    (bucket,) = [bucket for bucket in templates.every("AWS::S3::Bucket") if name in bucket.name]
+    return bucket.properties
+
+
+def _expiry(bucket: dict[str, Any]) -> dict[str, int]:
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    return {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+
+
+def _text(value: Any) -> str:
+    """Return a value as text, with references by their names."""
+    if isinstance(value, str):
+        return value
+    if "Fn::Join" in value:
+        return "".join(_text(part) for part in value["Fn::Join"][1])
+    return f"<{value['Ref']}>"
+
+
+def _tables(templates: Templates) -> dict[str, dict[str, Any]]:
+    return {table.properties["TableInput"]["Name"]: table.properties for table in templates.every("AWS::Glue::Table")}
+
+
+def _stream(templates: Templates) -> dict[str, Any]:
+    stream = templates.only("AWS::KinesisFirehose::DeliveryStream").properties
+    destination: dict[str, Any] = stream["ExtendedS3DestinationConfiguration"]
+    return destination
+
+
+def test_no_bucket_is_public_or_in_clear(templates: Templates) -> None:
+    for bucket in templates.every("AWS::S3::Bucket"):
+        assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}, bucket.name
+        (rule,) = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms", bucket.name
+
+
+def test_every_bucket_refuses_connections_without_tls(templates: Templates) -> None:
+    refusing = {
+        policy.properties["Bucket"]["Ref"]
+        for policy in templates.every("AWS::S3::BucketPolicy")
+        for statement in policy.properties["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert refusing == {bucket.name for bucket in templates.every("AWS::S3::Bucket")}
+
+
+def test_every_bucket_has_an_end_for_what_is_in_it_and_for_uploads_never_finished(templates: Templates) -> None:
+    for bucket in templates.every("AWS::S3::Bucket"):
+        rules = bucket.properties["LifecycleConfiguration"]["Rules"]
+        assert {rule["Status"] for rule in rules} == {"Enabled"}
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), bucket.name
+        assert _expiry(bucket.properties), bucket.name
+
+
+def test_raw_is_kept_for_90_days_and_what_failed_for_30(templates: Templates) -> None:
+    assert _expiry(_bucket(templates, "Raw")) == {"raw/": 90, "errors/": 30}
+    assert _expiry(_bucket(templates, "DeadLetter")) == {"": 30}
+    assert _expiry(_bucket(templates, "FailedBatches")) == {"": 30}
+
+
+def test_everything_firehose_writes_is_under_a_prefix_that_expires(templates: Templates) -> None:
+    expiring = tuple(_expiry(_bucket(templates, "Raw")))
+    assert _stream(templates)["Prefix"].startswith(expiring)
+    assert _stream(templates)["ErrorOutputPrefix"].startswith(expiring)
+
+
+def test_firehose_converts_to_parquet_by_the_table_analysts_read(templates: Templates) -> None:
+    conversion = _stream(templates)["DataFormatConversionConfiguration"]
+    assert conversion["Enabled"] is True
+    assert "OpenXJsonSerDe" in conversion["InputFormatConfiguration"]["Deserializer"]
+    assert "ParquetSerDe" in conversion["OutputFormatConfiguration"]["Serializer"]
+    (raw_events,) = [table for table in templates.every("AWS::Glue::Table") if "RawEvents" in table.name]
+    assert conversion["SchemaConfiguration"]["TableName"] == {"Ref": raw_events.name}
+    assert conversion["SchemaConfiguration"]["DatabaseName"] == raw_events.properties["DatabaseName"]
+
+
+def test_firehose_writes_where_partition_projection_looks(templates: Templates) -> None:
+    parameters = _tables(templates)["raw_events"]["TableInput"]["Parameters"]
+    (region,) = parameters["projection.region.values"].split(",")
+    looked_for = _text(parameters["storage.location.template"]).replace("${region}", region)
+    written = _stream(templates)["Prefix"].replace("!{timestamp:yyyy-MM-dd}", "${dt}")
+    (bucket,) = [bucket.name for bucket in templates.every("AWS::S3::Bucket") if "Raw" in bucket.name]
+    assert looked_for == f"s3://<{bucket}>/{written}"
+
+
+def test_partitions_are_projected_from_the_first_day_to_now(templates: Templates) -> None:
+    table = _tables(templates)["raw_events"]["TableInput"]
+    parameters = table["Parameters"]
+    assert [column["Name"] for column in table["PartitionKeys"]] == ["region", "dt"]
+    assert parameters["projection.enabled"] == "true"
+    assert parameters["projection.region.type"] == "enum"
+    assert parameters["projection.dt.type"] == "date"
+    assert parameters["projection.dt.format"] == "yyyy-MM-dd"
+    assert parameters["projection.dt.range"] == "2026-01-01,NOW"
+
+
+def test_the_view_is_stored_as_athena_stores_one_with_the_columns_of_the_table(templates: Templates) -> None:
+    tables = _tables(templates)
+    table, view = tables["raw_events"]["TableInput"], tables["events"]["TableInput"]
+    assert view["TableType"] == "VIRTUAL_VIEW"
+    assert view["Parameters"]["presto_view"] == "true"
+    text = view["ViewOriginalText"]
+    definition = json.loads(base64.b64decode(text.removeprefix("/* Presto View: ").removesuffix(" */")))
+    assert definition["originalSql"] == (SQL / "events.sql").read_text()
+    assert definition["catalog"] == "awsdatacatalog"
+    assert definition["schema"] == tables["events"]["DatabaseName"] == "sluice_proof"
+    columns = [column["Name"] for column in table["StorageDescriptor"]["Columns"] + table["PartitionKeys"]]
+    assert [column["name"] for column in definition["columns"]] == columns
+    assert [column["Name"] for column in view["StorageDescriptor"]["Columns"]] == columns
+
+
+def test_firehose_flushes_within_a_minute(templates: Templates) -> None:
+    hints = _stream(templates)["BufferingHints"]
+    assert hints["IntervalInSeconds"] <= 60
+    assert 64 <= hints["SizeInMBs"] <= 128
+
+
+def test_a_query_cannot_read_without_bound_or_leave_results_in_clear(templates: Templates) -> None:
+    workgroup = templates.only("AWS::Athena::WorkGroup").properties["WorkGroupConfiguration"]
+    assert workgroup["EnforceWorkGroupConfiguration"] is True
+    assert 10_000_000 <= workgroup["BytesScannedCutoffPerQuery"] <= 2000 * 1024**3
+    assert workgroup["ResultConfiguration"]["EncryptionConfiguration"]["EncryptionOption"] == "SSE_KMS"
+
+
+@pytest.mark.parametrize("query", ["device_between", "metric_between", "type_between"])
+def test_named_queries_are_the_files_that_are_tested(templates: Templates, query: str) -> None:
+    named: dict[str, Resource] = {
+        found.properties["Name"]: found for found in templates.every("AWS::Athena::NamedQuery")
+    }
+    assert named[query].properties["QueryString"] == (SQL / f"{query}.sql").read_text()
+    assert named[query].properties["Database"] == "sluice_proof"

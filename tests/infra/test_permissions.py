@@ -1,0 +1,144 @@
+"""Nobody may more than they need, and nothing is open to the world."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.infra.templates import Resource, Templates
+
+# Every statement with a wildcard, by where it stands and what it allows, with the reason why it cannot be narrower.
+NETWORK_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+TRACES = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
+ALLOWED = {
+    (
+        "*",
+        tuple(sorted(NETWORK_INTERFACES + TRACES)),
+    ): "Lambda makes interfaces with ids of its own; X-Ray has no resources",
+    (
+        "*",
+        tuple(sorted((*NETWORK_INTERFACES, *TRACES, "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"))),
+    ): "an event source also looks for the brokers' network; these calls have no resources",
+    ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
+    ("FailedBatches/*", ("s3:PutObject",)): "the event source names its objects",
+    ("Raw/raw/*", ("s3:AbortMultipartUpload", "s3:PutObject")): "Firehose names its objects",
+    ("Raw/errors/*", ("s3:AbortMultipartUpload", "s3:PutObject")): "Firehose names its objects",
+    ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
+}
+MANAGED = {
+    # The two functions that the CDK brings may write their own logs.
+    "AWS679f53fac002430cb0da5b7982bd2287ServiceRoleC1EA0FF2",
+    "AWSCDKTriggerCustomResourceProviderCustomResourceProviderRoleE18FAF0A",
+}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _statements(resource: Resource) -> Iterator[dict[str, Any]]:
+    properties = resource.properties
+    documents = [properties.get("PolicyDocument"), properties.get("KeyPolicy")]
+    documents += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    for document in documents:
+        if document is not None:
+            yield from document["Statement"]
+
+
+def _allowing(templates: Templates) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    for resource in templates.every():
+        for statement in _statements(resource):
+            if statement["Effect"] == "Allow":
+                yield resource, statement
+
+
+def _place(resource: Any) -> str:
+    """Return an ARN in short: which of our resources it names, and what of it."""
+    if isinstance(resource, str):
+        return resource
+    parts = resource.get("Fn::Join", ["", [resource]])[1]
+    name = json.dumps(parts[0])
+    for known in ("FailedBatches", "MigrateFunction", "Raw"):
+        if known in name:
+            return known + "".join(part for part in parts[1:] if isinstance(part, str))
+    return json.dumps(resource)
+
+
+def test_every_wildcard_has_a_reason(templates: Templates) -> None:
+    found = set()
+    for _, statement in _allowing(templates):
+        actions = tuple(sorted(_listed(statement["Action"])))
+        for resource in _listed(statement.get("Resource", [])):
+            if "*" in json.dumps(resource) or any("*" in action for action in actions):
+                found.add((_place(resource), actions))
+    assert found == set(ALLOWED)
+
+
+def test_only_the_cdks_own_functions_use_managed_policies(templates: Templates) -> None:
+    managed = {role.name for role in templates.every("AWS::IAM::Role") if role.properties.get("ManagedPolicyArns")}
+    assert managed == MANAGED
+
+
+def test_ingest_may_write_its_topic_and_nothing_else_in_kafka(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "ingest")
+    assert {action for action, _ in kafka} == {
+        "kafka-cluster:Connect",
+        "kafka-cluster:WriteDataIdempotently",
+        "kafka-cluster:DescribeTopic",
+        "kafka-cluster:WriteData",
+    }
+    assert all("RawEvents" in place for action, place in kafka if action.endswith(("Topic", "WriteData")))
+
+
+def test_archive_may_read_its_topic_in_its_group_and_not_write(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "archive")
+    assert not any("Write" in action for action, _ in kafka)
+    assert all("RawEvents" in place for action, place in kafka if action.endswith(("DescribeTopic", "ReadData")))
+    groups = [place for action, place in kafka if action.endswith("Group")]
+    assert len(groups) == 2
+    assert all(":group/" in place and place.endswith('"/archive"]]}') for place in groups)
+
+
+def _kafka_grants(templates: Templates, verb: str) -> list[tuple[str, str]]:
+    return [
+        (action, json.dumps(resource))
+        for role, statement in _allowing(templates)
+        if role.name.lower().startswith(f"{verb}role")
+        for action in _listed(statement["Action"])
+        if action.startswith("kafka-cluster:")
+        for resource in _listed(statement["Resource"])
+    ]
+
+
+def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates: Templates) -> None:
+    grants = {
+        (role.name, action): json.dumps(statement["Resource"])
+        for role, statement in _allowing(templates)
+        for action in _listed(statement["Action"])
+    }
+    (database,) = [place for (_, action), place in grants.items() if action == "rds-db:connect"]
+    assert ":dbuser:" in database
+    assert "/sluice_ingest" in database
+    (cache,) = [place for (_, action), place in grants.items() if action == "elasticache:Connect"]
+    assert "IngestUser" in cache
+    (reader,) = [role for role, action in grants if action == "secretsmanager:GetSecretValue"]
+    assert reader.startswith("MigrateRole")
+
+
+def test_the_network_has_no_way_in_or_out(templates: Templates) -> None:
+    kinds = {resource.type for resource in templates.every()}
+    assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::EIP", "AWS::EC2::Route"}
+
+
+def test_no_security_group_admits_an_address_instead_of_a_group(templates: Templates) -> None:
+    for group in templates.every("AWS::EC2::SecurityGroup"):
+        assert "SecurityGroupIngress" not in group.properties, group.name
+    for rule in templates.every("AWS::EC2::SecurityGroupIngress"):
+        assert "SourceSecurityGroupId" in rule.properties, rule.name
+        assert rule.properties["FromPort"] == rule.properties["ToPort"] in {443, 5432, 6379, 9098}, rule.name

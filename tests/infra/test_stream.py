@@ -1,0 +1,79 @@
+"""The Kafka cluster keeps what it acknowledged, and only for those who may."""
+
+import base64
+import json
+from typing import Any
+
+from infra.settings import CONSUMER_RECORD_AGE_SECONDS
+from tests.infra.templates import Templates
+
+
+def _configs(topic: dict[str, Any]) -> dict[str, str]:
+    configs: dict[str, str] = json.loads(base64.b64decode(topic["Configs"]))
+    return configs
+
+
+def _topics(templates: Templates) -> dict[str, dict[str, Any]]:
+    return {topic.properties["TopicName"]: topic.properties for topic in templates.every("AWS::MSK::Topic")}
+
+
+def test_the_four_topics_exist_with_three_replicas_of_which_two_acknowledge(templates: Templates) -> None:
+    topics = _topics(templates)
+    assert set(topics) == {"raw-events", "replay-events", "dead-letter", "alert-events"}
+    for name, topic in topics.items():
+        assert topic["ReplicationFactor"] == 3, name
+        assert _configs(topic)["min.insync.replicas"] == "2", name
+
+
+def test_raw_events_has_30_partitions_and_120_when_large_and_replay_events_as_many(templates: Templates) -> None:
+    topics = _topics(templates)
+    partitions = 120 if templates.profile.name == "large" else 30
+    assert topics["raw-events"]["PartitionCount"] == partitions
+    assert topics["replay-events"]["PartitionCount"] == partitions
+
+
+def test_kafka_keeps_an_event_longer_than_consumers_may_take(templates: Templates) -> None:
+    configs = _configs(_topics(templates)["raw-events"])
+    assert int(configs["retention.ms"]) == 6 * 3600 * 1000 > CONSUMER_RECORD_AGE_SECONDS * 1000
+    assert int(configs["segment.ms"]) < int(configs["retention.ms"])
+
+
+def test_dead_letters_are_kept_for_30_days_and_capped_in_bytes_that_fit_the_disks(templates: Templates) -> None:
+    topic = _topics(templates)["dead-letter"]
+    configs = _configs(topic)
+    assert int(configs["retention.ms"]) == 30 * 24 * 3600 * 1000
+    held = int(configs["retention.bytes"]) * topic["PartitionCount"] * 3
+    disks = templates.profile.brokers.storage_gib * templates.profile.brokers.count * 1024**3
+    assert held < disks / 3
+
+
+def test_a_topic_nobody_declared_is_never_made(templates: Templates) -> None:
+    server = templates.only("AWS::MSK::Configuration").properties["ServerProperties"].splitlines()
+    assert "auto.create.topics.enable=false" in server
+    assert "unclean.leader.election.enable=false" in server
+    assert "min.insync.replicas=2" in server
+    configured = templates.only("AWS::MSK::Cluster").properties["ConfigurationInfo"]
+    assert configured["Revision"]["Fn::GetAtt"][1] == "LatestRevision.Revision"
+
+
+def test_brokers_take_iam_over_tls_only_and_encrypt_their_disks_with_our_key(templates: Templates) -> None:
+    cluster = templates.only("AWS::MSK::Cluster").properties
+    assert cluster["ClientAuthentication"] == {"Sasl": {"Iam": {"Enabled": True}}}
+    assert cluster["EncryptionInfo"]["EncryptionInTransit"] == {"ClientBroker": "TLS", "InCluster": True}
+    assert "Fn::GetAtt" in cluster["EncryptionInfo"]["EncryptionAtRest"]["DataVolumeKMSKeyId"]
+    assert "ConnectivityInfo" not in cluster["BrokerNodeGroupInfo"]
+
+
+def test_brokers_stand_evenly_in_three_zones(templates: Templates) -> None:
+    cluster = templates.only("AWS::MSK::Cluster").properties
+    assert len(cluster["BrokerNodeGroupInfo"]["ClientSubnets"]) == 3
+    assert cluster["NumberOfBrokerNodes"] % 3 == 0
+
+
+def test_event_source_pollers_can_reach_the_brokers(templates: Templates) -> None:
+    inside = [
+        rule.properties
+        for rule in templates.every("AWS::EC2::SecurityGroupIngress")
+        if rule.properties["SourceSecurityGroupId"] == rule.properties["GroupId"]
+    ]
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in inside] == [(9098, 9098)]
