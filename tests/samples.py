@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sluice.core.contracts import Contracts
+from sluice.core.judge import Rules
+from sluice.core.limits import Limits
 from sluice.core.requests import Request
 from sluice.edge.schemas import load_contracts
 
@@ -35,6 +37,11 @@ def contracts() -> Contracts:
     return load_contracts()
 
 
-def request(route: str = "POST /v1/events", body: bytes = b"", received_at: datetime = NOW) -> Request:
+def rules() -> Rules:
+    """What events are judged by, as shipped."""
+    return Rules(contracts(), Limits(), "raw-events")
+
+
+def request(route: str = "POST /v1/events", received_at: datetime = NOW) -> Request:
     """A request as ingest reads it."""
-    return Request(route, None, body, received_at, "test-1")
+    return Request(route, None, received_at, "test-1")

@@ -1,11 +1,13 @@
 """Archive: accepted events become rows of the raw table.
 
-decode -> row with the event as sent -> pack -> delivery stream; only what was not taken is tried again
+decode -> row with the event as sent -> pack -> delivery stream; only what was not taken is tried again.
+A record that can never become a row goes to the dead letters, and its neighbours go on.
 """
 
 import os
 import secrets
 import time
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -16,56 +18,76 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.contracts import Contracts
 from sluice.core.errors import Poison
+from sluice.core.letters import about_record
+from sluice.core.limits import Limits
+from sluice.core.messages import Message
 from sluice.core.packing import pack_rows
-from sluice.core.records import Origin, read_records, report_failures
+from sluice.core.quarantine import check_budget
+from sluice.core.records import KafkaRecord, Origin, read_records, report_failures
 from sluice.core.rows import Row, make_row
+from sluice.edge.broker import Broker
 from sluice.edge.delivery import Delivery
 from sluice.edge.schemas import load_contracts
-from sluice.edge.settings import ArchiveSettings
+from sluice.edge.settings import ArchiveSettings, BrokerSettings
 
 logger = Logger()
 metrics = Metrics()
+
+LIMITS = Limits()
 
 
 class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
+    settings: ArchiveSettings
     contracts: Contracts
     delivery: Delivery
+    broker: Broker
 
 
 @cache
 def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = ArchiveSettings.from_environ(os.environ)
-    return Parts(load_contracts(), Delivery(boto3.client("firehose"), settings.delivery_stream, back_off))
+    delivery = Delivery(boto3.client("firehose"), settings.delivery_stream, back_off)
+    return Parts(settings, load_contracts(), delivery, Broker(BrokerSettings.from_environ(os.environ)))
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Archive one batch and name what must come again."""
-    return archive(event, build())
+    return archive(event, build(), datetime.now(UTC))
 
 
-def archive(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
+def archive(event: dict[str, Any], parts: Parts, now: datetime) -> dict[str, Any]:
     """Deliver a batch's rows; a record that failed is the first of its partition to come again."""
     rows: list[tuple[Origin, Row]] = []
-    failed: set[Origin] = set()
+    poison: list[tuple[KafkaRecord, Poison]] = []
     for record in read_records(event):
         try:
             rows.append((record.origin, make_row(record, parts.contracts)))
-        except Poison as poison:
-            # Comes again until its age sends the batch to the failure bucket: late, but not lost.
-            failed.add(record.origin)
-            logger.warning("poison record", origin=msgspec.to_builtins(record.origin), reason=str(poison))
+        except Poison as error:
+            poison.append((record, error))
+    check_budget(len(poison), len(rows) + len(poison))
+    failed = quarantine(poison, parts, now)
     undelivered = parts.delivery.deliver(list(pack_rows(rows)))
     for one in undelivered:
         failed.update(one.pack.origins)
     if undelivered:
         logger.warning("rows were not taken", packs=len(undelivered), reason=undelivered[0].reason)
     metrics.add_metric("RowsArchived", MetricUnit.Count, len(rows) - sum(len(one.pack.origins) for one in undelivered))
+    metrics.add_metric("RecordsQuarantined", MetricUnit.Count, len(poison))
     metrics.add_metric("RecordsFailed", MetricUnit.Count, len(failed))
     return report_failures(failed)
+
+
+def quarantine(poison: list[tuple[KafkaRecord, Poison]], parts: Parts, now: datetime) -> set[Origin]:
+    """Store the dead letters of poison records; what could not be stored must come again."""
+    letters = [about_record(record, error, "archive", now, LIMITS.max_letter) for record, error in poison]
+    topic = parts.settings.dead_letter_topic
+    messages = [Message(topic, letter.letter_id.encode(), msgspec.json.encode(letter)) for letter in letters]
+    deliveries = parts.broker.store(messages) if messages else []
+    return {record.origin for (record, _), unstored in zip(poison, deliveries, strict=True) if unstored is not None}
 
 
 def back_off(attempt: int) -> None:

@@ -1,11 +1,10 @@
-"""Ingest: a device's request becomes Kafka records, and every event in it an honest answer.
+"""Ingest: a device's request becomes Kafka records, and every event in it gets an honest answer.
 
-authenticate -> split into byte-exact slices -> judge each by its contract -> store -> one status per event
+authenticate -> split into byte-exact slices -> admit by quota -> judge each by its contract -> store -> one status each
 """
 
 import os
 import secrets
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
@@ -15,16 +14,21 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results, reject
-from sluice.core.contracts import ACTIVITY, READING, TELEMETRY, Contracts
-from sluice.core.errors import Refusal, Retryable
-from sluice.core.judge import Limits, Verdict, judge
-from sluice.core.keys import open_with, parse_key
-from sluice.core.requests import Request, correlate, read_request
+from sluice.core.contracts import ACTIVITY, READING, TELEMETRY
+from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
+from sluice.core.judge import Accepted, Rejected, Rules, Verdict, judge
+from sluice.core.keys import StoredKey, open_with, parse_key
+from sluice.core.letters import Claims, write_letter
+from sluice.core.limits import Limits
+from sluice.core.messages import Message
+from sluice.core.quotas import Quota
+from sluice.core.requests import Request, correlate, read_body, read_request
 from sluice.core.slices import split_body
 from sluice.edge import cache as valkey
 from sluice.edge import database
 from sluice.edge.broker import Broker, Delivery
 from sluice.edge.keystore import KeyStore
+from sluice.edge.quotas import Quotas
 from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
 
@@ -39,8 +43,9 @@ class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
     settings: IngestSettings
-    contracts: Contracts
+    rules: Rules
     keys: KeyStore
+    quotas: Quotas
     broker: Broker
 
 
@@ -48,43 +53,45 @@ class Parts(msgspec.Struct, frozen=True):
 def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = IngestSettings.from_environ(os.environ)
+    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     keys = KeyStore(
         partial(database.connect, DatabaseSettings.from_environ(os.environ)),
-        partial(valkey.connect, CacheSettings.from_environ(os.environ)),
+        shared,
         memory=timedelta(seconds=settings.key_memory_seconds),
         cache_seconds=settings.key_cache_seconds,
     )
-    return Parts(settings, load_contracts(), keys, Broker(BrokerSettings.from_environ(os.environ)))
+    return Parts(
+        settings,
+        Rules(load_contracts(), LIMITS, settings.raw_events_topic),
+        keys,
+        Quotas(shared, settings.ingest_concurrency),
+        Broker(BrokerSettings.from_environ(os.environ)),
+    )
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    retry_after = 1 + secrets.randbelow(5)
-    try:
-        answer = ingest(event, build(), retry_after)
-    except Refusal as refusal:
-        metrics.add_metric(f"Refused_{refusal.code}", MetricUnit.Count, 1)
-        answer = answer_refusal(refusal, correlate(event), retry_after)
-    return answer.for_gateway()
+    return ingest(event, build(), retry_after=1 + secrets.randbelow(5)).for_gateway()
 
 
 def ingest(event: dict[str, Any], parts: Parts, retry_after: int) -> Answer:
     """Take a request all the way, or refuse it."""
-    request = read_request(event, LIMITS.max_body, LIMITS.max_inflated)
-    fleet_id = authenticate(request, parts)
-    slices = split_body(request.body, LIMITS.max_events)
-    contract = CONTRACT_OF[request.route]
-    verdicts = [judge(slice_, contract, fleet_id, request, parts.contracts, LIMITS) for slice_ in slices]
-    records = [verdict.record for verdict in verdicts if verdict.record is not None]
-    deliveries = iter(parts.broker.store(parts.settings.raw_events_topic, records))
-    results = [settle(index, verdict, deliveries) for index, verdict in enumerate(verdicts)]
-    count(results)
-    return answer_results(results, request.correlation_id, retry_after)
+    fleet_id = "unknown"
+    try:
+        request = read_request(event)
+        key = authenticate(request, parts)
+        fleet_id = key.fleet_id
+        return accept(event, request, key, parts, retry_after)
+    except Refusal as refusal:
+        metrics.add_dimension("fleet", fleet_id)
+        metrics.add_dimension("reason", refusal.code)
+        metrics.add_metric("RequestsRefused", MetricUnit.Count, 1)
+        return answer_refusal(refusal, correlate(event), retry_after)
 
 
-def authenticate(request: Request, parts: Parts) -> str:
-    """Name the fleet a request speaks for."""
+def authenticate(request: Request, parts: Parts) -> StoredKey:
+    """Find out whose request this is."""
     presented = parse_key(request.key, parts.settings.sluice_stage)
     try:
         stored = parts.keys.find(presented.key_id, request.received_at)
@@ -94,14 +101,73 @@ def authenticate(request: Request, parts: Parts) -> str:
     return open_with(presented, stored, "device", request.received_at)
 
 
-def settle(index: int, verdict: Verdict, deliveries: Iterator[Delivery]) -> Result:
-    """Give an event its status: by its own rejection, or by its own delivery report."""
-    if verdict.rejection is not None:
-        return reject(index, verdict.event_id, verdict.rejection)
-    unstored = next(deliveries)
-    if unstored is None:
-        return Result(index, verdict.event_id, ACCEPTED)
-    return Result(index, verdict.event_id, RETRY, {"code": "not_stored", "message": unstored.reason})
+def accept(event: dict[str, Any], request: Request, key: StoredKey, parts: Parts, retry_after: int) -> Answer:
+    """Judge and store the events of a known fleet."""
+    quota = Quota(key.events_per_second, key.rejects_per_second)
+    now = request.received_at
+    if not parts.quotas.take(key.fleet_id, "rejects", quota, 0, now):
+        raise Refusal(
+            429, "quota_rejects", "Too much of what this fleet sends is rejected; mend it before sending more."
+        )
+    try:
+        slices = split_body(read_body(event, LIMITS), LIMITS.max_events)
+    except Unparsable as refusal:
+        parts.quotas.charge(key.fleet_id, "rejects", quota, 1, now)
+        bury(refusal, request, key, parts)
+        raise
+    if not parts.quotas.take(key.fleet_id, "events", quota, len(slices), now):
+        raise Refusal(429, "quota_events", f"This fleet may send {key.events_per_second:g} events a second.")
+    contract = CONTRACT_OF[request.route]
+    verdicts = [judge(slice_, contract, key.fleet_id, request, parts.rules) for slice_ in slices]
+    if rejects := sum(isinstance(verdict, Rejected) for verdict in verdicts):
+        parts.quotas.charge(key.fleet_id, "rejects", quota, rejects, now)
+    messages = [address(verdict, contract, request, key, parts) for verdict in verdicts]
+    deliveries = parts.broker.store(messages)
+    results = [settle(*judged) for judged in zip(range(len(verdicts)), verdicts, deliveries, strict=True)]
+    count(results)
+    return answer_results(results, request.correlation_id, retry_after)
+
+
+def address(verdict: Verdict, contract: str, request: Request, key: StoredKey, parts: Parts) -> Message:
+    """Make of every verdict the one record it is stored as: the event itself, or its dead letter."""
+    if isinstance(verdict, Accepted):
+        return verdict.message
+    return letter_about(verdict, contract, request, key, parts)
+
+
+def letter_about(rejected: Rejected, contract: str | None, request: Request, key: StoredKey, parts: Parts) -> Message:
+    """Write the dead letter of something rejected at the edge."""
+    letter = write_letter(
+        reason=rejected.rejection.code,
+        detail=rejected.rejection.message,
+        body=rejected.event,
+        max_body=LIMITS.max_letter,
+        consumer="ingest",
+        failed_at=request.received_at,
+        fleet_id=key.fleet_id,
+        contract=contract,
+        correlation_id=request.correlation_id,
+        **msgspec.structs.asdict(rejected.claims),
+    )
+    return Message(parts.settings.dead_letter_topic, letter.letter_id.encode(), msgspec.json.encode(letter))
+
+
+def bury(refusal: Unparsable, request: Request, key: StoredKey, parts: Parts) -> None:
+    """Store a body that is no events as one dead letter; the refusal stands only once that is done."""
+    rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), Claims())
+    (unstored,) = parts.broker.store([letter_about(rejected, CONTRACT_OF[request.route], request, key, parts)])
+    if unstored is not None:
+        raise Refusal(429, "not_stored", "The body is no events, and not even that could be written down; try again.")
+
+
+def settle(index: int, verdict: Verdict, unstored: Delivery) -> Result:
+    """Give an event its status: never a stronger one than its own delivery report allows."""
+    event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.claims.event_id
+    if unstored is not None:
+        return Result(index, event_id, RETRY, {"code": "not_stored", "message": unstored.reason})
+    if isinstance(verdict, Rejected):
+        return reject(index, event_id, verdict.rejection)
+    return Result(index, event_id, ACCEPTED)
 
 
 def count(results: list[Result]) -> None:

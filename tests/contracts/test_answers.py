@@ -9,16 +9,16 @@ import pytest
 
 from sluice.core.answers import Result, answer_refusal, answer_results, reject
 from sluice.core.errors import Refusal
-from sluice.core.judge import Limits, judge
+from sluice.core.judge import Rejected, judge
 from tests import samples
 
 PROBLEM: dict[str, Any] = json.loads((Path(__file__).parents[2] / "schemas/problem/1.json").read_text())
 
 
 def rejected(index: int, name: str) -> Result:
-    verdict = judge(samples.read_bytes(name), "telemetry", "demo", samples.request(), samples.contracts(), Limits())
-    assert verdict.rejection is not None
-    return reject(index, verdict.event_id, verdict.rejection)
+    judged = judge(samples.read_bytes(name), "telemetry", "demo", samples.request(), samples.rules())
+    assert isinstance(judged, Rejected)
+    return reject(index, judged.claims.event_id, judged.rejection)
 
 
 BAD = [

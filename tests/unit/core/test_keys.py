@@ -8,11 +8,11 @@ from sluice.core.keys import StoredKey, compose_key, hash_key, open_with, parse_
 from tests.samples import NOW
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
-STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY))
+STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
 
 
 def test_a_stored_key_opens_the_door_of_its_fleet() -> None:
-    assert open_with(parse_key(KEY, "test"), STORED, "device", NOW) == "demo"
+    assert open_with(parse_key(KEY, "test"), STORED, "device", NOW).fleet_id == "demo"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_key_that_may_not_is_refused_with_the_reason(stored: StoredKey | None,
 
 def test_a_key_is_good_until_the_moment_it_expires() -> None:
     soon = msgspec.structs.replace(STORED, expires_at=NOW + timedelta(seconds=1), revoked_at=NOW + timedelta(seconds=1))
-    assert open_with(parse_key(KEY, "test"), soon, "device", NOW) == "demo"
+    assert open_with(parse_key(KEY, "test"), soon, "device", NOW) == soon
 
 
 def test_no_refusal_repeats_the_key() -> None:

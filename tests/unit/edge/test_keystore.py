@@ -3,32 +3,37 @@ from typing import Any
 
 import psycopg
 import pytest
-from redis.exceptions import ConnectionError as CacheAwayError
+from redis.exceptions import ConnectionError as CacheConnectionError
 
 from sluice.core.errors import Retryable
 from sluice.core.keys import StoredKey
-from sluice.edge.keystore import LAST_KNOWN, KeyStore
+from sluice.edge.cache import Cache
+from sluice.edge.keystore import LAST_KNOWN, LEAVE_ALONE, KeyStore
 from tests.samples import NOW
 
-KEY = StoredKey("k1", "demo", "device", "0" * 64)
+KEY = StoredKey("k1", "demo", "device", "0" * 64, 100.0, 10.0)
 
 
 class Database:
     """A table of keys that can be taken away."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[Any, ...]] = {"k1": ("k1", "demo", "device", "0" * 64, None, None)}
+        self.rows: dict[str, tuple[Any, ...]] = {"k1": ("k1", "demo", "device", "0" * 64, 100.0, 10.0, None, None)}
         self.away = False
+        self.cut = False
         self.asked = 0
+        self.connects = 0
 
     def connect(self) -> Any:
+        self.connects += 1
+        self.cut = False
         if self.away:
             raise psycopg.OperationalError("connection refused")
         return self
 
     def execute(self, _sql: str, parameters: tuple[str]) -> "Database":
         self.asked += 1
-        if self.away:
+        if self.away or self.cut:
             raise psycopg.OperationalError("server closed the connection unexpectedly")
         self.found = self.rows.get(parameters[0])
         return self
@@ -40,8 +45,8 @@ class Database:
         """Nothing to let go of."""
 
 
-class Cache:
-    """A cache that can be taken away; its clock is moved by dropping what it holds."""
+class Server:
+    """A cache server that can be taken away; its clock is moved by dropping what it holds."""
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
@@ -52,13 +57,13 @@ class Cache:
 
     def get(self, name: str) -> bytes | None:
         if self.away:
-            raise CacheAwayError
+            raise CacheConnectionError
         return self.held.get(name)
 
     def set(self, name: str, value: bytes, ex: int) -> None:
         assert ex == 240
         if self.away:
-            raise CacheAwayError
+            raise CacheConnectionError
         self.held[name] = value
 
 
@@ -68,29 +73,29 @@ def database() -> Database:
 
 
 @pytest.fixture
-def cache() -> Cache:
-    return Cache()
+def cache() -> Server:
+    return Server()
 
 
-def store(database: Database, cache: Cache) -> KeyStore:
-    return KeyStore(database.connect, cache.connect, timedelta(seconds=30), 240)
+def store(database: Database, cache: Server) -> KeyStore:
+    return KeyStore(database.connect, Cache(cache.connect), timedelta(seconds=30), 240)
 
 
 def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def test_the_database_is_asked_once_and_the_copies_answer_after_that(database: Database, cache: Cache) -> None:
+def test_the_database_is_asked_once_and_the_copies_answer_after_that(database: Database, cache: Server) -> None:
     keys = store(database, cache)
     assert [keys.find("k1", after(seconds)) for seconds in (0, 29, 31)] == [KEY, KEY, KEY]
     assert store(database, cache).find("k1", NOW) == KEY
     assert database.asked == 1
 
 
-def test_a_change_is_seen_once_both_copies_have_run_out(database: Database, cache: Cache) -> None:
+def test_a_change_is_seen_once_both_copies_have_run_out(database: Database, cache: Server) -> None:
     keys = store(database, cache)
     keys.find("k1", NOW)
-    database.rows["k1"] = ("k1", "demo", "device", "0" * 64, None, NOW)
+    database.rows["k1"] = ("k1", "demo", "device", "0" * 64, 100.0, 10.0, None, NOW)
     cache.held.clear()
     assert keys.find("k1", after(29)) == KEY
     changed = keys.find("k1", after(31))
@@ -98,18 +103,18 @@ def test_a_change_is_seen_once_both_copies_have_run_out(database: Database, cach
     assert changed.revoked_at == NOW
 
 
-def test_without_the_cache_the_database_answers(database: Database, cache: Cache) -> None:
+def test_without_the_cache_the_database_answers(database: Database, cache: Server) -> None:
     cache.away = True
     assert store(database, cache).find("k1", NOW) == KEY
 
 
-def test_an_unreadable_copy_in_the_cache_is_not_believed(database: Database, cache: Cache) -> None:
+def test_an_unreadable_copy_in_the_cache_is_not_believed(database: Database, cache: Server) -> None:
     cache.held["key:k1"] = b"{}"
     assert store(database, cache).find("k1", NOW) == KEY
 
 
 def test_with_every_store_away_a_known_key_still_works_for_hours_and_an_unknown_one_does_not(
-    database: Database, cache: Cache
+    database: Database, cache: Server
 ) -> None:
     keys = store(database, cache)
     keys.find("k1", NOW)
@@ -121,10 +126,29 @@ def test_with_every_store_away_a_known_key_still_works_for_hours_and_an_unknown_
         keys.find("k1", NOW + LAST_KNOWN)
 
 
-def test_an_unknown_key_is_remembered_as_unknown_for_a_moment_only(database: Database, cache: Cache) -> None:
+def test_an_unknown_key_is_remembered_as_unknown_for_a_moment_only(database: Database, cache: Server) -> None:
     keys = store(database, cache)
     assert keys.find("k2", NOW) is None
     assert keys.find("k2", after(1)) is None
     assert database.asked == 1
-    database.rows["k2"] = ("k2", "demo", "device", "0" * 64, None, None)
+    database.rows["k2"] = ("k2", "demo", "device", "0" * 64, 100.0, 10.0, None, None)
     assert keys.find("k2", after(31)) is not None
+
+
+def test_a_database_that_just_failed_is_left_alone_for_a_moment(database: Database, cache: Server) -> None:
+    keys = store(database, cache)
+    database.away = True
+    for key_id in ("k1", "k2", "k3"):
+        with pytest.raises(Retryable):
+            keys.find(key_id, NOW)
+    assert database.connects == 1
+    database.away = False
+    assert keys.find("k1", NOW + LEAVE_ALONE) == KEY
+
+
+def test_a_connection_that_was_cut_while_idle_is_opened_again_at_once(database: Database, cache: Server) -> None:
+    keys = store(database, cache)
+    keys.find("k1", NOW)
+    database.cut = True
+    assert keys.find("k2", NOW) is None
+    assert database.connects == 2

@@ -11,6 +11,14 @@ class Refusal(Exception):
         self.detail = detail
 
 
+class Unparsable(Refusal):
+    """A body of a known fleet in which no event can be told from another; it becomes one dead letter."""
+
+    def __init__(self, code: str, detail: str, body: bytes) -> None:
+        super().__init__(400, code, detail)
+        self.body = body
+
+
 class Rejection(Exception):
     """One event that breaks its contract; its neighbours go on."""
 

@@ -33,6 +33,8 @@ class StoredKey(msgspec.Struct, frozen=True):
     fleet_id: str
     role: str
     secret_hash: str
+    events_per_second: float
+    rejects_per_second: float
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
@@ -67,8 +69,8 @@ def hash_key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now: datetime) -> str:
-    """Name the fleet the key speaks for, or refuse it with the reason."""
+def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now: datetime) -> StoredKey:
+    """Let a key in as what is stored of it, or refuse it with the reason."""
     expected = stored.secret_hash if stored else hash_key("")
     # Compared even when there is no such key, so that the time of the answer does not tell the two apart.
     if not hmac.compare_digest(presented.secret_hash, expected) or stored is None:
@@ -79,7 +81,7 @@ def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now:
         raise Refusal(401, "expired_key", "This key has expired.")
     if stored.role != role:
         raise Refusal(403, "wrong_role", f"This key is for a {stored.role}; this route is for a {role}.")
-    return stored.fleet_id
+    return stored
 
 
 def _checksum(body: str) -> str:

@@ -10,30 +10,30 @@ from typing import Any
 
 import msgspec
 
-from sluice.core.errors import Refusal
+from sluice.core.errors import Refusal, Unparsable
+from sluice.core.limits import Limits
+
+JSON = "application/json"
 
 _CORRELATION_ID = re.compile(r"[0-9A-Za-z._:=/+-]{1,64}")
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way of asking for a gzip header
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a handler needs of a request."""
+    """What is known of a request before its body is looked at."""
 
     route: str
     key: str | None
-    body: bytes
     received_at: datetime
     correlation_id: str
 
 
-def read_request(event: Mapping[str, Any], max_body: int, max_inflated: int) -> Request:
-    """Read the gateway's event; the body is inflated only as far as it is allowed to grow."""
-    headers = event.get("headers", {})
+def read_request(event: Mapping[str, Any]) -> Request:
+    """Read everything but the body, which costs work that an unknown caller must not cause."""
     context = event["requestContext"]
     return Request(
         route=event["routeKey"],
-        key=headers.get("x-api-key"),
-        body=_read_body(event, headers.get("content-encoding", "identity"), max_body, max_inflated),
+        key=event.get("headers", {}).get("x-api-key"),
         received_at=datetime.fromtimestamp(context["timeEpoch"] / 1000, UTC),
         correlation_id=correlate(event),
     )
@@ -46,21 +46,33 @@ def correlate(event: Mapping[str, Any]) -> str:
     return given if _CORRELATION_ID.fullmatch(given) else own
 
 
-def _read_body(event: Mapping[str, Any], encoding: str, max_body: int, max_inflated: int) -> bytes:
+def read_body(event: Mapping[str, Any], limits: Limits) -> bytes:
+    """Read the body; it is inflated only as far as it is allowed to grow."""
+    headers = event.get("headers", {})
+    _check_media_type(headers.get("content-type", JSON))
     text: str = event.get("body", "")
     try:
         body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
     except (binascii.Error, UnicodeEncodeError) as error:
         raise Refusal(400, "unreadable_body", f"The body cannot be read: {error}.") from error
-    if len(body) > max_body:
-        raise Refusal(413, "body_too_large", f"The body has {len(body)} bytes; {max_body} is the most that is taken.")
-    match encoding.strip().lower():
+    if len(body) > limits.max_body:
+        raise Refusal(
+            413, "body_too_large", f"The body has {len(body)} bytes; {limits.max_body} is the most that is taken."
+        )
+    match headers.get("content-encoding", "identity").strip().lower():
         case "identity" | "":
             return body
         case "gzip":
-            return _inflate(body, max_inflated)
+            return _inflate(body, limits.max_inflated)
         case other:
             raise Refusal(415, "unsupported_encoding", f"Content-Encoding {other[:32]!r} is not read; gzip is.")
+
+
+def _check_media_type(given: str) -> None:
+    media_type, _, parameters = given.lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if media_type.strip() != JSON or charset not in ("", "utf-8"):
+        raise Refusal(415, "unsupported_media_type", f"Content-Type {given[:64]!r} is not read; {JSON} is.")
 
 
 def _inflate(body: bytes, max_inflated: int) -> bytes:
@@ -68,9 +80,9 @@ def _inflate(body: bytes, max_inflated: int) -> bytes:
     try:
         inflated = inflater.decompress(body, max_inflated)
     except zlib.error as error:
-        raise Refusal(400, "invalid_gzip", f"The body is not gzip: {error}.") from error
+        raise Unparsable("invalid_gzip", f"The body is not gzip: {error}.", body) from error
     if inflater.unconsumed_tail:
         raise Refusal(413, "body_too_large", f"The body inflates to more than {max_inflated} bytes.")
     if not inflater.eof or inflater.unused_data:
-        raise Refusal(400, "invalid_gzip", "The body is not one whole gzip stream.")
+        raise Unparsable("invalid_gzip", "The body is not one whole gzip stream.", body)
     return inflated

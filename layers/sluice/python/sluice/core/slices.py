@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sluice.core.errors import Refusal
+from sluice.core.errors import Refusal, Unparsable
 
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _WHITESPACE = b" \t\r\n"
@@ -17,7 +17,9 @@ def split_body(body: bytes, max_events: int) -> list[bytes]:
         # msgspec.Raw skips over strings without decoding them, so the check for UTF-8 comes first.
         body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Refusal(400, "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+        raise Unparsable(
+            "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}.", body
+        ) from error
     trimmed = body.strip(_WHITESPACE)
     if not trimmed:
         raise Refusal(400, "empty_body", "The body is empty; send one JSON object or an array of them.")
@@ -26,7 +28,7 @@ def split_body(body: bytes, max_events: int) -> list[bytes]:
     try:
         slices = [bytes(raw) for raw in _split(trimmed)]
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Refusal(400, "malformed_json", f"The array cannot be read as JSON: {error}.") from error
+        raise Unparsable("malformed_json", f"The array cannot be read as JSON: {error}.", body) from error
     if not slices:
         raise Refusal(400, "empty_batch", f"The array is empty; send one to {max_events} events.")
     if len(slices) > max_events:

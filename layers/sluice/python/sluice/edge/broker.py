@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as Report
 
-from sluice.core.envelope import HEADER
-from sluice.core.judge import Record
+from sluice.core.messages import Message
 from sluice.edge.settings import BrokerSettings
 
 
@@ -35,17 +35,17 @@ class Broker:
         self._make = make_producer
         self._producer: Producer | None = None
 
-    def store(self, topic: str, records: Sequence[Record]) -> list[Delivery]:
-        """Produce records and wait for their reports, until the deadline at most."""
+    def store(self, messages: Sequence[Message]) -> list[Delivery]:
+        """Produce messages and wait for their reports, until the deadline at most."""
         producer = self._producer = self._producer or self._make(self._config)
-        deliveries: list[Delivery] = [Unstored("no report within the deadline")] * len(records)
-        for index, record in enumerate(records):
+        deliveries: list[Delivery] = [Unstored("no report within the deadline")] * len(messages)
+        for index, message in enumerate(messages):
             try:
                 producer.produce(
-                    topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=[(HEADER, record.envelope)],
+                    message.topic,
+                    key=message.key,
+                    value=message.value,
+                    headers=list(message.headers),
                     on_delivery=self._note(deliveries, index),
                 )
             except BufferError:
@@ -59,13 +59,13 @@ class Broker:
             producer.flush(0)
         return deliveries
 
-    def _note(self, deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Message], None]:
-        def report(error: KafkaError | None, _message: Message) -> None:
+    def _note(self, deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Report], None]:
+        def note(error: KafkaError | None, _report: Report) -> None:
             deliveries[index] = None if error is None else Unstored(error.str())
             if error is not None:
                 self._give_up_if_fatal(error)
 
-        return report
+        return note
 
     def _give_up_if_fatal(self, error: KafkaError) -> None:
         # An idempotent producer that has lost its place answers nothing but errors from then on.
@@ -77,7 +77,7 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
     deadline_ms = int(settings.produce_deadline_seconds * 1000)
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_bootstrap,
-        "client.id": "sluice-ingest",
+        "client.id": "sluice",
         "acks": "all",
         "enable.idempotence": True,
         # Java's partitioner, pinned: a device's events stay on their partition whatever the client library.

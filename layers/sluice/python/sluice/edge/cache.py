@@ -1,18 +1,81 @@
-"""Connections to Valkey, which ElastiCache Serverless offers in cluster mode only."""
+"""Valkey, which ElastiCache Serverless offers in cluster mode only; and what happens while it is away: nothing waits.
 
+Everything kept here can be done without. A cache that fails once is left alone for a moment, so that the requests of
+that moment do not each pay for finding it away.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from redis.cluster import RedisCluster
 from redis.credentials import CredentialProvider
+from redis.exceptions import NoScriptError, RedisError
 
 from sluice.edge.settings import CacheSettings
 
 SOCKET_SECONDS = 0.5
+LEAVE_ALONE_SECONDS = 5.0
 TOKEN_SECONDS = 900
 
 
+class CacheAwayError(Exception):
+    """The cache does not answer, or did not a moment ago."""
+
+
+class Cache:
+    """A cache that may be away."""
+
+    def __init__(self, connect: Callable[[], RedisCluster], clock: Callable[[], float] = time.monotonic) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._client: RedisCluster | None = None
+        self._away_until = 0.0
+
+    def get(self, name: str) -> bytes | None:
+        """Read a value."""
+        found: bytes | None = self._ask(lambda client: client.get(name))
+        return found
+
+    def put(self, name: str, value: bytes, seconds: int) -> None:
+        """Keep a value for some seconds."""
+        self._ask(lambda client: client.set(name, value, ex=seconds))
+
+    def run(self, script: "Script", key: str, arguments: Sequence[float]) -> Any:
+        """Run a script on one key."""
+
+        def call(client: RedisCluster) -> Any:
+            try:
+                return client.evalsha(script.sha1, 1, key, *arguments)
+            except NoScriptError:
+                return client.eval(script.text, 1, key, *arguments)
+
+        return self._ask(call)
+
+    def _ask(self, question: Callable[[RedisCluster], Any]) -> Any:
+        if self._clock() < self._away_until:
+            raise CacheAwayError("the cache was away a moment ago")
+        try:
+            self._client = self._client or self._connect()
+            return question(self._client)
+        except (RedisError, OSError) as error:
+            self._client = None
+            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
+            raise CacheAwayError(str(error)) from error
+
+
+class Script:
+    """A Lua script and the name the server knows it by."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha1 = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
 def connect(settings: CacheSettings) -> RedisCluster:
-    """Open a cluster client; a cache that does not answer at once counts as away."""
+    """Open a cluster client that gives up soon."""
     iam = settings.cache_auth == "iam"
     return RedisCluster(
         host=settings.cache_host,

@@ -4,23 +4,27 @@ The two waits together bound how long a revoked key may still work. When neither
 its time still serves, so that a database that is down does not stop the devices it knows.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
-from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
 
 from sluice.core.errors import Retryable
 from sluice.core.keys import StoredKey
+from sluice.edge.cache import Cache, CacheAwayError
 
 MEMORY_KEYS = 10_000
 LAST_KNOWN = timedelta(hours=6)
 
+LEAVE_ALONE = timedelta(seconds=2)  # a database that just failed is not asked again by every request
+
 _FIND = """
-    SELECT key_id, fleet_id, role, secret_hash, expires_at, revoked_at FROM api_key WHERE key_id = %s
+    SELECT key_id, fleet_id, role, secret_hash, events_per_second, rejects_per_second, expires_at, revoked_at
+    FROM api_key JOIN fleet USING (fleet_id)
+    WHERE key_id = %s
 """
 
 
@@ -35,17 +39,17 @@ class KeyStore:
     def __init__(
         self,
         open_database: Callable[[], psycopg.Connection[tuple[object, ...]]],
-        open_cache: Callable[[], RedisCluster],
+        cache: Cache,
         memory: timedelta,
         cache_seconds: int,
     ) -> None:
         self._open_database = open_database
-        self._open_cache = open_cache
+        self._cache = cache
         self._memory = memory
         self._cache_seconds = cache_seconds
         self._copies: OrderedDict[str, _Copy] = OrderedDict()
         self._database: psycopg.Connection[tuple[object, ...]] | None = None
-        self._cache: RedisCluster | None = None
+        self._away_until = datetime.min.replace(tzinfo=UTC)
 
     def find(self, key_id: str, now: datetime) -> StoredKey | None:
         """Find a key, or None when there is no such key; Retryable when nobody can tell."""
@@ -53,7 +57,7 @@ class KeyStore:
         if copy is not None and now - copy.read_at < self._memory:
             return copy.key
         try:
-            key = self._find_cached(key_id) or self._find_stored(key_id)
+            key = self._find_cached(key_id) or self._find_stored(key_id, now)
         except Retryable:
             if copy is not None and copy.key is not None and now - copy.read_at < LAST_KNOWN:
                 return copy.key
@@ -69,23 +73,24 @@ class KeyStore:
 
     def _find_cached(self, key_id: str) -> StoredKey | None:
         try:
-            self._cache = self._cache or self._open_cache()
             found = self._cache.get(f"key:{key_id}")
             return None if found is None else msgspec.json.decode(found, type=StoredKey)
-        except (RedisError, OSError, msgspec.DecodeError, msgspec.ValidationError):
+        except (CacheAwayError, msgspec.DecodeError):
             # The cache only saves the database a question: away or unreadable, the question is asked.
-            self._cache = None
             return None
 
-    def _find_stored(self, key_id: str) -> StoredKey | None:
+    def _find_stored(self, key_id: str, now: datetime) -> StoredKey | None:
+        if now < self._away_until:
+            raise Retryable("the database was away a moment ago")
         try:
             row = self._ask(key_id)
         except psycopg.Error as error:
+            self._away_until = now + LEAVE_ALONE
             raise Retryable(f"the key cannot be looked up: {error}") from error
         if row is None:
             return None
         key = msgspec.convert(dict(zip(StoredKey.__struct_fields__, row, strict=True)), StoredKey)
-        self._cache_key(key)
+        self._put_cached(key)
         return key
 
     def _ask(self, key_id: str) -> tuple[object, ...] | None:
@@ -101,10 +106,6 @@ class KeyStore:
         self._database = database
         return row
 
-    def _cache_key(self, key: StoredKey) -> None:
-        if self._cache is None:
-            return
-        try:
-            self._cache.set(f"key:{key.key_id}", msgspec.json.encode(key), ex=self._cache_seconds)
-        except (RedisError, OSError):
-            self._cache = None
+    def _put_cached(self, key: StoredKey) -> None:
+        with contextlib.suppress(CacheAwayError):
+            self._cache.put(f"key:{key.key_id}", msgspec.json.encode(key), self._cache_seconds)

@@ -72,11 +72,22 @@ class IngestSettings(Settings, frozen=True):
 
     sluice_stage: str
     raw_events_topic: str
+    dead_letter_topic: str
+    aws_region: str
+    ingest_concurrency: int
     key_memory_seconds: float
     key_cache_seconds: int
 
 
 class ArchiveSettings(Settings, frozen=True):
-    """Where archive delivers."""
+    """Where archive delivers, and where it puts what cannot be delivered."""
 
     delivery_stream: str
+    dead_letter_topic: str
+
+
+class DeadLetterSettings(Settings, frozen=True):
+    """Where dead letters are kept."""
+
+    dead_letter_bucket: str
+    aws_region: str

@@ -1,0 +1,58 @@
+"""Dead letters as they are kept: gzipped JSON lines, one object per partition and day of a batch."""
+
+import gzip
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from sluice.core.letters import Letter, write_letter
+from sluice.core.limits import Limits
+from sluice.core.records import KafkaRecord, Origin
+
+_decode = msgspec.json.Decoder(Letter).decode
+
+
+class Body(msgspec.Struct, frozen=True):
+    """One object's content and how many letters it holds."""
+
+    data: bytes
+    letters: int
+
+
+Objects = dict[str, Body]
+
+
+def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objects:
+    """Group a batch's letters into objects named by their place: the same records always make the same names."""
+    groups: defaultdict[tuple[int, str], list[tuple[Origin, bytes]]] = defaultdict(list)
+    for record in records:
+        letter = _read(record, now)
+        # The table's reader takes times in the Hive form only.
+        row = msgspec.structs.replace(letter, failed_at=letter.failed_at.replace("T", " ").removesuffix("Z"))
+        groups[record.origin.partition, letter.failed_at[:10]].append((record.origin, msgspec.json.encode(row)))
+    return {
+        f"dead_letters/region={region}/dt={day}/{partition:05d}-{lines[0][0].offset:020d}.json.gz": Body(
+            gzip.compress(b"\n".join(line for _, line in lines) + b"\n", mtime=0), len(lines)
+        )
+        for (partition, day), lines in groups.items()
+    }
+
+
+def _read(record: KafkaRecord, now: datetime) -> Letter:
+    try:
+        return _decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Whatever lies in this topic failed once already: kept as it is, with one more reason.
+        return write_letter(
+            reason="unreadable_letter",
+            detail=str(error),
+            body=record.value,
+            max_body=Limits().max_letter,
+            consumer="deadletter",
+            failed_at=now,
+            kafka_topic=record.origin.topic,
+            kafka_partition=record.origin.partition,
+            kafka_offset=record.origin.offset,
+        )

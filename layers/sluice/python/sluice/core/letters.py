@@ -1,0 +1,127 @@
+"""Dead letters: one form for everything that went no further, whoever gave up on it."""
+
+import base64
+import contextlib
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from sluice.core.envelope import HEADER, read_envelope
+from sluice.core.errors import Poison
+from sluice.core.records import KafkaRecord
+from sluice.core.times import write_time
+
+VERSION = 1
+MAX_DETAIL = 1024
+MAX_ID = 128
+
+
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One dead letter. Exactly one of event and event_base64 holds the bytes, as many as are kept of them."""
+
+    version: int
+    letter_id: str
+    reason: str
+    detail: str
+    consumer: str
+    attempts: int
+    failed_at: str
+    event_size: int
+    event: str | None = None
+    event_base64: str | None = None
+    fleet_id: str | None = None
+    device_id: str | None = None
+    event_id: str | None = None
+    contract: str | None = None
+    schema_version: int | None = None
+    firmware: str | None = None
+    correlation_id: str | None = None
+    kafka_topic: str | None = None
+    kafka_partition: int | None = None
+    kafka_offset: int | None = None
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a document that was not believed says of itself, as far as it is fit to be written down."""
+
+    event_id: str | None = None
+    device_id: str | None = None
+    firmware: str | None = None
+
+
+def read_claims(document: object) -> Claims:
+    """Take the names a document gives itself, without believing more than that they are short texts."""
+    if not isinstance(document, dict):
+        return Claims()
+    return Claims(
+        event_id=_short_text(document.get("event_id")),
+        device_id=_short_text(document.get("device_id", document.get("source"))),
+        firmware=_short_text(document.get("device_firmware_version", document.get("firmware_version"))),
+    )
+
+
+def write_letter(
+    *, reason: str, detail: str, body: bytes, max_body: int, consumer: str, failed_at: datetime, **origin: Any
+) -> Letter:
+    """Write a letter about some bytes; sending the same bytes again makes the same letter id."""
+    event: str | None = None
+    event_base64: str | None = None
+    try:
+        event = _cut(body, max_body).decode("utf-8")
+    except UnicodeDecodeError:
+        event_base64 = base64.b64encode(body[:max_body]).decode()
+    return Letter(
+        version=VERSION,
+        letter_id=identify(origin.get("fleet_id"), origin.get("event_id"), body),
+        reason=reason,
+        detail=detail[:MAX_DETAIL],
+        consumer=consumer,
+        attempts=origin.pop("attempts", 1),
+        failed_at=write_time(failed_at),
+        event_size=len(body),
+        event=event,
+        event_base64=event_base64,
+        **origin,
+    )
+
+
+def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: datetime, max_body: int) -> Letter:
+    """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
+    known: dict[str, Any] = {}
+    # What can still be read of it is told; that something cannot is what the letter is about.
+    with contextlib.suppress(Poison):
+        envelope = read_envelope(record.headers.get(HEADER))
+        known = {name: getattr(envelope, name) for name in ("fleet_id", "contract", "schema_version", "correlation_id")}
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
+    return write_letter(
+        reason="poison_record",
+        detail=str(poison),
+        body=record.value,
+        max_body=max_body,
+        consumer=consumer,
+        failed_at=failed_at,
+        kafka_topic=record.origin.topic,
+        kafka_partition=record.origin.partition,
+        kafka_offset=record.origin.offset,
+        **known,
+    )
+
+
+def identify(fleet_id: str | None, event_id: str | None, body: bytes) -> str:
+    """Name a letter by whose it is and what it holds, so that retries do not multiply it."""
+    parts = [(fleet_id or "").encode(), (event_id or "").encode(), hashlib.sha256(body).digest()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _cut(body: bytes, size: int) -> bytes:
+    """Cut at the end of a character: half of one would make text look like other bytes."""
+    while size < len(body) and size and body[size] & 0xC0 == 0x80:
+        size -= 1
+    return body[:size]
+
+
+def _short_text(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() else None

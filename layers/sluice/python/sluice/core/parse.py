@@ -1,0 +1,112 @@
+"""One event's JSON, read strictly: what two readers could take differently is rejected, and so is what costs too much.
+
+msgspec reads the JSON. It lets through what JSON allows and we do not: a member named twice (the last would win
+unseen), NUL, names and numbers without bound, deep nesting. Each has its own code.
+"""
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+from sluice.core.errors import Rejection
+from sluice.core.limits import Limits
+
+_decode = msgspec.json.Decoder().decode
+
+
+def parse_event(slice_: bytes, limits: Limits) -> object:
+    """Read one event's bytes, already known to be UTF-8."""
+    if len(slice_) > limits.max_event:
+        raise Rejection(
+            "event_too_large", f"The event has {len(slice_)} bytes; {limits.max_event} is the most that is taken."
+        )
+    try:
+        document = _decode(slice_)
+    except RecursionError as error:
+        raise _too_deep(limits) from error
+    except msgspec.ValidationError as error:
+        raise Rejection("number_out_of_range", "A number is too large to be read exactly.") from error
+    except msgspec.DecodeError as error:
+        raise _name_fault(slice_, error) from error
+    if type(document) is dict:
+        members = _inspect(document, limits)
+        _find_duplicates(slice_, members)
+    return document
+
+
+def _inspect(document: dict[str, Any], limits: Limits) -> int:
+    """Check every name, text and number; the answer is how many colons the members and their texts account for."""
+    colons = 0
+    pending: list[tuple[Any, int]] = [(document, 1)]
+    while pending:
+        container, depth = pending.pop()
+        if depth > limits.max_depth:
+            raise _too_deep(limits)
+        if type(container) is dict:
+            colons += len(container)
+            for name in container:
+                if len(name) > limits.max_name:
+                    raise Rejection(
+                        "name_too_long",
+                        f"The name {name[:32]!r}… has {len(name)} characters; {limits.max_name} is the most.",
+                    )
+                colons += _check_text(name)
+            values = container.values()
+        else:
+            values = container
+        for value in values:
+            kind = type(value)
+            if kind is str:
+                colons += _check_text(value)
+            elif kind is float or kind is int:
+                if not -limits.max_number <= value <= limits.max_number:
+                    raise Rejection("number_out_of_range", f"A number lies beyond ±{limits.max_number:g}.")
+            elif kind is dict or kind is list:
+                pending.append((value, depth + 1))
+    return colons
+
+
+def _check_text(text: str) -> int:
+    if "\x00" in text:
+        raise Rejection("invalid_text", "A text contains NUL, which no store of ours keeps.")
+    return text.count(":")
+
+
+def _find_duplicates(slice_: bytes, colons: int) -> None:
+    """Reject an object that names a member twice.
+
+    Every member brings one colon, and texts bring the rest. A member that was overwritten while reading leaves more
+    colons in the bytes than in what was read. Escapes may hide a colon or write one; then the slow way decides.
+    """
+    if b"\\" in slice_ or slice_.count(b":") != colons:
+        json.loads(slice_.decode(), object_pairs_hook=_refuse_duplicates)
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in read if names.count(name) > 1)
+        raise Rejection("duplicate_key", f"The name {twice[:64]!r} stands twice in one object.")
+    return read
+
+
+def _name_fault(slice_: bytes, error: msgspec.DecodeError) -> Rejection:
+    """Tell a text or number that cannot be kept from bytes that are no JSON at all."""
+    try:
+        json.loads(slice_.decode(), parse_constant=_refuse_constant)
+    except Rejection as rejection:
+        return rejection
+    except (ValueError, RecursionError):
+        return Rejection("malformed_json", f"The event cannot be read as JSON: {error}.")
+    # Python's reader takes half of a surrogate pair for a character; nothing that writes UTF-8 can.
+    return Rejection("invalid_text", "A text contains half of a surrogate pair, which is no character.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Rejection("number_out_of_range", f"{name} is not a number in JSON.")
+
+
+def _too_deep(limits: Limits) -> Rejection:
+    return Rejection("too_deep", f"The event is nested deeper than {limits.max_depth} levels.")

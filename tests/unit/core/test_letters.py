@@ -1,0 +1,103 @@
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from sluice.core.errors import Poison
+from sluice.core.letterbox import collect
+from sluice.core.letters import Letter, about_record, read_claims, write_letter
+from sluice.core.quarantine import QuarantineExceededError, check_budget
+from sluice.core.records import KafkaRecord, Origin, read_records
+from tests import samples
+
+SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[3] / "schemas/dead_letter/1.json").read_text())
+
+
+def letter(body: bytes, **known: Any) -> Letter:
+    origin = {"fleet_id": "demo", "event_id": "e-1"} | known
+    return write_letter(
+        reason="contract_violation",
+        detail="d",
+        body=body,
+        max_body=8,
+        consumer="ingest",
+        failed_at=samples.NOW,
+        **origin,
+    )
+
+
+def record(value: bytes, offset: int, headers: dict[str, bytes] | None = None, partition: int = 2) -> KafkaRecord:
+    return KafkaRecord(Origin("dead-letter", partition, offset), value, headers or {})
+
+
+def test_the_same_bytes_of_the_same_event_make_the_same_letter() -> None:
+    assert letter(b"{}").letter_id == letter(b"{}").letter_id
+    others = [letter(b"{ }"), letter(b"{}", fleet_id="other"), letter(b"{}", event_id=None)]
+    assert len({one.letter_id for one in [letter(b"{}"), *others]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "event", "event_base64"),
+    [
+        (b"{}", "{}", None),
+        (b"0123456789", "01234567", None),
+        ("0123456ä9".encode(), "0123456", None),
+        (b"\xff{}", None, "/3t9"),
+        (b"", "", None),
+    ],
+)
+def test_a_letter_holds_the_bytes_as_text_if_they_are_and_as_many_as_are_kept(
+    body: bytes, event: str | None, event_base64: str | None
+) -> None:
+    written = letter(body)
+    assert (written.event, written.event_base64, written.event_size) == (event, event_base64, len(body))
+    jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
+
+
+def test_what_a_document_says_of_itself_is_taken_only_when_it_is_fit_to_be_written() -> None:
+    assert read_claims({"event_id": "e", "source": "s", "firmware_version": "1"}).device_id == "s"
+    assert read_claims({"event_id": "x" * 129, "device_id": "a\nb", "device_firmware_version": 3}).event_id is None
+    assert read_claims([1]).device_id is None
+
+
+def test_a_poison_record_is_kept_with_its_place_and_what_can_be_read_of_it() -> None:
+    (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
+    broken = msgspec.structs.replace(good, value=b"\xff")
+    written = about_record(broken, Poison("not JSON"), "archive", samples.NOW, 100)
+    assert (written.kafka_topic, written.kafka_partition, written.kafka_offset) == ("raw-events", 4, 100)
+    assert (written.fleet_id, written.contract, written.event_base64) == ("demo", "telemetry", "/w==")
+    nameless = msgspec.structs.replace(good, headers={})
+    written = about_record(nameless, Poison("no header"), "archive", samples.NOW, 10_000)
+    assert (written.fleet_id, written.device_id) == (None, "press-0007")
+    jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
+
+
+def test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_retry_repeats() -> None:
+    lines = [msgspec.json.encode(letter(b"1")), msgspec.json.encode(letter(b"2"))]
+    records = [record(lines[0], 7), record(lines[1], 8), record(lines[0], 3, partition=0)]
+    kept = collect(records, "eu-west-1", samples.NOW)
+    assert list(kept) == [
+        "dead_letters/region=eu-west-1/dt=2026-11-20/00002-00000000000000000007.json.gz",
+        "dead_letters/region=eu-west-1/dt=2026-11-20/00000-00000000000000000003.json.gz",
+    ]
+    assert collect(records, "eu-west-1", samples.NOW) == kept
+    rows = [json.loads(line) for line in gzip.decompress(next(iter(kept.values())).data).splitlines()]
+    assert [row["event"] for row in rows] == ["1", "2"]
+    assert rows[0]["failed_at"] == "2026-11-20 09:30:05.250000"
+
+
+def test_what_is_no_letter_is_kept_all_the_same() -> None:
+    (body,) = collect([record(b"\xff\x00", 1)], "eu-west-1", samples.NOW).values()
+    (row,) = [json.loads(line) for line in gzip.decompress(body.data).splitlines()]
+    assert (row["reason"], row["event_base64"], row["consumer"]) == ("unreadable_letter", "/wA=", "deadletter")
+
+
+def test_a_few_poison_records_are_put_aside_and_a_flood_of_them_stops_the_consumer() -> None:
+    check_budget(10, 10)
+    check_budget(110, 1000)
+    with pytest.raises(QuarantineExceededError, match="111 of 1000"):
+        check_budget(111, 1000)

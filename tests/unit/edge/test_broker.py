@@ -1,0 +1,82 @@
+"""The producer's answers, with librdkafka replaced where a broker would have to misbehave on purpose."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from sluice.core.messages import Message
+from sluice.edge.broker import Broker, Unstored
+from sluice.edge.settings import BrokerSettings
+
+SETTINGS = BrokerSettings("127.0.0.1:1", "none", "us-east-1", 0.05)
+MESSAGES = [Message("raw-events", b"k", b"%d" % number) for number in range(3)]
+
+
+SILENT = object()
+
+
+class Producer:
+    """Reports what the test says, when it says."""
+
+    def __init__(self, reports: list[Any]) -> None:
+        self.reports = reports
+        self.callbacks: list[Callable[[Any, Any], None]] = []
+        self.purged = False
+
+    def produce(self, _topic: str, on_delivery: Callable[[Any, Any], None], **_: Any) -> None:
+        report = self.reports[len(self.callbacks)]
+        if isinstance(report, Exception):
+            self.callbacks.append(lambda *_: None)
+            raise report
+        self.callbacks.append(on_delivery)
+
+    def flush(self, _seconds: float) -> int:
+        left = 0
+        for callback, report in zip(self.callbacks, self.reports, strict=False):
+            if report is SILENT and not self.purged:
+                left += 1
+            elif not isinstance(report, Exception):
+                callback(KafkaError(KafkaError._PURGE_INFLIGHT) if report is SILENT else report, None)
+        return left
+
+    def purge(self) -> None:
+        self.purged = True
+
+
+def broker(*producers: Producer) -> Broker:
+    made = iter(producers)
+    return Broker(SETTINGS, lambda _: next(made))  # type: ignore[arg-type,return-value]  # stands in for librdkafka's
+
+
+def test_each_message_has_the_word_of_its_own_report() -> None:
+    refused = KafkaError(KafkaError.NOT_ENOUGH_REPLICAS)
+    deliveries = broker(Producer([None, refused, None])).store(MESSAGES)
+    assert [delivery is None for delivery in deliveries] == [True, False, True]
+
+
+def test_what_has_no_report_by_the_deadline_is_purged_and_not_stored_for_all_we_know() -> None:
+    producer = Producer([None, SILENT, None])
+    deliveries = broker(producer).store(MESSAGES)
+    assert producer.purged
+    assert isinstance(deliveries[1], Unstored)
+    assert (deliveries[0], deliveries[2]) == (None, None)
+
+
+@pytest.mark.parametrize("error", [BufferError(), KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))])
+def test_a_message_the_producer_does_not_take_harms_no_neighbour(error: Exception) -> None:
+    deliveries = broker(Producer([None, error, None])).store(MESSAGES)
+    assert [delivery is None for delivery in deliveries] == [True, False, True]
+
+
+def test_a_fatal_error_makes_the_next_request_start_a_new_producer() -> None:
+    fatal = KafkaError(KafkaError._FATAL, "lost its place", True)
+    works = broker(Producer([fatal] * 3), Producer([None] * 3))
+    assert all(isinstance(delivery, Unstored) for delivery in works.store(MESSAGES))
+    assert works.store(MESSAGES) == [None] * 3
+
+
+def test_without_any_broker_everything_is_unstored_within_the_deadline() -> None:
+    deliveries = Broker(SETTINGS).store(MESSAGES)
+    assert all(isinstance(delivery, Unstored) for delivery in deliveries)
