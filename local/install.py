@@ -1,0 +1,146 @@
+"""Sets up what the local stack runs and pip cannot bring: the broker's jars and a Redis server.
+
+Nothing of it needs root or touches the machine: everything goes to one directory of this clone.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from local.ports import Ports
+from local.processes import ROOT, StackError, spawn, stop
+from local.services import kafka, redis
+
+SETUP = ROOT / ".local" / "setup"
+KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
+KAFKA_LOGGING = "org.slf4j:slf4j-simple:1.7.36"
+REDIS_PACKAGE = "redis-server"
+REDIS_MAJOR = 7
+"""The first release with what we start it with."""
+
+
+def kafka_installation(setup: Path = SETUP) -> kafka.Installation:
+    """Where the broker's code was put."""
+    return kafka.Installation(setup / "kafka")
+
+
+def redis_installation(setup: Path = SETUP) -> redis.Installation:
+    """The Redis server that was set up here, or else the machine's own if it is recent enough."""
+    unpacked = setup / "redis" / "usr" / "bin" / "redis-server"
+    if unpacked.exists():
+        directories = {str(library.parent) for library in (setup / "redis").rglob("*.so*")}
+        return redis.Installation(unpacked, os.pathsep.join(sorted(directories)))
+    installed = shutil.which("redis-server")
+    if installed is not None and redis_release(redis.Installation(Path(installed))) >= REDIS_MAJOR:
+        return redis.Installation(Path(installed))
+    raise StackError("no Redis server is set up; run `make setup`")
+
+
+def redis_release(installation: redis.Installation) -> int:
+    """The server's major release; 0 when it does not run."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": installation.libraries}
+    try:
+        shown = subprocess.run([installation.executable, "--version"], env=environment, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    found = re.search(rb"v=(\d+)", shown.stdout)
+    return int(found[1]) if found else 0
+
+
+def install(setup: Path = SETUP) -> None:
+    """Set up whatever is missing."""
+    setup.mkdir(parents=True, exist_ok=True)
+    try:
+        redis_installation(setup)
+    except StackError:
+        complete(setup / "redis", _unpack_redis)
+        if redis_release(redis_installation(setup)) < REDIS_MAJOR:
+            raise StackError(
+                f"this system's packages have no Redis {REDIS_MAJOR} that runs; put a redis-server on the PATH"
+            ) from None
+    if not (setup / "kafka").exists():
+        complete(setup / "kafka", _copy_kafka)
+    installation = kafka_installation(setup)
+    if not installation.startup_cache.exists():
+        asyncio.run(_train(installation))
+
+
+def complete(directory: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a directory, which appears only once it is complete: an interrupted set-up starts again."""
+    unfinished = directory.with_name(f"{directory.name}.unfinished")
+    for leftover in (unfinished, directory):
+        shutil.rmtree(leftover, ignore_errors=True)
+    unfinished.mkdir()
+    fill(unfinished)
+    unfinished.rename(directory)
+
+
+def _unpack_redis(directory: Path) -> None:
+    """Unpack the system's package and what it needs that is missing here, without installing: no service is started."""
+    print("setting up Redis ...", flush=True)
+    with tempfile.TemporaryDirectory(prefix="sluice-apt-") as scratch:
+        downloads = Path(scratch)
+        # Lists of our own: up to date, and writable by anybody.
+        own = ["-o", f"Dir::State::lists={scratch}/lists", "-o", f"Dir::Cache={scratch}/cache"]
+        apt = ["apt-get", "-q", *own, "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root"]
+        for needed in ("lists/partial", "cache/archives/partial"):
+            (downloads / needed).mkdir(parents=True)
+        _run([*apt, "update"], downloads)
+        planned = _run([*apt, "--simulate", "--no-install-recommends", "install", REDIS_PACKAGE], downloads)
+        missing = re.findall(r"^Inst (\S+)", planned, re.MULTILINE)
+        _run([*apt, "download", *missing], downloads)
+        for package in downloads.glob("*.deb"):
+            _run(["dpkg", "-x", str(package), str(directory)], downloads)
+
+
+def _copy_kafka(directory: Path) -> None:
+    """Resolve the broker and its libraries, and keep copies: caches elsewhere may be cleaned."""
+    print("setting up Kafka ...", flush=True)
+    jgo = Path(sys.executable).with_name("jgo")
+    resolved = _run([str(jgo), "--resolver", "python", "info", "jars", f"{KAFKA}+{KAFKA_LOGGING}"], directory)
+    jars = [Path(line) for line in resolved.splitlines() if line.endswith(".jar")]
+    if not jars:
+        raise StackError(f"jgo found no jars for {KAFKA}:\n{resolved}")
+    for jar in jars:
+        shutil.copy(jar, directory / jar.name)
+
+
+async def _train(installation: kafka.Installation) -> None:
+    """Start a broker once, so that the Java runtime learns what a start needs; it writes that down when it ends."""
+    print("preparing fast starts of Kafka ...", flush=True)
+    with tempfile.TemporaryDirectory(prefix="sluice-kafka-") as scratch, Ports() as ports:
+        logs = Path(scratch)
+        cluster = kafka.Cluster(installation, logs / "kafka", kafka.new_nodes(1, ports))
+        await cluster.format(logs)
+        (broker,) = cluster.programs(training=True)
+        process = await spawn(broker, logs / "kafka.log")
+        try:
+            async with asyncio.timeout(60):
+                while process.returncode is None and not await broker.ready(process.pid):
+                    await asyncio.sleep(0.1)
+        finally:
+            await stop(process, signal.SIGTERM, seconds=60)
+        if not installation.startup_cache.exists():
+            raise StackError(f"the broker does not run here:\n{(logs / 'kafka.log').read_text()}")
+
+
+def _run(command: Sequence[str], directory: Path) -> str:
+    """Run a tool and return what it printed; its failure is quoted."""
+    ran = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise StackError(f"{' '.join(command)} failed:\n{ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+if __name__ == "__main__":
+    try:
+        install()
+    except StackError as error:
+        raise SystemExit(f"setting up failed: {error}") from None

@@ -1,0 +1,151 @@
+"""What each model is told: JSON files written from the resolved templates, read strictly.
+
+The same types write and read the files, so a field that one side does not know is an error at the start.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+
+class FunctionConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One Lambda function; `environment` is complete but for what Lambda itself adds."""
+
+    name: str
+    arn: str
+    handler: str
+    runtime: str
+    directory: str
+    memory_mb: int
+    timeout_seconds: float
+    concurrency: int
+    """Invocations admitted at a time; one more is throttled."""
+    workers: int
+    """Processes that serve them; what is admitted beyond waits, which Lambda itself would not let it."""
+    environment: dict[str, str]
+    layers: list[str] = []
+    """Directories that Lambda would show under /opt/python."""
+    log_format: str = "Text"
+    log_level: str | None = None
+
+
+class LambdasConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All functions, and where their workers' logs and byte code go."""
+
+    region: str
+    python: str
+    directory: str
+    functions: list[FunctionConfig]
+
+
+class ThrottleConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """A token bucket: requests a second, and how many may come at once."""
+
+    rate: float
+    burst: float
+
+
+class RouteConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One route and the function behind its integration."""
+
+    key: str
+    function_arn: str
+    timeout_ms: int
+    throttle: ThrottleConfig | None = None
+
+
+class AccessLogConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The stage's access log; a file stands in for the log group."""
+
+    format: str
+    file: str
+
+
+class HttpApiConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One HTTP API with one stage."""
+
+    id: str
+    region: str
+    account: str
+    lambdas: str
+    stage: str
+    routes: list[RouteConfig]
+    access_log: AccessLogConfig | None = None
+
+
+class MappingConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One event source mapping from a Kafka topic to a function."""
+
+    uuid: str
+    enabled: bool
+    cluster_arn: str
+    topic: str
+    group: str
+    function_arn: str
+    function_timeout_seconds: float
+    starting_position: str
+    batch_size: int
+    window_seconds: float
+    pollers: int
+    partial_failures: bool
+    maximum_retries: int
+    """-1: as long as the record lives."""
+    maximum_age_seconds: int
+    """-1: as long as Kafka keeps it."""
+    failure_bucket: str | None = None
+
+
+class EventSourceConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All mappings, with the broker, the Invoke API and the object store they speak to."""
+
+    region: str
+    bootstrap: str
+    lambdas: str
+    aws: str
+    mappings: list[MappingConfig]
+
+
+class ColumnConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """A column of the Glue table, its type as Glue writes it."""
+
+    name: str
+    type: str
+
+
+class StreamConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One delivery stream that converts JSON to Parquet by a Glue table."""
+
+    name: str
+    bucket: str
+    prefix: str
+    error_prefix: str
+    interval_seconds: float
+    size_mb: float
+    compression: str
+    database: str
+    table: str
+    columns: list[ColumnConfig]
+
+
+class FirehoseConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All delivery streams, the object store they deliver to and the directory they spool in."""
+
+    region: str
+    aws: str
+    directory: str
+    streams: list[StreamConfig]
+
+
+Config = TypeVar("Config", bound=msgspec.Struct)
+
+
+def write(config: msgspec.Struct, path: Path) -> Path:
+    """Writes a model's config as readable JSON."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n")
+    return path
+
+
+def read(kind: type[Config], path: Path) -> Config:
+    """Reads a model's config, refusing what it does not know."""
+    return msgspec.json.decode(path.read_bytes(), type=kind)

@@ -1,0 +1,63 @@
+"""Everything in which the local stack differs from what the templates say; nothing else may.
+
+Hosts and ports are not here: they are attributes of resources, and resolve to the parts that run locally.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from local.resources.services import Services
+
+#: A laptop has few cores: what is admitted beyond waits for a worker, so that throttles come where AWS has them.
+WORKERS_PER_FUNCTION = 4
+
+#: Pollers are processes of AWS's own; here they are threads of one.
+POLLERS_PER_MAPPING = 2
+
+#: What an unreserved function may run at a time: an account's default quota.
+ACCOUNT_CONCURRENCY = 1000
+
+
+@dataclass(frozen=True)
+class Override:
+    """One variable that a function sees differently here, and why."""
+
+    name: str
+    value: str
+    """May name fields of Services in braces."""
+    reason: str
+    only_with: str | None = None
+    """Applies to functions whose template sets this variable; None: to all."""
+
+
+OVERRIDES = (
+    Override("KAFKA_AUTH", "none", "the local brokers have no IAM listener", only_with="KAFKA_AUTH"),
+    Override("DATABASE_AUTH", "none", "the local server trusts loopback", only_with="DATABASE_AUTH"),
+    Override("DATABASE_USER", "postgres", "the local server's administrator", only_with="DATABASE_SECRET_ARN"),
+    Override("CACHE_AUTH", "none", "the local server has neither users nor TLS", only_with="CACHE_AUTH"),
+    Override("AWS_ENDPOINT_URL", "{aws}", "AWS APIs are emulated"),
+    Override("AWS_ENDPOINT_URL_FIREHOSE", "{firehose}", "the emulation does not buffer or convert; our model does"),
+    Override("AWS_ACCESS_KEY_ID", "local", "credentials of the execution role; the emulation takes any"),
+    Override("AWS_SECRET_ACCESS_KEY", "local", "likewise"),
+)
+
+
+def function_environment(synthesized: Mapping[str, str], services: Services) -> dict[str, str]:
+    """A function's variables as it sees them here."""
+    places = {"aws": services.aws, "firehose": services.firehose}
+    changed = {
+        override.name: override.value.format(**places)
+        for override in OVERRIDES
+        if override.only_with is None or override.only_with in synthesized
+    }
+    return {**synthesized, **changed}
+
+
+def workers(concurrency: int) -> int:
+    """How many processes serve a function that may run so many invocations at a time."""
+    return min(concurrency, WORKERS_PER_FUNCTION)
+
+
+def pollers(minimum: int) -> int:
+    """How many consumers poll for a mapping whose template asks for at least so many."""
+    return min(minimum, POLLERS_PER_MAPPING)

@@ -1,0 +1,238 @@
+"""Writes what each model has to know, fully resolved from the templates."""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local import overrides
+from local.models import config
+from local.resources.plan import Plan, function_name
+from local.template import ACCOUNT, Resource, TemplateError
+
+if TYPE_CHECKING:
+    import msgspec
+
+_ROUTE_SETTINGS = {"ThrottlingBurstLimit", "ThrottlingRateLimit", "DetailedMetricsEnabled"}
+
+
+def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
+    """Writes one file for each model, by the model's name; spools and logs go below the services' state directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    configs: dict[str, msgspec.Struct] = {
+        "lambdas": lambdas(plan),
+        "http_api": http_api(plan),
+        "event_source": event_source(plan),
+        "firehose": firehose(plan),
+    }
+    return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
+
+
+def lambdas(plan: Plan) -> config.LambdasConfig:
+    """The functions and how their workers are started."""
+    return config.LambdasConfig(
+        region=plan.services.region,
+        python=sys.executable,
+        directory=_place(plan, "lambdas"),
+        functions=[_function(plan, each) for each in plan.function_resources()],
+    )
+
+
+def _function(plan: Plan, function: Resource) -> config.FunctionConfig:
+    resolver = plan.resolver
+    concurrency = int(resolver.property(function, "ReservedConcurrentExecutions", overrides.ACCOUNT_CONCURRENCY))
+    synthesized = resolver.property(function, "Environment.Variables", {})
+    layers = {plan.name(each): each for each in plan.all("AWS::Lambda::LayerVersion")}
+    return config.FunctionConfig(
+        name=plan.name(function),
+        arn=plan.attribute(function, "Arn"),
+        handler=resolver.required(function, "Handler"),
+        runtime=resolver.required(function, "Runtime"),
+        directory=str(plan.assembly.asset(resolver.required(function, "Code.S3Key"))),
+        memory_mb=int(resolver.property(function, "MemorySize", 128)),
+        timeout_seconds=float(resolver.property(function, "Timeout", 3)),
+        concurrency=concurrency,
+        workers=overrides.workers(concurrency),
+        environment=overrides.function_environment(
+            {name: str(value) for name, value in synthesized.items()}, plan.services
+        ),
+        layers=[str(path) for arn in resolver.property(function, "Layers", []) for path in _layer(plan, layers[arn])],
+        log_format=resolver.property(function, "LoggingConfig.LogFormat", "Text"),
+        log_level=resolver.property(function, "LoggingConfig.ApplicationLogLevel"),
+    )
+
+
+def _layer(plan: Plan, layer: Resource) -> list[Path]:
+    """What a layer puts on the path: its code; nothing where it only lists libraries, which the environment has."""
+    asset = plan.assembly.asset(plan.resolver.required(layer, "Content.S3Key"))
+    if (asset / "requirements.txt").exists():
+        return []
+    if (asset / "python").is_dir():
+        return [asset / "python"]
+    raise TemplateError(f"{layer}: {asset} has neither python/ nor requirements.txt")
+
+
+def http_api(plan: Plan) -> config.HttpApiConfig:
+    """The API with the functions behind its routes."""
+    api = _only(plan, "AWS::ApiGatewayV2::Api")
+    stage = _only(plan, "AWS::ApiGatewayV2::Stage")
+    resolver = plan.resolver
+    _expect(plan, api, "ProtocolType", "HTTP")
+    default = resolver.property(stage, "DefaultRouteSettings", {})
+    by_route = resolver.property(stage, "RouteSettings", {})
+    keys = [resolver.required(each, "RouteKey") for each in plan.all("AWS::ApiGatewayV2::Route")]
+    if strangers := sorted(set(by_route) - set(keys)):
+        raise TemplateError(f"{stage} has settings for routes that do not exist: {strangers}")
+    integrations = {plan.name(each): each for each in plan.all("AWS::ApiGatewayV2::Integration")}
+    log_format = resolver.property(stage, "AccessLogSettings.Format")
+    return config.HttpApiConfig(
+        id=plan.name(api),
+        region=resolver.region(api.stack),
+        account=ACCOUNT,
+        lambdas=plan.services.lambdas,
+        stage=resolver.required(stage, "StageName"),
+        routes=[
+            _route(plan, each, integrations, {**default, **by_route.get(key, {})}, str(stage))
+            for each, key in zip(plan.all("AWS::ApiGatewayV2::Route"), keys, strict=True)
+        ],
+        access_log=config.AccessLogConfig(log_format, _place(plan, "access.log")) if log_format else None,
+    )
+
+
+def _route(
+    plan: Plan, route: Resource, integrations: dict[str, Resource], settings: dict[str, Any], stage: str
+) -> config.RouteConfig:
+    _expect(plan, route, "AuthorizationType", "NONE", default="NONE")
+    integration = integrations[str(plan.resolver.required(route, "Target")).removeprefix("integrations/")]
+    _expect(plan, integration, "IntegrationType", "AWS_PROXY")
+    _expect(plan, integration, "PayloadFormatVersion", "2.0")
+    if unknown := sorted(set(settings) - _ROUTE_SETTINGS):
+        raise TemplateError(f"{stage} has route settings the model does not know: {unknown}")
+    uri = str(plan.resolver.required(integration, "IntegrationUri"))
+    function = re.search(r"arn:aws:lambda:[^:]+:\d+:function:[\w-]+", uri)
+    if function is None:
+        raise TemplateError(f"{integration} does not integrate a function: {uri}")
+    rate, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
+    if (rate is None) != (burst is None):
+        raise TemplateError(f"{stage} throttles {route} by rate or burst alone")
+    return config.RouteConfig(
+        key=plan.resolver.required(route, "RouteKey"),
+        function_arn=function.group(),
+        timeout_ms=int(plan.resolver.property(integration, "TimeoutInMillis", 30_000)),
+        throttle=None if rate is None or burst is None else config.ThrottleConfig(float(rate), float(burst)),
+    )
+
+
+def event_source(plan: Plan) -> config.EventSourceConfig:
+    """The mappings from topics to functions."""
+    return config.EventSourceConfig(
+        region=plan.services.region,
+        bootstrap=plan.services.kafka,
+        lambdas=plan.services.lambdas,
+        aws=plan.services.aws,
+        mappings=[_mapping(plan, each) for each in plan.all("AWS::Lambda::EventSourceMapping")],
+    )
+
+
+def _mapping(plan: Plan, mapping: Resource) -> config.MappingConfig:
+    resolver = plan.resolver
+    _expect(plan, mapping, "BisectBatchOnFunctionError", False, default=False)
+    topics = resolver.required(mapping, "Topics")
+    reports = resolver.property(mapping, "FunctionResponseTypes", [])
+    minimum = resolver.property(mapping, "ProvisionedPollerConfig.MinimumPollers")
+    position = resolver.required(mapping, "StartingPosition")
+    if len(topics) != 1 or reports not in ([], ["ReportBatchItemFailures"]):
+        raise TemplateError(f"{mapping}: one topic, and ReportBatchItemFailures or nothing, are modelled")
+    if minimum is None:
+        raise TemplateError(f"{mapping} is not in provisioned mode, which alone has retry and age limits")
+    if position not in ("TRIM_HORIZON", "LATEST"):
+        raise TemplateError(f"{mapping} starts at {position}, which is not modelled")
+    destination = resolver.property(mapping, "DestinationConfig.OnFailure.Destination")
+    if destination is not None and not str(destination).startswith("arn:aws:s3:::"):
+        raise TemplateError(f"{mapping} sends failures to {destination}; only buckets are modelled")
+    function = function_name(str(resolver.required(mapping, "FunctionName")))
+    mapped = {plan.name(each): each for each in plan.function_resources()}[function]
+    uuid = plan.name(mapping)
+    return config.MappingConfig(
+        uuid=uuid,
+        enabled=bool(resolver.property(mapping, "Enabled", True)),
+        cluster_arn=resolver.required(mapping, "EventSourceArn"),
+        topic=topics[0],
+        group=resolver.property(mapping, "AmazonManagedKafkaEventSourceConfig.ConsumerGroupId", uuid),
+        function_arn=plan.attribute(mapped, "Arn"),
+        function_timeout_seconds=float(resolver.property(mapped, "Timeout", 3)),
+        starting_position=position,
+        batch_size=int(resolver.property(mapping, "BatchSize", 100)),
+        window_seconds=float(resolver.property(mapping, "MaximumBatchingWindowInSeconds", 0.5)),
+        pollers=overrides.pollers(int(minimum)),
+        partial_failures=bool(reports),
+        maximum_retries=int(resolver.property(mapping, "MaximumRetryAttempts", -1)),
+        maximum_age_seconds=int(resolver.property(mapping, "MaximumRecordAgeInSeconds", -1)),
+        failure_bucket=None if destination is None else str(destination).removeprefix("arn:aws:s3:::"),
+    )
+
+
+def firehose(plan: Plan) -> config.FirehoseConfig:
+    """The delivery streams with the columns of the tables they convert by."""
+    return config.FirehoseConfig(
+        region=plan.services.region,
+        aws=plan.services.aws,
+        directory=_place(plan, "firehose"),
+        streams=[_stream(plan, each) for each in plan.all("AWS::KinesisFirehose::DeliveryStream")],
+    )
+
+
+def _stream(plan: Plan, stream: Resource) -> config.StreamConfig:
+    destination = "ExtendedS3DestinationConfiguration"
+    conversion = f"{destination}.DataFormatConversionConfiguration"
+    resolver = plan.resolver
+    _expect(plan, stream, "DeliveryStreamType", "DirectPut")
+    _expect(plan, stream, f"{destination}.CompressionFormat", "UNCOMPRESSED", default="UNCOMPRESSED")
+    _expect(plan, stream, f"{conversion}.Enabled", True, default=True)
+    parser = resolver.required(stream, f"{conversion}.InputFormatConfiguration")
+    if {name: settings or {} for name, settings in parser["Deserializer"].items()} != {"OpenXJsonSerDe": {}}:
+        raise TemplateError(f"{stream} reads by {parser}; only OpenXJsonSerDe without settings is modelled")
+    writer = resolver.required(stream, f"{conversion}.OutputFormatConfiguration")["Serializer"]
+    if set(writer) != {"ParquetSerDe"} or set(writer["ParquetSerDe"] or {}) - {"Compression"}:
+        raise TemplateError(f"{stream} writes by {writer}; only ParquetSerDe with a compression is modelled")
+    database = resolver.required(stream, f"{conversion}.SchemaConfiguration.DatabaseName")
+    table_name = resolver.required(stream, f"{conversion}.SchemaConfiguration.TableName")
+    hints = resolver.property(stream, f"{destination}.BufferingHints", {})
+    return config.StreamConfig(
+        name=plan.name(stream),
+        bucket=str(resolver.required(stream, f"{destination}.BucketARN")).removeprefix("arn:aws:s3:::"),
+        prefix=resolver.property(stream, f"{destination}.Prefix", "!{timestamp:yyyy/MM/dd/HH}/"),
+        error_prefix=resolver.property(stream, f"{destination}.ErrorOutputPrefix", ""),
+        interval_seconds=float(hints.get("IntervalInSeconds", 300)),
+        size_mb=float(hints.get("SizeInMBs", 128)),
+        compression=str((writer["ParquetSerDe"] or {}).get("Compression", "SNAPPY")),
+        database=database,
+        table=table_name,
+        columns=_columns(plan, stream, database, table_name),
+    )
+
+
+def _columns(plan: Plan, stream: Resource, database: str, name: str) -> list[config.ColumnConfig]:
+    for table in plan.all("AWS::Glue::Table"):
+        if plan.name(table) == name and plan.resolver.required(table, "DatabaseName") == database:
+            described = plan.resolver.required(table, "TableInput.StorageDescriptor.Columns")
+            return [config.ColumnConfig(each["Name"], each["Type"]) for each in described]
+    raise TemplateError(f"{stream} converts by the table {database}.{name}, which no template has")
+
+
+def _place(plan: Plan, name: str) -> str:
+    """A path below the stack's directory, whatever directory it is read from."""
+    return str(plan.services.state.absolute() / name)
+
+
+def _only(plan: Plan, kind: str) -> Resource:
+    found = plan.all(kind)
+    if len(found) != 1:
+        raise TemplateError(f"one {kind} is modelled; the templates have {len(found)}")
+    return found[0]
+
+
+def _expect(plan: Plan, resource: Resource, path: str, expected: Any, default: Any = None) -> None:
+    found = plan.resolver.property(resource, path, default)
+    if found != expected:
+        raise TemplateError(f"{resource} {path} is {found!r}; only {expected!r} is modelled")

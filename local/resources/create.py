@@ -1,0 +1,98 @@
+"""Creates what the templates ask for in the services that run here: topics, buckets, the Glue catalog, secrets."""
+
+import json
+import secrets
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from local.models.aws_client import aws_client
+from local.resources.plan import Plan
+from local.template import Resource, TemplateError
+
+_CREATION_SECONDS = 30
+
+
+def create_topics(plan: Plan) -> None:
+    """Creates every topic with its partitions, replication and settings, and waits until the brokers have it."""
+    wanted = [
+        NewTopic(each.name, each.partitions, each.replication, config=dict(each.settings)) for each in plan.topics
+    ]
+    if not wanted:
+        return
+    admin = AdminClient({"bootstrap.servers": plan.services.kafka})
+    for created in admin.create_topics(wanted, operation_timeout=_CREATION_SECONDS).values():
+        created.result(timeout=_CREATION_SECONDS)
+
+
+def create_aws(plan: Plan) -> None:
+    """Creates buckets with their lifecycles, Glue databases and tables, and secrets in the AWS emulation."""
+    for bucket in plan.all("AWS::S3::Bucket"):
+        _create_bucket(plan, bucket)
+    for database in plan.all("AWS::Glue::Database"):
+        described = {**plan.resolver.required(database, "DatabaseInput"), "Name": plan.name(database)}
+        _client(plan, "glue", database).create_database(DatabaseInput=described)
+    for table in plan.all("AWS::Glue::Table"):
+        _client(plan, "glue", table).create_table(
+            DatabaseName=plan.resolver.required(table, "DatabaseName"),
+            TableInput=plan.resolver.required(table, "TableInput"),
+        )
+    for secret in plan.all("AWS::SecretsManager::Secret"):
+        _create_secret(plan, secret)
+
+
+def _client(plan: Plan, service: str, resource: Resource) -> Any:
+    return aws_client(service, plan.services.aws, plan.resolver.region(resource.stack))
+
+
+def _create_bucket(plan: Plan, bucket: Resource) -> None:
+    s3 = _client(plan, "s3", bucket)
+    name = plan.name(bucket)
+    region = plan.resolver.region(bucket.stack)
+    elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=name, **elsewhere)
+    status = plan.resolver.property(bucket, "VersioningConfiguration.Status")
+    if status:
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
+    rules = plan.resolver.property(bucket, "LifecycleConfiguration.Rules", [])
+    if rules:
+        s3.put_bucket_lifecycle_configuration(
+            Bucket=name, LifecycleConfiguration={"Rules": [_lifecycle_rule(rule, str(bucket)) for rule in rules]}
+        )
+
+
+def _lifecycle_rule(rule: dict[str, Any], where: str) -> dict[str, Any]:
+    """CloudFormation's words for a rule, in those of the S3 API."""
+    described: dict[str, Any] = {"Filter": {"Prefix": rule.get("Prefix", "")}}
+    for name, value in rule.items():
+        match name:
+            case "Prefix":
+                pass
+            case "Id":
+                described["ID"] = value
+            case "Status" | "AbortIncompleteMultipartUpload" | "NoncurrentVersionExpiration":
+                described[name] = value
+            case "ExpirationInDays":
+                described.setdefault("Expiration", {})["Days"] = int(value)
+            case "ExpiredObjectDeleteMarker":
+                described.setdefault("Expiration", {})["ExpiredObjectDeleteMarker"] = value
+            case "Transitions":
+                described["Transitions"] = [
+                    {"StorageClass": each["StorageClass"], "Days": int(each["TransitionInDays"])} for each in value
+                ]
+            case _:
+                raise TemplateError(f"{where} has a lifecycle rule with {name}, which is not created here")
+    return described
+
+
+def _create_secret(plan: Plan, secret: Resource) -> None:
+    value = plan.resolver.property(secret, "SecretString")
+    generated = plan.resolver.property(secret, "GenerateSecretString")
+    if generated is not None:
+        password = secrets.token_urlsafe(24)
+        template = json.loads(generated.get("SecretStringTemplate", "{}"))
+        key = generated.get("GenerateStringKey")
+        value = json.dumps({**template, key: password}) if key else password
+    arn = plan.name(secret)
+    _client(plan, "secretsmanager", secret).create_secret(Name=arn.rpartition(":")[2], SecretString=value or "")

@@ -1,0 +1,1 @@
+"""The real services of the local stack: brokers, database, cache, and the emulation of AWS's own APIs."""

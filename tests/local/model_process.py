@@ -1,0 +1,68 @@
+"""Runs a model the way the stack does: as a process that inherits its socket and reads a config file."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from local.models import config
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass(frozen=True)
+class ModelProcess:
+    """A running model."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@contextlib.contextmanager
+def running(name: str, settings: msgspec.Struct, directory: Path) -> Iterator[ModelProcess]:
+    """A model that answers, until the end of the context."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = config.write(settings, directory / f"{name}.json")
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=1024) as listener,
+        (directory / f"{name}.log").open("ab") as log,
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"local.models.{name}", "--fd", str(listener.fileno()), "--config", str(file)],
+            pass_fds=[listener.fileno()],
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        try:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            _wait(url, process, directory / f"{name}.log")
+            yield ModelProcess(url, process)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the model ended with {process.returncode}:\n{log.read_text()}")
+        try:
+            with urllib.request.urlopen(f"{url}/_model", timeout=1):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"the model did not answer:\n{log.read_text()}")

@@ -1,0 +1,231 @@
+"""The model of the HTTP API, as clients and functions see it, with the model of Lambda behind it."""
+
+import base64
+import gzip
+import http.client
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.models.config import (
+    AccessLogConfig,
+    FunctionConfig,
+    HttpApiConfig,
+    LambdasConfig,
+    RouteConfig,
+    ThrottleConfig,
+)
+from tests.local.model_process import ModelProcess, running
+
+HANDLER = """
+import time
+
+def handler(event, context):
+    match event["rawPath"].rpartition("/")[2]:
+        case "fail":
+            raise ValueError("no good")
+        case "sleep":
+            time.sleep(3)
+        case "bad":
+            return {"statusCode": "many"}
+        case "teapot":
+            return {"statusCode": 418, "headers": {"X-Kind": "tea"}, "cookies": ["a=1", "b=2"], "body": "short"}
+    return event
+"""
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:{}"
+FORMAT = (
+    '{"route": "$context.routeKey", "status": "$context.status", "bytes": "$context.responseLength", '
+    '"error": "$context.error.message", "agent": "$context.identity.userAgent", "ms": "$context.integrationLatency"}'
+)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("http_api")
+
+
+@pytest.fixture(scope="module")
+def lambdas(directory: Path) -> Iterator[ModelProcess]:
+    (directory / "code").mkdir()
+    (directory / "code" / "handler.py").write_text(HANDLER)
+    limits = {"many": 10, "one": 1}
+    functions = [
+        FunctionConfig(
+            name=name,
+            arn=ARN.format(name),
+            handler="handler.handler",
+            runtime="python3.13",
+            directory=str(directory / "code"),
+            memory_mb=128,
+            timeout_seconds=10,
+            concurrency=concurrency,
+            workers=2,
+            environment={},
+        )
+        for name, concurrency in limits.items()
+    ]
+    settings = LambdasConfig("us-east-1", sys.executable, str(directory / "state"), functions)
+    with running("lambdas", settings, directory) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def api(lambdas: ModelProcess, directory: Path) -> Iterator[ModelProcess]:
+    routes = [
+        RouteConfig("POST /v1/events", ARN.format("many"), 10_000),
+        RouteConfig("ANY /v1/many/{kind}", ARN.format("many"), 10_000),
+        RouteConfig("GET /v1/impatient/{kind}", ARN.format("many"), 300),
+        RouteConfig("GET /v1/one/{kind}", ARN.format("one"), 10_000),
+        RouteConfig("GET /v1/nobody", ARN.format("nobody"), 10_000),
+        RouteConfig("GET /v1/slow", ARN.format("many"), 10_000, ThrottleConfig(rate=0.001, burst=2)),
+    ]
+    log = AccessLogConfig(FORMAT, str(directory / "access.log"))
+    settings = HttpApiConfig("abc", "us-east-1", "123456789012", lambdas.url, "$default", routes, log)
+    with running("http_api", settings, directory) as model:
+        yield model
+
+
+def request(
+    api: ModelProcess, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, bytes, http.client.HTTPMessage]:
+    connection = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=30)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, response.read(), response.headers
+    finally:
+        connection.close()
+
+
+def event_of(api: ModelProcess, *arguments: Any, **named: Any) -> Any:
+    status, body, _ = request(api, *arguments, **named)
+    assert status == 200
+    return json.loads(body)
+
+
+def test_a_function_gets_the_request_as_an_event(api: ModelProcess) -> None:
+    event = event_of(
+        api,
+        "POST",
+        "/v1/events?a=1&a=2",
+        body=b'{"x": "\xc3\xa4"}',
+        headers={"Content-Type": "application/json", "X-Api-Key": "k", "Cookie": "c=1", "User-Agent": "device/1"},
+    )
+
+    assert event["version"] == "2.0"
+    assert event["routeKey"] == "POST /v1/events"
+    assert (event["rawPath"], event["rawQueryString"]) == ("/v1/events", "a=1&a=2")
+    assert event["queryStringParameters"] == {"a": "1,2"}
+    assert event["cookies"] == ["c=1"]
+    assert event["headers"]["x-api-key"] == "k"
+    assert event["headers"]["x-forwarded-for"] == "127.0.0.1"
+    assert "cookie" not in event["headers"]
+    assert (event["body"], event["isBase64Encoded"]) == ('{"x": "ä"}', False)
+    context = event["requestContext"]
+    assert context["http"] == {
+        "method": "POST",
+        "path": "/v1/events",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "device/1",
+    }
+    assert (context["accountId"], context["apiId"], context["stage"]) == ("123456789012", "abc", "$default")
+    assert context["requestId"]
+
+
+def test_a_compressed_body_passes_through_unharmed(api: ModelProcess) -> None:
+    body = gzip.compress(b"[" + b"1," * 1000 + b"1]")
+    event = event_of(api, "POST", "/v1/events", body, {"Content-Type": "application/json", "Content-Encoding": "gzip"})
+
+    assert event["isBase64Encoded"] is True
+    assert base64.b64decode(event["body"]) == body
+    assert event["headers"]["content-encoding"] == "gzip"
+
+
+def test_path_parameters_are_decoded(api: ModelProcess) -> None:
+    event = event_of(api, "GET", "/v1/many/a%20b")
+
+    assert event["pathParameters"] == {"kind": "a b"}
+
+
+def test_the_functions_answer_is_the_response(api: ModelProcess) -> None:
+    status, body, headers = request(api, "GET", "/v1/many/teapot")
+
+    assert (status, body) == (418, b"short")
+    assert headers["x-kind"] == "tea"
+    assert headers.get_all("set-cookie") == ["a=1", "b=2"]
+    assert headers["content-type"] == "text/plain;charset=UTF-8"
+    assert headers["apigw-requestid"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/v1/elsewhere", 404, "Not Found"),
+        ("/v1/many/fail", 500, "Internal Server Error"),
+        ("/v1/many/bad", 500, "Internal Server Error"),
+        ("/v1/nobody", 500, "Internal Server Error"),
+        ("/v1/impatient/sleep", 503, "Service Unavailable"),
+    ],
+)
+def test_the_gateways_own_answers(api: ModelProcess, path: str, status: int, text: str) -> None:
+    found, body, headers = request(api, "GET", path)
+
+    assert (found, json.loads(body)) == (status, {"message": text})
+    assert headers["content-type"] == "application/json"
+
+
+def test_a_body_above_ten_megabytes_is_too_large(api: ModelProcess) -> None:
+    status, body, _ = request(api, "POST", "/v1/events", b"x" * (10 * 1024 * 1024 + 1))
+
+    assert (status, json.loads(body)) == (413, {"message": "Request Entity Too Large"})
+
+
+def test_a_throttled_function_is_a_server_error(api: ModelProcess) -> None:
+    request(api, "GET", "/v1/one/warm")
+    with ThreadPoolExecutor() as pool:
+        found = [each[0] for each in pool.map(lambda _: request(api, "GET", "/v1/one/sleep"), range(3))]
+
+    assert sorted(found) == [200, 503, 503]
+
+
+def test_a_route_admits_its_burst_and_no_more(api: ModelProcess) -> None:
+    found = [request(api, "GET", "/v1/slow") for _ in range(3)]
+
+    assert [status for status, _, _ in found] == [200, 200, 429]
+    assert json.loads(found[2][1]) == {"message": "Too Many Requests"}
+
+
+def test_every_request_is_a_line_of_the_access_log(api: ModelProcess, directory: Path) -> None:
+    log = directory / "access.log"
+    before = len(log.read_text().splitlines())
+    request(api, "GET", "/v1/many/teapot", headers={"User-Agent": 'a "quoted" one'})
+    request(api, "GET", "/v1/none")
+    first, second = (json.loads(line) for line in log.read_text().splitlines()[before:])
+
+    assert first["route"] == "ANY /v1/many/{kind}"
+    assert (first["status"], first["bytes"], first["error"]) == ("418", "5", "-")
+    assert first["agent"] == 'a "quoted" one'
+    assert first["ms"].isdigit()
+    assert (second["route"], second["status"], second["error"], second["ms"]) == ("-", "404", "Not Found", "-")
+
+
+def test_a_format_that_asks_for_what_the_model_does_not_know_is_refused(tmp_path: Path) -> None:
+    log = AccessLogConfig("$context.authorizer.claims.sub", str(tmp_path / "access.log"))
+    settings = HttpApiConfig("abc", "us-east-1", "123456789012", "http://127.0.0.1:1", "$default", [], log)
+
+    with pytest.raises(RuntimeError, match=r"authorizer\.claims\.sub"), running("http_api", settings, tmp_path):
+        pass
+
+
+def test_a_named_stage_is_the_first_part_of_the_path(lambdas: ModelProcess, tmp_path: Path) -> None:
+    routes = [RouteConfig("GET /v1/{kind}", ARN.format("many"), 10_000)]
+    settings = HttpApiConfig("abc", "us-east-1", "123456789012", lambdas.url, "live", routes)
+    with running("http_api", settings, tmp_path) as api:
+        assert event_of(api, "GET", "/live/v1/x")["rawPath"] == "/live/v1/x"
+        assert request(api, "GET", "/v1/x")[0] == 404

@@ -1,0 +1,272 @@
+"""What the local stack makes of the templates that deploy."""
+
+import base64
+import copy
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Before anything starts the CDK: it would validate the templates for seconds.
+os.environ["CDK_VALIDATION"] = "false"
+
+import pytest
+
+from infra.profiles import PROFILES
+from local.models import config
+from local.models.aws_client import aws_client
+from local.resources import (
+    Plan,
+    Services,
+    UnknownTemplatePart,
+    broker_settings,
+    brokers_needed,
+    check,
+    create_aws,
+    resolve,
+    write_configs,
+)
+from local.resources.configure import event_source, firehose, http_api, lambdas
+from local.resources.create import _lifecycle_rule
+from local.resources.known import KINDS, Treatment
+from local.template import Assembly, TemplateError
+from tests.infra.templates import synthesize
+from tests.local.emulation import emulated_aws
+
+KAFKA = "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"
+
+
+def services(state: Path, aws: str = "http://127.0.0.1:6") -> Services:
+    return Services(
+        kafka=KAFKA,
+        database_host="127.0.0.1",
+        database_port=4,
+        cache_host="127.0.0.1",
+        cache_port=5,
+        aws=aws,
+        lambdas="http://127.0.0.1:7",
+        http_api="http://127.0.0.1:8",
+        firehose="http://127.0.0.1:9",
+        state=state,
+    )
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    directory = tmp_path_factory.mktemp("cdk")
+    synthesize("test", directory)
+    return Assembly.load(directory)
+
+
+@pytest.fixture(scope="module")
+def plan(assembly: Assembly, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return resolve(assembly, services(tmp_path_factory.mktemp("state")))
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_every_profile_can_be_resolved_whole(profile: str, tmp_path: Path) -> None:
+    synthesize(profile, tmp_path / "cdk")
+    assembly = Assembly.load(tmp_path / "cdk")
+
+    check(assembly)
+    plan = resolve(assembly, services(tmp_path))
+    assert plan.topics
+    assert len(write_configs(plan, tmp_path / "models")) == 4
+
+
+def test_every_decision_to_ignore_has_a_reason() -> None:
+    for name, kind in KINDS.items():
+        assert (kind.treatment is Treatment.IGNORED) == bool(kind.reason), name
+        assert all(kind.ignored.values()), name
+        assert not set(kind.handled) & set(kind.ignored), name
+
+
+def changed(assembly: Assembly, kind: str, change: dict[str, Any]) -> Assembly:
+    """The assembly with more in the properties of the first resource of a type."""
+    found = next(assembly.resources(kind))
+    templates = {name: copy.deepcopy(dict(stack.template)) for name, stack in assembly.stacks.items()}
+    templates[found.stack]["Resources"][found.logical_id]["Properties"].update(change)
+    return Assembly.of(templates, assembly.assets)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "path"),
+    [
+        ("AWS::Lambda::EventSourceMapping", {"FilterCriteria": {}}, "FilterCriteria"),
+        ("AWS::MSK::Topic", {"Surprise": 1}, "Surprise"),
+        ("AWS::ApiGatewayV2::Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration"),
+        ("AWS::S3::Bucket", {"NotificationConfiguration": {}}, "NotificationConfiguration"),
+        (
+            "AWS::Lambda::EventSourceMapping",
+            {"DestinationConfig": {"OnSuccess": {"Destination": "x"}}},
+            "DestinationConfig.OnSuccess",
+        ),
+    ],
+)
+def test_an_unknown_property_stops_the_start_with_its_name(
+    assembly: Assembly, kind: str, change: dict[str, Any], path: str
+) -> None:
+    found = next(assembly.resources(kind))
+
+    with pytest.raises(UnknownTemplatePart) as refused:
+        check(changed(assembly, kind, change))
+
+    assert f"property {path} of {found}" in str(refused.value)
+
+
+def test_an_unknown_type_stops_the_start_with_its_name(assembly: Assembly) -> None:
+    templates = {name: stack.template for name, stack in assembly.stacks.items()}
+    new = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+
+    with pytest.raises(UnknownTemplatePart, match=r"type AWS::SQS::Queue of more/Queue"):
+        check(Assembly.of({**templates, "more": new}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "complaint"),
+    [
+        ("AWS::Lambda::EventSourceMapping", {"BisectBatchOnFunctionError": True}, "only False is modelled"),
+        ("AWS::Lambda::EventSourceMapping", {"ProvisionedPollerConfig": {}}, "not in provisioned mode"),
+        ("AWS::Lambda::EventSourceMapping", {"StartingPosition": "AT_TIMESTAMP"}, "starts at AT_TIMESTAMP"),
+        ("AWS::ApiGatewayV2::Integration", {"PayloadFormatVersion": "1.0"}, "only '2.0' is modelled"),
+        ("AWS::ApiGatewayV2::Route", {"AuthorizationType": "JWT"}, "only 'NONE' is modelled"),
+        ("AWS::ApiGatewayV2::Stage", {"RouteSettings": {"GET /none": {}}}, "routes that do not exist"),
+        ("AWS::KinesisFirehose::DeliveryStream", {"DeliveryStreamType": "KinesisStreamAsSource"}, "only 'DirectPut'"),
+    ],
+)
+def test_a_value_the_models_cannot_obey_stops_the_start(
+    assembly: Assembly, tmp_path: Path, kind: str, change: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(TemplateError, match=complaint):
+        write_configs(resolve(changed(assembly, kind, change), services(tmp_path)), tmp_path)
+
+
+def test_the_models_read_what_is_written_for_them(plan: Plan, tmp_path: Path) -> None:
+    files = write_configs(plan, tmp_path)
+
+    assert config.read(config.LambdasConfig, files["lambdas"]) == lambdas(plan)
+    assert config.read(config.HttpApiConfig, files["http_api"]) == http_api(plan)
+    assert config.read(config.EventSourceConfig, files["event_source"]) == event_source(plan)
+    assert config.read(config.FirehoseConfig, files["firehose"]) == firehose(plan)
+
+
+def test_functions_see_the_running_services(plan: Plan) -> None:
+    ingest = next(each for each in lambdas(plan).functions if each.name.endswith("-ingest"))
+
+    assert ingest.environment["KAFKA_BOOTSTRAP"] == KAFKA
+    assert (ingest.environment["DATABASE_HOST"], ingest.environment["DATABASE_PORT"]) == ("127.0.0.1", "4")
+    assert (ingest.environment["CACHE_HOST"], ingest.environment["CACHE_PORT"]) == ("127.0.0.1", "5")
+    assert (Path(ingest.directory) / "handler.py").exists()
+    assert [(Path(layer) / "sluice").is_dir() for layer in ingest.layers] == [True]
+
+
+def test_only_the_products_functions_run(plan: Plan) -> None:
+    assert {name.rpartition("-")[2] for name in plan.functions} >= {"ingest", "archive", "migrate"}
+    assert all(each.runtime.startswith("python") for each in lambdas(plan).functions)
+
+
+def test_topics_are_as_deployed(plan: Plan, assembly: Assembly) -> None:
+    topics = {each.name: each for each in plan.topics}
+
+    assert topics["raw-events"].replication == brokers_needed(assembly) == 3
+    assert topics["raw-events"].settings["min.insync.replicas"] == "2"
+    assert broker_settings(assembly)["auto.create.topics.enable"] == "false"
+
+
+def test_topic_settings_that_cannot_be_read_are_named(assembly: Assembly, tmp_path: Path) -> None:
+    broken = changed(assembly, "AWS::MSK::Topic", {"Configs": base64.b64encode(b"retention.ms=1").decode()})
+
+    with pytest.raises(TemplateError, match=r"AWS::MSK::Topic\) Configs is no JSON"):
+        _ = resolve(broken, services(tmp_path)).topics
+
+
+def test_the_api_leads_to_functions_with_the_routes_throttles(plan: Plan) -> None:
+    api = http_api(plan)
+    functions = {each.arn for each in lambdas(plan).functions}
+
+    assert {route.function_arn for route in api.routes} <= functions
+    assert all(route.throttle is not None for route in api.routes)
+
+
+def test_the_mapping_is_the_templates(plan: Plan) -> None:
+    (mapping,) = event_source(plan).mappings
+
+    assert (mapping.topic, mapping.group, mapping.starting_position) == ("raw-events", "archive", "TRIM_HORIZON")
+    assert mapping.partial_failures
+    assert (mapping.maximum_retries, mapping.maximum_age_seconds) == (10_000, 14_400)
+    assert mapping.failure_bucket in plan.buckets.values()
+
+
+def test_the_stream_converts_by_the_tables_columns(plan: Plan) -> None:
+    (stream,) = firehose(plan).streams
+
+    assert stream.bucket in plan.buckets.values()
+    assert stream.prefix == "raw/region=us-east-1/dt=!{timestamp:yyyy-MM-dd}/"
+    assert [each.name for each in stream.columns][:3] == ["fleet_id", "device_id", "event_id"]
+    assert {each.name: each.type for each in stream.columns}["metrics"] == "map<string,double>"
+
+
+def test_a_deployments_triggers_are_known(plan: Plan) -> None:
+    assert [name.rpartition("-")[2] for name in plan.triggers] == ["migrate"]
+    assert plan.databases == ["sluice"]
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    with emulated_aws() as url:
+        yield url
+
+
+def test_buckets_and_tables_are_created_as_the_templates_have_them(
+    assembly: Assembly, aws: str, tmp_path: Path
+) -> None:
+    plan = resolve(assembly, services(tmp_path, aws))
+    create_aws(plan)
+    s3, glue = aws_client("s3", aws, "us-east-1"), aws_client("glue", aws, "us-east-1")
+
+    assert {each["Name"] for each in s3.list_buckets()["Buckets"]} == set(plan.buckets.values())
+    for bucket in plan.buckets.values():
+        assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    (stream,) = firehose(plan).streams
+    table = glue.get_table(DatabaseName=stream.database, Name=stream.table)["Table"]
+    assert [column["Name"] for column in table["StorageDescriptor"]["Columns"]] == [
+        each.name for each in stream.columns
+    ]
+    assert table["Parameters"]["projection.enabled"] == "true"
+
+
+def test_a_secret_is_generated_as_its_template_asks(aws: str, tmp_path: Path) -> None:
+    secret = {
+        "Name": "generated",
+        "GenerateSecretString": {"SecretStringTemplate": '{"user": "me"}', "GenerateStringKey": "password"},
+    }
+    template = {"Resources": {"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": secret}}}
+    create_aws(resolve(Assembly.of({"data": template}), services(tmp_path, aws)))
+    secrets = aws_client("secretsmanager", aws, "us-east-1")
+    value = json.loads(secrets.get_secret_value(SecretId="generated")["SecretString"])
+
+    assert value["user"] == "me"
+    assert len(value["password"]) >= 24
+
+
+def test_lifecycle_rules_are_said_in_the_words_of_the_api() -> None:
+    rule = {
+        "Id": "old",
+        "Status": "Enabled",
+        "Prefix": "raw/",
+        "ExpirationInDays": 730,
+        "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 90}],
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+
+    assert _lifecycle_rule(rule, "here") == {
+        "ID": "old",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "raw/"},
+        "Expiration": {"Days": 730},
+        "Transitions": [{"StorageClass": "GLACIER_IR", "Days": 90}],
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+    with pytest.raises(TemplateError, match="here has a lifecycle rule with TagFilters"):
+        _lifecycle_rule({"TagFilters": []}, "here")
