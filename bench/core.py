@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from local.fleet.devices import Fleet
 from sluice.core.answers import ACCEPTED, Result, answer_results
-from sluice.core.judge import Limits, judge
+from sluice.core.judge import Rules, judge
+from sluice.core.limits import Limits
 from sluice.core.keys import StoredKey, compose_key, hash_key, open_with, parse_key
 from sluice.core.packing import pack_rows
 from sluice.core.records import KafkaRecord, Origin

@@ -1,27 +1,35 @@
 """The first fleet of a fresh stack, and a key for each role."""
 
 import secrets
+from typing import Any
 
 import psycopg
 
 from sluice.core.keys import ALPHABET, ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
 
 FLEET = "demo"
+EVENTS_PER_SECOND = 100_000  # more than a laptop can send
 
 
 def seed(database: str, stage: str) -> dict[str, str]:
     """Create a fleet with a device key and a reader key; the answer is the only place the keys are ever seen."""
-    keys = {}
     with psycopg.connect(database) as connection:
-        connection.execute("INSERT INTO fleet (fleet_id) VALUES (%s) ON CONFLICT DO NOTHING", (FLEET,))
-        for role in ("device", "reader"):
-            key_id = _random_text(ID_LENGTH)
-            keys[role] = compose_key(stage, key_id, _random_text(SECRET_LENGTH))
-            connection.execute(
-                "INSERT INTO api_key (key_id, fleet_id, role, secret_hash) VALUES (%s, %s, %s, %s)",
-                (key_id, FLEET, role, hash_key(keys[role])),
-            )
-    return keys
+        connection.execute(
+            "INSERT INTO fleet (fleet_id, events_per_second) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (FLEET, EVENTS_PER_SECOND),
+        )
+        return {role: make_key(connection, stage, FLEET, role) for role in ("device", "reader")}
+
+
+def make_key(connection: psycopg.Connection[tuple[Any, ...]], stage: str, fleet_id: str, role: str) -> str:
+    """Make a key for a fleet; only its hash is stored."""
+    key_id = _random_text(ID_LENGTH)
+    key = compose_key(stage, key_id, _random_text(SECRET_LENGTH))
+    connection.execute(
+        "INSERT INTO api_key (key_id, fleet_id, role, secret_hash) VALUES (%s, %s, %s, %s)",
+        (key_id, fleet_id, role, hash_key(key)),
+    )
+    return key
 
 
 def _random_text(length: int) -> str:

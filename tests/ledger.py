@@ -19,6 +19,8 @@ from pyarrow import fs
 
 from local.fleet.devices import Sent
 
+TRIES, PAUSE_SECONDS = 40, 0.5
+
 
 @dataclass
 class Ledger:
@@ -29,18 +31,27 @@ class Ledger:
     unknown: set[str] = field(default_factory=set)
     statuses: Counter[int] = field(default_factory=Counter)
 
-    def write(self, batch: Sequence[Sent], status: int, document: Any) -> None:
-        """Write down an answer, event by event."""
+    def write(self, batch: Sequence[Sent], status: int, document: Any) -> list[Sent]:
+        """Write down an answer, event by event (status 0: none came); return what is not settled by it."""
         self.statuses[status] += 1
         results = document.get("results") if isinstance(document, dict) else None
+        unsettled = []
         for index, sent in enumerate(batch):
-            said = results[index]["status"] if results else "unknown" if status >= 500 else "rejected"
+            said = (
+                results[index]["status"]
+                if results
+                else "rejected"
+                if 400 <= status < 500 and status != 429
+                else "unknown"
+            )
             if said == "accepted":
                 self.accepted[digest(sent.body)] += 1
             elif said == "rejected":
                 self.rejected.add(digest(sent.body))
             else:
                 self.unknown.add(digest(sent.body))
+                unsettled.append(sent)
+        return unsettled
 
 
 @dataclass(frozen=True)
@@ -57,21 +68,42 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-async def post_all(api: str, key: str, batches: Iterable[Sequence[Sent]], at_once: int = 4) -> Ledger:
-    """Post batches side by side, each once, and write down every answer."""
+async def post_all(
+    api: str, key: str, batches: Iterable[Sequence[Sent]], at_once: int = 4, until_settled: bool = False
+) -> Ledger:
+    """Post batches side by side and write down every answer.
+
+    Until settled, what is unknown or to be retried is sent again as a good client does: after a pause, a bounded
+    number of times. What was unknown once may be stored more often than it was accepted, and the ledger says so.
+    """
     ledger = Ledger()
     waiting = iter(batches)
 
     async def post(session: aiohttp.ClientSession) -> None:
         for batch in waiting:
-            body = batch[0].body if len(batch) == 1 else b"[" + b", ".join(sent.body for sent in batch) + b"]"
-            headers = {"x-api-key": key, "content-type": "application/json"}
-            async with session.post(api + batch[0].route, data=body, headers=headers) as answer:
-                ledger.write(batch, answer.status, json.loads(await answer.read()))
+            left = list(batch)
+            for _ in range(TRIES if until_settled else 1):
+                left = await _post_once(session, api, key, left, ledger)
+                if not left:
+                    break
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         await asyncio.gather(*(post(session) for _ in range(at_once)))
     return ledger
+
+
+async def _post_once(
+    session: aiohttp.ClientSession, api: str, key: str, batch: list[Sent], ledger: Ledger
+) -> list[Sent]:
+    """Post one batch and write down its answer; return what is not settled by it."""
+    body = batch[0].body if len(batch) == 1 else b"[" + b", ".join(sent.body for sent in batch) + b"]"
+    headers = {"x-api-key": key, "content-type": "application/json"}
+    try:
+        async with session.post(api + batch[0].route, data=body, headers=headers) as answer:
+            return ledger.write(batch, answer.status, json.loads(await answer.read()))
+    except (aiohttp.ClientError, TimeoutError):
+        return ledger.write(batch, 0, None)
 
 
 def read_raw(stack: dict[str, Any]) -> list[Stored]:

@@ -12,12 +12,14 @@ be read goes to the error output whole, and that none of its rows is delivered.
 
 `POST /_model/flush` (ours) delivers what is buffered now; `GET /_model/buffered` (ours) says how much that is: lines
 are rows where records are JSON lines.
+`POST /_model/faults` (ours) makes it refuse a share of the records of each batch, or lose a share of its answers.
 """
 
 import asyncio
 import contextlib
 import logging
 import os
+import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -55,6 +57,9 @@ class PutRecord(msgspec.Struct):
 
     DeliveryStreamName: str
     Record: Record
+
+
+_REFUSED = {"ErrorCode": "ServiceUnavailableException", "ErrorMessage": "Slow down."}
 
 
 class PutRecordBatch(msgspec.Struct):
@@ -159,11 +164,23 @@ class Stream:
         filled.remove()
 
 
+class Faults(msgspec.Struct):
+    """How much of what comes is turned away, on a test's request; the same seed turns away the same."""
+
+    refuse_share: float = 0.0
+    """Of the records of a batch: refused one by one in an answer that says 200."""
+    lose_answer_share: float = 0.0
+    """Of the calls: taken whole, and then answered with an error."""
+    seed: int = 0
+
+
 class FirehoseApi:
     """Firehose's JSON protocol over all streams."""
 
     def __init__(self, streams: dict[str, Stream]) -> None:
         self._streams = streams
+        self._faults = Faults()
+        self._random = random.Random(0)  # noqa: S311 -- faults that a test can repeat
 
     async def handle(self, request: web.Request) -> web.Response:
         try:
@@ -183,6 +200,12 @@ class FirehoseApi:
             await stream.delivered()
         return web.json_response({name: stream.buffered() for name, stream in self._streams.items()})
 
+    async def misbehave(self, request: web.Request) -> web.Response:
+        """Misbehave from now on as the request says; an empty object ends it."""
+        self._faults = msgspec.json.decode(await request.read(), type=Faults)
+        self._random.seed(self._faults.seed)
+        return web.json_response(msgspec.to_builtins(self._faults))
+
     async def buffered(self, _request: web.Request) -> web.Response:
         return web.json_response({name: stream.buffered() for name, stream in self._streams.items()})
 
@@ -190,17 +213,20 @@ class FirehoseApi:
         match target.removeprefix(_TARGET):
             case "PutRecord":
                 single = msgspec.json.decode(body, type=PutRecord)
-                self._put(single.DeliveryStreamName, [single.Record])
+                self._put(single.DeliveryStreamName, [single.Record], [False])
                 return {"RecordId": _record_id(), "Encrypted": False}
             case "PutRecordBatch":
                 batch = msgspec.json.decode(body, type=PutRecordBatch)
-                self._put(batch.DeliveryStreamName, batch.Records)
-                responses = [{"RecordId": _record_id()} for _ in batch.Records]
-                return {"FailedPutCount": 0, "Encrypted": False, "RequestResponses": responses}
+                refused = [self._random.random() < self._faults.refuse_share for _ in batch.Records]
+                self._put(batch.DeliveryStreamName, batch.Records, refused)
+                if self._random.random() < self._faults.lose_answer_share:
+                    raise Refused("ServiceUnavailableException", "The answer was lost on request", status=503)
+                responses = [_REFUSED if no else {"RecordId": _record_id()} for no in refused]
+                return {"FailedPutCount": sum(refused), "Encrypted": False, "RequestResponses": responses}
             case operation:
                 raise Refused("UnknownOperationException", f"The local model has no operation {operation}")
 
-    def _put(self, name: str, records: Sequence[Record]) -> None:
+    def _put(self, name: str, records: Sequence[Record], refused: Sequence[bool]) -> None:
         stream = self._streams.get(name)
         if stream is None:
             raise Refused("ResourceNotFoundException", f"Firehose {name} under account local not found.")
@@ -219,7 +245,8 @@ class FirehoseApi:
             )
         if sum(sizes) > BATCH_BYTES:
             raise Refused("InvalidArgumentException", "Records size exceeds 4 MB limit")
-        stream.put([record.Data for record in records])
+        if taken := [record.Data for record, no in zip(records, refused, strict=True) if not no]:
+            stream.put(taken)
 
 
 def _record_id() -> str:
@@ -243,6 +270,7 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     application = web.Application(client_max_size=BATCH_BYTES * 2)
     application.router.add_post("/", api.handle)
     application.router.add_post("/_model/flush", api.flush)
+    application.router.add_post("/_model/faults", api.misbehave)
     application.router.add_get("/_model/buffered", api.buffered)
     for stream in streams.values():
         stream.recover()

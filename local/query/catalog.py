@@ -1,5 +1,7 @@
-"""The table as the Glue catalog describes it, over the Parquet that the delivery stream wrote."""
+"""The tables as the Glue catalog describes them, over the files that the pipeline wrote."""
 
+import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +26,54 @@ _ARROW: dict[str, pa.DataType] = {
 
 
 def open_store(stack: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-    """Open the raw store of a running stack: table raw_events and view events."""
+    """Open the stores of a running stack: every table of its catalog, and the view events."""
     login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
-    glue = boto3.client("glue", "us-east-1", endpoint_url=stack["aws"], **login)
-    table = glue.get_table(DatabaseName=stack["catalog"], Name="raw_events")["Table"]
+    glue = boto3.client("glue", stack["region"], endpoint_url=stack["aws"], **login)
     files = fs.S3FileSystem(
         access_key=stack["admin"]["access_key"],
         secret_key=stack["admin"]["secret_key"],
         endpoint_override=stack["aws"].removeprefix("http://"),
         scheme="http",
-        region="us-east-1",
+        region=stack["region"],
     )
-    location = table["StorageDescriptor"]["Location"].removeprefix("s3://").rstrip("/")
-    partitions = pa.schema([(key["Name"], pa.string()) for key in table["PartitionKeys"]])
-    columns = pa.schema([(column["Name"], _ARROW[column["Type"]]) for column in table["StorageDescriptor"]["Columns"]])
+    connection = duckdb.connect()
+    for table in glue.get_tables(DatabaseName=stack["catalog"])["TableList"]:
+        if table["TableType"] == "EXTERNAL_TABLE":
+            connection.register(table["Name"], _read_table(table, files))
+    connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
+    return connection
+
+
+def _read_table(table: dict[str, Any], files: fs.FileSystem) -> ds.Dataset | pa.Table:
+    storage = table["StorageDescriptor"]
+    location = storage["Location"].removeprefix("s3://").rstrip("/")
+    columns = pa.schema([(column["Name"], _ARROW[column["Type"]]) for column in storage["Columns"]])
+    partitions = pa.schema([(key["Name"], _ARROW[key["Type"]]) for key in table["PartitionKeys"]])
     # Listed through the API rather than as folders: an empty store is an empty table, not an error.
     found = files.get_file_info(fs.FileSelector(location, recursive=True, allow_not_found=True))
-    dataset = ds.dataset(
-        [info.path for info in found if info.type == fs.FileType.File],
+    paths = [info.path for info in found if info.type == fs.FileType.File]
+    if table["Parameters"]["classification"] == "json":
+        return _read_lines(paths, columns, partitions, files)
+    return ds.dataset(
+        paths,
         schema=pa.unify_schemas([columns, partitions]),
         filesystem=files,
         format="parquet",
         partitioning=ds.partitioning(partitions, flavor="hive"),
         partition_base_dir=location,
     )
-    connection = duckdb.connect()
-    connection.register("raw_events", dataset)
-    connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
-    return connection
+
+
+def _read_lines(paths: list[str], columns: pa.Schema, partitions: pa.Schema, files: fs.FileSystem) -> pa.Table:
+    """Read gzipped JSON lines as the table's deserializer does: unknown members left out, missing ones null."""
+    rows = []
+    for path in paths:
+        place = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
+        with files.open_input_stream(path, compression="gzip") as stream:
+            for line in stream.read().splitlines():
+                row = json.loads(line)
+                for column in columns:
+                    if pa.types.is_timestamp(column.type) and row.get(column.name) is not None:
+                        row[column.name] = datetime.fromisoformat(row[column.name])
+                rows.append(row | place)
+    return pa.Table.from_pylist(rows, schema=pa.unify_schemas([columns, partitions]))

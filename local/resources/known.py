@@ -329,6 +329,9 @@ KINDS: dict[str, Kind] = {
     "AWS::RDS::DBParameterGroup": ignored(SIZING),
     "AWS::RDS::DBSubnetGroup": ignored(NETWORK),
     "AWS::S3::BucketPolicy": ignored(ACCESS),
+    # Only alarms publish so far. A topic that events go to will have to be created.
+    "AWS::SNS::Topic": ignored(OBSERVED),
+    "AWS::SNS::TopicPolicy": ignored(ACCESS),
     "Custom::KafkaBootstrapBrokers": ignored("asks AWS for the brokers' addresses; the local ones are known"),
     "Custom::S3AutoDeleteObjects": ignored(CDK_PROVIDER),
     "Custom::VpcRestrictDefaultSG": ignored(CDK_PROVIDER),

@@ -1,10 +1,7 @@
 """The way of an event, from the post to the row, on the templates' own resources."""
 
 import asyncio
-import json
 import random
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +11,7 @@ import pytest
 from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
 from tests import samples
 from tests.flow.conftest import Stack
+from tests.flow.http import post
 from tests.ledger import digest, end_offsets, find_faults, post_all, read_raw
 
 COUNT = 10_000
@@ -35,17 +33,6 @@ def batches_of(fleet: Fleet, count: int, seed: int) -> Iterator[list[Sent]]:
         yield from ([sent] for sent in events if sent.kind == "malformed")
         if rest := [sent for sent in events if sent.kind != "malformed"]:
             yield rest
-
-
-def post(stack: Stack, route: str, body: bytes, key: str | None = None) -> tuple[int, dict[str, str], Any]:
-    """Post one body as the simplest of clients."""
-    headers = {"content-type": "application/json", "x-api-key": stack["keys"]["device"] if key is None else key}
-    request = urllib.request.Request(stack["api"] + route, body, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, {name.lower(): value for name, value in answer.headers.items()}, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, {name.lower(): value for name, value in error.headers.items()}, json.load(error)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,11 @@ def flush(model: ModelProcess) -> Any:
         return json.load(answer)
 
 
+def misbehave(model: ModelProcess, **faults: float) -> None:
+    body = json.dumps(faults).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{model.url}/_model/faults", body)).close()
+
+
 def buffered(model: ModelProcess) -> Any:
     with urllib.request.urlopen(f"{model.url}/_model/buffered") as answer:
         return json.load(answer)
@@ -223,6 +228,27 @@ def test_records_wait_while_the_bucket_cannot_be_written(aws: str, s3: Any, tmp_
         assert buffered(model)["waits"]["records"] == 1
         s3.create_bucket(Bucket="later")
         assert flush(model)["waits"]["records"] == 0
+
+
+def test_on_request_it_refuses_some_records_of_a_batch_and_loses_some_answers(
+    aws: str, s3: Any, tmp_path: Path
+) -> None:
+    settings = FirehoseConfig("us-east-1", aws, str(tmp_path / "spool"), [stream("faulty")])
+    records = [{"Data": lines(str(number))} for number in range(40)]
+    with running("firehose", settings, tmp_path) as model:
+        client = client_of(model)
+        misbehave(model, refuse_share=0.5, seed=3)
+        answer = client.put_record_batch(DeliveryStreamName="faulty", Records=records)
+        refused = ["ErrorCode" in one for one in answer["RequestResponses"]]
+        assert 0 < answer["FailedPutCount"] == sum(refused) < 40
+        misbehave(model, lose_answer_share=1)
+        with pytest.raises(ClientError, match="lost on request"):
+            client.put_record_batch(DeliveryStreamName="faulty", Records=records)
+        misbehave(model)
+        assert client.put_record_batch(DeliveryStreamName="faulty", Records=records[:1])["FailedPutCount"] == 0
+        flush(model)
+    taken = [str(number) for number, no in enumerate(refused) if not no]
+    assert [row["id"] for row in rows(s3, "raw/faulty/")] == [*taken, *map(str, range(40)), "0"]
 
 
 def test_prefixes_are_evaluated_in_utc() -> None:

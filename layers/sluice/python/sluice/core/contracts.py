@@ -86,7 +86,9 @@ class Contracts:
         # A boolean equals 1 in Python and 1.0 equals 1: neither is a version.
         if type(number) is not int or number not in known:
             listed = ", ".join(map(str, known))
-            raise Rejection("unknown_schema_version", f"schema_version {number!r} is not known; known: {listed}")
+            raise Rejection(
+                "unknown_schema_version", f"schema_version {repr(number)[:64]} is not known; known: {listed}"
+            )
         return self._versions[contract, number]
 
     def _find_by_firmware(self, firmware: object) -> _Version:

@@ -5,6 +5,7 @@ unseen), NUL, names and numbers without bound, deep nesting. Each has its own co
 """
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 import msgspec
@@ -30,8 +31,7 @@ def parse_event(slice_: bytes, limits: Limits) -> object:
     except msgspec.DecodeError as error:
         raise _name_fault(slice_, error) from error
     if type(document) is dict:
-        members = _inspect(document, limits)
-        _find_duplicates(slice_, members)
+        _find_duplicates(slice_, _inspect(document, limits), limits)
     return document
 
 
@@ -73,21 +73,24 @@ def _check_text(text: str) -> int:
     return text.count(":")
 
 
-def _find_duplicates(slice_: bytes, colons: int) -> None:
+def _find_duplicates(slice_: bytes, colons: int, limits: Limits) -> None:
     """Reject an object that names a member twice.
 
     Every member brings one colon, and texts bring the rest. A member that was overwritten while reading leaves more
     colons in the bytes than in what was read. Escapes may hide a colon or write one; then the slow way decides.
     """
     if b"\\" in slice_ or slice_.count(b":") != colons:
-        json.loads(slice_.decode(), object_pairs_hook=_refuse_duplicates)
+        try:
+            json.loads(slice_.decode(), object_pairs_hook=_refuse_duplicates)
+        except RecursionError as error:
+            # What was overwritten may have been deeper than all that was inspected.
+            raise _too_deep(limits) from error
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in read if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise Rejection("duplicate_key", f"The name {twice[:64]!r} stands twice in one object.")
     return read
 

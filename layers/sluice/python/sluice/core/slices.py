@@ -1,10 +1,11 @@
 """A request's body, split into the bytes of its events exactly as they were sent."""
 
+from functools import cache
+
 import msgspec
 
 from sluice.core.errors import Refusal, Unparsable
 
-_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _WHITESPACE = b" \t\r\n"
 
 
@@ -17,22 +18,29 @@ def split_body(body: bytes, max_events: int) -> list[bytes]:
         # msgspec.Raw skips over strings without decoding them, so the check for UTF-8 comes first.
         body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Unparsable(
-            "invalid_utf8", f"The body is not UTF-8: {error.reason} at byte {error.start}.", body
-        ) from error
+        message = f"The body is not UTF-8: {error.reason} at byte {error.start}."
+        raise Unparsable("invalid_utf8", message, body) from error
     trimmed = body.strip(_WHITESPACE)
     if not trimmed:
         raise Refusal(400, "empty_body", "The body is empty; send one JSON object or an array of them.")
     if not trimmed.startswith(b"["):
         return [trimmed]
     try:
-        slices = [bytes(raw) for raw in _split(trimmed)]
+        slices = [bytes(raw) for raw in msgspec.structs.astuple(_splitter(max_events + 1).decode(trimmed)) if raw]
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unparsable("malformed_json", f"The array cannot be read as JSON: {error}.", body) from error
     if not slices:
         raise Refusal(400, "empty_batch", f"The array is empty; send one to {max_events} events.")
     if len(slices) > max_events:
-        raise Refusal(
-            413, "batch_too_large", f"The array holds {len(slices)} events; {max_events} is the most that is taken."
-        )
+        raise Refusal(413, "batch_too_large", f"The array holds more than {max_events} events; send it in parts.")
     return slices
+
+
+@cache
+def _splitter(places: int) -> msgspec.json.Decoder[msgspec.Struct]:
+    """Make a reader of arrays with so many places: it skips what comes after them.
+
+    A list would hold every element before anything could count them, and four megabytes make two million.
+    """
+    fields = [(f"place_{number}", msgspec.Raw, msgspec.Raw()) for number in range(places)]
+    return msgspec.json.Decoder(msgspec.defstruct("Places", fields, array_like=True))

@@ -1,0 +1,140 @@
+"""A stack of its own for the fault tests, and the means to break its parts."""
+
+import contextlib
+import gzip
+import json
+import os
+import random
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.flow.conftest import Stack, start, stop
+from tests.ledger import Ledger, Stored, end_offsets, find_faults, read_raw
+
+BROKERS = ("kafka-1", "kafka-2", "kafka-3")
+
+
+class Injector:
+    """Breaks parts of one stack, by the process ids of the moment."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def pid(self, part: str) -> int:
+        """The part's process as it lives now; a part that was restarted has another."""
+        pids: dict[str, int] = json.loads((self._stack.directory / "stack.json").read_text())["pids"]
+        return pids[part]
+
+    def kill(self, part: str) -> None:
+        """End a part as a crash would."""
+        os.kill(self.pid(part), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self, *parts: str) -> Iterator[None]:
+        """Stop parts from doing anything, their connections left open; whatever happens, they go on afterwards."""
+        pids = [self.pid(part) for part in parts]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def workers(self, verb: str) -> list[int]:
+        """The processes that run a function now."""
+        with urllib.request.urlopen(f"{self._stack['lambdas']}/_model/functions", timeout=10) as answer:
+            status = json.load(answer)
+        return [int(pid) for pid in status[self._stack["functions"][verb]]["workers"]]
+
+    @contextlib.contextmanager
+    def killing_workers(self, verb: str, every_seconds: float, seed: int) -> Iterator[list[int]]:
+        """Kill a random worker of a function again and again; the list says which were killed."""
+        draw, over, killed = random.Random(seed), threading.Event(), []
+
+        def kill() -> None:
+            while not over.wait(every_seconds * (0.5 + draw.random())):
+                if pids := self.workers(verb):
+                    victim = draw.choice(pids)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+                        killed.append(victim)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        try:
+            yield killed
+        finally:
+            over.set()
+            thread.join()
+
+    @contextlib.contextmanager
+    def faulty_delivery(self, **faults: float) -> Iterator[None]:
+        """Make the delivery stream refuse or lose a share of what it is given."""
+        self._tell_firehose(faults)
+        try:
+            yield
+        finally:
+            self._tell_firehose({})
+
+    def _tell_firehose(self, faults: dict[str, float]) -> None:
+        request = urllib.request.Request(f"{self._stack['firehose']}/_model/faults", json.dumps(faults).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that is only there to be broken."""
+    directory = tmp_path_factory.mktemp("faults")
+    try:
+        yield start(directory)
+    finally:
+        stop(directory)
+
+
+@pytest.fixture
+def injector(stack: Stack) -> Injector:
+    """The means to break it."""
+    return Injector(stack)
+
+
+def wait_until(what: str, true: Any, seconds: float = 60) -> None:
+    """Wait for something that has to become true, and say what it was when it does not."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"still not so: {what}"
+        time.sleep(0.2)
+
+
+def letters(stack: Stack) -> list[dict[str, Any]]:
+    """Every dead letter in the bucket, read without the table."""
+    login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
+    s3 = boto3.client("s3", stack["region"], endpoint_url=stack["aws"], **login)
+    bucket = stack["buckets"]["dead_letter"]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="dead_letters/")
+    names = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    bodies = [gzip.decompress(s3.get_object(Bucket=bucket, Key=name)["Body"].read()) for name in names]
+    return [json.loads(line) for body in bodies for line in body.splitlines()]
+
+
+def check(stack: Stack, ledger: Ledger) -> None:
+    """Hold what was answered against what is stored; what other tests sent may be there too.
+
+    A place of the topic without a row has to have archive's dead letter instead.
+    """
+    stack.settle()
+    buried = [
+        Stored("dead letter", letter["kafka_partition"], letter["kafka_offset"])
+        for letter in letters(stack)
+        if letter["consumer"] == "archive"
+    ]
+    rows = [*read_raw(stack.description), *buried]
+    ledger.unknown |= {row.sha256 for row in rows} - set(ledger.accepted) - ledger.rejected
+    assert find_faults(ledger, rows, end_offsets(stack["broker"], "raw-events")) == []

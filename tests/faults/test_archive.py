@@ -1,0 +1,74 @@
+"""Broken delivery, dying workers and poison: every accepted event becomes a row all the same."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from confluent_kafka import Producer
+
+from local.fleet.devices import EVENTS, Fleet, Sent
+from tests.faults.conftest import Injector, check, letters, wait_until
+from tests.flow.conftest import Stack
+from tests.ledger import post_all
+
+
+def good_batches(seed: int, count: int) -> Iterator[list[Sent]]:
+    fleet = Fleet(seed, devices=300, clock=lambda: datetime.now(UTC))
+    for _ in range(count // 50):
+        yield [fleet.good_event(EVENTS) for _ in range(50)]
+
+
+def test_ten_thousand_events_survive_partial_failures_lost_answers_and_killed_workers(
+    stack: Stack, injector: Injector
+) -> None:
+    with (
+        injector.faulty_delivery(refuse_share=0.3, lose_answer_share=0.1, seed=5),
+        injector.killing_workers("archive", every_seconds=1, seed=5) as killed,
+    ):
+        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(21, 10_000)))
+        wait_until("workers died at their work", lambda: len(killed) >= 3)
+    assert sum(ledger.accepted.values()) == 10_000
+    check(stack, ledger)
+
+
+def test_poison_among_good_events_becomes_dead_letters_with_its_bytes(stack: Stack) -> None:
+    poison = [b"\x00\xff not an event", b'{"half": ', b"{}"]
+    producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
+    for number, value in enumerate(poison):
+        producer.produce("raw-events", key=b"press-00001", value=value, partition=number)
+    assert producer.flush(30) == 0
+    ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(22, 1000)))
+    assert sum(ledger.accepted.values()) == 1000
+
+    def buried() -> bool:
+        return len([letter for letter in letters(stack) if letter["consumer"] == "archive"]) >= len(poison)
+
+    wait_until("the poison is in the dead letters", buried)
+    found = [letter for letter in letters(stack) if letter["consumer"] == "archive"]
+    assert {letter.get("event") for letter in found} == {None, '{"half": ', "{}"}
+    assert {letter.get("event_base64") for letter in found} == {None, "AP8gbm90IGFuIGV2ZW50"}
+    assert {letter["reason"] for letter in found} == {"poison_record"}
+    assert all(letter["kafka_topic"] == "raw-events" and letter["kafka_offset"] >= 0 for letter in found)
+    check(stack, ledger)
+
+
+def test_every_rejected_event_is_in_the_dead_letters_and_queried_by_its_reason(stack: Stack) -> None:
+    fleet = Fleet(23, devices=50, clock=lambda: datetime.now(UTC))
+    events = [fleet.event() for _ in range(2000)]
+    bad = [sent for sent in events if sent.kind in ("unknown_firmware", "invalid")]
+    assert bad
+    ledger = asyncio.run(
+        post_all(stack["api"], stack["keys"]["device"], [bad[at : at + 20] for at in range(0, len(bad), 20)])
+    )
+    assert len(ledger.rejected) == len(bad)
+
+    def buried() -> bool:
+        return {sent.body.decode() for sent in bad} <= {letter.get("event") for letter in letters(stack)}
+
+    wait_until("every rejected event has its letter", buried)
+    today = datetime.now(UTC).date().isoformat()
+    header, *rows = stack.query("--name", "dead_letters_by_reason", today, "2100-01-01")
+    counts = {row[header.index("reason")]: int(row[header.index("letters")]) for row in rows}
+    kinds = {"unknown_firmware": "unknown_firmware", "invalid": "contract_violation"}
+    for kind, reason in kinds.items():
+        assert counts[reason] >= sum(sent.kind == kind for sent in bad)

@@ -1,0 +1,101 @@
+"""Broken brokers: nothing is accepted that is not stored, nobody gets a 5xx, and nobody has to help."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from local.fleet.devices import EVENTS, Fleet, Sent
+from tests import samples
+from tests.faults.conftest import BROKERS, Injector, check, wait_until
+from tests.flow.conftest import Stack
+from tests.flow.http import post
+from tests.ledger import Ledger, post_all
+
+
+def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:
+    """Batches of good events, spread over some seconds so that the fault falls among them."""
+    fleet = Fleet(seed, devices=100, clock=lambda: datetime.now(UTC))
+    for _ in range(count // 50):
+        yield [fleet.good_event(EVENTS) for _ in range(50)]
+        time.sleep(seconds / (count // 50))
+
+
+def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.Thread, list[Ledger]]:
+    """Post in the background; the ledger is there when the thread has ended."""
+    ledgers: list[Ledger] = []
+
+    def work() -> None:
+        ledgers.append(asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, ledgers
+
+
+def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(stack: Stack, injector: Injector) -> None:
+    thread, ledgers = post_during(stack, load(seed=11, count=3000, seconds=12))
+    time.sleep(3)
+    victim = injector.pid("kafka-2")
+    injector.kill("kafka-2")
+    thread.join()
+    (ledger,) = ledgers
+    assert sum(ledger.accepted.values()) == 3000
+    assert set(ledger.statuses) <= {202, 207, 429}
+    wait_until("the killed broker is back", lambda: injector.pid("kafka-2") != victim)
+    check(stack, ledger)
+
+
+def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(stack: Stack, injector: Injector) -> None:
+    event = samples.read_bytes("telemetry-v1.json")
+    thread, ledgers = post_during(stack, load(seed=12, count=3000, seconds=8))
+    time.sleep(2)
+    with injector.frozen(*BROKERS):
+        time.sleep(1)
+        status, headers, body = post(stack, "/v1/events", event)
+        assert status == 429
+        assert int(headers["retry-after"]) >= 1
+        assert [result["status"] for result in body["results"]] == ["retry"]
+        time.sleep(5)
+    thread.join()
+    (ledger,) = ledgers
+    assert ledger.unknown
+    assert sum(ledger.accepted.values()) == 3000
+    assert set(ledger.statuses) <= {202, 207, 429}
+    check(stack, ledger)
+    wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
+
+
+def test_with_fewer_replicas_than_promised_nothing_is_accepted(stack: Stack, injector: Injector) -> None:
+    event = samples.read_bytes("telemetry-v2.json")
+    with injector.frozen("kafka-1", "kafka-2"):
+        answers = [post(stack, "/v1/events", event) for _ in range(3)]
+    assert {status for status, _, _ in answers} == {429}
+    wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
+
+
+def test_what_was_bad_during_the_fault_is_not_called_rejected_before_its_letter_is_stored(
+    stack: Stack, injector: Injector
+) -> None:
+    bad = samples.read_bytes("telemetry-invalid.json")
+    with injector.frozen(*BROKERS):
+        status, _, body = post(stack, "/v1/events", bad)
+    assert (status, body["results"][0]["status"]) == (429, "retry")
+    wait_until("the event is rejected again", lambda: post(stack, "/v1/events", bad)[0] == 400)
+
+
+def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_it(
+    stack: Stack, injector: Injector
+) -> None:
+    thread, ledgers = post_during(stack, load(seed=13, count=2000, seconds=6))
+    for _ in range(3):
+        time.sleep(1)
+        for pid in injector.workers("ingest")[:1]:
+            os.kill(pid, signal.SIGKILL)
+    thread.join()
+    (ledger,) = ledgers
+    assert sum(ledger.accepted.values()) == 2000
+    check(stack, ledger)

@@ -1,0 +1,110 @@
+"""Keys and quotas while the stores that know them are away, and after they change."""
+
+import contextlib
+import threading
+import time
+from collections import Counter
+
+import psycopg
+import pytest
+
+from local.seed import make_key
+from tests import samples
+from tests.faults.conftest import Injector, wait_until
+from tests.flow.conftest import Stack
+from tests.flow.http import post
+
+EVENT = samples.read_bytes("telemetry-v1.json")
+
+
+def create_fleet(stack: Stack, fleet_id: str, events_per_second: float = 1000, rejects_per_second: float = 50) -> str:
+    """A fleet with one device key."""
+    with psycopg.connect(stack["database"]) as connection:
+        connection.execute(
+            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, %s, %s)",
+            (fleet_id, events_per_second, rejects_per_second),
+        )
+        return make_key(connection, stack["stage"], fleet_id, "device")
+
+
+def status_with(stack: Stack, key: str) -> tuple[int, str | None]:
+    """What a post with this key is answered."""
+    status, _, body = post(stack, "/v1/events", EVENT, key)
+    return status, body.get("code")
+
+
+def test_a_revoked_key_stops_working_within_the_time_its_copies_live(stack: Stack) -> None:
+    key = create_fleet(stack, "revoked-fleet")
+    assert status_with(stack, key) == (202, None)
+    with psycopg.connect(stack["database"]) as connection:
+        connection.execute("UPDATE api_key SET revoked_at = now() WHERE fleet_id = 'revoked-fleet'")
+    # The test profile's copies live 1 s in memory and 2 s in the cache; what is waited for beyond is the machine's.
+    wait_until("the revoked key is refused", lambda: status_with(stack, key) == (401, "revoked_key"), seconds=10)
+    assert {status_with(stack, key) for _ in range(12)} == {(401, "revoked_key")}
+
+
+def test_an_expired_key_is_refused(stack: Stack) -> None:
+    key = create_fleet(stack, "expired-fleet")
+    with psycopg.connect(stack["database"]) as connection:
+        connection.execute("UPDATE api_key SET expires_at = now() WHERE fleet_id = 'expired-fleet'")
+    assert status_with(stack, key) == (401, "expired_key")
+
+
+@pytest.mark.parametrize("away", [("postgres",), ("redis",), ("postgres", "redis")], ids="+".join)
+def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
+    stack: Stack, injector: Injector, away: tuple[str, ...]
+) -> None:
+    known = create_fleet(stack, f"known-{'-'.join(away)}")
+    unknown = create_fleet(stack, f"unknown-{'-'.join(away)}")
+    # Every worker must have met the key: they are asked side by side.
+    wait_until("the key is known", lambda: {status for status, _ in side_by_side(stack, known)} == {202})
+    with injector.frozen(*away):
+        answers = [status_with(stack, known) for _ in range(3)]
+        time.sleep(3)  # longer than any copy is fresh
+        answers += [status_with(stack, known) for _ in range(3)]
+        assert set(answers) == {(202, None)}
+        if "postgres" in away:
+            assert status_with(stack, unknown) == (429, "keys_unavailable")
+    wait_until("the stores are asked again", lambda: status_with(stack, unknown) == (202, None))
+
+
+def side_by_side(stack: Stack, key: str, times: int = 12) -> list[tuple[int, str | None]]:
+    """Post so often at once that every worker takes a part."""
+    answers: list[tuple[int, str | None]] = []
+    threads = [threading.Thread(target=lambda: answers.append(status_with(stack, key))) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@pytest.mark.parametrize("away", [(), ("redis",)], ids=["with the cache", "without it"])
+def test_one_fleet_flooding_is_held_back_and_the_others_keep_their_answers(
+    stack: Stack, injector: Injector, away: tuple[str, ...]
+) -> None:
+    name = "-".join(("flood", *away))
+    loud, quiet = create_fleet(stack, name, events_per_second=20), create_fleet(stack, f"{name}-quiet")
+    batch = samples.encode([samples.read("telemetry-v1.json")] * 50)
+    side_by_side(stack, quiet)
+    with injector.frozen(*away) if away else contextlib.nullcontext():
+        flood: Counter[tuple[int, str | None]] = Counter()
+        others: Counter[tuple[int, str | None]] = Counter()
+        for _ in range(20):
+            status, headers, body = post(stack, "/v1/events", batch, loud)
+            flood[status, body.get("code")] += 1
+            if status == 429:
+                assert int(headers["retry-after"]) >= 1
+            others[status_with(stack, quiet)] += 1
+    assert set(flood) == {(202, None), (429, "quota_events")}
+    # 20 a second and 10 s of burst: 4 batches at once, and one more for every 2.5 s that the test takes.
+    assert flood[202, None] < 12
+    assert others == {(202, None): 20}
+
+
+def test_a_fleet_that_sends_mostly_rubbish_is_asked_to_stop(stack: Stack) -> None:
+    key = create_fleet(stack, "rubbish", rejects_per_second=1)
+    rubbish = samples.encode([samples.read("telemetry-invalid.json")] * 100)
+    assert post(stack, "/v1/events", rubbish, key)[0] == 400
+    status, _, body = post(stack, "/v1/events", EVENT, key)
+    assert (status, body["code"]) == (429, "quota_rejects")

@@ -1,0 +1,20 @@
+"""Last of the fault tests: after everything that happened, no log holds a key, a secret or a device's name."""
+
+from tests import samples
+from tests.flow.conftest import Stack
+from tests.flow.http import post
+
+
+def test_no_log_holds_a_key_or_a_device(stack: Stack) -> None:
+    device = "canary-device-5f1e"
+    bad = samples.read("telemetry-invalid.json") | {"device_id": device}
+    good = samples.read("telemetry-v1.json") | {"device_id": device}
+    assert post(stack, "/v1/events", samples.encode(bad))[0] == 400
+    assert post(stack, "/v1/events", samples.encode(good))[0] == 202
+    key = stack["keys"]["device"]
+    assert post(stack, "/v1/events", samples.encode(good), key[:-1] + "!")[0] == 401
+    canaries = [key, key.rsplit("_", 1)[1], key[:-8], stack["keys"]["reader"], device, "press-000"]
+    logs = [path for path in (stack.directory / "logs").rglob("*") if path.is_file()]
+    assert any(path.stat().st_size for path in logs)
+    found = {(path.name, canary) for path in logs for canary in canaries if canary.encode() in path.read_bytes()}
+    assert found == set()

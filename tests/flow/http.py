@@ -1,0 +1,19 @@
+"""The simplest of clients, for one request at a time."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from tests.flow.conftest import Stack
+
+
+def post(stack: Stack, route: str, body: bytes, key: str | None = None) -> tuple[int, dict[str, str], Any]:
+    """Post one body and read the answer's status, headers (in lower case) and document."""
+    headers = {"content-type": "application/json", "x-api-key": stack["keys"]["device"] if key is None else key}
+    request = urllib.request.Request(stack["api"] + route, body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, {name.lower(): value for name, value in answer.headers.items()}, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, {name.lower(): value for name, value in error.headers.items()}, json.load(error)
