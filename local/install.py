@@ -21,6 +21,7 @@ from local.services import kafka, redis
 SETUP = ROOT / ".local" / "setup"
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
 KAFKA_LOGGING = "org.slf4j:slf4j-simple:1.7.36"
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 REDIS_PACKAGE = "redis-server"
 REDIS_MAJOR = 7
 """The first release with what we start it with."""
@@ -133,7 +134,11 @@ async def _train(installation: kafka.Installation) -> None:
 
 def _run(command: Sequence[str], directory: Path) -> str:
     """Run a tool and return what it printed; its failure is quoted."""
-    ran = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    environment = dict(os.environ)
+    if SYSTEM_CERTIFICATES.exists():
+        # A company's own authority is known to the system, not to the list that Python's libraries bring.
+        environment.setdefault("REQUESTS_CA_BUNDLE", str(SYSTEM_CERTIFICATES))
+    ran = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         raise StackError(f"{' '.join(command)} failed:\n{ran.stdout}{ran.stderr}")
     return ran.stdout
