@@ -27,7 +27,7 @@ class Reach:
 
 
 class Function(lambda_.Function):
-    """A function named by its verb: the code in functions/<verb>, its own log, its alarms, a role with only what was granted."""
+    """A function named by its verb: the code in functions/<verb>, its log and alarms, a role with only its grants."""
 
     def __init__(
         self,

@@ -99,16 +99,11 @@ class Ingest(Construct):
 
 def _percent_unstored(namespace: str) -> cloudwatch.IMetric:
     """Compute what the API's own numbers do not show: every one of these answers is a well-formed 429."""
-    minute = {
-        name: counted(namespace, metric, {"service": "ingest"}, minutes=1)
-        for name, metric in (
-            ("stored", "EventsAccepted"),
-            ("rejected", "EventsRejected"),
-            ("unstored", "EventsToRetry"),
-        )
-    }
+    names = {"stored": "EventsAccepted", "rejected": "EventsRejected", "unstored": "EventsToRetry"}
     return cloudwatch.MathExpression(
         expression="100 * unstored / (stored + rejected + unstored)",
-        using_metrics=minute,
+        using_metrics={
+            name: counted(namespace, metric, {"service": "ingest"}, minutes=1) for name, metric in names.items()
+        },
         period=Duration.minutes(1),
     )

@@ -12,7 +12,7 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: what runs inside reaches our stores and three AWS services, nothing else."""
+    """A VPC without internet gateway or NAT: what runs inside reaches our stores and three AWS services."""
 
     def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
