@@ -2,16 +2,21 @@
 
 import json
 
-from aws_cdk import CfnOutput, RemovalPolicy
+from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.findings import accept
+from infra.operations import NOTHING_HAPPENED, Operations, counted
 from infra.retention import kept_for
 from infra.settings import Deployment, Throttle
+
+FAILED_PERCENT = 1
+SLOW_MILLISECONDS = 1000
 
 # No header is in it (the key is one), nor an address or an agent (who sent it).
 ACCESS_LOG = {
@@ -30,7 +35,15 @@ ACCESS_LOG = {
 class Api(Construct):
     """The door: it limits and hands over; keys are checked behind it."""
 
-    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, ingest: lambda_.IFunction) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        operations: Operations,
+        ingest: lambda_.IFunction,
+    ) -> None:
         super().__init__(scope, name)
         throttles = deployment.profile.ingest.throttles
         limits = {
@@ -70,6 +83,33 @@ class Api(Construct):
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
         CfnOutput(self, "Url", value=api.api_endpoint)
+        self._watch(operations, {"ApiId": api.api_id})
+
+    def _watch(self, operations: Operations, api: dict[str, str]) -> None:
+        operations.alarm(
+            self,
+            "failures",
+            metric=cloudwatch.MathExpression(
+                expression="100 * failed / requests",
+                using_metrics={
+                    "failed": counted("AWS/ApiGateway", "5xx", api, minutes=5),
+                    "requests": counted("AWS/ApiGateway", "Count", api, minutes=5),
+                },
+                period=Duration.minutes(5),
+            ),
+            above=FAILED_PERCENT,
+            no_data=NOTHING_HAPPENED,
+            means=f"More than {FAILED_PERCENT} % of requests failed within five minutes.",
+        )
+        operations.alarm(
+            self,
+            "slow",
+            metric=counted("AWS/ApiGateway", "Latency", api, minutes=1, statistic="p99"),
+            above=SLOW_MILLISECONDS,
+            times=5,
+            no_data=NOTHING_HAPPENED,
+            means=f"For five minutes, one request in a hundred took more than {SLOW_MILLISECONDS} ms.",
+        )
 
 
 def _limited_to(limit: Throttle) -> dict[str, int | bool]:

@@ -11,8 +11,13 @@ from infra.settings import Deployment
 
 PORT = 6379
 ENGINE = "valkey"
-# Copies of keys, and what a cluster client asks to find its way; nothing that lists, deletes, scripts or administers.
-INGEST_ACCESS = "on ~key:* -@all +@connection -@dangerous +get +set +cluster|slots +cluster|shards +cluster|nodes"
+# Copies of keys, quotas kept by a script and what the script itself calls, and what a cluster client asks to find its
+# way; nothing that lists, deletes or administers.
+INGEST_ACCESS = (
+    "on ~key:* ~quota:* -@all +@connection -@dangerous +get +set"
+    " +eval +evalsha +hmget +hset +pexpire +time"
+    " +cluster|slots +cluster|shards +cluster|nodes"
+)
 
 
 class Cache(Construct):

@@ -1,4 +1,4 @@
-"""What analysts see: the table over the raw files, and the view that shows every event once."""
+"""What analysts see: the tables over raw events and dead letters, and the view that shows every event once."""
 
 import base64
 import json
@@ -34,6 +34,27 @@ COLUMNS = {
     "kafka_partition": "int",
     "kafka_offset": "bigint",
 }
+DEAD_LETTER_COLUMNS = {
+    "letter_id": "string",
+    "reason": "string",
+    "detail": "string",
+    "event": "string",
+    "event_base64": "string",
+    "event_size": "bigint",
+    "fleet_id": "string",
+    "device_id": "string",
+    "event_id": "string",
+    "contract": "string",
+    "schema_version": "int",
+    "firmware": "string",
+    "correlation_id": "string",
+    "kafka_topic": "string",
+    "kafka_partition": "int",
+    "kafka_offset": "bigint",
+    "consumer": "string",
+    "attempts": "int",
+    "failed_at": "timestamp",
+}
 PARTITIONS = {"region": "string", "dt": "string"}
 
 _TRINO_TYPES = {
@@ -44,6 +65,19 @@ _TRINO_TYPES = {
     "array<string>": "array(varchar)",
     "map<string,double>": "map(varchar,double)",
 }
+
+# Which classes read and write a format: input, output, serializer.
+PARQUET = (
+    "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+)
+# Whether a file of lines is compressed, its name says.
+JSON_LINES = (
+    "org.apache.hadoop.mapred.TextInputFormat",
+    "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    "org.openx.data.jsonserde.JsonSerDe",
+)
 
 
 def _columns(types: dict[str, str]) -> list[glue.CfnTable.ColumnProperty]:
@@ -62,51 +96,37 @@ def _presto_view(sql: str, database: str, types: dict[str, str]) -> str:
 
 
 class Catalog(Construct):
-    """The Glue database with table `raw_events` and view `events`."""
+    """The Glue database with tables `raw_events` and `dead_letters` and view `events`."""
 
-    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, raw: s3.IBucket) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, deployment: Deployment, raw: s3.IBucket, dead_letter: s3.IBucket
+    ) -> None:
         super().__init__(scope, name)
         self.database_name = f"sluice_{deployment.stage}"
-        database = glue.CfnDatabase(
+        self._region = deployment.region
+        self._database = glue.CfnDatabase(
             self,
             "Database",
             catalog_id=Aws.ACCOUNT_ID,
             database_input=glue.CfnDatabase.DatabaseInputProperty(name=self.database_name),
         )
-        root = f"s3://{raw.bucket_name}/raw/"
-        self.raw_events = glue.CfnTable(
-            self,
-            "RawEvents",
-            catalog_id=Aws.ACCOUNT_ID,
-            database_name=self.database_name,
-            table_input=glue.CfnTable.TableInputProperty(
-                name="raw_events",
-                description="Every event as Firehose delivered it: at least once, so with the occasional second copy.",
-                table_type="EXTERNAL_TABLE",
-                partition_keys=_columns(PARTITIONS),
-                parameters={
-                    "EXTERNAL": "TRUE",
-                    "classification": "parquet",
-                    "projection.enabled": "true",
-                    "projection.region.type": "enum",
-                    "projection.region.values": deployment.region,
-                    "projection.dt.type": "date",
-                    "projection.dt.format": "yyyy-MM-dd",
-                    "projection.dt.range": f"{FIRST_DAY},NOW",
-                    "storage.location.template": f"{root}region=${{region}}/dt=${{dt}}/",
-                },
-                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
-                    columns=_columns(COLUMNS),
-                    location=root,
-                    input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-                    output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-                    serde_info=glue.CfnTable.SerdeInfoProperty(
-                        serialization_library="org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
-                    ),
-                ),
-            ),
+        self.raw_events = self._table(
+            "raw_events",
+            COLUMNS,
+            root=f"s3://{raw.bucket_name}/raw/",
+            classification="parquet",
+            file_format=PARQUET,
+            description="Every event as Firehose delivered it: at least once, so with the occasional second copy.",
         )
-        self.raw_events.add_resource_dependency(database)
+        dead_letters = self._table(
+            "dead_letters",
+            DEAD_LETTER_COLUMNS,
+            root=f"s3://{dead_letter.bucket_name}/dead_letters/",
+            classification="json",
+            file_format=JSON_LINES,
+            description="What went no further, and why: at least once, and as often as it was sent.",
+        )
+        self.tables = {"raw_events": self.raw_events, "dead_letters": dead_letters}
         seen = COLUMNS | PARTITIONS
         events = glue.CfnTable(
             self,
@@ -126,3 +146,48 @@ class Catalog(Construct):
             ),
         )
         events.add_resource_dependency(self.raw_events)
+
+    def _table(
+        self,
+        name: str,
+        columns: dict[str, str],
+        *,
+        root: str,
+        classification: str,
+        file_format: tuple[str, str, str],
+        description: str,
+    ) -> glue.CfnTable:
+        """Add a table over files that lie under their region and day; partitions are computed, never registered."""
+        reader, writer, serializer = file_format
+        table = glue.CfnTable(
+            self,
+            "".join(word.capitalize() for word in name.split("_")),
+            catalog_id=Aws.ACCOUNT_ID,
+            database_name=self.database_name,
+            table_input=glue.CfnTable.TableInputProperty(
+                name=name,
+                description=description,
+                table_type="EXTERNAL_TABLE",
+                partition_keys=_columns(PARTITIONS),
+                parameters={
+                    "EXTERNAL": "TRUE",
+                    "classification": classification,
+                    "projection.enabled": "true",
+                    "projection.region.type": "enum",
+                    "projection.region.values": self._region,
+                    "projection.dt.type": "date",
+                    "projection.dt.format": "yyyy-MM-dd",
+                    "projection.dt.range": f"{FIRST_DAY},NOW",
+                    "storage.location.template": f"{root}region=${{region}}/dt=${{dt}}/",
+                },
+                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
+                    columns=_columns(columns),
+                    location=root,
+                    input_format=reader,
+                    output_format=writer,
+                    serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=serializer),
+                ),
+            ),
+        )
+        table.add_resource_dependency(self._database)
+        return table

@@ -9,8 +9,11 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.catalog import Catalog
+from infra.operations import NOTHING_HAPPENED, Operations, counted
 from infra.retention import kept_for
 from infra.settings import Deployment
+
+LATE_SECONDS = 600
 
 
 class Delivery(Construct):
@@ -25,6 +28,7 @@ class Delivery(Construct):
         raw: s3.IBucket,
         catalog: Catalog,
         key: kms.IKey,
+        operations: Operations,
     ) -> None:
         super().__init__(scope, name)
         profile = deployment.profile
@@ -55,6 +59,24 @@ class Delivery(Construct):
             ),
         )
         self.stream.node.add_dependency(role)
+        stream = {"DeliveryStreamName": self.stream.delivery_stream_name}
+        operations.alarm(
+            self,
+            "late",
+            metric=counted("AWS/Firehose", "DeliveryToS3.DataFreshness", stream, minutes=5, statistic="Maximum"),
+            above=profile.delivery.interval_seconds + LATE_SECONDS,
+            # The age of the oldest row not yet written; no row is no age.
+            no_data=NOTHING_HAPPENED,
+            means="Rows have waited in Firehose for minutes: it cannot write, and keeps them for a day only.",
+        )
+        operations.alarm(
+            self,
+            "unconverted",
+            metric=counted("AWS/Firehose", "FailedConversion.Records", stream, minutes=5),
+            above=0,
+            no_data=NOTHING_HAPPENED,
+            means="Rows did not fit the table: they are under errors/ in the raw bucket, and in no query.",
+        )
 
     def may_deliver(self) -> iam.PolicyStatement:
         """Grant putting records on the stream."""

@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.findings import accept
 from infra.layers import ARCHITECTURE, NOT_CODE, ROOT, RUNTIME
 from infra.network import Network
+from infra.operations import NOTHING_HAPPENED, Operations, counted
 from infra.retention import kept_for
 from infra.settings import Compute, Deployment
 
@@ -21,12 +22,12 @@ from infra.settings import Compute, Deployment
 class Reach:
     """A connection a function may open; there is no other."""
 
-    security_group: ec2.ISecurityGroup
+    to: ec2.IConnectable
     port: int
 
 
 class Function(lambda_.Function):
-    """A function named by its verb: the code in functions/<verb>, its own log, a role with only what was granted."""
+    """A function named by its verb: the code in functions/<verb>, its log and alarms, a role with only its grants."""
 
     def __init__(
         self,
@@ -34,8 +35,10 @@ class Function(lambda_.Function):
         verb: str,
         *,
         deployment: Deployment,
+        operations: Operations,
         network: Network,
         compute: Compute,
+        synchronous: bool,
         layers: Sequence[lambda_.ILayerVersion],
         environment: Mapping[str, str],
         grants: Sequence[iam.PolicyStatement],
@@ -58,7 +61,7 @@ class Function(lambda_.Function):
             scope, "SecurityGroup", vpc=network.vpc, description=f"Function {verb}", allow_all_outbound=False
         )
         for reach in reaches:
-            security_group.connections.allow_to(reach.security_group, ec2.Port.tcp(reach.port), f"{verb} connects")
+            security_group.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
         super().__init__(
             scope,
             "Function",
@@ -71,7 +74,7 @@ class Function(lambda_.Function):
             environment={
                 "SLUICE_STAGE": deployment.stage,
                 "POWERTOOLS_SERVICE_NAME": verb,
-                "POWERTOOLS_METRICS_NAMESPACE": "Sluice",
+                "POWERTOOLS_METRICS_NAMESPACE": metrics_of(deployment),
                 **environment,
             },
             memory_size=compute.memory_mib,
@@ -91,6 +94,33 @@ class Function(lambda_.Function):
         )
         accept(self, "L1", "the runtime is chosen together with the layers built for it, and moves on with them")
         self.security_group = security_group
+        self._watch(scope, verb, operations, synchronous=synchronous)
+
+    def _watch(self, scope: Construct, verb: str, operations: Operations, *, synchronous: bool) -> None:
+        function = {"FunctionName": self.function_name}
+        operations.alarm(
+            scope,
+            "errors",
+            # What is expected to fail is answered, retried or dead-lettered: an error is a defect or a crash.
+            metric=counted("AWS/Lambda", "Errors", function, minutes=5),
+            above=0,
+            no_data=NOTHING_HAPPENED,
+            means=f"{verb} crashed, timed out or raised what it does not handle.",
+        )
+        if synchronous:
+            operations.alarm(
+                scope,
+                "throttles",
+                metric=counted("AWS/Lambda", "Throttles", function, minutes=5),
+                above=0,
+                no_data=NOTHING_HAPPENED,
+                means=f"{verb} was asked for more at a time than it may run: callers got errors that are not ours.",
+            )
+
+
+def metrics_of(deployment: Deployment) -> str:
+    """Return where a stage's own metrics are: stages of one account must not answer for each other."""
+    return f"Sluice/{deployment.stage}"
 
 
 def _running(log_group: logs.ILogGroup) -> list[iam.PolicyStatement]:

@@ -1,19 +1,23 @@
 """ingest: from the API to Kafka."""
 
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach
+from infra.function import Function, Reach, metrics_of
 from infra.layers import Layers
 from infra.network import Network
-from infra.settings import Deployment
+from infra.operations import NOTHING_HAPPENED, Operations, counted
+from infra.settings import DEAD_LETTERS, RAW_EVENTS, Deployment
 from infra.stream import IAM_PORT, Stream
 
-TOPIC = "raw-events"
 DATABASE_USER = "sluice_ingest"
+UNSTORED_PERCENT = 1
 
 
 class Ingest(Construct):
@@ -25,6 +29,7 @@ class Ingest(Construct):
         name: str,
         *,
         deployment: Deployment,
+        operations: Operations,
         network: Network,
         layers: Layers,
         stream: Stream,
@@ -37,13 +42,18 @@ class Ingest(Construct):
             self,
             "ingest",
             deployment=deployment,
+            operations=operations,
             network=network,
             compute=settings.compute,
+            synchronous=True,
             layers=[layers.sluice, layers.stream, layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",
-                "RAW_EVENTS_TOPIC": TOPIC,
+                "RAW_EVENTS_TOPIC": RAW_EVENTS,
+                "DEAD_LETTER_TOPIC": DEAD_LETTERS,
+                # The part of a fleet's quota that is one environment's while the cache cannot be asked.
+                "INGEST_CONCURRENCY": str(settings.compute.concurrency),
                 "PRODUCE_DEADLINE_SECONDS": str(settings.produce_deadline_seconds),
                 "KEY_MEMORY_SECONDS": str(settings.key_memory_seconds),
                 "KEY_CACHE_SECONDS": str(settings.key_cache_seconds),
@@ -54,10 +64,46 @@ class Ingest(Construct):
                 "CACHE_USER": cache.user,
                 "CACHE_AUTH": "iam",
             },
-            grants=[*stream.may_produce(TOPIC), database.may_connect_as(DATABASE_USER), cache.may_connect()],
+            grants=[
+                *stream.may_produce(RAW_EVENTS, DEAD_LETTERS),
+                database.may_connect_as(DATABASE_USER),
+                cache.may_connect(),
+            ],
             reaches=[
                 Reach(stream.security_group, IAM_PORT),
                 Reach(database.security_group, DATABASE_PORT),
                 Reach(cache.security_group, CACHE_PORT),
             ],
         )
+        # Whoever sends requests sends them here.
+        self.entrance = self._started(settings.started) if settings.started else self.function
+        operations.alarm(
+            self,
+            "unstored",
+            metric=_percent_unstored(metrics_of(deployment)),
+            above=UNSTORED_PERCENT,
+            times=5,
+            no_data=NOTHING_HAPPENED,
+            means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
+        )
+
+    def _started(self, environments: int) -> lambda_.IFunction:
+        return lambda_.Alias(
+            self,
+            "Started",
+            alias_name="started",
+            version=self.function.current_version,
+            provisioned_concurrent_executions=environments,
+        )
+
+
+def _percent_unstored(namespace: str) -> cloudwatch.IMetric:
+    """Compute what the API's own numbers do not show: every one of these answers is a well-formed 429."""
+    names = {"stored": "EventsAccepted", "rejected": "EventsRejected", "unstored": "EventsToRetry"}
+    return cloudwatch.MathExpression(
+        expression="100 * unstored / (stored + rejected + unstored)",
+        using_metrics={
+            name: counted(namespace, metric, {"service": "ingest"}, minutes=1) for name, metric in names.items()
+        },
+        period=Duration.minutes(1),
+    )

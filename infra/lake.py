@@ -7,6 +7,7 @@ from constructs import Construct
 from infra.buckets import Buckets
 from infra.catalog import Catalog
 from infra.delivery import Delivery
+from infra.operations import Operations
 from infra.queries import Queries
 from infra.settings import Deployment
 
@@ -14,12 +15,22 @@ from infra.settings import Deployment
 class Lake(Construct):
     """Everything from a row leaving archive to an answer in Athena."""
 
-    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, key: kms.IKey) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, deployment: Deployment, operations: Operations, key: kms.IKey
+    ) -> None:
         super().__init__(scope, name)
         self.buckets = Buckets(self, "Buckets", profile=deployment.profile, key=key)
-        self.catalog = Catalog(self, "Catalog", deployment=deployment, raw=self.buckets.raw)
+        self.catalog = Catalog(
+            self, "Catalog", deployment=deployment, raw=self.buckets.raw, dead_letter=self.buckets.dead_letter
+        )
         self.delivery = Delivery(
-            self, "Delivery", deployment=deployment, raw=self.buckets.raw, catalog=self.catalog, key=key
+            self,
+            "Delivery",
+            deployment=deployment,
+            raw=self.buckets.raw,
+            catalog=self.catalog,
+            key=key,
+            operations=operations,
         )
         self.queries = Queries(
             self,

@@ -9,10 +9,9 @@ from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
 from infra.function import Function, Reach
 from infra.layers import Layers
-from infra.network import Network
+from infra.network import HTTPS_PORT, Network
+from infra.operations import Operations
 from infra.settings import Deployment
-
-HTTPS_PORT = 443
 
 
 class Migrate(Construct):
@@ -24,6 +23,7 @@ class Migrate(Construct):
         name: str,
         *,
         deployment: Deployment,
+        operations: Operations,
         network: Network,
         layers: Layers,
         database: Database,
@@ -35,8 +35,11 @@ class Migrate(Construct):
             self,
             "migrate",
             deployment=deployment,
+            operations=operations,
             network=network,
             compute=compute,
+            # A deployment waits for it, and fails with it.
+            synchronous=True,
             layers=[layers.sluice, layers.stream, layers.database],
             environment={
                 **database.address,

@@ -1,15 +1,18 @@
 """The private network: isolated subnets in three zones, and the endpoints that replace a way out."""
 
-from aws_cdk import Fn
+from aws_cdk import Aws, Fn
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.findings import accept
 from infra.settings import AVAILABILITY_ZONES
 
+HTTPS_PORT = 443
+
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: what runs inside reaches our stores and two AWS services, nothing else."""
+    """A VPC without internet gateway or NAT: what runs inside reaches our stores and three AWS services."""
 
     def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
@@ -27,6 +30,7 @@ class Network(Construct):
         # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
         self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
         self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
+        self.s3 = self._gateway_to_s3()
 
     def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> ec2.SecurityGroup:
         """Add an interface endpoint and return its security group, which admits only whoever is let in by name."""
@@ -37,3 +41,18 @@ class Network(Construct):
             self, name, vpc=self.vpc, service=service, subnets=self.subnets, security_groups=[door], open=False
         )
         return door
+
+    def _gateway_to_s3(self) -> ec2.IConnectable:
+        """Add a route to S3, which costs nothing, for writing to buckets of this account only; return its far end."""
+        gateway = self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
+        gateway.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}},
+            )
+        )
+        # A gateway has no security group, and the list of its addresses differs by region. Any address will do:
+        # no other one has a route.
+        return ec2.Peer.any_ipv4()

@@ -33,6 +33,8 @@ BASELINE = Profile(
     ),
     ingest=Ingest(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
+        # About 15 USD a month each while idle; less than nothing when busy, since what is kept started runs cheaper.
+        started=3,
         throttles=Throttles(
             events=Throttle(rate=250, burst=500),
             readings=Throttle(rate=100, burst=200),
@@ -46,8 +48,18 @@ BASELINE = Profile(
         compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=15),
         batch_size=10_000,
         batching_window_seconds=5,
+        late_after_seconds=60,
         minimum_pollers=3,
         maximum_pollers=15,
+    ),
+    # Nobody waits for a dead letter: long batches make fewer and larger objects.
+    deadletter=Consumer(
+        compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=6),
+        batch_size=10_000,
+        batching_window_seconds=30,
+        late_after_seconds=900,
+        minimum_pollers=1,
+        maximum_pollers=6,
     ),
     migrate=Compute(memory_mib=512, timeout_seconds=600, concurrency=1),
     delivery=Delivery(interval_seconds=60, size_mib=128),
@@ -80,18 +92,23 @@ LARGE = replace(
     ingest=replace(
         BASELINE.ingest,
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=200),
+        started=20,
         throttles=Throttles(
             events=Throttle(rate=2500, burst=4000),
             readings=Throttle(rate=1000, burst=1500),
             activity=Throttle(rate=500, burst=1000),
         ),
     ),
-    archive=Consumer(
+    archive=replace(
+        BASELINE.archive,
         compute=Compute(memory_mib=1769, timeout_seconds=120, concurrency=120),
-        batch_size=10_000,
-        batching_window_seconds=5,
         minimum_pollers=12,
         maximum_pollers=120,
+    ),
+    deadletter=replace(
+        BASELINE.deadletter,
+        compute=replace(BASELINE.deadletter.compute, concurrency=24),
+        maximum_pollers=24,
     ),
     database=Database(
         instance_type="r7g.8xlarge",
@@ -110,12 +127,19 @@ DEV = replace(
     BASELINE,
     name="dev",
     brokers=Brokers(instance_type="kafka.m7g.large", count=3, storage_gib=100),
+    ingest=replace(BASELINE.ingest, started=0),
     archive=replace(
         BASELINE.archive,
         compute=replace(BASELINE.archive.compute, concurrency=5),
         batching_window_seconds=2,
         minimum_pollers=1,
         maximum_pollers=5,
+    ),
+    deadletter=replace(
+        BASELINE.deadletter,
+        compute=replace(BASELINE.deadletter.compute, concurrency=2),
+        batching_window_seconds=5,
+        maximum_pollers=2,
     ),
     database=Database(
         instance_type="t4g.medium",
@@ -137,6 +161,7 @@ TEST = replace(
     name="test",
     ingest=replace(DEV.ingest, produce_deadline_seconds=3, key_memory_seconds=1, key_cache_seconds=2),
     archive=replace(DEV.archive, batching_window_seconds=1),
+    deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),
 )
 

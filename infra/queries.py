@@ -8,7 +8,13 @@ from constructs import Construct
 from infra.catalog import SQL, Catalog
 from infra.settings import GIB, Deployment
 
-NAMED_QUERIES = ("device_between", "metric_between", "type_between")
+NAMED_QUERIES = {
+    "device_between": "raw_events",
+    "metric_between": "raw_events",
+    "type_between": "raw_events",
+    "dead_letters_by_reason": "dead_letters",
+}
+"""Each by the file it is in, with the table it reads."""
 
 
 class Queries(Construct):
@@ -46,7 +52,7 @@ class Queries(Construct):
                 ),
             ),
         )
-        for query in NAMED_QUERIES:
+        for query, table in NAMED_QUERIES.items():
             sql = (SQL / f"{query}.sql").read_text()
             named = athena.CfnNamedQuery(
                 self,
@@ -58,4 +64,4 @@ class Queries(Construct):
                 description=sql.splitlines()[0].removeprefix("-- "),
             )
             named.add_resource_dependency(self.workgroup)
-            named.add_resource_dependency(catalog.raw_events)
+            named.add_resource_dependency(catalog.tables[table])

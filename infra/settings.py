@@ -12,6 +12,12 @@ GIB = 1024**3
 CONSUMER_RECORD_AGE_SECONDS = 4 * HOUR
 """How long an event may wait for a consumer; Kafka keeps it longer, so that retention never removes an unread one."""
 KEY_REVOCATION_SECONDS = 5 * 60
+MAXIMUM_RECORD_BYTES = 1024 * 1024
+"""The largest record Kafka takes, as long as nobody tells it otherwise."""
+RAW_EVENTS = "raw-events"
+REPLAY_EVENTS = "replay-events"
+DEAD_LETTERS = "dead-letter"
+ALERT_EVENTS = "alert-events"
 
 
 def require(condition: bool, message: str) -> None:
@@ -64,10 +70,10 @@ class Topics:
     def by_name(self) -> dict[str, Topic]:
         """Return the topics under their Kafka names."""
         return {
-            "raw-events": self.raw_events,
-            "replay-events": self.replay_events,
-            "dead-letter": self.dead_letter,
-            "alert-events": self.alert_events,
+            RAW_EVENTS: self.raw_events,
+            REPLAY_EVENTS: self.replay_events,
+            DEAD_LETTERS: self.dead_letter,
+            ALERT_EVENTS: self.alert_events,
         }
 
 
@@ -102,6 +108,8 @@ class Ingest:
     """The function behind the API and how long it may wait for what it needs."""
 
     compute: Compute
+    started: int
+    """How many environments are kept started, so that a quiet fleet's devices do not wait for one; 0 costs nothing."""
     throttles: Throttles
     produce_deadline_seconds: int
     key_memory_seconds: int
@@ -112,6 +120,7 @@ class Ingest:
             self.produce_deadline_seconds < self.compute.timeout_seconds,
             "ingest must be able to answer after its produce deadline has passed",
         )
+        require(0 <= self.started <= self.compute.concurrency, "no more can be kept started than may run")
         require(
             self.key_memory_seconds + self.key_cache_seconds < KEY_REVOCATION_SECONDS,
             f"a revoked key must stop working everywhere within {KEY_REVOCATION_SECONDS} s",
@@ -125,6 +134,8 @@ class Consumer:
     compute: Compute
     batch_size: int
     batching_window_seconds: int
+    late_after_seconds: int
+    """How far it may fall behind before somebody is told."""
     minimum_pollers: int
     maximum_pollers: int
 
@@ -132,6 +143,7 @@ class Consumer:
         require(1 <= self.minimum_pollers <= self.maximum_pollers, "pollers scale between a minimum and a maximum")
         require(1 <= self.batch_size <= 10_000, "a Kafka batch has 1 to 10,000 records")
         require(0 <= self.batching_window_seconds <= 300, "a batching window lasts 0 to 300 s")
+        require(self.batching_window_seconds < self.late_after_seconds, "waiting for a full batch is not being late")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +199,7 @@ class Profile:
     topics: Topics
     ingest: Ingest
     archive: Consumer
+    deadletter: Consumer
     migrate: Compute
     delivery: Delivery
     database: Database
@@ -198,10 +211,14 @@ class Profile:
     """Whether deleting the stacks leaves the data behind, and deletion itself is guarded."""
 
     def __post_init__(self) -> None:
-        require(
-            self.archive.maximum_pollers <= self.topics.raw_events.partitions,
-            "a poller without a partition has nothing to read",
-        )
+        for consumer, topic in (
+            (self.archive, self.topics.raw_events),
+            (self.deadletter, self.topics.dead_letter),
+        ):
+            require(
+                consumer.maximum_pollers <= topic.partitions,
+                "a poller without a partition has nothing to read",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from infra.api import Api
 from infra.archive import Archive
 from infra.cache import Cache
 from infra.database import Database
+from infra.deadletter import Deadletter
 from infra.ingest import Ingest
 from infra.lake import Lake
 from infra.layers import Layers
 from infra.migrate import Migrate
 from infra.network import Network
+from infra.operations import Operations
 from infra.profiles import profile_named
 from infra.settings import Deployment
 from infra.stream import Stream
@@ -38,8 +40,9 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         enable_key_rotation=True,
         removal_policy=RemovalPolicy.RETAIN if keeps_data else RemovalPolicy.DESTROY,
     )
-    stream = Stream(data, "Stream", deployment=deployment, network=network, key=key)
-    lake = Lake(data, "Lake", deployment=deployment, key=key)
+    operations = Operations(data, "Operations", deployment=deployment, key=key)
+    stream = Stream(data, "Stream", deployment=deployment, operations=operations, network=network, key=key)
+    lake = Lake(data, "Lake", deployment=deployment, operations=operations, key=key)
     database = Database(data, "Database", deployment=deployment, network=network, key=key)
     cache = Cache(data, "Cache", deployment=deployment, network=network, key=key)
 
@@ -49,6 +52,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         pipeline,
         "Ingest",
         deployment=deployment,
+        operations=operations,
         network=network,
         layers=layers,
         stream=stream,
@@ -56,18 +60,38 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         cache=cache,
     )
     archive = Archive(
-        pipeline, "Archive", deployment=deployment, network=network, layers=layers, stream=stream, lake=lake, key=key
+        pipeline,
+        "Archive",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        key=key,
+    )
+    Deadletter(
+        pipeline,
+        "Deadletter",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        key=key,
     )
     Migrate(
         pipeline,
         "Migrate",
         deployment=deployment,
+        operations=operations,
         network=network,
         layers=layers,
         database=database,
         dependents=[ingest, archive],
     )
-    Api(pipeline, "Api", deployment=deployment, ingest=ingest.function)
+    Api(pipeline, "Api", deployment=deployment, operations=operations, ingest=ingest.entrance)
     return app
 
 

@@ -13,10 +13,12 @@ from aws_cdk import custom_resources as custom
 from constructs import Construct
 
 from infra.network import Network
+from infra.operations import UNKNOWN, Operations, counted
 from infra.retention import kept_for
 from infra.settings import DAY, MIN_IN_SYNC_REPLICAS, REPLICATION_FACTOR, Deployment, Topic
 
 IAM_PORT = 9098
+DISK_PERCENT = 70
 KAFKA_VERSION = "4.1.x.kraft"
 SERVER_PROPERTIES = f"""\
 auto.create.topics.enable=false
@@ -29,7 +31,16 @@ unclean.leader.election.enable=false
 class Stream(Construct):
     """The buffer between the edge and every consumer."""
 
-    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, network: Network, key: kms.IKey) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        operations: Operations,
+        network: Network,
+        key: kms.IKey,
+    ) -> None:
         super().__init__(scope, name)
         profile = deployment.profile
         self.security_group = ec2.SecurityGroup(self, "SecurityGroup", vpc=network.vpc, description="Kafka brokers")
@@ -76,9 +87,30 @@ class Stream(Construct):
         )
         self.topics = {topic: self._topic(topic, size) for topic, size in profile.topics.by_name().items()}
         self.bootstrap = self._bootstrap_brokers(log_days=profile.retention.log_days)
+        self._watch(operations)
 
-    def may_produce(self, topic: str) -> list[iam.PolicyStatement]:
-        """Grant what an idempotent producer of one topic needs."""
+    def _watch(self, operations: Operations) -> None:
+        cluster = {"Cluster Name": self.cluster.cluster_name}
+        operations.alarm(
+            self,
+            "disk",
+            metric=counted("AWS/Kafka", "KafkaDataLogsDiskUsed", cluster, minutes=5, statistic="Maximum"),
+            above=DISK_PERCENT,
+            no_data=UNKNOWN,
+            means=f"Kafka's disks are more than {DISK_PERCENT} % full; full ones stop the brokers.",
+        )
+        operations.alarm(
+            self,
+            "offline",
+            metric=counted("AWS/Kafka", "OfflinePartitionsCount", cluster, minutes=1, statistic="Maximum"),
+            above=0,
+            times=3,
+            no_data=UNKNOWN,
+            means="Partitions have no leader: what belongs to them can be neither stored nor read.",
+        )
+
+    def may_produce(self, *topics: str) -> list[iam.PolicyStatement]:
+        """Grant what an idempotent producer of these topics needs."""
         return [
             iam.PolicyStatement(
                 actions=["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"],
@@ -86,7 +118,7 @@ class Stream(Construct):
             ),
             iam.PolicyStatement(
                 actions=["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"],
-                resources=[self.topics[topic].attr_topic_arn],
+                resources=[self.topics[topic].attr_topic_arn for topic in topics],
             ),
         ]
 

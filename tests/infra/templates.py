@@ -50,6 +50,20 @@ class Templates:
         (found,) = self.every(kind)
         return found
 
+    def sources(self) -> dict[str, Resource]:
+        """Return the event sources by the consumers they poll for."""
+        return {
+            source.properties["AmazonManagedKafkaEventSourceConfig"]["ConsumerGroupId"]: source
+            for source in self.every("AWS::Lambda::EventSourceMapping")
+        }
+
+    def alarms(self) -> dict[str, Resource]:
+        """Return the alarms by their names without the stage."""
+        return {
+            alarm.properties["AlarmName"].removeprefix("sluice-proof-"): alarm
+            for alarm in self.every("AWS::CloudWatch::Alarm")
+        }
+
     def functions(self) -> dict[str, Resource]:
         """Return our own functions by their verbs."""
         prefix = "sluice-proof-"

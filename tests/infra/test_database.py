@@ -39,11 +39,14 @@ def test_the_database_survives_a_zone_and_can_be_restored_where_data_is_kept(tem
         assert database["BackupRetentionPeriod"] >= 14
 
 
-def test_the_cache_takes_one_iam_user_who_can_only_read_and_write_copies_of_keys(templates: Templates) -> None:
+def test_the_cache_takes_one_iam_user_who_can_only_keep_keys_and_quotas(templates: Templates) -> None:
     user = templates.only("AWS::ElastiCache::User")
     assert user.properties["AuthenticationMode"] == {"Type": "iam"}
     assert user.properties["UserId"] == user.properties["UserName"]
-    assert user.properties["AccessString"].startswith("on ~key:* -@all ")
+    access = user.properties["AccessString"].split()
+    assert access[:4] == ["on", "~key:*", "~quota:*", "-@all"]
+    # What the quotas' script calls is checked like any other command.
+    assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access)
     assert templates.only("AWS::ElastiCache::UserGroup").properties["UserIds"] == [{"Ref": user.name}]
     cache = templates.only("AWS::ElastiCache::ServerlessCache").properties
     assert "UserGroupId" in cache

@@ -1,4 +1,4 @@
-"""The event source keeps an event for four hours of failures, and never blocks or drops silently."""
+"""Event sources poll by provisioned mode's rules, and can be watched."""
 
 from tests.infra.templates import Templates
 
@@ -30,18 +30,42 @@ def test_pollers_scale_up_to_the_partitions_and_share_one_paid_group(templates: 
         assert pollers["PollerGroupName"] == "sluice-proof-consumers"
 
 
-def test_a_failing_batch_is_retried_for_four_hours_and_then_kept_in_a_bucket(templates: Templates) -> None:
-    source = templates.only("AWS::Lambda::EventSourceMapping").properties
-    # Infinite retries with a destination would be cut to 10.
-    assert source["MaximumRetryAttempts"] == 10_000
-    assert source["MaximumRecordAgeInSeconds"] == 4 * 3600
-    assert "FailedBatches" in source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::ImportValue"]
-
-
 def test_the_handler_says_which_record_failed_and_nothing_is_split_or_skipped(templates: Templates) -> None:
-    source = templates.only("AWS::Lambda::EventSourceMapping").properties
-    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["BisectBatchOnFunctionError"] is False
-    assert source["StartingPosition"] == "TRIM_HORIZON"
-    assert source["AmazonManagedKafkaEventSourceConfig"] == {"ConsumerGroupId": "archive"}
-    assert source["Topics"] == ["raw-events"]
+    for consumer, source in templates.sources().items():
+        assert source.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], consumer
+        assert source.properties["BisectBatchOnFunctionError"] is False, consumer
+        assert source.properties["StartingPosition"] == "TRIM_HORIZON", consumer
+
+
+def test_infinite_retries_come_without_a_destination_which_would_make_them_ten(templates: Templates) -> None:
+    for consumer, source in templates.sources().items():
+        endless = source.properties["MaximumRetryAttempts"] == -1
+        assert endless == ("DestinationConfig" not in source.properties), consumer
+        assert endless == (source.properties["MaximumRecordAgeInSeconds"] == -1), consumer
+
+
+def test_the_metrics_that_alarms_read_are_written(templates: Templates) -> None:
+    sources = {source.name: source.properties for source in templates.every("AWS::Lambda::EventSourceMapping")}
+    read = [
+        dimension["Value"]["Ref"]
+        for alarm in templates.every("AWS::CloudWatch::Alarm")
+        for dimension in alarm.properties.get("Dimensions", [])
+        if dimension["Name"] == "EventSourceMappingUUID"
+    ]
+    assert set(read) == set(sources)
+    for name in read:
+        assert sources[name]["MetricsConfig"] == {"Metrics": ["EventCount"]}
+
+
+def test_lag_is_asked_for_by_all_three_of_its_dimensions(templates: Templates) -> None:
+    cluster = templates.only("AWS::MSK::Cluster").properties["ClusterName"]
+    for consumer, source in templates.sources().items():
+        (topic,) = source.properties["Topics"]
+        late = templates.alarms()[f"{consumer}-late"].properties
+        assert late["Namespace"] == "AWS/Kafka"
+        assert late["MetricName"] == "EstimatedMaxTimeLag"
+        assert {dimension["Name"]: dimension["Value"] for dimension in late["Dimensions"]} == {
+            "Cluster Name": cluster,
+            "Consumer Group": consumer,
+            "Topic": topic,
+        }

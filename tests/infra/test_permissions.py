@@ -25,6 +25,9 @@ ALLOWED = {
         "*",
         tuple(sorted((*NETWORK_INTERFACES, *TRACES, "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"))),
     ): "an event source also looks for the brokers' network; these calls have no resources",
+    ("*", ("s3:PutObject",)): "the network's way to S3, which leads to buckets of this account only",
+    ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",
+    ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
     ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
     ("FailedBatches/*", ("s3:PutObject",)): "the event source names its objects",
     ("Raw/raw/*", ("s3:AbortMultipartUpload", "s3:PutObject")): "Firehose names its objects",
@@ -64,7 +67,7 @@ def _place(resource: Any) -> str:
         return resource
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     name = json.dumps(parts[0])
-    for known in ("FailedBatches", "MigrateFunction", "Raw"):
+    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "Raw"):
         if known in name:
             return known + "".join(part for part in parts[1:] if isinstance(part, str))
     return json.dumps(resource)
@@ -85,7 +88,7 @@ def test_only_the_cdks_own_functions_use_managed_policies(templates: Templates) 
     assert managed == MANAGED
 
 
-def test_ingest_may_write_its_topic_and_nothing_else_in_kafka(templates: Templates) -> None:
+def test_ingest_may_write_events_and_dead_letters_and_nothing_else_in_kafka(templates: Templates) -> None:
     kafka = _kafka_grants(templates, "ingest")
     assert {action for action, _ in kafka} == {
         "kafka-cluster:Connect",
@@ -93,16 +96,36 @@ def test_ingest_may_write_its_topic_and_nothing_else_in_kafka(templates: Templat
         "kafka-cluster:DescribeTopic",
         "kafka-cluster:WriteData",
     }
-    assert all("RawEvents" in place for action, place in kafka if action.endswith(("Topic", "WriteData")))
+    assert _topics_of(kafka, "WriteData") == _topics_of(kafka, "DescribeTopic") == {"RawEvents", "DeadLetter"}
 
 
-def test_archive_may_read_its_topic_in_its_group_and_not_write(templates: Templates) -> None:
+def test_archive_may_read_its_topic_in_its_group_and_write_dead_letters(templates: Templates) -> None:
     kafka = _kafka_grants(templates, "archive")
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    assert _topics_of(kafka, "WriteData") == {"DeadLetter"}
+    _joins_only(kafka, "archive")
+
+
+def test_deadletter_may_read_its_topic_in_its_group_and_not_write(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "deadletter")
     assert not any("Write" in action for action, _ in kafka)
-    assert all("RawEvents" in place for action, place in kafka if action.endswith(("DescribeTopic", "ReadData")))
+    assert _topics_of(kafka, "ReadData") == {"DeadLetter"}
+    _joins_only(kafka, "deadletter")
+
+
+def _topics_of(kafka: list[tuple[str, str]], action: str) -> set[str]:
+    """Return the topics on which an action is granted."""
+    return {
+        next(topic for topic in ("RawEvents", "ReplayEvents", "DeadLetter", "AlertEvents") if f"Stream{topic}" in place)
+        for granted, place in kafka
+        if granted == f"kafka-cluster:{action}"
+    }
+
+
+def _joins_only(kafka: list[tuple[str, str]], group: str) -> None:
     groups = [place for action, place in kafka if action.endswith("Group")]
     assert len(groups) == 2
-    assert all(":group/" in place and place.endswith('"/archive"]]}') for place in groups)
+    assert all(":group/" in place and place.endswith(f'"/{group}"]]}}') for place in groups)
 
 
 def _kafka_grants(templates: Templates, verb: str) -> list[tuple[str, str]]:

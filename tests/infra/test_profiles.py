@@ -83,6 +83,12 @@ def test_settings_that_could_not_work_are_refused() -> None:
         replace(BASELINE.archive, minimum_pollers=5, maximum_pollers=2)
     with pytest.raises(ValueError, match="without a partition"):
         replace(BASELINE, archive=replace(BASELINE.archive, maximum_pollers=31))
+    with pytest.raises(ValueError, match="without a partition"):
+        replace(BASELINE, deadletter=replace(BASELINE.deadletter, maximum_pollers=7))
+    with pytest.raises(ValueError, match="not being late"):
+        replace(BASELINE.archive, batching_window_seconds=60)
+    with pytest.raises(ValueError, match="kept started"):
+        replace(BASELINE.ingest, started=21)
     with pytest.raises(ValueError, match="64 to 128 MiB"):
         Delivery(interval_seconds=60, size_mib=5)
 

@@ -1,0 +1,207 @@
+"""What every function, bucket, alarm and name here has in common; each convention names what does not keep to it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.infra.templates import ROOT, Resource, Templates
+
+# The end of every failure has no failure destination itself; it never gives up instead.
+WITHOUT_FAILURE_DESTINATION = {"deadletter"}
+# Who invokes functions and does not wait for an answer; an event source is told by its mapping.
+ASYNCHRONOUS = {"events.amazonaws.com", "s3.amazonaws.com", "scheduler.amazonaws.com", "sns.amazonaws.com"}
+# Of an account's default quota, Lambda keeps this much for functions that reserve nothing.
+CONCURRENCY = 1000 - 100
+# Ends in Name or Identifier, and is not what the resource itself is called.
+NAMES_WITHIN = {"CACertificateIdentifier", "DBName"}
+
+Complaints = Iterator[str]
+
+
+def names_mirror(templates: Templates) -> Complaints:
+    """A function has one name, in functions/, in infra/ and in tests/, and nothing there belongs to no function."""
+    verbs = set(templates.functions())
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
+    tested |= {path.name for path in (ROOT / "tests").rglob("*") if path.is_dir()}
+    for verb in sorted(verbs):
+        if not (ROOT / "functions" / verb / "handler.py").is_file():
+            yield f"{verb}: no functions/{verb}/handler.py"
+        if not (ROOT / "infra" / f"{verb}.py").is_file():
+            yield f"{verb}: no infra/{verb}.py"
+        if verb not in tested:
+            yield f"{verb}: nothing in tests/ is named after it"
+    for folder in sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py")):
+        if folder not in verbs:
+            yield f"functions/{folder} is no function"
+
+
+def every_function_is_built_by_its_construct(templates: Templates) -> Complaints:
+    """The construct of infra/<verb>.py holds the function, its role, its log and its security group."""
+    for verb, function in templates.functions().items():
+        for part in ("Function", "Role", "Logs", "SecurityGroup"):
+            beginning = f"{verb.capitalize()}{part}"
+            if not any(resource.name.startswith(beginning) for resource in templates.every()):
+                yield f"{verb}: no {beginning}"
+        if not function.name.startswith(f"{verb.capitalize()}Function"):
+            yield f"{verb}: is {function.name}"
+
+
+def every_log_expires(templates: Templates) -> Complaints:
+    """Every function writes to a log group of its own, and no log group is kept for ever."""
+    groups = {group.name: group.properties for group in templates.every("AWS::Logs::LogGroup")}
+    for name, group in groups.items():
+        if not group.get("RetentionInDays"):
+            yield f"{name}: is kept for ever"
+    used = [function.properties.get("LoggingConfig", {}).get("LogGroup") for function in templates.functions().values()]
+    for verb, group in zip(templates.functions(), used, strict=True):
+        if group is None or group.get("Ref") not in groups:
+            yield f"{verb}: has no log group"
+        elif used.count(group) > 1:
+            yield f"{verb}: shares its log group"
+
+
+def every_function_is_bounded(templates: Templates) -> Complaints:
+    """Every function states how long and how many times at once it may run."""
+    for verb, function in templates.functions().items():
+        for bound in ("Timeout", "ReservedConcurrentExecutions"):
+            if not function.properties.get(bound):
+                yield f"{verb}: no {bound}"
+
+
+def concurrency_adds_up(templates: Templates) -> Complaints:
+    """All functions together reserve no more than an account has by default."""
+    reserved = sum(
+        function.properties.get("ReservedConcurrentExecutions", 0) for function in templates.functions().values()
+    )
+    if reserved > CONCURRENCY:
+        yield f"functions reserve {reserved} of {CONCURRENCY}"
+
+
+def every_function_is_watched(templates: Templates) -> Complaints:
+    """Every function has an alarm on errors, and on being refused where somebody waits for its answer."""
+    for verb, function in templates.functions().items():
+        watched = _watched(templates, "FunctionName", function)
+        if "Errors" not in watched:
+            yield f"{verb}: no alarm on errors"
+        if function.name in _awaited(templates) and "Throttles" not in watched:
+            yield f"{verb}: no alarm on throttles"
+
+
+def every_consumer_is_watched(templates: Templates) -> Complaints:
+    """Every consumer has an alarm on being late, on failing for long and on losing records."""
+    for consumer, source in templates.sources().items():
+        late = [
+            alarm.name
+            for alarm in templates.every("AWS::CloudWatch::Alarm")
+            if alarm.properties.get("MetricName") == "EstimatedMaxTimeLag"
+            and {"Name": "Consumer Group", "Value": consumer} in alarm.properties["Dimensions"]
+        ]
+        if not late:
+            yield f"{consumer}: no alarm on being late"
+        for metric in ("FailedInvokeEventCount", "DroppedEventCount"):
+            if metric not in _watched(templates, "EventSourceMappingUUID", source):
+                yield f"{consumer}: no alarm on {metric}"
+
+
+def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
+    """What nobody waits for goes to a destination when it fails, and somebody is told; the last one never gives up."""
+    verbs = {function.name: verb for verb, function in templates.functions().items()}
+    for source in templates.every("AWS::Lambda::EventSourceMapping"):
+        verb = verbs[source.properties["FunctionName"]["Fn::GetAtt"][0]]
+        destination = source.properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if verb in WITHOUT_FAILURE_DESTINATION:
+            if (
+                destination
+                or not source.properties["MaximumRetryAttempts"]
+                == -1
+                == (source.properties["MaximumRecordAgeInSeconds"])
+            ):
+                yield f"{verb}: gives up"
+        elif not destination:
+            yield f"{verb}: no failure destination"
+        elif "OnFailureDestinationDeliveredEventCount" not in _watched(templates, "EventSourceMappingUUID", source):
+            yield f"{verb}: no alarm on what goes to its failure destination"
+    kept = {
+        config.properties["FunctionName"]["Ref"]
+        for config in templates.every("AWS::Lambda::EventInvokeConfig")
+        if config.properties.get("DestinationConfig", {}).get("OnFailure")
+    }
+    for permission in templates.every("AWS::Lambda::Permission"):
+        invoked = _referred(permission.properties["FunctionName"])
+        if permission.properties["Principal"] in ASYNCHRONOUS and invoked not in kept:
+            yield f"{verbs[invoked]}: no failure destination"
+
+
+def every_alarm_is_heard_and_understood(templates: Templates) -> Complaints:
+    """Every alarm says what it means, goes to the operations topic and states what silence is."""
+    for alarm in templates.every("AWS::CloudWatch::Alarm"):
+        for actions in ("AlarmActions", "OKActions"):
+            if not all("OperationsTopic" in str(action) for action in alarm.properties.get(actions, [""])):
+                yield f"{alarm.name}: {actions} do not reach the operations topic"
+        for said in ("AlarmDescription", "TreatMissingData"):
+            if not alarm.properties.get(said):
+                yield f"{alarm.name}: no {said}"
+
+
+def every_bucket_has_an_end_for_what_is_in_it(templates: Templates) -> Complaints:
+    """Every bucket deletes objects after some time, and uploads that were never finished."""
+    for bucket in templates.every("AWS::S3::Bucket"):
+        rules = bucket.properties.get("LifecycleConfiguration", {}).get("Rules", [])
+        enabled = [rule for rule in rules if rule["Status"] == "Enabled"]
+        for end in ("ExpirationInDays", "AbortIncompleteMultipartUpload"):
+            if not any(end in rule for rule in enabled):
+                yield f"{bucket.name}: no {end}"
+
+
+def what_is_retained_has_no_fixed_name(templates: Templates) -> Complaints:
+    """What survives its stack is not in the way of the next one: a name can be taken once."""
+    for resource in templates.every():
+        if {"Retain", "Snapshot"} & {resource.policies["DeletionPolicy"], resource.policies["UpdateReplacePolicy"]}:
+            for name, value in resource.properties.items():
+                if name.endswith(("Name", "Identifier")) and name not in NAMES_WITHIN and isinstance(value, str):
+                    yield f"{resource.name}: is kept under the fixed {name} {value}"
+
+
+CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
+    names_mirror,
+    every_function_is_built_by_its_construct,
+    every_log_expires,
+    every_function_is_bounded,
+    concurrency_adds_up,
+    every_function_is_watched,
+    every_consumer_is_watched,
+    every_failure_has_somewhere_to_go,
+    every_alarm_is_heard_and_understood,
+    every_bucket_has_an_end_for_what_is_in_it,
+    what_is_retained_has_no_fixed_name,
+)
+
+
+def _watched(templates: Templates, dimension: str, resource: Resource) -> set[str]:
+    """Return the metrics of a resource that alarms read."""
+    wanted = {"Name": dimension, "Value": {"Ref": resource.name}}
+    return {
+        alarm.properties["MetricName"]
+        for alarm in templates.every("AWS::CloudWatch::Alarm")
+        if wanted in alarm.properties.get("Dimensions", [])
+    }
+
+
+def _awaited(templates: Templates) -> set[str]:
+    """Return the functions whose callers wait for an answer: the API's, and a deployment's."""
+    aliases = {alias.name: alias.properties["FunctionName"]["Ref"] for alias in templates.every("AWS::Lambda::Alias")}
+    awaited = {
+        _referred(permission.properties["FunctionName"])
+        for permission in templates.every("AWS::Lambda::Permission")
+        if permission.properties["Principal"] == "apigateway.amazonaws.com"
+    }
+    versions = {
+        version.name: version.properties["FunctionName"]["Ref"] for version in templates.every("AWS::Lambda::Version")
+    }
+    awaited |= {versions[trigger.properties["HandlerArn"]["Ref"]] for trigger in templates.every("Custom::Trigger")}
+    return {aliases.get(name, name) for name in awaited}
+
+
+def _referred(value: Any) -> str:
+    """Return the resource that a value refers to."""
+    name = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
+    return str(name)

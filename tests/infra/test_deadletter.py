@@ -1,0 +1,72 @@
+"""Dead letters have one end: nothing sends them further or gives them up, and Kafka has them until they are kept."""
+
+import base64
+import json
+from typing import Any
+
+from tests.infra.templates import Templates
+
+
+def _network_interfaces_and_traces(action: str) -> bool:
+    return action.startswith(("ec2:", "xray:", "logs:"))
+
+
+def test_it_reads_dead_letters_as_itself_from_the_first_one(templates: Templates) -> None:
+    source = templates.sources()["deadletter"].properties
+    assert source["Topics"] == ["dead-letter"]
+    assert source["StartingPosition"] == "TRIM_HORIZON"
+    assert source["FunctionName"]["Fn::GetAtt"][0] == templates.functions()["deadletter"].name
+
+
+def test_a_dead_letter_is_never_given_up_and_has_nowhere_further_to_go(templates: Templates) -> None:
+    source = templates.sources()["deadletter"].properties
+    assert source["MaximumRetryAttempts"] == -1
+    assert source["MaximumRecordAgeInSeconds"] == -1
+    # With one, infinite retries would silently be ten.
+    assert "DestinationConfig" not in source
+
+
+def test_it_may_write_dead_letters_and_neither_read_delete_nor_produce(templates: Templates) -> None:
+    (role,) = [role for role in templates.every("AWS::IAM::Role") if role.name.startswith("DeadletterRole")]
+    (policy,) = role.properties["Policies"]
+    granted: dict[str, Any] = {}
+    for statement in policy["PolicyDocument"]["Statement"]:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        granted |= {action: statement["Resource"] for action in actions if not _network_interfaces_and_traces(action)}
+    assert {action for action in granted if not action.startswith("kafka")} == {"s3:PutObject", "kms:GenerateDataKey"}
+    assert json.dumps(granted["s3:PutObject"]).endswith('"/dead_letters/*"]]}')
+    assert not [action for action in granted if "Write" in action]
+
+
+def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> None:
+    (gateway,) = [
+        endpoint.properties
+        for endpoint in templates.every("AWS::EC2::VPCEndpoint")
+        if endpoint.properties["VpcEndpointType"] == "Gateway"
+    ]
+    assert len(gateway["RouteTableIds"]) == 3
+    (statement,) = gateway["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "s3:PutObject"
+    assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
+    leaving = [
+        group.name
+        for group in templates.every("AWS::EC2::SecurityGroup")
+        if any(rule["CidrIp"] == "0.0.0.0/0" for rule in group.properties.get("SecurityGroupEgress", []))
+    ]
+    assert [name for name in leaving if not name.startswith("StreamSecurityGroup")] == [
+        name for name in leaving if name.startswith("DeadletterSecurityGroup")
+    ]
+
+
+def test_somebody_hears_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
+    (topic,) = [
+        topic.properties
+        for topic in templates.every("AWS::MSK::Topic")
+        if topic.properties["TopicName"] == "dead-letter"
+    ]
+    cap = int(json.loads(base64.b64decode(topic["Configs"]))["retention.bytes"])
+    alarm = templates.alarms()["deadletter-unread"].properties
+    assert alarm["MetricName"] == "MaxOffsetLag"
+    assert alarm["Threshold"] * 1024 * 1024 <= cap / 2
+    # Not so early either that a usual batch in flight would be an alarm.
+    assert alarm["Threshold"] >= 1000
