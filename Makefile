@@ -5,7 +5,7 @@ PROFILES := test dev baseline large
 CDK := aws-cdk@2.1148.1
 
 # Tests that start real services come last: what is wrong in a single function is known before they do.
-SERVICES := tests/local tests/flow
+SERVICES := tests/local tests/flow tests/faults
 TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/)))) $(SERVICES)
 
 # The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
@@ -48,8 +48,9 @@ deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
 	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
 
-bench: setup ## measure CPU time per event
-	@$(PYTHON) -m bench.core
+bench: setup .venv/bench ## measure CPU time per event
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.ingest
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.archive
 
 clean: ## stop the stack and forget everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
@@ -59,6 +60,10 @@ setup: .local/setup/complete
 
 .venv/complete: local/venv.sh requirements.txt requirements-dev.txt constraints.txt
 	@sh local/venv.sh
+	@touch $@
+
+.venv/bench: .venv/complete requirements-bench.txt
+	@$(PYTHON) -m pip install -q --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
 	@touch $@
 
 .local/setup/complete: .venv/complete local/install.py

@@ -55,10 +55,10 @@ def build() -> Parts:
     settings = IngestSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     keys = KeyStore(
-        partial(database.connect, DatabaseSettings.from_environ(os.environ)),
+        database.Database(partial(database.connect, DatabaseSettings.from_environ(os.environ))),
         shared,
         memory=timedelta(seconds=settings.key_memory_seconds),
-        cache_seconds=settings.key_cache_seconds,
+        shared=timedelta(seconds=settings.key_cache_seconds),
     )
     return Parts(
         settings,

@@ -22,6 +22,10 @@ def attributes(assembly: Assembly, services: Services) -> dict[tuple[str, str, s
         function = resolver.required(resource, "FunctionName")
         arn = f"arn:aws:lambda:{resolver.region(resource.stack)}:{ACCOUNT}:function:{function}"
         learn(resource, {"Ref": f"{arn}:1", "FunctionArn": f"{arn}:1", "Version": "1"})
+    for resource in assembly.resources("AWS::Lambda::Alias"):
+        function, alias = (resolver.required(resource, name) for name in ("FunctionName", "Name"))
+        arn = f"arn:aws:lambda:{resolver.region(resource.stack)}:{ACCOUNT}:function:{function}:{alias}"
+        learn(resource, {"Ref": arn, "AliasArn": arn})
     for resource in assembly.resources("AWS::SecretsManager::SecretTargetAttachment"):
         learn(resource, {"Ref": resolver.required(resource, "SecretId")})
     return known

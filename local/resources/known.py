@@ -205,6 +205,14 @@ KINDS: dict[str, Kind] = {
         },
     ),
     "AWS::Lambda::Version": Kind(Treatment.MODELLED, handled=("FunctionName",), ignored={"Description": LABEL}),
+    "AWS::Lambda::Alias": Kind(
+        Treatment.MODELLED,
+        handled=("FunctionName", "Name"),
+        ignored={
+            "FunctionVersion": "there is one version here, the source",
+            "ProvisionedConcurrencyConfig": "workers are started on demand and kept",
+        },
+    ),
     "AWS::Lambda::EventSourceMapping": Kind(
         Treatment.MODELLED,
         handled=(

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -39,7 +40,7 @@ class Injector:
     @contextlib.contextmanager
     def frozen(self, *parts: str) -> Iterator[None]:
         """Stop parts from doing anything, their connections left open; whatever happens, they go on afterwards."""
-        pids = [self.pid(part) for part in parts]
+        pids = [pid for part in parts for pid in with_children(self.pid(part))]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -87,6 +88,12 @@ class Injector:
     def _tell_firehose(self, faults: dict[str, float]) -> None:
         request = urllib.request.Request(f"{self._stack['firehose']}/_model/faults", json.dumps(faults).encode())
         urllib.request.urlopen(request, timeout=10).close()
+
+
+def with_children(parent: int) -> list[int]:
+    """A process and those it started: a database answers from processes of their own."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [parent, *(pid for child in children for pid in with_children(int(child)))]
 
 
 @pytest.fixture(scope="session")

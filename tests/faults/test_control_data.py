@@ -56,8 +56,10 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
 ) -> None:
     known = create_fleet(stack, f"known-{'-'.join(away)}")
     unknown = create_fleet(stack, f"unknown-{'-'.join(away)}")
-    # Every worker must have met the key: they are asked side by side.
-    wait_until("the key is known", lambda: {status for status, _ in side_by_side(stack, known)} == {202})
+    # Every worker must have met the key: they are asked side by side, until all that may run do.
+    wait_until("all workers run", lambda: side_by_side(stack, known) and len(injector.workers("ingest")) == 4)
+    for _ in range(3):
+        assert {status for status, _ in side_by_side(stack, known)} == {202}
     with injector.frozen(*away):
         answers = [status_with(stack, known) for _ in range(3)]
         time.sleep(3)  # longer than any copy is fresh

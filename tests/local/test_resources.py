@@ -190,7 +190,10 @@ def test_the_api_leads_to_functions_with_the_routes_throttles(plan: Plan) -> Non
 
 
 def test_the_mapping_is_the_templates(plan: Plan) -> None:
-    (mapping,) = event_source(plan).mappings
+    mapping, letters = sorted(event_source(plan).mappings, key=lambda each: each.group)
+    assert (mapping.group, letters.group) == ("archive", "deadletter")
+    # Dead letters have nowhere further to go: their own consumer never gives one up.
+    assert (letters.maximum_retries, letters.maximum_age_seconds, letters.failure_bucket) == (-1, -1, None)
 
     assert (mapping.topic, mapping.group, mapping.starting_position) == ("raw-events", "archive", "TRIM_HORIZON")
     assert mapping.partial_failures

@@ -14,7 +14,15 @@ def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
 
 def test_a_quiet_fleet_saves_no_more_than_one_burst() -> None:
     bucket = Bucket(10, NOW)
-    assert not bucket.take(10 * BURST_SECONDS + 1, NOW + timedelta(days=1))
+    assert bucket.take(10 * BURST_SECONDS, NOW + timedelta(days=1))
+    assert not bucket.take(1, NOW + timedelta(days=1))
+
+
+def test_a_batch_larger_than_the_bucket_is_given_on_credit_when_it_is_full() -> None:
+    bucket = Bucket(1, NOW)
+    assert bucket.take(5 * BURST_SECONDS, NOW)
+    assert not bucket.take(1, NOW + timedelta(seconds=4 * BURST_SECONDS))
+    assert bucket.take(1, NOW + timedelta(seconds=4 * BURST_SECONDS + 1))
 
 
 def test_what_has_happened_is_charged_into_debt_and_stops_what_comes_next() -> None:

@@ -1,6 +1,7 @@
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import psycopg
 import pytest
 from redis.exceptions import ConnectionError as CacheConnectionError
@@ -11,6 +12,9 @@ from sluice.edge.cache import Cache
 from sluice.edge.keystore import LAST_KNOWN, LEAVE_ALONE, KeyStore
 from tests.samples import NOW
 
+if TYPE_CHECKING:
+    from sluice.edge.database import Database as EdgeDatabase
+
 KEY = StoredKey("k1", "demo", "device", "0" * 64, 100.0, 10.0)
 
 
@@ -18,31 +22,16 @@ class Database:
     """A table of keys that can be taken away."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[Any, ...]] = {"k1": ("k1", "demo", "device", "0" * 64, 100.0, 10.0, None, None)}
+        self.rows: dict[str, StoredKey] = {"k1": KEY}
         self.away = False
-        self.cut = False
         self.asked = 0
-        self.connects = 0
 
-    def connect(self) -> Any:
-        self.connects += 1
-        self.cut = False
+    def ask(self, _sql: str, key_id: str) -> bytes | None:
+        self.asked += 1
         if self.away:
             raise psycopg.OperationalError("connection refused")
-        return self
-
-    def execute(self, _sql: str, parameters: tuple[str]) -> "Database":
-        self.asked += 1
-        if self.away or self.cut:
-            raise psycopg.OperationalError("server closed the connection unexpectedly")
-        self.found = self.rows.get(parameters[0])
-        return self
-
-    def fetchone(self) -> tuple[Any, ...] | None:
-        return self.found
-
-    def close(self) -> None:
-        """Nothing to let go of."""
+        found = self.rows.get(key_id)
+        return None if found is None else msgspec.json.encode(found)
 
 
 class Server:
@@ -61,7 +50,7 @@ class Server:
         return self.held.get(name)
 
     def set(self, name: str, value: bytes, ex: int) -> None:
-        assert ex == 240
+        assert ex == LAST_KNOWN.total_seconds()
         if self.away:
             raise CacheConnectionError
         self.held[name] = value
@@ -78,7 +67,7 @@ def cache() -> Server:
 
 
 def store(database: Database, cache: Server) -> KeyStore:
-    return KeyStore(database.connect, Cache(cache.connect), timedelta(seconds=30), 240)
+    return KeyStore(cast("EdgeDatabase", database), Cache(cache.connect), timedelta(seconds=30), timedelta(seconds=240))
 
 
 def after(seconds: float) -> datetime:
@@ -95,7 +84,7 @@ def test_the_database_is_asked_once_and_the_copies_answer_after_that(database: D
 def test_a_change_is_seen_once_both_copies_have_run_out(database: Database, cache: Server) -> None:
     keys = store(database, cache)
     keys.find("k1", NOW)
-    database.rows["k1"] = ("k1", "demo", "device", "0" * 64, 100.0, 10.0, None, NOW)
+    database.rows["k1"] = msgspec.structs.replace(KEY, revoked_at=NOW)
     cache.held.clear()
     assert keys.find("k1", after(29)) == KEY
     changed = keys.find("k1", after(31))
@@ -131,7 +120,7 @@ def test_an_unknown_key_is_remembered_as_unknown_for_a_moment_only(database: Dat
     assert keys.find("k2", NOW) is None
     assert keys.find("k2", after(1)) is None
     assert database.asked == 1
-    database.rows["k2"] = ("k2", "demo", "device", "0" * 64, 100.0, 10.0, None, None)
+    database.rows["k2"] = msgspec.structs.replace(KEY, key_id="k2")
     assert keys.find("k2", after(31)) is not None
 
 
@@ -141,14 +130,31 @@ def test_a_database_that_just_failed_is_left_alone_for_a_moment(database: Databa
     for key_id in ("k1", "k2", "k3"):
         with pytest.raises(Retryable):
             keys.find(key_id, NOW)
-    assert database.connects == 1
+    assert database.asked == 1
     database.away = False
     assert keys.find("k1", NOW + LEAVE_ALONE) == KEY
 
 
-def test_a_connection_that_was_cut_while_idle_is_opened_again_at_once(database: Database, cache: Server) -> None:
-    keys = store(database, cache)
-    keys.find("k1", NOW)
-    database.cut = True
-    assert keys.find("k2", NOW) is None
-    assert database.connects == 2
+def test_a_shared_copy_is_believed_for_its_time_and_serves_new_processes_while_the_database_is_away(
+    database: Database, cache: Server
+) -> None:
+    store(database, cache).find("k1", NOW)
+    database.rows["k1"] = msgspec.structs.replace(KEY, revoked_at=NOW)
+    assert store(database, cache).find("k1", after(239)) == KEY
+    database.away = True
+    assert store(database, cache).find("k1", after(3600)) == KEY
+    database.away = False
+    changed = store(database, cache).find("k1", after(240))
+    assert changed is not None
+    assert changed.revoked_at == NOW
+
+
+def test_a_revoked_key_is_believed_no_longer_than_both_copies_together(database: Database, cache: Server) -> None:
+    store(database, cache).find("k1", NOW)
+    database.rows["k1"] = msgspec.structs.replace(KEY, revoked_at=NOW)
+    late = store(database, cache)
+    assert late.find("k1", after(239)) == KEY
+    assert late.find("k1", after(239 + 29)) == KEY
+    changed = late.find("k1", after(239 + 30))
+    assert changed is not None
+    assert changed.revoked_at == NOW

@@ -23,9 +23,12 @@ class Bucket:
         self._seen = now
 
     def take(self, tokens: float, now: datetime) -> bool:
-        """Take tokens if there are enough; zero asks whether the bucket is in debt."""
+        """Take tokens if there are enough; zero asks whether the bucket is in debt.
+
+        More than a bucket holds is given on credit when it is full: a batch must not be too large for ever.
+        """
         self._fill(now)
-        if self._tokens < tokens:
+        if self._tokens < min(tokens, self._rate * BURST_SECONDS):
             return False
         self._tokens -= tokens
         return True

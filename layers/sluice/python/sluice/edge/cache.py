@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from redis.cluster import RedisCluster
 from redis.credentials import CredentialProvider
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from sluice.edge.settings import CacheSettings
 
@@ -60,7 +60,8 @@ class Cache:
         try:
             self._client = self._client or self._connect()
             return question(self._client)
-        except (RedisError, OSError) as error:
+        # The exception of a cluster that cannot be reached is, of all things, no RedisError.
+        except (RedisError, RedisClusterException, OSError) as error:
             self._client = None
             self._away_until = self._clock() + LEAVE_ALONE_SECONDS
             raise CacheAwayError(str(error)) from error

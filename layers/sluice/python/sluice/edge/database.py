@@ -1,17 +1,22 @@
 """Connections to PostgreSQL."""
 
 import json
+import select
+import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
+Connection = psycopg.Connection[tuple[Any, ...]]
+
 CONNECT_SECONDS = 3
-STATEMENT_MS = 5000
+ANSWER_SECONDS = 2.0
 
 
-def connect(settings: DatabaseSettings) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(settings: DatabaseSettings) -> Connection:
     """Open a connection as the function's own role; the password is a token signed on the spot."""
     return psycopg.connect(
         host=settings.database_host,
@@ -21,12 +26,63 @@ def connect(settings: DatabaseSettings) -> psycopg.Connection[tuple[Any, ...]]:
         password=_sign_token(settings) if settings.database_auth == "iam" else None,
         sslmode="require" if settings.database_auth == "iam" else "disable",
         connect_timeout=CONNECT_SECONDS,
-        options=f"-c statement_timeout={STATEMENT_MS}",
+        options=f"-c statement_timeout={int(ANSWER_SECONDS * 1000)}",
         autocommit=True,
     )
 
 
-def connect_owner(settings: OwnerSettings) -> psycopg.Connection[tuple[Any, ...]]:
+def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
+    """Ask for one value and wait for it so long and no longer.
+
+    A server that hangs keeps its connections open and cannot be trusted with its own timeouts, so the waiting is done
+    here. After an error the connection is of no more use.
+    """
+    server = connection.pgconn
+    server.send_query_params(sql.encode(), [parameter.encode() for parameter in parameters])
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while server.flush() or server.is_busy():
+        ready, _, _ = select.select([server.socket], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise psycopg.OperationalError(f"no answer within {ANSWER_SECONDS:g} s")
+        server.consume_input()
+    answer = server.get_result()
+    if answer is None or answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        raise psycopg.OperationalError(server.error_message.decode(errors="replace"))
+    value = answer.get_value(0, 0) if answer.ntuples else None
+    while server.get_result() is not None:
+        pass  # the protocol's end of this answer
+    return value
+
+
+class Database:
+    """One connection, opened when it is needed and again when it was cut."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
+
+    def ask(self, sql: str, *parameters: str) -> bytes | None:
+        """Ask for one value."""
+        if self._connection is not None:
+            try:
+                return ask(self._connection, sql, *parameters)
+            except psycopg.OperationalError:
+                # The connection lay idle and was cut; that says nothing yet about the database.
+                self._drop()
+        self._connection = self._connect()
+        try:
+            return ask(self._connection, sql, *parameters)
+        except psycopg.OperationalError:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def connect_owner(settings: OwnerSettings) -> Connection:
     """Open a connection as the owner of the schema, whose password is kept as a secret."""
     secret = settings.database_auth == "secret"
     login = _read_secret(settings.database_secret_arn) if secret else {"username": settings.database_user}

@@ -6,7 +6,6 @@ its time still serves, so that a database that is down does not stop the devices
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -15,6 +14,7 @@ import psycopg
 from sluice.core.errors import Retryable
 from sluice.core.keys import StoredKey
 from sluice.edge.cache import Cache, CacheAwayError
+from sluice.edge.database import Database
 
 MEMORY_KEYS = 10_000
 LAST_KNOWN = timedelta(hours=6)
@@ -22,90 +22,79 @@ LAST_KNOWN = timedelta(hours=6)
 LEAVE_ALONE = timedelta(seconds=2)  # a database that just failed is not asked again by every request
 
 _FIND = """
-    SELECT key_id, fleet_id, role, secret_hash, events_per_second, rejects_per_second, expires_at, revoked_at
-    FROM api_key JOIN fleet USING (fleet_id)
-    WHERE key_id = %s
+    SELECT to_json(found) FROM (
+        SELECT key_id, fleet_id, role, secret_hash, events_per_second, rejects_per_second, expires_at, revoked_at
+        FROM api_key JOIN fleet USING (fleet_id)
+        WHERE key_id = $1
+    ) AS found
 """
 
 
-class _Copy(msgspec.Struct, frozen=True):
+class Copy(msgspec.Struct, frozen=True):
+    """A key as it was, or was not, in the database at some time."""
+
     key: StoredKey | None
     read_at: datetime
+
+    def is_younger_than(self, age: timedelta, now: datetime) -> bool:
+        """Say whether it may still be believed."""
+        return now - self.read_at < age
 
 
 class KeyStore:
     """Finds a key by its id."""
 
-    def __init__(
-        self,
-        open_database: Callable[[], psycopg.Connection[tuple[object, ...]]],
-        cache: Cache,
-        memory: timedelta,
-        cache_seconds: int,
-    ) -> None:
-        self._open_database = open_database
+    def __init__(self, database: Database, cache: Cache, memory: timedelta, shared: timedelta) -> None:
+        self._database = database
         self._cache = cache
         self._memory = memory
-        self._cache_seconds = cache_seconds
-        self._copies: OrderedDict[str, _Copy] = OrderedDict()
-        self._database: psycopg.Connection[tuple[object, ...]] | None = None
+        self._shared = shared
+        self._copies: OrderedDict[str, Copy] = OrderedDict()
         self._away_until = datetime.min.replace(tzinfo=UTC)
 
     def find(self, key_id: str, now: datetime) -> StoredKey | None:
         """Find a key, or None when there is no such key; Retryable when nobody can tell."""
-        copy = self._copies.get(key_id)
-        if copy is not None and now - copy.read_at < self._memory:
-            return copy.key
+        own = self._copies.get(key_id)
+        if own is not None and own.is_younger_than(self._memory, now):
+            return own.key
+        shared = self._read_shared(key_id)
+        if shared is not None and shared.is_younger_than(self._shared, now):
+            # Kept from now on: the two ages add up, and their sum is what a revocation may take.
+            return self._keep(key_id, Copy(shared.key, now))
         try:
-            key = self._find_cached(key_id) or self._find_stored(key_id, now)
+            found = Copy(self._read_stored(key_id, now), now)
         except Retryable:
-            if copy is not None and copy.key is not None and now - copy.read_at < LAST_KNOWN:
-                return copy.key
+            for last_known in (own, shared):
+                if last_known is not None and last_known.key and last_known.is_younger_than(LAST_KNOWN, now):
+                    return last_known.key
             raise
-        self._remember(key_id, _Copy(key, now))
-        return key
+        if found.key is not None:
+            # Kept longer than it is believed: it is what new processes know while the database is away.
+            with contextlib.suppress(CacheAwayError):
+                self._cache.put(f"key:{key_id}", msgspec.json.encode(found), int(LAST_KNOWN.total_seconds()))
+        return self._keep(key_id, found)
 
-    def _remember(self, key_id: str, copy: _Copy) -> None:
+    def _keep(self, key_id: str, copy: Copy) -> StoredKey | None:
         self._copies[key_id] = copy
         self._copies.move_to_end(key_id)
         if len(self._copies) > MEMORY_KEYS:
             self._copies.popitem(last=False)
+        return copy.key
 
-    def _find_cached(self, key_id: str) -> StoredKey | None:
+    def _read_shared(self, key_id: str) -> Copy | None:
         try:
             found = self._cache.get(f"key:{key_id}")
-            return None if found is None else msgspec.json.decode(found, type=StoredKey)
+            return None if found is None else msgspec.json.decode(found, type=Copy)
         except (CacheAwayError, msgspec.DecodeError):
             # The cache only saves the database a question: away or unreadable, the question is asked.
             return None
 
-    def _find_stored(self, key_id: str, now: datetime) -> StoredKey | None:
+    def _read_stored(self, key_id: str, now: datetime) -> StoredKey | None:
         if now < self._away_until:
             raise Retryable("the database was away a moment ago")
         try:
-            row = self._ask(key_id)
+            found = self._database.ask(_FIND, key_id)
         except psycopg.Error as error:
             self._away_until = now + LEAVE_ALONE
             raise Retryable(f"the key cannot be looked up: {error}") from error
-        if row is None:
-            return None
-        key = msgspec.convert(dict(zip(StoredKey.__struct_fields__, row, strict=True)), StoredKey)
-        self._put_cached(key)
-        return key
-
-    def _ask(self, key_id: str) -> tuple[object, ...] | None:
-        if self._database is not None:
-            try:
-                return self._database.execute(_FIND, (key_id,)).fetchone()
-            except psycopg.OperationalError:
-                # The connection lay idle and was cut; that says nothing yet about the database.
-                self._database.close()
-                self._database = None
-        database = self._open_database()
-        row = database.execute(_FIND, (key_id,)).fetchone()
-        self._database = database
-        return row
-
-    def _put_cached(self, key: StoredKey) -> None:
-        with contextlib.suppress(CacheAwayError):
-            self._cache.put(f"key:{key.key_id}", msgspec.json.encode(key), self._cache_seconds)
+        return None if found is None else msgspec.json.decode(found, type=StoredKey)

@@ -11,7 +11,7 @@ Kind = Literal["events", "rejects"]
 
 MAX_BUCKETS = 10_000
 
-# Fills by the server's clock. `debt` may lead below zero: what has happened is charged, and stops what comes next.
+# Fills by the server's clock; core.quotas.Bucket is the same in memory. `debt` charges for what has happened.
 _TAKE = Script("""
 local rate, burst, tokens, debt = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
@@ -20,7 +20,7 @@ local state = redis.call('HMGET', KEYS[1], 'tokens', 'seen')
 local left = tonumber(state[1] or burst)
 left = math.min(burst, left + math.max(0, now - tonumber(state[2] or now)) * rate)
 local allowed = 0
-if debt == 1 or left >= tokens then
+if debt == 1 or left >= math.min(tokens, burst) then
     left = left - tokens
     allowed = 1
 end

@@ -1,0 +1,121 @@
+"""What ingest needs around it, for real: three brokers, a database with a fleet and its key, and a cache.
+
+Topics, broker settings and the function's environment come from the templates of the baseline profile, as they do for
+the local stack. What consumes, delivers and emulates is left out, so that nothing else works the brokers.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from local import seed
+from local.home import Home
+from local.install import kafka_installation, redis_installation
+from local.ports import LOOPBACK, Ports
+from local.processes import ROOT
+from local.resources import Plan, Services, broker_settings, brokers_needed, create_topics, resolve
+from local.resources.configure import lambdas
+from local.services import kafka, postgres, redis
+from local.supervisor import Supervisor
+from local.synthesis import REGION, STAGE, synthesize
+from sluice.edge.migrations import migrate
+
+PROFILE = "baseline"
+MIGRATIONS = ROOT / "functions" / "migrate" / "migrations"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a measured program is told, and whose time is told beside its own."""
+
+    environment: Mapping[str, str]
+    """Of ingest, as its template has it."""
+    key: str
+    brokers: Sequence[int]
+    """Process ids."""
+
+
+@asynccontextmanager
+async def running(home: Home) -> AsyncIterator[Surroundings]:
+    """Run the services; all of them have ended when this ends."""
+    supervisor = Supervisor(home.logs, lambda message: print(message, flush=True), lambda: None)
+    with Ports() as ports:
+        try:
+            yield await _start(home, ports, supervisor)
+        finally:
+            await supervisor.stop()
+
+
+async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Surroundings:
+    async with asyncio.TaskGroup() as group:
+        synthesis = group.create_task(synthesize(home.state / "cdk.out", PROFILE, home.logs))
+        database = group.create_task(_start_database(home, ports, supervisor))
+        cache = group.create_task(_start_cache(home, ports, supervisor))
+    assembly = synthesis.result()
+    nodes = kafka.new_nodes(brokers_needed(assembly), ports)
+    brokers = kafka.Cluster(kafka_installation(), home.state / "kafka", nodes, broker_settings(assembly))
+    services = Services(
+        kafka=brokers.bootstrap,
+        database_host=LOOPBACK,
+        database_port=database.result().port,
+        cache_host=LOOPBACK,
+        cache_port=cache.result(),
+        aws="",
+        lambdas="",
+        http_api="",
+        firehose="",
+        state=home.state,
+        region=REGION,
+    )
+    plan = resolve(assembly, services)
+    await brokers.format(home.logs)
+    async with asyncio.TaskGroup() as group:
+        for broker in brokers.programs():
+            group.create_task(supervisor.start(broker))
+        keys = group.create_task(_fill_database(database.result(), plan))
+    await asyncio.to_thread(create_topics, plan)
+    return Surroundings(
+        environment=_environment(plan),
+        key=keys.result()["device"],
+        brokers=[supervisor.pids[node.name] for node in nodes],
+    )
+
+
+async def _start_database(home: Home, ports: Ports, supervisor: Supervisor) -> postgres.Server:
+    if os.geteuid() == 0:
+        borrowed = postgres.borrow_directory()
+        home.borrow(borrowed)
+        place = await asyncio.to_thread(postgres.borrowed_place, borrowed)
+    else:
+        place = postgres.own_place(home.state / "database")
+    server = postgres.Server(place, ports.reserve())
+    await server.initialize(home.logs)
+    await supervisor.start(server.program())
+    return server
+
+
+async def _start_cache(home: Home, ports: Ports, supervisor: Supervisor) -> int:
+    port, node_port = ports.reserve(), ports.reserve()
+    await supervisor.start(redis.cache(redis_installation(), home.state / "cache", port=port, node_port=node_port))
+    return port
+
+
+async def _fill_database(server: postgres.Server, plan: Plan) -> dict[str, str]:
+    (name,) = plan.databases
+    await server.create(name)
+    return await asyncio.to_thread(_migrate_and_seed, server.dsn(name))
+
+
+def _migrate_and_seed(database: str) -> dict[str, str]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        migrate(connection, MIGRATIONS)
+    return seed.seed(database, STAGE)
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    (ingest,) = (each for each in lambdas(plan).functions if each.name.endswith("-ingest"))
+    return {"AWS_REGION": REGION, **ingest.environment}
