@@ -105,27 +105,34 @@ def accept(event: dict[str, Any], request: Request, key: StoredKey, parts: Parts
     """Judge and store the events of a known fleet."""
     quota = Quota(key.events_per_second, key.rejects_per_second)
     now = request.received_at
-    if not parts.quotas.take(key.fleet_id, "rejects", quota, 0, now):
-        raise Refusal(
-            429, "quota_rejects", "Too much of what this fleet sends is rejected; mend it before sending more."
-        )
     try:
         slices = split_body(read_body(event, LIMITS), LIMITS.max_events)
     except Unparsable as refusal:
-        parts.quotas.charge(key.fleet_id, "rejects", quota, 1, now)
+        admit(key, quota, 1, request, parts)
+        parts.quotas.charge_rejects(key.fleet_id, quota, 1, now)
         bury(refusal, request, key, parts)
         raise
-    if not parts.quotas.take(key.fleet_id, "events", quota, len(slices), now):
-        raise Refusal(429, "quota_events", f"This fleet may send {key.events_per_second:g} events a second.")
+    admit(key, quota, len(slices), request, parts)
     contract = CONTRACT_OF[request.route]
     verdicts = [judge(slice_, contract, key.fleet_id, request, parts.rules) for slice_ in slices]
     if rejects := sum(isinstance(verdict, Rejected) for verdict in verdicts):
-        parts.quotas.charge(key.fleet_id, "rejects", quota, rejects, now)
+        parts.quotas.charge_rejects(key.fleet_id, quota, rejects, now)
     messages = [address(verdict, contract, request, key, parts) for verdict in verdicts]
     deliveries = parts.broker.store(messages)
     results = [settle(*judged) for judged in zip(range(len(verdicts)), verdicts, deliveries, strict=True)]
     count(results)
     return answer_results(results, request.correlation_id, retry_after)
+
+
+def admit(key: StoredKey, quota: Quota, events: int, request: Request, parts: Parts) -> None:
+    """Let a fleet have its share and no more, so that it can neither starve nor bankrupt the others."""
+    match parts.quotas.exceeded(key.fleet_id, quota, events, request.received_at):
+        case "events":
+            raise Refusal(429, "quota_events", f"This fleet may send {quota.events:g} events a second.")
+        case "rejects":
+            raise Refusal(
+                429, "quota_rejects", f"More than {quota.rejects:g} events a second of this fleet are rejected."
+            )
 
 
 def address(verdict: Verdict, contract: str, request: Request, key: StoredKey, parts: Parts) -> Message:

@@ -19,7 +19,9 @@ OF_TYPE: dict[str, Any] = {
 }
 
 # What decides the version is looked at before any schema is, and has a code of its own.
-DECIDES = {"telemetry": ("device_firmware_version", "unknown_firmware")} | dict.fromkeys(("reading", "activity"), ("schema_version", "unknown_schema_version"))
+DECIDES = {"telemetry": ("device_firmware_version", "unknown_firmware")} | dict.fromkeys(
+    ("reading", "activity"), ("schema_version", "unknown_schema_version")
+)
 
 
 def cases() -> Iterator[Case]:

@@ -7,6 +7,7 @@ from tests.corpus.cases import (
     EVENTS,
     READINGS,
     Case,
+    Event,
     good,
     one,
     paste,
@@ -127,7 +128,8 @@ def cases() -> Iterator[Case]:
         yield one(f"{name}, alone", paste(f"syntax {name}", text, contract, version), "malformed_json", route=route)
         yield spoiling(f"{name}, in an array", paste(f"syntax {name} in an array", text))
     for number, (name, body) in enumerate(BODIES.items()):
-        yield one(f"{name} for a body", body, "malformed_json", route=routes[number % len(routes)][2])
+        event = Event(body.strip(b" \t\r\n"), "malformed_json")
+        yield Case(f"{name} for a body", body, (event,), route=routes[number % len(routes)][2])
     yield from _around_an_event()
     yield from _cut_short()
 

@@ -43,14 +43,14 @@ class Cache:
         """Keep a value for some seconds."""
         self._ask(lambda client: client.set(name, value, ex=seconds))
 
-    def run(self, script: "Script", key: str, arguments: Sequence[float]) -> Any:
-        """Run a script on one key."""
+    def run(self, script: "Script", names: Sequence[str], arguments: Sequence[float]) -> Any:
+        """Run a script on values of one node."""
 
         def call(client: RedisCluster) -> Any:
             try:
-                return client.evalsha(script.sha1, 1, key, *arguments)
+                return client.evalsha(script.sha1, len(names), *names, *arguments)
             except NoScriptError:
-                return client.eval(script.text, 1, key, *arguments)
+                return client.eval(script.text, len(names), *names, *arguments)
 
         return self._ask(call)
 

@@ -1,0 +1,77 @@
+"""The world around ingest, played: its stores replaced, and everything else real."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from functions.ingest.handler import Parts, ingest, metrics
+from sluice.core.answers import Answer
+from sluice.core.errors import Retryable
+from sluice.core.keys import StoredKey, compose_key, hash_key
+from sluice.core.messages import Message
+from sluice.core.quotas import Quota
+from sluice.edge.broker import Broker, Delivery, Unstored
+from sluice.edge.settings import IngestSettings
+from tests import samples
+
+if TYPE_CHECKING:
+    from sluice.edge.keystore import KeyStore
+    from sluice.edge.quotas import Quotas
+
+KEY = compose_key("test", "K" * 16, "s" * 43)
+STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
+SETTINGS = IngestSettings("test", "raw-events", "dead-letter", "us-east-1", 4, 30, 240)
+
+
+@dataclass
+class World:
+    """The stores around ingest, and a diary of what was done to them."""
+
+    diary: list[Any] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    key: StoredKey | None = STORED
+    away: bool = False
+    over: str | None = None
+    unstored_topics: set[str] = field(default_factory=set)
+
+    def find(self, _key_id: str, _now: datetime) -> StoredKey | None:
+        if self.away:
+            raise Retryable("nobody can tell")
+        return self.key
+
+    def exceeded(self, _fleet: str, _quota: Quota, events: int, _now: datetime) -> str | None:
+        self.diary.append(("admit", events))
+        return self.over
+
+    def charge_rejects(self, _fleet: str, _quota: Quota, rejects: int, _now: datetime) -> None:
+        self.diary.append(("charge", rejects))
+
+    def store(self, messages: Sequence[Message]) -> list[Delivery]:
+        self.diary.append(("store", [message.topic for message in messages]))
+        self.messages = list(messages)
+        return [Unstored("no report") if one.topic in self.unstored_topics else None for one in messages]
+
+    def ask(self, payload: dict[str, Any]) -> Answer:
+        """Have ingest answer a request as the gateway hands it over."""
+        parts = Parts(SETTINGS, samples.rules(), cast("KeyStore", self), cast("Quotas", self), cast("Broker", self))
+        try:
+            return ingest(payload, parts, retry_after=3)
+        finally:
+            # What the decorator around the handler would have written out and forgotten.
+            metrics.clear_metrics()
+
+    def post(self, body: bytes | str, **headers: str) -> tuple[int, Any]:
+        """Post a body and read the answer."""
+        payload: dict[str, Any] = samples.read("lambda/post-mixed-batch.json")
+        payload["headers"] |= {"x-api-key": KEY, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        raw = body if isinstance(body, bytes) else body.encode()
+        payload |= {"body": base64.b64encode(raw).decode(), "isBase64Encoded": True}
+        answer = self.ask(payload)
+        return answer.status, json.loads(answer.body)
+
+    def letters(self) -> list[dict[str, Any]]:
+        """The dead letters among what was stored."""
+        return [json.loads(one.value) for one in self.messages if one.topic == "dead-letter"]
