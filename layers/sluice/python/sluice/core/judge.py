@@ -60,6 +60,6 @@ def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: 
     )
     return Accepted(
         # As it was sent, so that the sender knows it again; ours may differ in its case.
-        read_claims(document).event_id or facts.event_id,
+        document["event_id"] if isinstance(document, dict) and "event_id" in document else facts.event_id,
         Message(rules.topic, facts.device_id.encode(), slice_, ((HEADER, write_envelope(envelope)),)),
     )
