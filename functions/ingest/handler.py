@@ -13,20 +13,20 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results, reject
+from sluice.core.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results
 from sluice.core.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
-from sluice.core.judge import Accepted, Rejected, Rules, Verdict, judge
+from sluice.core.judge import Rejected, Rules, judge
 from sluice.core.keys import StoredKey, open_with, parse_key
-from sluice.core.letters import Claims, write_letter
+from sluice.core.letters import Claims
 from sluice.core.limits import Limits
-from sluice.core.messages import Message
 from sluice.core.quotas import Quota
 from sluice.core.requests import Request, correlate, read_body, read_request
+from sluice.core.settle import Registry, address, settle
 from sluice.core.slices import split_body
 from sluice.edge import cache as valkey
 from sluice.edge import database
-from sluice.edge.broker import Broker, Delivery
+from sluice.edge.broker import Broker
 from sluice.edge.keystore import KeyStore
 from sluice.edge.quotas import Quotas
 from sluice.edge.schemas import load_contracts
@@ -104,29 +104,30 @@ def authenticate(request: Request, parts: Parts) -> StoredKey:
 def accept(event: dict[str, Any], request: Request, key: StoredKey, parts: Parts, retry_after: int) -> Answer:
     """Judge and store the events of a known fleet."""
     quota = Quota(key.events_per_second, key.rejects_per_second)
-    now = request.received_at
+    contract = CONTRACT_OF[request.route]
+    registry = Registry(parts.settings.dead_letter_topic, key.fleet_id, contract, LIMITS.max_letter)
     try:
         slices = split_body(read_body(event, LIMITS), LIMITS.max_events)
     except Unparsable as refusal:
-        admit(key, quota, 1, request, parts)
-        parts.quotas.charge_rejects(key.fleet_id, quota, 1, now)
-        bury(refusal, request, key, parts)
+        admit(key.fleet_id, quota, 1, request, parts)
+        bury(refusal, quota, request, registry, parts)
         raise
-    admit(key, quota, len(slices), request, parts)
-    contract = CONTRACT_OF[request.route]
+    admit(key.fleet_id, quota, len(slices), request, parts)
     verdicts = [judge(slice_, contract, key.fleet_id, request, parts.rules) for slice_ in slices]
     if rejects := sum(isinstance(verdict, Rejected) for verdict in verdicts):
-        parts.quotas.charge_rejects(key.fleet_id, quota, rejects, now)
-    messages = [address(verdict, contract, request, key, parts) for verdict in verdicts]
-    deliveries = parts.broker.store(messages)
-    results = [settle(*judged) for judged in zip(range(len(verdicts)), verdicts, deliveries, strict=True)]
+        parts.quotas.charge_rejects(key.fleet_id, quota, rejects, request.received_at)
+    fates = parts.broker.store([address(verdict, request, registry) for verdict in verdicts])
+    results = [
+        settle(index, verdict, fate.reason if fate else None)
+        for index, (verdict, fate) in enumerate(zip(verdicts, fates, strict=True))
+    ]
     count(results)
     return answer_results(results, request.correlation_id, retry_after)
 
 
-def admit(key: StoredKey, quota: Quota, events: int, request: Request, parts: Parts) -> None:
+def admit(fleet_id: str, quota: Quota, events: int, request: Request, parts: Parts) -> None:
     """Let a fleet have its share and no more, so that it can neither starve nor bankrupt the others."""
-    match parts.quotas.exceeded(key.fleet_id, quota, events, request.received_at):
+    match parts.quotas.exceeded(fleet_id, quota, events, request.received_at):
         case "events":
             raise Refusal(429, "quota_events", f"This fleet may send {quota.events:g} events a second.")
         case "rejects":
@@ -135,46 +136,13 @@ def admit(key: StoredKey, quota: Quota, events: int, request: Request, parts: Pa
             )
 
 
-def address(verdict: Verdict, contract: str, request: Request, key: StoredKey, parts: Parts) -> Message:
-    """Make of every verdict the one record it is stored as: the event itself, or its dead letter."""
-    if isinstance(verdict, Accepted):
-        return verdict.message
-    return letter_about(verdict, contract, request, key, parts)
-
-
-def letter_about(rejected: Rejected, contract: str | None, request: Request, key: StoredKey, parts: Parts) -> Message:
-    """Write the dead letter of something rejected at the edge."""
-    letter = write_letter(
-        reason=rejected.rejection.code,
-        detail=rejected.rejection.message,
-        body=rejected.event,
-        max_body=LIMITS.max_letter,
-        consumer="ingest",
-        failed_at=request.received_at,
-        fleet_id=key.fleet_id,
-        contract=contract,
-        correlation_id=request.correlation_id,
-        **msgspec.structs.asdict(rejected.claims),
-    )
-    return Message(parts.settings.dead_letter_topic, letter.letter_id.encode(), msgspec.json.encode(letter))
-
-
-def bury(refusal: Unparsable, request: Request, key: StoredKey, parts: Parts) -> None:
+def bury(refusal: Unparsable, quota: Quota, request: Request, registry: Registry, parts: Parts) -> None:
     """Store a body that is no events as one dead letter; the refusal stands only once that is done."""
+    parts.quotas.charge_rejects(registry.fleet_id, quota, 1, request.received_at)
     rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), Claims())
-    (unstored,) = parts.broker.store([letter_about(rejected, CONTRACT_OF[request.route], request, key, parts)])
-    if unstored is not None:
+    (fate,) = parts.broker.store([address(rejected, request, registry)])
+    if fate is not None:
         raise Refusal(429, "not_stored", "The body is no events, and not even that could be written down; try again.")
-
-
-def settle(index: int, verdict: Verdict, unstored: Delivery) -> Result:
-    """Give an event its status: never a stronger one than its own delivery report allows."""
-    event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.claims.event_id
-    if unstored is not None:
-        return Result(index, event_id, RETRY, {"code": "not_stored", "message": unstored.reason})
-    if isinstance(verdict, Rejected):
-        return reject(index, event_id, verdict.rejection)
-    return Result(index, event_id, ACCEPTED)
 
 
 def count(results: list[Result]) -> None:

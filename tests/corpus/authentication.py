@@ -1,4 +1,4 @@
-"""Keys: missing, mistyped, cut, forged, spent, of another place, in the wrong header. The requests are good otherwise."""
+"""Keys: missing, mistyped, cut, forged, spent, of another place, in the wrong header. The rest is good."""
 
 import base64
 from collections.abc import Callable, Iterator

@@ -89,9 +89,10 @@ def _too_much() -> Iterator[Case]:
         "one byte too many of no JSON": b"{" * (MAX_BODY + 1),
         "one byte too many of no UTF-8": b"\xff" * (MAX_BODY + 1),
         "two mebibytes": write([telemetry("large")] * 100)[:-1] + b" " * 2 * MAX_BODY + b"]",
-        "four million NULs": bytes(4_000_000),
     }.items():
         yield refused(name, body, 413, "body_too_large")
+    # As text in the gateway's event each NUL takes six bytes, and that is more than Lambda is handed.
+    yield refused("four million NULs", bytes(4_000_000), 413, "body_too_large", over_http=False)
     hundred = [good_event(f"of 100, {number}") for number in range(100)]
     yield batch("a hundred events", hundred)
     yield batch("a hundred empty objects", [Event(b"{}", "unknown_firmware")] * 100)

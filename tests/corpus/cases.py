@@ -85,6 +85,11 @@ class Case:
         return 207 if accepted else 400
 
     @property
+    def outcome(self) -> str | list[str]:
+        """The documented code of the whole, or what becomes of each event in order."""
+        return self.expected.code if isinstance(self.expected, Refused) else [event.outcome for event in self.expected]
+
+    @property
     def accepted(self) -> list[bytes]:
         """The events that must be stored, byte for byte."""
         return [] if isinstance(self.expected, Refused) else self._with(accepted=True)
@@ -119,6 +124,14 @@ def refused(name: str, body: bytes, status: int, code: str, **how: Any) -> Case:
 def unparsable(name: str, body: bytes, code: str, **how: Any) -> Case:
     """A request whose body is no events and becomes one dead letter."""
     return Case(name, body, Refused(400, code, letter=body), **how)
+
+
+def read_outcome(answer: Mapping[str, Any]) -> str | list[str]:
+    """Read from an answer what a case documents as its outcome."""
+    if "results" not in answer:
+        return str(answer.get("code", answer))  # the gateway's own answers have none
+    results = sorted(answer["results"], key=lambda result: int(result["index"]))
+    return [result["error"]["code"] if "error" in result else result["status"] for result in results]
 
 
 def identify(name: str) -> str:
@@ -173,10 +186,10 @@ def stored_keys(keys: Keys, fleet_id: str, past: datetime) -> Iterator[StoredKey
         yield StoredKey(text.split("_")[2], fleet_id, role, hash_key(text), 1e6, 1e6, **ends.get(name, {}))
 
 
-def make_keys(stage: str, mark: str) -> Keys:
-    """Keys that are the same in every run; the mark tells the keys of one place from those of another."""
+def make_keys(stage: str) -> Keys:
+    """Keys that are the same in every run; they open nothing but a test's own fleet."""
     made = {
-        name: compose_key(stage, f"{name}{mark}".ljust(16, "0")[:16], f"corpus{name}{mark}".ljust(43, "x")[:43])
+        name: compose_key(stage, name.ljust(16, "0"), f"corpus{name}".ljust(43, "x"))
         for name in ("device", "reader", "expired", "revoked")
     }
     return Keys(**made, stage=stage)

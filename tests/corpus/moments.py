@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.corpus.cases import ACCEPTED, ROUTE_OF, Case, among_good, good, one, telemetry, write
 
-NOT_WRITTEN_AS_ONE = {
+NOT_WRITTEN_AS_ONE: dict[str, object] = {
     "nothing": "",
     "a word": "now",
     "a date": "2026-11-20",
@@ -60,9 +60,9 @@ NOT_WRITTEN_AS_ONE = {
     "a time of .NET": "/Date(1795167005250)/",
 }
 
-NOT_WRITTEN_BY_TYPE = {"a number": 1_795_167_005, "a fraction": 1795167005.25, "null": None, "true": True, "a list": []}
+NOT_TEXTS: dict[str, object] = {"a number": 1_795_167_005, "a fraction": 1795167005.25}
 
-NEVER = {
+NEVER: dict[str, object] = {
     "month 00": "2026-00-20T09:30:00Z",
     "month 13": "2026-13-20T09:30:00Z",
     "month 99": "2026-99-20T09:30:00Z",
@@ -86,7 +86,7 @@ NEVER = {
     "after the last year by its zone": "9999-12-31T23:59:59-00:01",
 }
 
-BELIEVED = {
+BELIEVED: dict[str, object] = {
     "the first moment": "0001-01-01T00:00:00Z",
     "the last moment": "9999-12-31T23:59:59.999999999Z",
     "the start of 1970": "1970-01-01T00:00:00Z",
@@ -112,7 +112,7 @@ def cases() -> Iterator[Case]:
     """Each time in each contract; what is believed is kept as it was written."""
     for contract, version, field in FIELDS:
         for times, outcome in (
-            (NOT_WRITTEN_AS_ONE | NOT_WRITTEN_BY_TYPE, "contract_violation"),
+            (NOT_WRITTEN_AS_ONE | NOT_TEXTS, "contract_violation"),
             (NEVER, "invalid_time"),
             (BELIEVED, ACCEPTED),
         ):

@@ -16,7 +16,7 @@ from sluice.core.envelope import HEADER, read_envelope
 from sluice.core.keys import StoredKey
 from tests import samples
 from tests.corpus import compression
-from tests.corpus.cases import ACCEPTED, Case, Refused, make_keys, paste, stored_keys, write
+from tests.corpus.cases import ACCEPTED, Case, make_keys, paste, read_outcome, stored_keys, write
 from tests.corpus.families import FAMILIES, corpus
 from tests.world import World
 
@@ -24,7 +24,7 @@ SCHEMAS = samples.EVENTS.parent / "schemas"
 PROBLEM = jsonschema.Draft7Validator(json.loads((SCHEMAS / "problem/1.json").read_text()))
 LETTER = jsonschema.Draft7Validator(json.loads((SCHEMAS / "dead_letter/1.json").read_text()))
 
-KEYS = make_keys("test", "")
+KEYS = make_keys("test")
 STORED = {key.key_id: key for key in stored_keys(KEYS, "demo", samples.NOW - timedelta(days=1))}
 
 MOST_OF_AN_ANSWER = 6 * 1024 * 1024  # Lambda's bound; beyond it the gateway answers 5xx in our place
@@ -42,7 +42,7 @@ class Place(World):
 def payload_of(case: Case) -> dict[str, Any]:
     """The request as the gateway hands it over."""
     payload: dict[str, Any] = samples.read("lambda/post-mixed-batch.json")
-    headers = dict(case.headers) | case.key(KEYS)
+    headers = {**dict(case.headers), **case.key(KEYS)}
     return payload | {
         "routeKey": f"POST {case.route}",
         "headers": {"host": "example"} | {name.lower(): value for name, value in headers.items()},
@@ -73,8 +73,9 @@ def find_faults(case: Case) -> list[str]:
 def _find_wrong_answer(case: Case, answer: Answer) -> list[str]:
     document = json.loads(answer.body)
     faults = []
-    if said(document) != documented(case) or answer.status != case.status:
-        faults.append(f"answered {answer.status} {said(document)!s:.300}, not {case.status} {documented(case)!s:.300}")
+    outcome = read_outcome(document)
+    if (answer.status, outcome) != (case.status, case.outcome):
+        faults.append(f"answered {answer.status} {outcome!s:.300}, not {case.status} {case.outcome!s:.300}")
     if answer.status >= 400:
         faults += [f"the answer breaks its schema: {error.message:.200}" for error in PROBLEM.iter_errors(document)]
     for result in document.get("results", []):
@@ -86,19 +87,6 @@ def _find_wrong_answer(case: Case, answer: Answer) -> list[str]:
     if not answer.headers["x-correlation-id"].isprintable() or len(answer.headers["x-correlation-id"]) > 64:
         faults.append(f"goes by {answer.headers['x-correlation-id']!r}")
     return faults
-
-
-def said(document: dict[str, Any]) -> list[str] | str:
-    """What an answer says: a code for the whole, or one for each event in order."""
-    if "results" not in document:
-        return str(document["code"])
-    results = sorted(document["results"], key=lambda result: int(result["index"]))
-    return [result["error"]["code"] if "error" in result else result["status"] for result in results]
-
-
-def documented(case: Case) -> list[str] | str:
-    """The same, as the case has it."""
-    return case.expected.code if isinstance(case.expected, Refused) else [event.outcome for event in case.expected]
 
 
 def _find_wrong_store(case: Case, place: Place) -> list[str]:
@@ -118,9 +106,8 @@ def _find_wrong_store(case: Case, place: Place) -> list[str]:
             faults.append(f"kept in the order of {message.key!r}")
         if (envelope.fleet_id, envelope.contract) != ("demo", CONTRACT_OF[f"POST {case.route}"]):
             faults.append(f"stored as {envelope.contract} of {envelope.fleet_id}")
-    codes = [code for code in documented(case) if code != ACCEPTED] if case.letters else []
-    whole = isinstance(case.expected, Refused)
-    for letter, code in zip(letters, [documented(case)] if whole and codes else codes, strict=False):
+    codes = [case.outcome] if isinstance(case.outcome, str) else [one for one in case.outcome if one != ACCEPTED]
+    for letter, code in zip(letters, codes, strict=False):  # how many there are is settled above
         faults += [f"a letter breaks its schema: {error.message:.200}" for error in LETTER.iter_errors(letter)]
         if (letter["reason"], letter["fleet_id"], letter["consumer"]) != (code, "demo", "ingest"):
             faults.append(f"a letter for {letter['reason']} of {letter['fleet_id']}, not for {code}")
@@ -164,7 +151,7 @@ def test_depth_that_a_doubled_name_hides_is_turned_away_at_every_depth(opening: 
         event = paste(f"hidden {depth}", b'{"a": ' + inner.encode() + b', "a": 1}')
         case = Case("hidden depth", event, ())
         answer = Place().ask(payload_of(case))
-        assert said(json.loads(answer.body)) in (["too_deep"], ["duplicate_key"])
+        assert read_outcome(json.loads(answer.body)) in (["too_deep"], ["duplicate_key"])
 
 
 def test_the_dearest_events_leave_most_of_the_functions_time_unused() -> None:
@@ -177,4 +164,4 @@ def test_the_dearest_events_leave_most_of_the_functions_time_unused() -> None:
     answer = Place().ask(payload)
     # A hundred events may come, and the function has fifteen seconds.
     assert time.process_time() - began < 0.5
-    assert said(json.loads(answer.body)) == ["duplicate_key"] * 10
+    assert read_outcome(json.loads(answer.body)) == ["duplicate_key"] * 10

@@ -56,6 +56,7 @@ class Server:
     """Answers one step of its script after the other and remembers what it was sent."""
 
     script: list[Step] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     heads: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -76,6 +77,7 @@ def server() -> Iterator[Server]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers["content-length"]))
             body = gzip.decompress(raw) if self.headers.get("content-encoding") == "gzip" else raw
+            known.raw.append(raw)
             known.bodies.append(body)
             known.heads.append({name.lower(): value for name, value in self.headers.items()})
             known.paths.append(self.path)
@@ -182,6 +184,24 @@ def test_what_leaves_open_whether_it_is_stored_is_sent_again_byte_for_byte(
     assert len(set(server.bodies)) == 1
 
 
+def test_an_answer_that_does_not_come_in_time_is_given_up_and_the_next_request_goes_through(
+    run: Callable[..., Ran], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.2)
+    asked_again = threading.Event()
+
+    def hang(_events: list[Any]) -> None:
+        assert asked_again.wait(10)
+
+    def accept_at_last(events: list[Any]) -> Answer | None:
+        asked_again.set()
+        return accept(events)
+
+    ran = run(lines(2), script=[hang, accept_at_last])
+    assert (ran.code, len(ran.waits)) == (0, 1)
+    assert len(set(server.bodies)) == 1
+
+
 def test_fewer_results_than_events_settle_nothing(run: Callable[..., Ran], server: Server) -> None:
     short: Step = lambda _: (202, {}, {"results": [{"status": "accepted"}]})  # noqa: E731 - a step, not a rule
     assert run(lines(2), script=[short, accept]).code == 0
@@ -272,7 +292,8 @@ def test_gzip_compresses_the_same_bytes_the_same_way(run: Callable[..., Ran], se
     ran = run(lines(50), "--gzip", script=[cut, accept])
     assert ran.code == 0
     assert {head["content-encoding"] for head in server.heads} == {"gzip"}
-    assert len({head["content-length"] for head in server.heads}) == 1
+    assert len(set(server.raw)) == 1
+    assert server.raw[0][4:8] == bytes(4), "the moment of compression is part of the bytes"
     assert server.sent() == [list(range(50))] * 2
 
 

@@ -71,6 +71,8 @@ class Contracts:
         if not isinstance(document, dict):
             raise Rejection("not_an_object", "An event is a JSON object.")
         version = self._find_version(contract, document)
+        if contract == TELEMETRY:
+            _count_metrics(version, document.get("metrics"))
         version.check(document)
         if contract == TELEMETRY:
             return self._telemetry(version, document)
@@ -144,6 +146,12 @@ class Contracts:
             firmware=None,
             metrics={},
         )
+
+
+def _count_metrics(version: _Version, metrics: object) -> None:
+    most: int = version.schema["properties"]["metrics"]["maxProperties"]
+    if isinstance(metrics, dict) and len(metrics) > most:
+        raise Rejection("too_many_metrics", f"The event has {len(metrics)} metrics; {most} is the most that is taken.")
 
 
 def derive_event_id(fleet_id: str, slice_: bytes) -> str:

@@ -1,0 +1,47 @@
+"""From verdicts to what is stored and what is said: every verdict is one record, and every record's fate one status."""
+
+import msgspec
+
+from sluice.core.answers import ACCEPTED, RETRY, Result, reject
+from sluice.core.judge import Accepted, Rejected, Verdict
+from sluice.core.letters import write_letter
+from sluice.core.messages import Message
+from sluice.core.requests import Request
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """Where rejects are written down, and what is known of them beforehand."""
+
+    topic: str
+    fleet_id: str
+    contract: str
+    max_letter: int
+
+
+def address(verdict: Verdict, request: Request, registry: Registry) -> Message:
+    """Make the one record a verdict is stored as: the event itself, or its dead letter."""
+    if isinstance(verdict, Accepted):
+        return verdict.message
+    letter = write_letter(
+        reason=verdict.rejection.code,
+        detail=verdict.rejection.message,
+        body=verdict.event,
+        max_body=registry.max_letter,
+        consumer="ingest",
+        failed_at=request.received_at,
+        fleet_id=registry.fleet_id,
+        contract=registry.contract,
+        correlation_id=request.correlation_id,
+        **msgspec.structs.asdict(verdict.claims),
+    )
+    return Message(registry.topic, letter.letter_id.encode(), msgspec.json.encode(letter))
+
+
+def settle(index: int, verdict: Verdict, unstored: str | None) -> Result:
+    """Give an event its status: never a stronger one than the report on its record allows."""
+    event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.claims.event_id
+    if unstored is not None:
+        return Result(index, event_id, RETRY, {"code": "not_stored", "message": unstored})
+    if isinstance(verdict, Rejected):
+        return reject(index, event_id, verdict.rejection)
+    return Result(index, event_id, ACCEPTED)
