@@ -52,7 +52,9 @@ class Delivery(Construct):
                 buffering_size=Size.mebibytes(profile.delivery.size_mib),
                 logging_config=firehose.EnableLogging(delivery_logs),
                 data_format_conversion=firehose.DataFormatConversionProps(
-                    input_format=firehose.InputFormat.OPENX_JSON,
+                    # Unless told not to, it lowers the case of every key, those of the metrics map too: cpuTemp
+                    # would be renamed, and an event with both Rpm and rpm could not be read at all.
+                    input_format=firehose.OpenXJsonInputFormat(lowercase_column_names=False),
                     output_format=firehose.OutputFormat.PARQUET,
                     schema_configuration=firehose.SchemaConfiguration.from_cfn_table(catalog.raw_events),
                 ),

@@ -6,9 +6,9 @@ by the table's columns; prefixes evaluated by the arrival of a buffer's first re
 records that cannot be read.
 
 Not modelled: throughput quotas and their partial failures, other destinations and formats, transformation, dynamic
-partitioning, backups, encryption, metrics, case-insensitive keys, the 24-hour limit on retries, the older Parquet type
-of timestamps (ours are 64-bit microseconds). Believed rather than documented: that a record whose second object cannot
-be read goes to the error output whole, and that none of its rows is delivered.
+partitioning, backups, encryption, metrics, keys whose case does not count, the 24-hour limit on retries, the older
+Parquet type of timestamps (ours are 64-bit microseconds). Believed rather than documented: that a record whose second
+object cannot be read goes to the error output whole, and that none of its rows is delivered.
 
 `POST /_model/flush` (ours) delivers what is buffered now; `GET /_model/buffered` (ours) says how much that is: lines
 are rows where records are JSON lines.

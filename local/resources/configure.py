@@ -190,8 +190,10 @@ def _stream(plan: Plan, stream: Resource) -> config.StreamConfig:
     _expect(plan, stream, f"{destination}.CompressionFormat", "UNCOMPRESSED", default="UNCOMPRESSED")
     _expect(plan, stream, f"{conversion}.Enabled", True, default=True)
     parser = resolver.required(stream, f"{conversion}.InputFormatConfiguration")
-    if {name: settings or {} for name, settings in parser["Deserializer"].items()} != {"OpenXJsonSerDe": {}}:
-        raise TemplateError(f"{stream} reads by {parser}; only OpenXJsonSerDe without settings is modelled")
+    if {name: settings or {} for name, settings in parser["Deserializer"].items()} != {
+        "OpenXJsonSerDe": {"CaseInsensitive": False}
+    }:
+        raise TemplateError(f"{stream} reads by {parser}; only OpenXJsonSerDe that minds the case of keys is modelled")
     writer = resolver.required(stream, f"{conversion}.OutputFormatConfiguration")["Serializer"]
     if set(writer) != {"ParquetSerDe"} or set(writer["ParquetSerDe"] or {}) - {"Compression"}:
         raise TemplateError(f"{stream} writes by {writer}; only ParquetSerDe with a compression is modelled")

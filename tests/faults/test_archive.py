@@ -33,9 +33,10 @@ def test_ten_thousand_events_survive_partial_failures_lost_answers_and_killed_wo
 
 def test_poison_among_good_events_becomes_dead_letters_with_its_bytes(stack: Stack) -> None:
     poison = [b"\x00\xff not an event", b'{"half": ', b"{}"]
+    strange = [("trace", "é".encode()), ("sluice", b"\xff")]
     producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
     for number, value in enumerate(poison):
-        producer.produce("raw-events", key=b"press-00001", value=value, partition=number)
+        producer.produce("raw-events", key=b"press-00001", value=value, headers=strange, partition=number)
     assert producer.flush(30) == 0
     ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(22, 1000)))
     assert sum(ledger.accepted.values()) == 1000
@@ -50,6 +51,18 @@ def test_poison_among_good_events_becomes_dead_letters_with_its_bytes(stack: Sta
     assert {letter["reason"] for letter in found} == {"poison_record"}
     assert all(letter["kafka_topic"] == "raw-events" and letter["kafka_offset"] >= 0 for letter in found)
     check(stack, ledger)
+
+
+def test_what_lies_among_the_dead_letters_and_is_none_is_kept_too(stack: Stack) -> None:
+    producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
+    for value in (None, b"\xff no letter", b"[]"):
+        producer.produce("dead-letter", value=value, headers=[("trace", "é".encode())], partition=0)
+    assert producer.flush(30) == 0
+
+    def kept() -> bool:
+        return len([letter for letter in letters(stack) if letter["reason"] == "unreadable_letter"]) == 3
+
+    wait_until("what is no letter is kept", kept)
 
 
 def test_every_rejected_event_is_in_the_dead_letters_and_queried_by_its_reason(stack: Stack) -> None:

@@ -19,3 +19,18 @@ def test_a_failure_is_reported_as_the_first_failed_offset_of_each_partition() ->
         ]
     }
     assert report_failures(set()) == {"batchItemFailures": []}
+
+
+def test_a_record_is_read_whatever_its_headers_and_value_are() -> None:
+    strange = {
+        "topic": "raw-events",
+        "partition": 0,
+        "offset": 7,
+        "value": None,
+        "headers": [{"trace": [-61, -87]}, {"empty": []}, {"null": None}],
+    }
+    bare = {"topic": "raw-events", "partition": 0, "offset": 8, "headers": None}
+    first, second = read_records({"records": {"raw-events-0": [strange, bare]}})
+    assert first.value == second.value == b""
+    assert first.headers == {"trace": "é".encode(), "empty": b"", "null": b""}
+    assert second.headers == {}

@@ -1,7 +1,7 @@
 """Kafka records as Lambda's event source hands them over, read into plain values."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,8 +30,13 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
             yield KafkaRecord(
                 Origin(record["topic"], record["partition"], record["offset"]),
                 base64.b64decode(record.get("value") or ""),
-                {name: bytes(value) for header in record.get("headers", ()) for name, value in header.items()},
+                {name: _read_header(value) for header in record.get("headers") or () for name, value in header.items()},
             )
+
+
+def _read_header(value: Sequence[int] | None) -> bytes:
+    # Lambda writes header bytes as Java has them, from -128 to 127.
+    return bytes(byte & 0xFF for byte in value or ())
 
 
 def report_failures(failed: set[Origin]) -> dict[str, Any]:

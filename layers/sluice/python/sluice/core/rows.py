@@ -38,7 +38,7 @@ def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
     envelope = read_envelope(record.headers.get(HEADER))
     try:
         facts = contracts.read(envelope.contract, envelope.fleet_id, record.value, _decode(record.value))
-    except (Rejection, msgspec.DecodeError, RecursionError) as error:
+    except (Rejection, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Poison(f"the event breaks its contract {envelope.contract}: {error}") from error
     return Row(
         fleet_id=envelope.fleet_id,
