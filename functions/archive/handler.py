@@ -23,7 +23,7 @@ from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.packing import pack_rows
 from sluice.core.quarantine import check_budget
-from sluice.core.records import KafkaRecord, Origin, read_records, report_failures
+from sluice.core.records import KafkaRecord, Origin, comes_again, read_records, report_failures
 from sluice.core.rows import Row, make_row
 from sluice.edge.broker import Broker
 from sluice.edge.delivery import Delivery
@@ -65,16 +65,16 @@ def archive(event: dict[str, Any], parts: Parts, now: datetime) -> dict[str, Any
     poison: list[tuple[KafkaRecord, Poison]] = []
     for record in read_records(event):
         try:
-            rows.append((record.origin, make_row(record, parts.contracts)))
+            rows.append((record.origin, make_row(record, parts.contracts, LIMITS)))
         except Poison as error:
             poison.append((record, error))
     check_budget(len(poison), len(rows) + len(poison))
-    failed = quarantine(poison, parts, now)
     undelivered = parts.delivery.deliver(list(pack_rows(rows)))
-    for one in undelivered:
-        failed.update(one.pack.origins)
+    failed = {origin for one in undelivered for origin in one.pack.origins}
     if undelivered:
         logger.warning("rows were not taken", packs=len(undelivered), reason=undelivered[0].reason)
+    # What lies behind a failure comes again with it: its letter is written then, and not at every try.
+    failed |= quarantine([one for one in poison if not comes_again(one[0].origin, failed)], parts, now)
     metrics.add_metric("RowsArchived", MetricUnit.Count, len(rows) - sum(len(one.pack.origins) for one in undelivered))
     metrics.add_metric("RecordsQuarantined", MetricUnit.Count, len(poison))
     metrics.add_metric("RecordsFailed", MetricUnit.Count, len(failed))

@@ -55,11 +55,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _ask_local(stack: dict[str, Any], sql: str, parameters: list[str]) -> int:
     import duckdb
+    import pyarrow
 
     try:
-        found = open_store(stack).execute(sql, parameters)
+        found = open_store(stack, sql).execute(sql, parameters)
         columns, rows = [column[0] for column in found.description or ()], found.fetchall()
-    except duckdb.Error as error:
+    except (duckdb.Error, pyarrow.ArrowException) as error:
         print(f"the query failed: {error}", file=sys.stderr)
         return 1
     _print(columns, rows)

@@ -25,8 +25,8 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
-def open_store(stack: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-    """Open the stores of a running stack: every table of its catalog, and the view events."""
+def open_store(stack: dict[str, Any], sql: str) -> duckdb.DuckDBPyConnection:
+    """Open the stores of a running stack for a statement: the tables of the catalog that it names, and the view."""
     login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
     glue = boto3.client("glue", stack["region"], endpoint_url=stack["aws"], **login)
     files = fs.S3FileSystem(
@@ -38,7 +38,8 @@ def open_store(stack: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     )
     connection = duckdb.connect()
     for table in glue.get_tables(DatabaseName=stack["catalog"])["TableList"]:
-        if table["TableType"] == "EXTERNAL_TABLE":
+        # The view is over raw_events; any other table is read only when it is asked for.
+        if table["TableType"] == "EXTERNAL_TABLE" and (table["Name"] == "raw_events" or table["Name"] in sql):
             connection.register(table["Name"], _read_table(table, files))
     connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
     return connection

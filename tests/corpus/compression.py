@@ -152,8 +152,10 @@ def _bombs() -> Iterator[Case]:
     yield Case("a bomb of one text", zipped(long_text), (Event(long_text, "event_too_large"),), headers=GZIP)
     nulls = b"[" + b",".join([b"\x00" * 40_000] * 100) + b"]"
     yield Case("a bomb of NULs", zipped(nulls), Refused(400, "malformed_json", letter=nulls), headers=GZIP)
-    wide = [paste(f"bomb {number}", b"[" + b"{}," * 10_000 + b"{}]") for number in range(100)]
-    yield _array("a bomb of objects in events", [Event(event, ACCEPTED) for event in wide])
+    wide = [paste(f"bomb {number}", b"[" + b"{}," * 3_000 + b'{"\\u0000": 1}]') for number in range(100)]
+    yield _array("a bomb of objects in events", [Event(event, "invalid_text") for event in wide])
+    held = [paste(f"bomb held {number}", b"[" + b"[]," * 1_000 + b"[]]") for number in range(100)]
+    yield _array("a bomb of lists in good events", [Event(event, ACCEPTED) for event in held])
     versions = [b'{"schema_version": "' + b"\x7f" * 31_000 + b'", "n": %d}' % number for number in range(100)]
     events = [Event(event, "unknown_schema_version") for event in versions]
     yield _array("a hundred versions of thirty thousand characters", events, route="/v1/readings")

@@ -28,7 +28,7 @@ KEYS = make_keys("test")
 STORED = {key.key_id: key for key in stored_keys(KEYS, "demo", samples.NOW - timedelta(days=1))}
 
 MOST_OF_AN_ANSWER = 6 * 1024 * 1024  # Lambda's bound; beyond it the gateway answers 5xx in our place
-MOST_MEMORY = 8 * LIMITS.max_inflated
+MOST_MEMORY = 3 * LIMITS.max_inflated
 FAMILY_NAMES = [family.__name__.rpartition(".")[2] for family in FAMILIES]
 
 

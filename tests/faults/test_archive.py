@@ -33,7 +33,7 @@ def test_ten_thousand_events_survive_partial_failures_lost_answers_and_killed_wo
 
 def test_poison_among_good_events_becomes_dead_letters_with_its_bytes(stack: Stack) -> None:
     poison = [b"\x00\xff not an event", b'{"half": ', b"{}"]
-    strange = [("trace", "é".encode()), ("sluice", b"\xff")]
+    strange: list[tuple[str, str | bytes | None]] = [("trace", "é".encode()), ("sluice", b"\xff")]
     producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
     for number, value in enumerate(poison):
         producer.produce("raw-events", key=b"press-00001", value=value, headers=strange, partition=number)

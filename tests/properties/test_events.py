@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sluice.core.envelope import Envelope, read_envelope, write_envelope
 from sluice.core.errors import Refusal
 from sluice.core.keys import ALPHABET, compose_key, hash_key, parse_key
+from sluice.core.limits import Limits
 from sluice.core.packing import fill_calls, pack_rows
 from sluice.core.records import KafkaRecord, Origin, report_failures
 from sluice.core.rows import make_row
@@ -75,7 +76,7 @@ def test_both_readings_of_a_contract_agree(name: str) -> None:
         received_at=st.just(samples.NOW),
         fleet_id=st.text(),
         contract=st.text(),
-        schema_version=st.integers(0, 1000),
+        schema_version=st.integers(1, 1000),
         flags=st.lists(st.text(), max_size=3).map(tuple),
         correlation_id=st.text(),
     )
@@ -98,7 +99,7 @@ def test_a_key_is_read_whole_or_not_at_all(stage: str, text: str, data: st.DataO
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), unique=True), st.integers(500, 3000))
 def test_a_reported_failure_never_lies_behind_a_failed_record(places: list[tuple[int, int]], max_record: int) -> None:
     record = samples_record()
-    rows = [(Origin("raw-events", *place), make_row(record, samples.contracts())) for place in sorted(places)]
+    rows = [(Origin("raw-events", *place), make_row(record, samples.contracts(), Limits())) for place in sorted(places)]
     packs = list(pack_rows(rows, max_record))
     assert [origin for pack in packs for origin in pack.origins] == [origin for origin, _ in rows]
     assert [pack for call in fill_calls(packs, 2 * max_record, 2) for pack in call] == packs

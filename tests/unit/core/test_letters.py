@@ -10,6 +10,7 @@ import pytest
 from sluice.core.errors import Poison
 from sluice.core.letterbox import collect
 from sluice.core.letters import Letter, about_record, read_claims, write_letter
+from sluice.core.limits import Limits
 from sluice.core.quarantine import QuarantineExceededError, check_budget
 from sluice.core.records import KafkaRecord, Origin, read_records
 from tests import samples
@@ -74,6 +75,22 @@ def test_a_poison_record_is_kept_with_its_place_and_what_can_be_read_of_it() -> 
     written = about_record(nameless, Poison("no header"), "archive", samples.NOW, 10_000)
     assert (written.fleet_id, written.device_id) == (None, "press-0007")
     jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
+
+
+def test_the_largest_letter_fits_a_kafka_record() -> None:
+    (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
+    header = msgspec.json.encode([1, samples.NOW, "f" * 300_000, "c" * 300_000, 1, [], "i" * 300_000])
+    huge = msgspec.structs.replace(good, value=b"\x01" * 900_000, headers={"sluice": header})
+    written = about_record(huge, Poison("x" * 10_000), "archive", samples.NOW, Limits().max_letter)
+    assert len(msgspec.json.encode(written)) < 1_000_000
+    assert written.event_size == 900_000
+
+
+@pytest.mark.parametrize("change", [{"kafka_offset": 10**30}, {"schema_version": 2**40}, {"failed_at": "yesterday"}])
+def test_a_letter_the_table_could_not_hold_is_kept_as_unreadable(change: dict[str, Any]) -> None:
+    broken = json.dumps(msgspec.to_builtins(letter(b"{}")) | change).encode()
+    (body,) = collect([record(broken, 1)], "eu-west-1", samples.NOW).values()
+    assert json.loads(gzip.decompress(body.data))["reason"] == "unreadable_letter"
 
 
 def test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_retry_repeats() -> None:

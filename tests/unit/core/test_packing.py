@@ -2,6 +2,7 @@ import json
 
 import msgspec
 
+from sluice.core.limits import Limits
 from sluice.core.packing import fill_calls, pack_rows
 from sluice.core.records import read_records
 from sluice.core.rows import make_row
@@ -11,7 +12,7 @@ BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
 
 
 def test_rows_fill_records_to_the_limit_and_know_what_they_hold() -> None:
-    rows = [(record.origin, make_row(record, samples.contracts())) for record in BATCH] * 4
+    rows = [(record.origin, make_row(record, samples.contracts(), Limits())) for record in BATCH] * 4
     longest = max(len(msgspec.json.encode(row)) + 1 for _, row in rows)
     packs = list(pack_rows(rows, max_record=2 * longest))
     assert [origin for pack in packs for origin in pack.origins] == [origin for origin, _ in rows]
@@ -22,7 +23,9 @@ def test_rows_fill_records_to_the_limit_and_know_what_they_hold() -> None:
 
 
 def test_calls_stay_within_the_services_limits() -> None:
-    packs = list(pack_rows([(record.origin, make_row(record, samples.contracts())) for record in BATCH], max_record=1))
+    packs = list(
+        pack_rows([(record.origin, make_row(record, samples.contracts(), Limits())) for record in BATCH], max_record=1)
+    )
     assert len(packs) == 3
     size = len(packs[0].data)
     assert [len(call) for call in fill_calls(packs, max_bytes=10 * size, max_records=2)] == [2, 1]

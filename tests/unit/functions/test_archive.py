@@ -87,6 +87,16 @@ def test_rows_that_are_not_taken_come_again_from_the_first(world: World) -> None
     assert world.archive(batch_with_poison(0)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 101}}]
 
 
+def test_poison_behind_rows_that_are_not_taken_is_left_for_the_next_try(world: World) -> None:
+    world.refuses = True
+    for _ in range(3):
+        assert world.archive(batch_with_poison(2)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 100}}]
+    assert world.letters == []
+    world.refuses = False
+    assert world.archive(batch_with_poison(2)) == []
+    assert len(world.letters) == 1
+
+
 def test_a_batch_that_is_mostly_poison_stops_the_consumer_and_is_not_drained(world: World) -> None:
     with pytest.raises(QuarantineExceededError):
         world.archive(batch_with_poison(*range(30), size=40))

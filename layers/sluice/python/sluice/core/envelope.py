@@ -4,6 +4,7 @@ One compact header and not several: Lambda receives header bytes as JSON integer
 """
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -20,7 +21,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     received_at: datetime
     fleet_id: str
     contract: str
-    schema_version: int
+    schema_version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # the tables' int
     flags: tuple[str, ...]
     correlation_id: str
 

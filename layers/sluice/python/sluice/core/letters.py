@@ -4,7 +4,7 @@ import base64
 import contextlib
 import hashlib
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,12 @@ MAX_DETAIL = 1024
 MAX_ID = 128
 
 
+# What the table's columns hold: a letter beyond them could not be read back.
+Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+BigInt = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Moment = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$")]
+
+
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     """One dead letter. Exactly one of event and event_base64 holds the bytes, as many as are kept of them."""
 
@@ -26,21 +32,21 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     detail: str
     consumer: str
-    attempts: int
-    failed_at: str
-    event_size: int
+    attempts: Int
+    failed_at: Moment
+    event_size: BigInt
     event: str | None = None
     event_base64: str | None = None
     fleet_id: str | None = None
     device_id: str | None = None
     event_id: str | None = None
     contract: str | None = None
-    schema_version: int | None = None
+    schema_version: Int | None = None
     firmware: str | None = None
     correlation_id: str | None = None
     kafka_topic: str | None = None
-    kafka_partition: int | None = None
-    kafka_offset: int | None = None
+    kafka_partition: Int | None = None
+    kafka_offset: BigInt | None = None
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -93,7 +99,8 @@ def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: 
     # What can still be read of it is told; that something cannot is what the letter is about.
     with contextlib.suppress(Poison):
         envelope = read_envelope(record.headers.get(HEADER))
-        known = {name: getattr(envelope, name) for name in ("fleet_id", "contract", "schema_version", "correlation_id")}
+        known = {name: _short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
+        known["schema_version"] = envelope.schema_version
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(

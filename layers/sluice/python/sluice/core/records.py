@@ -39,15 +39,24 @@ def _read_header(value: Sequence[int] | None) -> bytes:
     return bytes(byte & 0xFF for byte in value or ())
 
 
+def comes_again(origin: Origin, failed: set[Origin]) -> bool:
+    """Say whether a record stands at or behind a failed one, from which its partition starts again."""
+    return origin.offset >= _first_failures(failed).get((origin.topic, origin.partition), origin.offset + 1)
+
+
 def report_failures(failed: set[Origin]) -> dict[str, Any]:
     """Name the first failed record of each partition; the event source starts again from there."""
+    return {
+        "batchItemFailures": [
+            {"itemIdentifier": {"partition": f"{topic}-{partition}", "offset": offset}}
+            for (topic, partition), offset in sorted(_first_failures(failed).items())
+        ]
+    }
+
+
+def _first_failures(failed: set[Origin]) -> dict[tuple[str, int], int]:
     first: dict[tuple[str, int], int] = {}
     for origin in failed:
         partition = (origin.topic, origin.partition)
         first[partition] = min(origin.offset, first.get(partition, origin.offset))
-    return {
-        "batchItemFailures": [
-            {"itemIdentifier": {"partition": f"{topic}-{partition}", "offset": offset}}
-            for (topic, partition), offset in sorted(first.items())
-        ]
-    }
+    return first

@@ -5,6 +5,7 @@ import msgspec
 from sluice.core.contracts import Contracts
 from sluice.core.envelope import HEADER, read_envelope
 from sluice.core.errors import Poison, Rejection
+from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord
 from sluice.core.times import day_of, write_time
 
@@ -33,8 +34,10 @@ class Row(msgspec.Struct, frozen=True):
     kafka_offset: int
 
 
-def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
+def make_row(record: KafkaRecord, contracts: Contracts, limits: Limits) -> Row:
     """Turn a record into its row; what the edge could not have accepted is poison."""
+    if len(record.value) > limits.max_event:
+        raise Poison(f"the event has {len(record.value)} bytes; the edge takes {limits.max_event} at most")
     envelope = read_envelope(record.headers.get(HEADER))
     try:
         facts = contracts.read(envelope.contract, envelope.fleet_id, record.value, _decode(record.value))
