@@ -159,7 +159,14 @@ DEV = replace(
 TEST = replace(
     DEV,
     name="test",
-    ingest=replace(DEV.ingest, produce_deadline_seconds=3, key_memory_seconds=1, key_cache_seconds=2),
+    ingest=replace(
+        DEV.ingest,
+        # A laptop's few processes answer slowly: callers wait for one there, where Lambda would start another.
+        compute=replace(DEV.ingest.compute, concurrency=100),
+        produce_deadline_seconds=3,
+        key_memory_seconds=1,
+        key_cache_seconds=2,
+    ),
     archive=replace(DEV.archive, batching_window_seconds=1),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),

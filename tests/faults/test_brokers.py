@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -66,6 +67,23 @@ def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(stac
     assert sum(ledger.accepted.values()) == 3000
     assert set(ledger.statuses) <= {202, 207, 429}
     check(stack, ledger)
+    wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
+
+
+def test_many_callers_at_once_are_all_told_to_come_again_while_the_brokers_are_frozen(
+    stack: Stack, injector: Injector
+) -> None:
+    event = samples.read_bytes("telemetry-v1.json")
+    with injector.frozen(*BROKERS):
+        answers: list[int] = []
+        callers = [
+            threading.Thread(target=lambda: answers.append(post(stack, "/v1/events", event)[0])) for _ in range(60)
+        ]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    assert Counter(answers) == {429: 60}
     wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
 
 

@@ -18,7 +18,7 @@ def test_every_environment_knows_how_many_of_it_there_may_be(templates: Template
 def test_ingest_runs_between_3_and_20_at_a_time_at_the_baseline(templates: Templates) -> None:
     started = templates.profile.ingest.started
     concurrency = templates.functions()["ingest"].properties["ReservedConcurrentExecutions"]
-    bounds = {"test": (0, 20), "dev": (0, 20), "baseline": (3, 20), "large": (20, 200)}
+    bounds = {"test": (0, 100), "dev": (0, 20), "baseline": (3, 20), "large": (20, 200)}
     assert (started, concurrency) == bounds[templates.profile.name]
 
 

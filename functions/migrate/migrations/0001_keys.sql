@@ -4,8 +4,8 @@ CREATE TABLE fleet (
     fleet_id text PRIMARY KEY CHECK (fleet_id ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
     created_at timestamptz NOT NULL DEFAULT now(),
     -- What the fleet may send, and how much of it may be bad: one fleet must not starve or bankrupt the others.
-    events_per_second double precision NOT NULL DEFAULT 1000 CHECK (events_per_second > 0),
-    rejects_per_second double precision NOT NULL DEFAULT 50 CHECK (rejects_per_second > 0)
+    events_per_second double precision NOT NULL DEFAULT 1000 CHECK (events_per_second > 0 AND events_per_second <= 1e9),
+    rejects_per_second double precision NOT NULL DEFAULT 50 CHECK (rejects_per_second > 0 AND rejects_per_second <= 1e9)
 );
 
 CREATE TABLE api_key (

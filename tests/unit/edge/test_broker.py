@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from sluice.core.messages import Message
-from sluice.edge.broker import Broker, Unstored
+from sluice.edge.broker import LEAVE_ALONE_SECONDS, PROBE_SECONDS, Broker, Unstored
 from sluice.edge.settings import BrokerSettings
 
 SETTINGS = BrokerSettings("127.0.0.1:1", "none", "us-east-1", 0.05)
@@ -24,6 +24,10 @@ class Producer:
         self.reports = reports
         self.callbacks: list[Callable[[Any, Any], None]] = []
         self.purged = False
+        self.flushes: list[float] = []
+
+    def answer_from_now(self, reports: list[Any]) -> None:
+        self.reports, self.callbacks, self.purged = reports, [], False
 
     def produce(self, _topic: str, on_delivery: Callable[[Any, Any], None], **_: Any) -> None:
         report = self.reports[len(self.callbacks)]
@@ -32,7 +36,8 @@ class Producer:
             raise report
         self.callbacks.append(on_delivery)
 
-    def flush(self, _seconds: float) -> int:
+    def flush(self, seconds: float) -> int:
+        self.flushes.append(seconds)
         left = 0
         for callback, report in zip(self.callbacks, self.reports, strict=False):
             if report is SILENT and not self.purged:
@@ -45,9 +50,9 @@ class Producer:
         self.purged = True
 
 
-def broker(*producers: Producer) -> Broker:
+def broker(*producers: Producer, clock: Callable[[], float] = lambda: 0.0) -> Broker:
     made = iter(producers)
-    return Broker(SETTINGS, lambda _: next(made))  # type: ignore[arg-type,return-value]  # stands in for librdkafka's
+    return Broker(SETTINGS, lambda _: next(made), clock)  # type: ignore[arg-type,return-value]  # stands in for librdkafka's
 
 
 def test_each_message_has_the_word_of_its_own_report() -> None:
@@ -74,6 +79,29 @@ def test_a_fatal_error_makes_the_next_request_start_a_new_producer() -> None:
     fatal = KafkaError(KafkaError._FATAL, "lost its place", True)
     works = broker(Producer([fatal] * 3), Producer([None] * 3))
     assert all(isinstance(delivery, Unstored) for delivery in works.store(MESSAGES))
+    assert works.store(MESSAGES) == [None] * 3
+
+
+def test_brokers_that_let_a_deadline_pass_are_left_alone_for_a_moment_and_asked_again_after_it() -> None:
+    now = [0.0]
+    producer = Producer([SILENT] * 3)
+    works = broker(producer, clock=lambda: now[0])
+    assert all(isinstance(delivery, Unstored) for delivery in works.store(MESSAGES))
+    assert all(isinstance(delivery, Unstored) for delivery in works.store(MESSAGES))
+    assert producer.flushes == [SETTINGS.produce_deadline_seconds, 0]
+    now[0] = LEAVE_ALONE_SECONDS
+    producer.answer_from_now([None] * 3)
+    assert works.store(MESSAGES) == [None] * 3
+    assert producer.flushes[2:] == [PROBE_SECONDS]
+    works.store(MESSAGES[:0])
+    assert producer.flushes[3:] == [SETTINGS.produce_deadline_seconds]
+
+
+def test_a_deadline_that_some_records_met_is_no_reason_to_leave_the_brokers_alone() -> None:
+    producer = Producer([None, SILENT, None])
+    works = broker(producer)
+    works.store(MESSAGES)
+    producer.answer_from_now([None] * 3)
     assert works.store(MESSAGES) == [None] * 3
 
 

@@ -158,3 +158,12 @@ def test_a_revoked_key_is_believed_no_longer_than_both_copies_together(database:
     changed = late.find("k1", after(239 + 30))
     assert changed is not None
     assert changed.revoked_at == NOW
+
+
+def test_a_row_that_cannot_be_read_is_for_later_and_never_a_crash(cache: Server) -> None:
+    class Odd(Database):
+        def ask(self, _sql: str, _key_id: str) -> bytes | None:
+            return b'{"key_id": "k1", "events_per_second": "Infinity"}'
+
+    with pytest.raises(Retryable, match="cannot be read"):
+        store(Odd(), cache).find("k1", NOW)

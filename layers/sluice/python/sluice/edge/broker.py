@@ -4,6 +4,7 @@ A record counts as stored only by its own delivery report. What has no report wh
 fate is unknown: a purged record that was already on the wire may still be stored.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from confluent_kafka import Message as Report
 
 from sluice.core.messages import Message
 from sluice.edge.settings import BrokerSettings
+
+LEAVE_ALONE_SECONDS = 2.0
+PROBE_SECONDS = 1.0
 
 
 class Unstored(msgspec.Struct, frozen=True):
@@ -25,18 +29,31 @@ Delivery = Unstored | None  # None is the good case: acknowledged by the brokers
 
 
 class Broker:
-    """One idempotent producer, kept for the life of the process and built again after a fatal error."""
+    """One idempotent producer, kept for the life of the process and built again after a fatal error.
+
+    Brokers that let a whole deadline pass without a single good report are left alone for a moment, and then asked with
+    little patience until they answer: callers who all waited out the deadline would use up the concurrency, and the
+    rest would get the gateway's own 5xx.
+    """
 
     def __init__(
-        self, settings: BrokerSettings, make_producer: Callable[[dict[str, Any]], Producer] = Producer
+        self,
+        settings: BrokerSettings,
+        make_producer: Callable[[dict[str, Any]], Producer] = Producer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = _configure(settings)
         self._deadline = settings.produce_deadline_seconds
         self._make = make_producer
+        self._clock = clock
         self._producer: Producer | None = None
+        self._answering = True
+        self._away_until = 0.0
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         """Produce messages and wait for their reports, until the deadline at most."""
+        if self._clock() < self._away_until:
+            return [Unstored("the brokers did not answer a moment ago")] * len(messages)
         producer = self._producer = self._producer or self._make(self._config)
         deliveries: list[Delivery] = [Unstored("no report within the deadline")] * len(messages)
         for index, message in enumerate(messages):
@@ -53,10 +70,14 @@ class Broker:
             except KafkaException as error:
                 deliveries[index] = Unstored(str(error))
                 self._give_up_if_fatal(error.args[0])
-        if producer.flush(self._deadline) > 0:
+        in_time = producer.flush(self._deadline if self._answering else PROBE_SECONDS) == 0
+        if not in_time:
             producer.purge()
             # Serves the purged records' reports now, so that none is left to arrive in a later request.
             producer.flush(0)
+        self._answering = in_time or None in deliveries
+        if not self._answering:
+            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
         return deliveries
 
     def _note(self, deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Report], None]:

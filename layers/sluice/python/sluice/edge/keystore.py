@@ -97,4 +97,7 @@ class KeyStore:
         except psycopg.Error as error:
             self._away_until = now + LEAVE_ALONE
             raise Retryable(f"the key cannot be looked up: {error}") from error
-        return None if found is None else msgspec.json.decode(found, type=StoredKey)
+        try:
+            return None if found is None else msgspec.json.decode(found, type=StoredKey)
+        except msgspec.DecodeError as error:
+            raise Retryable(f"the key's row cannot be read: {error}") from error
