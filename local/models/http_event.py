@@ -40,8 +40,10 @@ def joined_headers(headers: Iterable[tuple[str, str]]) -> tuple[dict[str, str], 
     """Headers in lower case, repeated ones joined by commas, and the cookies apart."""
     joined: dict[str, str] = {}
     cookies: list[str] = []
-    for name, value in headers:
+    for name, received in headers:
         lower = name.lower()
+        # Believed: bytes beyond ASCII come as the characters of Latin-1, which is how HTTP once defined them.
+        value = received.encode(errors="surrogateescape").decode("latin-1")
         if lower == "cookie":
             cookies.extend(each.strip() for each in value.split(";"))
         elif lower in joined:

@@ -120,3 +120,9 @@ def test_an_answer_without_a_type_is_plain_text() -> None:
 def test_an_answer_that_is_no_response_is_refused(answer: Any) -> None:
     with pytest.raises(BadAnswer):
         answered(answer)
+
+
+def test_header_bytes_beyond_ascii_are_passed_on_and_break_nothing() -> None:
+    received = b"\xff\xc3\xa9".decode(errors="surrogateescape")
+    joined, _ = joined_headers([("X-Correlation-Id", received)])
+    assert joined == {"x-correlation-id": "\xff\xc3\xa9"}

@@ -12,8 +12,8 @@ from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-CONNECT_SECONDS = 3
-ANSWER_SECONDS = 2.0
+CONNECT_SECONDS = 2  # the least that libpq knows
+ANSWER_SECONDS = 1.0
 
 
 def connect(settings: DatabaseSettings) -> Connection:

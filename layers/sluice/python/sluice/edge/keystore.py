@@ -5,8 +5,10 @@ its time still serves, so that a database that is down does not stop the devices
 """
 
 import contextlib
+import time
 from collections import OrderedDict
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import msgspec
 import psycopg
@@ -19,7 +21,8 @@ from sluice.edge.database import Database
 MEMORY_KEYS = 10_000
 LAST_KNOWN = timedelta(hours=6)
 
-LEAVE_ALONE = timedelta(seconds=2)  # a database that just failed is not asked again by every request
+# A database that just failed is not asked again by every request: finding it away takes up to three seconds.
+LEAVE_ALONE_SECONDS = 10.0
 
 _FIND = """
     SELECT to_json(found) FROM (
@@ -44,13 +47,22 @@ class Copy(msgspec.Struct, frozen=True):
 class KeyStore:
     """Finds a key by its id."""
 
-    def __init__(self, database: Database, cache: Cache, memory: timedelta, shared: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        cache: Cache,
+        memory: timedelta,
+        shared: timedelta,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._cache = cache
         self._memory = memory
         self._shared = shared
         self._copies: OrderedDict[str, Copy] = OrderedDict()
-        self._away_until = datetime.min.replace(tzinfo=UTC)
+        # By a clock of our own: a request's time is when it arrived, and the failure is seconds later.
+        self._clock = clock
+        self._away_until = 0.0
 
     def find(self, key_id: str, now: datetime) -> StoredKey | None:
         """Find a key, or None when there is no such key; Retryable when nobody can tell."""
@@ -62,7 +74,7 @@ class KeyStore:
             # Kept from now on: the two ages add up, and their sum is what a revocation may take.
             return self._keep(key_id, Copy(shared.key, now))
         try:
-            found = Copy(self._read_stored(key_id, now), now)
+            found = Copy(self._read_stored(key_id), now)
         except Retryable:
             for last_known in (own, shared):
                 if last_known is not None and last_known.key and last_known.is_younger_than(LAST_KNOWN, now):
@@ -89,13 +101,13 @@ class KeyStore:
             # The cache only saves the database a question: away or unreadable, the question is asked.
             return None
 
-    def _read_stored(self, key_id: str, now: datetime) -> StoredKey | None:
-        if now < self._away_until:
+    def _read_stored(self, key_id: str) -> StoredKey | None:
+        if self._clock() < self._away_until:
             raise Retryable("the database was away a moment ago")
         try:
             found = self._database.ask(_FIND, key_id)
         except psycopg.Error as error:
-            self._away_until = now + LEAVE_ALONE
+            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
             raise Retryable(f"the key cannot be looked up: {error}") from error
         try:
             return None if found is None else msgspec.json.decode(found, type=StoredKey)
