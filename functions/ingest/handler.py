@@ -22,7 +22,7 @@ from sluice.core.letters import Claims
 from sluice.core.limits import Limits
 from sluice.core.quotas import Quota
 from sluice.core.requests import Request, correlate, read_body, read_request
-from sluice.core.settle import Registry, address, settle
+from sluice.core.settle import Letterhead, address, settle
 from sluice.core.slices import split_body
 from sluice.edge import cache as valkey
 from sluice.edge import database
@@ -105,18 +105,18 @@ def accept(event: dict[str, Any], request: Request, key: StoredKey, parts: Parts
     """Judge and store the events of a known fleet."""
     quota = Quota(key.events_per_second, key.rejects_per_second)
     contract = CONTRACT_OF[request.route]
-    registry = Registry(parts.settings.dead_letter_topic, key.fleet_id, contract, LIMITS.max_letter)
+    letterhead = Letterhead(parts.settings.dead_letter_topic, key.fleet_id, contract, LIMITS.max_letter)
     try:
         slices = split_body(read_body(event, LIMITS), LIMITS.max_events)
     except Unparsable as refusal:
         admit(key.fleet_id, quota, 1, request, parts)
-        bury(refusal, quota, request, registry, parts)
+        bury(refusal, quota, request, letterhead, parts)
         raise
     admit(key.fleet_id, quota, len(slices), request, parts)
     verdicts = [judge(slice_, contract, key.fleet_id, request, parts.rules) for slice_ in slices]
     if rejects := sum(isinstance(verdict, Rejected) for verdict in verdicts):
         parts.quotas.charge_rejects(key.fleet_id, quota, rejects, request.received_at)
-    fates = parts.broker.store([address(verdict, request, registry) for verdict in verdicts])
+    fates = parts.broker.store([address(verdict, request, letterhead) for verdict in verdicts])
     results = [
         settle(index, verdict, fate.reason if fate else None)
         for index, (verdict, fate) in enumerate(zip(verdicts, fates, strict=True))
@@ -136,11 +136,11 @@ def admit(fleet_id: str, quota: Quota, events: int, request: Request, parts: Par
             )
 
 
-def bury(refusal: Unparsable, quota: Quota, request: Request, registry: Registry, parts: Parts) -> None:
+def bury(refusal: Unparsable, quota: Quota, request: Request, letterhead: Letterhead, parts: Parts) -> None:
     """Store a body that is no events as one dead letter; the refusal stands only once that is done."""
-    parts.quotas.charge_rejects(registry.fleet_id, quota, 1, request.received_at)
+    parts.quotas.charge_rejects(letterhead.fleet_id, quota, 1, request.received_at)
     rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), Claims())
-    (fate,) = parts.broker.store([address(rejected, request, registry)])
+    (fate,) = parts.broker.store([address(rejected, request, letterhead)])
     if fate is not None:
         raise Refusal(429, "not_stored", "The body is no events, and not even that could be written down; try again.")
 

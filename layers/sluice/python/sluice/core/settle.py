@@ -9,8 +9,8 @@ from sluice.core.messages import Message
 from sluice.core.requests import Request
 
 
-class Registry(msgspec.Struct, frozen=True):
-    """Where rejects are written down, and what is known of them beforehand."""
+class Letterhead(msgspec.Struct, frozen=True):
+    """Where the letters of rejects go, and what stands on each of them beforehand."""
 
     topic: str
     fleet_id: str
@@ -18,7 +18,7 @@ class Registry(msgspec.Struct, frozen=True):
     max_letter: int
 
 
-def address(verdict: Verdict, request: Request, registry: Registry) -> Message:
+def address(verdict: Verdict, request: Request, letterhead: Letterhead) -> Message:
     """Make the one record a verdict is stored as: the event itself, or its dead letter."""
     if isinstance(verdict, Accepted):
         return verdict.message
@@ -26,15 +26,15 @@ def address(verdict: Verdict, request: Request, registry: Registry) -> Message:
         reason=verdict.rejection.code,
         detail=verdict.rejection.message,
         body=verdict.event,
-        max_body=registry.max_letter,
+        max_body=letterhead.max_letter,
         consumer="ingest",
         failed_at=request.received_at,
-        fleet_id=registry.fleet_id,
-        contract=registry.contract,
+        fleet_id=letterhead.fleet_id,
+        contract=letterhead.contract,
         correlation_id=request.correlation_id,
         **msgspec.structs.asdict(verdict.claims),
     )
-    return Message(registry.topic, letter.letter_id.encode(), msgspec.json.encode(letter))
+    return Message(letterhead.topic, letter.letter_id.encode(), msgspec.json.encode(letter))
 
 
 def settle(index: int, verdict: Verdict, unstored: str | None) -> Result:
