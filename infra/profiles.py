@@ -35,10 +35,12 @@ BASELINE = Profile(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
         # About 15 USD a month each while idle; less than nothing when busy, since what is kept started runs cheaper.
         started=3,
+        # One bucket for all fleets and for callers without a key: a cap on what requests may cost, set above what the
+        # function answers, so that it is a fleet's own quota that stops it and not its neighbours' answers.
         throttles=Throttles(
-            events=Throttle(rate=250, burst=500),
-            readings=Throttle(rate=100, burst=200),
-            activity=Throttle(rate=50, burst=100),
+            events=Throttle(rate=2000, burst=4000),
+            readings=Throttle(rate=1000, burst=2000),
+            activity=Throttle(rate=1000, burst=2000),
         ),
         produce_deadline_seconds=5,
         key_memory_seconds=30,
@@ -94,9 +96,9 @@ LARGE = replace(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=200),
         started=20,
         throttles=Throttles(
-            events=Throttle(rate=2500, burst=4000),
-            readings=Throttle(rate=1000, burst=1500),
-            activity=Throttle(rate=500, burst=1000),
+            events=Throttle(rate=8000, burst=10_000),
+            readings=Throttle(rate=4000, burst=5000),
+            activity=Throttle(rate=4000, burst=5000),
         ),
     ),
     archive=replace(

@@ -104,6 +104,26 @@ def test_one_fleet_flooding_is_held_back_and_the_others_keep_their_answers(
     assert others == {(202, None): 20}
 
 
+def test_a_flood_of_single_posts_leaves_the_others_their_answers(stack: Stack) -> None:
+    loud = create_fleet(stack, "single-flood", events_per_second=20)
+    quiet = create_fleet(stack, "single-flood-quiet")
+    over, flood = threading.Event(), Counter[int]()
+
+    def post_on() -> None:
+        while not over.is_set():
+            flood[status_with(stack, loud)[0]] += 1
+
+    callers = [threading.Thread(target=post_on) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    others = Counter(status_with(stack, quiet)[0] for _ in range(30))
+    over.set()
+    for caller in callers:
+        caller.join()
+    assert set(flood) == {202, 429}
+    assert others == {202: 30}
+
+
 def test_a_fleet_that_sends_mostly_rubbish_is_asked_to_stop(stack: Stack) -> None:
     key = create_fleet(stack, "rubbish", rejects_per_second=1)
     rubbish = samples.encode([samples.read("telemetry-invalid.json")] * 100)

@@ -38,10 +38,18 @@ def test_version_3_may_leave_out_the_deprecated_metric_and_version_2_may_not() -
         read("telemetry", document)
 
 
-def test_an_event_id_in_capitals_is_the_same_event() -> None:
-    document = samples.read("telemetry-v1.json")
-    shouted = document | {"event_id": document["event_id"].upper()}
-    assert read("telemetry", shouted).event_id == read("telemetry", document).event_id
+@pytest.mark.parametrize(
+    ("contract", "name"), [("telemetry", "telemetry-v1"), ("reading", "reading-v1"), ("activity", "activity-v1")]
+)
+def test_a_uuid_in_capitals_is_the_same_event(contract: str, name: str) -> None:
+    plain = "7b1f0f52-0000-4000-8000-00000000000a"
+    document = samples.read(f"{name}.json")
+    for written in (plain, plain.upper()):
+        assert read(contract, document | {"event_id": written}).event_id == plain
+
+
+def test_an_id_that_is_no_uuid_is_taken_as_it_is() -> None:
+    assert read("reading", samples.read("reading-v1.json") | {"event_id": "Reading-A"}).event_id == "Reading-A"
 
 
 @pytest.mark.parametrize("firmware", ["9.0.0", "0.1", "x", "", "01.2.3", "٣.0", "-1.0", "1" * 10_000, None, 3, ["1.0"]])

@@ -29,9 +29,10 @@ local function fill(key, rate, burst)
     local left = tonumber(state[1] or burst)
     return math.min(burst, left + math.max(0, now - tonumber(state[2] or now)) * rate)
 end
-local function keep(key, left)
+local function keep(key, left, rate, burst)
     redis.call('HSET', key, 'tokens', left, 'seen', now)
-    redis.call('PEXPIRE', key, 60000)
+    -- Forgotten once it would be full again, and no sooner: a debt must not end with its memory.
+    redis.call('PEXPIRE', key, math.ceil((burst - left) / rate * 1000) + 1000)
 end
 """
 
@@ -46,7 +47,7 @@ if fill(KEYS[2], rejects, debt) < 0 then return -2 end
 local left = fill(KEYS[1], rate, burst)
 local given = -1
 if left >= wished then given = wished elseif left >= math.min(needed, burst) then given = needed end
-if given > 0 then keep(KEYS[1], left - given) end
+if given > 0 then keep(KEYS[1], left - given, rate, burst) end
 return given
 """
 )
@@ -54,7 +55,8 @@ return given
 _CHARGE = Script(
     _FILL
     + """
-keep(KEYS[1], fill(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])) - tonumber(ARGV[3]))
+local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+keep(KEYS[1], fill(KEYS[1], rate, burst) - tonumber(ARGV[3]), rate, burst)
 return 1
 """
 )
