@@ -35,6 +35,7 @@ class World:
     key: StoredKey | None = STORED
     away: bool = False
     over: str | None = None
+    counted: tuple[set[str], set[str]] = (set(), set())
     unstored_topics: set[str] = field(default_factory=set)
 
     def find(self, _key_id: str, _now: datetime) -> StoredKey | None:
@@ -61,6 +62,7 @@ class World:
             return ingest(payload, parts, retry_after=3)
         finally:
             # What the decorator around the handler would have written out and forgotten.
+            self.counted = (set(metrics.metric_set), set(metrics.dimension_set))
             metrics.clear_metrics()
 
     def post(self, body: bytes | str, **headers: str) -> tuple[int, Any]:

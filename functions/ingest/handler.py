@@ -37,6 +37,7 @@ metrics = Metrics()
 
 CONTRACT_OF = {"POST /v1/events": TELEMETRY, "POST /v1/readings": READING, "POST /v1/activity": ACTIVITY}
 LIMITS = Limits()
+OURS = ("keys_unavailable", "not_stored")  # refusals that say nothing about the caller
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -84,9 +85,7 @@ def ingest(event: dict[str, Any], parts: Parts, retry_after: int) -> Answer:
         fleet_id = key.fleet_id
         return accept(event, request, key, parts, retry_after)
     except Refusal as refusal:
-        metrics.add_dimension("fleet", fleet_id)
-        metrics.add_dimension("reason", refusal.code)
-        metrics.add_metric("RequestsRefused", MetricUnit.Count, 1)
+        count_refusal(fleet_id, refusal.code)
         return answer_refusal(refusal, correlate(event), retry_after)
 
 
@@ -143,6 +142,17 @@ def bury(refusal: Unparsable, quota: Quota, request: Request, letterhead: Letter
     (fate,) = parts.broker.store([address(rejected, request, letterhead)])
     if fate is not None:
         raise Refusal(429, "not_stored", "The body is no events, and not even that could be written down; try again.")
+
+
+def count_refusal(fleet_id: str, code: str) -> None:
+    """Count a refused request: as an event not stored where that is our doing, and else by who sent it and why."""
+    if code in OURS:
+        # Under the same dimensions as the events of other requests: the alarm on what is not stored divides by them.
+        metrics.add_metric("EventsToRetry", MetricUnit.Count, 1)
+        return
+    metrics.add_dimension("fleet", fleet_id)
+    metrics.add_dimension("reason", code)
+    metrics.add_metric("RequestsRefused", MetricUnit.Count, 1)
 
 
 def count(results: list[Result]) -> None:

@@ -63,7 +63,7 @@ def _ask_local(stack: dict[str, Any], sql: str, parameters: list[str]) -> int:
     except (duckdb.Error, pyarrow.ArrowException) as error:
         print(f"the query failed: {error}", file=sys.stderr)
         return 1
-    _print(columns, rows)
+    print_rows(columns, rows)
     with urllib.request.urlopen(f"{stack['firehose']}/_model/buffered", timeout=10) as answer:  # noqa: S310 -- loopback
         buffered = sum(stream["lines"] for stream in json.load(answer).values())
     if buffered:
@@ -85,11 +85,12 @@ def _ask_athena(stage: str, sql: str, parameters: list[str]) -> int:
         params=quoted,
         paramstyle="qmark",
     )
-    _print(list(frame.columns), list(frame.itertuples(index=False, name=None)))
+    print_rows(list(frame.columns), list(frame.itertuples(index=False, name=None)))
     return 0
 
 
-def _print(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+def print_rows(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Print rows: a table on a terminal, CSV in a pipe."""
     if not sys.stdout.isatty():
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
@@ -97,11 +98,19 @@ def _print(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*columns)
+    # As plain text: what a device wrote is neither markup nor a command to this terminal.
+    table = Table()
+    for column in columns:
+        table.add_column(Text(column))
     for row in rows:
-        table.add_row(*(str(value) for value in row))
+        table.add_row(*(Text(_visible(str(value))) for value in row))
     Console().print(table)
+
+
+def _visible(text: str) -> str:
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from local.query.__main__ import fill, main
+from local.query.__main__ import fill, main, print_rows
 from local.query.catalog import SQL
 
 
@@ -27,3 +27,13 @@ def test_every_named_query_says_as_many_parameters_as_it_has_question_marks(path
 def test_without_a_stack_the_query_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--dir", str(tmp_path), "--sql", "SELECT 1"]) == 2
     assert "make up" in capsys.readouterr().err
+
+
+def test_what_a_device_wrote_is_shown_on_a_terminal_and_not_obeyed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_rows(["event"], [("[/x] [true] [bold]z\x1b[2J\u202e",)])
+    shown = capsys.readouterr().out
+    assert "[/x] [true] [bold]z\ufffd[2J\ufffd" in shown
+    assert "\x1b[2J" not in shown

@@ -86,7 +86,17 @@ def test_the_largest_letter_fits_a_kafka_record() -> None:
     assert written.event_size == 900_000
 
 
-@pytest.mark.parametrize("change", [{"kafka_offset": 10**30}, {"schema_version": 2**40}, {"failed_at": "yesterday"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kafka_offset": 10**30},
+        {"schema_version": 2**40},
+        {"failed_at": "yesterday"},
+        {"failed_at": "2026-11-31T00:00:00.000000Z"},
+        {"version": 7},
+        {"event_base64": ""},
+    ],
+)
 def test_a_letter_the_table_could_not_hold_is_kept_as_unreadable(change: dict[str, Any]) -> None:
     broken = json.dumps(msgspec.to_builtins(letter(b"{}")) | change).encode()
     (body,) = collect([record(broken, 1)], "eu-west-1", samples.NOW).values()

@@ -91,3 +91,12 @@ def test_a_fleet_over_its_quota_is_told_which_and_nothing_is_stored(world: World
         status, answer = world.post(body)
         assert (status, answer["code"]) == (429, f"quota_{kind}")
     assert not any(entry[0] == "store" for entry in world.diary)
+
+
+@pytest.mark.parametrize(("away", "unstored"), [(True, set()), (False, {"dead-letter"})])
+def test_what_is_not_stored_for_a_reason_of_ours_counts_where_the_alarm_looks(
+    world: World, away: bool, unstored: set[str]
+) -> None:
+    world.away, world.unstored_topics = away, unstored
+    assert world.post(b"[no events")[0] == 429
+    assert world.counted == ({"EventsToRetry"}, set())

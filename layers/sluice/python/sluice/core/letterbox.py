@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from sluice.core.letters import Letter, write_letter
+from sluice.core.letters import Letter, check_letter, write_letter
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 
@@ -42,8 +42,9 @@ def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objec
 
 def _read(record: KafkaRecord, now: datetime) -> Letter:
     try:
-        return _decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        letter = _decode(record.value)
+        check_letter(letter)
+    except (ValueError, RecursionError) as error:
         # Whatever lies in this topic failed once already: kept as it is, with one more reason.
         return write_letter(
             reason="unreadable_letter",
@@ -56,3 +57,4 @@ def _read(record: KafkaRecord, now: datetime) -> Letter:
             kafka_partition=record.origin.partition,
             kafka_offset=record.origin.offset,
         )
+    return letter

@@ -117,6 +117,15 @@ def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: 
     )
 
 
+def check_letter(letter: Letter) -> None:
+    """Raise ValueError where a letter says what its form does not allow: it names a file by its day."""
+    if letter.version != VERSION:
+        raise ValueError(f"this code reads letters of version {VERSION}, not {letter.version}")
+    if (letter.event is None) == (letter.event_base64 is None):
+        raise ValueError("a letter holds its event in one of two ways")
+    datetime.fromisoformat(letter.failed_at)
+
+
 def identify(fleet_id: str | None, event_id: str | None, body: bytes) -> str:
     """Name a letter by whose it is and what it holds, so that retries do not multiply it."""
     parts = [(fleet_id or "").encode(), (event_id or "").encode(), hashlib.sha256(body).digest()]
