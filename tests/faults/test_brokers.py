@@ -37,7 +37,9 @@ def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.
     return thread, ledgers
 
 
-def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(stack: Stack, injector: Injector) -> None:
+def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
     thread, ledgers = post_during(stack, load(seed=11, count=3000, seconds=12))
     time.sleep(3)
     victim = injector.pid("kafka-2")
@@ -47,10 +49,12 @@ def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(stack: Sta
     assert sum(ledger.accepted.values()) == 3000
     assert set(ledger.statuses) <= {202, 207, 429}
     wait_until("the killed broker is back", lambda: injector.pid("kafka-2") != victim)
-    check(stack, ledger)
+    check(stack, ledger, earlier)
 
 
-def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(stack: Stack, injector: Injector) -> None:
+def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
     event = samples.read_bytes("telemetry-v1.json")
     thread, ledgers = post_during(stack, load(seed=12, count=3000, seconds=8))
     time.sleep(2)
@@ -66,7 +70,7 @@ def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(stac
     assert ledger.unknown
     assert sum(ledger.accepted.values()) == 3000
     assert set(ledger.statuses) <= {202, 207, 429}
-    check(stack, ledger)
+    check(stack, ledger, earlier)
     wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
 
 
@@ -106,7 +110,7 @@ def test_what_was_bad_during_the_fault_is_not_called_rejected_before_its_letter_
 
 
 def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_it(
-    stack: Stack, injector: Injector
+    stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
     thread, ledgers = post_during(stack, load(seed=13, count=2000, seconds=6))
     for _ in range(3):
@@ -116,4 +120,4 @@ def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_i
     thread.join()
     (ledger,) = ledgers
     assert sum(ledger.accepted.values()) == 2000
-    check(stack, ledger)
+    check(stack, ledger, earlier)

@@ -14,7 +14,9 @@ def test_no_log_holds_a_key_or_a_device(stack: Stack) -> None:
     key = stack["keys"]["device"]
     assert post(stack, "/v1/events", samples.encode(good), key[:-1] + "!")[0] == 401
     canaries = [key, key.rsplit("_", 1)[1], key[:-8], stack["keys"]["reader"], device, "press-000"]
-    logs = [path for path in (stack.directory / "logs").rglob("*") if path.is_file()]
-    assert any(path.stat().st_size for path in logs)
+    places = ("logs/*.log", "state/lambdas/*.log", "state/access.log")
+    logs = [path for place in places for path in stack.directory.glob(place)]
+    written = {path.stem for path in logs if path.stat().st_size}
+    assert {"access", "stack", *(stack["functions"][verb] for verb in ("ingest", "archive", "deadletter"))} <= written
     found = {(path.name, canary) for path in logs for canary in canaries if canary.encode() in path.read_bytes()}
     assert found == set()
