@@ -28,15 +28,26 @@ def quotas(shared: Shared, processes: int) -> Quotas:
     return Quotas(cast("Cache", shared), processes)
 
 
-def test_a_process_takes_a_little_more_than_it_needs_and_spends_that_first() -> None:
-    shared = Shared(10 + 25, 35)
+def test_a_process_takes_as_much_more_as_it_spent_the_last_time_and_spends_that_first() -> None:
+    shared = Shared(10, 20, 60)
     fleet = quotas(shared, processes=4)
     assert fleet.exceeded("demo", QUOTA, 10, NOW) is None
-    assert shared.asked[0][-2:] == (10, 35)
-    assert [fleet.exceeded("demo", QUOTA, 5, NOW) for _ in range(5)] == [None] * 5
-    assert len(shared.asked) == 1
     assert fleet.exceeded("demo", QUOTA, 10, NOW) is None
+    assert [asked[-2:] for asked in shared.asked] == [(10, 10), (10, 20)]
+    assert [fleet.exceeded("demo", QUOTA, 2, NOW) for _ in range(5)] == [None] * 5
     assert len(shared.asked) == 2
+    assert fleet.exceeded("demo", QUOTA, 35, NOW) is None
+    # Never more than its share of a second.
+    assert fleet.exceeded("demo", QUOTA, 25, NOW) is None
+    assert shared.asked[2][-2:] == (35, 55)
+
+
+def test_a_process_that_is_seldom_asked_hoards_nothing() -> None:
+    shared = Shared(1, 1, 1)
+    fleet = quotas(shared, processes=20)
+    for seconds in (0, 10, 20):
+        assert fleet.exceeded("demo", QUOTA, 1, NOW + timedelta(seconds=seconds)) is None
+    assert [asked[-2:] for asked in shared.asked] == [(1, 1)] * 3
 
 
 def test_what_was_not_spent_within_its_time_is_lost() -> None:

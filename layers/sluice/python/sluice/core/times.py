@@ -28,7 +28,7 @@ def time_flags(event_time: datetime, received_at: datetime, ahead: timedelta, la
 
 def write_time(moment: datetime) -> str:
     """Write a time as every output of ours does: UTC, microseconds, Z."""
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def day_of(moment: datetime) -> date:

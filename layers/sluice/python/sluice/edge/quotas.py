@@ -63,10 +63,11 @@ return 1
 
 
 class Lease(msgspec.Struct):
-    """Tokens this process has taken and not yet spent."""
+    """Tokens this process has taken: those not yet spent, and how many were."""
 
     tokens: float
     until: datetime
+    spent: float
 
 
 class Quotas:
@@ -83,14 +84,17 @@ class Quotas:
         lease = self._leases.get(fleet_id)
         if lease is not None and lease.until > now and lease.tokens >= events:
             lease.tokens -= events
+            lease.spent += events
             return None
+        # As much again as was spent the last time: a process that is seldom asked must not hoard what others need.
+        more = 0 if lease is None or lease.until + LEASE <= now else min(lease.spent, quota.events / self._processes)
         try:
-            given = self._ask(fleet_id, quota, events)
+            given = self._ask(fleet_id, quota, events, int(more))
         except CacheAwayError:
             return self._exceeded_here(fleet_id, quota, events, now)
         if given < 0:
             return "events" if given == -1 else "rejects"
-        _remember(self._leases, fleet_id, Lease(given - events, now + LEASE))
+        _remember(self._leases, fleet_id, Lease(given - events, now + LEASE, events))
         return None
 
     def charge_rejects(self, fleet_id: str, quota: Quota, rejects: int, now: datetime) -> None:
@@ -103,15 +107,14 @@ class Quotas:
         except CacheAwayError:
             self._bucket(fleet_id, "rejects", quota.rejects, now).charge(rejects, now)
 
-    def _ask(self, fleet_id: str, quota: Quota, events: int) -> int:
-        wished = events + int(quota.events * LEASE.total_seconds() / self._processes)
+    def _ask(self, fleet_id: str, quota: Quota, events: int, more: int) -> int:
         arguments = (
             quota.events,
             quota.events * BURST_SECONDS,
             quota.rejects,
             quota.rejects * BURST_SECONDS,
             events,
-            wished,
+            events + more,
         )
         names = [_name(fleet_id, "events"), _name(fleet_id, "rejects")]
         return int(self._cache.run(_ADMIT, names, arguments))
