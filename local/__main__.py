@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from infra.profiles import PROFILES
 from local import background, foreground
 from local.home import Home
 from local.processes import ROOT, StackError
@@ -38,7 +39,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--dir", type=Path, default=ROOT / ".local", help="the stack's directory (default: .local)")
     start = argparse.ArgumentParser(add_help=False, parents=[common])
-    start.add_argument("--profile", default="test", help="the settings it starts from (default: test)")
+    start.add_argument(
+        "--profile", default="test", choices=PROFILES, help="the settings it starts from (default: test)"
+    )
     owned = argparse.ArgumentParser(add_help=False, parents=[start])
     owned.add_argument("--owner", type=int, metavar="PID", help="stop when this process ends")
 

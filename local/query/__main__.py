@@ -45,7 +45,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "events")
     parser = argparse.ArgumentParser(prog="query", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--sql", help="a statement over raw_events or events")
+    what.add_argument("--sql", help="a statement over raw_events, events or dead_letters")
     what.add_argument("--name", choices=names, help="a named query")
     parser.add_argument("--stage", help="ask the Athena of this deployed stage instead of the local stack")
     parser.add_argument("--dir", type=Path, default=Path(".local"), help="the local stack's directory")
@@ -59,6 +59,9 @@ def _ask_local(stack: dict[str, Any], sql: str, parameters: list[str]) -> int:
 
     try:
         found = open_store(stack, sql).execute(sql, parameters)
+        if found is None:
+            print("there is no statement to run; say SQL='...' or NAME=...", file=sys.stderr)
+            return 2
         columns, rows = [column[0] for column in found.description or ()], found.fetchall()
     except (duckdb.Error, pyarrow.ArrowException) as error:
         print(f"the query failed: {error}", file=sys.stderr)
@@ -67,24 +70,29 @@ def _ask_local(stack: dict[str, Any], sql: str, parameters: list[str]) -> int:
     with urllib.request.urlopen(f"{stack['firehose']}/_model/buffered", timeout=10) as answer:  # noqa: S310 -- loopback
         buffered = sum(stream["lines"] for stream in json.load(answer).values())
     if buffered:
-        print(f"{buffered} rows are still buffered and appear within the flush interval", file=sys.stderr)
+        print(f"still buffered, to appear within the flush interval: {buffered} rows", file=sys.stderr)
     return 0
 
 
 def _ask_athena(stage: str, sql: str, parameters: list[str]) -> int:
     # Imported here: pandas takes longer to load than a local query takes to run.
     import awswrangler
+    from botocore.exceptions import BotoCoreError, ClientError
 
     # Athena takes a parameter for a string only when it is quoted as one.
     quoted = ["'" + value.replace("'", "''") + "'" for value in parameters]
-    frame = awswrangler.athena.read_sql_query(
-        sql,
-        database=f"sluice_{stage.replace('-', '_')}",
-        workgroup=f"sluice-{stage}-analysts",
-        ctas_approach=False,
-        params=quoted,
-        paramstyle="qmark",
-    )
+    try:
+        frame = awswrangler.athena.read_sql_query(
+            sql,
+            database=f"sluice_{stage.replace('-', '_')}",
+            workgroup=f"sluice-{stage}-analysts",
+            ctas_approach=False,
+            params=quoted,
+            paramstyle="qmark",
+        )
+    except (BotoCoreError, ClientError, awswrangler.exceptions.QueryFailed) as error:
+        print(f"Athena did not answer: {error}", file=sys.stderr)
+        return 1
     print_rows(list(frame.columns), list(frame.itertuples(index=False, name=None)))
     return 0
 
