@@ -22,8 +22,10 @@ from tests.ledger import Ledger, digest, end_offsets, find_faults, read_raw
 FLEET = "corpus"
 PLENTY = 1_000_000  # quotas are another test's
 
-# What a second pass may add to a worker: the room of a bomb that went to another worker the first time. Less than the
-# bodies of one pass, so that a worker which holds on to them is seen.
+# A worker grows once, when it first meets a bomb, and which one does is chance. A leak grows with every pass: so one
+# pass of these has to leave all workers as they were.
+PASSES = 4
+# What a pass may add to a worker all the same. Less than its bodies, so that a worker which holds on to them is seen.
 MOST_GROWTH = 16 * 1024 * 1024
 
 CASES = [case for case in corpus() if case.over_http]
@@ -88,19 +90,23 @@ def test_the_corpus_is_answered_as_documented_and_leaves_only_what_was_accepted(
     letters = sum(end_offsets(stack["broker"], "dead-letter").values())
 
     assert list(post_corpus(stack, keys)) == []
-    before = memory_of_workers(stack)
-    assert list(post_corpus(stack, keys)) == []
-    after = memory_of_workers(stack)
-
-    assert before.keys() <= after.keys(), "a worker died"
+    passes, growth = 1, {0: MOST_GROWTH}
+    while growth and passes < PASSES:
+        before = memory_of_workers(stack)
+        assert list(post_corpus(stack, keys)) == []
+        passes += 1
+        after = memory_of_workers(stack)
+        assert before.keys() <= after.keys(), "a worker died"
+        growth = {pid: after[pid] - before[pid] for pid in before if after[pid] - before[pid] > MOST_GROWTH}
+    assert growth == {}
     assert sum(len(case.body) for case in CASES) > MOST_GROWTH
-    assert {pid: after[pid] - before[pid] for pid in before if after[pid] - before[pid] > MOST_GROWTH} == {}
 
     letters = sum(end_offsets(stack["broker"], "dead-letter").values()) - letters
-    assert letters == 2 * sum(len(case.letters) for case in CASES)
+    assert letters == passes * sum(len(case.letters) for case in CASES)
 
     once = Counter(digest(event) for case in CASES for event in case.accepted)
     turned_away = {digest(body) for case in CASES for body in (*case.letters, case.body) if case.status != 202}
-    ledger = Ledger(accepted=once + once, rejected=turned_away - set(once), unknown=earlier)
+    accepted = Counter({event: times * passes for event, times in once.items()})
+    ledger = Ledger(accepted=accepted, rejected=turned_away - set(once), unknown=earlier)
     stack.settle()
     assert find_faults(ledger, read_raw(stack.description), end_offsets(stack["broker"], "raw-events")) == []
