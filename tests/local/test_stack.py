@@ -107,10 +107,11 @@ def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
-def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
-    failed = Running(tmp_path).command("up", "--profile", "enormous")
-    assert failed.returncode == 1
-    assert re.search(r"unknown profile 'enormous'", failed.stderr)
+def test_an_unknown_profile_is_refused_before_anything_starts_with_those_that_exist(tmp_path: Path) -> None:
+    refused = Running(tmp_path).command("up", "--profile", "enormous")
+    assert refused.returncode == 2
+    assert re.search(r"'enormous'.*test.*dev.*baseline.*large", refused.stderr)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_supervisor_that_is_killed_takes_its_stack_along_and_no_other(stacks: tuple[Running, Running]) -> None:
