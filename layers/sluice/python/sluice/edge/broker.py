@@ -106,7 +106,8 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
         "compression.type": "lz4",
         # The handler has all of a request's records at hand: to linger for more would gain nothing.
         "linger.ms": 2,
-        "message.timeout.ms": deadline_ms,
+        # Later than our own deadline, so that it is always we who notice that no report came.
+        "message.timeout.ms": deadline_ms + 1000,
         "request.timeout.ms": deadline_ms,
         "socket.keepalive.enable": True,
         "log.connection.close": False,
