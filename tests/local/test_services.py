@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -134,7 +135,7 @@ def test_killed_brokers_come_back_with_what_they_acknowledged(tmp_path: Path) ->
                 group.create_task(supervisor.start(program))
         admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
         await asyncio.to_thread(admin.create_topics([NewTopic("notes", 3)])["notes"].result)
-        assert {len(each.replicas) for each in admin.list_topics("notes").topics["notes"].partitions.values()} == {3}
+        assert await asyncio.to_thread(replicas, admin, "notes") == [3, 3, 3]
 
         def produce(text: str) -> None:
             producer = Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"})
@@ -152,6 +153,15 @@ def test_killed_brokers_come_back_with_what_they_acknowledged(tmp_path: Path) ->
         assert await asyncio.to_thread(read_all, cluster.bootstrap, 2) == {b"before", b"after"}
 
     run(tmp_path, scenario)
+
+
+def replicas(admin: AdminClient, topic: str) -> list[int]:
+    """The replicas of each partition, as soon as the broker that answers has heard of the topic."""
+    deadline = time.monotonic() + 60
+    while not (partitions := admin.list_topics(topic, timeout=10).topics[topic].partitions):
+        assert time.monotonic() < deadline, f"no broker ever heard of {topic}"
+        time.sleep(0.1)
+    return [len(each.replicas) for each in partitions.values()]
 
 
 def read_all(bootstrap: str, count: int) -> set[bytes]:
