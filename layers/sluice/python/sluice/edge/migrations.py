@@ -9,6 +9,9 @@ import psycopg
 # Two deployments at once must not both migrate; the number is ours and means nothing else.
 _LOCK = 5_170_001
 
+# While a migration waits for a table, everybody who comes later waits behind it: rather the deployment fails.
+_LOCK_WAIT = "5s"
+
 _TABLE = """
     CREATE TABLE IF NOT EXISTS schema_migration (
         version text PRIMARY KEY,
@@ -34,6 +37,7 @@ def migrate(connection: psycopg.Connection[tuple[Any, ...]], folder: Path) -> li
             sha256 = hashlib.sha256(text).hexdigest()
             if path.stem not in applied:
                 with connection.transaction():
+                    connection.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_WAIT,))
                     connection.execute(text)
                     connection.execute(
                         "INSERT INTO schema_migration (version, sha256) VALUES (%s, %s)", (path.stem, sha256)

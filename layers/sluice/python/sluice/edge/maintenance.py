@@ -1,0 +1,112 @@
+"""The upkeep of the database: partitions, floors, sums of counts, and what nobody needs any more.
+
+Every step is a short transaction of its own, so that nobody waits long and a run that is cut off was not in vain.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from sluice.edge.database import Connection
+
+STORES = ("sample", "rollup_1m", "rollup_1h")
+
+# What makes two rows of counts the same count.
+COUNTED_BY: Mapping[str, tuple[str, ...]] = {
+    "outcome": ("consumer", "fleet_id", "received_hour", "contract", "schema_version", "outcome"),
+    "unknown_field": ("fleet_id", "contract", "schema_version", "field", "received_hour"),
+}
+
+# Rows are deleted so many at a time.
+PIECE = 10_000
+
+
+class Maintenance:
+    """What maintain may do to the database."""
+
+    def __init__(self, connection: Connection, lock_seconds: float) -> None:
+        self._connection = connection
+        self._lock_wait = f"{int(lock_seconds * 1000)}ms"
+
+    def ensure_partitions(self, first: datetime, last: datetime) -> int:
+        """Make the partitions that are missing from one moment to another, and say how many those were."""
+        made = 0
+        for store in STORES:
+            made += self._ask("SELECT ensure_partitions(%s, %s, %s)", store, first, last)
+        return made
+
+    def find_oldest_waiting(self) -> datetime | None:
+        """Find the oldest minute whose samples have not been rolled; what lies below the floor waits for nothing."""
+        oldest: datetime | None = self._ask(
+            "SELECT min(window_start) FROM dirty WHERE resolution = '1m'"
+            " AND window_start >= (SELECT floor FROM horizon WHERE store = 'sample')"
+        )
+        return oldest
+
+    def raise_floor(self, floor: datetime) -> datetime:
+        """Say that samples before a moment are not complete any more; from here on no window is computed from them.
+
+        Whoever computes one just then keeps the floor where it is until that is done.
+        """
+        raised: datetime = self._ask(
+            "UPDATE horizon SET floor = greatest(floor, %s) WHERE store = 'sample' RETURNING floor", floor
+        )
+        return raised
+
+    def drop_samples(self) -> int:
+        """Drop the partitions of samples below the floor, as far as nobody holds on to them; say how many."""
+        dropped = 0
+        try:
+            while self._drop_one():
+                dropped += 1
+        except psycopg.errors.LockNotAvailable:
+            # While we wait, everybody behind us waits too: the next run tries again.
+            pass
+        return dropped
+
+    def count_overdue(self) -> int:
+        """Count the partitions of samples that should be gone."""
+        overdue: int = self._ask(
+            "SELECT count(*) FROM partitions_of('sample')"
+            " WHERE upper(span) <= (SELECT floor FROM horizon WHERE store = 'sample')"
+        )
+        return overdue
+
+    def fold(self, table: str) -> int:
+        """Replace the counts that belong together by their sum, and say how many rows that saved.
+
+        One statement: rows that are added meanwhile are not in it, and stay.
+        """
+        keys = sql.SQL(", ").join(map(sql.Identifier, COUNTED_BY[table]))
+        query = sql.SQL(
+            "WITH many AS (SELECT {keys} FROM {table} GROUP BY {keys} HAVING count(*) > 1),"
+            " gone AS (DELETE FROM {table} WHERE ({keys}) IN (SELECT {keys} FROM many) RETURNING *),"
+            " kept AS (INSERT INTO {table} ({keys}, events) SELECT {keys}, sum(events) FROM gone GROUP BY {keys}"
+            " RETURNING 1)"
+            " SELECT (SELECT count(*) FROM gone) - (SELECT count(*) FROM kept)"
+        ).format(keys=keys, table=sql.Identifier(table))
+        saved: int = self._ask(query)
+        return saved
+
+    def forget(self, table: str, column: str, before: datetime) -> int:
+        """Delete the rows of a table whose time is over, a piece at a time; say how many."""
+        query = sql.SQL(
+            "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE {column} < %s LIMIT %s))"
+        ).format(table=sql.Identifier(table), column=sql.Identifier(column))
+        forgotten = 0
+        while piece := self._connection.execute(query, (before, PIECE)).rowcount:
+            forgotten += piece
+        return forgotten
+
+    def _drop_one(self) -> bool:
+        with self._connection.transaction():
+            self._ask("SELECT set_config('lock_timeout', %s, true)", self._lock_wait)
+            return self._ask("SELECT drop_oldest_partition('sample')") is not None
+
+    def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
+        """Ask for one value."""
+        row = self._connection.execute(query, parameters).fetchone()
+        return row[0] if row else None

@@ -1,0 +1,176 @@
+"""Every function's role may what the function does, and nothing else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+# select, insert, update, delete; in brackets the only columns that may be updated.
+MAY = {
+    "sluice_ingest": {"api_key": "s", "fleet": "s"},
+    "sluice_aggregate": {
+        "clock_ahead": "si",
+        "coverage": "siu",
+        "dirty": "i",
+        "entity": "si",
+        "horizon": "s",
+        "metric": "si",
+        "outcome": "i",
+        "sample": "si",
+        "shard": "s",
+        "sighting": "siu",
+        "unknown_field": "i",
+    },
+    "sluice_roll": {
+        "change": "si",
+        "coverage": "s",
+        "dirty": "sid",
+        "entity": "s",
+        "horizon": "s(store)",
+        "metric": "s",
+        "rollup_1d": "siud",
+        "rollup_1h": "siud",
+        "rollup_1m": "siud",
+        "sample": "s",
+        "shard": "s(closed_until)",
+    },
+    "sluice_maintain": {
+        "change": "sd",
+        "clock_ahead": "sd",
+        "dirty": "s",
+        "horizon": "s(floor)",
+        "outcome": "sid",
+        "rollup_1d": "sd",
+        "sighting": "sd",
+        "tiered": "s",
+        "unknown_field": "sid",
+    },
+    "sluice_tier": {
+        "dirty": "s",
+        "entity": "s",
+        "horizon": "s(floor)",
+        "metric": "s",
+        "rollup_1h": "s",
+        "rollup_1m": "s",
+        "shard": "s",
+        "tiered": "sid",
+    },
+    "sluice_query": dict.fromkeys(
+        (
+            "api_key",
+            "change",
+            "coverage",
+            "dirty",
+            "entity",
+            "fleet",
+            "gap",
+            "horizon",
+            "metric",
+            "outcome",
+            "rollup_1d",
+            "rollup_1h",
+            "rollup_1m",
+            "rollups",
+            "sample",
+            "shard",
+            "sighting",
+            "tiered",
+            "unknown_field",
+        ),
+        "s",
+    ),
+}
+MAY_CALL = {
+    "ensure_partition": {"sluice_aggregate", "sluice_roll"},
+    "ensure_partitions": {"sluice_maintain"},
+    "drop_oldest_partition": {"sluice_maintain", "sluice_tier"},
+}
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+def test_there_is_no_role_and_no_grant_but_these(owner: psycopg.Connection[tuple[Any, ...]]) -> None:
+    roles = owner.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'sluice%'").fetchall()
+    assert {role for (role,) in roles} == set(MAY)
+    rows = owner.execute(
+        """
+        SELECT rolname, relname, string_agg(letter, '' ORDER BY place) || coalesce(
+            '(' || (
+                SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute
+                WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+                AND has_column_privilege(pg_roles.oid, pg_class.oid, attname, 'UPDATE')
+                AND NOT has_table_privilege(pg_roles.oid, pg_class.oid, 'UPDATE')
+            ) || ')', ''
+        )
+        FROM pg_roles CROSS JOIN pg_class
+        CROSS JOIN (VALUES (1, 's', 'SELECT'), (2, 'i', 'INSERT'), (3, 'u', 'UPDATE'), (4, 'd', 'DELETE'),
+            (5, 't', 'TRUNCATE'), (6, 'r', 'REFERENCES'), (7, 'x', 'TRIGGER'), (8, 'm', 'MAINTAIN'))
+            AS privileges (place, letter, privilege)
+        WHERE rolname LIKE 'sluice%' AND relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
+        AND has_table_privilege(pg_roles.oid, pg_class.oid, privilege)
+        GROUP BY pg_roles.oid, pg_class.oid, rolname, relname
+        """
+    ).fetchall()
+    found: dict[str, dict[str, str]] = {}
+    for role, table, may in rows:
+        found.setdefault(role, {})[table] = may
+    assert found == MAY
+
+
+def test_what_runs_as_the_owner_is_called_by_those_who_need_it_only(
+    owner: psycopg.Connection[tuple[Any, ...]],
+) -> None:
+    rows = owner.execute(
+        "SELECT proname, coalesce(array_agg(rolname) FILTER (WHERE has_function_privilege(pg_roles.oid, pg_proc.oid,"
+        " 'EXECUTE')), '{}') FROM pg_proc CROSS JOIN pg_roles WHERE prosecdef AND rolname LIKE 'sluice%'"
+        " AND prorettype <> 'trigger'::regtype GROUP BY pg_proc.oid, proname"
+    ).fetchall()
+    assert {name: set(roles) for name, roles in rows} == MAY_CALL
+
+
+def test_what_runs_as_the_owner_finds_only_what_the_owner_put_there(
+    owner: psycopg.Connection[tuple[Any, ...]],
+) -> None:
+    rows = owner.execute("SELECT proname, proconfig FROM pg_proc WHERE prosecdef").fetchall()
+    assert {name for name, _ in rows} >= set(MAY_CALL)
+    for name, settings in rows:
+        assert "search_path=public, pg_temp" in settings, name
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_a_function_owns_nothing_and_makes_nothing(database: str, role: str) -> None:
+    with psycopg.connect(database, user=role, autocommit=True) as connection:
+        for forbidden in ("CREATE TABLE mine (x int)", "DROP TABLE dirty", "ALTER TABLE horizon ADD COLUMN x int"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(forbidden)
+        row = connection.execute(
+            "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        assert row == (False, False, False, False)
+
+
+def test_roll_holds_the_floor_where_it_is_and_cannot_move_it(database: str) -> None:
+    with psycopg.connect(database, user="sluice_roll") as roll:
+        assert roll.execute("SELECT floor::text FROM horizon WHERE store = 'sample' FOR SHARE").fetchone()
+        with psycopg.connect(database, user="sluice_maintain", autocommit=True) as maintain:
+            maintain.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                maintain.execute("UPDATE horizon SET floor = now() WHERE store = 'sample'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), roll.transaction():
+            roll.execute("UPDATE horizon SET floor = now()")
+        with pytest.raises(psycopg.errors.UniqueViolation), roll.transaction():
+            roll.execute("UPDATE horizon SET store = 'rollup_1h' WHERE store = 'sample'")
+
+
+def test_partitions_are_reached_through_their_store_only(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as owner:
+        (partition,) = owner.execute("SELECT partition_name FROM partitions_of('sample') LIMIT 1").fetchone() or ("",)
+    with psycopg.connect(database, user="sluice_query", autocommit=True) as query:
+        query.execute("SELECT count(*) FROM sample")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            query.execute(f"SELECT count(*) FROM {partition}")

@@ -1,0 +1,59 @@
+"""A schedule starts its function at a rate, may do nothing else, and is missed when it does not."""
+
+import json
+from datetime import timedelta
+
+from tests.infra.templates import Resource, Templates
+
+
+def schedules(templates: Templates) -> dict[str, Resource]:
+    """The schedules by the verbs of the functions they start."""
+    verbs = {function.name: verb for verb, function in templates.functions().items()}
+    return {
+        verbs[schedule.properties["Target"]["Arn"]["Fn::GetAtt"][0]]: schedule
+        for schedule in templates.every("AWS::Scheduler::Schedule")
+    }
+
+
+def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> None:
+    assert "maintain" in schedules(templates)
+    for verb, schedule in schedules(templates).items():
+        assert schedule.properties["State"] == "ENABLED", verb
+        assert schedule.properties["ScheduleExpression"].startswith("rate("), verb
+
+
+def test_a_schedule_may_start_its_function_and_nothing_else(templates: Templates) -> None:
+    roles = {role.name: role.properties for role in templates.every("AWS::IAM::Role")}
+    for verb, schedule in schedules(templates).items():
+        role = roles[schedule.properties["Target"]["RoleArn"]["Fn::GetAtt"][0]]
+        (policy,) = role["Policies"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Action"] == "lambda:InvokeFunction", verb
+        assert statement["Resource"] == {"Fn::GetAtt": [templates.functions()[verb].name, "Arn"]}, verb
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}, verb
+        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}, verb
+
+
+def test_runs_that_could_not_start_do_not_pile_up(templates: Templates) -> None:
+    waits = {
+        config.properties["FunctionName"]["Ref"]: config.properties
+        for config in templates.every("AWS::Lambda::EventInvokeConfig")
+    }
+    for verb, schedule in schedules(templates).items():
+        config = waits[templates.functions()[verb].name]
+        assert config["MaximumRetryAttempts"] == 0, verb
+        assert config["MaximumEventAgeInSeconds"] <= 3600, verb
+        assert schedule.properties["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600, verb
+
+
+def test_somebody_hears_when_a_function_is_not_started(templates: Templates) -> None:
+    for verb in schedules(templates):
+        alarm = templates.alarms()[f"{verb}-not-run"].properties
+        assert alarm["TreatMissingData"] == "breaching", verb
+        (runs,) = [one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one]
+        assert runs["Metric"]["MetricName"] == "Invocations", verb
+        assert templates.functions()[verb].name in json.dumps(runs["Metric"]["Dimensions"]), verb
+        # CloudWatch looks back no further than a day, or a week where a period is an hour or more.
+        back = timedelta(seconds=alarm["EvaluationPeriods"] * runs["Period"])
+        assert back <= (timedelta(days=7) if runs["Period"] >= 3600 else timedelta(days=1)), verb
