@@ -18,15 +18,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.contracts import Contracts
 from sluice.core.errors import Poison
-from sluice.core.letters import about_record
 from sluice.core.limits import Limits
-from sluice.core.messages import Message
 from sluice.core.packing import pack_rows
 from sluice.core.quarantine import check_budget
 from sluice.core.records import KafkaRecord, Origin, comes_again, read_records, report_failures
 from sluice.core.rows import Row, make_row
 from sluice.edge.broker import Broker
 from sluice.edge.delivery import Delivery
+from sluice.edge.quarantine import Quarantine
 from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import ArchiveSettings, BrokerSettings
 
@@ -39,10 +38,9 @@ LIMITS = Limits()
 class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
-    settings: ArchiveSettings
     contracts: Contracts
     delivery: Delivery
-    broker: Broker
+    quarantine: Quarantine
 
 
 @cache
@@ -50,7 +48,9 @@ def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = ArchiveSettings.from_environ(os.environ)
     delivery = Delivery(boto3.client("firehose"), settings.delivery_stream, back_off)
-    return Parts(settings, load_contracts(), delivery, Broker(BrokerSettings.from_environ(os.environ)))
+    broker = Broker(BrokerSettings.from_environ(os.environ))
+    quarantine = Quarantine(broker, settings.dead_letter_topic, "archive", LIMITS.max_letter)
+    return Parts(load_contracts(), delivery, quarantine)
 
 
 @metrics.log_metrics
@@ -74,20 +74,11 @@ def archive(event: dict[str, Any], parts: Parts, now: datetime) -> dict[str, Any
     if undelivered:
         logger.warning("rows were not taken", packs=len(undelivered), reason=undelivered[0].reason)
     # What lies behind a failure comes again with it: its letter is written then, and not at every try.
-    failed |= quarantine([one for one in poison if not comes_again(one[0].origin, failed)], parts, now)
+    failed |= parts.quarantine.put_aside([one for one in poison if not comes_again(one[0].origin, failed)], now)
     metrics.add_metric("RowsArchived", MetricUnit.Count, len(rows) - sum(len(one.pack.origins) for one in undelivered))
     metrics.add_metric("RecordsQuarantined", MetricUnit.Count, len(poison))
     metrics.add_metric("RecordsFailed", MetricUnit.Count, len(failed))
     return report_failures(failed)
-
-
-def quarantine(poison: list[tuple[KafkaRecord, Poison]], parts: Parts, now: datetime) -> set[Origin]:
-    """Store the dead letters of poison records; what could not be stored must come again."""
-    letters = [about_record(record, error, "archive", now, LIMITS.max_letter) for record, error in poison]
-    topic = parts.settings.dead_letter_topic
-    messages = [Message(topic, letter.letter_id.encode(), msgspec.json.encode(letter)) for letter in letters]
-    deliveries = parts.broker.store(messages) if messages else []
-    return {record.origin for (record, _), unstored in zip(poison, deliveries, strict=True) if unstored is not None}
 
 
 def back_off(attempt: int) -> None:

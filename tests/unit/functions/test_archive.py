@@ -9,13 +9,14 @@ from typing import Any, cast
 import pytest
 
 from functions.archive.handler import Parts, archive
+from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.packing import Pack
 from sluice.core.quarantine import QuarantineExceededError
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
 from sluice.edge.delivery import Delivery, Undelivered
-from sluice.edge.settings import ArchiveSettings
+from sluice.edge.quarantine import Quarantine
 from tests import samples
 
 
@@ -42,9 +43,8 @@ class World:
 
     def archive(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
         """Archive a batch and name what must come again."""
-        parts = Parts(
-            ArchiveSettings("raw", "dead-letter"), samples.contracts(), cast("Delivery", self), cast("Broker", self)
-        )
+        quarantine = Quarantine(cast("Broker", self), "dead-letter", "archive", Limits().max_letter)
+        parts = Parts(samples.contracts(), cast("Delivery", self), quarantine)
         failures: list[dict[str, Any]] = archive(batch, parts, samples.NOW)["batchItemFailures"]
         return failures
 

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What one event says, in the same words for every contract."""
+    """What one event says, in the same words for every contract; metrics by their series, in its unit."""
 
     contract: str
     schema_version: int
@@ -36,14 +36,29 @@ class Facts(msgspec.Struct, frozen=True):
     metrics: dict[str, float]
 
 
-class _Version:
-    """One version of a contract with its compiled check."""
+class _Lineage(msgspec.Struct, frozen=True):
+    """Which series a version's metric continues, and the unit it comes in."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    series: str
+    unit: str
+
+
+class _Version:
+    """One version of a contract with its compiled check and the lineage of its metrics."""
+
+    def __init__(self, schema: Mapping[str, Any], book: SeriesBook) -> None:
         self.schema = schema
         self.contract: str = schema["x-contract"]
         self.number: int = schema["x-version"]
         self.firmware_major: int | None = schema.get("x-firmware-major")
+        self.lineages = _read_lineages(schema)
+        self.series = frozenset(lineage.series for lineage in self.lineages.values())
+        # Those that are sent under another name or in another unit than their series is kept in.
+        self.moved = {
+            name: lineage
+            for name, lineage in self.lineages.items()
+            if (name, book.series[lineage.series].unit) != (lineage.series, lineage.unit)
+        }
         self._verdict: Callable[[Any], Any] = fastjsonschema.compile(dict(schema), use_default=False)
 
     def check(self, document: dict[str, Any]) -> None:
@@ -61,11 +76,11 @@ class Contracts:
     """All versions of all contracts, built once from the schema files."""
 
     def __init__(self, schemas: Iterable[Mapping[str, Any]], series: SeriesBook) -> None:
-        self._series = series
+        self.book = series
         self._versions: dict[tuple[str, int], _Version] = {}
         self._by_firmware: dict[int, _Version] = {}
         for schema in schemas:
-            version = _Version(schema)
+            version = _Version(schema, series)
             self._versions[version.contract, version.number] = version
             if version.firmware_major is not None:
                 self._by_firmware[version.firmware_major] = version
@@ -83,6 +98,19 @@ class Contracts:
         if contract == READING:
             return self._reading(version, document)
         return self._activity(version, fleet_id, slice_, document)
+
+    def series_of(self, facts: Facts) -> dict[str, float]:
+        """Return an event's metrics as far as they are aggregated: those whose series its version declares."""
+        if facts.contract == READING:
+            return facts.metrics
+        declared = self._versions[facts.contract, facts.schema_version].series
+        if facts.metrics.keys() <= declared:
+            return facts.metrics
+        return {name: value for name, value in facts.metrics.items() if name in declared}
+
+    def undeclared(self, facts: Facts, document: Mapping[str, Any]) -> list[str]:
+        """List the fields of an event that its version does not name."""
+        return list(_undeclared(self._versions[facts.contract, facts.schema_version].schema, document, ""))
 
     def _find_version(self, contract: str, document: dict[str, Any]) -> _Version:
         if contract == TELEMETRY:
@@ -119,8 +147,22 @@ class Contracts:
             event_type=TELEMETRY,
             event_time=parse_time(document["timestamp"]),
             firmware=document["device_firmware_version"],
-            metrics={name: float(value) for name, value in document["metrics"].items()},
+            metrics=self._in_series(version, document["metrics"]),
         )
+
+    def _in_series(self, version: _Version, sent: dict[str, float]) -> dict[str, float]:
+        if not version.moved:
+            return {name: float(value) for name, value in sent.items()}
+        # A name that now belongs to a series the version sends otherwise is not that series.
+        metrics = {
+            name: float(value)
+            for name, value in sent.items()
+            if name not in version.moved and (name in version.lineages or name not in version.series)
+        }
+        for name, lineage in version.moved.items():
+            if name in sent:
+                metrics[lineage.series] = self.book.in_series_unit(lineage.series, sent[name], lineage.unit)
+        return metrics
 
     def _reading(self, version: _Version, document: dict[str, Any]) -> Facts:
         series, value, unit = document["sensor_type"], document["value"], document["unit"]
@@ -132,7 +174,7 @@ class Contracts:
             event_type=READING,
             event_time=parse_time(document["event_time"]),
             firmware=document.get("firmware_version"),
-            metrics={series: self._series.in_series_unit(series, value, unit)},
+            metrics={series: self.book.in_series_unit(series, value, unit)},
         )
 
     def _activity(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
@@ -149,6 +191,25 @@ class Contracts:
             firmware=None,
             metrics={},
         )
+
+
+def _read_lineages(schema: Mapping[str, Any]) -> dict[str, _Lineage]:
+    declared = schema["properties"].get("metrics", {}).get("properties", {})
+    return {
+        name: _Lineage(metric["x-series"], metric["x-unit"])
+        for name, metric in declared.items()
+        if "x-series" in metric
+    }
+
+
+def _undeclared(schema: Mapping[str, Any], document: Mapping[str, Any], place: str) -> Iterator[str]:
+    declared = schema["properties"]
+    if not document.keys() <= declared.keys():
+        yield from (f"{place}{name}" for name in document if name not in declared)
+    for name, below in declared.items():
+        # An object of which nothing is declared may hold anything.
+        if "properties" in below and name in document:
+            yield from _undeclared(below, document[name], f"{place}{name}.")
 
 
 def _count_metrics(version: _Version, metrics: object) -> None:

@@ -18,8 +18,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     """Who sent the event, when we received it, and under which contract it was accepted."""
 
     version: int
-    received_at: datetime
-    fleet_id: str
+    received_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    fleet_id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]  # as the database has them
     contract: str
     schema_version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # the tables' int
     flags: tuple[str, ...]

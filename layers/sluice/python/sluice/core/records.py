@@ -35,8 +35,11 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
 
 
 def _read_header(value: Sequence[int] | None) -> bytes:
-    # Lambda writes header bytes as Java has them, from -128 to 127.
-    return bytes(byte & 0xFF for byte in value or ())
+    try:
+        return bytes(value or ())
+    except ValueError:
+        # Lambda writes header bytes as Java has them, from -128 to 127; a header of ours seldom leaves ASCII.
+        return bytes(byte & 0xFF for byte in value or ())
 
 
 def comes_again(origin: Origin, failed: set[Origin]) -> bool:

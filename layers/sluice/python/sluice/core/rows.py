@@ -3,13 +3,10 @@
 import msgspec
 
 from sluice.core.contracts import Contracts
-from sluice.core.envelope import HEADER, read_envelope
-from sluice.core.errors import Poison, Rejection
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord
+from sluice.core.stored import read_stored
 from sluice.core.times import day_of, write_time
-
-_decode = msgspec.json.Decoder().decode
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -36,13 +33,8 @@ class Row(msgspec.Struct, frozen=True):
 
 def make_row(record: KafkaRecord, contracts: Contracts, limits: Limits) -> Row:
     """Turn a record into its row; what the edge could not have accepted is poison."""
-    if len(record.value) > limits.max_event:
-        raise Poison(f"the event has {len(record.value)} bytes; the edge takes {limits.max_event} at most")
-    envelope = read_envelope(record.headers.get(HEADER))
-    try:
-        facts = contracts.read(envelope.contract, envelope.fleet_id, record.value, _decode(record.value))
-    except (Rejection, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Poison(f"the event breaks its contract {envelope.contract}: {error}") from error
+    stored = read_stored(record, contracts, limits)
+    envelope, facts = stored.envelope, stored.facts
     return Row(
         fleet_id=envelope.fleet_id,
         device_id=facts.device_id,

@@ -7,10 +7,10 @@ that moment do not each pay for finding it away.
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
-from redis.cluster import RedisCluster
+from redis.cluster import ClusterPipeline, RedisCluster
 from redis.credentials import CredentialProvider
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
@@ -53,6 +53,17 @@ class Cache:
                 return client.eval(script.text, len(names), *names, *arguments)
 
         return self._ask(call)
+
+    def together(self, queue: Callable[[ClusterPipeline], object]) -> list[Any]:
+        """Send many commands at once, to whichever nodes they concern, and return their answers in order."""
+
+        def call(client: RedisCluster) -> list[Any]:
+            pipeline = client.pipeline()  # type: ignore[no-untyped-call]  # declared without types
+            queue(pipeline)
+            answers: list[Any] = pipeline.execute()
+            return answers
+
+        return cast("list[Any]", self._ask(call))
 
     def _ask(self, question: Callable[[RedisCluster], Any]) -> Any:
         if self._clock() < self._away_until:

@@ -1,0 +1,88 @@
+"""aggregate: from Kafka to samples in PostgreSQL."""
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.cache import PORT as CACHE_PORT
+from infra.cache import Cache
+from infra.database import PORT as DATABASE_PORT
+from infra.database import Database
+from infra.event_source import EventSource, Failures, Subscription
+from infra.function import Function, Reach
+from infra.lake import Lake
+from infra.layers import Layers
+from infra.network import Network
+from infra.operations import Operations
+from infra.settings import DEAD_LETTERS, RAW_EVENTS, Deployment
+from infra.stream import IAM_PORT, Stream
+
+DATABASE_USER = "sluice_aggregate"
+
+
+class Aggregate(Construct):
+    """The function that takes events into the set of samples, and the event source that feeds it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        operations: Operations,
+        network: Network,
+        layers: Layers,
+        stream: Stream,
+        lake: Lake,
+        database: Database,
+        cache: Cache,
+        key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, name)
+        settings = deployment.profile.aggregate
+        subscription = Subscription(
+            stream, RAW_EVENTS, consumer="aggregate", failures=Failures(lake.buckets.failed_batches, key)
+        )
+        self.function = Function(
+            self,
+            "aggregate",
+            deployment=deployment,
+            operations=operations,
+            network=network,
+            compute=settings.consumer.compute,
+            synchronous=False,
+            layers=[layers.sluice, layers.stream, layers.database],
+            environment={
+                "KAFKA_BOOTSTRAP": stream.bootstrap,
+                "KAFKA_AUTH": "iam",
+                "PRODUCE_DEADLINE_SECONDS": str(settings.produce_deadline_seconds),
+                "DEAD_LETTER_TOPIC": DEAD_LETTERS,
+                "TRANSACTION_SECONDS": str(settings.transaction_seconds),
+                "HOLD_SECONDS": str(settings.hold_seconds),
+                **database.address,
+                "DATABASE_USER": DATABASE_USER,
+                "DATABASE_AUTH": "iam",
+                **cache.address,
+                "CACHE_USER": cache.user_of("aggregate"),
+                "CACHE_AUTH": "iam",
+            },
+            grants=[
+                database.may_connect_as(DATABASE_USER),
+                cache.may_connect_as("aggregate"),
+                *stream.may_produce(DEAD_LETTERS),
+                *subscription.grants(),
+            ],
+            reaches=[
+                Reach(stream.security_group, IAM_PORT),
+                Reach(database.security_group, DATABASE_PORT),
+                Reach(cache.security_group, CACHE_PORT),
+            ],
+        )
+        EventSource(
+            self,
+            "Source",
+            deployment=deployment,
+            operations=operations,
+            function=self.function,
+            subscription=subscription,
+            settings=settings.consumer,
+        )

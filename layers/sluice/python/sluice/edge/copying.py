@@ -1,0 +1,50 @@
+"""Samples in PostgreSQL's binary COPY format, a row at a time by one call: the client library writes lists element by
+element, and the server spends three times as long on reading text."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from struct import Struct
+
+COLUMNS = "entity_key, event_key, effective_time, shard, group_number, ahead, metric_keys, readings"
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+
+# The types of what the arrays hold, by numbers that PostgreSQL's own catalogue fixes.
+_SMALLINT, _DOUBLE = 21, 701
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def write_row(
+    entity_key: int,
+    event_key: bytes,
+    effective_time: datetime,
+    shard: int,
+    group_number: int,
+    ahead: bool,
+    metrics: Mapping[int, float],
+) -> bytes:
+    """Write one row of the columns above; before each value stands its length."""
+    count = len(metrics)
+    # An empty array has no dimension; any other of ours has one, which counts from 1.
+    dimensions = (count, 1) if count else ()
+    keys = [word for key in metrics for word in (2, key)]
+    readings = [word for reading in metrics.values() for word in (8, reading)]
+    return _row(count).pack(
+        8,
+        *(8, entity_key),
+        *(16, event_key),
+        *(8, (effective_time - _EPOCH) // _MICROSECOND),
+        *(2, shard),
+        *(2, group_number),
+        *(1, ahead),
+        *(12 + 4 * len(dimensions) + 6 * count, len(dimensions) // 2, 0, _SMALLINT, *dimensions, *keys),
+        *(12 + 4 * len(dimensions) + 12 * count, len(dimensions) // 2, 0, _DOUBLE, *dimensions, *readings),
+    )
+
+
+@cache
+def _row(metrics: int) -> Struct:
+    array = "iiii" + ("ii" if metrics else "")
+    return Struct(f"!h iq i16s iq ih ih i? {array}{'ih' * metrics} {array}{'id' * metrics}")

@@ -1,0 +1,110 @@
+"""What aggregate keeps in the cache, on a real server in cluster mode."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+from redis.cluster import RedisCluster
+
+from local.install import install, redis_installation
+from local.ports import LOOPBACK, Ports
+from local.services import redis
+from local.supervisor import Supervisor
+from sluice.core.samples import OTHERS, Event
+from sluice.edge import cache as valkey
+from sluice.edge.cache import Cache
+from sluice.edge.counters import KEEP as KEEP_COUNTERS
+from sluice.edge.counters import MAX_TYPES, Counters
+from sluice.edge.seen import KEEP as KEEP_SEEN
+from sluice.edge.seen import Seen
+from sluice.edge.settings import CacheSettings
+from tests.unit.edge.test_seen import event
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[CacheSettings]:
+    install()
+    with tempfile.TemporaryDirectory() as directory, Ports() as ports, asyncio.Runner() as runner:
+        port, node_port = ports.reserve(), ports.reserve()
+        program = redis.cache(redis_installation(), Path(directory) / "data", port=port, node_port=node_port)
+
+        async def start() -> Supervisor:
+            supervisor = Supervisor(Path(directory), lambda _message: None, lambda: None)
+            await supervisor.start(program)
+            return supervisor
+
+        supervisor = runner.run(start())
+        try:
+            yield CacheSettings(LOOPBACK, port, "local", "local", "none", "us-east-1")
+        finally:
+            runner.run(supervisor.stop())
+
+
+@pytest.fixture
+def server(settings: CacheSettings) -> Iterator[RedisCluster]:
+    client = valkey.connect(settings)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def cache(server: RedisCluster, settings: CacheSettings) -> Cache:
+    del server
+    return Cache(partial(valkey.connect, settings))
+
+
+def test_what_was_marked_is_suspected_in_its_hour_and_in_the_next(cache: Cache) -> None:
+    seen, first = Seen(cache), event(1)
+    assert seen.suspects([first]) == set()
+    seen.mark([first])
+    for hours, suspected in ((0, True), (1, True), (2, False), (-1, False)):
+        again = msgspec.structs.replace(first, received_at=first.received_at + hours * HOUR)
+        assert seen.suspects([again, event(2)]) == ({again.origin} if suspected else set())
+
+
+def test_other_devices_and_fleets_are_not_suspected(cache: Cache) -> None:
+    seen, first = Seen(cache), event(1)
+    seen.mark([first])
+    others = [msgspec.structs.replace(first, device_id="other"), msgspec.structs.replace(first, fleet_id="other")]
+    assert seen.suspects(others) == set()
+
+
+def test_an_hour_of_a_device_takes_little_memory_and_ends(cache: Cache, server: RedisCluster) -> None:
+    Seen(cache).mark([event(number) for number in range(360)])
+    (name,) = server.keys("seen:*")
+    assert server.object("encoding", name) == b"intset"
+    assert (server.memory_usage(name) or 0) < 12 * 360
+    assert 0 < server.ttl(name) <= KEEP_SEEN.total_seconds()
+
+
+def test_events_are_counted_by_the_minute_they_were_received_in_and_by_type(cache: Cache, server: RedisCluster) -> None:
+    counters, one = Counters(cache), event(1)
+    minute = one.received_at.replace(second=0, microsecond=0)
+    next_minute = minute + timedelta(minutes=1)
+    counters.add([one, event(2), msgspec.structs.replace(event(3), event_type="door_opened")])
+    counters.add([event(4), msgspec.structs.replace(event(5), received_at=next_minute)])
+    assert counters.read("demo", [minute, next_minute, minute + HOUR]) == [
+        {"telemetry": 3, "door_opened": 1},
+        {"telemetry": 1},
+        {},
+    ]
+    assert 0 < min(server.ttl(name) for name in server.keys("count:*")) <= KEEP_COUNTERS.total_seconds()
+
+
+def test_devices_cannot_fill_the_cache_with_types_of_their_own(cache: Cache) -> None:
+    def typed(number: int) -> Event:
+        return msgspec.structs.replace(event(number), event_type=f"type-{number}")
+
+    counters, one = Counters(cache), event(0)
+    counters.add([typed(number) for number in range(100)])
+    (types,) = counters.read("demo", [one.received_at.replace(second=0, microsecond=0)])
+    assert len(types) == MAX_TYPES + 1
+    assert types[OTHERS] == 100 - MAX_TYPES
