@@ -112,13 +112,18 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
         "socket.keepalive.enable": True,
         "log.connection.close": False,
     }
-    if settings.kafka_auth == "iam":
-        config |= {
-            "security.protocol": "SASL_SSL",
-            "sasl.mechanisms": "OAUTHBEARER",
-            "oauth_cb": lambda _: _sign_token(settings.aws_region),
-        }
-    return config
+    return config | identify(settings)
+
+
+def identify(settings: BrokerSettings) -> dict[str, Any]:
+    """Return how a client shows the brokers who it is."""
+    if settings.kafka_auth == "none":
+        return {}
+    return {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanisms": "OAUTHBEARER",
+        "oauth_cb": lambda _: _sign_token(settings.aws_region),
+    }
 
 
 def _sign_token(region: str) -> tuple[str, float]:

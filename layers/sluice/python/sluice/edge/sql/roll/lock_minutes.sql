@@ -1,0 +1,33 @@
+-- Locks shards that have minutes to roll, some of those nobody else works on, and says up to when each is closed then:
+-- minute by minute where several wait, so that no transaction lasts for long.
+WITH mine AS (
+    SELECT shard.shard, shard.closed_until
+    FROM shard
+    WHERE
+        shard.closed_until < coalesce(%(bound)s::timestamptz, '-infinity')
+        OR EXISTS (
+            SELECT FROM dirty AS d
+            WHERE
+                d.shard = shard.shard
+                AND d.resolution = '1m'
+                AND d.window_start < shard.closed_until
+                AND d.marked_at <= statement_timestamp() - %(straggler)s
+        )
+    -- By chance among equals: in a fixed order, work that never ends on the first shards would keep us from the last.
+    ORDER BY shard.closed_until, random()
+    LIMIT %(shards)s
+    FOR UPDATE SKIP LOCKED
+)
+
+SELECT
+    mine.shard,
+    greatest(
+        mine.closed_until,
+        least(coalesce(%(bound)s::timestamptz, '-infinity'), waiting.first + interval '1 minute')
+    ) AS until
+FROM mine
+CROSS JOIN LATERAL (
+    SELECT min(d.window_start) AS first
+    FROM dirty AS d
+    WHERE d.shard = mine.shard AND d.resolution = '1m' AND d.window_start >= mine.closed_until
+) AS waiting

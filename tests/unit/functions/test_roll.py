@@ -1,0 +1,187 @@
+"""A run of roll takes step after step, outlives what fails for a while, and says how far it came."""
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from functions.roll import handler
+from functions.roll.handler import Clock, Parts, roll
+from sluice.core.errors import Retryable
+from sluice.core.resolutions import Resolution
+from sluice.core.watermark import Covered, Extent, Question
+from sluice.edge.rolling import Rolled
+from sluice.edge.settings import RollSettings
+
+if TYPE_CHECKING:
+    from sluice.edge.extents import Extents
+    from sluice.edge.rolling import Rolling
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SETTINGS = RollSettings(
+    raw_events_topic="raw-events",
+    produce_deadline_seconds=5,
+    grace_seconds=10,
+    straggler_seconds=60,
+    hour_seconds=300,
+    day_seconds=900,
+    roll_shards=16,
+    roll_loop_seconds=10,
+    roll_pause_seconds=1,
+    roll_answer_seconds=30,
+)
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.passed += seconds
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.passed)
+
+
+class Database:
+    """What is due, by resolution, and what goes wrong before it is done."""
+
+    def __init__(self, time: Time, due: dict[str, list[Rolled | Retryable]]) -> None:
+        self._time = time
+        self._due = due
+        self.asked: list[tuple[datetime | None, int]] = []
+        self.away = False
+
+    def read_covered(self, consumer: str, topic: str) -> dict[int, Covered]:
+        assert (consumer, topic) == ("aggregate", "raw-events")
+        if self.away:
+            raise Retryable("away")
+        return {0: Covered(5, NOON - timedelta(seconds=30))}
+
+    def roll_minutes(self, watermark: datetime | None, shards: int) -> Rolled:
+        self.asked.append((watermark, shards))
+        return self._next("1m")
+
+    def roll_wider(self, resolution: Resolution) -> Rolled:
+        return self._next(resolution)
+
+    def count_markers(self) -> int:
+        if self.away:
+            raise Retryable("away")
+        return 7
+
+    def _next(self, resolution: str) -> Rolled:
+        done = self._due[resolution].pop(0) if self._due.get(resolution) else Rolled()
+        self._time.passed += 0.25 * (done != Rolled())
+        if isinstance(done, Exception):
+            raise done
+        return done
+
+
+class Brokers:
+    """A topic with one partition."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    def ask(self) -> dict[int, Extent]:
+        if self.away:
+            raise Retryable("the brokers did not answer a moment ago")
+        return {0: Extent(0, 5)}
+
+
+@pytest.fixture(autouse=True)
+def fresh_metrics() -> Iterator[None]:
+    """Metrics of one run."""
+    handler.metrics.clear_metrics()
+    yield
+    handler.metrics.clear_metrics()
+
+
+def said() -> dict[str, float]:
+    """The metrics of the run."""
+    return {name: sum(metric["Value"]) for name, metric in handler.metrics.metric_set.items()}
+
+
+def parts(time: Time, database: Database, brokers: Brokers) -> Parts:
+    return Parts(
+        SETTINGS,
+        cast("Rolling", database),
+        cast("Extents", brokers),
+        deque[Question](maxlen=3),
+        Clock(time.now, lambda: time.passed, time.sleep),
+    )
+
+
+def run(due: dict[str, list[Any]], brokers: Brokers | None = None) -> tuple[Database, Time, dict[str, Any]]:
+    time = Time()
+    database = Database(time, due)
+    return database, time, roll(parts(time, database, brokers or Brokers()))
+
+
+def test_what_is_due_is_rolled_without_a_pause_and_what_is_not_is_waited_for() -> None:
+    minutes = [Rolled(16, 900, 0), Rolled(16, 800, 2), Rolled(4, 0, 0)]
+    database, time, answer = run({"1m": [*minutes], "1h": [Rolled(1, 50, 0)], "1d": [Rolled(1, 5, 1)]})
+    assert answer == {"steps": len(database.asked), "windows": 1755}
+    assert set(time.slept) == {1}
+    # Three steps had something to do, and the rest of the time is slept through.
+    assert len(database.asked) == 3 + len(time.slept)
+    assert said() | {"RollSeconds": 0} == {
+        "WindowsRolled": 1755,
+        "WindowsBelowHorizon": 3,
+        "StepsFailed": 0,
+        "BrokersUnanswered": 0,
+        "MarkersPending": 7,
+        "RollSeconds": 0,
+        "WatermarkAgeSeconds": pytest.approx(6),
+    }
+
+
+def test_the_watermark_is_asked_for_at_every_step() -> None:
+    database, _, _ = run({})
+    assert [watermark for watermark, _ in database.asked[:3]] == [
+        NOON + timedelta(seconds=second - 5) for second in range(3)
+    ]
+
+
+def test_without_the_brokers_the_ledger_decides_and_somebody_can_see_it() -> None:
+    brokers = Brokers()
+    brokers.away = True
+    database, _, _ = run({}, brokers)
+    assert {watermark for watermark, _ in database.asked} == {NOON - timedelta(seconds=35)}
+    assert said()["BrokersUnanswered"] == len(database.asked)
+
+
+def test_a_step_that_fails_is_taken_again_with_less() -> None:
+    failures = [Retryable("too much"), Retryable("too much"), Retryable("too much")]
+    database, _, answer = run({"1m": [*failures, Rolled(2, 10, 0)]})
+    assert [shards for _, shards in database.asked[:8]] == [16, 8, 4, 2, 4, 8, 16, 16]
+    assert answer["windows"] == 10
+    assert said()["StepsFailed"] == 3
+
+
+def test_what_was_rolled_before_a_failure_is_counted() -> None:
+    _, _, answer = run({"1m": [Rolled(16, 900, 0)], "1h": [Retryable("gone")]})
+    assert answer["windows"] == 900
+
+
+def test_a_run_in_which_nothing_succeeds_is_a_failure() -> None:
+    time = Time()
+    database = Database(time, {})
+    database.away = True
+    with pytest.raises(Retryable, match="away"):
+        roll(parts(time, database, Brokers()))
+    assert time.passed >= SETTINGS.roll_loop_seconds
+    assert "MarkersPending" not in said()
+    assert said()["StepsFailed"] > 3
+
+
+def test_a_defect_is_not_taken_for_an_outage() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run({"1m": [ZeroDivisionError()]})
