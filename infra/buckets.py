@@ -10,6 +10,9 @@ from constructs import Construct
 from infra.findings import accept
 from infra.settings import Profile
 
+# Of rollups that are being moved: by then they were, or somebody has long been called.
+STAGED_DAYS = 30
+
 
 @dataclass(frozen=True)
 class Expiry:
@@ -20,7 +23,7 @@ class Expiry:
 
 
 class Buckets(Construct):
-    """Raw events, dead letters, batches that no consumer could take, and the results of queries."""
+    """Raw events, dead letters, batches that no consumer could take, older rollups, and the results of queries."""
 
     def __init__(self, scope: Construct, name: str, *, profile: Profile, key: kms.IKey) -> None:
         super().__init__(scope, name)
@@ -37,6 +40,7 @@ class Buckets(Construct):
         )
         self.dead_letter = self._bucket("DeadLetter", Expiry(retention.dead_letter_days))
         self.failed_batches = self._bucket("FailedBatches", Expiry(retention.failed_batch_days))
+        self.rollups = self._bucket("Rollups", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/"))
         self.query_results = self._bucket("QueryResults", Expiry(retention.query_result_days))
 
     def _bucket(self, name: str, *expiries: Expiry) -> s3.Bucket:

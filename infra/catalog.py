@@ -1,4 +1,4 @@
-"""What analysts see: the tables over raw events and dead letters, and the view that shows every event once."""
+"""What analysts see: the tables over raw events, dead letters and rollups, and the view that shows every event once."""
 
 import base64
 import json
@@ -55,7 +55,25 @@ DEAD_LETTER_COLUMNS = {
     "attempts": "int",
     "failed_at": "timestamp",
 }
+ROLLUP_COLUMNS = {
+    "fleet_id": "string",
+    "device_id": "string",
+    "metric": "string",
+    "unit": "string",
+    "window_start": "timestamp",
+    "count": "bigint",
+    "avg": "double",
+    "min": "double",
+    "max": "double",
+    "p50": "double",
+    "p95": "double",
+    "sum": "double",
+    "m2": "double",
+    "bins": "array<int>",
+    "bin_counts": "array<bigint>",
+}
 PARTITIONS = {"region": "string", "dt": "string"}
+ROLLUP_PARTITIONS = {"resolution": "string", "dt": "string"}
 
 _TRINO_TYPES = {
     "string": "varchar",
@@ -96,14 +114,20 @@ def _presto_view(sql: str, database: str, types: dict[str, str]) -> str:
 
 
 class Catalog(Construct):
-    """The Glue database with tables `raw_events` and `dead_letters` and view `events`."""
+    """The Glue database with tables `raw_events`, `dead_letters` and `rollups` and view `events`."""
 
     def __init__(
-        self, scope: Construct, name: str, *, deployment: Deployment, raw: s3.IBucket, dead_letter: s3.IBucket
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        raw: s3.IBucket,
+        dead_letter: s3.IBucket,
+        rollups: s3.IBucket,
     ) -> None:
         super().__init__(scope, name)
         self.database_name = f"sluice_{deployment.stage}"
-        self._region = deployment.region
         self._database = glue.CfnDatabase(
             self,
             "Database",
@@ -113,6 +137,7 @@ class Catalog(Construct):
         self.raw_events = self._table(
             "raw_events",
             COLUMNS,
+            partitions={"region": deployment.region},
             root=f"s3://{raw.bucket_name}/raw/",
             classification="parquet",
             file_format=PARQUET,
@@ -121,12 +146,22 @@ class Catalog(Construct):
         dead_letters = self._table(
             "dead_letters",
             DEAD_LETTER_COLUMNS,
+            partitions={"region": deployment.region},
             root=f"s3://{dead_letter.bucket_name}/dead_letters/",
             classification="json",
             file_format=JSON_LINES,
             description="What went no further, and why: at least once, and as often as it was sent.",
         )
-        self.tables = {"raw_events": self.raw_events, "dead_letters": dead_letters}
+        moved = self._table(
+            "rollups",
+            ROLLUP_COLUMNS,
+            partitions={"resolution": "1m,1h"},
+            root=f"s3://{rollups.bucket_name}/rollups/",
+            classification="parquet",
+            file_format=PARQUET,
+            description="Rollups that are no longer in the database: each window of each metric once.",
+        )
+        self.tables = {"raw_events": self.raw_events, "dead_letters": dead_letters, "rollups": moved}
         seen = COLUMNS | PARTITIONS
         events = glue.CfnTable(
             self,
@@ -152,13 +187,20 @@ class Catalog(Construct):
         name: str,
         columns: dict[str, str],
         *,
+        partitions: dict[str, str],
         root: str,
         classification: str,
         file_format: tuple[str, str, str],
         description: str,
     ) -> glue.CfnTable:
-        """Add a table over files that lie under their region and day; partitions are computed, never registered."""
+        """Add a table over files that lie under some listed values and their day; partitions are never registered."""
         reader, writer, serializer = file_format
+        projection = {
+            f"projection.{key}.{what}": value
+            for key, values in partitions.items()
+            for what, value in (("type", "enum"), ("values", values))
+        }
+        place = "".join(f"{key}=${{{key}}}/" for key in (*partitions, "dt"))
         table = glue.CfnTable(
             self,
             "".join(word.capitalize() for word in name.split("_")),
@@ -168,17 +210,16 @@ class Catalog(Construct):
                 name=name,
                 description=description,
                 table_type="EXTERNAL_TABLE",
-                partition_keys=_columns(PARTITIONS),
+                partition_keys=_columns(dict.fromkeys((*partitions, "dt"), "string")),
                 parameters={
                     "EXTERNAL": "TRUE",
                     "classification": classification,
                     "projection.enabled": "true",
-                    "projection.region.type": "enum",
-                    "projection.region.values": self._region,
+                    **projection,
                     "projection.dt.type": "date",
                     "projection.dt.format": "yyyy-MM-dd",
                     "projection.dt.range": f"{FIRST_DAY},NOW",
-                    "storage.location.template": f"{root}region=${{region}}/dt=${{dt}}/",
+                    "storage.location.template": f"{root}{place}",
                 },
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
                     columns=_columns(columns),

@@ -1,0 +1,44 @@
+"""Recall: rollups that were moved to files, read back for query.
+
+question -> the parts of files that may hold what is wanted -> rows as the database had them, or that they are too many
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+import boto3
+import msgspec
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.config import Config
+
+from sluice.core.recalls import Answer, Question, TooMuch, refuse
+from sluice.edge.recalling import READERS, Recaller
+from sluice.edge.settings import RecallSettings
+
+metrics = Metrics()
+
+
+@cache
+def build() -> Recaller:
+    """Put the function together, once per cold start."""
+    settings = RecallSettings.from_environ(os.environ)
+    return Recaller(boto3.client("s3", config=Config(max_pool_connections=READERS)), settings.rollup_bucket)
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: object) -> Any:
+    """Answer one question."""
+    return msgspec.to_builtins(recall(msgspec.convert(event, Question), build()))
+
+
+def recall(question: Question, recaller: Recaller) -> Answer:
+    """Read the rows; that they are too many is an answer, and no error of ours."""
+    metrics.add_metric("FilesAsked", MetricUnit.Count, len(question.objects))
+    try:
+        answer = recaller.recall(question)
+    except TooMuch as error:
+        answer = refuse(error)
+    metrics.add_metric("RowsRecalled", MetricUnit.Count, len(answer.rows))
+    return answer

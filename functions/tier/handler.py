@@ -1,0 +1,71 @@
+"""Tier: rollups that are seldom looked at move from the database to files, which cost less and which Athena reads too.
+
+for minutes, then for hours: drop what was moved before -> move what is old enough, slice by slice, while there is time
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import boto3
+import psycopg
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError
+
+from sluice.edge.database import connect
+from sluice.edge.rollup_files import RollupFiles
+from sluice.edge.settings import DatabaseSettings, TierSettings
+from sluice.edge.tier_database import TierDatabase
+from sluice.edge.tiering import Plan, Report, Tiering
+
+logger = Logger()
+metrics = Metrics()
+
+
+class Context(Protocol):
+    """What is used of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long it is until the function is stopped."""
+
+
+@metrics.log_metrics
+def handler(_event: object, context: Context) -> dict[str, Any]:
+    """Do what there is time for."""
+    settings = TierSettings.from_environ(os.environ)
+    try:
+        with connect(DatabaseSettings.from_environ(os.environ), settings.tier_statement_seconds) as connection:
+            return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
+    except (psycopg.OperationalError, BotoCoreError) as error:
+        # What was begun is finished by the next run; that there is none for long is told by an alarm.
+        logger.warning("the run ends before its time", reason=str(error))
+        return {}
+
+
+def tier(database: TierDatabase, settings: TierSettings, now: datetime, context: Context) -> dict[str, Any]:
+    """Do what there is time for, unless another run still does."""
+    if not database.lock():
+        logger.info("another run has not ended yet")
+        return {}
+    files = RollupFiles(boto3.client("s3"), settings.rollup_bucket)
+    plan = Plan(
+        hot={"1m": timedelta(days=settings.minute_days), "1h": timedelta(days=settings.hour_days)},
+        kept=timedelta(days=settings.rollup_days),
+        slice_windows=settings.tier_slice_windows,
+    )
+    # A slice is begun only when there is time for it.
+    reserve = settings.tier_reserve_seconds * 1000
+    report = Tiering(database, files, plan).run(now, lambda: context.get_remaining_time_in_millis() > reserve)
+    return tell(report)
+
+
+def tell(report: Report) -> dict[str, Any]:
+    """Count what was done, and how far behind the work is."""
+    done = {"RollupsMoved": report.rows, "PartitionsDropped": report.partitions}
+    for name, value in done.items():
+        metrics.add_metric(name, MetricUnit.Count, value)
+    behind = max(report.behind.total_seconds(), 0.0)
+    metrics.add_metric("TierBehind", MetricUnit.Seconds, behind)
+    logger.info("tiered", extra={"behind": behind, "waits_for": report.waits_for, **done})
+    return {**done, "TierBehind": behind, "waits_for": report.waits_for}

@@ -1,0 +1,100 @@
+"""tier may move rollups and delete nothing but what the database lets it, and somebody hears when it falls behind."""
+
+import json
+from typing import Any
+
+from infra.catalog import FIRST_DAY, ROLLUP_COLUMNS, ROLLUP_PARTITIONS
+from infra.layers import PANDAS_LAYER
+from sluice.edge.rollup_tables import SCHEMA
+from tests.infra.templates import Templates
+
+HIVE_TYPES = {
+    "string": "string",
+    "timestamp[ms]": "timestamp",
+    "int64": "bigint",
+    "double": "double",
+    "list<item: int32>": "array<int>",
+    "list<item: int64>": "array<bigint>",
+}
+
+
+def granted(templates: Templates, verb: str) -> dict[str, list[str]]:
+    """Return what a function may do, and to which of its things."""
+    (role,) = (role for role in templates.every("AWS::IAM::Role") if role.name.startswith(f"{verb.capitalize()}Role"))
+    found: dict[str, list[str]] = {}
+    for statement in role.properties["Policies"][0]["PolicyDocument"]["Statement"]:
+        actions: Any = statement["Action"]
+        resources: Any = statement["Resource"]
+        for action in actions if isinstance(actions, list) else [actions]:
+            found.setdefault(action, []).extend(
+                json.dumps(each) for each in (resources if isinstance(resources, list) else [resources])
+            )
+    return found
+
+
+def test_it_reads_and_writes_files_and_can_neither_list_nor_delete_them(templates: Templates) -> None:
+    grants = granted(templates, "tier")
+    assert {action for action in grants if action.startswith(("s3:", "kms:", "rds-db:"))} == {
+        "s3:GetObject",
+        "s3:PutObject",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "rds-db:connect",
+    }
+    places = {place.rpartition('"/')[2].rstrip('"]}') for place in grants["s3:PutObject"]}
+    assert places == {"staging/*", "rollups/*", "manifests/*"}
+    assert all("Rollups" in place for place in grants["s3:PutObject"])
+    (user,) = grants["rds-db:connect"]
+    assert "/sluice_tier" in user
+
+
+def test_only_one_run_moves_rollups_at_a_time_and_it_has_time_for_a_slice(templates: Templates) -> None:
+    tier = templates.functions()["tier"].properties
+    assert tier["ReservedConcurrentExecutions"] == 1
+    assert int(tier["Environment"]["Variables"]["TIER_RESERVE_SECONDS"]) < tier["Timeout"]
+
+
+def test_somebody_hears_when_the_database_keeps_what_should_have_left_it(templates: Templates) -> None:
+    alarm = templates.alarms()["tier-behind"].properties
+    assert alarm["MetricName"] == "TierBehind"
+    assert alarm["Threshold"] == 24 * 3600
+    assert {"Name": "service", "Value": "tier"} in alarm["Dimensions"]
+
+
+def test_rollups_are_kept_for_two_years_and_what_is_staged_is_not(templates: Templates) -> None:
+    (bucket,) = (bucket for bucket in templates.every("AWS::S3::Bucket") if "Rollups" in bucket.name)
+    ends = {
+        rule.get("Prefix"): rule["ExpirationInDays"]
+        for rule in bucket.properties["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    assert ends == {None: 730, "staging/": 30}
+    variables = templates.functions()["tier"].properties["Environment"]["Variables"]
+    # What is listed is there: it is forgotten before it ends, which is so long after it was written.
+    assert int(variables["ROLLUP_DAYS"]) < 730 + int(variables["MINUTE_DAYS"])
+
+
+def test_whoever_reads_parquet_has_the_library_of_its_own_architecture_and_python(templates: Templates) -> None:
+    for verb, function in templates.functions().items():
+        published = [layer for layer in function.properties["Layers"] if isinstance(layer, str)]
+        expected = [f"arn:aws:lambda:us-east-1:{PANDAS_LAYER}"] if verb in {"tier", "recall"} else []
+        assert published == expected, verb
+    assert "Python313-Arm64" in PANDAS_LAYER
+
+
+def test_analysts_find_the_columns_that_the_files_have(templates: Templates) -> None:
+    (table,) = (
+        table.properties["TableInput"]
+        for table in templates.every("AWS::Glue::Table")
+        if table.properties["TableInput"]["Name"] == "rollups"
+    )
+    columns = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+    assert columns == ROLLUP_COLUMNS
+    assert columns == {field.name: HIVE_TYPES[str(field.type)] for field in SCHEMA}
+    assert {key["Name"]: key["Type"] for key in table["PartitionKeys"]} == ROLLUP_PARTITIONS
+    parameters = table["Parameters"]
+    assert parameters["projection.resolution.values"] == "1m,1h"
+    assert parameters["projection.dt.range"] == f"{FIRST_DAY},NOW"
+    assert json.dumps(parameters["storage.location.template"]).endswith(
+        '/rollups/resolution=${resolution}/dt=${dt}/"]]}'
+    )

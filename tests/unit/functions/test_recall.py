@@ -1,0 +1,46 @@
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from functions.recall import handler
+from sluice.core.recalls import Answer, Question, RecalledRow, TooMuch
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ROW = RecalledRow(NOON, None, "cpu_temp", "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, (-1,), (6,))
+QUESTION = Question("1h", "acme", None, ("cpu_temp",), NOON, NOON.replace(hour=13), ("rollups/a",), digests=True)
+
+
+class Files:
+    """Answers as it was told to."""
+
+    def __init__(self, answer: Answer | TooMuch) -> None:
+        self._answer = answer
+        self.asked: list[Question] = []
+
+    def recall(self, question: Question) -> Answer:
+        self.asked.append(question)
+        if isinstance(self._answer, TooMuch):
+            raise self._answer
+        return self._answer
+
+
+def ask(files: Files, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Ask as query does: what comes and what is answered go through JSON."""
+    monkeypatch.setattr(handler, "build", lambda: files)
+    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    event = json.loads(msgspec.json.encode(QUESTION))
+    return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Answer)
+
+
+def test_a_question_and_its_answer_survive_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = Files(Answer((ROW,)))
+    assert ask(files, monkeypatch) == Answer((ROW,))
+    assert files.asked == [QUESTION]
+
+
+def test_too_many_rows_are_an_answer_that_says_what_to_ask_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = ask(Files(TooMuch("9 rows")), monkeypatch)
+    assert answer.rows == ()
+    assert answer.too_much == "9 rows: ask for a shorter range, fewer devices or metrics, or a coarser resolution"
