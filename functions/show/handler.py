@@ -1,0 +1,35 @@
+"""Show: the operators' page, its files and the API's description, as they were shipped.
+
+route -> name of a file -> the file, or that it has not changed
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sluice.core.answers import Answer, answer_refusal
+from sluice.core.errors import Refusal
+from sluice.core.page import HEADERS, File, answer_file, name_file
+from sluice.core.requests import correlate
+from sluice.edge.page import load_page
+
+
+@cache
+def build() -> dict[str, File]:
+    """Read the page, once per cold start."""
+    return load_page()
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer one request."""
+    return show(event, build()).for_gateway()
+
+
+def show(event: Mapping[str, Any], files: Mapping[str, File]) -> Answer:
+    """Find what was asked for, or refuse it."""
+    try:
+        return answer_file(files, name_file(event), event.get("headers", {}))
+    except Refusal as refusal:
+        answer = answer_refusal(refusal, correlate(event), retry_after=1)
+        answer.headers.update(HEADERS)
+        return answer

@@ -1,0 +1,49 @@
+"""show: the dashboard's page and the API's description, from code that reaches no store."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.function import Function
+from infra.layers import ARCHITECTURE, RUNTIME, Layers
+from infra.operations import Operations
+from infra.page import assemble_page
+from infra.settings import Deployment
+
+
+class Show(Construct):
+    """The function that hands out files; what they show comes from query, with a key."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, deployment: Deployment, operations: Operations, layers: Layers
+    ) -> None:
+        super().__init__(scope, name)
+        self.function = Function(
+            self,
+            "show",
+            deployment=deployment,
+            operations=operations,
+            # Whoever opens the page may ask it, so it is kept away from everything.
+            network=None,
+            compute=deployment.profile.show.compute,
+            synchronous=True,
+            layers=[layers.sluice, layers.stream, self._page()],
+            environment={},
+            grants=[],
+            reaches=[],
+        )
+
+    def _page(self) -> lambda_.LayerVersion:
+        """Ship the page beside the code. It is put together at every synthesis: what is tested is what deploys."""
+        with TemporaryDirectory(prefix="sluice-page-") as scratch:
+            assemble_page(Path(scratch) / "python")
+            return lambda_.LayerVersion(
+                self,
+                "Page",
+                # Copied into the assembly here and now, under a name made of its content.
+                code=lambda_.Code.from_asset(scratch),
+                compatible_runtimes=[RUNTIME],
+                compatible_architectures=[ARCHITECTURE],
+            )

@@ -1,0 +1,86 @@
+"""Takes the pictures of docs/dashboard.md while `make demo` runs: `.venv/bin/python -m tests.browser.screenshots`."""
+
+import argparse
+import json
+import time
+import urllib.request
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from local.fleet.devices import EVENTS, Fleet
+from local.install import browser_installation
+from local.processes import ROOT
+
+
+class Picture(NamedTuple):
+    """One picture: where it is taken, in which light and how large."""
+
+    name: str
+    view: str
+    scheme: Literal["light", "dark"]
+    width: int
+    height: int
+
+
+PICTURES = (
+    Picture("desktop", "#range=1h", "light", 1280, 1100),
+    Picture("phone", "#device=press-00001&range=5m&metric=cpu_temp", "light", 390, 1500),
+    Picture("dark", "#group=hall-1&range=5m", "dark", 1280, 1100),
+)
+
+
+def remember(stack: dict[str, Any]) -> None:
+    """Give the simulated fleet the hour that it was not watched: as much of it as is not late."""
+    moment = datetime.now(UTC) - timedelta(minutes=56)
+    devices = Fleet(1, 500, lambda: moment)
+    while moment < datetime.now(UTC) - timedelta(minutes=1):
+        moment += timedelta(seconds=15)
+        # The simulation's ids are those of its seed, and it may be sending them itself.
+        events = [json.loads(devices.good_event().body) | {"event_id": str(uuid.uuid4())} for _ in range(100)]
+        headers = {"content-type": "application/json", "x-api-key": stack["keys"]["device"]}
+        request = urllib.request.Request(stack["api"] + EVENTS, json.dumps(events).encode(), headers)
+        urllib.request.urlopen(request, timeout=60).close()
+    # Until it is all counted and rolled.
+    time.sleep(90)
+
+
+def take(browser: Browser, api: str, key: str, picture: Picture, directory: Path) -> None:
+    """Take one picture as somebody sees the page who has looked at it for a moment."""
+    size = {"width": picture.width, "height": picture.height}
+    page = browser.new_page(color_scheme=picture.scheme, viewport=size, base_url=api)  # type: ignore[arg-type]  # a TypedDict
+    page.goto(f"/{picture.view}")
+    page.get_by_label("Reader key").fill(key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("group", name="Chart of cpu_temp")).to_be_visible()
+    expect(page.locator("#freshness")).not_to_be_empty()
+    page.wait_for_timeout(8000)
+    page.mouse.move(0, 0)
+    page.screenshot(path=directory / f"dashboard-{picture.name}.png", animations="disabled")
+    page.close()
+
+
+def main() -> None:
+    """Take all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dir", type=Path, default=ROOT / ".local", help="the stack's directory (default: .local)")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where the pictures go (default: docs)")
+    options = parser.parse_args()
+    stack = json.loads((options.dir / "stack.json").read_text())
+    remember(stack)
+    installed = browser_installation()
+    environment: dict[str, str | float | bool] = dict(installed.environment)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=installed.executable, args=["--no-sandbox"], env=environment
+        )
+        for picture in PICTURES:
+            take(browser, stack["api"], stack["keys"]["reader"], picture, options.out)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

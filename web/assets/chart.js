@@ -1,0 +1,164 @@
+// One metric drawn: lines and bands, the marks behind them, a line of text for what the cursor is at.
+
+import { dateAndTime, tick } from "./format.js";
+import { shade } from "./shading.js";
+import { colour } from "./theme.js";
+
+const { uPlot } = globalThis;
+
+const HEIGHT = 220;
+const NEAR = 24;
+
+/** How the lines look: of one entity's windows, or one line for each device. */
+const WINDOW_LINES = [
+  { name: "max", stroke: "edge", width: 1 },
+  { name: "min", stroke: "edge", width: 1 },
+  { name: "p95", stroke: "line-3", width: 1.5, dash: [6, 4] },
+  { name: "median", stroke: "line-2", width: 1.5, dash: [2, 3] },
+  { name: "average", stroke: "line-1", width: 2 },
+];
+
+function deviceLines(devices) {
+  // Each sample is marked where there is room for it.
+  const points = devices.length === 1;
+  return devices.map((name, place) => ({ name, stroke: `line-${place + 1}`, width: 1.75, points }));
+}
+
+export class Chart {
+  #place;
+  #onZoom;
+  #onCursor;
+  #plot = null;
+  #drawn = ""; // what the plot was made for; it is made anew for anything else
+  #picture = null;
+
+  constructor(place, { onZoom, onCursor }) {
+    this.#place = place;
+    this.#onZoom = onZoom;
+    this.#onCursor = onCursor;
+    new ResizeObserver(() => this.#fit()).observe(place);
+    place.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  /** Draw a picture: {columns, devices (null for windows), from, to, states, zooms}. */
+  draw(picture) {
+    this.#picture = picture;
+    const shape = JSON.stringify([picture.devices, picture.zooms, picture.columns[0].length > this.#place.clientWidth]);
+    if (this.#plot === null || this.#drawn !== shape) {
+      this.#drawn = shape;
+      this.#make();
+    } else {
+      this.#plot.setData(picture.columns);
+    }
+  }
+
+  /** Draw the same in the colours of now. */
+  repaint() {
+    if (this.#picture !== null) this.#make();
+  }
+
+  /** Forget the drawing and what it listens to. */
+  remove() {
+    this.#plot?.destroy();
+    this.#plot = null;
+  }
+
+  #make() {
+    this.#plot?.destroy();
+    this.#plot = new uPlot(this.#options(), this.#picture.columns, this.#place);
+  }
+
+  #options() {
+    const { devices, zooms, columns } = this.#picture;
+    const dense = columns[0].length > this.#place.clientWidth;
+    const lines = devices === null ? WINDOW_LINES : deviceLines(devices);
+    const axis = { stroke: colour("muted"), font: "12px system-ui, sans-serif", ticks: { stroke: colour("grid"), size: 4 }, grid: { stroke: colour("grid"), width: 1 } };
+    return {
+      width: Math.max(200, this.#place.clientWidth),
+      height: HEIGHT,
+      padding: [10, 24, 0, 0],
+      legend: { show: false },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      scales: {
+        x: { time: true, range: () => [this.#picture.from, this.#picture.to] },
+        y: { range: (_plot, least, most) => padded(least, most) },
+      },
+      axes: [
+        { ...axis, space: 64, size: 34, values: (_plot, splits, _axis, _space, step) => splits.map((seconds) => tick(seconds, step)) },
+        { ...axis, size: 56 },
+      ],
+      series: [{}, ...lines.map((line) => this.#line(line, dense))],
+      bands: devices === null ? [{ series: [1, 2], fill: colour("band") }] : [],
+      cursor: {
+        y: false,
+        drag: { x: zooms, y: false, setScale: false },
+        focus: { prox: devices === null ? -1 : NEAR },
+        points: { size: 7 },
+      },
+      focus: { alpha: 0.35 },
+      hooks: {
+        drawClear: [(plot) => shade(plot, this.#picture.states)],
+        setSelect: [(plot) => this.#select(plot)],
+        setCursor: [(plot) => this.#onCursor(plot.cursor.idxs ?? [], focused(plot))],
+        setSeries: [(plot) => this.#onCursor(plot.cursor.idxs ?? [], focused(plot))],
+      },
+    };
+  }
+
+  #line({ name, stroke, width, dash, points }, dense) {
+    return {
+      label: name,
+      stroke: colour(stroke),
+      // Where there are more values than pixels, dashes say nothing and thick lines hide each other.
+      width: dense ? 1 : width,
+      dash: dense ? undefined : dash,
+      // Without being told, the library marks values that would be no line, between two gaps.
+      points: points ? { show: true, size: 4 } : { size: 4 },
+      spanGaps: false,
+    };
+  }
+
+  #select(plot) {
+    const { left, width } = plot.select;
+    if (width < 6) return;
+    const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.#onZoom(from, to);
+  }
+
+  #fit() {
+    const width = this.#place.clientWidth;
+    if (this.#plot !== null && width > 0 && width !== this.#plot.width) this.#plot.setSize({ width, height: HEIGHT });
+  }
+
+  /** The arrow keys lead along the line, as the mouse does. */
+  #press(event) {
+    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+    if (this.#plot === null || !(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const [times] = this.#picture.columns;
+    if (times.length === 0) return;
+    const at = this.#plot.cursor.idx ?? times.length;
+    const next = Math.min(times.length - 1, Math.max(0, at + steps[event.key]));
+    const left = this.#plot.valToPos(times[next], "x");
+    this.#plot.setCursor({ left, top: this.#plot.over.clientHeight / 2 });
+  }
+}
+
+/** Which line is nearest to the cursor; null where there is none. */
+function focused(plot) {
+  const place = plot.series.findIndex((line, index) => index > 0 && line._focus === true);
+  return place > 0 && plot.series.some((line, index) => index > 0 && line._focus === false) ? place : null;
+}
+
+/** A little room above and below; a level line stands in the middle. */
+function padded(least, most) {
+  if (least === null || most === null) return [0, 1];
+  if (least === most) return [least - Math.max(1, Math.abs(least) * 0.05), most + Math.max(1, Math.abs(most) * 0.05)];
+  return uPlot.rangeNum(least, most, 0.1, false);
+}
+
+/** The text of a range, for captions. */
+export function writeRange(from, to) {
+  return `${dateAndTime(from)} to ${dateAndTime(to)} UTC`;
+}

@@ -1,0 +1,252 @@
+// The dashboard of one session: keeps what is shown true to the view, the change feed and the clock.
+
+import { Refused } from "./api.js";
+import { find, say } from "./elements.js";
+import { Feed } from "./feed.js";
+import { countOf, parseTime, writeTime } from "./format.js";
+import { writeNotices } from "./notices.js";
+import { Overview } from "./overview.js";
+import { Panels } from "./panels.js";
+import { Picker } from "./picker.js";
+import { Pulse } from "./pulse.js";
+import { Samples } from "./samples.js";
+import * as views from "./view.js";
+import { Windows } from "./windows.js";
+
+const STATUS_SECONDS = 4;
+const LISTS_SECONDS = 60;
+/** The minute that goes on, and the last whole one. */
+const COUNTED_MINUTES = 2;
+const METRICS_AT_FIRST = 12;
+/** How often, in beats, a live view asks for all metrics: a device may begin to report another one. */
+const LOOK_AROUND = 15;
+
+export class Dashboard {
+  #api;
+  #fleet;
+  #view;
+  #onView;
+  #feed;
+  #pulse;
+  #picker;
+  #overview = new Overview();
+  #panels;
+  #windows = new Windows();
+  #samples = new Samples();
+  #status = null;
+  #stale = true; // everything that is shown has to be fetched
+  #changed = null; // the range that has to be fetched again
+  #known = []; // the metrics that there are
+  #ahead = 0; // how far the API's clock is ahead of this one
+  #due = { status: 0, lists: 0 };
+  #beats = 0;
+  #loading = new AbortController();
+  #ticking;
+
+  /** `onView` hears of every other view, `onState` of the connection, `onDefeat` of a key that opens nothing any more. */
+  constructor({ api, fleet, view, onView, onState, onDefeat }) {
+    this.#api = api;
+    this.#fleet = fleet;
+    this.#view = view;
+    this.#onView = onView;
+    this.#feed = new Feed(api, fleet);
+    this.#panels = new Panels({ onZoom: (from, to) => this.#pick(views.lookAt(this.#view, from, to, this.#now())) });
+    this.#picker = new Picker({ onView: (picked) => this.#pick(picked), now: () => this.#now() });
+    this.#picker.show(view);
+    this.#pulse = new Pulse({ beat: () => this.#beat(), onState, onDefeat });
+    this.#ticking = setInterval(() => this.#overview.tick(), 1000);
+  }
+
+  run() {
+    return this.#pulse.run();
+  }
+
+  stop() {
+    this.#pulse.stop();
+    this.#loading.abort();
+    clearInterval(this.#ticking);
+    this.#picker.remove();
+    this.#panels.clear();
+  }
+
+  /** Show another view. */
+  show(view) {
+    const other = JSON.stringify(views.subject(view)) !== JSON.stringify(views.subject(this.#view));
+    if (other || views.isLive(view) !== views.isLive(this.#view)) this.#forget(other);
+    this.#view = view;
+    this.#picker.show(view);
+    this.#stale = true;
+    this.#loading.abort();
+    this.#pulse.hurry();
+  }
+
+  #pick(view) {
+    this.#onView(view);
+    this.show(view);
+  }
+
+  #forget(other) {
+    this.#windows.clear();
+    this.#samples.clear();
+    if (other) this.#known = [];
+  }
+
+  async #beat() {
+    // First what changed, then what is shown: what changes in between is told by the next beat.
+    const changes = await this.#feed.read();
+    if (changes === null) this.#stale = true;
+    else for (const one of changes) this.#note(one);
+    await this.#load();
+    const now = performance.now() / 1000;
+    if (now >= this.#due.lists) {
+      await this.#list();
+      this.#due.lists = now + LISTS_SECONDS;
+    }
+    if (now >= this.#due.status) {
+      await this.#ask();
+      this.#due.status = now + STATUS_SECONDS;
+    }
+    this.#beats += 1;
+  }
+
+  /** Remember a change, if it is one of what is shown. */
+  #note({ of, resolution, device, start }) {
+    const width = views.RESOLUTIONS.get(resolution);
+    // A change of many devices names none; which of them are a group's the feed does not know.
+    const ours = {
+      fleet: of === "fleet",
+      group: of !== "fleet",
+      device: of === "devices" || device === this.#view.device,
+    };
+    if (ours[this.#view.scope] && width === this.#windows.width) this.#extend(start, start + width);
+  }
+
+  #extend(from, to) {
+    const changed = this.#changed;
+    this.#changed = changed ? { from: Math.min(changed.from, from), to: Math.max(changed.to, to) } : { from, to };
+  }
+
+  async #load() {
+    if (!views.isWhole(this.#view)) {
+      this.#forget(true);
+      this.#draw("");
+      return;
+    }
+    this.#loading = new AbortController();
+    const { signal } = this.#loading;
+    if (this.#stale) say(find("progress"), "Loading …");
+    try {
+      await (views.isLive(this.#view) ? this.#loadSamples(signal) : this.#loadWindows(signal));
+      if (signal.aborted) return;
+      this.#stale = false;
+      this.#draw("There is nothing in this range.");
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof Refused && error.ofQuestion)) throw error;
+      // The rest of the page goes on. What passes by itself is asked again.
+      this.#stale = error.passes;
+      this.#forget(true);
+      this.#draw(error.message);
+    }
+  }
+
+  async #loadSamples(signal) {
+    const around = this.#beats % LOOK_AROUND === 0;
+    const answer = await this.#api.recent(this.#fleet, views.subject(this.#view), around ? [] : this.#shown(), signal);
+    if (signal.aborted) return;
+    this.#setClock(answer.as_of);
+    this.#overview.takeFreshness(answer);
+    this.#samples.take(answer);
+    this.#learn(this.#samples.metrics);
+  }
+
+  async #loadWindows(signal) {
+    const { from, to } = views.span(this.#view, this.#now());
+    const width = this.#windows.width;
+    let question = { from: writeTime(from), to: writeTime(to), resolution: this.#view.resolution };
+    const changed = this.#changed;
+    if (!this.#stale && width !== null) {
+      this.#windows.forget(from);
+      if (changed === null || changed.to <= from || changed.from >= to) {
+        this.#changed = null;
+        return;
+      }
+      const [resolution] = [...views.RESOLUTIONS].find(([, seconds]) => seconds === width);
+      question = { from: writeTime(Math.max(from, changed.from)), to: writeTime(Math.min(to, changed.to)), resolution };
+    }
+    const metrics = this.#stale ? this.#shown() : [];
+    const answer = await this.#api.rollups(this.#fleet, views.subject(this.#view), metrics, question, signal);
+    if (signal.aborted) return;
+    if (this.#stale) this.#windows.clear();
+    this.#windows.lay(answer);
+    this.#learn(this.#windows.metrics);
+    this.#changed = null;
+  }
+
+  /** Ask how the fleet is, and how much comes in. */
+  async #ask() {
+    this.#status = await this.#api.status(this.#fleet);
+    this.#setClock(this.#status.as_of);
+    this.#overview.showStatus(this.#status);
+    this.#overview.showCounters(await this.#api.counters(this.#fleet, COUNTED_MINUTES));
+    if (views.follows(this.#view) && !views.isLive(this.#view) && this.#windows.width !== null) {
+      // Time passes too: windows begin, and those that end become final without a change when they are empty.
+      const open = this.#windows.states.find(({ state }) => state !== "complete");
+      const width = this.#windows.width;
+      const latest = this.#now() - 2 * width;
+      this.#extend(open && open.reason === "not_closed" ? Math.min(open.from, latest) : latest, this.#now() + width);
+    }
+    this.#notice();
+  }
+
+  /** Ask which devices and groups can be chosen. */
+  async #list() {
+    this.#picker.offerDevices((await this.#api.devices(this.#fleet)).items);
+    try {
+      this.#picker.offerGroups(await this.#api.groups(this.#fleet));
+    } catch (error) {
+      if (!(error instanceof Refused && error.ofQuestion)) throw error;
+      this.#picker.offerGroups([]);
+      if (this.#view.scope === "group") this.#picker.complain(error.message);
+    }
+  }
+
+  #draw(nothing) {
+    const live = views.isLive(this.#view);
+    const source = live ? this.#samples : this.#windows;
+    this.#picker.show(this.#view);
+    this.#picker.offerMetrics(this.#known, this.#shown());
+    const shown = this.#shown().filter((metric) => source.metrics.includes(metric));
+    const { from, to } = views.span(this.#view, this.#now());
+    this.#panels.show({ source, shown, live, from, to });
+    const texts = views.describe(this.#view, this.#fleet, this.#windows.width, this.#now());
+    say(find("showing"), texts.title);
+    say(find("progress"), texts.detail);
+    find("nothing").hidden = shown.length > 0 || nothing === "";
+    say(find("nothing"), nothing);
+    say(find("announcer"), shown.length ? `${texts.title}, ${views.rangeName(this.#view)}: ${countOf(shown.length, "chart")}` : nothing);
+    this.#notice();
+  }
+
+  #notice() {
+    const states = views.isLive(this.#view) ? [] : this.#windows.states;
+    writeNotices({ status: this.#status, states, width: this.#windows.width });
+  }
+
+  #shown() {
+    const chosen = this.#view.metrics.length ? this.#view.metrics : this.#known.slice(0, METRICS_AT_FIRST);
+    return this.#known.length ? chosen.filter((metric) => this.#known.includes(metric)) : chosen;
+  }
+
+  #learn(metrics) {
+    this.#known = [...new Set([...this.#known, ...metrics])].sort();
+  }
+
+  #setClock(asOf) {
+    this.#ahead = parseTime(asOf) - Date.now() / 1000;
+  }
+
+  #now() {
+    return Date.now() / 1000 + this.#ahead;
+  }
+}

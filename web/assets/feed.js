@@ -1,0 +1,44 @@
+// The change feed: what was rolled since the page asked last. A cursor keeps the place, so that nothing is missed however
+// long the page was away; and when it was away for too long, the page is told to fetch everything afresh.
+
+import { PAGE, Refused } from "./api.js";
+import { parseTime } from "./format.js";
+
+export class Feed {
+  #api;
+  #fleet;
+  #cursor = null;
+
+  constructor(api, fleet) {
+    this.#api = api;
+    this.#fleet = fleet;
+  }
+
+  /** What changed, as {of, resolution, device, start}; or null when nobody can say any more. */
+  async read() {
+    const begins = this.#cursor === null;
+    const changes = [];
+    try {
+      for (let more = true; more; ) {
+        const page = await this.#api.changes(this.#fleet, this.#cursor);
+        changes.push(...page.items.map(readChange));
+        more = page.items.length >= PAGE;
+        this.#cursor = page.next_cursor;
+      }
+    } catch (error) {
+      if (!(error instanceof Refused && error.code === "cursor_expired")) throw error;
+      this.#cursor = null;
+      return await this.read();
+    }
+    return begins ? null : changes;
+  }
+}
+
+function readChange(item) {
+  return {
+    of: item.of,
+    resolution: item.resolution,
+    device: item.device_id,
+    start: parseTime(item.window_start),
+  };
+}

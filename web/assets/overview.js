@@ -1,0 +1,89 @@
+// The fleet now: how fresh its numbers are, how much comes in, what was left out, and what firmware runs.
+
+import { find, make, say } from "./elements.js";
+import { clock, count, countOf, dateAndTime, duration, parseTime } from "./format.js";
+
+const GOOD_SECONDS = 10;
+const PROMISED_SECONDS = 30;
+const TYPES_SHOWN = 4;
+
+export class Overview {
+  #freshness = null; // {seconds, at}: as answered, and when by this page's own clock
+
+  /** Show what the fleet's status says. */
+  showStatus(status) {
+    this.takeFreshness(status);
+    const until = status.complete_until["1m"];
+    say(find("complete"), until ? clock(parseTime(until)) : "–");
+    say(find("complete-note"), until ? `${dateAndTime(parseTime(until)).slice(0, 10)} UTC, every window before it is complete` : "nothing has been rolled up yet");
+    this.#showLeftOut(status.events);
+    this.#showFirmware(status.firmware_versions);
+  }
+
+  /** Show how many events came in the last whole minute, by type. */
+  showCounters({ available, items }) {
+    if (!available) {
+      // Counters live in a cache of their own: without it the rest of the page goes on.
+      say(find("rate"), "–");
+      find("rate-types").replaceChildren(make("li", {}, "cannot be told right now"));
+      return;
+    }
+    const { events: total, types: counted } = items.at(-2);
+    say(find("rate"), count(total));
+    const types = Object.entries(counted).sort((one, other) => other[1] - one[1]);
+    const shown = types.slice(0, TYPES_SHOWN);
+    const rest = types.slice(TYPES_SHOWN);
+    if (rest.length) shown.push([countOf(rest.length, "more type"), rest.reduce((sum, [, events]) => sum + events, 0)]);
+    find("rate-types").replaceChildren(...shown.map(([type, events]) => share(type, events, total)));
+  }
+
+  /** Remember how fresh an answer was; from then on the page's own clock goes on. */
+  takeFreshness({ freshness_seconds: seconds }) {
+    this.#freshness = seconds === null || seconds === undefined ? null : { seconds, at: performance.now() };
+    this.tick();
+  }
+
+  /** Say how fresh the numbers are now. */
+  tick() {
+    const tile = find("freshness").parentElement;
+    if (this.#freshness === null) {
+      say(find("freshness"), "–");
+      say(find("freshness-note"), "no events yet");
+      tile.dataset.state = "";
+      return;
+    }
+    const seconds = this.#freshness.seconds + (performance.now() - this.#freshness.at) / 1000;
+    const [state, note] =
+      seconds < GOOD_SECONDS ? ["good", "from accepted to visible"] : seconds < PROMISED_SECONDS ? ["slow", "slower than usual"] : ["late", "the pipeline is behind, or nothing is sent"];
+    say(find("freshness"), duration(seconds));
+    say(find("freshness-note"), note);
+    tile.dataset.state = state;
+  }
+
+  #showLeftOut({ late = 0, duplicate = 0 }) {
+    say(find("late"), count(late));
+    say(find("duplicate"), count(duplicate));
+  }
+
+  #showFirmware(versions) {
+    const most = Math.max(1, ...versions.map(({ devices }) => devices));
+    const rows = versions.map(({ firmware, contract, schema_version: version, devices }) => {
+      const bar = make("meter", { min: "0", max: String(most), value: String(devices), "aria-hidden": "true" });
+      const under = make("span", { class: "hint" }, ` ${contract} v${version}`);
+      return make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, firmware ?? "not said", under),
+        make("td", { class: "bar" }, bar),
+        make("td", { class: "amount" }, countOf(devices, "device")),
+      );
+    });
+    const table = make("table", { class: "firmware" }, make("tbody", {}, ...rows));
+    find("firmware").replaceChildren(rows.length ? table : make("p", { class: "hint" }, "No device has reported yet."));
+  }
+}
+
+function share(type, events, total) {
+  const bar = make("meter", { min: "0", max: String(Math.max(1, total)), value: String(events), "aria-hidden": "true" });
+  return make("li", {}, make("span", { class: "type" }, type), bar, make("span", { class: "amount" }, count(events)));
+}

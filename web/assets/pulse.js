@@ -1,0 +1,86 @@
+// The page's heartbeat: does its work every few seconds, and after a failure waits longer each time until it is back.
+
+import { delay } from "./backoff.js";
+import { Refused, Unreachable } from "./api.js";
+
+export const BEAT_SECONDS = 2;
+
+export class Pulse {
+  #beat;
+  #onState;
+  #onDefeat;
+  #stopped = false;
+  #failures = 0;
+  #hurried = false;
+  #wake = () => {};
+
+  /** `beat` does the work, `onState` hears how it goes, `onDefeat` hears that the key opens nothing any more. */
+  constructor({ beat, onState, onDefeat }) {
+    this.#beat = beat;
+    this.#onState = onState;
+    this.#onDefeat = onDefeat;
+  }
+
+  async run() {
+    // What the browser says of the network is a hint: a return is worth a try at once, and a loss worth saying at once.
+    const back = () => this.hurry();
+    const gone = () => this.#onState({ name: "offline" });
+    addEventListener("online", back);
+    addEventListener("offline", gone);
+    document.addEventListener("visibilitychange", back);
+    while (!this.#stopped) await this.#once();
+    removeEventListener("online", back);
+    removeEventListener("offline", gone);
+    document.removeEventListener("visibilitychange", back);
+  }
+
+  /** Do not wait: somebody has asked for something, or the network is back. */
+  hurry() {
+    this.#hurried = true;
+    this.#wake();
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#wake();
+  }
+
+  async #once() {
+    this.#hurried = false;
+    try {
+      await this.#beat();
+      this.#failures = 0;
+      if (!this.#stopped) this.#onState({ name: "connected" });
+      await this.#wait(BEAT_SECONDS);
+      // Nobody looks: what changes meanwhile is fetched when somebody does.
+      while (document.hidden && !this.#stopped) await this.#wait(60);
+    } catch (error) {
+      if (this.#stopped) return;
+      if (error instanceof Refused && error.needsKey) {
+        this.#onDefeat(error);
+        return;
+      }
+      const foreseen = error instanceof Refused || error instanceof Unreachable;
+      // A mistake of ours is told where developers look, and is no reason to stand still either.
+      if (!foreseen) reportError(error);
+      this.#failures += 1;
+      const seconds = delay(this.#failures, Math.random(), error.retryAfter);
+      const name = navigator.onLine ? "reconnecting" : "offline";
+      const reason = error instanceof Refused ? error.message : foreseen ? "no answer" : "the page failed";
+      this.#onState({ name, reason, seconds });
+      await this.#wait(seconds);
+    }
+  }
+
+  async #wait(seconds) {
+    if (this.#hurried || this.#stopped) return;
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+}

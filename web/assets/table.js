@@ -1,0 +1,45 @@
+// The numbers of a chart as a table, for whoever does not see it or wants to copy them.
+
+import { find, make } from "./elements.js";
+import { number } from "./format.js";
+
+const MOST = 500;
+
+/** Write a table of the latest rows; what is left out is said. */
+export function writeTable(caption, { columns, rows }) {
+  const shown = rows.slice(-MOST).reverse();
+  const more = rows.length > shown.length ? `, the latest ${shown.length} of ${rows.length}` : "";
+  const head = make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)));
+  const body = shown.map((row) =>
+    make("tr", {}, ...row.map((cell, place) => (place ? make("td", {}, text(cell)) : make("th", { scope: "row" }, text(cell))))),
+  );
+  return make(
+    "table",
+    {},
+    make("caption", {}, `${caption}${more}`),
+    make("thead", {}, head),
+    make("tbody", {}, ...body),
+  );
+}
+
+function text(cell) {
+  return typeof cell === "number" ? number(cell) : String(cell);
+}
+
+/** Offer rows as a file. */
+export function download(name, { columns, rows }) {
+  const text = [columns, ...rows].map((row) => row.map(writeCell).join(",")).join("\r\n");
+  const url = URL.createObjectURL(new Blob([text, "\r\n"], { type: "text/csv" }));
+  const link = make("a", { href: url, download: name, hidden: true });
+  find("dashboard").append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+/** A cell as a spreadsheet takes it: a text that looks like a formula stays a text. */
+export function writeCell(cell) {
+  if (typeof cell === "number") return String(cell);
+  const harmless = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
+  return `"${harmless.replaceAll('"', '""')}"`;
+}
