@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from functions.ingest.handler import CONTRACT_OF, LIMITS
+from functions.query.handler import ROUTES
+from sluice.core.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
+from sluice.core.resolutions import MOST_WINDOWS
 from sluice.core.violations import list_violations
 from tests import samples
 
@@ -87,14 +90,29 @@ def test_the_samples_keep_their_contract_by_both_readings_of_it(name: str) -> No
 
 def test_the_openapi_document_is_valid_and_says_the_limits_that_ingest_keeps() -> None:
     openapi_spec_validator.validate(OPENAPI, base_uri=(SCHEMAS / "openapi.yaml").as_uri())
-    for operation in OPENAPI["paths"].values():
-        batch = operation["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"][1]
+    posts = [operations["post"] for operations in OPENAPI["paths"].values() if "post" in operations]
+    for operation in posts:
+        batch = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"][1]
         assert batch["maxItems"] == LIMITS.max_events
 
 
-def test_the_openapi_document_names_the_routes_that_ingest_answers() -> None:
+def test_the_openapi_document_says_the_limits_that_query_keeps() -> None:
+    shared = OPENAPI["components"]["parameters"]
+    assert shared["Limit"]["schema"]["maximum"] == MOST_ITEMS == MOST_CHANGES
+    assert shared["Metric"]["schema"]["maxItems"] == MOST_METRICS
+    own = {
+        (path, parameter["name"]): parameter["schema"]
+        for path in ("rollups", "counters")
+        for parameter in OPENAPI["paths"][f"/v1/fleets/{{fleet}}/{path}"]["get"]["parameters"]
+        if "name" in parameter
+    }
+    assert own["rollups", "limit"]["maximum"] == MOST_WINDOWS
+    assert own["counters", "minutes"]["maximum"] == MOST_MINUTES
+
+
+def test_the_openapi_document_names_the_routes_that_ingest_and_query_answer() -> None:
     routes = {f"{method.upper()} {path}" for path, operations in OPENAPI["paths"].items() for method in operations}
-    assert routes == set(CONTRACT_OF)
+    assert routes == {*CONTRACT_OF, *ROUTES, "GET /health"}
 
 
 def test_the_openapi_document_names_every_version_of_every_contract() -> None:

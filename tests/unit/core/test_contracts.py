@@ -1,9 +1,12 @@
+import json
 from typing import Any
 
 import pytest
 
-from sluice.core.contracts import Facts, derive_event_id
+from sluice.core.contracts import Contracts, Facts, derive_event_id
 from sluice.core.errors import Rejection
+from sluice.core.units import SeriesBook
+from sluice.edge.schemas import SCHEMAS
 from tests import samples
 
 
@@ -133,3 +136,50 @@ def test_what_is_not_an_object_is_no_event(document: object) -> None:
     with pytest.raises(Rejection) as rejected:
         read("telemetry", document)
     assert rejected.value.code == "not_an_object"
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_what_is_aggregated_of_telemetry_is_what_its_version_declares(version: int) -> None:
+    document = samples.read(f"telemetry-v{version}.json")
+    declared = dict(document["metrics"])
+    document["metrics"] |= {"novelty": 1}
+    facts = read("telemetry", document)
+    assert samples.contracts().series_of(facts) == declared
+    assert samples.contracts().undeclared(facts, document) == ["metrics.novelty"]
+
+
+@pytest.mark.parametrize(
+    "name", ["telemetry-v1", "telemetry-v2", "telemetry-v3", "reading-v1", "reading-v2", "activity-v1"]
+)
+def test_our_samples_have_no_undeclared_field_and_one_at_the_top_is_found_in_every_contract(name: str) -> None:
+    document, contract = samples.read(f"{name}.json"), name.split("-")[0]
+    facts = read(contract, document)
+    assert samples.contracts().undeclared(facts, document) == []
+    assert samples.contracts().undeclared(facts, document | {"extra": {"deep": 1}}) == ["extra"]
+
+
+def fourth_version() -> Contracts:
+    """Contracts with a version that renames a metric, sends it in kelvin, and declares one that is of no series."""
+    schema = json.loads((SCHEMAS / "telemetry" / "3.json").read_text())
+    schema |= {"$id": "urn:sluice:telemetry:4", "x-version": 4, "x-firmware-major": 4}
+    firmware = schema["properties"]["device_firmware_version"]
+    firmware["pattern"] = firmware["pattern"].replace("^3", "^4")
+    metrics = schema["properties"]["metrics"]
+    metrics["properties"]["processor_temperature"] = metrics["properties"].pop("cpu_temp") | {"x-unit": "K"}
+    metrics["properties"]["uptime"] = {"type": "number"}
+    metrics["required"] = ["processor_temperature"]
+    return Contracts([schema], SeriesBook.read(json.loads((SCHEMAS / "series.json").read_text())))
+
+
+def test_a_series_goes_on_under_another_name_and_unit_by_the_schema_alone() -> None:
+    contracts = fourth_version()
+    document = samples.read("telemetry-v3.json") | {"device_firmware_version": "4.0.0"}
+    document["metrics"] = {"processor_temperature": 323.15, "humidity": 40, "uptime": 7, "novelty": 1, "cpu_temp": 9}
+    facts = contracts.read("telemetry", "demo", b"", document)
+    assert contracts.series_of(facts) == {"cpu_temp": pytest.approx(50.0), "humidity": 40.0}
+    assert sorted(contracts.undeclared(facts, document)) == ["metrics.cpu_temp", "metrics.novelty"]
+    # The raw table has declared numbers under their series too, and never another one in a series' place.
+    assert facts.metrics == {"cpu_temp": pytest.approx(50.0), "humidity": 40.0, "uptime": 7.0, "novelty": 1.0}
+    del document["metrics"]["processor_temperature"]
+    with pytest.raises(Rejection, match="processor_temperature is missing"):
+        contracts.read("telemetry", "demo", b"", document)

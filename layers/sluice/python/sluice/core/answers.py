@@ -1,5 +1,6 @@
 """What the caller is told: one status per event, and one for the whole that is never stronger than what is durable."""
 
+import base64
 import http
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,9 @@ class Answer(msgspec.Struct, frozen=True):
 
     def for_gateway(self) -> dict[str, Any]:
         """Write it as API Gateway takes it from a function."""
+        if "content-encoding" in self.headers:
+            packed = base64.b64encode(self.body).decode()
+            return {"statusCode": self.status, "headers": self.headers, "body": packed, "isBase64Encoded": True}
         return {"statusCode": self.status, "headers": self.headers, "body": self.body.decode()}
 
 
@@ -69,10 +73,12 @@ def answer_refusal(
         "detail": refusal.detail,
         "correlation_id": correlation_id,
     }
+    if refusal.parameter is not None:
+        body["parameter"] = refusal.parameter
     if results is not None:
         body["results"] = results
     answer = _answer(refusal.status, "application/problem+json", body, correlation_id)
-    if refusal.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+    if refusal.status in (http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE):
         answer.headers["retry-after"] = str(retry_after)
     return answer
 

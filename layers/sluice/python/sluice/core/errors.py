@@ -4,11 +4,12 @@
 class Refusal(Exception):
     """A request that gets an error as its whole answer."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, parameter: str | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
+        self.parameter = parameter  # of the query string, where it is one that is refused
 
 
 class Unparsable(Refusal):

@@ -16,7 +16,7 @@ CONNECT_SECONDS = 2  # the least that libpq knows
 ANSWER_SECONDS = 1.0
 
 
-def connect(settings: DatabaseSettings) -> Connection:
+def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) -> Connection:
     """Open a connection as the function's own role; the password is a token signed on the spot."""
     return psycopg.connect(
         host=settings.database_host,
@@ -26,12 +26,12 @@ def connect(settings: DatabaseSettings) -> Connection:
         password=_sign_token(settings) if settings.database_auth == "iam" else None,
         sslmode="require" if settings.database_auth == "iam" else "disable",
         connect_timeout=CONNECT_SECONDS,
-        options=f"-c statement_timeout={int(ANSWER_SECONDS * 1000)}",
+        options=f"-c statement_timeout={int(answer_seconds * 1000)}",
         autocommit=True,
     )
 
 
-def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
+def ask(connection: Connection, sql: str, *parameters: str, seconds: float = ANSWER_SECONDS) -> bytes | None:
     """Ask for one value and wait for it so long and no longer.
 
     A server that hangs keeps its connections open and cannot be trusted with its own timeouts, so the waiting is done
@@ -39,15 +39,17 @@ def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
     """
     server = connection.pgconn
     server.send_query_params(sql.encode(), [parameter.encode() for parameter in parameters])
-    deadline = time.monotonic() + ANSWER_SECONDS
+    deadline = time.monotonic() + seconds
     while server.flush() or server.is_busy():
         ready, _, _ = select.select([server.socket], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            raise psycopg.OperationalError(f"no answer within {ANSWER_SECONDS:g} s")
+            raise psycopg.OperationalError(f"no answer within {seconds:g} s")
         server.consume_input()
     answer = server.get_result()
-    if answer is None or answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+    if answer is None:
         raise psycopg.OperationalError(server.error_message.decode(errors="replace"))
+    if answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        raise psycopg.errors.error_from_result(answer)
     value = answer.get_value(0, 0) if answer.ntuples else None
     while server.get_result() is not None:
         pass  # the protocol's end of this answer
@@ -57,22 +59,29 @@ def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
 class Database:
     """One connection, opened when it is needed and again when it was cut."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection], seconds: float = ANSWER_SECONDS) -> None:
         self._connect = connect
+        self._seconds = seconds
         self._connection: Connection | None = None
 
     def ask(self, sql: str, *parameters: str) -> bytes | None:
         """Ask for one value."""
         if self._connection is not None:
             try:
-                return ask(self._connection, sql, *parameters)
+                return self._ask(self._connection, sql, parameters)
+            except psycopg.errors.QueryCanceled:
+                # It took too long, and would again.
+                raise
             except psycopg.OperationalError:
                 # The connection lay idle and was cut; that says nothing yet about the database.
-                self._drop()
+                pass
         self._connection = self._connect()
+        return self._ask(self._connection, sql, parameters)
+
+    def _ask(self, connection: Connection, sql: str, parameters: tuple[str, ...]) -> bytes | None:
         try:
-            return ask(self._connection, sql, *parameters)
-        except psycopg.OperationalError:
+            return ask(connection, sql, *parameters, seconds=self._seconds)
+        except psycopg.Error:
             self._drop()
             raise
 

@@ -86,8 +86,91 @@ class ArchiveSettings(Settings, frozen=True):
     dead_letter_topic: str
 
 
+class AggregateSettings(Settings, frozen=True):
+    """Where aggregate puts what it cannot read, and how long it waits for the database."""
+
+    dead_letter_topic: str
+    transaction_seconds: float
+    hold_seconds: float
+
+
 class DeadLetterSettings(Settings, frozen=True):
     """Where dead letters are kept."""
 
     dead_letter_bucket: str
     aws_region: str
+
+
+class MaintainSettings(Settings, frozen=True):
+    """How far ahead maintain prepares, and how long it lets things be kept."""
+
+    partitions_ahead_hours: int
+    sample_hours: int
+    waiting_sample_hours: int
+    change_hours: int
+    outcome_days: int
+    sighting_days: int
+    summary_days: int
+    statement_seconds: float
+    lock_seconds: float
+
+
+class QuerySettings(Settings, frozen=True):
+    """What query decides by."""
+
+    sluice_stage: str
+    aws_region: str
+    key_memory_seconds: float
+    key_cache_seconds: int
+    query_concurrency: int
+    query_requests_per_second: float
+    query_answer_seconds: float
+    recent_seconds: int
+    change_hours: int
+    lookup_function: str
+    lookup_seconds: float
+    lookup_rest_seconds: float
+    group_believed_seconds: int
+    recall_function: str
+    recall_seconds: float
+
+
+class DirectorySettings(Settings, frozen=True):
+    """Where the external directory of groups is, and how long it may take to answer."""
+
+    directory_url: str
+    directory_seconds: float
+
+
+class RollSettings(Settings, frozen=True):
+    """When roll takes a window for closed, how long it waits before it rolls one again, and for how long it runs."""
+
+    raw_events_topic: str
+    produce_deadline_seconds: float
+    """Ingest's: what was received may still be stored for so long."""
+    grace_seconds: float
+    straggler_seconds: float
+    hour_seconds: float
+    day_seconds: float
+    roll_shards: int
+    roll_loop_seconds: float
+    roll_pause_seconds: float
+    roll_answer_seconds: float
+
+
+class TierSettings(Settings, frozen=True):
+    """Where rollups move, what stays in the database and for how many days, and how much is moved at a time."""
+
+    rollup_bucket: str
+    minute_days: int
+    hour_days: int
+    rollup_days: int
+    tier_slice_windows: int
+    tier_reserve_seconds: int
+    tier_statement_seconds: float
+
+
+class RecallSettings(Settings, frozen=True):
+    """Where rollups were moved."""
+
+    rollup_bucket: str

@@ -1,0 +1,40 @@
+"""Lookup: what query wants to know of groups, asked of an external directory from outside our network.
+
+question -> the directory's answer within its bounds, or why there is none
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from sluice.core.groups import Told, Wanted
+from sluice.edge.directory import Directory
+from sluice.edge.settings import DirectorySettings
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def build() -> Directory:
+    """Put the function together, once per cold start."""
+    return Directory(DirectorySettings.from_environ(os.environ))
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: object) -> Any:
+    """Answer one question."""
+    return msgspec.to_builtins(lookup(msgspec.convert(event, Wanted), build()))
+
+
+def lookup(wanted: Wanted, directory: Directory) -> Told:
+    """Ask the directory; that it does not answer is an answer, and no error of ours."""
+    told = directory.ask(wanted)
+    metrics.add_metric("DirectoryUnavailable", MetricUnit.Count, told.problem == "unavailable")
+    if told.problem == "unavailable":
+        logger.warning("the directory did not answer", reason=told.detail, correlation_id=wanted.correlation_id)
+    return told

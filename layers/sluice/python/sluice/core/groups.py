@@ -1,0 +1,66 @@
+"""Groups of devices as the external directory tells of them, believed only within bounds."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from sluice.core.errors import Retryable
+
+MOST_GROUPS = 1000
+MOST_DEVICES = 1000
+
+GroupId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+DeviceId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class GroupName(msgspec.Struct, frozen=True):
+    """A group in a list."""
+
+    group_id: GroupId
+    name: Name
+
+
+class GroupNames(msgspec.Struct, frozen=True):
+    """A fleet's groups."""
+
+    groups: Annotated[tuple[GroupName, ...], msgspec.Meta(max_length=MOST_GROUPS)]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group and whose numbers are its own."""
+
+    group_id: GroupId
+    name: Name
+    devices: Annotated[tuple[DeviceId, ...], msgspec.Meta(max_length=MOST_DEVICES)]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What query wants from lookup: a fleet's groups, or one of them."""
+
+    fleet_id: str
+    group_id: str | None
+    correlation_id: str
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What lookup answers: what it found, or why not."""
+
+    groups: GroupNames | None = None
+    group: Group | None = None
+    problem: Literal["no_directory", "unknown", "unavailable"] | None = None
+    detail: str = ""
+
+
+def read_told(wanted: Wanted, body: bytes) -> Told:
+    """Read the directory's answer; one that is not what was asked for is as good as none."""
+    try:
+        if wanted.group_id is None:
+            return Told(groups=msgspec.json.decode(body, type=GroupNames))
+        group = msgspec.json.decode(body, type=Group)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Retryable(f"the directory's answer cannot be read: {error}") from error
+    if group.group_id != wanted.group_id:
+        raise Retryable("the directory answered with another group than the one asked for")
+    devices = tuple(dict.fromkeys(device for device in group.devices if device.isprintable()))
+    return Told(group=msgspec.structs.replace(group, devices=devices))

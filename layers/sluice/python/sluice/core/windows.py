@@ -1,0 +1,122 @@
+"""Rows of windows as readers get them: one item for each window and metric."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import msgspec
+
+from sluice.core.times import write_time
+
+
+class Metric(msgspec.Struct, frozen=True, array_like=True):
+    """A metric's name, the unit its numbers are in, and how fine its digests are."""
+
+    name: str
+    unit: str
+    resolution: float | None
+
+
+class Window(msgspec.Struct, frozen=True, array_like=True):
+    """A row of rollups: its arrays are over its metrics."""
+
+    start: int  # seconds since 1970
+    metric_keys: list[int]
+    counts: list[int]
+    means: list[float]
+    sums: list[float]
+    mins: list[float]
+    maxs: list[float]
+    p50s: list[float]
+    p95s: list[float]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """The numbers of one metric in one window."""
+
+    window_start: str
+    device_id: str | msgspec.UnsetType
+    metric: str
+    unit: str
+    count: int
+    avg: float
+    min: float
+    max: float
+    p50: float
+    p95: float
+    sum: float
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """One event's readings."""
+
+    entity_key: int
+    time: int  # microseconds since 1970
+    metric_keys: list[int]
+    readings: list[float]
+
+
+class Series(msgspec.Struct, frozen=True):
+    """The readings of one metric of one device, in the order of their times."""
+
+    device_id: str
+    metric: str
+    unit: str
+    points: list[tuple[str, float]]
+
+
+def list_items(
+    windows: Iterable[Window], book: Mapping[int, Metric], wanted: Collection[str], device_id: str | None
+) -> list[Item]:
+    """List what rows hold of the wanted metrics; none named means all."""
+    who = msgspec.UNSET if device_id is None else device_id
+    items = []
+    for window in windows:
+        start = _write_seconds(window.start)
+        for place, key in enumerate(window.metric_keys):
+            metric = book[key]
+            if not wanted or metric.name in wanted:
+                items.append(
+                    Item(
+                        start,
+                        who,
+                        metric.name,
+                        metric.unit,
+                        window.counts[place],
+                        window.means[place],
+                        window.mins[place],
+                        window.maxs[place],
+                        window.p50s[place],
+                        window.p95s[place],
+                        window.sums[place],
+                    )
+                )
+    return items
+
+
+def list_series(
+    samples: Iterable[Sample], devices: Mapping[int, str], book: Mapping[int, Metric], wanted: Collection[str]
+) -> list[Series]:
+    """Sort samples into series, by device and metric."""
+    series: dict[tuple[str, str], Series] = {}
+    for sample in samples:
+        moment = _write_micros(sample.time)
+        for key, reading in zip(sample.metric_keys, sample.readings, strict=True):
+            metric = book[key]
+            if wanted and metric.name not in wanted:
+                continue
+            name = devices[sample.entity_key], metric.name
+            if name not in series:
+                series[name] = Series(*name, metric.unit, [])
+            series[name].points.append((moment, reading))
+    return [series[name] for name in sorted(series)]
+
+
+@lru_cache(maxsize=4096)
+def _write_seconds(seconds: int) -> str:
+    return write_time(datetime.fromtimestamp(seconds, UTC))
+
+
+def _write_micros(micros: int) -> str:
+    seconds, fraction = divmod(micros, 1_000_000)
+    return f"{_write_seconds(seconds)[:-8]}.{fraction:06d}Z"
