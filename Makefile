@@ -2,10 +2,11 @@
 
 PYTHON := .venv/bin/python
 PROFILES := test dev baseline large
+PARTS := ingest archive aggregate roll query
 CDK := aws-cdk@2.1148.1
 
 # Tests that start real services come last: what is wrong in a single function is known before they do.
-SERVICES := tests/local tests/flow tests/faults
+SERVICES := tests/database tests/local tests/flow tests/browser tests/faults
 TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/)))) $(SERVICES)
 
 # The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
@@ -21,7 +22,7 @@ help: ## list the targets
 demo: setup ## start the stack, let a simulated fleet post to it, show what happens; Ctrl-C ends it
 	@$(PYTHON) -m local demo
 
-test: check ## everything CI runs
+test: check .local/setup/browser-complete ## everything CI runs
 	@$(WITH_NODE) $(PYTHON) -m pytest $(TESTS)
 
 check: setup ## style and types
@@ -48,13 +49,14 @@ deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
 	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
 
-bench: setup .venv/bench ## measure CPU time per event
-	@PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.ingest
-	@PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.archive
+bench: setup .venv/bench ## measure what an event, a window and an answer cost; PARTS='aggregate query' measures some
+	@for part in $(PARTS); do \
+	    PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.$$part || exit 1; \
+	done
 
 clean: ## stop the stack and forget everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	rm -rf .local .venv cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .local .venv web/node_modules cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 setup: .local/setup/complete
 
@@ -66,8 +68,13 @@ setup: .local/setup/complete
 	@$(PYTHON) -m pip install -q --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
 	@touch $@
 
-.local/setup/complete: .venv/complete local/install.py
+.local/setup/complete: .venv/complete local/install.py web/package-lock.json
 	@$(PYTHON) -m local.install
+	@touch $@
+
+# Only tests need a browser: nothing else waits for one to be fetched.
+.local/setup/browser-complete: .local/setup/complete
+	@$(PYTHON) -m local.install browser
 	@touch $@
 
 export SQL

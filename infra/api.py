@@ -1,6 +1,8 @@
-"""The HTTP API: three routes, each with its own limit, and an access log without secrets."""
+"""The HTTP API: routes to functions, each with its own limit, and an access log without secrets."""
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as gateway
@@ -32,6 +34,14 @@ ACCESS_LOG = {
 }
 
 
+@dataclass(frozen=True)
+class Door:
+    """The routes that lead to one function, each with its limit."""
+
+    function: lambda_.IFunction
+    limits: Mapping[str, Throttle]
+
+
 class Api(Construct):
     """The door: it limits and hands over; keys are checked behind it."""
 
@@ -43,26 +53,34 @@ class Api(Construct):
         deployment: Deployment,
         operations: Operations,
         ingest: lambda_.IFunction,
+        query: lambda_.IFunction,
+        show: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, name)
         throttles = deployment.profile.ingest.throttles
-        limits = {
-            "/v1/events": throttles.events,
-            "/v1/readings": throttles.readings,
-            "/v1/activity": throttles.activity,
+        pages = ("GET /", "GET /assets/{name}", "GET /openapi.json")
+        fleet = "GET /v1/fleets/{fleet}"
+        parts = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
+        questions = ("GET /health", "GET /v1/fleets", fleet, *(f"{fleet}/{part}" for part in parts))
+        doors = {
+            "Ingest": Door(
+                ingest,
+                {
+                    "POST /v1/events": throttles.events,
+                    "POST /v1/readings": throttles.readings,
+                    "POST /v1/activity": throttles.activity,
+                },
+            ),
+            "Query": Door(query, dict.fromkeys(questions, deployment.profile.query.throttle)),
+            "Show": Door(show, dict.fromkeys(pages, deployment.profile.show.throttle)),
         }
         api = gateway.HttpApi(self, "HttpApi", api_name=deployment.named("api"), create_default_stage=False)
         accept(
             api,
             "APIG4",
-            "ingest checks the key itself: an authorizer cannot shape answers, and its cache serves revoked keys",
+            "functions check the key themselves: an authorizer cannot shape answers, and its cache serves revoked keys",
         )
-        integration = integrations.HttpLambdaIntegration("Ingest", ingest)
-        routes = [
-            route
-            for path in limits
-            for route in api.add_routes(path=path, methods=[gateway.HttpMethod.POST], integration=integration)
-        ]
+        routes = [route for name, door in doors.items() for route in _add_routes(api, name, door)]
         access_log = logs.LogGroup(
             self,
             "AccessLog",
@@ -78,7 +96,9 @@ class Api(Construct):
             access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
                 destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
             ),
-            route_settings={f"POST {path}": _limited_to(limit) for path, limit in limits.items()},
+            route_settings={
+                route: _limited_to(limit) for door in doors.values() for route, limit in door.limits.items()
+            },
         )
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
@@ -110,6 +130,13 @@ class Api(Construct):
             no_data=NOTHING_HAPPENED,
             means=f"For five minutes, one request in a hundred took more than {SLOW_MILLISECONDS} ms.",
         )
+
+
+def _add_routes(api: gateway.HttpApi, name: str, door: Door) -> Iterator[gateway.HttpRoute]:
+    integration = integrations.HttpLambdaIntegration(name, door.function)
+    for route in door.limits:
+        method, _, path = route.partition(" ")
+        yield from api.add_routes(path=path, methods=[gateway.HttpMethod[method]], integration=integration)
 
 
 def _limited_to(limit: Throttle) -> dict[str, int | bool]:

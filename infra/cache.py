@@ -11,13 +11,17 @@ from infra.settings import Deployment
 
 PORT = 6379
 ENGINE = "valkey"
-# Copies of keys, quotas kept by a script and what the script itself calls, and what a cluster client asks to find its
-# way; nothing that lists, deletes or administers.
-INGEST_ACCESS = (
-    "on ~key:* ~quota:* -@all +@connection -@dangerous +get +set"
-    " +eval +evalsha +hmget +hset +pexpire +time"
-    " +cluster|slots +cluster|shards +cluster|nodes"
-)
+# What each function does with which names; nothing that lists, deletes or administers.
+ACCESS = {
+    # Copies of keys, and quotas kept by a script, with what the script itself calls.
+    "ingest": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
+    # Likewise, and groups as the directory told of them; live counters.
+    "query": ("~key:* ~quota:* ~group:* ~count:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time +hgetall"),
+    # What was taken in lately, and live counters.
+    "aggregate": ("~seen:* ~count:*", "+smismember +sadd +hincrby +expire"),
+}
+# What every cluster client asks to find its way.
+FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"
 
 
 class Cache(Construct):
@@ -29,19 +33,14 @@ class Cache(Construct):
         self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=network.vpc, description="Valkey", allow_all_outbound=False
         )
-        # With IAM authentication the user's id and name are the same.
-        self.user = deployment.named("ingest")
-        user = elasticache.CfnUser(
-            self,
-            "IngestUser",
-            engine=ENGINE,
-            user_id=self.user,
-            user_name=self.user,
-            authentication_mode={"Type": "iam"},
-            access_string=INGEST_ACCESS,
-        )
+        self._deployment = deployment
+        self._users = {verb: self._user(verb, names, commands) for verb, (names, commands) in ACCESS.items()}
         users = elasticache.CfnUserGroup(
-            self, "Users", engine=ENGINE, user_group_id=deployment.named("cache"), user_ids=[user.ref]
+            self,
+            "Users",
+            engine=ENGINE,
+            user_group_id=deployment.named("cache"),
+            user_ids=[user.ref for user in self._users.values()],
         )
         self.name = deployment.named("cache")
         cache = elasticache.CfnServerlessCache(
@@ -61,13 +60,30 @@ class Cache(Construct):
                 ),
             ),
         )
-        self._arns = [cache.attr_arn, user.attr_arn]
+        self._arn = cache.attr_arn
         self.address = {
             "CACHE_HOST": cache.attr_endpoint_address,
             "CACHE_PORT": cache.attr_endpoint_port,
             "CACHE_NAME": self.name,
         }
 
-    def may_connect(self) -> iam.PolicyStatement:
-        """Grant connecting to the cache as its one user."""
-        return iam.PolicyStatement(actions=["elasticache:Connect"], resources=self._arns)
+    def user_of(self, verb: str) -> str:
+        """Return the name a function logs in with."""
+        return self._deployment.named(verb)
+
+    def may_connect_as(self, verb: str) -> iam.PolicyStatement:
+        """Grant connecting to the cache as a function's own user."""
+        return iam.PolicyStatement(actions=["elasticache:Connect"], resources=[self._arn, self._users[verb].attr_arn])
+
+    def _user(self, verb: str, names: str, commands: str) -> elasticache.CfnUser:
+        # With IAM authentication the user's id and name are the same.
+        name = self.user_of(verb)
+        return elasticache.CfnUser(
+            self,
+            f"{verb.capitalize()}User",
+            engine=ENGINE,
+            user_id=name,
+            user_name=name,
+            authentication_mode={"Type": "iam"},
+            access_string=f"on {names} -@all {FINDING_NODES} {commands}",
+        )

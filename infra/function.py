@@ -36,7 +36,7 @@ class Function(lambda_.Function):
         *,
         deployment: Deployment,
         operations: Operations,
-        network: Network,
+        network: Network | None,
         compute: Compute,
         synchronous: bool,
         layers: Sequence[lambda_.ILayerVersion],
@@ -55,13 +55,9 @@ class Function(lambda_.Function):
             scope,
             "Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={verb: iam.PolicyDocument(statements=[*_running(log_group), *grants])},
+            inline_policies={verb: iam.PolicyDocument(statements=[*_running(log_group, network), *grants])},
         )
-        security_group = ec2.SecurityGroup(
-            scope, "SecurityGroup", vpc=network.vpc, description=f"Function {verb}", allow_all_outbound=False
-        )
-        for reach in reaches:
-            security_group.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
+        security_groups = [_group(scope, verb, network)] if network else []
         super().__init__(
             scope,
             "Function",
@@ -82,9 +78,10 @@ class Function(lambda_.Function):
             reserved_concurrent_executions=compute.concurrency,
             # Everything it may do stands in the one document above: constructs add nothing to it on the way.
             role=role.without_policy_updates(),
-            vpc=network.vpc,
-            vpc_subnets=network.subnets,
-            security_groups=[security_group],
+            # Outside the private network it reaches the internet, and none of our stores.
+            vpc=network.vpc if network else None,
+            vpc_subnets=network.subnets if network else None,
+            security_groups=security_groups or None,
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
@@ -93,7 +90,9 @@ class Function(lambda_.Function):
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
         )
         accept(self, "L1", "the runtime is chosen together with the layers built for it, and moves on with them")
-        self.security_group = security_group
+        self.security_groups = security_groups
+        for reach in reaches:
+            self.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
         self._watch(scope, verb, operations, synchronous=synchronous)
 
     def _watch(self, scope: Construct, verb: str, operations: Operations, *, synchronous: bool) -> None:
@@ -123,21 +122,27 @@ def metrics_of(deployment: Deployment) -> str:
     return f"Sluice/{deployment.stage}"
 
 
-def _running(log_group: logs.ILogGroup) -> list[iam.PolicyStatement]:
-    """Grant what every function needs to run at all: its log, its trace and its place in the network."""
-    return [
+def _group(scope: Construct, verb: str, network: Network) -> ec2.SecurityGroup:
+    return ec2.SecurityGroup(
+        scope, "SecurityGroup", vpc=network.vpc, description=f"Function {verb}", allow_all_outbound=False
+    )
+
+
+def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.PolicyStatement]:
+    """Grant what every function needs to run at all: its log, its trace and its place in the network, if it has one."""
+    statements = [
         iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]),
         # Neither X-Ray nor the network interfaces Lambda manages can be named in advance.
         iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]),
-        iam.PolicyStatement(
-            actions=[
-                "ec2:AssignPrivateIpAddresses",
-                "ec2:CreateNetworkInterface",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSubnets",
-                "ec2:UnassignPrivateIpAddresses",
-            ],
-            resources=["*"],
-        ),
     ]
+    if network is not None:
+        interfaces = [
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        ]
+        statements.append(iam.PolicyStatement(actions=interfaces, resources=["*"]))
+    return statements

@@ -61,13 +61,13 @@ class Ingest(Construct):
                 "DATABASE_USER": DATABASE_USER,
                 "DATABASE_AUTH": "iam",
                 **cache.address,
-                "CACHE_USER": cache.user,
+                "CACHE_USER": cache.user_of("ingest"),
                 "CACHE_AUTH": "iam",
             },
             grants=[
                 *stream.may_produce(RAW_EVENTS, DEAD_LETTERS),
                 database.may_connect_as(DATABASE_USER),
-                cache.may_connect(),
+                cache.may_connect_as("ingest"),
             ],
             reaches=[
                 Reach(stream.security_group, IAM_PORT),

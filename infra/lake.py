@@ -21,7 +21,12 @@ class Lake(Construct):
         super().__init__(scope, name)
         self.buckets = Buckets(self, "Buckets", profile=deployment.profile, key=key)
         self.catalog = Catalog(
-            self, "Catalog", deployment=deployment, raw=self.buckets.raw, dead_letter=self.buckets.dead_letter
+            self,
+            "Catalog",
+            deployment=deployment,
+            raw=self.buckets.raw,
+            dead_letter=self.buckets.dead_letter,
+            rollups=self.buckets.rollups,
         )
         self.delivery = Delivery(
             self,

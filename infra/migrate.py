@@ -55,6 +55,6 @@ class Migrate(Construct):
             handler=self.function,
             timeout=Duration.seconds(compute.timeout_seconds),
             # The rules that let it reach the database are resources of their own, and may come later than the function.
-            execute_after=[self.function.security_group],
+            execute_after=self.function.security_groups,
             execute_before=list(dependents),
         )

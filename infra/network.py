@@ -12,7 +12,7 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: what runs inside reaches our stores and three AWS services."""
+    """A VPC without internet gateway or NAT: what runs inside reaches our stores and four AWS services."""
 
     def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
@@ -30,6 +30,8 @@ class Network(Construct):
         # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
         self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
         self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
+        # From function to function: query asks those that see what it cannot.
+        self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
         self.s3 = self._gateway_to_s3()
 
     def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> ec2.SecurityGroup:
@@ -43,12 +45,13 @@ class Network(Construct):
         return door
 
     def _gateway_to_s3(self) -> ec2.IConnectable:
-        """Add a route to S3, which costs nothing, for writing to buckets of this account only; return its far end."""
+        """Add a route to S3, which costs nothing, to the objects of this account only; return its far end."""
         gateway = self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
         gateway.add_to_policy(
             iam.PolicyStatement(
                 principals=[iam.AnyPrincipal()],
-                actions=["s3:PutObject"],
+                # Reading is for whoever verifies what it wrote; who may read what, the functions' roles say.
+                actions=["s3:GetObject", "s3:PutObject"],
                 resources=["*"],
                 conditions={"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}},
             )

@@ -6,6 +6,7 @@ from infra.settings import (
     DAY,
     GIB,
     HOUR,
+    Aggregate,
     Brokers,
     Cache,
     Compute,
@@ -13,10 +14,16 @@ from infra.settings import (
     Database,
     Delivery,
     Ingest,
+    Lookup,
+    Maintain,
     Profile,
+    Query,
     Retention,
+    Roll,
+    Show,
     Throttle,
     Throttles,
+    Tier,
     Topic,
     Topics,
     require,
@@ -54,6 +61,34 @@ BASELINE = Profile(
         minimum_pollers=3,
         maximum_pollers=15,
     ),
+    # A batch is one transaction: large ones cost the database the least, and a second is what freshness can spare.
+    aggregate=Aggregate(
+        consumer=Consumer(
+            compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=10),
+            batch_size=10_000,
+            batching_window_seconds=1,
+            late_after_seconds=60,
+            minimum_pollers=2,
+            maximum_pollers=10,
+        ),
+        transaction_seconds=30,
+        hold_seconds=30,
+        # Longer than at the edge: nobody waits for aggregate.
+        produce_deadline_seconds=10,
+    ),
+    # Two at a time, each for almost two minutes: no moment is without one, and what is much is done by both.
+    roll=Roll(
+        compute=Compute(memory_mib=512, timeout_seconds=300, concurrency=2),
+        grace_seconds=10,
+        straggler_seconds=60,
+        hour_seconds=300,
+        day_seconds=900,
+        shards=16,
+        loop_seconds=110,
+        pause_seconds=1,
+        answer_seconds=30,
+        behind_seconds=120,
+    ),
     # Nobody waits for a dead letter: long batches make fewer and larger objects.
     deadletter=Consumer(
         compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=6),
@@ -64,6 +99,49 @@ BASELINE = Profile(
         maximum_pollers=6,
     ),
     migrate=Compute(memory_mib=512, timeout_seconds=600, concurrency=1),
+    # A browser asks for the page's files all at once.
+    show=Show(
+        compute=Compute(memory_mib=512, timeout_seconds=5, concurrency=40), throttle=Throttle(rate=200, burst=400)
+    ),
+    # A CPU of its own: merging a group's digests is most of what a long answer takes.
+    query=Query(
+        compute=Compute(memory_mib=1769, timeout_seconds=25, concurrency=20),
+        throttle=Throttle(rate=100, burst=200),
+        requests_per_second=20,
+        answer_seconds=4,
+        recent_seconds=300,
+        lookup_seconds=5,
+        lookup_rest_seconds=30,
+        recall_seconds=10,
+        group_believed_seconds=60,
+    ),
+    lookup=Lookup(compute=Compute(memory_mib=512, timeout_seconds=6, concurrency=5), directory_seconds=2),
+    maintain=Maintain(
+        compute=Compute(memory_mib=512, timeout_seconds=600, concurrency=1),
+        every_minutes=60,
+        partitions_ahead_hours=48,
+        sample_hours=26,
+        waiting_sample_hours=72,
+        change_hours=72,
+        outcome_days=90,
+        sighting_days=90,
+        summary_days=730,
+        lock_seconds=2,
+    ),
+    # Minutes of 50,000 devices are 50,000 x 1,440 x 800 B = 58 GB a day. Two days hot, the day that is being filled and
+    # the one that is being moved as a whole are up to 230 GB on disk; a week would be 520. Hours are 1 GB a day and
+    # moved by the month: up to 120 GB.
+    tier=Tier(
+        compute=Compute(memory_mib=1769, timeout_seconds=900, concurrency=1),
+        every_minutes=60,
+        minute_days=2,
+        hour_days=90,
+        # An hour of minutes, or a day of hours: 3 million rows, 2.4 GB.
+        slice_windows=60,
+        reserve_seconds=400,
+        behind_hours=24,
+    ),
+    recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     delivery=Delivery(interval_seconds=60, size_mib=128),
     database=Database(
         instance_type="r7g.xlarge",
@@ -75,7 +153,13 @@ BASELINE = Profile(
     ),
     cache=Cache(maximum_gib=10, maximum_ecpu_per_second=50_000),
     retention=Retention(
-        raw_days=90, dead_letter_days=30, failed_batch_days=30, delivery_error_days=30, query_result_days=7, log_days=30
+        raw_days=90,
+        dead_letter_days=30,
+        failed_batch_days=30,
+        delivery_error_days=30,
+        query_result_days=7,
+        rollup_days=730,
+        log_days=30,
     ),
     query_scan_limit_gib=200,
     keeps_data=True,
@@ -107,10 +191,28 @@ LARGE = replace(
         minimum_pollers=12,
         maximum_pollers=120,
     ),
+    # A shard has ten times the devices there.
+    roll=replace(BASELINE.roll, shards=4),
+    aggregate=replace(
+        BASELINE.aggregate,
+        consumer=replace(
+            BASELINE.aggregate.consumer,
+            compute=Compute(memory_mib=1769, timeout_seconds=120, concurrency=40),
+            minimum_pollers=8,
+            maximum_pollers=40,
+        ),
+    ),
     deadletter=replace(
         BASELINE.deadletter,
         compute=replace(BASELINE.deadletter.compute, concurrency=24),
         maximum_pollers=24,
+    ),
+    # Ten times the rows: the next run begins when the last one ends.
+    tier=replace(BASELINE.tier, every_minutes=15, slice_windows=6),
+    query=replace(
+        BASELINE.query,
+        compute=replace(BASELINE.query.compute, concurrency=60),
+        throttle=Throttle(rate=300, burst=600),
     ),
     database=Database(
         instance_type="r7g.8xlarge",
@@ -137,12 +239,24 @@ DEV = replace(
         minimum_pollers=1,
         maximum_pollers=5,
     ),
+    aggregate=replace(
+        BASELINE.aggregate,
+        consumer=replace(
+            BASELINE.aggregate.consumer,
+            compute=replace(BASELINE.aggregate.consumer.compute, concurrency=4),
+            minimum_pollers=1,
+            maximum_pollers=4,
+        ),
+    ),
     deadletter=replace(
         BASELINE.deadletter,
         compute=replace(BASELINE.deadletter.compute, concurrency=2),
         batching_window_seconds=5,
         maximum_pollers=2,
     ),
+    # A file a day.
+    tier=replace(BASELINE.tier, slice_windows=1440),
+    recall=replace(BASELINE.recall, concurrency=4),
     database=Database(
         instance_type="t4g.medium",
         storage_gib=20,
@@ -170,6 +284,28 @@ TEST = replace(
         key_cache_seconds=2,
     ),
     archive=replace(DEV.archive, batching_window_seconds=1),
+    aggregate=replace(DEV.aggregate, transaction_seconds=10, hold_seconds=1),
+    # A schedule's minute lasts five seconds there.
+    roll=replace(
+        DEV.roll,
+        grace_seconds=1,
+        straggler_seconds=1,
+        hour_seconds=2,
+        day_seconds=2,
+        loop_seconds=8,
+        pause_seconds=0.2,
+        answer_seconds=10,
+    ),
+    query=replace(
+        DEV.query,
+        # Few enough to leave the database's connections to the many of ingest.
+        compute=replace(DEV.query.compute, concurrency=8),
+        requests_per_second=200,
+        lookup_seconds=3,
+        lookup_rest_seconds=2,
+        group_believed_seconds=2,
+    ),
+    lookup=replace(DEV.lookup, directory_seconds=1),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),
 )

@@ -13,6 +13,7 @@ NAMED_QUERIES = {
     "metric_between": "raw_events",
     "type_between": "raw_events",
     "dead_letters_by_reason": "dead_letters",
+    "rollups_between": "rollups",
 }
 """Each by the file it is in, with the table it reads."""
 

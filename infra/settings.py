@@ -11,7 +11,13 @@ DAY = 24 * HOUR
 GIB = 1024**3
 CONSUMER_RECORD_AGE_SECONDS = 4 * HOUR
 """How long an event may wait for a consumer; Kafka keeps it longer, so that retention never removes an unread one."""
+LATE_SECONDS = HOUR
+"""How much older than its reception an event may be and still be counted."""
+CONNECT_SECONDS = 2
+"""How long a function tries to open a connection to the database."""
 KEY_REVOCATION_SECONDS = 5 * 60
+GATEWAY_SECONDS = 30
+"""How long the HTTP API waits for a function."""
 MAXIMUM_RECORD_BYTES = 1024 * 1024
 """The largest record Kafka takes, as long as nobody tells it otherwise."""
 RAW_EVENTS = "raw-events"
@@ -147,6 +153,168 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintain:
+    """How far ahead the database is prepared, and how long it keeps what."""
+
+    compute: Compute
+    every_minutes: int
+    partitions_ahead_hours: int
+    sample_hours: int
+    waiting_sample_hours: int
+    """At most, where windows still wait to be rolled from them: what the disk must hold."""
+    change_hours: int
+    """How long a reader of the change feed may be away and miss nothing."""
+    outcome_days: int
+    sighting_days: int
+    summary_days: int
+    """Of days; shorter windows go to Parquet."""
+    lock_seconds: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.sample_hours * HOUR > 2 * (CONSUMER_RECORD_AGE_SECONDS + LATE_SECONDS),
+            "samples must outlive the oldest event that can still come, twice, or windows are rolled from what is left",
+        )
+        require(self.waiting_sample_hours >= self.sample_hours, "waiting makes samples stay longer, not shorter")
+        require(
+            self.partitions_ahead_hours * 60 >= 10 * self.every_minutes,
+            "partitions must be there for longer than it takes to notice that nobody makes them",
+        )
+        require(self.lock_seconds >= 2, "a shorter wait ends before the server moves its own vacuum out of the way")
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """The consumer that writes to the database, and how long it waits for it."""
+
+    consumer: Consumer
+    transaction_seconds: int
+    """How long one batch may take before its connection is cut."""
+    hold_seconds: int
+    """How long an invocation tries again while the database is away, before its batch is given back."""
+    produce_deadline_seconds: int
+
+    def __post_init__(self) -> None:
+        # The last try of the samples may begin when the time to hold is over; then dead letters are stored and covered.
+        longest = self.hold_seconds + self.produce_deadline_seconds + 2 * (self.transaction_seconds + CONNECT_SECONDS)
+        require(
+            longest < self.consumer.compute.timeout_seconds,
+            f"aggregate may wait for {longest} s, and must be able to say what comes again before it is stopped",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """The function that serves the page, and how often all browsers together may ask each of its routes."""
+
+    compute: Compute
+    throttle: Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The function that readers ask, and how long it may wait for whom it asks itself."""
+
+    compute: Compute
+    throttle: Throttle
+    """Of each of its routes, for all readers together."""
+    requests_per_second: int
+    """What one key may ask."""
+    answer_seconds: int
+    """How long the database may take for one question."""
+    recent_seconds: int
+    lookup_seconds: int
+    lookup_rest_seconds: int
+    """How long a directory that does not answer is left alone."""
+    recall_seconds: int
+    group_believed_seconds: int
+    """How long a group is taken to be what the directory last said it was."""
+
+    def __post_init__(self) -> None:
+        # A connection that was cut is noticed by waiting for its answer; then another is opened and asked.
+        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + max(self.lookup_seconds, self.recall_seconds)
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"query may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The function that asks the directory, and how long it waits for it."""
+
+    compute: Compute
+    directory_seconds: int
+
+    def __post_init__(self) -> None:
+        # As long to begin an answer as to end it.
+        require(
+            2 * self.directory_seconds < self.compute.timeout_seconds, "lookup must be able to say that nobody answers"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """How long rollups stay in the database, and how they leave it."""
+
+    compute: Compute
+    every_minutes: int
+    minute_days: int
+    hour_days: int
+    slice_windows: int
+    """How many windows in a row are moved at a time, those of one day at most."""
+    reserve_seconds: int
+    """How long moving them may take: a slice is not begun when there is less time left."""
+    behind_hours: int
+    """How far it may fall behind before somebody is told."""
+
+    def __post_init__(self) -> None:
+        require(self.reserve_seconds < self.compute.timeout_seconds, "a run must have time for a slice")
+        # A day's minutes are moved as a whole, and dropped by the next run.
+        require(
+            self.minute_days >= 1 and self.hour_days > self.minute_days,
+            "hours are computed from minutes, and stay for longer",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """When windows close, how long they wait before they are rolled again, and for how long one run goes on."""
+
+    compute: Compute
+    grace_seconds: int
+    """How much longer than reception a window stays open, for what its devices send late."""
+    straggler_seconds: int
+    hour_seconds: int
+    day_seconds: int
+    shards: int
+    """How many are rolled in one transaction, at most."""
+    loop_seconds: int
+    pause_seconds: float
+    answer_seconds: int
+    """How long one transaction may take before its connection is cut."""
+    behind_seconds: int
+    """How far the watermark may fall behind before somebody is told."""
+
+    def __post_init__(self) -> None:
+        # Its last step may begin when the loop is over: three transactions and two questions.
+        longest = self.loop_seconds + 5 * (self.answer_seconds + CONNECT_SECONDS)
+        require(
+            longest < self.compute.timeout_seconds,
+            f"roll may run for {longest} s, and must be able to say how far it came before it is stopped",
+        )
+        require(
+            self.loop_seconds < 60 * self.compute.concurrency,
+            "a run that starts every minute must find a place: those before it have to be over",
+        )
+        require(
+            max(self.hour_seconds, self.day_seconds) <= HOUR,
+            "an hour that just closed must not wait as if it had been rolled before",
+        )
+        require(self.answer_seconds > 1, "the server gives up a second before the function does")
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """When Firehose writes a file: at this age or this size, whichever comes first."""
 
@@ -187,6 +355,7 @@ class Retention:
     failed_batch_days: int
     delivery_error_days: int
     query_result_days: int
+    rollup_days: int
     log_days: int
 
 
@@ -199,8 +368,16 @@ class Profile:
     topics: Topics
     ingest: Ingest
     archive: Consumer
+    aggregate: Aggregate
+    roll: Roll
     deadletter: Consumer
     migrate: Compute
+    show: Show
+    query: Query
+    lookup: Lookup
+    maintain: Maintain
+    tier: Tier
+    recall: Compute
     delivery: Delivery
     database: Database
     cache: Cache
@@ -213,12 +390,21 @@ class Profile:
     def __post_init__(self) -> None:
         for consumer, topic in (
             (self.archive, self.topics.raw_events),
+            (self.aggregate.consumer, self.topics.raw_events),
             (self.deadletter, self.topics.dead_letter),
         ):
             require(
                 consumer.maximum_pollers <= topic.partitions,
                 "a poller without a partition has nothing to read",
             )
+        require(
+            self.tier.minute_days * 24 > self.maintain.sample_hours,
+            "minutes are moved when they cannot be computed again, which is when their samples are gone",
+        )
+        require(
+            2 * self.lookup.directory_seconds <= self.query.lookup_seconds,
+            "lookup must give up before query does, or nobody hears why",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +414,8 @@ class Deployment:
     stage: str
     region: str
     profile: Profile
+    directory: str | None = None
+    """The address of the directory of groups; without one there are no groups."""
 
     def __post_init__(self) -> None:
         # The stage is part of API keys, of SQL names and of resource names: what all of them allow.
@@ -238,6 +426,10 @@ class Deployment:
         require(
             re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region) is not None,
             f"{self.region!r} is not the name of an AWS region",
+        )
+        require(
+            self.directory is None or re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w./-]*)?", self.directory) is not None,
+            f"directory {self.directory!r} must be an https address without a query",
         )
 
     def named(self, what: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from aws_cdk import App, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
 
+from infra.aggregate import Aggregate
 from infra.api import Api
 from infra.archive import Archive
 from infra.cache import Cache
@@ -13,12 +14,19 @@ from infra.deadletter import Deadletter
 from infra.ingest import Ingest
 from infra.lake import Lake
 from infra.layers import Layers
+from infra.lookup import Lookup
+from infra.maintain import Maintain
 from infra.migrate import Migrate
 from infra.network import Network
 from infra.operations import Operations
 from infra.profiles import profile_named
+from infra.query import Query
+from infra.recall import Recall
+from infra.roll import Roll
 from infra.settings import Deployment
+from infra.show import Show
 from infra.stream import Stream
+from infra.tier import Tier
 
 
 def define(context: Mapping[str, object], *, outdir: str) -> App:
@@ -28,6 +36,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         stage=str(app.node.get_context("stage")),
         region=str(app.node.get_context("region")),
         profile=profile_named(str(app.node.get_context("profile"))),
+        directory=app.node.try_get_context("directory"),
     )
     network = Network(_stack(app, deployment, "network", "private network"), "Network")
 
@@ -70,6 +79,19 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         lake=lake,
         key=key,
     )
+    aggregate = Aggregate(
+        pipeline,
+        "Aggregate",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        database=database,
+        cache=cache,
+        key=key,
+    )
     Deadletter(
         pipeline,
         "Deadletter",
@@ -81,6 +103,50 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         lake=lake,
         key=key,
     )
+    roll = Roll(
+        pipeline,
+        "Roll",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        database=database,
+    )
+    tier = Tier(
+        pipeline,
+        "Tier",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        lake=lake,
+        database=database,
+        key=key,
+    )
+    maintain = Maintain(
+        pipeline,
+        "Maintain",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        database=database,
+    )
+    lookup = Lookup(pipeline, "Lookup", deployment=deployment, operations=operations, layers=layers)
+    recall = Recall(pipeline, "Recall", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
+    query = Query(
+        pipeline,
+        "Query",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        database=database,
+        cache=cache,
+        lookup=lookup.function,
+        recall=recall.function,
+    )
     Migrate(
         pipeline,
         "Migrate",
@@ -89,9 +155,18 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
-        dependents=[ingest, archive],
+        dependents=[ingest, archive, aggregate, roll, maintain, query, tier],
     )
-    Api(pipeline, "Api", deployment=deployment, operations=operations, ingest=ingest.entrance)
+    show = Show(pipeline, "Show", deployment=deployment, operations=operations, layers=layers)
+    Api(
+        pipeline,
+        "Api",
+        deployment=deployment,
+        operations=operations,
+        ingest=ingest.entrance,
+        query=query.function,
+        show=show.function,
+    )
     return app
 
 

@@ -122,6 +122,13 @@ class Stream(Construct):
             ),
         ]
 
+    def may_describe(self, topic: str) -> list[iam.PolicyStatement]:
+        """Grant asking which partitions a topic has, and where they begin and end."""
+        return [
+            iam.PolicyStatement(actions=["kafka-cluster:Connect"], resources=[self.cluster.attr_arn]),
+            iam.PolicyStatement(actions=["kafka-cluster:DescribeTopic"], resources=[self.topics[topic].attr_topic_arn]),
+        ]
+
     def may_consume(self, topic: str, *, group: str) -> list[iam.PolicyStatement]:
         """Grant what an event source needs to poll one topic in one consumer group, as the function it invokes."""
         return [

@@ -62,6 +62,8 @@ def _demo(home: Home, profile: str, simulator: list[str]) -> int:
         print("starting the stack ...", flush=True)
     try:
         print(background.up(home, profile, owner=os.getpid() if ours else None), flush=True)
+        if running := home.description():
+            print(f"the dashboard: {running['api']}/ (log in with {running['keys']['reader']})", flush=True)
         command = [sys.executable, "-m", "local.fleet", "--dir", str(home.directory), *simulator]
         command = ["setpriv", "--pdeathsig", "TERM", *command]  # it must not go on posting without us
         with subprocess.Popen(command, cwd=ROOT) as shown:

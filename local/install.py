@@ -1,9 +1,10 @@
-"""Sets up what the local stack runs and pip cannot bring: the broker's jars and a Redis server.
+"""Sets up what pip cannot bring: the broker's jars, a Redis server, the page's libraries, and a browser for its tests.
 
 Nothing of it needs root or touches the machine: everything goes to one directory of this clone.
 """
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -12,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from local.ports import Ports
 from local.processes import ROOT, StackError, spawn, stop
 from local.services import kafka, redis
+from local.synthesis import node_directory
 
 SETUP = ROOT / ".local" / "setup"
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
@@ -25,6 +29,22 @@ SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 REDIS_PACKAGE = "redis-server"
 REDIS_MAJOR = 7
 """The first release with what we start it with."""
+WEB = ROOT / "web"
+BROWSER_PACKAGE = "chromium-headless-shell"
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A Chromium, and where the libraries are that it brought along."""
+
+    executable: Path
+    libraries: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what to start it with."""
+        return {**os.environ, "LD_LIBRARY_PATH": self.libraries} if self.libraries else dict(os.environ)
 
 
 def kafka_installation(setup: Path = SETUP) -> kafka.Installation:
@@ -36,12 +56,38 @@ def redis_installation(setup: Path = SETUP) -> redis.Installation:
     """The Redis server that was set up here, or else the machine's own if it is recent enough."""
     unpacked = setup / "redis" / "usr" / "bin" / "redis-server"
     if unpacked.exists():
-        directories = {str(library.parent) for library in (setup / "redis").rglob("*.so*")}
-        return redis.Installation(unpacked, os.pathsep.join(sorted(directories)))
+        return redis.Installation(unpacked, _libraries(setup / "redis"))
     installed = shutil.which("redis-server")
     if installed is not None and redis_release(redis.Installation(Path(installed))) >= REDIS_MAJOR:
         return redis.Installation(Path(installed))
     raise StackError("no Redis server is set up; run `make setup`")
+
+
+def browser_installation(setup: Path = SETUP) -> Browser:
+    """The Chromium that was set up here, or else the machine's own."""
+    unpacked = setup / "browser" / "usr" / "lib" / "chromium" / BROWSER_PACKAGE
+    if unpacked.exists():
+        return Browser(unpacked, _libraries(setup / "browser"))
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if installed is not None and _starts(Browser(Path(installed))):
+        return Browser(Path(installed))
+    raise StackError("no Chromium is set up; run `make test`")
+
+
+def _starts(browser: Browser) -> bool:
+    """Whether it is a browser: on some systems the name belongs to a script that only says where to get one."""
+    try:
+        said = subprocess.run(
+            [browser.executable, "--version"], env=browser.environment, capture_output=True, check=False, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return said.returncode == 0 and b"Chrom" in said.stdout
+
+
+def _libraries(directory: Path) -> str:
+    """Where the libraries of unpacked packages are, as the loader is told."""
+    return os.pathsep.join(sorted({str(library.parent) for library in directory.rglob("*.so*")}))
 
 
 def redis_release(installation: redis.Installation) -> int:
@@ -61,7 +107,7 @@ def install(setup: Path = SETUP) -> None:
     try:
         redis_installation(setup)
     except StackError:
-        complete(setup / "redis", _unpack_redis)
+        complete(setup / "redis", partial(_unpack, REDIS_PACKAGE))
         if redis_release(redis_installation(setup)) < REDIS_MAJOR:
             raise StackError(
                 f"this system's packages have no Redis {REDIS_MAJOR} that runs; put a redis-server on the PATH"
@@ -71,6 +117,38 @@ def install(setup: Path = SETUP) -> None:
     installation = kafka_installation(setup)
     if not installation.startup_cache.exists():
         asyncio.run(_train(installation))
+    if not page_is_complete(WEB):
+        _install_page(WEB)
+
+
+def install_browser(setup: Path = SETUP) -> None:
+    """Set up a browser, which only the page's tests need."""
+    try:
+        browser_installation(setup)
+    except StackError:
+        complete(setup / "browser", partial(_unpack, BROWSER_PACKAGE))
+        if not _starts(browser_installation(setup)):
+            raise StackError("this system's packages have no Chromium that runs; put one on the PATH") from None
+
+
+def page_is_complete(web: Path) -> bool:
+    """Whether the page's libraries are those of its lock file: npm writes down what it has installed."""
+    try:
+        installed, locked = (
+            json.loads((web / name).read_text())["packages"]
+            for name in ("node_modules/.package-lock.json", "package-lock.json")
+        )
+    except FileNotFoundError:
+        return False
+    return bool(installed == {name: package for name, package in locked.items() if name})
+
+
+def _install_page(web: Path) -> None:
+    """Have the page's libraries fetched; what they would like to run is not run."""
+    print("setting up the page's libraries ...", flush=True)
+    node = node_directory()
+    npm = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    _run([str(node / "node"), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], web)
 
 
 def complete(directory: Path, fill: Callable[[Path], None]) -> None:
@@ -83,9 +161,9 @@ def complete(directory: Path, fill: Callable[[Path], None]) -> None:
     unfinished.rename(directory)
 
 
-def _unpack_redis(directory: Path) -> None:
-    """Unpack the system's package and what it needs that is missing here, without installing: no service is started."""
-    print("setting up Redis ...", flush=True)
+def _unpack(package: str, directory: Path) -> None:
+    """Unpack a system's package and what it needs that is missing here, without installing: no service is started."""
+    print(f"setting up {package} ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-apt-") as scratch:
         downloads = Path(scratch)
         # Lists of our own: up to date, and writable by anybody.
@@ -94,11 +172,11 @@ def _unpack_redis(directory: Path) -> None:
         for needed in ("lists/partial", "cache/archives/partial"):
             (downloads / needed).mkdir(parents=True)
         _run([*apt, "update"], downloads)
-        planned = _run([*apt, "--simulate", "--no-install-recommends", "install", REDIS_PACKAGE], downloads)
+        planned = _run([*apt, "--simulate", "--no-install-recommends", "install", package], downloads)
         missing = re.findall(r"^Inst (\S+)", planned, re.MULTILINE)
         _run([*apt, "download", *missing], downloads)
-        for package in downloads.glob("*.deb"):
-            _run(["dpkg", "-x", str(package), str(directory)], downloads)
+        for archive in downloads.glob("*.deb"):
+            _run(["dpkg", "-x", str(archive), str(directory)], downloads)
 
 
 def _copy_kafka(directory: Path) -> None:
@@ -134,7 +212,8 @@ async def _train(installation: kafka.Installation) -> None:
 
 def _run(command: Sequence[str], directory: Path) -> str:
     """Run a tool and return what it printed; its failure is quoted."""
-    environment = dict(os.environ)
+    # Beside our own programs first those that pip brought: npm starts node by its name.
+    environment = {**os.environ, "PATH": os.pathsep.join((str(node_directory()), os.environ["PATH"]))}
     if SYSTEM_CERTIFICATES.exists():
         # A company's own authority is known to the system, not to the list that Python's libraries bring.
         environment.setdefault("REQUESTS_CA_BUNDLE", str(SYSTEM_CERTIFICATES))
@@ -146,6 +225,6 @@ def _run(command: Sequence[str], directory: Path) -> str:
 
 if __name__ == "__main__":
     try:
-        install()
+        install_browser() if sys.argv[1:] == ["browser"] else install()
     except StackError as error:
         raise SystemExit(f"setting up failed: {error}") from None

@@ -14,6 +14,9 @@ WORKERS_PER_FUNCTION = 4
 #: Pollers are processes of AWS's own; here they are threads of one.
 POLLERS_PER_MAPPING = 2
 
+#: How long a minute of a schedule lasts: nobody waits for real ones at a laptop, and AWS knows no shorter rate.
+MINUTE_SECONDS = 5.0
+
 #: What an unreserved function may run at a time: an account's default quota.
 ACCOUNT_CONCURRENCY = 1000
 
@@ -37,6 +40,10 @@ OVERRIDES = (
     Override("CACHE_AUTH", "none", "the local server has neither users nor TLS", only_with="CACHE_AUTH"),
     Override("AWS_ENDPOINT_URL", "{aws}", "AWS APIs are emulated"),
     Override("AWS_ENDPOINT_URL_FIREHOSE", "{firehose}", "the emulation does not buffer or convert; our model does"),
+    Override("AWS_ENDPOINT_URL_LAMBDA", "{lambdas}", "functions are invoked through our model"),
+    Override(
+        "DIRECTORY_URL", "{directory}", "a directory of our own stands in for one outside", only_with="DIRECTORY_URL"
+    ),
     Override("AWS_ACCESS_KEY_ID", "local", "credentials of the execution role; the emulation takes any"),
     Override("AWS_SECRET_ACCESS_KEY", "local", "likewise"),
 )
@@ -44,7 +51,7 @@ OVERRIDES = (
 
 def function_environment(synthesized: Mapping[str, str], services: Services) -> dict[str, str]:
     """A function's variables as it sees them here."""
-    places = {"aws": services.aws, "firehose": services.firehose}
+    places = {name: getattr(services, name) for name in ("aws", "directory", "firehose", "lambdas")}
     changed = {
         override.name: override.value.format(**places)
         for override in OVERRIDES

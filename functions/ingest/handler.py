@@ -17,7 +17,7 @@ from sluice.core.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answe
 from sluice.core.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
 from sluice.core.judge import Rejected, Rules, judge
-from sluice.core.keys import StoredKey, open_with, parse_key
+from sluice.core.keys import StoredKey
 from sluice.core.letters import Claims
 from sluice.core.limits import Limits
 from sluice.core.quotas import Quota
@@ -26,6 +26,7 @@ from sluice.core.settle import Letterhead, address, settle
 from sluice.core.slices import split_body
 from sluice.edge import cache as valkey
 from sluice.edge import database
+from sluice.edge.authenticate import authenticate
 from sluice.edge.broker import Broker
 from sluice.edge.keystore import KeyStore
 from sluice.edge.quotas import Quotas
@@ -81,23 +82,14 @@ def ingest(event: dict[str, Any], parts: Parts, retry_after: int) -> Answer:
     fleet_id = "unknown"
     try:
         request = read_request(event)
-        key = authenticate(request, parts)
+        key = authenticate(request, parts.keys, parts.settings.sluice_stage, "device")
         fleet_id = key.fleet_id
         return accept(event, request, key, parts, retry_after)
     except Refusal as refusal:
+        if isinstance(refusal.__cause__, Retryable):
+            logger.warning("a request could not be admitted", code=refusal.code, reason=str(refusal.__cause__))
         count_refusal(fleet_id, refusal.code)
         return answer_refusal(refusal, correlate(event), retry_after)
-
-
-def authenticate(request: Request, parts: Parts) -> StoredKey:
-    """Find out whose request this is."""
-    presented = parse_key(request.key, parts.settings.sluice_stage)
-    try:
-        stored = parts.keys.find(presented.key_id, request.received_at)
-    except Retryable as error:
-        logger.warning("no key can be looked up", reason=str(error))
-        raise Refusal(429, "keys_unavailable", "The key cannot be checked right now; try again.") from error
-    return open_with(presented, stored, "device", request.received_at)
 
 
 def accept(event: dict[str, Any], request: Request, key: StoredKey, parts: Parts, retry_after: int) -> Answer:

@@ -12,6 +12,16 @@ EVENTS, READINGS, ACTIVITY = "/v1/events", "/v1/readings", "/v1/activity"
 
 FIRMWARE = {"1.8.3": 4, "2.4.1": 3, "3.0.0": 2, "3.1.2": 1}  # version: share
 
+# What gauges measure and in which unit: mean and spread. The pipeline keeps a series in one unit.
+GAUGES = (
+    ("temperature", "degF", 158.0, 9.0),
+    ("temperature", "degC", 70.0, 5.0),
+    ("temperature", "K", 343.0, 5.0),
+    ("pressure", "bar", 6.2, 0.2),
+    ("pressure", "kPa", 620.0, 20.0),
+    ("current", "mA", 8000.0, 500.0),
+)
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -40,6 +50,7 @@ class Fleet:
             ("duplicate", 0.01, self._duplicate),
             ("late", 0.005, lambda: self._telemetry("late", ago=timedelta(hours=3))),
             ("future", 0.005, lambda: self._telemetry("future", ago=timedelta(minutes=-20))),
+            ("undeclared", 0.005, self._undeclared),
             ("unknown_firmware", 0.003, lambda: self._telemetry("unknown_firmware", firmware="9.0.0")),
             ("invalid", 0.003, self._invalid),
             ("malformed", 0.002, self._malformed),
@@ -93,6 +104,12 @@ class Fleet:
         last = self._last.get(EVENTS)
         return Sent(EVENTS, last.body, "duplicate") if last else self._telemetry("telemetry")
 
+    def _undeclared(self) -> Sent:
+        """An event that keeps its contract and says more than it."""
+        document = json.loads(self._telemetry("undeclared").body)
+        document["metrics"]["fan_speed"] = round(abs(self._random.gauss(1200, 50)))
+        return Sent(EVENTS, write(document | {"line": "B"}), "undeclared")
+
     def _invalid(self) -> Sent:
         return self._telemetry("invalid", metrics={"cpu_temp": "hot", "supply_voltage": 24})
 
@@ -100,13 +117,14 @@ class Fleet:
         return Sent(EVENTS, self._telemetry("malformed").body[:-9], "malformed")
 
     def _reading(self) -> Sent:
+        sensor, unit, mean, spread = self._random.choice(GAUGES)
         document: dict[str, Any] = {
             "event_id": f"reading-{self._uuid()}",
             "device_id": f"gauge-{self._random.randrange(200):03d}",
             "event_time": self._time(),
-            "sensor_type": "temperature",
-            "value": round(self._random.gauss(70, 5), 1),
-            "unit": self._random.choice(("degF", "degC", "K")),
+            "sensor_type": sensor,
+            "value": round(self._random.gauss(mean, spread), 1),
+            "unit": unit,
         }
         if self._random.random() < 0.5:
             document |= {"firmware_version": "2.1.0", "region": "us-east-1", "schema_version": 2}

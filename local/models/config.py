@@ -106,6 +106,22 @@ class EventSourceConfig(msgspec.Struct, forbid_unknown_fields=True):
     mappings: list[MappingConfig]
 
 
+class ScheduleConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One schedule that starts a function at a rate."""
+
+    name: str
+    enabled: bool
+    function_arn: str
+    every_seconds: float
+
+
+class SchedulerConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All schedules, and the Invoke API they start functions by."""
+
+    lambdas: str
+    schedules: list[ScheduleConfig]
+
+
 class ColumnConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A column of the Glue table, its type as Glue writes it."""
 

@@ -6,7 +6,8 @@ integration's timeout, after which the function goes on unseen; the access log b
 
 Not modelled: TLS, CORS, authorizers, custom domains, the account's own throttle, header size limits, streamed answers,
 compression of answers. Believed rather than documented: 413 where a request fits the gateway but not Lambda, 503 where
-Lambda throttles, a path that reaches the function as it was encoded, and how bodies with a content encoding arrive.
+Lambda throttles, a path that is decoded before its route is looked for and so reaches the function, and how bodies with
+a content encoding arrive.
 """
 
 import asyncio
@@ -14,7 +15,6 @@ import base64
 import contextlib
 import os
 import time
-import urllib.parse
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -145,11 +145,11 @@ class HttpApi:
         headers["x-forwarded-for"] = ", ".join(filter(None, (headers.get("x-forwarded-for"), source)))
         headers["x-forwarded-port"] = "443"
         headers["x-forwarded-proto"] = "https"
-        raw_path, _, raw_query = request.raw_path.partition("?")
+        raw_query = request.raw_path.partition("?")[2]
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": match.route.config.key,
-            "rawPath": raw_path,
+            "rawPath": request.path,
             **query_fields(raw_query),
             "headers": headers,
             "requestContext": {
@@ -159,7 +159,7 @@ class HttpApi:
                 "domainPrefix": self._config.id,
                 "http": {
                     "method": request.method,
-                    "path": raw_path,
+                    "path": request.path,
                     "protocol": f"HTTP/{request.version.major}.{request.version.minor}",
                     "sourceIp": source,
                     "userAgent": headers.get("user-agent", ""),
@@ -175,7 +175,7 @@ class HttpApi:
         if cookies:
             event["cookies"] = cookies
         if match.parameters:
-            event["pathParameters"] = {name: urllib.parse.unquote(value) for name, value in match.parameters.items()}
+            event["pathParameters"] = match.parameters
         return msgspec.json.encode(event)
 
     def _logged(self, exchange: Exchange, answer: HttpAnswer) -> dict[str, object]:

@@ -45,7 +45,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "events")
     parser = argparse.ArgumentParser(prog="query", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--sql", help="a statement over raw_events, events or dead_letters")
+    what.add_argument("--sql", help="a statement over raw_events, events, dead_letters or rollups")
     what.add_argument("--name", choices=names, help="a named query")
     parser.add_argument("--stage", help="ask the Athena of this deployed stage instead of the local stack")
     parser.add_argument("--dir", type=Path, default=Path(".local"), help="the local stack's directory")

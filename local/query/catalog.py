@@ -21,6 +21,8 @@ _ARROW: dict[str, pa.DataType] = {
     # The deserializer writes timestamps without a zone, in UTC, as Hive has them.
     "timestamp": pa.timestamp("us"),
     "array<string>": pa.list_(pa.string()),
+    "array<int>": pa.list_(pa.int32()),
+    "array<bigint>": pa.list_(pa.int64()),
     "map<string,double>": pa.map_(pa.string(), pa.float64()),
 }
 

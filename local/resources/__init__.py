@@ -10,7 +10,7 @@ A start goes like this:
     plan = resolve(assembly, services)            # every reference resolved against the running services
     create_topics(plan)                           # real
     create_aws(plan)                              # in the AWS emulation: buckets, lifecycles, Glue, secrets
-    configs = write_configs(plan, directory)      # by model: lambdas, http_api, event_source, firehose
+    configs = write_configs(plan, directory)      # by model: lambdas, http_api, event_source, …
     ...                                           # the models are started, each with its config and its socket
     plan.triggers                                 # functions a deployment invokes once, in order (migrations)
 

@@ -78,6 +78,8 @@ def _own(resource: Resource, resolver: Resolver, services: Services) -> Iterator
             yield "Ref", arn("lambda", f"layer:{generated}:1")
         case "AWS::Lambda::EventSourceMapping":
             yield from {"Ref": _identity(resource), "Id": _identity(resource)}.items()
+        case "AWS::Scheduler::Schedule":
+            yield "Ref", named("Name")
         case "AWS::ApiGatewayV2::Api":
             api = uuid.UUID(_identity(resource)).hex[:10]
             yield from {"Ref": api, "ApiId": api, "ApiEndpoint": services.http_api}.items()

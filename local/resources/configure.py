@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from local import overrides
 from local.models import config
+from local.resources.known import PUBLISHED_LAYERS
 from local.resources.plan import Plan, function_name
 from local.template import ACCOUNT, Resource, TemplateError
 
 if TYPE_CHECKING:
     import msgspec
 
+_MINUTES = {"minute": 1, "hour": 60, "day": 1440}
 _ROUTE_SETTINGS = {"ThrottlingBurstLimit", "ThrottlingRateLimit", "DetailedMetricsEnabled"}
 
 
@@ -24,6 +26,7 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "http_api": http_api(plan),
         "event_source": event_source(plan),
         "firehose": firehose(plan),
+        "scheduler": scheduler(plan),
     }
     return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
 
@@ -56,14 +59,19 @@ def _function(plan: Plan, function: Resource) -> config.FunctionConfig:
         environment=overrides.function_environment(
             {name: str(value) for name, value in synthesized.items()}, plan.services
         ),
-        layers=[str(path) for arn in resolver.property(function, "Layers", []) for path in _layer(plan, layers[arn])],
+        layers=[str(path) for arn in resolver.property(function, "Layers", []) for path in _layer(plan, layers, arn)],
         log_format=resolver.property(function, "LoggingConfig.LogFormat", "Text"),
         log_level=resolver.property(function, "LoggingConfig.ApplicationLogLevel"),
     )
 
 
-def _layer(plan: Plan, layer: Resource) -> list[Path]:
-    """What a layer puts on the path: its code; nothing where it only lists libraries, which the environment has."""
+def _layer(plan: Plan, layers: dict[str, Resource], arn: str) -> list[Path]:
+    """What a layer puts on the path: its code; nothing where it only holds libraries, which the environment has."""
+    if arn not in layers:
+        if not any(published in arn for published in PUBLISHED_LAYERS):
+            raise TemplateError(f"the layer {arn} is in no template, and nothing is known of it here")
+        return []
+    layer = layers[arn]
     asset = plan.assembly.asset(plan.resolver.required(layer, "Content.S3Key"))
     if (asset / "requirements.txt").exists():
         return []
@@ -169,6 +177,32 @@ def _mapping(plan: Plan, mapping: Resource) -> config.MappingConfig:
         maximum_retries=int(resolver.property(mapping, "MaximumRetryAttempts", -1)),
         maximum_age_seconds=int(resolver.property(mapping, "MaximumRecordAgeInSeconds", -1)),
         failure_bucket=None if destination is None else str(destination).removeprefix("arn:aws:s3:::"),
+    )
+
+
+def scheduler(plan: Plan) -> config.SchedulerConfig:
+    """The schedules with the functions they start."""
+    return config.SchedulerConfig(
+        lambdas=plan.services.lambdas,
+        schedules=[_schedule(plan, each) for each in plan.all("AWS::Scheduler::Schedule")],
+    )
+
+
+def _schedule(plan: Plan, schedule: Resource) -> config.ScheduleConfig:
+    resolver = plan.resolver
+    expression = str(resolver.required(schedule, "ScheduleExpression"))
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if rate is None:
+        raise TemplateError(f"{schedule} runs at {expression}; only rates are modelled")
+    function = function_name(str(resolver.required(schedule, "Target.Arn")))
+    started = {plan.name(each): each for each in plan.function_resources()}
+    if function not in started:
+        raise TemplateError(f"{schedule} starts {function}, which is no function here")
+    return config.ScheduleConfig(
+        name=plan.name(schedule),
+        enabled=resolver.property(schedule, "State", "ENABLED") == "ENABLED",
+        function_arn=plan.attribute(started[function], "Arn"),
+        every_seconds=int(rate[1]) * _MINUTES[rate[2]] * overrides.MINUTE_SECONDS,
     )
 
 

@@ -240,6 +240,21 @@ KINDS: dict[str, Kind] = {
             "Tags": LABEL,
         },
     ),
+    "AWS::Scheduler::Schedule": Kind(
+        Treatment.MODELLED,
+        handled=("ScheduleExpression", "State", "Target.Arn"),
+        ignored={
+            "Description": LABEL,
+            "FlexibleTimeWindow": "runs start on time here",
+            "GroupName": LABEL,
+            "KmsKeyArn": ENCRYPTION,
+            "Name": LABEL,
+            "ScheduleExpressionTimezone": "a rate has none",
+            "Target.RetryPolicy": "a run that fails is missed; the next one does its work",
+            "Target.RoleArn": ACCESS,
+        },
+    ),
+    "AWS::Lambda::EventInvokeConfig": ignored("a run that cannot start is missed here, and never queued"),
     "AWS::ApiGatewayV2::Api": Kind(
         Treatment.MODELLED,
         handled=("Name", "ProtocolType"),
@@ -343,6 +358,11 @@ KINDS: dict[str, Kind] = {
     "Custom::KafkaBootstrapBrokers": ignored("asks AWS for the brokers' addresses; the local ones are known"),
     "Custom::S3AutoDeleteObjects": ignored(CDK_PROVIDER),
     "Custom::VpcRestrictDefaultSG": ignored(CDK_PROVIDER),
+}
+
+# Layers that others publish, by what their ARNs contain, and why nothing of them is needed here.
+PUBLISHED_LAYERS = {
+    ":336392948345:layer:AWSSDKPandas-": "AWS SDK for pandas and all that it brings are in the environment",
 }
 
 

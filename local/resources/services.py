@@ -19,6 +19,8 @@ class Services:
     lambdas: str
     http_api: str
     firehose: str
+    directory: str
+    """Base URL of the directory of groups, which is nobody's model: each deployment has its own, or none."""
     state: Path
     """The stack's directory: the models keep spools and logs below it."""
     region: str = "us-east-1"

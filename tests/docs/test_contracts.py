@@ -7,14 +7,16 @@ import string
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
 import yaml
 
 from functions.ingest.handler import CONTRACT_OF
-from sluice.core import keys, quotas, requests, times, violations
+from functions.query.handler import MARGIN, ROUTES
+from infra.profiles import BASELINE
+from sluice.core import keys, questions, quotas, requests, resolutions, states, times, violations
 from sluice.core.errors import Refusal, Rejection, Unparsable
 from sluice.core.limits import Limits
 from sluice.edge.schemas import load_contracts
@@ -24,6 +26,12 @@ SCHEMAS = ROOT / "schemas"
 PAGE = (ROOT / "docs/contracts.md").read_text()
 TEXT = " ".join(PAGE.split())  # wherever its lines are broken
 CODE = sorted(path for folder in ("layers/sluice/python/sluice", "functions") for path in (ROOT / folder).rglob("*.py"))
+# What only readers are answered comes from these, and from no others.
+READING = {
+    *(ROOT / f"layers/sluice/python/sluice/core/{name}.py" for name in ("cursors", "page", "parameters", "questions")),
+    *(ROOT / f"layers/sluice/python/sluice/edge/{name}.py" for name in ("entities", "groups", "moved", "reading")),
+    ROOT / "functions/query/handler.py",
+}
 CONTRACTS = ("telemetry", "reading", "activity")
 
 Table = list[list[str]]
@@ -194,8 +202,9 @@ class Code(NamedTuple):
 CODE_AT = {"Refusal": 1, "Unparsable": 0, "Rejection": 0}
 
 
-def collect() -> set[Code]:
-    return {code for path in CODE for code in codes_of(ast.parse(path.read_text()))}
+def collect(*, reading: bool = False) -> set[Code]:
+    paths = [path for path in CODE if (path in READING) == reading]
+    return {code for path in paths for code in codes_of(ast.parse(path.read_text()))}
 
 
 def codes_of(tree: ast.AST) -> Iterator[Code]:
@@ -239,6 +248,40 @@ def test_the_codes_of_whole_requests_are_those_of_the_source_with_status_and_fat
     assert len(rows) == len(expected)
 
 
+def test_the_codes_of_a_readers_request_are_those_of_the_source_with_their_status() -> None:
+    rows = table("Codes of a reader's request")
+    assert [(code.strip("`"), status) for code, status, _, _ in rows] == sorted(
+        ((code, str(status)) for _, code, status in collect(reading=True)), key=lambda one: (one[1], one[0])
+    )
+
+
+def test_the_routes_that_can_be_read_are_those_that_query_answers() -> None:
+    lifetimes = {route.strip("`"): seconds for route, _, seconds in table("Asking for numbers")}
+    assert lifetimes == {route: f"{seconds} s" for route, (_, seconds) in ROUTES.items()} | {"GET /health": "0 s"}
+
+
+def test_what_numbers_may_be_is_what_the_openapi_document_says() -> None:
+    stretch = yaml.safe_load((SCHEMAS / "openapi.yaml").read_text())["components"]["schemas"]["Stretch"]["properties"]
+    rows = table("What numbers are")
+    assert {state.strip("`") for state, *_ in rows} == set(stretch["state"]["enum"])
+    assert {reason.strip("`") or None for _, reason, _ in rows} == set(stretch["reason"]["enum"])
+    assert set(stretch["state"]["enum"]) == set(get_args(states.State))
+    assert set(stretch["reason"]["enum"]) == {None, *get_args(states.Reason)}
+
+
+def test_the_figures_for_readers_are_those_of_the_code() -> None:
+    query, hours = BASELINE.query, BASELINE.maintain.change_hours
+    for figure in (
+        f"the last {query.recent_seconds // 60} minutes",
+        f"{questions.LONGEST_RANGE.days} days apart",
+        f"{resolutions.MOST_WINDOWS} windows at most",
+        f"{resolutions.MOST_ROWS['1m']} rows of minutes or {resolutions.MOST_ROWS['1h']} of hours",
+        f"may ask {query.requests_per_second} times a second, with bursts of {quotas.BURST_SECONDS} seconds",
+        f"older than {(timedelta(hours=hours) - MARGIN) // timedelta(hours=1)} hours",
+    ):
+        assert figure in TEXT, figure
+
+
 def test_the_codes_of_single_events_are_those_of_the_source() -> None:
     rows = table("Codes of one event")
     assert {code.strip("`") for code, _, _ in rows} == {code for _, code, status in collect() if not status}
@@ -246,7 +289,8 @@ def test_the_codes_of_single_events_are_those_of_the_source() -> None:
 
 
 def test_every_code_is_explained_and_says_what_to_do() -> None:
-    for *_, meaning, remedy in table("Codes of a whole request") + table("Codes of one event"):
+    codes = ("Codes of a whole request", "Codes of one event", "Codes of a reader's request")
+    for *_, meaning, remedy in (row for heading in codes for row in table(heading)):
         assert len(meaning) > 10
         assert len(remedy) > 3
 
@@ -277,9 +321,13 @@ Refusal(refusal.status, refusal.code, "handed on")
 
 def test_the_statuses_are_those_of_the_openapi_document() -> None:
     openapi = yaml.safe_load((SCHEMAS / "openapi.yaml").read_text())
-    promised = {status for path in openapi["paths"].values() for status in path["post"]["responses"]}
+    promised, read = (
+        {status for path in openapi["paths"].values() for status in path.get(method, {}).get("responses", ())}
+        for method in ("post", "get")
+    )
     assert [status for status, *_ in table("Answers")] == sorted(promised)
     assert {str(code.status) for code in collect() if code.status} <= promised
+    assert {str(code.status) for code in collect(reading=True)} <= read
 
 
 def test_the_statuses_of_an_event_are_those_of_the_problem_schema() -> None:

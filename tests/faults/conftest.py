@@ -1,5 +1,6 @@
 """A stack of its own for the fault tests, and the means to break its parts."""
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -16,9 +17,10 @@ from typing import Any
 import boto3
 import pytest
 
+from local.fleet.devices import Sent
 from tests import samples
 from tests.flow.conftest import Stack, start, stop
-from tests.ledger import Ledger, Stored, digest, end_offsets, find_faults, read_raw
+from tests.ledger import Ledger, Stored, digest, end_offsets, find_faults, post_all, read_raw
 
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 
@@ -38,6 +40,12 @@ class Injector:
         """End a part as a crash would."""
         os.kill(self.pid(part), signal.SIGKILL)
 
+    def crash(self, part: str) -> None:
+        """Kill a part, and wait until another process is in its place."""
+        victim = self.pid(part)
+        self.kill(part)
+        wait_until(f"{part} is started again", lambda: self.pid(part) != victim)
+
     @contextlib.contextmanager
     def frozen(self, *parts: str) -> Iterator[None]:
         """Stop parts from doing anything, their connections left open; whatever happens, they go on afterwards."""
@@ -54,7 +62,8 @@ class Injector:
         """The processes that run a function now."""
         with urllib.request.urlopen(f"{self._stack['lambdas']}/_model/functions", timeout=10) as answer:
             status = json.load(answer)
-        return [int(pid) for pid in status[self._stack["functions"][verb]]["workers"]]
+        # One that is just being started has no process yet.
+        return [int(pid) for pid in status[self._stack["functions"][verb]]["workers"] if pid is not None]
 
     @contextlib.contextmanager
     def killing_workers(self, verb: str, every_seconds: float, seed: int) -> Iterator[list[int]]:
@@ -76,6 +85,54 @@ class Injector:
         finally:
             over.set()
             thread.join()
+
+    @contextlib.contextmanager
+    def holding_workers(self, verb: str) -> Iterator[set[int]]:
+        """Stop every worker of a function, also those that are started meanwhile; afterwards they go on.
+
+        The set says which are held; one that is held for longer than its function's timeout is killed by the model.
+        """
+        over, held = threading.Event(), set[int]()
+
+        def hold() -> None:
+            while not over.wait(0.05):
+                for pid in set(self.workers(verb)) - held:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+                        held.add(pid)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        try:
+            yield held
+        finally:
+            over.set()
+            thread.join()
+            for pid in held:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def invoking(self, verb: str) -> Iterator[None]:
+        """Run a function again and again, beside whatever else runs it; how it ends is for others to see."""
+        over = threading.Event()
+
+        def run() -> None:
+            while not over.wait(0.1):
+                request = urllib.request.Request(self._invocations(verb), b"{}")
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(request, timeout=120).close()
+
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _invocations(self, verb: str) -> str:
+        return f"{self._stack['lambdas']}/2015-03-31/functions/{self._stack['functions'][verb]}/invocations"
 
     @contextlib.contextmanager
     def faulty_delivery(self, **faults: float) -> Iterator[None]:
@@ -119,6 +176,18 @@ def wait_until(what: str, true: Any, seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < deadline, f"still not so: {what}"
         time.sleep(0.2)
+
+
+def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.Thread, list[Ledger]]:
+    """Post in the background; the ledger is there when the thread has ended."""
+    ledgers: list[Ledger] = []
+
+    def work() -> None:
+        ledgers.append(asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, ledgers
 
 
 def letters(stack: Stack) -> list[dict[str, Any]]:

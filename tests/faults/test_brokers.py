@@ -1,6 +1,5 @@
 """Broken brokers: nothing is accepted that is not stored, nobody gets a 5xx, and nobody has to help."""
 
-import asyncio
 import os
 import signal
 import threading
@@ -11,10 +10,9 @@ from datetime import UTC, datetime
 
 from local.fleet.devices import EVENTS, Fleet, Sent
 from tests import samples
-from tests.faults.conftest import BROKERS, Injector, check, wait_until
+from tests.faults.conftest import BROKERS, Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
-from tests.ledger import Ledger, post_all
 
 
 def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:
@@ -23,18 +21,6 @@ def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:
     for _ in range(count // 50):
         yield [fleet.good_event(EVENTS) for _ in range(50)]
         time.sleep(seconds / (count // 50))
-
-
-def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.Thread, list[Ledger]]:
-    """Post in the background; the ledger is there when the thread has ended."""
-    ledgers: list[Ledger] = []
-
-    def work() -> None:
-        ledgers.append(asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True)))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, ledgers
 
 
 def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(

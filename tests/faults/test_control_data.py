@@ -8,23 +8,12 @@ from collections import Counter
 import psycopg
 import pytest
 
-from local.seed import make_key
 from tests import samples
 from tests.faults.conftest import Injector, wait_until
-from tests.flow.conftest import Stack
+from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
 
 EVENT = samples.read_bytes("telemetry-v1.json")
-
-
-def create_fleet(stack: Stack, fleet_id: str, events_per_second: float = 1000, rejects_per_second: float = 50) -> str:
-    """A fleet with one device key."""
-    with psycopg.connect(stack["database"]) as connection:
-        connection.execute(
-            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, %s, %s)",
-            (fleet_id, events_per_second, rejects_per_second),
-        )
-        return make_key(connection, stack["stage"], fleet_id, "device")
 
 
 def status_with(stack: Stack, key: str) -> tuple[int, str | None]:

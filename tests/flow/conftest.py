@@ -1,4 +1,4 @@
-"""One local stack for all flow tests, started as a person would start it."""
+"""A local stack as tests use it, started as a person would start it."""
 
 import csv
 import io
@@ -8,17 +8,32 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
+import psycopg
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from local.seed import make_key
 from tests.ledger import end_offsets
+from tests.recomputation import find_differences, read_events, read_numbers, recompute
 
 ROOT = Path(__file__).parents[2]
+
+# Up to when all minutes are closed, and how many windows that have ended have samples that are not in their rollups.
+NOT_ROLLED = """
+SELECT
+    (SELECT greatest(min(closed_until), 'epoch') FROM shard),
+    (
+        SELECT count(*) FROM dirty JOIN shard USING (shard)
+        WHERE window_start + CASE resolution
+            WHEN '1m' THEN interval '1 minute' WHEN '1h' THEN interval '1 hour' ELSE interval '1 day'
+        END <= closed_until
+    )
+"""
 
 
 class Stack:
@@ -38,24 +53,69 @@ class Stack:
         assert ran.returncode == 0, ran.stderr.decode()
         return list(csv.reader(io.StringIO(ran.stdout.decode(), newline="")))
 
-    def settle(self, patience: float = 120) -> None:
-        """Wait until everything stored by the brokers has reached Parquet; patience starts anew with each progress."""
-        admin = AdminClient({"bootstrap.servers": self["broker"]})
-        group = self["consumers"]["archive"]
+    def settle(self, readers: Sequence[str] = ("archive", "aggregate"), patience: float = 120) -> None:
+        """Wait until every reader has read what the brokers hold, and Parquet has what archive read.
+
+        Patience starts anew with each progress.
+        """
+        for reader in readers:
+            self._catch_up(reader, patience)
+        request = urllib.request.Request(f"{self['firehose']}/_model/flush", method="POST")
+        urllib.request.urlopen(request, timeout=60).close()
+
+    def settle_numbers(self, through: datetime | None = None, patience: float = 120) -> None:
+        """Wait until everything is counted and rolled that belongs to windows which have ended by a moment.
+
+        Two minutes ago, unless it is said: by then, every minute is closed without waiting for it.
+        """
+        self.settle()
+        ended = through or datetime.now(UTC) - timedelta(minutes=2)
         before, deadline = None, time.monotonic() + patience
-        while True:
-            ends = end_offsets(self["broker"], "raw-events")
-            places = [TopicPartition("raw-events", number) for number in ends]
-            answer = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result()
-            read = {place.partition: max(place.offset, 0) for place in answer.topic_partitions}
-            if read == ends:
-                request = urllib.request.Request(f"{self['firehose']}/_model/flush", method="POST")
-                urllib.request.urlopen(request, timeout=60).close()
-                return
-            if read != before:
-                before, deadline = read, time.monotonic() + patience
-            assert time.monotonic() < deadline, f"archive stands still at {sum(read.values())} of {sum(ends.values())}"
+        with psycopg.connect(self["database"], autocommit=True) as connection:
+            while True:
+                (now,) = connection.execute(NOT_ROLLED).fetchall()
+                closed_until, due = now
+                if closed_until >= ended and not due:
+                    return
+                if now != before:
+                    before, deadline = now, time.monotonic() + patience
+                assert time.monotonic() < deadline, f"closed until {closed_until}, {due} windows are still to be rolled"
+                time.sleep(0.5)
+
+    def unread(self, reader: str) -> int:
+        """How many records the brokers hold that a reader has not dealt with."""
+        ends, group = end_offsets(self["broker"], "raw-events"), self["consumers"][reader]
+        places = [TopicPartition("raw-events", number) for number in ends]
+        request = ConsumerGroupTopicPartitions(group, places)
+        admin = AdminClient({"bootstrap.servers": self["broker"]})
+        answer = admin.list_consumer_group_offsets([request])[group].result()
+        return sum(ends[place.partition] - max(place.offset, 0) for place in answer.topic_partitions)
+
+    def _catch_up(self, reader: str, patience: float) -> None:
+        before, deadline = None, time.monotonic() + patience
+        while unread := self.unread(reader):
+            if unread != before:
+                before, deadline = unread, time.monotonic() + patience
+            assert time.monotonic() < deadline, f"{reader} stands still, {unread} records behind"
             time.sleep(0.5)
+
+
+def check_numbers(stack: Stack, through: datetime | None = None) -> None:
+    """Hold every closed window of a stack against the recomputation, whoever sent what is in it."""
+    stack.settle_numbers(through)
+    numbers = read_numbers(stack["database"])
+    differences = find_differences(recompute(read_events(stack.description)), numbers)
+    assert not differences, "\n".join([f"{len(differences)} differences", *differences[:20]])
+
+
+def create_fleet(stack: Stack, fleet_id: str, events_per_second: float = 1000, rejects_per_second: float = 50) -> str:
+    """A fleet of a test's own, with one device key."""
+    with psycopg.connect(stack["database"]) as connection:
+        connection.execute(
+            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, %s, %s)",
+            (fleet_id, events_per_second, rejects_per_second),
+        )
+        return make_key(connection, stack["stage"], fleet_id, "device")
 
 
 def start(directory: Path) -> Stack:
@@ -70,13 +130,3 @@ def start(directory: Path) -> Stack:
 def stop(directory: Path) -> None:
     """Stop the stack of a directory."""
     subprocess.run([sys.executable, "-m", "local", "down", "--dir", str(directory)], cwd=ROOT, check=True)
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack that the flow tests share; each test sends events of its own."""
-    directory = tmp_path_factory.mktemp("stack")
-    try:
-        yield start(directory)
-    finally:
-        stop(directory)

@@ -1,5 +1,8 @@
 """The OpenAPI document and the running API agree: what is made of the one, the other answers as promised."""
 
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from schemathesis import checks
 
 from local.seed import make_key
 from tests import samples
+from tests.database.numbers import add_entity, add_metrics, add_sample, add_window
 from tests.flow.conftest import Stack
 
 OPENAPI = Path(__file__).parents[2] / "schemas/openapi.yaml"
@@ -37,21 +41,49 @@ PROMISES = [
 
 
 @pytest.fixture(scope="module")
-def key(stack: Stack) -> str:
-    """A key whose quotas are no bound here: nearly all that is made up is rejected."""
+def keys(stack: Stack) -> dict[str, str]:
+    """Keys by the method they are for; quotas are no bound here: nearly all that is made up is rejected."""
     with psycopg.connect(stack["database"]) as connection:
         connection.execute(
             "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, 1e6, 1e6)", (FLEET,)
         )
-        return make_key(connection, stack["stage"], FLEET, "device")
+        return {
+            method: make_key(connection, stack["stage"], FLEET, role)
+            for method, role in (("POST", "device"), ("GET", "reader"))
+        }
+
+
+@pytest.fixture(scope="module")
+def numbers(stack: Stack) -> None:
+    """Something to read of each kind."""
+    group = json.dumps({"group_id": "hall", "name": "Hall", "devices": ["press-1"]}).encode()
+    address = f"{stack['directory']}/fleets/{FLEET}/groups/hall"
+    headers = {"content-type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(address, group, headers, method="PUT")).close()
+    now = datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+    with psycopg.connect(stack["database"]) as connection:
+        known = add_metrics(connection)
+        for name in ("press-1", None):
+            entity = add_entity(connection, FLEET, name)
+            add_window(connection, "1h", entity, hour, {"cpu_temp": [1.0, 2.0], "humidity": [3.0]}, known)
+            add_sample(connection, entity, now, {"cpu_temp": 1.5}, known)
+        connection.execute(
+            "INSERT INTO sighting SELECT entity_key, 'telemetry', 1, '1.8.3', now(), now() FROM entity"
+            " WHERE fleet_id = %s AND device_id IS NOT NULL",
+            (FLEET,),
+        )
 
 
 @SCHEMA.parametrize()
 @hypothesis.settings(
     max_examples=50, derandomize=True, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
-def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack, key: str) -> None:
-    case.call_and_validate(base_url=stack["api"], headers={"x-api-key": key}, checks=PROMISES)
+def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack, keys: dict[str, str]) -> None:
+    if "fleet" in case.path_parameters:
+        # Any other fleet is refused before its question is looked at.
+        case.path_parameters["fleet"] = FLEET
+    case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys[case.method]}, checks=PROMISES)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +96,43 @@ def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack,
     ],
 )
 def test_what_is_accepted_is_answered_as_promised_too(
-    path: str, name: str, status: int, stack: Stack, key: str
+    path: str, name: str, status: int, stack: Stack, keys: dict[str, str]
 ) -> None:
     # Nothing made up by a schema's rules is good by all of ours: a date must exist, a sensor be declared.
     case = SCHEMA[path]["POST"].Case(body=samples.read(name), media_type="application/json")
-    answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": key}, checks=PROMISES)
+    answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys["POST"]}, checks=PROMISES)
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/v1/fleets", {}),
+        ("/v1/fleets/{fleet}", {}),
+        ("/v1/fleets/{fleet}/devices", {"limit": 1}),
+        ("/v1/fleets/{fleet}/groups", {}),
+        ("/v1/fleets/{fleet}/groups/{group}", {}),
+        ("/v1/fleets/{fleet}/recent", {"device": "press-1"}),
+        ("/v1/fleets/{fleet}/recent", {"group": "hall", "metric": ["cpu_temp", "humidity"]}),
+        ("/v1/fleets/{fleet}/rollups", {"device": "press-1", "resolution": "1h", "from": "{day}"}),
+        ("/v1/fleets/{fleet}/rollups", {"group": "hall", "resolution": "1h", "from": "{day}"}),
+        ("/v1/fleets/{fleet}/rollups", {"resolution": "1h", "from": "{day}"}),
+        ("/v1/fleets/{fleet}/counters", {"minutes": 2}),
+        ("/v1/fleets/{fleet}/changes", {}),
+    ],
+)
+@pytest.mark.usefixtures("numbers")
+def test_what_there_is_is_read_as_promised(
+    path: str, query: dict[str, Any], stack: Stack, keys: dict[str, str]
+) -> None:
+    day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    asked = {name: day if value == "{day}" else value for name, value in query.items()}
+    case = SCHEMA[path]["GET"].Case(path_parameters={"fleet": FLEET, "group": "hall"}, query=asked)
+    answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys["GET"]}, checks=PROMISES)
+    assert answer.status_code == 200
+    document = answer.json()
+    assert document.get("items", document) or path.endswith("changes")
+    again = {"x-api-key": keys["GET"], "if-none-match": answer.headers["etag"][0]}
+    # What says when it was asked for is never the same again.
+    if "as_of" not in document and not path.endswith("changes"):
+        assert case.call_and_validate(base_url=stack["api"], headers=again, checks=PROMISES).status_code == 304

@@ -35,9 +35,10 @@ def names_mirror(templates: Templates) -> Complaints:
 
 
 def every_function_is_built_by_its_construct(templates: Templates) -> Complaints:
-    """The construct of infra/<verb>.py holds the function, its role, its log and its security group."""
+    """The construct of infra/<verb>.py holds the function, its role, its log and, inside the network, its group."""
     for verb, function in templates.functions().items():
-        for part in ("Function", "Role", "Logs", "SecurityGroup"):
+        inside = ("SecurityGroup",) if "VpcConfig" in function.properties else ()
+        for part in ("Function", "Role", "Logs", *inside):
             beginning = f"{verb.capitalize()}{part}"
             if not any(resource.name.startswith(beginning) for resource in templates.every()):
                 yield f"{verb}: no {beginning}"

@@ -1,28 +1,52 @@
-"""The API has three limited routes, and its log could be shown to anybody."""
+"""The API has limited routes to the functions they are for, and its log could be shown to anybody."""
 
 import json
 
 from tests.infra.templates import Templates
 
-ROUTES = {"POST /v1/events", "POST /v1/readings", "POST /v1/activity"}
+ROUTES = {
+    "ingest": {"POST /v1/events", "POST /v1/readings", "POST /v1/activity"},
+    "query": {
+        "GET /health",
+        "GET /v1/fleets",
+        "GET /v1/fleets/{fleet}",
+        "GET /v1/fleets/{fleet}/devices",
+        "GET /v1/fleets/{fleet}/groups",
+        "GET /v1/fleets/{fleet}/groups/{group}",
+        "GET /v1/fleets/{fleet}/recent",
+        "GET /v1/fleets/{fleet}/rollups",
+        "GET /v1/fleets/{fleet}/counters",
+        "GET /v1/fleets/{fleet}/changes",
+    },
+    "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
+}
 # Authentication and a question to the cache: what a flood beyond its quota costs us a request.
 REFUSED_REQUEST_SECONDS = 0.005
 
 
-def test_there_are_the_three_routes_of_the_three_contracts(templates: Templates) -> None:
-    assert {route.properties["RouteKey"] for route in templates.every("AWS::ApiGatewayV2::Route")} == ROUTES
+def test_every_route_leads_to_the_function_it_is_for(templates: Templates) -> None:
+    behind = {
+        integration.name: json.dumps(integration.properties["IntegrationUri"])
+        for integration in templates.every("AWS::ApiGatewayV2::Integration")
+    }
+    found: dict[str, set[str]] = {verb: set() for verb in ROUTES}
+    for route in templates.every("AWS::ApiGatewayV2::Route"):
+        target = behind[route.properties["Target"]["Fn::Join"][1][1]["Ref"]]
+        (verb,) = (verb for verb in ROUTES if f'"{verb.capitalize()}' in target)
+        found[verb].add(route.properties["RouteKey"])
+    assert found == ROUTES
 
 
 def test_every_route_has_its_own_limit(templates: Templates) -> None:
     settings = templates.only("AWS::ApiGatewayV2::Stage").properties["RouteSettings"]
-    assert set(settings) == ROUTES
+    assert set(settings) == set().union(*ROUTES.values())
     for route, limit in settings.items():
         assert 0 < limit["ThrottlingRateLimit"] <= limit["ThrottlingBurstLimit"], route
 
 
 def test_ingest_can_refuse_all_that_the_routes_admit(templates: Templates) -> None:
     settings = templates.only("AWS::ApiGatewayV2::Stage").properties["RouteSettings"]
-    admitted = sum(limit["ThrottlingRateLimit"] for limit in settings.values())
+    admitted = sum(settings[route]["ThrottlingRateLimit"] for route in ROUTES["ingest"])
     concurrency = templates.functions()["ingest"].properties["ReservedConcurrentExecutions"]
     assert admitted * REFUSED_REQUEST_SECONDS <= concurrency
 
@@ -35,5 +59,6 @@ def test_the_access_log_is_json_without_keys_addresses_or_agents(templates: Temp
         assert private not in stage["AccessLogSettings"]["Format"]
 
 
-def test_ingest_gets_the_payload_format_it_decodes(templates: Templates) -> None:
-    assert templates.only("AWS::ApiGatewayV2::Integration").properties["PayloadFormatVersion"] == "2.0"
+def test_functions_get_the_payload_format_they_decode(templates: Templates) -> None:
+    integrations = list(templates.every("AWS::ApiGatewayV2::Integration"))
+    assert {integration.properties["PayloadFormatVersion"] for integration in integrations} == {"2.0"}

@@ -39,15 +39,35 @@ def test_the_database_survives_a_zone_and_can_be_restored_where_data_is_kept(tem
         assert database["BackupRetentionPeriod"] >= 14
 
 
-def test_the_cache_takes_one_iam_user_who_can_only_keep_keys_and_quotas(templates: Templates) -> None:
-    user = templates.only("AWS::ElastiCache::User")
-    assert user.properties["AuthenticationMode"] == {"Type": "iam"}
-    assert user.properties["UserId"] == user.properties["UserName"]
-    access = user.properties["AccessString"].split()
-    assert access[:4] == ["on", "~key:*", "~quota:*", "-@all"]
+def test_the_cache_takes_one_iam_user_for_each_function_that_uses_it(templates: Templates) -> None:
+    users = {user.name: user.properties for user in templates.every("AWS::ElastiCache::User")}
+    for user in users.values():
+        assert user["AuthenticationMode"] == {"Type": "iam"}
+        assert user["UserId"] == user["UserName"]
+    used = {
+        function.properties["Environment"]["Variables"]["CACHE_USER"]
+        for function in templates.functions().values()
+        if "CACHE_USER" in function.properties["Environment"]["Variables"]
+    }
+    assert {user["UserName"] for user in users.values()} == used
+    group = templates.only("AWS::ElastiCache::UserGroup").properties["UserIds"]
+    assert {member["Ref"] for member in group} == set(users)
+
+
+def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(templates: Templates) -> None:
+    access = {
+        user.properties["UserName"].removeprefix("sluice-proof-"): user.properties["AccessString"].split()
+        for user in templates.every("AWS::ElastiCache::User")
+    }
+    assert access["ingest"][:4] == ["on", "~key:*", "~quota:*", "-@all"]
     # What the quotas' script calls is checked like any other command.
-    assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access)
-    assert templates.only("AWS::ElastiCache::UserGroup").properties["UserIds"] == [{"Ref": user.name}]
+    assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access["ingest"])
+    assert access["aggregate"][:4] == ["on", "~seen:*", "~count:*", "-@all"]
+    assert {"+smismember", "+sadd", "+hincrby", "+expire"} <= set(access["aggregate"])
+    assert not [verb for verb, allowed in access.items() if {"+@all", "~*", "allkeys", "allcommands"} & set(allowed)]
+
+
+def test_the_cache_is_encrypted_and_knows_nobody_else(templates: Templates) -> None:
     cache = templates.only("AWS::ElastiCache::ServerlessCache").properties
     assert "UserGroupId" in cache
     assert "KmsKeyId" in cache

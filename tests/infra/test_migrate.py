@@ -9,6 +9,8 @@ def test_migrations_run_before_what_depends_on_them_and_after_they_can_connect(t
         templates.functions()["ingest"],
         templates.functions()["archive"],
         templates.sources()["archive"],
+        templates.functions()["aggregate"],
+        templates.sources()["aggregate"],
     ):
         assert trigger.name in dependent.policies["DependsOn"], dependent.name
     doors = {

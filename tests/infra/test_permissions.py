@@ -21,17 +21,22 @@ ALLOWED = {
         "*",
         tuple(sorted(NETWORK_INTERFACES + TRACES)),
     ): "Lambda makes interfaces with ids of its own; X-Ray has no resources",
+    ("*", TRACES): "outside the network there are no interfaces, and X-Ray has no resources",
     (
         "*",
         tuple(sorted((*NETWORK_INTERFACES, *TRACES, "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"))),
     ): "an event source also looks for the brokers' network; these calls have no resources",
-    ("*", ("s3:PutObject",)): "the network's way to S3, which leads to buckets of this account only",
+    ("*", ("s3:GetObject", "s3:PutObject")): "the network's way to S3, which leads to buckets of this account only",
     ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",
     ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
     ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
     ("FailedBatches/*", ("s3:PutObject",)): "the event source names its objects",
     ("Raw/raw/*", ("s3:AbortMultipartUpload", "s3:PutObject")): "Firehose names its objects",
     ("Raw/errors/*", ("s3:AbortMultipartUpload", "s3:PutObject")): "Firehose names its objects",
+    ("Rollups/staging/*", ("s3:GetObject", "s3:PutObject")): "tier names its objects by what is in them",
+    ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
+    ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
+    ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 }
 MANAGED = {
@@ -67,7 +72,7 @@ def _place(resource: Any) -> str:
         return resource
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     name = json.dumps(parts[0])
-    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "Raw"):
+    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "Raw", "Rollups"):
         if known in name:
             return known + "".join(part for part in parts[1:] if isinstance(part, str))
     return json.dumps(resource)
@@ -106,6 +111,13 @@ def test_archive_may_read_its_topic_in_its_group_and_write_dead_letters(template
     _joins_only(kafka, "archive")
 
 
+def test_aggregate_may_read_its_topic_in_its_group_and_write_dead_letters(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "aggregate")
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    assert _topics_of(kafka, "WriteData") == {"DeadLetter"}
+    _joins_only(kafka, "aggregate")
+
+
 def test_deadletter_may_read_its_topic_in_its_group_and_not_write(templates: Templates) -> None:
     kafka = _kafka_grants(templates, "deadletter")
     assert not any("Write" in action for action, _ in kafka)
@@ -139,17 +151,32 @@ def _kafka_grants(templates: Templates, verb: str) -> list[tuple[str, str]]:
     ]
 
 
+def test_roll_may_ask_what_a_topic_holds_and_read_nothing_of_it(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "roll")
+    assert {action for action, _ in kafka} == {"kafka-cluster:Connect", "kafka-cluster:DescribeTopic"}
+    assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
+
+
+def _verb(role: str) -> str:
+    """Return the function whose role this is."""
+    return role.partition("Role")[0].lower()
+
+
 def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates: Templates) -> None:
     grants = {
         (role.name, action): json.dumps(statement["Resource"])
         for role, statement in _allowing(templates)
         for action in _listed(statement["Action"])
     }
-    (database,) = [place for (_, action), place in grants.items() if action == "rds-db:connect"]
-    assert ":dbuser:" in database
-    assert "/sluice_ingest" in database
-    (cache,) = [place for (_, action), place in grants.items() if action == "elasticache:Connect"]
-    assert "IngestUser" in cache
+    databases = {_verb(role): place for (role, action), place in grants.items() if action == "rds-db:connect"}
+    assert {"ingest", "aggregate"} <= set(databases)
+    for verb, place in databases.items():
+        assert ":dbuser:" in place
+        assert f"/sluice_{verb}" in place
+    caches = {_verb(role): place for (role, action), place in grants.items() if action == "elasticache:Connect"}
+    assert {"ingest", "aggregate"} <= set(caches)
+    for verb, place in caches.items():
+        assert f"{verb.capitalize()}User" in place
     (reader,) = [role for role, action in grants if action == "secretsmanager:GetSecretValue"]
     assert reader.startswith("MigrateRole")
 

@@ -87,6 +87,8 @@ def test_settings_that_could_not_work_are_refused() -> None:
         replace(BASELINE, deadletter=replace(BASELINE.deadletter, maximum_pollers=7))
     with pytest.raises(ValueError, match="not being late"):
         replace(BASELINE.archive, batching_window_seconds=60)
+    with pytest.raises(ValueError, match="must be able to say what comes again"):
+        replace(BASELINE.aggregate, hold_seconds=60)
     with pytest.raises(ValueError, match="kept started"):
         replace(BASELINE.ingest, started=21)
     with pytest.raises(ValueError, match="64 to 128 MiB"):

@@ -24,7 +24,13 @@ each_named_query = pytest.mark.parametrize(
     ("query", "what"),
     [("device_between", ("acme", "press-1")), ("metric_between", ("cpu_temp",)), ("type_between", ("telemetry",))],
 )
-parameters_before_the_range = {"device_between": 2, "metric_between": 1, "type_between": 1, "dead_letters_by_reason": 0}
+parameters_before_the_range = {
+    "device_between": 2,
+    "metric_between": 1,
+    "type_between": 1,
+    "dead_letters_by_reason": 0,
+    "rollups_between": 3,
+}
 DAY = ("2026-03-01", "2026-03-02")
 Row = dict[str, Any]
 

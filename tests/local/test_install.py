@@ -1,5 +1,6 @@
 """What the set-up finds on a machine: Pythons that only look like one, Redis servers too old, half-done work."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.install import complete, redis_installation
+from local.install import browser_installation, complete, page_is_complete, redis_installation
 from local.processes import ROOT, StackError
 
 
@@ -75,3 +76,35 @@ def test_what_was_interrupted_is_set_up_again(tmp_path: Path) -> None:
     assert not target.exists()
     complete(target, lambda directory: (directory / "whole").touch())
     assert [each.name for each in target.iterdir()] == ["whole"]
+
+
+def test_the_pages_libraries_are_complete_when_they_are_those_of_the_lock_file(tmp_path: Path) -> None:
+    library = {"version": "1.6.32", "integrity": "sha512-abc"}
+    locked = {"packages": {"": {"name": "page"}, "node_modules/uplot": library}}
+    (tmp_path / "package-lock.json").write_text(json.dumps(locked))
+    assert not page_is_complete(tmp_path)
+    (tmp_path / "node_modules").mkdir()
+    installed = tmp_path / "node_modules" / ".package-lock.json"
+    installed.write_text(json.dumps({"packages": {"node_modules/uplot": library}}))
+    assert page_is_complete(tmp_path)
+    installed.write_text(json.dumps({"packages": {"node_modules/uplot": library | {"version": "1.6.31"}}}))
+    assert not page_is_complete(tmp_path)
+
+
+def test_a_browser_of_the_machine_is_used_if_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
+    monkeypatch.setattr("local.install.BROWSERS", ("chromium",))
+    executable(tmp_path / "chromium", "echo 'install me with the shop'; exit 1")
+    with pytest.raises(StackError, match="no Chromium is set up"):
+        browser_installation(tmp_path / "setup")
+    real = executable(tmp_path / "chromium", "echo 'Chromium 156.0'")
+    assert browser_installation(tmp_path / "setup").executable == real
+
+
+def test_an_unpacked_browser_comes_first_and_brings_its_libraries(tmp_path: Path) -> None:
+    unpacked = executable(tmp_path / "browser/usr/lib/chromium/chromium-headless-shell", "echo 'Chromium 156.0'")
+    library = tmp_path / "browser" / "usr" / "lib" / "libopus.so.0"
+    library.touch()
+    found = browser_installation(tmp_path)
+    assert (found.executable, found.libraries) == (unpacked, str(library.parent))
+    assert found.environment["LD_LIBRARY_PATH"] == found.libraries

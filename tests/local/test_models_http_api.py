@@ -148,9 +148,20 @@ def test_a_compressed_body_passes_through_unharmed(api: ModelProcess) -> None:
 
 
 def test_path_parameters_are_decoded(api: ModelProcess) -> None:
-    event = event_of(api, "GET", "/v1/many/a%20b")
+    event = event_of(api, "GET", "/v1/many/a%20b%2525?q=c%20d&q=e%2Cf&q=%252C")
 
-    assert event["pathParameters"] == {"kind": "a b"}
+    # Once, and no more: what looks encoded after that is a name's own.
+    assert event["pathParameters"] == {"kind": "a b%25"}
+    assert event["rawPath"] == "/v1/many/a b%25"
+    # The values of one name cannot be told apart again; the query string as it came says them.
+    assert event["queryStringParameters"] == {"q": "c d,e,f,%2C"}
+    assert event["rawQueryString"] == "q=c%20d&q=e%2Cf&q=%252C"
+
+
+def test_a_path_parameter_is_one_part_of_a_path(api: ModelProcess) -> None:
+    assert request(api, "GET", "/v1/many/a%2Fb")[0] == 404
+    assert request(api, "GET", "/v1/many/")[0] == 404
+    assert event_of(api, "GET", "/v1/many/..%20")["pathParameters"] == {"kind": ".. "}
 
 
 def test_the_functions_answer_is_the_response(api: ModelProcess) -> None:

@@ -16,11 +16,13 @@ SERVICES = Services(
     lambdas="http://127.0.0.1:5",
     http_api="http://127.0.0.1:6",
     firehose="http://127.0.0.1:7",
+    directory="http://127.0.0.1:8",
     state=Path("state"),
 )
 EVERYWHERE = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4",
     "AWS_ENDPOINT_URL_FIREHOSE": "http://127.0.0.1:7",
+    "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:5",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
 }
@@ -53,6 +55,12 @@ def test_who_connects_by_the_administrators_secret_is_the_local_administrator() 
         "DATABASE_SECRET_ARN": "arn",
         **EVERYWHERE,
     }
+
+
+def test_the_directory_is_the_one_that_runs_here() -> None:
+    seen = function_environment({"DIRECTORY_URL": "https://directory.example"}, SERVICES)
+
+    assert seen == {"DIRECTORY_URL": "http://127.0.0.1:8", **EVERYWHERE}
 
 
 def test_every_override_has_a_reason() -> None:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # Before anything starts the CDK: it would validate the templates for seconds.
 os.environ["CDK_VALIDATION"] = "false"
@@ -48,6 +48,7 @@ def services(state: Path, aws: str = "http://127.0.0.1:6") -> Services:
         lambdas="http://127.0.0.1:7",
         http_api="http://127.0.0.1:8",
         firehose="http://127.0.0.1:9",
+        directory="http://127.0.0.1:10",
         state=state,
     )
 
@@ -72,7 +73,7 @@ def test_every_profile_can_be_resolved_whole(profile: str, tmp_path: Path) -> No
     check(assembly)
     plan = resolve(assembly, services(tmp_path))
     assert plan.topics
-    assert len(write_configs(plan, tmp_path / "models")) == 4
+    assert len(write_configs(plan, tmp_path / "models")) == 5
 
 
 def test_every_decision_to_ignore_has_a_reason() -> None:
@@ -161,6 +162,26 @@ def test_functions_see_the_running_services(plan: Plan) -> None:
     assert [(Path(layer) / "sluice").is_dir() for layer in ingest.layers] == [True]
 
 
+def test_a_layer_that_others_publish_is_in_the_environment_and_an_unknown_one_stops_the_start(
+    assembly: Assembly, tmp_path: Path
+) -> None:
+    def layered(arn: str) -> Plan:
+        changed = copy.deepcopy(assembly)
+        (tier,) = (
+            each
+            for each in changed.resources("AWS::Lambda::Function")
+            if str(each.properties.get("FunctionName")).endswith("-tier")
+        )
+        cast("dict[str, Any]", tier.properties)["Layers"] = [arn]
+        return resolve(changed, services(tmp_path))
+
+    published = "arn:aws:lambda:eu-west-1:336392948345:layer:AWSSDKPandas-Python313-Arm64:12"
+    tier = next(each for each in lambdas(layered(published)).functions if each.name.endswith("-tier"))
+    assert tier.layers == []
+    with pytest.raises(TemplateError, match="layer:Stranger:1 is in no template"):
+        lambdas(layered("arn:aws:lambda:eu-west-1:336392948345:layer:Stranger:1"))
+
+
 def test_only_the_products_functions_run(plan: Plan) -> None:
     assert {name.rpartition("-")[2] for name in plan.functions} >= {"ingest", "archive", "migrate"}
     assert all(each.runtime.startswith("python") for each in lambdas(plan).functions)
@@ -190,8 +211,9 @@ def test_the_api_leads_to_functions_with_the_routes_throttles(plan: Plan) -> Non
 
 
 def test_the_mapping_is_the_templates(plan: Plan) -> None:
-    mapping, letters = sorted(event_source(plan).mappings, key=lambda each: each.group)
-    assert (mapping.group, letters.group) == ("archive", "deadletter")
+    samples, mapping, letters = sorted(event_source(plan).mappings, key=lambda each: each.group)
+    assert (samples.group, mapping.group, letters.group) == ("aggregate", "archive", "deadletter")
+    assert (samples.topic, samples.starting_position, samples.partial_failures) == ("raw-events", "TRIM_HORIZON", True)
     # Dead letters have nowhere further to go: their own consumer never gives one up.
     assert (letters.maximum_retries, letters.maximum_age_seconds, letters.failure_bucket) == (-1, -1, None)
 

@@ -74,7 +74,7 @@ def test_both_readings_of_a_contract_agree(name: str) -> None:
         Envelope,
         version=st.just(1),
         received_at=st.just(samples.NOW),
-        fleet_id=st.text(),
+        fleet_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True),
         contract=st.text(),
         schema_version=st.integers(1, 1000),
         flags=st.lists(st.text(), max_size=3).map(tuple),

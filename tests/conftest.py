@@ -1,0 +1,22 @@
+"""What the tests of several folders share."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.flow.conftest import Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
+    """The stack that the flow and browser tests share; each test sends events of its own."""
+    # Where no test asks for it, none of what it is made with is loaded.
+    from tests.flow.conftest import start, stop
+
+    directory = tmp_path_factory.mktemp("stack")
+    try:
+        yield start(directory)
+    finally:
+        stop(directory)

@@ -1,0 +1,247 @@
+"""The rollups computed a second time, from the raw store and the published contracts, to be held against the first.
+
+It shares no code with the pipeline, and goes another way where there is one: it reads the bytes that devices sent,
+sorts readings and counts ranks, and knows nothing of samples, markers or digests.
+"""
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+from tests.ledger import read_columns
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+LENGTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TOLERANCE = 1e-9
+"""What adding up in another order may change of a sum, relative to what was added up."""
+LOG_BIN = 1e-3
+"""How far apart a sensor's readings are told where they are more than a million of its steps from zero."""
+STEPS = 2**20
+
+COLUMNS = (
+    "fleet_id",
+    "device_id",
+    "event_id",
+    "contract",
+    "schema_version",
+    "received_at",
+    "flags",
+    "event",
+    "kafka_partition",
+    "kafka_offset",
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TIME_FIELD = {"telemetry": "timestamp", "reading": "event_time", "activity": "timestamp"}
+
+
+@dataclass(frozen=True)
+class RawEvent:
+    """One row of the raw store."""
+
+    fleet_id: str
+    device_id: str
+    event_id: str
+    contract: str
+    schema_version: int
+    received_at: datetime
+    flags: tuple[str, ...]
+    event: str
+    kafka_partition: int
+    kafka_offset: int
+
+
+class Window(NamedTuple):
+    """What one rollup is of; a fleet's own has no device."""
+
+    fleet_id: str
+    device_id: str | None
+    metric: str
+    resolution: str
+    start: datetime
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """What the database says of a window."""
+
+    unit: str
+    count: int
+    avg: float
+    min: float
+    max: float
+    p50: float
+    p95: float
+    sum: float
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The rollups of a database, and up to when its windows are closed."""
+
+    closed_until: datetime
+    rollups: Sequence[tuple[Window, Rollup]]
+
+
+def read_events(stack: dict[str, Any]) -> list[RawEvent]:
+    """Read every event of the raw store, as often as it is there."""
+    return [
+        RawEvent(**row | {"received_at": row["received_at"].replace(tzinfo=UTC), "flags": tuple(row["flags"])})
+        for row in read_columns(stack, list(COLUMNS))
+    ]
+
+
+def read_numbers(database: str) -> Numbers:
+    """Read what the database publishes; the moment comes first, so that what is closed by then is among the rollups."""
+    with psycopg.connect(database) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        closed = "SELECT greatest(min(closed_until), 'epoch') FROM shard"
+        (closed_until,) = connection.execute(closed).fetchone() or (EPOCH,)
+        rows = connection.execute(
+            "SELECT fleet_id, device_id, metric, resolution, window_start, unit, count, avg, min, max, p50, p95, sum"
+            " FROM rollups"
+        ).fetchall()
+    return Numbers(closed_until, [(Window(*row[:5]), Rollup(*row[5:])) for row in rows])
+
+
+def distinct(events: Iterable[RawEvent]) -> list[RawEvent]:
+    """Keep the first copy of every event: an id counts once for a device, whatever its later copies say."""
+    first: dict[tuple[str, str, str], RawEvent] = {}
+    for event in sorted(events, key=lambda event: (event.kafka_partition, event.kafka_offset)):
+        name = event.event_id.lower() if _UUID.fullmatch(event.event_id) else event.event_id
+        first.setdefault((event.fleet_id, event.device_id, name), event)
+    return list(first.values())
+
+
+def recompute(events: Iterable[RawEvent]) -> dict[Window, list[float]]:
+    """Put every reading that counts into its windows: its device's and its fleet's, of each length; sorted."""
+    windows: dict[Window, list[float]] = defaultdict(list)
+    for event in distinct(events):
+        if "late_arrival" in event.flags:
+            continue
+        document = json.loads(event.event)
+        moment = event.received_at if "clock_ahead" in event.flags else _read_time(event.contract, document)
+        for metric, value in _readings(event, document):
+            for resolution, length in LENGTHS.items():
+                start = moment - (moment - EPOCH) % length
+                for device in (event.device_id, None):
+                    windows[Window(event.fleet_id, device, metric, resolution, start)].append(value)
+    for readings in windows.values():
+        readings.sort()
+    return dict(windows)
+
+
+def _read_time(contract: str, document: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(document[_TIME_FIELD[contract]]).astimezone(UTC)
+
+
+def _readings(event: RawEvent, document: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """What an event says of declared series, in their units."""
+    if event.contract == "reading":
+        series = document["sensor_type"]
+        yield series, convert(series, document["value"], document["unit"])
+    declared = declarations(event.contract, event.schema_version)
+    for name, value in document.get("metrics", {}).items() if event.contract == "telemetry" else ():
+        if name in declared:
+            series, unit = declared[name]
+            yield series, convert(series, value, unit)
+
+
+@cache
+def declarations(contract: str, version: int) -> dict[str, tuple[str, str]]:
+    """Read which metrics a version of a contract declares: their series and the unit they come in."""
+    schema = json.loads((SCHEMAS / contract / f"{version}.json").read_text())
+    metrics = schema["properties"].get("metrics", {}).get("properties", {})
+    return {name: (metric["x-series"], metric["x-unit"]) for name, metric in metrics.items() if "x-series" in metric}
+
+
+@cache
+def book() -> dict[str, Any]:
+    """Read the series and units as they are published."""
+    document: dict[str, Any] = json.loads((SCHEMAS / "series.json").read_text())
+    return document
+
+
+def convert(series: str, value: float, unit: str) -> float:
+    """Say a value in the unit of its series: by way of the first unit of their quantity, as the book describes."""
+    wanted, units = book()["series"][series]["unit"], book()["units"]
+    if unit == wanted:
+        return float(value)
+    given, kept = units[unit], units[wanted]
+    return float((value * given["scale"] + given["offset"] - kept["offset"]) / kept["scale"])
+
+
+def find_differences(expected: Mapping[Window, Sequence[float]], numbers: Numbers) -> list[str]:
+    """List everything in which the database differs from the recomputation; an empty list is the proof."""
+    closed = {window: rollup for window, rollup in numbers.rollups if _ends(window) <= numbers.closed_until}
+    times = Counter(window for window, _ in numbers.rollups)
+    due = {window: readings for window, readings in expected.items() if _ends(window) <= numbers.closed_until}
+    return [
+        *(f"{count} rows for {_say(window)}" for window, count in times.items() if count > 1),
+        *(f"missing: {_say(window)} of {len(due[window])} readings" for window in due.keys() - closed.keys()),
+        *(f"extra: {_say(window)}: {closed[window]}" for window in closed.keys() - due.keys()),
+        *(
+            f"{_say(window)}: {difference}"
+            for window in due.keys() & closed.keys()
+            for difference in _compare(window, due[window], closed[window])
+        ),
+    ]
+
+
+def _ends(window: Window) -> datetime:
+    return window.start + LENGTHS[window.resolution]
+
+
+def _say(window: Window) -> str:
+    whose = f"device {window.device_id} of {window.fleet_id}" if window.device_id is not None else window.fleet_id
+    return f"{window.metric} of {whose} in the {window.resolution} from {window.start.isoformat()}"
+
+
+def _compare(window: Window, readings: Sequence[float], rollup: Rollup) -> Iterator[str]:
+    unit = book()["series"][window.metric]["unit"]
+    exact = {"unit": unit, "count": len(readings), "min": readings[0], "max": readings[-1]}
+    for name, wanted in exact.items():
+        if getattr(rollup, name) != wanted:
+            yield f"{name} is {getattr(rollup, name)}, not {wanted}"
+    # Relative to what was added up, not to what came out: where readings cancel, little is left to be relative to.
+    total, magnitude = math.fsum(readings), math.fsum(map(abs, readings))
+    count = len(readings)
+    within = {"sum": (total, TOLERANCE * magnitude), "avg": (total / count, TOLERANCE * magnitude / count)}
+    for name, share in (("p50", 0.50), ("p95", 0.95)):
+        within[name] = percentile(readings, share, _steps(window))
+    for name, (about, by) in within.items():
+        # Written so that a NaN is a difference too.
+        if not abs(getattr(rollup, name) - about) <= by:
+            yield f"{name} is {getattr(rollup, name)}, not {about} (within {by:.3g})"
+
+
+def percentile(readings: Sequence[float], share: float, step: float | None) -> tuple[float, float]:
+    """Interpolate between the two ranks around a share of sorted readings; say how far off another answer may be.
+
+    Where readings are told apart only by a sensor's step, that bounds either rank's distance from what it stands for.
+    """
+    place = share * (len(readings) - 1)
+    below = readings[math.floor(place)]
+    above = readings[math.ceil(place)]
+    part = place - math.floor(place)
+    rounding = TOLERANCE * max(abs(below), abs(above))
+    bound = 0.0 if step is None else (1 - part) * _resolution(below, step) + part * _resolution(above, step)
+    return below + part * (above - below), bound + rounding
+
+
+def _steps(window: Window) -> float | None:
+    """A minute's percentiles are those of its samples; longer windows know them by the sensor's steps."""
+    return None if window.resolution == "1m" else float(book()["series"][window.metric]["resolution"])
+
+
+def _resolution(reading: float, step: float) -> float:
+    return step if abs(reading) < step * STEPS else LOG_BIN * abs(reading)
