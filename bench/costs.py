@@ -1,5 +1,7 @@
 """What is measured: CPU time of a process and all its threads, told per event."""
 
+import contextlib
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +11,7 @@ import msgspec
 ROUNDS = 4
 
 _SCHEDULED = 2  # the kernel's clock of the time in which a process was running
+_PARENT, _ENDED_USER, _ENDED_SYSTEM = 1, 13, 14  # of a process's line in /proc, from its state on
 
 
 class Cost(msgspec.Struct):
@@ -33,6 +36,27 @@ Costs = dict[str, Cost]  # by workload
 def cpu_seconds(pids: Iterable[int]) -> float:
     """CPU time that running processes have used since they began."""
     return sum(time.clock_gettime(~pid << 3 | _SCHEDULED) for pid in pids)
+
+
+def family_seconds(pid: int) -> float:
+    """CPU time of a process and of its children, those that have ended too; of these as the kernel's ticks count it."""
+    children = [
+        int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _fields(stat)[_PARENT] == str(pid)
+    ]
+    seconds = 0.0
+    for each in (pid, *children):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            seconds += cpu_seconds([each])
+    own = _fields(Path(f"/proc/{pid}/stat"))
+    return seconds + (int(own[_ENDED_USER]) + int(own[_ENDED_SYSTEM])) / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(stat: Path) -> list[str]:
+    """Return what the kernel tells of a process, from its state on: a name before that may hold anything."""
+    try:
+        return stat.read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return [""] * (_PARENT + 1)
 
 
 def write_costs(costs: Costs, path: Path) -> None:

@@ -53,25 +53,12 @@ async def running(home: Home) -> AsyncIterator[Surroundings]:
 async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Surroundings:
     async with asyncio.TaskGroup() as group:
         synthesis = group.create_task(synthesize(home.state / "cdk.out", PROFILE, home.logs))
-        database = group.create_task(_start_database(home, ports, supervisor))
-        cache = group.create_task(_start_cache(home, ports, supervisor))
+        database = group.create_task(start_database(home, ports, supervisor))
+        cache = group.create_task(start_cache(home, ports, supervisor))
     assembly = synthesis.result()
     nodes = kafka.new_nodes(brokers_needed(assembly), ports)
     brokers = kafka.Cluster(kafka_installation(), home.state / "kafka", nodes, broker_settings(assembly))
-    services = Services(
-        kafka=brokers.bootstrap,
-        database_host=LOOPBACK,
-        database_port=database.result().port,
-        cache_host=LOOPBACK,
-        cache_port=cache.result(),
-        aws="",
-        lambdas="",
-        http_api="",
-        firehose="",
-        state=home.state,
-        region=REGION,
-    )
-    plan = resolve(assembly, services)
+    plan = resolve(assembly, name_services(home, brokers.bootstrap, database.result(), cache.result()))
     await brokers.format(home.logs)
     async with asyncio.TaskGroup() as group:
         for broker in brokers.programs():
@@ -79,13 +66,34 @@ async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Surroundin
         keys = group.create_task(_fill_database(database.result(), plan))
     await asyncio.to_thread(create_topics, plan)
     return Surroundings(
-        environment=_environment(plan),
+        environment=environment_of("ingest", plan),
         key=keys.result()["device"],
         brokers=[supervisor.pids[node.name] for node in nodes],
     )
 
 
-async def _start_database(home: Home, ports: Ports, supervisor: Supervisor) -> postgres.Server:
+def name_services(home: Home, kafka_bootstrap: str, database: postgres.Server, cache_port: int) -> Services:
+    """Name the services that run to what the templates ask for; nobody asks for the others."""
+    return Services(
+        kafka=kafka_bootstrap,
+        database_host=LOOPBACK,
+        database_port=database.port,
+        cache_host=LOOPBACK,
+        cache_port=cache_port,
+        aws="",
+        lambdas="",
+        directory="",
+        http_api="",
+        firehose="",
+        state=home.state,
+        region=REGION,
+    )
+
+
+async def start_database(
+    home: Home, ports: Ports, supervisor: Supervisor, settings: Mapping[str, str] | None = None
+) -> postgres.Server:
+    """Start a server, with some settings other than its own."""
     if os.geteuid() == 0:
         borrowed = postgres.borrow_directory()
         home.borrow(borrowed)
@@ -94,11 +102,14 @@ async def _start_database(home: Home, ports: Ports, supervisor: Supervisor) -> p
         place = postgres.own_place(home.state / "database")
     server = postgres.Server(place, ports.reserve())
     await server.initialize(home.logs)
+    with (server.place.data / "postgresql.auto.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
     await supervisor.start(server.program())
     return server
 
 
-async def _start_cache(home: Home, ports: Ports, supervisor: Supervisor) -> int:
+async def start_cache(home: Home, ports: Ports, supervisor: Supervisor) -> int:
+    """Start a cache, and say on which port."""
     port, node_port = ports.reserve(), ports.reserve()
     await supervisor.start(redis.cache(redis_installation(), home.state / "cache", port=port, node_port=node_port))
     return port
@@ -116,6 +127,7 @@ def _migrate_and_seed(database: str) -> dict[str, str]:
     return seed.seed(database, STAGE)
 
 
-def _environment(plan: Plan) -> dict[str, str]:
-    (ingest,) = (each for each in lambdas(plan).functions if each.name.endswith("-ingest"))
-    return {"AWS_REGION": REGION, **ingest.environment}
+def environment_of(function: str, plan: Plan) -> dict[str, str]:
+    """Tell a function what its template tells it."""
+    (found,) = (each for each in lambdas(plan).functions if each.name.endswith(f"-{function}"))
+    return {"AWS_REGION": REGION, **found.environment}

@@ -1,35 +1,28 @@
-"""What each step of the ingest handler costs, watched from outside."""
+"""What each step of a handler costs, watched from outside."""
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from functions.ingest import handler as ingest
-from sluice.edge.broker import Broker
-
-#: What the handler's module calls, by what the report calls it; a name that is gone stops the bench.
-STEPS = {
-    "read_request": "read request",
-    "authenticate": "authenticate",
-    "split_body": "split",
-    "judge": "judge",
-    "answer_results": "answer",
-}
-PRODUCE = "produce"
 REST = "the rest"
+
+Place = tuple[object, str]
+"""A module or a class, and what it calls a step of its own."""
 
 
 class Steps:
-    """Stands between the handler and its steps, for the rest of the process's life."""
+    """Stands between a handler and its steps, for the rest of the process's life."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Mapping[str, Place], clock: Callable[[], float] = time.process_time) -> None:
+        # By default the process's clock: what a client library's threads do meanwhile is a part of the step.
+        self._clock = clock
         self._spent: defaultdict[str, float] = defaultdict(float)
         self._calls: Counter[str] = Counter()
         self._watching = self._price_of_watching()
-        for name, step in STEPS.items():
-            setattr(ingest, name, self._watched(step, getattr(ingest, name)))
-        Broker.store = self._watched(PRODUCE, Broker.store)  # type: ignore[method-assign]
+        for step, (owner, name) in places.items():
+            # A name that is gone stops the bench.
+            setattr(owner, name, self._watched(step, getattr(owner, name)))
 
     def take(self, whole: float) -> dict[str, float]:
         """Return the CPU seconds of each step since the last time, and what is left of the whole."""
@@ -40,8 +33,7 @@ class Steps:
         return taken
 
     def _watched(self, step: str, function: Callable[..., Any]) -> Any:
-        # The process's clock: what the client library's threads do meanwhile is a part of producing.
-        clock, spent, calls = time.process_time, self._spent, self._calls
+        clock, spent, calls = self._clock, self._spent, self._calls
 
         def watched(*arguments: Any, **named: Any) -> Any:
             began = clock()

@@ -1,0 +1,208 @@
+"""`make bench`, fifth part: what answers take, from the request to the document, on a month of 10,000 devices.
+
+The handler's own function on a real database and cache, put together as in a deployment; only the directory of groups
+is known by heart, as it is to a warm function.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from statistics import median
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, name_device, roll_all, roll_wider
+from bench.stores import Connection, Stores, running
+from functions.query import handler as query
+from local import seed
+from local.synthesis import STAGE
+from sluice.core.breaker import Breaker
+from sluice.core.groups import Group, Told, Wanted
+from sluice.core.resolutions import WIDTHS, floor_to
+from sluice.edge import cache as valkey
+from sluice.edge import rolling
+from sluice.edge.groups import Groups
+from sluice.edge.rolling import Rolling, Settling
+from sluice.edge.session import Session
+from sluice.edge.settings import CacheSettings
+
+DEVICES, DAYS, MEMBERS = 10_000, 30, 100
+ROLLED_MINUTES, ROLLED_SHARDS = 3, 4
+"""What is really rolled, and copied to the rest."""
+ACTIVE_FROM, ACTIVE_UNTIL = timedelta(hours=6), timedelta(hours=20)
+TIMES = 30
+LONGEST_SECONDS = 120
+NO_WAIT = timedelta(0)
+MINUTE, HOUR, DAY = WIDTHS["1m"], WIDTHS["1h"], WIDTHS["1d"]
+
+
+class Took(msgspec.Struct):
+    """Milliseconds of one answer, and how large it is."""
+
+    wall: float
+    ours: float
+    database: float
+    items: int
+    kilobytes: float
+
+
+def main() -> None:
+    """Fill, ask and print."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--small", action="store_true", help="a few days of a tenth of the devices, for a quick try")
+    small: bool = arguments.parse_args().small
+    devices, days = (DEVICES // 10, 3) if small else (DEVICES, DAYS)
+    with running() as stores, stores.connect() as connection:
+        began = time.perf_counter()
+        fill(stores, connection, devices, days)
+        rows = ", ".join(f"{count:,} of {store}" for store, count in count_rows(connection))
+        print(f"filled in {time.perf_counter() - began:.0f} s: {rows}", flush=True)
+        key = seed.make_key(connection, STAGE, seed.FLEET, "reader")
+        parts = wire(stores)
+        print_line(f"ms, the median of {TIMES} answers", ["wall", "ours", "database", "items", "kB"])
+        for label, path, asked in questions(days):
+            print_took(label, take(stores, parts, partial(make_event, key, path, asked)))
+
+
+def fill(stores: Stores, connection: Connection, devices: int, days: int) -> None:
+    """Fill a month up to now: roll a few minutes, an hour and a day for real, and copy them."""
+    now = datetime.now(UTC)
+    today, this_hour = floor_to(now, DAY), floor_to(now, HOUR)
+    hour, day, first = this_hour - 2 * HOUR, today - 2 * DAY, today - days * DAY
+    fill_entities(connection, [seed.FLEET], devices)
+    roller = make_roller(stores)
+    rolled = (hour, hour + ROLLED_MINUTES * MINUTE)
+    fill_samples(connection, *rolled)
+    roll_all(roller, hour + HOUR)
+    fill_windows(connection, "1m", rolled, [(rolled[1], hour + HOUR)], to_shards=ROLLED_SHARDS)
+    mark_window(connection, "1h", hour, ROLLED_SHARDS)
+    roll_wider(roller, "1h")
+    copy = partial(fill_windows, connection, from_shards=ROLLED_SHARDS)
+    copy("1h", (hour, hour + HOUR), [(day, day + DAY)], to_shards=ROLLED_SHARDS)
+    mark_window(connection, "1d", day, ROLLED_SHARDS)
+    roll_wider(roller, "1d")
+    copy("1d", (day, day + DAY), [(first, today)])
+    active = [(start + ACTIVE_FROM, start + ACTIVE_UNTIL) for start in (first + number * DAY for number in range(days))]
+    copy("1h", (hour, hour + HOUR), active)
+    copy("1m", (hour, hour + HOUR), active, devices=MEMBERS)
+    connection.execute("VACUUM ANALYZE")
+    # That took minutes. The day before now is whole, whatever hour it is: it is the most that a day can have.
+    closed = floor_to(datetime.now(UTC), MINUTE) - MINUTE
+    copy("1h", (hour, hour + HOUR), [(floor_to(closed, HOUR) - DAY, floor_to(closed, HOUR))])
+    copy("1m", (hour, hour + HOUR), [(closed - DAY, closed)], devices=MEMBERS)
+    fill_samples(connection, closed - 6 * MINUTE, closed + MINUTE)
+    connection.execute("DELETE FROM dirty")
+    connection.execute("UPDATE shard SET closed_until = %s", [closed])
+    connection.execute(
+        """
+        INSERT INTO coverage (consumer, topic, partition, offsets, received_until)
+        SELECT 'aggregate', 'raw-events', partition, '{[0,1000000)}', now() FROM generate_series(0, 29) AS partition
+        """
+    )
+    connection.execute("ANALYZE sample")
+
+
+def make_roller(stores: Stores) -> Rolling:
+    """Make roll's side of the database, which waits for nothing."""
+    login = stores.login("roll")
+    session = Session(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
+    return Rolling(session, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
+
+
+def count_rows(connection: Connection) -> Iterator[tuple[str, int]]:
+    """Count what was filled."""
+    for store in ("rollup_1m", "rollup_1h", "rollup_1d", "sample"):
+        ((count,),) = connection.execute(f"SELECT count(*) FROM {store}").fetchall()  # noqa: S608 -- the names above
+        yield store, int(count)
+
+
+def questions(days: int) -> Iterator[tuple[str, str, str]]:
+    """List what is asked: what the report calls it, the route's last part, and the parameters."""
+    now = datetime.now(UTC)
+    since_yesterday, month = (f"&from={write(now - span)}&to={write(now)}" for span in (DAY, days * DAY))
+    yield "a device, the last 5 minutes", "recent", f"device={name_device(7)}"
+    yield f"a group of {MEMBERS} devices, the last 5 minutes", "recent", "group=line-1"
+    yield "a device over a day, by the minute", "rollups", f"device={name_device(7)}&resolution=1m{since_yesterday}"
+    yield f"a device over {days} days, by the hour", "rollups", f"device={name_device(7)}&resolution=1h{month}"
+    yield f"a group of {MEMBERS} devices over a day, by the hour", "rollups", f"group=line-1{since_yesterday}"
+    yield "  one metric of it", "rollups", f"group=line-1&metric=cpu_temp{since_yesterday}"
+    yield f"a fleet over {days} days, by the hour", "rollups", f"resolution=1h{month}"
+    yield f"a fleet over {days} days, by the day", "rollups", f"resolution=1d{month}"
+    yield "how a fleet is doing", "", ""
+    yield "the first 100 of its devices", "devices", ""
+
+
+def write(moment: datetime) -> str:
+    """Write a moment for a query string."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wire(stores: Stores) -> query.Parts:
+    """Put the function together as in a deployment, but for the directory and one reader's rate."""
+    with mock.patch.dict("os.environ", stores.environment("query")):
+        parts = query.build()
+        shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
+    groups = Groups(know_group, shared, Breaker(1, MINUTE), DAY)
+    # One key asks for all readers here.
+    settings = msgspec.structs.replace(parts.settings, query_requests_per_second=100_000)
+    return msgspec.structs.replace(parts, groups=groups, settings=settings)
+
+
+def know_group(wanted: Wanted) -> Told:
+    """Tell of the one group there is: the devices that have minutes."""
+    return Told(group=Group(wanted.group_id or "", "Line 1", tuple(map(name_device, range(MEMBERS)))))
+
+
+def make_event(key: str, path: str, asked: str) -> dict[str, Any]:
+    """Write a request as the gateway hands it to the function."""
+    route = "GET /v1/fleets/{fleet}" + (f"/{path}" if path else "")
+    return {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": route.removeprefix("GET ").format(fleet=seed.FLEET),
+        "rawQueryString": asked,
+        "pathParameters": {"fleet": seed.FLEET},
+        "headers": {"user-agent": "bench", "x-api-key": key},
+        "requestContext": {"requestId": "Yk2nTh3xIAMEVrA=", "timeEpoch": time.time_ns() // 1_000_000},
+        "isBase64Encoded": False,
+    }
+
+
+def take(stores: Stores, parts: query.Parts, ask: Any) -> Took:
+    """Ask often enough, and take the median of each figure."""
+    took = [take_one(stores, parts, ask()) for _ in range(TIMES + 1)][1:]  # the first one connects
+    columns = zip(*(msgspec.structs.astuple(one) for one in took), strict=True)
+    return Took(*(median(column) for column in columns))
+
+
+def take_one(stores: Stores, parts: query.Parts, event: dict[str, Any]) -> Took:
+    """Ask once."""
+    database, ours, wall = stores.database_seconds(), time.process_time(), time.perf_counter()
+    answer = query.query(event, parts, 1).for_gateway()
+    wall, ours = time.perf_counter() - wall, time.process_time() - ours
+    if answer["statusCode"] != 200:
+        raise SystemExit(f"a question that should be answered was answered {answer}")
+    database = stores.database_seconds() - database
+    document = msgspec.json.decode(answer["body"])
+    items = document.get("items", [])
+    return Took(1e3 * wall, 1e3 * ours, 1e3 * database, len(items), len(answer["body"]) / 1e3)
+
+
+def print_took(label: str, took: Took) -> None:
+    """Print one line of figures."""
+    figures = [f"{figure:.1f}" for figure in (took.wall, took.ours, took.database)]
+    print_line(f"  {label}", [*figures, f"{took.items:,.0f}", f"{took.kilobytes:,.0f}"])
+
+
+def print_line(label: str, cells: Sequence[str]) -> None:
+    """Print one line of a table."""
+    print(f"{label:58}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()

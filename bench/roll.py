@@ -1,0 +1,197 @@
+"""`make bench`, fourth part: what rolling takes of the database, and how large its rows are.
+
+A minute of 50,000 devices, each with four metrics and a reading of each every ten seconds; and hours and days of an
+eighth of them, eight shards of the 64. All by roll's own side of the database, on samples that are made up.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
+from bench.stores import Connection, Stores, measure_size, running
+from infra.profiles import BASELINE
+from sluice.core.resolutions import WIDTHS, floor_to
+from sluice.edge import rolling
+from sluice.edge.rolling import Rolling, Settling
+from sluice.edge.session import Session
+
+FLEETS, DEVICES = 5, 10_000
+ROUNDS = 3
+SHARDS = BASELINE.roll.shards
+"""So many at a time."""
+SOME_SHARDS, ALL_SHARDS = 8, 64
+NO_WAIT = timedelta(0)
+LONGEST_SECONDS = 120
+ACTIVE_HOURS = 14
+MINUTE, HOUR, DAY = WIDTHS["1m"], WIDTHS["1h"], WIDTHS["1d"]
+
+
+class Taken(msgspec.Struct):
+    """Seconds, of the wall's clock and of the server's CPU."""
+
+    wall: float = float("inf")
+    database: float = float("inf")
+
+    def better(self, other: "Taken") -> "Taken":
+        """Take the lower of each figure."""
+        return Taken(min(self.wall, other.wall), min(self.database, other.database))
+
+
+def main() -> None:
+    """Fill, measure and print."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--small", action="store_true", help="a tenth of the devices, for a quick try")
+    devices = DEVICES // 10 if arguments.parse_args().small else DEVICES
+    hour = floor_to(datetime.now(UTC), HOUR) - HOUR
+    with running() as stores, stores.connect() as connection:
+        fill_entities(connection, [f"fleet-{number}" for number in range(FLEETS)], devices)
+        minutes(stores, connection, hour)
+        hours(stores, connection, hour)
+        print_sizes(connection)
+
+
+def minutes(stores: Stores, connection: Connection, hour: datetime) -> None:
+    """Roll minutes, by one roller and by two; and then one again, for a straggler."""
+    first, second = (make_roller(stores) for _ in range(2))
+    fill_samples(connection, hour, hour + (2 * ROUNDS + 1) * MINUTE)
+    connection.execute("ANALYZE sample")
+    roll_all(first, hour + MINUTE, SHARDS)  # connects
+    count = number(connection, "SELECT count(*) FROM entity WHERE device_id IS NOT NULL")
+    one, two = Taken(), Taken()
+    for turn in range(ROUNDS):
+        until = hour + (2 * turn + 2) * MINUTE
+        one = one.better(measure(stores, count + FLEETS, partial(roll_all, first, until, SHARDS)))
+        until += MINUTE
+        both = (partial(roll_all, each, until, SHARDS) for each in (first, second))
+        two = two.better(measure(stores, count + FLEETS, *both))
+    print_line("", ["seconds", "of the database"])
+    print_taken(f"a minute of {count:,} devices and their {FLEETS} fleets", one)
+    print_taken("  by two rollers", two)
+    for label, of_fleet in (("one straggler: its device's minute", False), ("  its fleet's minute", True)):
+        taken = Taken()
+        for turn in range(ROUNDS):
+            mark_straggler(connection, hour + turn * MINUTE, of_fleet=of_fleet)
+            taken = taken.better(measure(stores, 1, partial(roll_all, first, until, SHARDS)))
+        print_taken(label, taken)
+
+
+def hours(stores: Stores, connection: Connection, hour: datetime) -> None:
+    """Roll an hour and a day of some shards' devices, and of the fleets; and each once more, for a straggler."""
+    roller = make_roller(stores)
+    some = number(connection, "SELECT count(*) FROM entity WHERE device_id IS NOT NULL AND shard < %s", SOME_SHARDS)
+    rolled = (hour, hour + (2 * ROUNDS + 1) * MINUTE)
+    fill_windows(connection, "1m", rolled, [(hour - HOUR, hour)], to_shards=SOME_SHARDS)
+    connection.execute("ANALYZE rollup_1m")
+    mark_window(connection, "1h", hour - HOUR, 0)
+    fleets = measure(stores, FLEETS, partial(roll_wider, roller, "1h"))
+    mark_window(connection, "1h", hour - HOUR, SOME_SHARDS)
+    both = measure(stores, some + FLEETS, partial(roll_wider, roller, "1h"))
+    print_wider("an hour", fleets, both)
+    again = Taken()
+    for _ in range(ROUNDS):
+        mark_one(connection, "1h", hour - HOUR)
+        again = again.better(measure(stores, 2, partial(roll_wider, roller, "1h")))
+    print_taken("  a straggler's: its device's and its fleet's", again)
+    day = floor_to(hour - DAY, DAY)
+    active = [(day, day + ACTIVE_HOURS * HOUR)]
+    fill_windows(connection, "1h", (hour - HOUR, hour), active, from_shards=SOME_SHARDS, to_shards=SOME_SHARDS)
+    connection.execute("ANALYZE rollup_1h")
+    mark_window(connection, "1d", day, 0)
+    fleets = measure(stores, FLEETS, partial(roll_wider, roller, "1d"))
+    mark_window(connection, "1d", day, SOME_SHARDS)
+    both = measure(stores, some + FLEETS, partial(roll_wider, roller, "1d"))
+    print_wider(f"a day of {ACTIVE_HOURS} hours", fleets, both)
+
+
+def make_roller(stores: Stores) -> Rolling:
+    """Make roll's side of the database, which waits for nothing."""
+    login = stores.login("roll")
+    session = Session(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
+    return Rolling(session, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
+
+
+def measure(stores: Stores, windows: int, *works: Callable[[], int]) -> Taken:
+    """Let rollers work side by side until the last is done; together they roll so many windows."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        began, wall = stores.database_seconds(), time.perf_counter()
+        rolled = sum(pool.map(lambda work: work(), works))
+        taken = Taken(time.perf_counter() - wall, stores.database_seconds() - began)
+    if rolled != windows:
+        raise SystemExit(f"{rolled} windows were rolled instead of {windows}")
+    return taken
+
+
+def mark_straggler(connection: Connection, minute: datetime, *, of_fleet: bool) -> None:
+    """Mark a rolled minute again: of one device, or of its fleet."""
+    connection.execute("DELETE FROM dirty")
+    connection.execute(
+        """
+        INSERT INTO dirty (resolution, shard, window_start, entity_key, marked_at)
+        SELECT '1m', shard, %s, entity_key, '-infinity' FROM entity WHERE (device_id IS NULL) = %s LIMIT 1
+        """,
+        [minute, of_fleet],
+    )
+
+
+def mark_one(connection: Connection, resolution: str, window: datetime) -> None:
+    """Mark a rolled window again, as one device's straggler does: its own and its fleet's."""
+    connection.execute("DELETE FROM dirty")
+    for of_fleet in (False, True):
+        connection.execute(
+            """
+            INSERT INTO dirty (resolution, shard, window_start, entity_key, marked_at)
+            SELECT %s, shard, %s, entity_key, '-infinity' FROM entity
+            WHERE (device_id IS NULL) = %s AND (shard < %s OR device_id IS NULL) LIMIT 1
+            """,
+            [resolution, window, of_fleet, SOME_SHARDS],
+        )
+
+
+def print_sizes(connection: Connection) -> None:
+    """Print what rows take, with their indexes, and what a device's day comes to."""
+    print()
+    print_line("bytes", ["a row", "rows a device-day", "a device-day"])
+    per_hour = {"sample": 360, "rollup_1m": 60, "rollup_1h": 1, "rollup_1d": 1 / ACTIVE_HOURS}
+    for store, rows in per_hour.items():
+        partitions = ["rollup_1d"]
+        if store != "rollup_1d":
+            found = connection.execute("SELECT partition_name FROM partitions_of(%s)", [store]).fetchall()
+            partitions = [name for (name,) in found]
+        kept = number(connection, f"SELECT count(*) FROM {store}")  # noqa: S608 -- the names above
+        size = measure_size(connection, partitions) / kept
+        daily = rows * ACTIVE_HOURS
+        print_line(f"  {store}", [f"{size:,.0f}", f"{daily:,.0f}", f"{size * daily:,.0f}"])
+
+
+def number(connection: Connection, query: str, *parameters: int) -> int:
+    """Ask for one number."""
+    ((value,),) = connection.execute(query.encode(), parameters).fetchall()
+    return int(value)
+
+
+def print_wider(what: str, fleets: Taken, both: Taken) -> None:
+    """Print what all devices would take, of which some shards' were rolled, and what the fleets take."""
+    share = ALL_SHARDS / SOME_SHARDS
+    devices = Taken((both.wall - fleets.wall) * share, (both.database - fleets.database) * share)
+    print_taken(f"{what} of all devices, an eighth of them times {share:.0f}", devices)
+    print_taken(f"  of {FLEETS} fleets", fleets)
+
+
+def print_taken(label: str, taken: Taken) -> None:
+    """Print one line of figures."""
+    print_line(label, [f"{taken.wall:.3f}", f"{taken.database:.3f}"])
+
+
+def print_line(label: str, cells: Sequence[str]) -> None:
+    """Print one line of a table."""
+    print(f"{label:58}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
