@@ -145,7 +145,7 @@ BASELINE = Profile(
     delivery=Delivery(interval_seconds=60, size_mib=128),
     database=Database(
         instance_type="r7g.xlarge",
-        storage_gib=400,
+        storage_gib=800,
         maximum_storage_gib=2000,
         max_connections=400,
         multi_az=True,
@@ -191,8 +191,13 @@ LARGE = replace(
         minimum_pollers=12,
         maximum_pollers=120,
     ),
-    # A shard has ten times the devices there.
-    roll=replace(BASELINE.roll, shards=4),
+    # A shard has ten times the devices there. Started every minute, each for more than seven: eight side by side.
+    roll=replace(
+        BASELINE.roll,
+        compute=Compute(memory_mib=512, timeout_seconds=660, concurrency=8),
+        shards=8,
+        loop_seconds=440,
+    ),
     aggregate=replace(
         BASELINE.aggregate,
         consumer=replace(
@@ -216,7 +221,7 @@ LARGE = replace(
     ),
     database=Database(
         instance_type="r7g.8xlarge",
-        storage_gib=4000,
+        storage_gib=8000,
         maximum_storage_gib=16000,
         max_connections=2000,
         multi_az=True,
