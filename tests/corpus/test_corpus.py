@@ -1,12 +1,14 @@
 """The corpus itself: large enough, without twins, and in step with the codes that the sources raise."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 from functions.ingest import handler
-from sluice import core
 from tests.corpus.cases import ACCEPTED, Case, Refused
 from tests.corpus.families import corpus
 
@@ -20,6 +22,12 @@ OF_THE_WHOLE = {"all_rejected"}
 OF_THE_GATEWAY = {"unreadable_body"}
 
 RAISERS = {"Refusal", "Rejection", "Unparsable"}
+# In a process of its own, where nobody else has imported anything.
+LIST_MODULES = """
+import sys
+import functions.ingest.handler
+print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("sluice.core.")), sep="\\n")
+"""
 CODE = re.compile(r"[a-z]+(_[a-z0-9]+)+")
 
 
@@ -36,8 +44,13 @@ def codes_in(source: Path) -> set[str]:
 
 
 def raised_codes() -> set[str]:
-    sources = [*Path(core.__path__[0]).glob("*.py"), Path(str(handler.__file__))]
-    return set().union(*(codes_in(source) for source in sources))
+    """The codes of ingest and of all of the core that it uses; what only readers are answered is not among them."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES], env=environment, capture_output=True, text=True, check=True
+    )
+    sources = [Path(line) for line in ran.stdout.splitlines()]
+    return set().union(*(codes_in(source) for source in [*sources, Path(str(handler.__file__))]))
 
 
 def codes_of(case: Case) -> set[str]:
