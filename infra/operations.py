@@ -14,6 +14,8 @@ from infra.settings import Deployment
 NOTHING_HAPPENED = cloudwatch.TreatMissingData.NOT_BREACHING
 # Gauges pause while their source is unwell or idle: silence neither starts an alarm nor ends one.
 UNKNOWN = cloudwatch.TreatMissingData.IGNORE
+# What should be told again and again: silence is what the alarm is for.
+TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
 
 class Operations(Construct):

@@ -8,12 +8,10 @@ from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
 from infra.function import Function
-from infra.operations import Operations, counted
+from infra.operations import TROUBLE, Operations, counted
 
 # Nobody waits for a run, and the next one does what this one did not: after a while it is better not to start it.
 ATTEMPTS = 3
-# Silence is what the alarm is for.
-NOT_EVEN_STARTED = cloudwatch.TreatMissingData.BREACHING
 
 
 class Schedule(Construct):
@@ -55,7 +53,7 @@ class Schedule(Construct):
             metric=_not_run(function, max(every_minutes, 5)),
             above=0,
             times=2,
-            no_data=NOT_EVEN_STARTED,
+            no_data=TROUBLE,
             means=f"{scope.node.id.lower()} should run every {every_minutes} min and does not.",
         )
 

@@ -10,7 +10,7 @@ from infra.function import Function, Reach, metrics_of
 from infra.lake import Lake
 from infra.layers import Layers
 from infra.network import HTTPS_PORT, Network
-from infra.operations import UNKNOWN, Operations, counted
+from infra.operations import TROUBLE, Operations, counted
 from infra.schedule import Schedule
 from infra.settings import HOUR, Deployment
 
@@ -75,7 +75,9 @@ class Tier(Construct):
             "behind",
             metric=counted(metrics_of(deployment), "TierBehind", {"service": "tier"}, minutes=60, statistic="Maximum"),
             above=settings.behind_hours * HOUR,
-            no_data=UNKNOWN,
-            means=f"Rollups that should be in files are still in the database, {settings.behind_hours} h and more: "
-            "it fills up. The function's log says what they wait for.",
+            # A run that ends before its time is no error and tells nothing; one may, and the next, but not all of them.
+            times=3,
+            no_data=TROUBLE,
+            means=f"Rollups that should be in files are still in the database, {settings.behind_hours} h and more, or "
+            "no run has come to its end for hours: it fills up. The function's log says what they wait for.",
         )

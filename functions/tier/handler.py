@@ -38,7 +38,7 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
         with connect(DatabaseSettings.from_environ(os.environ), settings.tier_statement_seconds) as connection:
             return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
     except (psycopg.OperationalError, BotoCoreError) as error:
-        # What was begun is finished by the next run; that there is none for long is told by an alarm.
+        # What was begun is finished by the next run; an alarm waits for one that comes to its end.
         logger.warning("the run ends before its time", reason=str(error))
         return {}
 

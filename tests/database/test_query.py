@@ -5,7 +5,7 @@ import math
 import statistics
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import quote
 
 import psycopg
@@ -256,6 +256,18 @@ def test_windows_around_records_that_were_passed_over_are_gaps_until_those_are_c
     cover("{[305,310)}", start + 4 * HOUR + 15 * MINUTE)
     assert states(reader, asked) == [("complete", None, 8)]
     assert reader.get(f"/v1/fleets/{FLEET}").body["gaps"] == []
+
+
+@pytest.mark.parametrize("moment", ["now()", "'-infinity'"])
+def test_records_passed_over_among_a_partitions_first_are_missing_at_any_time(
+    owner: Owner, reader: Reader, moment: LiteralString
+) -> None:
+    owner.execute("INSERT INTO coverage (consumer, topic, partition) VALUES ('aggregate', 'raw-events', 3)")
+    owner.execute("UPDATE coverage SET offsets = '{[0,3),[4,9)}', received_until = " + moment)
+    (gap,) = reader.get(f"/v1/fleets/{FLEET}").body["gaps"]
+    assert (gap["from_offset"], gap["to_offset"], gap["received_from"]) == (3, 4, "1970-01-01T00:00:00.000000Z")
+    start = this_minute(reader) - 10 * HOUR
+    assert states(reader, rollups("", start, start + 5 * MINUTE)) == [("gap", "offsets_missing", 5)]
 
 
 def test_what_was_dropped_is_a_gap_and_not_an_empty_stretch(owner: Owner, reader: Reader) -> None:

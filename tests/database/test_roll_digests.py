@@ -1,5 +1,6 @@
 """Digests in the database and in Python are the same histograms."""
 
+import math
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,8 @@ import psycopg
 import pytest
 
 from sluice.core.digests import merge_digests, middle_of, percentile
-from tests.database.rolled import METRICS, Sample, Samples, drain
+from tests.database.rolled import METRICS, Sample, Samples, drain, expect
+from tests.recomputation import TOLERANCE
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 FAR = DAY + timedelta(days=2)
@@ -89,3 +91,23 @@ def test_rows_merged_by_python_are_the_row_merged_by_the_database(samples: Sampl
                     digests[metric], share, METRICS[name], least=row["mins"][place], most=row["maxs"][place]
                 )
                 assert found == pytest.approx(row[column][place], rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-300, 1e-160, 1e15])
+def test_readings_too_small_or_large_to_be_squared_hold_nothing_up(samples: Samples, size: float) -> None:
+    # Of one device and of several: a fleet's minutes are computed in another way than a device's.
+    for number, share in enumerate((1, 0, 2, -1, 0, 0, 0)):
+        moment = DAY + timedelta(minutes=number % 2, seconds=number)
+        samples.write(Sample("one", f"device-{number % 3}", moment, dict.fromkeys(METRICS, share * size)))
+    drain(samples.roller(), FAR)
+    assert samples.markers() == []
+    rows, expected = samples.rows(), expect(samples.written, FAR)
+    assert rows.keys() == expected.keys()
+    for key, row in rows.items():
+        readings = expected[key]["fine"]
+        assert row["counts"] == [len(readings)] * len(METRICS)
+        assert (row["mins"], row["maxs"]) == ([min(readings)] * len(METRICS), [max(readings)] * len(METRICS))
+        # Numbers this small have few digits left.
+        assert row["means"] == pytest.approx([math.fsum(readings) / len(readings)] * len(METRICS), rel=1e-9, abs=1e-300)
+        assert all(0 <= m2 <= len(readings) * (2 * size) ** 2 * (1 + TOLERANCE) for m2 in row["m2s"])
+        assert all(min(readings) <= rank <= max(readings) for rank in (*row["p50s"], *row["p95s"]))

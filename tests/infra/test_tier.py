@@ -58,6 +58,8 @@ def test_somebody_hears_when_the_database_keeps_what_should_have_left_it(templat
     alarm = templates.alarms()["tier-behind"].properties
     assert alarm["MetricName"] == "TierBehind"
     assert alarm["Threshold"] == 24 * 3600
+    # Runs that all end before their time tell nothing, and are no errors.
+    assert (alarm["TreatMissingData"], alarm["EvaluationPeriods"]) == ("breaching", 3)
     assert {"Name": "service", "Value": "tier"} in alarm["Dimensions"]
 
 

@@ -24,9 +24,9 @@ def test_what_the_directory_tells_is_taken_and_what_is_not_ours_is_left_out() ->
 
 
 def test_a_device_is_in_a_group_once_and_one_that_no_device_can_be_is_not_in_it() -> None:
-    found = read_told(ONE, told(group(devices=["a", "b", "a", "c\u0000", "d\n"]))).group
+    found = read_told(ONE, told(group(devices=["a", "b", "a", "c\u0000", "d\n", "wide\u3000"]))).group
     assert found is not None
-    assert found.devices == ("a", "b")
+    assert found.devices == ("a", "b", "wide\u3000")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from sluice.core.errors import Refusal
 from sluice.core.keys import StoredKey
 from sluice.core.questions import (
+    MOST_DEVICE,
     ChangePlace,
     Changes,
     Devices,
@@ -40,7 +41,7 @@ def code_of(refusal: pytest.ExceptionInfo[Refusal]) -> tuple[int, str, str | Non
         ("limit=0", "invalid_parameter", "limit"),
         ("limit=1501", "invalid_parameter", "limit"),
         ("cursor=x", "invalid_cursor", "cursor"),
-        ("cursor=" + "x" * 513, "invalid_parameter", "cursor"),
+        ("cursor=" + "x" * 1025, "invalid_parameter", "cursor"),
         ("device=" + "x" * 129, "invalid_parameter", "device"),
         ("metric=" + "x" * 65, "invalid_parameter", "metric"),
         ("&".join(f"metric=m{number}" for number in range(21)), "invalid_parameter", "metric"),
@@ -118,6 +119,8 @@ def test_a_page_of_devices_goes_on_behind_the_last_one() -> None:
     assert read_devices("demo", f"cursor={cursor}").after == "press-1"
     with pytest.raises(Refusal):
         read_devices("other", f"cursor={cursor}")
+    longest = "\U0001f600" * MOST_DEVICE
+    assert read_devices("demo", f"cursor={Devices('demo', 1, '').goes_on(longest)}").after == longest
 
 
 def test_a_place_in_the_feed_is_good_for_as_long_as_changes_are_kept() -> None:

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -94,6 +94,13 @@ def test_an_event_that_says_it_was_received_in_the_future_is_poison() -> None:
     """One of them would close windows that are still to come."""
     with pytest.raises(Poison, match="yet to come"):
         read(record(telemetry(), received_at=samples.NOW + 6 * MINUTE))
+
+
+@pytest.mark.parametrize("year", [1, 1970, 2019])
+def test_an_event_that_says_it_was_received_before_we_were_there_is_poison(year: int) -> None:
+    """The hour before the first of all hours cannot be told: looking for a duplicate in it would fail for ever."""
+    with pytest.raises(Poison, match="before there was anybody"):
+        read(record(telemetry(), received_at=datetime(year, 1, 1, tzinfo=UTC)))
 
 
 @pytest.mark.parametrize("fleet_id", ["", "De-mo", "de\0mo", "demo\n", "x" * 64])

@@ -14,7 +14,8 @@ import msgspec
 from sluice.core.errors import Refusal
 
 CHECKSUM_BYTES = 6
-MOST_CHARACTERS = 512
+# A page of devices goes on behind a name, which may have 512 bytes.
+MOST_CHARACTERS = 1024
 
 Position = TypeVar("Position", bound=msgspec.Struct)
 

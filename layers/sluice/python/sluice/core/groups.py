@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 import msgspec
 
 from sluice.core.errors import Retryable
+from sluice.core.names import is_name
 
 MOST_GROUPS = 1000
 MOST_DEVICES = 1000
+MOST_NAME = 128
 
 GroupId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-DeviceId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_NAME)]
+DeviceId = Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_NAME)]
 
 
 class GroupName(msgspec.Struct, frozen=True):
@@ -62,5 +64,5 @@ def read_told(wanted: Wanted, body: bytes) -> Told:
         raise Retryable(f"the directory's answer cannot be read: {error}") from error
     if group.group_id != wanted.group_id:
         raise Retryable("the directory answered with another group than the one asked for")
-    devices = tuple(dict.fromkeys(device for device in group.devices if device.isprintable()))
+    devices = tuple(dict.fromkeys(device for device in group.devices if is_name(device, MOST_NAME)))
     return Told(group=msgspec.structs.replace(group, devices=devices))

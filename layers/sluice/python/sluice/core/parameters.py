@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from sluice.core.errors import Refusal, Rejection
+from sluice.core.names import is_name
 from sluice.core.times import parse_time
 
 MOST_PARAMETERS = 64
@@ -39,7 +40,7 @@ class Parameters:
         if len(values) > most:
             raise _invalid(name, f"it may be given {most} times at most")
         for value in values:
-            if not 1 <= len(value) <= most_characters or not value.isprintable() or value != value.strip():
+            if not is_name(value, most_characters):
                 raise _invalid(
                     name, f"it is 1 to {most_characters} printable characters, without a space at either end"
                 )

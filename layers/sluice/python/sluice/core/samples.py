@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -14,6 +14,9 @@ from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.stored import read_stored
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
+
+# Of what only a fault of ours can say, the hours before could not even be written.
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 COUNTED, LATE, DUPLICATE, DEAD_LETTERED = "counted", "late", "duplicate", "dead_lettered"
 
@@ -84,6 +87,8 @@ def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: d
     if received_at - now > limits.clock_ahead:
         # How far reception has come decides which windows are closed: one record must not close those to come.
         raise Poison(f"the event was received at {received_at}, which is yet to come")
+    if received_at < EARLIEST:
+        raise Poison(f"the event was received at {received_at}, before there was anybody to receive it")
     flags = {*envelope.flags, *time_flags(facts.event_time, received_at, limits.clock_ahead, limits.late)}
     ahead = CLOCK_AHEAD in flags
     return Event(

@@ -26,7 +26,8 @@ def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) 
         password=_sign_token(settings) if settings.database_auth == "iam" else None,
         sslmode="require" if settings.database_auth == "iam" else "disable",
         connect_timeout=CONNECT_SECONDS,
-        options=f"-c statement_timeout={int(answer_seconds * 1000)}",
+        # Days are UTC's: a day of the server's own zone may have 23 hours.
+        options=f"-c statement_timeout={int(answer_seconds * 1000)} -c timezone=UTC",
         autocommit=True,
     )
 

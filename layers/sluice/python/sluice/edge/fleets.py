@@ -48,7 +48,8 @@ _STATUS = """
             SELECT coalesce(json_agg(gaps ORDER BY received_from), '[]') FROM (
                 SELECT
                     gap.partition, lower(gap.offsets) AS from_offset, upper(gap.offsets) AS to_offset,
-                    write_time(received_from) AS received_from, write_time(received_to) AS received_to
+                    write_time(greatest(received_from, 'epoch')) AS received_from,
+                    write_time(coalesce(nullif(received_to, '-infinity'), now())) AS received_to
                 FROM gap LEFT JOIN coverage USING (consumer, topic, partition)
                 WHERE consumer = 'aggregate' AND NOT gap.offsets <@ coalesce(coverage.offsets, '{}')
                 ORDER BY received_from DESC LIMIT $3::int

@@ -23,7 +23,8 @@ _KEPT = """
 """
 
 # Markers of finer windows count too: what is rolled again there reaches the coarser ones a little later. A fleet's row
-# has markers of its own.
+# has markers of its own. Nobody knows what came before a partition's first records, and unreadable ones do not say when
+# they came: what lies beside those may be missing at any time.
 _KNOWN = """
     SELECT json_build_object(
         'closed_until', (
@@ -43,7 +44,8 @@ _KNOWN = """
         ),
         'missing', (
             SELECT coalesce(json_agg(json_build_array(
-                floor(extract(epoch FROM received_from))::bigint, ceil(extract(epoch FROM received_to))::bigint
+                floor(extract(epoch FROM greatest(received_from, 'epoch')))::bigint,
+                ceil(extract(epoch FROM coalesce(nullif(received_to, '-infinity'), now())))::bigint
             )), '[]')
             FROM gap LEFT JOIN coverage USING (consumer, topic, partition)
             WHERE consumer = 'aggregate' AND NOT gap.offsets <@ coalesce(coverage.offsets, '{}')

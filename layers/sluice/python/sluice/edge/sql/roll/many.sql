@@ -11,7 +11,6 @@ ranked AS MATERIALIZED (
     SELECT
         *,
         (sum(count) OVER own)::double precision AS total,
-        sum(count * reading) OVER own AS sum,
         sum(count) OVER (own ORDER BY reading) AS up_to
     FROM counted
     WINDOW own AS (PARTITION BY entity_key, window_start, metric_key)
@@ -28,10 +27,10 @@ ordered AS (
         window_start,
         metric_key,
         total,
-        sum,
         p50_place,
         p95_place,
-        sum(count * (reading - sum / total) ^ 2) AS m2,
+        -- Squares and means by the server's own arithmetic: with operators, what is too small for one would be an error.
+        merged_moments(ARRAY[count, count * reading, 0]) AS moments,
         min(reading) AS min,
         max(reading) AS max,
         min(reading) FILTER (WHERE up_to > floor(p50_place)) AS p50_below,
@@ -39,26 +38,34 @@ ordered AS (
         min(reading) FILTER (WHERE up_to > floor(p95_place)) AS p95_below,
         min(reading) FILTER (WHERE up_to > ceil(p95_place)) AS p95_above
     FROM placed
-    GROUP BY entity_key, window_start, metric_key, total, sum, p50_place, p95_place
+    GROUP BY entity_key, window_start, metric_key, total, p50_place, p95_place
 ),
 
--- Interpolated as percentile_cont does.
+-- Interpolated as percentile_cont does, except between readings so close that a part of their distance could underflow.
 numbers AS (
     SELECT
         entity_key,
         window_start,
         array_agg(metric_key ORDER BY metric_key) AS metric_keys,
         array_agg(total::bigint ORDER BY metric_key) AS counts,
-        array_agg(sum / total ORDER BY metric_key) AS means,
-        array_agg(m2 ORDER BY metric_key) AS m2s,
-        array_agg(sum ORDER BY metric_key) AS sums,
+        array_agg(float8_avg(moments) ORDER BY metric_key) AS means,
+        array_agg(moments[3] ORDER BY metric_key) AS m2s,
+        array_agg(moments[2] ORDER BY metric_key) AS sums,
         array_agg(min ORDER BY metric_key) AS mins,
         array_agg(max ORDER BY metric_key) AS maxs,
         array_agg(
-            p50_below + (p50_place - floor(p50_place)) * (p50_above - p50_below) ORDER BY metric_key
+            p50_below + CASE
+                WHEN p50_above - p50_below > 1e-307 THEN (p50_place - floor(p50_place)) * (p50_above - p50_below)
+                ELSE 0
+            END
+            ORDER BY metric_key
         ) AS p50s,
         array_agg(
-            p95_below + (p95_place - floor(p95_place)) * (p95_above - p95_below) ORDER BY metric_key
+            p95_below + CASE
+                WHEN p95_above - p95_below > 1e-307 THEN (p95_place - floor(p95_place)) * (p95_above - p95_below)
+                ELSE 0
+            END
+            ORDER BY metric_key
         ) AS p95s
     FROM ordered
     GROUP BY entity_key, window_start

@@ -82,7 +82,7 @@ numbers AS (
         window_start,
         array_agg(metric_key ORDER BY metric_key) AS metric_keys,
         array_agg(n.moments[1]::bigint ORDER BY metric_key) AS counts,
-        array_agg(n.moments[2] / n.moments[1] ORDER BY metric_key) AS means,
+        array_agg(float8_avg(n.moments) ORDER BY metric_key) AS means,
         array_agg(n.moments[3] ORDER BY metric_key) AS m2s,
         array_agg(n.moments[2] ORDER BY metric_key) AS sums,
         array_agg(n.min ORDER BY metric_key) AS mins,
