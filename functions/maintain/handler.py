@@ -58,7 +58,7 @@ def forget(tables: Maintenance, terms: Terms, floor: datetime, now: datetime) ->
         for table, column, before in (
             ("change", "changed_at", now - terms.change),
             # An id is known for as long as its sample is kept.
-            ("clock_ahead", "effective_time", floor),
+            ("settled_event", "received_at", floor),
             ("outcome", "received_hour", now - terms.outcome),
             ("unknown_field", "received_hour", now - terms.outcome),
             ("sighting", "last_seen_at", now - terms.sighting),

@@ -104,7 +104,7 @@ def state(tables: Tables, topic: str) -> tuple[Any, ...]:
         {marker for marker in tables.markers(topic) if marker[2] == "fleet"},
         tables.outcomes(topic),
         tables.covered(topic),
-        tables.rows("SELECT count(*) FROM clock_ahead JOIN entity USING (entity_key) WHERE fleet_id = %s", topic),
+        tables.rows("SELECT count(*) FROM settled_event JOIN entity USING (entity_key) WHERE fleet_id = %s", topic),
         tables.rows("SELECT sum(events) FROM unknown_field WHERE fleet_id = %s", topic),
         tables.rows("SELECT count(*) FROM sighting JOIN entity USING (entity_key) WHERE fleet_id = %s", topic),
     )

@@ -75,17 +75,19 @@ Model = dict[tuple[str, uuid.UUID], tuple[datetime, float]]
 def work_out(partitions: list[list[Sent]]) -> tuple[Model, Counter[str]]:
     """Say what has to be there, from the rules as they are told to device makers."""
     samples: Model = {}
+    known: set[tuple[str, uuid.UUID]] = set()
     outcomes: Counter[str] = Counter()
     for one in itertools.chain(*partitions):
         who = (one.device_id, one.key)
         if one.received_at - one.event_time > timedelta(hours=1):
             outcomes["late"] += 1
-        elif who in samples:
+        elif who in known:
             outcomes["duplicate"] += 1
         else:
             ahead = one.event_time - one.received_at > timedelta(minutes=5)
             samples[who] = (one.received_at if ahead else one.event_time, one.metrics["cpu_temp"])
             outcomes["counted"] += 1
+        known.add(who)
     return samples, outcomes
 
 

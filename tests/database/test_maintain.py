@@ -277,7 +277,7 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
             (NOW - age,),
         )
     for hours in (25, 28):
-        owner.execute("INSERT INTO clock_ahead VALUES (1, %s, %s)", (uuid.uuid4(), NOW - hours * HOUR))
+        owner.execute("INSERT INTO settled_event VALUES (1, %s, %s)", (uuid.uuid4(), NOW - hours * HOUR))
     for days in (89, 91):
         owner.execute(OUTCOME, ("a", NOW - days * DAY, "counted", 1))
         owner.execute("INSERT INTO unknown_field VALUES ('a', 'telemetry', 2, 'x', %s, 1)", (NOW - days * DAY,))
@@ -288,7 +288,7 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
             (NOW - days * DAY,),
         )
     assert run(own)["RowsForgotten"] == 6
-    for table in ("change", "clock_ahead", "outcome", "unknown_field", "sighting", "rollup_1d"):
+    for table in ("change", "settled_event", "outcome", "unknown_field", "sighting", "rollup_1d"):
         assert values(owner, f"SELECT count(*) FROM {table}") == [1], table
     assert values(owner, "SELECT entity_key FROM sighting") == [89]
 

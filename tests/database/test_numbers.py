@@ -50,9 +50,7 @@ class Stream:
             event = self._again(self.draw.choice(sent)) if sent and self.draw.random() < 0.2 else self._event(moment)
             held = self.partitions[event.partition]
             held.append(replace(event, offset=len(held), received_at=moment))
-            # An event that was late is late whatever a later copy says, and is not altered here.
-            if moment - event.event_time < timedelta(hours=1):
-                sent.append(event)
+            sent.append(event)
 
     def _event(self, moment: datetime) -> Sent:
         number = self.draw.randrange(8)

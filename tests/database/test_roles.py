@@ -10,7 +10,7 @@ import pytest
 MAY = {
     "sluice_ingest": {"api_key": "s", "fleet": "s"},
     "sluice_aggregate": {
-        "clock_ahead": "si",
+        "settled_event": "si",
         "coverage": "siu",
         "dirty": "i",
         "entity": "si",
@@ -37,7 +37,7 @@ MAY = {
     },
     "sluice_maintain": {
         "change": "sd",
-        "clock_ahead": "sd",
+        "settled_event": "sd",
         "dirty": "s",
         "horizon": "s(floor)",
         "outcome": "sid",

@@ -50,16 +50,16 @@ CREATE TABLE sample (
 
 CREATE INDEX sample_by_shard ON sample (shard, effective_time);
 
--- Events whose device's clock ran ahead: a later try of the same event looks less ahead, or not at all, and must not count
--- under another time.
-CREATE TABLE clock_ahead (
+-- Events that no sample tells of under their own time. Of a clock that ran ahead: a later try looks less ahead, or not at all,
+-- and must not count under another time. Late: what comes later under the same id must not count in its place.
+CREATE TABLE settled_event (
     entity_key bigint NOT NULL,
     event_key uuid NOT NULL,
-    effective_time timestamptz NOT NULL,
+    received_at timestamptz NOT NULL,
     PRIMARY KEY (entity_key, event_key)
 );
 
-CREATE INDEX clock_ahead_by_time ON clock_ahead USING brin (effective_time) WITH (autosummarize = on);
+CREATE INDEX settled_event_by_time ON settled_event USING brin (received_at) WITH (autosummarize = on);
 
 -- Windows whose samples have changed. Only ever added and deleted, never updated: an upsert would lose one (DO NOTHING) or
 -- hold up aggregation for a whole roll (DO UPDATE).
@@ -473,7 +473,7 @@ BEGIN
 END
 $$;
 
-GRANT SELECT, INSERT ON entity, metric, sample, clock_ahead TO sluice_aggregate;
+GRANT SELECT, INSERT ON entity, metric, sample, settled_event TO sluice_aggregate;
 GRANT SELECT, INSERT, UPDATE ON sighting, coverage TO sluice_aggregate;
 GRANT INSERT ON dirty, outcome, unknown_field TO sluice_aggregate;
 GRANT SELECT ON shard, horizon TO sluice_aggregate;
@@ -493,7 +493,7 @@ GRANT EXECUTE ON FUNCTION drop_oldest_partition TO sluice_maintain, sluice_tier;
 
 GRANT SELECT ON dirty, tiered TO sluice_maintain;
 GRANT SELECT, INSERT, DELETE ON outcome, unknown_field TO sluice_maintain;
-GRANT SELECT, DELETE ON change, clock_ahead, sighting, rollup_1d TO sluice_maintain;
+GRANT SELECT, DELETE ON change, settled_event, sighting, rollup_1d TO sluice_maintain;
 GRANT EXECUTE ON FUNCTION ensure_partitions TO sluice_maintain;
 
 GRANT SELECT ON entity, metric, shard, dirty, rollup_1m, rollup_1h TO sluice_tier;
