@@ -128,8 +128,8 @@ BASELINE = Profile(
         summary_days=730,
         lock_seconds=2,
     ),
-    # Minutes of 50,000 devices are 50,000 x 1,440 x 800 B = 58 GB a day. Two days hot, the day that is being filled and
-    # the one that is being moved as a whole are up to 230 GB on disk; a week would be 520. Hours are 1 GB a day and
+    # Minutes of 50,000 devices are 50,000 x 1,440 x 954 B = 69 GB a day. Two days hot, the day that is being filled and
+    # the one that is being moved as a whole are up to 275 GB on disk; a week would be 620. Hours are 1 GB a day and
     # moved by the month: up to 120 GB.
     tier=Tier(
         compute=Compute(memory_mib=1769, timeout_seconds=900, concurrency=1),
