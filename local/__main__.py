@@ -11,6 +11,10 @@ from infra.profiles import PROFILES
 from local import background, foreground
 from local.home import Home
 from local.processes import ROOT, StackError
+from local.seed import FLEET
+
+# Something that moves at once: the numbers of the fleet as a whole begin with the first whole minute.
+LIVE_VIEW = f"#fleet={FLEET}&group=hall-1&range=5m"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +68,7 @@ def _demo(home: Home, profile: str, simulator: list[str]) -> int:
         print(background.up(home, profile, owner=os.getpid() if ours else None), flush=True)
         if running := home.description():
             print(f"the dashboard: {running['api']}/ (log in with {running['keys']['reader']})", flush=True)
+            print(f"one hall, live: {running['api']}/{LIVE_VIEW}", flush=True)
         command = [sys.executable, "-m", "local.fleet", "--dir", str(home.directory), *simulator]
         command = ["setpriv", "--pdeathsig", "TERM", *command]  # it must not go on posting without us
         with subprocess.Popen(command, cwd=ROOT) as shown:

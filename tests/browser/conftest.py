@@ -52,7 +52,7 @@ class WatchedFleet:
         """Have the directory know a group."""
         request = urllib.request.Request(
             f"{self.stack['directory']}/fleets/{self.name}/groups/{group}",
-            json.dumps({"group_id": group, "name": group, "devices": devices}).encode(),
+            json.dumps({"group_id": group, "name": f"The {group}", "devices": devices}).encode(),
             {"content-type": "application/json"},
             method="PUT",
         )

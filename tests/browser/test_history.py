@@ -62,6 +62,33 @@ def test_a_link_shows_the_same_to_somebody_else(page: Page, fleet: WatchedFleet)
     assert len(read_table(page, "cpu_temp")) == 20
 
 
+def test_a_link_to_a_time_that_cannot_be_shows_what_is_shown_at_first(page: Page, fleet: WatchedFleet) -> None:
+    log_in(page, fleet.reader_key, "#device=press-1&from=1&to=1e300")
+    expect(page.locator("#progress")).to_contain_text("the last hour")
+
+
+def test_a_word_that_means_nothing_is_not_kept_in_the_address(page: Page, fleet: WatchedFleet) -> None:
+    log_in(page, fleet.reader_key, "#device=press-1&range=live")
+    expect(page.locator("#progress")).to_contain_text("the last hour")
+    page.wait_for_url("**/*device=press-1&range=1h")
+    page.evaluate("location.hash = 'device=press-1&range=for-ever&resolution=2m'")
+    page.wait_for_url("**/#device=press-1&range=1h")
+    expect(page.get_by_role("button", name="1 h", exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+def test_an_hour_that_is_not_over_is_no_reason_to_say_that_there_is_nothing(page: Page, fleet: WatchedFleet) -> None:
+    def without_items(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"items": []})
+
+    page.route("**/rollups?*", without_items)
+    log_in(page, fleet.reader_key, "#range=30d")
+    expect(page.locator("#nothing")).to_contain_text("the running hour is shown when it is over")
+    page.get_by_role("button", name="1 year").click()
+    expect(page.locator("#nothing")).to_contain_text("the running day is shown when it is over")
+    page.get_by_role("button", name="1 h", exact=True).click()
+    expect(page.locator("#nothing")).to_have_text("There is nothing in this range.")
+
+
 def test_windows_that_are_not_final_say_so_and_why(page: Page, fleet: WatchedFleet) -> None:
     log_in(page, fleet.reader_key, "#range=1h")
     notices = page.get_by_role("region", name="Notices")

@@ -15,10 +15,14 @@ def test_points_of_a_device_appear_while_somebody_watches(page: Page, fleet: Wat
     fleet.send([Sample(device, now(), 41.25)])
     fleet.stack.settle()
     log_in(page, fleet.reader_key)
+    live = page.get_by_role("button", name="Live 5 min")
+    expect(live).to_have_accessible_description("Live: pick a group or a device.")
+    expect(page.locator("#live-hint")).to_be_visible()
     page.get_by_role("radio", name="Device").check()
+    expect(page.locator("#live-hint")).to_be_hidden()
     page.get_by_role("combobox", name="Device").fill(device)
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Live 5 min").click()
+    live.click()
     chart = page.get_by_role("group", name="Chart of cpu_temp")
     expect(chart).to_be_visible()
     sent = [Sample(device, now() - timedelta(seconds=ago), 42.0 + ago / 4) for ago in (9, 6, 3)]
@@ -40,7 +44,7 @@ def test_a_group_shows_each_of_its_devices(page: Page, fleet: WatchedFleet) -> N
     fleet.send([Sample(device, now(), 50.0 + number) for number, device in enumerate(devices)])
     fleet.stack.settle()
     log_in(page, fleet.reader_key, f"#group={group}&range=5m")
-    expect(page.get_by_role("heading", name=f"Group {group}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Group The {group} ({group})")).to_be_visible()
     panel = page.get_by_role("region", name="cpu_temp").first
     expect(panel.get_by_text("3 devices")).to_be_visible()
     assert {row[1] for row in read_table(page, "cpu_temp")} == set(devices)
@@ -57,6 +61,16 @@ def test_the_page_says_how_fresh_it_is_and_what_comes_in(page: Page, fleet: Watc
     expect(page.get_by_role("region", name="Firmware in the fleet")).to_contain_text("1.8.3")
 
 
+def test_a_field_unknown_to_several_versions_is_said_once(page: Page, fleet: WatchedFleet) -> None:
+    status = fleet.ask("")
+    field = {"field": "colour", "contract": "telemetry", "events": 2}
+    fields = [field | {"schema_version": version} for version in (2, 1)]
+    page.route("**/v1/fleets/*", lambda route: route.fulfill(body=json.dumps(status | {"unknown_fields": fields})))
+    log_in(page, fleet.reader_key)
+    notice = page.get_by_role("region", name="Notices").get_by_role("listitem").filter(has_text="colour")
+    expect(notice).to_have_text(re.compile("of telemetry versions 1, 2, in 4 events"))
+
+
 def test_freshness_is_the_answers_and_then_the_pages_own_clock(page: Page, fleet: WatchedFleet) -> None:
     log_in(page, fleet.reader_key)
     status = fleet.ask("")
@@ -64,7 +78,7 @@ def test_freshness_is_the_answers_and_then_the_pages_own_clock(page: Page, fleet
     expect(page.locator("#freshness")).to_have_text("60 min")
     expect(page.locator("#freshness-note")).to_contain_text("behind")
     page.route("**/v1/fleets/*", lambda route: route.fulfill(body=json.dumps(status | {"freshness_seconds": 1.0})))
-    expect(page.locator("#freshness-note")).to_contain_text("accepted to visible")
+    expect(page.locator("#freshness-note")).to_contain_text("newest counted event")
     # Nothing more is answered: what is shown only grows older.
     page.route("**/v1/fleets/**", lambda _route: None)
     expect(page.locator("#freshness-note")).to_contain_text("slower than usual")

@@ -3,7 +3,7 @@
 import { Refused } from "./api.js";
 import { find, say } from "./elements.js";
 import { Feed } from "./feed.js";
-import { countOf, parseTime, writeTime } from "./format.js";
+import { countOf, DAY, MINUTE, parseTime, writeTime } from "./format.js";
 import { writeNotices } from "./notices.js";
 import { Overview } from "./overview.js";
 import { Panels } from "./panels.js";
@@ -37,6 +37,7 @@ export class Dashboard {
   #stale = true; // everything that is shown has to be fetched
   #changed = null; // the range that has to be fetched again
   #known = []; // the metrics that there are
+  #names = new Map(); // the groups' names by their ids
   #ahead = 0; // how far the API's clock is ahead of this one
   #due = { status: 0, lists: 0 };
   #beats = 0;
@@ -139,7 +140,7 @@ export class Dashboard {
       await (views.isLive(this.#view) ? this.#loadSamples(signal) : this.#loadWindows(signal));
       if (signal.aborted) return;
       this.#stale = false;
-      this.#draw("There is nothing in this range.");
+      this.#draw(this.#whyNothing());
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Refused && error.ofQuestion)) throw error;
@@ -148,6 +149,14 @@ export class Dashboard {
       this.#forget(true);
       this.#draw(error.message);
     }
+  }
+
+  /** What to say where nothing is drawn: an hour or a day has no row before it is over. */
+  #whyNothing() {
+    const { width, until } = this.#windows;
+    const { to } = views.span(this.#view, this.#now());
+    if (views.isLive(this.#view) || width === null || width <= MINUTE || (until !== null && to <= until)) return "There is nothing in this range.";
+    return `Nothing is finished in this range yet: the running ${width >= DAY ? "day" : "hour"} is shown when it is over. Try 1 h.`;
   }
 
   async #loadSamples(signal) {
@@ -203,7 +212,9 @@ export class Dashboard {
   async #list() {
     this.#picker.offerDevices((await this.#api.devices(this.#fleet)).items);
     try {
-      this.#picker.offerGroups(await this.#api.groups(this.#fleet));
+      const groups = await this.#api.groups(this.#fleet);
+      this.#names = new Map(groups.map(({ group_id: id, name }) => [id, name]));
+      this.#picker.offerGroups(groups);
     } catch (error) {
       if (!(error instanceof Refused && error.ofQuestion)) throw error;
       this.#picker.offerGroups([]);
@@ -219,7 +230,8 @@ export class Dashboard {
     const shown = this.#shown().filter((metric) => source.metrics.includes(metric));
     const { from, to } = views.span(this.#view, this.#now());
     this.#panels.show({ source, shown, live, from, to });
-    const texts = views.describe(this.#view, this.#fleet, this.#windows.width, this.#now());
+    const name = this.#names.get(this.#view.group);
+    const texts = views.describe(this.#view, { fleet: this.#fleet, group: name }, this.#windows.width, this.#now());
     say(find("showing"), texts.title);
     say(find("progress"), texts.detail);
     find("nothing").hidden = shown.length > 0 || nothing === "";

@@ -123,9 +123,17 @@ find("log-out").addEventListener("click", () => {
   document.title = "Sluice";
   showLogIn();
 });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // Followed, the link would take the place of the view in the address.
+  event.preventDefault();
+  find("content").focus();
+});
 addEventListener("popstate", () => {
+  if (dashboard === null) return;
   const view = readView(location.hash);
-  dashboard?.show(view);
+  // What the address says wrongly is not kept in it.
+  history.replaceState(null, "", writeView(view));
+  dashboard.show(view);
 });
 
 const key = readKey();

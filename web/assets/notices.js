@@ -40,10 +40,24 @@ function ofStatus(status) {
   if (late > 0) notices.push({ kind: "info", name: "Late", text: `${countOf(late, "event")} came more than an hour late: kept raw, not in these numbers.` });
   if (duplicate > 0) notices.push({ kind: "info", name: "Duplicates", text: `${countOf(duplicate, "event")} came again and counted once.` });
   if (dead > 0) notices.push({ kind: "info", name: "Unreadable", text: `${countOf(dead, "event")} could not be read and lie with the dead letters.` });
-  const fields = status.unknown_fields;
-  for (const { field, contract, schema_version: version, events } of fields.slice(0, MOST_FIELDS)) {
-    notices.push({ kind: "field", name: "Unknown field", text: `“${field}” of ${contract} version ${version}, in ${countOf(events, "event")}: kept raw, not aggregated.` });
+  const fields = overVersions(status.unknown_fields);
+  for (const { field, contract, versions, events } of fields.slice(0, MOST_FIELDS)) {
+    const which = `version${versions.length === 1 ? "" : "s"} ${versions.join(", ")}`;
+    notices.push({ kind: "field", name: "Unknown field", text: `“${field}” of ${contract} ${which}, in ${countOf(events, "event")}: kept raw, not aggregated.` });
   }
   if (fields.length > MOST_FIELDS) notices.push({ kind: "more", name: "", text: `… and ${countOf(fields.length - MOST_FIELDS, "more unknown field")}.` });
   return notices;
+}
+
+/** Unknown fields with what is the same in several versions of a contract as one. */
+function overVersions(fields) {
+  const found = new Map();
+  for (const { field, contract, schema_version: version, events } of fields) {
+    const key = JSON.stringify([field, contract]);
+    if (!found.has(key)) found.set(key, { field, contract, versions: [], events: 0 });
+    const one = found.get(key);
+    one.versions = [...one.versions, version].sort((lower, higher) => lower - higher);
+    one.events += events;
+  }
+  return [...found.values()];
 }

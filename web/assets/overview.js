@@ -48,13 +48,17 @@ export class Overview {
     const tile = find("freshness").parentElement;
     if (this.#freshness === null) {
       say(find("freshness"), "–");
-      say(find("freshness-note"), "no events yet");
+      say(find("freshness-note"), "nothing has been counted in this deployment yet");
       tile.dataset.state = "";
       return;
     }
     const seconds = this.#freshness.seconds + (performance.now() - this.#freshness.at) / 1000;
     const [state, note] =
-      seconds < GOOD_SECONDS ? ["good", "from accepted to visible"] : seconds < PROMISED_SECONDS ? ["slow", "slower than usual"] : ["late", "the pipeline is behind, or nothing is sent"];
+      seconds < GOOD_SECONDS
+        ? ["good", "since the newest counted event was accepted"]
+        : seconds < PROMISED_SECONDS
+          ? ["slow", "slower than usual"]
+          : ["late", "the pipeline is behind, or no fleet of this deployment sends"];
     say(find("freshness"), duration(seconds));
     say(find("freshness-note"), note);
     tile.dataset.state = state;

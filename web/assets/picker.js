@@ -106,6 +106,7 @@ export class Picker {
 
   #rangeButton(range, name) {
     const button = make("button", { type: "button", "data-range": range, "aria-pressed": "false" }, name);
+    if (range === views.LIVE) button.setAttribute("aria-describedby", "live-hint");
     this.#listen(button, "click", () => {
       if (button.getAttribute("aria-disabled") !== "true") this.#pick({ range, from: null, to: null, resolution: "auto" });
     });
@@ -115,6 +116,7 @@ export class Picker {
   #allowLive(button, allowed) {
     button.setAttribute("aria-disabled", String(!allowed));
     button.title = allowed ? "" : "Choose a group or a device: a fleet as a whole has no samples of its own.";
+    say(find("live-hint"), allowed ? "" : "Live: pick a group or a device.");
   }
 
   #pickMetrics() {

@@ -19,6 +19,8 @@ export const RESOLUTIONS = new Map([
 ]);
 const SHORTEST = 5 * MINUTE;
 const LONGEST = 730 * DAY;
+/** The year 2200: the API knows nothing later, and times of no year at all cannot be written. */
+const LAST = Date.UTC(2200) / 1000;
 
 export const FIRST_VIEW = Object.freeze({
   fleet: null,
@@ -41,7 +43,7 @@ export function readView(hash) {
   else if (said.has("group")) Object.assign(view, { scope: "group", group: said.get("group") });
   if (RANGES.has(said.get("range"))) view.range = said.get("range");
   const [from, to] = [Number(said.get("from")), Number(said.get("to"))];
-  if (from > 0 && to > from) Object.assign(view, { range: null, from, to });
+  if (from > 0 && to > from && to <= LAST) Object.assign(view, { range: null, from, to });
   if (RESOLUTIONS.has(said.get("resolution"))) view.resolution = said.get("resolution");
   return settle(view);
 }
@@ -133,9 +135,10 @@ export function rangeName(view) {
   return follows(view) ? RANGE_WORDS.get(view.range) : "a range of its own";
 }
 
-/** What is shown, in words: {title, detail}. */
-export function describe(view, fleet, width, now) {
-  const titles = { fleet: `Fleet ${fleet} as a whole`, group: `Group ${view.group}`, device: `Device ${view.device}` };
+/** What is shown, in words: {title, detail}; `names` has the fleet's, and the group's where it is known. */
+export function describe(view, names, width, now) {
+  const group = names.group && names.group !== view.group ? `${names.group} (${view.group})` : view.group;
+  const titles = { fleet: `Fleet ${names.fleet} as a whole`, group: `Group ${group}`, device: `Device ${view.device}` };
   const { from, to } = span(view, now);
   const when = follows(view) ? rangeName(view) : `${dateAndTime(from)} to ${dateAndTime(to)} UTC`;
   const how = isLive(view) ? `every sample${view.scope === "group" ? " of its devices" : ""}` : WIDTH_WORDS.get(width);

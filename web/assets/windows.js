@@ -8,6 +8,7 @@ export class Windows {
   #units = new Map();
   states = [];
   width = null;
+  until = null; // up to when every window of this width has been rolled
 
   /** Lay an answer over what is there: within its range it says everything. */
   lay(answer) {
@@ -15,6 +16,7 @@ export class Windows {
     const [from, to] = [parseTime(answer.from), parseTime(answer.to)];
     if (width !== this.width) this.clear();
     this.width = width;
+    this.until = answer.complete_until === null ? null : parseTime(answer.complete_until);
     this.#drop((start) => start >= from && start < to);
     for (const item of answer.items) {
       this.#units.set(item.metric, item.unit);
@@ -37,6 +39,7 @@ export class Windows {
     this.#units.clear();
     this.states = [];
     this.width = null;
+    this.until = null;
   }
 
   /** The metrics of which there are rows. */
