@@ -21,7 +21,7 @@ from sluice.core.errors import Retryable
 from sluice.core.watermark import Question, place_watermark
 from sluice.edge import rolling
 from sluice.edge.extents import Extents
-from sluice.edge.rolling import NARROWER, Rolled, Rolling, Settling
+from sluice.edge.rolling import NARROWER, Rolled, Rolling, Settling, UnrollableError
 from sluice.edge.session import Session
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 
@@ -60,6 +60,8 @@ class Tally(msgspec.Struct):
     failures: int = 0
     unanswered: int = 0
     seconds: float = 0.0
+    aside: frozenset[int] = frozenset()
+    """Shards that could not be rolled; the next run tries them again."""
     watermark: datetime | None = None
 
     def add(self, rolled: Rolled) -> bool:
@@ -96,11 +98,14 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
 
 
 def roll(parts: Parts) -> dict[str, Any]:
-    """Take step after step; one that fails is taken again, and only a run in which all fail is a failure."""
+    """Take step after step; one that fails is taken again, and only a run in which all fail is a failure.
+
+    So is one that met shards it could not roll, but not before its end: the others do not wait for them.
+    """
     settings, clock, tally = parts.settings, parts.clock, Tally()
     ends = clock.passed() + settings.roll_loop_seconds
     shards = settings.roll_shards
-    failure: Retryable | None = None
+    failure: Retryable | UnrollableError | None = None
     while clock.passed() < ends:
         began = clock.passed()
         try:
@@ -113,6 +118,16 @@ def roll(parts: Parts) -> dict[str, Any]:
             shards = max(1, shards // 2)
             clock.sleep(settings.roll_pause_seconds * (0.5 + secrets.randbelow(1000) / 1000))
             continue
+        except UnrollableError as error:
+            failure = error
+            tally.failures += 1
+            logger.exception("shards cannot be rolled")
+            if len(error.shards) == 1:
+                tally.aside |= error.shards
+            # Which of several it is shows when they are taken one by one.
+            shards = 1
+            clock.sleep(settings.roll_pause_seconds)
+            continue
         tally.steps += 1
         shards = min(settings.roll_shards, shards * 2)
         if done:
@@ -120,7 +135,7 @@ def roll(parts: Parts) -> dict[str, Any]:
         else:
             clock.sleep(settings.roll_pause_seconds)
     report(parts, tally)
-    if failure is not None and tally.steps == 0:
+    if failure is not None and (tally.steps == 0 or tally.aside):
         raise failure
     return {"steps": tally.steps, "windows": tally.windows}
 
@@ -128,10 +143,10 @@ def roll(parts: Parts) -> dict[str, Any]:
 def step(parts: Parts, shards: int, tally: Tally) -> bool:
     """Roll some of what is due, of each width; say whether there was any."""
     tally.watermark = find_watermark(parts, tally)
-    done = tally.add(parts.rolling.roll_minutes(tally.watermark, shards))
+    done = tally.add(parts.rolling.roll_minutes(tally.watermark, shards, tally.aside))
     # Nothing that is due at one width keeps another waiting.
     for resolution in NARROWER:
-        done |= tally.add(parts.rolling.roll_wider(resolution))
+        done |= tally.add(parts.rolling.roll_wider(resolution, tally.aside))
     return done
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sluice.core.errors import Retryable
 from sluice.core.watermark import Covered
 from sluice.edge import rolling
+from sluice.edge.rolling import NARROWER, UnrollableError
 from tests.database.rolled import Sample, Samples, differences, drain, window_of
 from tests.database.server import Databases
 from tests.recomputation import percentile
@@ -409,6 +410,23 @@ def test_a_missing_partition_is_made_and_the_step_taken_again(samples: Samples) 
         drain(one, FAR)
     drain(one, FAR)
     assert differences(samples, FAR) == []
+
+
+def test_shards_whose_windows_cannot_be_computed_are_named_and_the_others_go_on(samples: Samples) -> None:
+    # More than any device may say: two of them are more than a number can hold.
+    samples.write(*(sample("bad", NOON + timedelta(seconds=second), coarse=1.7e308) for second in range(2)))
+    samples.write(sample("good", NOON, fleet="two"))
+    bad = {samples.entity("one", device)[1] for device in ("bad", None)}
+    assert not bad & {samples.entity("two", device)[1] for device in ("good", None)}
+    one = samples.roller()
+    with pytest.raises(UnrollableError) as told:
+        one.roll_minutes(FAR, 64)
+    assert bad <= told.value.shards
+    while one.roll_minutes(FAR, 64, bad).shards or any(one.roll_wider(wider, bad).shards for wider in NARROWER):
+        pass
+    assert {key[:3] for key in samples.rows()} == {
+        ("two", device, resolution) for device in ("good", None) for resolution in ("1m", "1h", "1d")
+    }
 
 
 def test_what_is_covered_is_read_by_partition(samples: Samples) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import psycopg
 import pytest
 
 from functions.roll import handler
@@ -12,7 +13,7 @@ from functions.roll.handler import Clock, Parts, roll
 from sluice.core.errors import Retryable
 from sluice.core.resolutions import Resolution
 from sluice.core.watermark import Covered, Extent, Question
-from sluice.edge.rolling import Rolled
+from sluice.edge.rolling import Rolled, UnrollableError
 from sluice.edge.settings import RollSettings
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ class Time:
 class Database:
     """What is due, by resolution, and what goes wrong before it is done."""
 
-    def __init__(self, time: Time, due: dict[str, list[Rolled | Retryable]]) -> None:
+    def __init__(self, time: Time, due: dict[str, list[Rolled | Exception]]) -> None:
         self._time = time
         self._due = due
         self.asked: list[tuple[datetime | None, int]] = []
         self.away = False
+        self.aside: frozenset[int] = frozenset()
 
     def read_covered(self, consumer: str, topic: str) -> dict[int, Covered]:
         assert (consumer, topic) == ("aggregate", "raw-events")
@@ -64,11 +66,13 @@ class Database:
             raise Retryable("away")
         return {0: Covered(5, NOON - timedelta(seconds=30))}
 
-    def roll_minutes(self, watermark: datetime | None, shards: int) -> Rolled:
+    def roll_minutes(self, watermark: datetime | None, shards: int, aside: frozenset[int]) -> Rolled:
         self.asked.append((watermark, shards))
+        self.aside = aside
         return self._next("1m")
 
-    def roll_wider(self, resolution: Resolution) -> Rolled:
+    def roll_wider(self, resolution: Resolution, aside: frozenset[int]) -> Rolled:
+        assert aside == self.aside
         return self._next(resolution)
 
     def count_markers(self) -> int:
@@ -180,6 +184,18 @@ def test_a_run_in_which_nothing_succeeds_is_a_failure() -> None:
     assert time.passed >= SETTINGS.roll_loop_seconds
     assert "MarkersPending" not in said()
     assert said()["StepsFailed"] > 3
+
+
+def test_a_shard_that_cannot_be_rolled_keeps_no_other_waiting_and_is_told_at_the_end() -> None:
+    several, single = UnrollableError({3, 4, 5}, psycopg.DataError()), UnrollableError({4}, psycopg.DataError())
+    time = Time()
+    database = Database(time, {"1m": [several, Rolled(1, 20, 0), single, Rolled(2, 30, 0)]})
+    with pytest.raises(UnrollableError, match=r"shards \[4\]"):
+        roll(parts(time, database, Brokers()))
+    assert [shards for _, shards in database.asked[:6]] == [16, 1, 2, 1, 2, 4]
+    assert database.aside == {4}
+    assert time.passed >= SETTINGS.roll_loop_seconds
+    assert said()["WindowsRolled"] == 50
 
 
 def test_a_defect_is_not_taken_for_an_outage() -> None:

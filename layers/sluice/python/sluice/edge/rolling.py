@@ -6,7 +6,7 @@ after that stays for the next time. (Deleted and computed in one statement, such
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -139,6 +139,22 @@ class Rolled(msgspec.Struct, frozen=True):
     below_horizon: int = 0
 
 
+class UnrollableError(Exception):
+    """What some shards hold cannot be computed, now or later: a defect of ours, which the others must not wait for."""
+
+    def __init__(self, shards: Collection[int], cause: psycopg.Error) -> None:
+        super().__init__(f"shards {sorted(shards)} cannot be rolled: {cause}")
+        self.shards = frozenset(shards)
+
+
+class _Work(msgspec.Struct, frozen=True):
+    """What one transaction has taken on."""
+
+    connection: Connection
+    shards: set[int]
+    windows: set[datetime]
+
+
 class Rolling:
     """The roller's side of the database."""
 
@@ -159,25 +175,28 @@ class Rolling:
             ((count,),) = connection.execute("SELECT count(*) FROM dirty").fetchall()
         return int(count)
 
-    def roll_minutes(self, watermark: datetime | None, shards: int) -> Rolled:
+    def roll_minutes(self, watermark: datetime | None, shards: int, aside: Collection[int] = ()) -> Rolled:
         """Roll minutes of up to so many shards: those that the watermark closes, and those that changed since."""
         bound = None if watermark is None else floor_to(watermark - self._grace, WIDTHS["1m"])
         parameters: dict[str, Any] = {"bound": bound, "shards": shards, "straggler": self._settling.minute}
-        with self._transaction("1m") as (connection, windows):
-            untils = dict(connection.execute(_LOCK_MINUTES, parameters).fetchall())
+        parameters["aside"] = [*aside]
+        with self._transaction("1m") as work:
+            connection = work.connection
+            untils: dict[int, datetime] = dict(connection.execute(_LOCK_MINUTES, parameters).fetchall())
             if not untils:
                 return Rolled()
+            work.shards.update(untils)
             floor = _lock_floor(connection, "sample")
             parameters |= {"shards": [*untils], "untils": [*untils.values()], "many": FEW_DEVICES + 1}
             claims = [Claim(*row) for row in connection.execute(_CLAIM_MINUTES, parameters).fetchall()]
             complete, below = select_complete(claims, floor)
-            windows.update(claim.window_start for claim in complete)
+            work.windows.update(claim.window_start for claim in complete)
             rolled = _roll_minutes(connection, drop_covered(complete))
             _mark(connection, "1h", mark_wider(complete, WIDTHS["1h"], untils))
             connection.execute(_CLOSE, parameters)
         return Rolled(len(untils), rolled, len(below))
 
-    def roll_wider(self, resolution: Resolution) -> Rolled:
+    def roll_wider(self, resolution: Resolution, aside: Collection[int] = ()) -> Rolled:
         """Roll hours or days of one shard that are closed, whose narrower windows are rolled as far as they are due."""
         narrower = NARROWER[resolution]
         parameters: dict[str, Any] = {
@@ -186,18 +205,21 @@ class Rolling:
             "settling": self._settling.of(resolution),
             "narrower": narrower,
             "narrower_settling": self._settling.of(narrower),
+            "aside": [*aside],
         }
-        with self._transaction(resolution) as (connection, windows):
-            untils = dict(connection.execute(_LOCK_WIDER, parameters).fetchall())
+        with self._transaction(resolution) as work:
+            connection = work.connection
+            untils: dict[int, datetime] = dict(connection.execute(_LOCK_WIDER, parameters).fetchall())
             if not untils:
                 return Rolled()
+            work.shards.update(untils)
             floor = _lock_floor(connection, f"rollup_{narrower}")
             ((shard, closed_until),) = untils.items()
             parameters |= {"shard": shard, "closed_until": closed_until}
             rows = connection.execute(_CLAIM_WIDER, parameters).fetchall()
             claims = [Claim(shard, window, key, fleet, again=again) for window, key, fleet, again in rows]
             complete, below = select_complete(claims, floor)
-            windows.update(claim.window_start for claim in complete)
+            work.windows.update(claim.window_start for claim in complete)
             rolled = _roll(connection, resolution, drop_covered(complete))
             if resolution in WIDER:
                 wider = WIDER[resolution]
@@ -205,13 +227,15 @@ class Rolling:
         return Rolled(len(untils), rolled, len(below))
 
     @contextmanager
-    def _transaction(self, resolution: Resolution) -> Iterator[tuple[Connection, set[datetime]]]:
-        """Run a transaction that says which windows it writes; a partition that is missing for one is made."""
-        windows: set[datetime] = set()
+    def _transaction(self, resolution: Resolution) -> Iterator[_Work]:
+        """Run a transaction that says what it takes on; a partition that is missing for a window is made."""
+        windows, shards = set[datetime](), set[int]()
         try:
             # One transaction, without savepoints: what it has written is told by its id.
             with self._session.use() as connection, connection.transaction():
-                yield connection, windows
+                yield _Work(connection, shards, windows)
+        except psycopg.DataError as error:
+            raise UnrollableError(shards, error) from error
         except psycopg.errors.CheckViolation as error:
             with self._session.use() as connection:
                 for window in sorted(windows):

@@ -4,14 +4,17 @@ WITH mine AS (
     SELECT shard.shard, shard.closed_until
     FROM shard
     WHERE
-        shard.closed_until < coalesce(%(bound)s::timestamptz, '-infinity')
-        OR EXISTS (
-            SELECT FROM dirty AS d
-            WHERE
-                d.shard = shard.shard
-                AND d.resolution = '1m'
-                AND d.window_start < shard.closed_until
-                AND d.marked_at <= statement_timestamp() - %(straggler)s
+        shard.shard <> ALL(%(aside)s::smallint [])
+        AND (
+            shard.closed_until < coalesce(%(bound)s::timestamptz, '-infinity')
+            OR EXISTS (
+                SELECT FROM dirty AS d
+                WHERE
+                    d.shard = shard.shard
+                    AND d.resolution = '1m'
+                    AND d.window_start < shard.closed_until
+                    AND d.marked_at <= statement_timestamp() - %(straggler)s
+            )
         )
     -- By chance among equals: in a fixed order, work that never ends on the first shards would keep us from the last.
     ORDER BY shard.closed_until, random()
