@@ -85,7 +85,7 @@ def test_rows_are_forgotten_when_their_term_is_over() -> None:
     tables.maintain()
     assert {entry[1:] for entry in tables.diary if entry[0] == "forget"} == {
         ("change", NOW - 72 * HOUR),
-        ("clock_ahead", FLOOR),
+        ("settled_event", FLOOR),
         ("outcome", NOW - timedelta(days=90)),
         ("unknown_field", NOW - timedelta(days=90)),
         ("sighting", NOW - timedelta(days=100)),
@@ -96,7 +96,7 @@ def test_rows_are_forgotten_when_their_term_is_over() -> None:
 def test_an_id_is_forgotten_no_earlier_than_the_samples_that_may_still_carry_it() -> None:
     tables = Tables(waiting=NOW - 60 * HOUR)
     tables.maintain()
-    assert ("forget", "clock_ahead", (NOW - 60 * HOUR).replace(minute=0)) in tables.diary
+    assert ("forget", "settled_event", (NOW - 60 * HOUR).replace(minute=0)) in tables.diary
 
 
 def test_what_was_done_is_counted_and_what_alarms_look_at_always_is() -> None:
