@@ -98,3 +98,18 @@ def test_the_pause_doubles_up_to_a_bound_is_spread_by_chance_and_keeps_to_what_w
         }"""
     )
     assert pauses == [[bound / 2, bound, 45] for bound in (1, 2, 4, 8, 16, 30, 30)]
+
+
+def test_a_page_that_nobody_looks_at_rests_and_goes_on_when_somebody_does(page: Page, fleet: WatchedFleet) -> None:
+    log_in(page, fleet.reader_key)
+    expect(page.locator("#connection")).to_contain_text("Connected")
+    turn = """hidden => {
+        Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(turn, True)
+    # A page that does not rest answers nobody any more.
+    page.wait_for_timeout(500)
+    assert page.evaluate("1 + 1") == 2
+    with page.expect_request("**/changes*"):
+        page.evaluate(turn, False)

@@ -53,7 +53,11 @@ export class Pulse {
       if (!this.#stopped) this.#onState({ name: "connected" });
       await this.#wait(BEAT_SECONDS);
       // Nobody looks: what changes meanwhile is fetched when somebody does.
-      while (document.hidden && !this.#stopped) await this.#wait(60);
+      while (document.hidden && !this.#stopped) {
+        // To be hidden wakes us too: left standing, that would make every wait end at once, and the page stand still.
+        this.#hurried = false;
+        await this.#wait(60);
+      }
     } catch (error) {
       if (this.#stopped) return;
       if (error instanceof Refused && error.needsKey) {
