@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from local.resources.services import Services
 
 #: A laptop has few cores: what is admitted beyond waits for a worker, so that throttles come where AWS has them.
-WORKERS_PER_FUNCTION = 4
+#: A worker mostly waits for brokers or a database, so that there are more of them than cores.
+WORKERS_PER_FUNCTION = 8
 
 #: Pollers are processes of AWS's own; here they are threads of one.
 POLLERS_PER_MAPPING = 2

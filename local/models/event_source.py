@@ -60,6 +60,9 @@ class KafkaSource:
                 "enable.auto.commit": False,
                 "max.poll.interval.ms": int((2 * longest + 300) * 1000),
                 "queued.max.messages.kbytes": 16384,
+                # A batching window waits anyway: a fetch for every few records would keep brokers and pollers busy.
+                "fetch.min.bytes": 1024 * 1024,
+                "fetch.wait.max.ms": 250,
             }
         )
         self._consumer.subscribe([mapping.topic], on_revoke=self._revoked, on_lost=self._revoked)
