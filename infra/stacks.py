@@ -77,6 +77,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         layers=layers,
         stream=stream,
         lake=lake,
+        cache=cache,
         key=key,
     )
     aggregate = Aggregate(

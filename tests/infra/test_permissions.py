@@ -174,7 +174,7 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
         assert ":dbuser:" in place
         assert f"/sluice_{verb}" in place
     caches = {_verb(role): place for (role, action), place in grants.items() if action == "elasticache:Connect"}
-    assert {"ingest", "aggregate"} <= set(caches)
+    assert {"ingest", "archive", "aggregate"} <= set(caches)
     for verb, place in caches.items():
         assert f"{verb.capitalize()}User" in place
     (reader,) = [role for role, action in grants if action == "secretsmanager:GetSecretValue"]

@@ -37,6 +37,20 @@ class Retryable(Exception):
 class Poison(Exception):
     """A record that will fail however often it is tried."""
 
+    reason = "poison_record"
+    attempts = 1
+
+
+class Killer(Poison):
+    """A record that breaks its consumer: by an exception nobody foresaw, or with the whole process."""
+
+    reason = "killer_record"
+
+    def __init__(self, detail: str, attempts: int, *, deadly: bool) -> None:
+        super().__init__(detail)
+        self.attempts = attempts
+        self.deadly = deadly  # what ended a process is not read again to write about it
+
 
 class Violation:
     """One rule of a schema that a document breaks, and where."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from sluice.core.envelope import HEADER, read_envelope
-from sluice.core.errors import Poison
+from sluice.core.errors import Killer, Poison
 from sluice.core.records import KafkaRecord
 from sluice.core.times import write_time
 
@@ -96,20 +96,22 @@ def write_letter(
 def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: datetime, max_body: int) -> Letter:
     """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
     known: dict[str, Any] = {}
-    # What can still be read of it is told; that something cannot is what the letter is about.
-    with contextlib.suppress(Poison):
+    # What can still be read of it is told; that something cannot is what the letter is about, however it shows.
+    with contextlib.suppress(Exception):
         envelope = read_envelope(record.headers.get(HEADER))
         known = {name: _short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
         known["schema_version"] = envelope.schema_version
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
+    if not (isinstance(poison, Killer) and poison.deadly):
+        with contextlib.suppress(Exception):
+            known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(
-        reason="poison_record",
+        reason=poison.reason,
         detail=str(poison),
         body=record.value,
         max_body=max_body,
         consumer=consumer,
         failed_at=failed_at,
+        attempts=poison.attempts,
         kafka_topic=record.origin.topic,
         kafka_partition=record.origin.partition,
         kafka_offset=record.origin.offset,

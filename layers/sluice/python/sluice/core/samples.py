@@ -75,7 +75,7 @@ def read_batch(records: Iterable[KafkaRecord], contracts: Contracts, limits: Lim
         try:
             batch.events.append(read_event(record, contracts, limits, now))
         except Poison as poison:
-            batch.unreadable.append(Unreadable(record, poison, _group_of(record, now)))
+            batch.unreadable.append(Unreadable(record, poison, group_of(record, now)))
     return batch
 
 
@@ -140,10 +140,11 @@ def lookback(limits: Limits) -> timedelta:
     return limits.late + timedelta(hours=1) + limits.clock_ahead
 
 
-def _group_of(record: KafkaRecord, now: datetime) -> Group:
+def group_of(record: KafkaRecord, now: datetime) -> Group:
+    """Return what a record that is put aside is counted under, as far as its envelope can be read."""
     try:
         envelope = read_envelope(record.headers.get(HEADER))
-    except Poison:
+    except Exception:  # noqa: BLE001 - whatever is wrong with a record, it is counted
         return Group("", hour_of(now), "", 0)
     known = min(envelope.received_at, now)
     return Group(envelope.fleet_id, hour_of(known), envelope.contract[:64].replace("\0", ""), envelope.schema_version)

@@ -80,10 +80,12 @@ class IngestSettings(Settings, frozen=True):
 
 
 class ArchiveSettings(Settings, frozen=True):
-    """Where archive delivers, and where it puts what cannot be delivered."""
+    """Where archive delivers, how long it tries, and where it puts what cannot be delivered."""
 
     delivery_stream: str
     dead_letter_topic: str
+    hold_seconds: float
+    archive_concurrency: int
 
 
 class AggregateSettings(Settings, frozen=True):
@@ -92,6 +94,7 @@ class AggregateSettings(Settings, frozen=True):
     dead_letter_topic: str
     transaction_seconds: float
     hold_seconds: float
+    aggregate_concurrency: int
 
 
 class DeadLetterSettings(Settings, frozen=True):
