@@ -62,9 +62,9 @@ def read_claims(document: object) -> Claims:
     if not isinstance(document, dict):
         return Claims()
     return Claims(
-        event_id=_short_text(document.get("event_id")),
-        device_id=_short_text(document.get("device_id", document.get("source"))),
-        firmware=_short_text(document.get("device_firmware_version", document.get("firmware_version"))),
+        event_id=short_text(document.get("event_id")),
+        device_id=short_text(document.get("device_id", document.get("source"))),
+        firmware=short_text(document.get("device_firmware_version", document.get("firmware_version"))),
     )
 
 
@@ -93,23 +93,33 @@ def write_letter(
     )
 
 
-def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: datetime, max_body: int) -> Letter:
-    """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
+def about_record(
+    record: KafkaRecord,
+    poison: Poison,
+    consumer: str,
+    failed_at: datetime,
+    max_body: int,
+    *,
+    reason: str = "poison_record",
+    attempts: int = 1,
+) -> Letter:
+    """Write the letter of a record that was given up, with its place and what its envelope still tells."""
     known: dict[str, Any] = {}
     # What can still be read of it is told; that something cannot is what the letter is about.
     with contextlib.suppress(Poison):
         envelope = read_envelope(record.headers.get(HEADER))
-        known = {name: _short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
+        known = {name: short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
         known["schema_version"] = envelope.schema_version
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(
-        reason="poison_record",
+        reason=reason,
         detail=str(poison),
         body=record.value,
         max_body=max_body,
         consumer=consumer,
         failed_at=failed_at,
+        attempts=attempts,
         kafka_topic=record.origin.topic,
         kafka_partition=record.origin.partition,
         kafka_offset=record.origin.offset,
@@ -139,5 +149,6 @@ def _cut(body: bytes, size: int) -> bytes:
     return body[:size]
 
 
-def _short_text(value: object) -> str | None:
+def short_text(value: object) -> str | None:
+    """Return a name that is fit to be written down, and nothing in place of one that is not."""
     return value if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() else None
