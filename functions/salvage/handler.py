@@ -7,17 +7,17 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
-import boto3
 import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.config import Config
 
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
+from sluice.edge import aws
 from sluice.edge.broker import Broker
+from sluice.edge.context import Context, seconds_left
 from sluice.edge.salvage import Report, Salvage, error_output, failed_batches
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 
@@ -25,14 +25,7 @@ logger = Logger()
 metrics = Metrics()
 
 # A store that takes longer is away, and the next run comes within a minute.
-S3 = Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 2, "mode": "standard"})
-
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return how long it is until the function is stopped."""
+ANSWER_SECONDS, TRIES = 20, 2
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -48,7 +41,7 @@ def build() -> Parts:
     settings = SalvageSettings.from_environ(os.environ)
     heaps = [failed_batches(settings.failed_batch_bucket), error_output(settings.raw_bucket)]
     broker = Broker(BrokerSettings.from_environ(os.environ))
-    s3 = boto3.client("s3", config=S3)
+    s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     return Parts(
         Salvage(s3, broker, settings.dead_letter_topic, heaps, Limits().max_letter), settings.salvage_reserve_seconds
     )
@@ -59,8 +52,7 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     """Salvage what there is time for."""
     parts = build()
     # An object is begun only when there is time for it.
-    reserve = parts.reserve_seconds * 1000
-    return salvage(parts, datetime.now(UTC), lambda: context.get_remaining_time_in_millis() > reserve)
+    return salvage(parts, datetime.now(UTC), lambda: seconds_left(context) > parts.reserve_seconds)
 
 
 def salvage(parts: Parts, now: datetime, may_go_on: Callable[[], bool]) -> dict[str, Any]:

@@ -37,6 +37,9 @@ class Retryable(Exception):
 class Poison(Exception):
     """A record that will fail however often it is tried."""
 
+    reason = "poison_record"
+    attempts = 1
+
 
 class Violation:
     """One rule of a schema that a document breaks, and where."""

@@ -93,17 +93,8 @@ def write_letter(
     )
 
 
-def about_record(
-    record: KafkaRecord,
-    poison: Poison,
-    consumer: str,
-    failed_at: datetime,
-    max_body: int,
-    *,
-    reason: str = "poison_record",
-    attempts: int = 1,
-) -> Letter:
-    """Write the letter of a record that was given up, with its place and what its envelope still tells."""
+def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: datetime, max_body: int) -> Letter:
+    """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
     known: dict[str, Any] = {}
     # What can still be read of it is told; that something cannot is what the letter is about.
     with contextlib.suppress(Poison):
@@ -113,13 +104,13 @@ def about_record(
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(
-        reason=reason,
+        reason=poison.reason,
         detail=str(poison),
         body=record.value,
         max_body=max_body,
         consumer=consumer,
         failed_at=failed_at,
-        attempts=attempts,
+        attempts=poison.attempts,
         kafka_topic=record.origin.topic,
         kafka_partition=record.origin.partition,
         kafka_offset=record.origin.offset,

@@ -4,6 +4,7 @@ There are two forms: what Lambda leaves when it gives a batch up, and what Fireh
 in them and cannot be read becomes a letter as well, with the bytes it has: reading never fails.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -14,6 +15,7 @@ import msgspec
 from sluice.core.errors import Poison
 from sluice.core.letters import BigInt, Int, Letter, about_record, short_text, write_letter
 from sluice.core.records import KafkaRecord, Origin, read_headers
+from sluice.core.rows import Row
 
 # The first and the last of these are what Lambda documents; RecordAgeExceeded is what it has been seen to write.
 REASONS = {
@@ -58,7 +60,7 @@ class _Context(msgspec.Struct, frozen=True, rename="camel"):
     approximate_invoke_count: Attempts = 0
 
 
-class _GivenUp(msgspec.Struct, frozen=True, rename="camel"):
+class _Batch(msgspec.Struct, frozen=True, rename="camel"):
     """What Lambda leaves of a batch; the payload is the whole event, as a text of JSON."""
 
     request_context: _Context
@@ -92,45 +94,43 @@ class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
         return f"{self.code or self.last_error_code}: {self.message or self.last_error_message}"
 
 
-class _Row(msgspec.Struct, frozen=True):
-    """A row of the raw table as far as a letter tells it; it may be a wrong type that kept it out of the table."""
-
-    event: str
-    fleet_id: Any = None
-    device_id: Any = None
-    event_id: Any = None
-    contract: Any = None
-    schema_version: Any = None
-    firmware: Any = None
-    correlation_id: Any = None
-    kafka_topic: Any = None
-    kafka_partition: Any = None
-    kafka_offset: Any = None
+# What a letter and a row both tell. A value is taken only if the letter's column holds such: a wrong type may be what kept
+# the row out of its table.
+_TOLD = {
+    field.name: field.type
+    for field in msgspec.structs.fields(Letter)
+    if field.name in Row.__struct_fields__ and field.name != "event"
+}
 
 
-_NUMBERS = {"schema_version": 32, "kafka_partition": 32, "kafka_offset": 64}
-"""Which of these are numbers, and of how many bits."""
+class GivenUp(Poison):
+    """A record that was given up before or after a consumer tried it, for whatever reason."""
+
+    def __init__(self, detail: str, reason: str, attempts: int) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.attempts = attempts
+
 
 # Numbers that come as texts are numbers: Firehose documents some of its own that way.
-_given_up = msgspec.json.Decoder(_GivenUp, strict=False).decode
+_batch = msgspec.json.Decoder(_Batch, strict=False).decode
 _event = msgspec.json.Decoder(_Event).decode
 _record = msgspec.json.Decoder(_Record).decode
 _undelivered = msgspec.json.Decoder(_Undelivered, strict=False).decode
-_row = msgspec.json.Decoder(_Row).decode
 _decoder = json.JSONDecoder()
 
 
 def read_batch(data: bytes, wreck: Wreck, max_body: int) -> Iterator[Letter]:
     """Write a letter for each record of a batch that Lambda gave up."""
     try:
-        given_up = _given_up(data)
-        records = [record for records in _event(given_up.payload).records.values() for record in records]
+        batch = _batch(data)
+        records = [record for records in _event(batch.payload).records.values() for record in records]
     except _UNREADABLE as error:
         yield _unreadable(data, str(error), wreck, max_body)
         return
     if not records:
         yield _unreadable(data, "there is no record in it", wreck, max_body)
-    context = given_up.request_context
+    context = batch.request_context
     reason = REASONS.get(context.condition, "given_up")
     consumer = context.function_arn.split(":")[6].rpartition("-")[2]
     said = f"{consumer} gave it up: {MEANINGS[reason]} ({context.condition})"
@@ -154,12 +154,10 @@ def read_batch(data: bytes, wreck: Wreck, max_body: int) -> Iterator[Letter]:
                 record.value or b"",
                 read_headers(record.headers or ()),
             ),
-            Poison(said),
+            GivenUp(said, reason, context.approximate_invoke_count),
             consumer,
             wreck.written_at,
             max_body,
-            reason=reason,
-            attempts=context.approximate_invoke_count,
         )
 
 
@@ -198,29 +196,34 @@ def _read_pack(undelivered: _Undelivered, wreck: Wreck, max_body: int) -> Iterat
     strange: list[bytes] = []
     told = False
     for line in undelivered.raw_data.splitlines(keepends=True):
-        try:
-            row = _row(line)
-        except _UNREADABLE:
+        row = _read_row(line)
+        if row is None:
             strange.append(line)
             continue
         if b"".join(strange).strip():
             yield write(b"".join(strange), f"{said}; this is no row of ours")
         strange, told = [], True
-        yield write(row.event.encode(), said, **_tell(row))
+        yield write(row["event"].encode(), said, **_tell(row))
     if b"".join(strange).strip() or not told:
         yield write(b"".join(strange), f"{said}; this is no row of ours")
 
 
-def _tell(row: _Row) -> dict[str, Any]:
-    known = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "event"}
-    return {
-        name: _fitting(value, _NUMBERS[name]) if name in _NUMBERS else short_text(value)
-        for name, value in known.items()
-    }
+def _read_row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = msgspec.json.decode(line)
+    except _UNREADABLE:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
 
 
-def _fitting(value: object, bits: int) -> int | None:
-    return value if type(value) is int and -(2 ** (bits - 1)) <= value < 2 ** (bits - 1) else None
+def _tell(row: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    for name, kind in _TOLD.items():
+        value = row.get(name)
+        # A name that is not fit to be written down is not; what else does not fit is left out.
+        with contextlib.suppress(msgspec.ValidationError):
+            known[name] = msgspec.convert(short_text(value) if isinstance(value, str) else value, kind)
+    return known
 
 
 def _split(line: bytes) -> Iterator[bytes]:

@@ -1,0 +1,22 @@
+"""Clients of AWS services: none waits for longer than it is told, and none tries again more often."""
+
+from typing import Any
+
+CONNECT_SECONDS = 1
+
+
+def client(
+    service: str, *, answer_seconds: float, tries: int = 1, connections: int = 10, region: str | None = None
+) -> Any:
+    """Make a client that gives up on a silent service after so many seconds, so many times."""
+    # Imported here: the SDK takes a while to load, and a process that asks no service starts without it.
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=answer_seconds,
+        retries={"mode": "standard", "total_max_attempts": tries},
+        max_pool_connections=connections,
+    )
+    return boto3.client(service, region_name=region, config=config)  # type: ignore[call-overload]  # typed for literal names only
