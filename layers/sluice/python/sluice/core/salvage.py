@@ -94,8 +94,8 @@ class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
         return f"{self.code or self.last_error_code}: {self.message or self.last_error_message}"
 
 
-# What a letter and a row both tell. A value is taken only if the letter's column holds such: a wrong type may be what kept
-# the row out of its table.
+# What a letter and a row both tell. A value is taken only if the letter's column can hold it: a wrong type may be what
+# kept the row out of its table.
 _TOLD = {
     field.name: field.type
     for field in msgspec.structs.fields(Letter)
