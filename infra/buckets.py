@@ -36,9 +36,13 @@ class Buckets(Construct):
         self._removal = RemovalPolicy.RETAIN if profile.keeps_data else RemovalPolicy.DESTROY
         retention = profile.retention
         self.raw = self._bucket(
-            "Raw", Expiry(retention.raw_days, prefix="raw/"), Expiry(retention.delivery_error_days, prefix="errors/")
+            "Raw",
+            Expiry(retention.raw_days, prefix="raw/"),
+            Expiry(retention.delivery_error_days, prefix="errors/"),
+            Expiry(retention.delivery_error_days, prefix="salvaged/"),
         )
         self.dead_letter = self._bucket("DeadLetter", Expiry(retention.dead_letter_days))
+        # What waits and, under salvaged/, what did: that is written anew, so its days begin again.
         self.failed_batches = self._bucket("FailedBatches", Expiry(retention.failed_batch_days))
         self.rollups = self._bucket("Rollups", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/"))
         self.query_results = self._bucket("QueryResults", Expiry(retention.query_result_days))

@@ -77,7 +77,7 @@ class Delivery(Construct):
             metric=counted("AWS/Firehose", "FailedConversion.Records", stream, minutes=5),
             above=0,
             no_data=NOTHING_HAPPENED,
-            means="Rows did not fit the table: they are under errors/ in the raw bucket, and in no query.",
+            means="Rows did not fit the table: salvage makes dead letters of them, with the reason `delivery_failed`.",
         )
 
     def may_deliver(self) -> iam.PolicyStatement:

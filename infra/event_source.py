@@ -151,7 +151,7 @@ class EventSource(Construct):
                 metric=counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
                 above=0,
                 no_data=NOTHING_HAPPENED,
-                means=f"{consumer} gave records up after hours of retries: they are in the bucket of failed batches.",
+                means=f"{consumer} gave records up after hours of retries: salvage makes dead letters of them.",
             )
 
     def _watch_unread(self, scope: Construct, operations: Operations, subscription: Subscription, cap: int) -> None:

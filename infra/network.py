@@ -50,8 +50,9 @@ class Network(Construct):
         gateway.add_to_policy(
             iam.PolicyStatement(
                 principals=[iam.AnyPrincipal()],
-                # Reading is for whoever verifies what it wrote; who may read what, the functions' roles say.
-                actions=["s3:GetObject", "s3:PutObject"],
+                # Writing is for many; listing, reading and deleting for whoever verifies or salvages what was written.
+                # Who may do what to which objects, the functions' roles say.
+                actions=["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"],
                 resources=["*"],
                 conditions={"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}},
             )

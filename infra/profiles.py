@@ -20,6 +20,7 @@ from infra.settings import (
     Query,
     Retention,
     Roll,
+    Salvage,
     Show,
     Throttle,
     Throttles,
@@ -97,6 +98,13 @@ BASELINE = Profile(
         late_after_seconds=900,
         minimum_pollers=1,
         maximum_pollers=6,
+    ),
+    # The largest object is a buffer of Firehose: 128 MiB of rows, read line by line and posted in parts.
+    salvage=Salvage(
+        compute=Compute(memory_mib=1024, timeout_seconds=300, concurrency=1),
+        reserve_seconds=200,
+        waiting_seconds=900,
+        produce_deadline_seconds=10,
     ),
     migrate=Compute(memory_mib=512, timeout_seconds=600, concurrency=1),
     # A browser asks for the page's files all at once.

@@ -278,6 +278,25 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
+class Salvage:
+    """The function that makes dead letters of what was given up elsewhere."""
+
+    compute: Compute
+    reserve_seconds: int
+    """How long one object may take: it is not begun when there is less time left."""
+    waiting_seconds: int
+    """How long an object may lie there before somebody is told."""
+    produce_deadline_seconds: int
+
+    def __post_init__(self) -> None:
+        require(self.reserve_seconds < self.compute.timeout_seconds, "a run must have time for an object")
+        require(
+            self.compute.timeout_seconds <= 5 * 60,
+            "a run that takes longer keeps others from starting, which looks as if there were none",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Roll:
     """When windows close, how long they wait before they are rolled again, and for how long one run goes on."""
 
@@ -371,6 +390,7 @@ class Profile:
     aggregate: Aggregate
     roll: Roll
     deadletter: Consumer
+    salvage: Salvage
     migrate: Compute
     show: Show
     query: Query

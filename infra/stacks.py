@@ -23,6 +23,7 @@ from infra.profiles import profile_named
 from infra.query import Query
 from infra.recall import Recall
 from infra.roll import Roll
+from infra.salvage import Salvage
 from infra.settings import Deployment
 from infra.show import Show
 from infra.stream import Stream
@@ -96,6 +97,17 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Deadletter(
         pipeline,
         "Deadletter",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        key=key,
+    )
+    Salvage(
+        pipeline,
+        "Salvage",
         deployment=deployment,
         operations=operations,
         network=network,

@@ -1,9 +1,10 @@
 """JSON to Parquet by the columns of a Glue table, as the OpenX deserializer reads it.
 
-Keys without a column are dropped, columns without a key are null, and so is a value that cannot be made one of its
-column's type: text that is no number, a number too large, an array for a map. Numbers in text are numbers; a number,
-a boolean or a nested value in a text column becomes its JSON text. Timestamps are ISO 8601 text or epoch seconds or
-milliseconds, and are stored as UTC. A record that is not a row of JSON objects is malformed as a whole.
+Keys without a column are dropped, columns without a key are null. Numbers in text are numbers; a number, a boolean or a
+nested value in a text column becomes its JSON text. Timestamps are ISO 8601 text or epoch seconds or milliseconds, and
+are stored as UTC. A record that is empty, that is not a row of JSON objects, or that holds a value which cannot be made
+one of its column's type (text that is no number, a number too large, an array for a map) fails as a whole. Which values
+those are is seen in what others met, not documented.
 """
 
 import json
@@ -21,7 +22,19 @@ _MILLISECONDS_FROM = 10**11  # as seconds this would be the year 5138
 
 
 class Malformed(Exception):
-    """A record that cannot be read as JSON objects."""
+    """A record that cannot be made rows of the table."""
+
+    code = "DataFormatConversion.MalformedData"
+
+
+class NoJson(Malformed):
+    """A record that is not even JSON."""
+
+    code = "DataFormatConversion.ParseError"
+
+
+def _mismatch(value: Any) -> Malformed:
+    return Malformed(f"Data does not match the schema. It has a {type(value).__name__} where another type is expected.")
 
 
 class _Type:
@@ -41,23 +54,25 @@ def _unchanged(value: Any) -> Any:
 def _integer(bits: int) -> _Type:
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
-    def coerce(value: Any) -> int | None:
+    def coerce(value: Any) -> int:
         try:
             number = int(value) if not isinstance(value, str) else int(value.strip())
-        except (TypeError, ValueError, OverflowError):
-            return None
-        return number if low <= number <= high else None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _mismatch(value) from error
+        if not low <= number <= high:
+            raise _mismatch(value)
+        return number
 
     strict = Annotated[int, msgspec.Meta(ge=low, le=high)]
     arrow = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[bits]
     return _Type(arrow, strict, coerce, _unchanged)
 
 
-def _to_float(value: Any) -> float | None:
+def _to_float(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _mismatch(value) from error
 
 
 def _to_text(value: Any) -> str:
@@ -72,7 +87,7 @@ def _to_boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _to_timestamp(value: Any) -> datetime | None:
+def _to_timestamp(value: Any) -> datetime:
     try:
         if isinstance(value, str):
             return datetime.fromisoformat(value.strip())
@@ -80,7 +95,7 @@ def _to_timestamp(value: Any) -> datetime | None:
             return datetime.fromtimestamp(value / 1000 if abs(value) >= _MILLISECONDS_FROM else value, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    return None
+    raise _mismatch(value)
 
 
 def _as_utc(value: datetime | None) -> datetime | None:
@@ -94,8 +109,10 @@ def _as_utc(value: datetime | None) -> datetime | None:
 
 
 def _array(item: _Type) -> _Type:
-    def coerce(value: Any) -> list[Any] | None:
-        return [None if each is None else item.coerce(each) for each in value] if isinstance(value, list) else None
+    def coerce(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise _mismatch(value)
+        return [None if each is None else item.coerce(each) for each in value]
 
     def prepare(value: Any) -> Any:
         return None if value is None else [item.prepare(each) for each in value]
@@ -104,9 +121,9 @@ def _array(item: _Type) -> _Type:
 
 
 def _map(item: _Type) -> _Type:
-    def coerce(value: Any) -> dict[str, Any] | None:
+    def coerce(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
-            return None
+            raise _mismatch(value)
         return {_to_text(name): None if each is None else item.coerce(each) for name, each in value.items()}
 
     def prepare(value: Any) -> Any:
@@ -151,6 +168,8 @@ class Conversion:
 
     def rows(self, data: bytes) -> list[Any]:
         """The rows of one record: JSON objects, one after the other, with or without line ends between."""
+        if not data.strip():
+            raise Malformed("The record was empty or contained only whitespace.")
         try:
             return list(self._lines.decode_lines(data))
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -183,11 +202,11 @@ def _objects(data: bytes) -> Iterator[dict[str, Any]]:
                 return
             found, position = decoder.raw_decode(text, position)
             if not isinstance(found, dict):
-                raise Malformed(f"a JSON object was expected, not {type(found).__name__}")
+                raise Malformed(f"The top level must be an object, not a {type(found).__name__}.")
             yield found
     except (ValueError, RecursionError) as error:
-        raise Malformed(str(error)) from error
+        raise NoJson(f"Encountered malformed JSON. {error}") from error
 
 
 def _refuse(constant: str) -> Any:
-    raise Malformed(f"{constant} is not JSON")
+    raise NoJson(f"Encountered malformed JSON. {constant} is none.")

@@ -8,8 +8,8 @@ capped at 10 where there is a destination.
 
 Not modelled: scaling of pollers, several invocations of one poller at a time, bisecting, filters, schema registries,
 destinations other than buckets, start positions by time, authentication, metrics. Believed rather than documented: the
-name of the object, the condition of a record that is too old, the pauses between retries, and that null keys and values
-are left out.
+name of the object, the condition of a record that is too old (others saw it), the pauses between retries, and that null
+keys and values are left out.
 
 `GET /_model/mappings` is ours: what each mapping has invoked, retried and discarded since it started.
 """

@@ -3,16 +3,18 @@
 Modelled: PutRecord and PutRecordBatch with their limits and errors; records that are durable before the answer; a
 buffer for each stream, delivered when its interval or its size is reached; several JSON objects in a record; conversion
 by the table's columns; prefixes evaluated by the arrival of a buffer's first record; object names; error output for
-records that cannot be read.
+records that cannot be converted.
 
-Not modelled: throughput quotas and their partial failures, other destinations and formats, transformation, dynamic
-partitioning, backups, encryption, metrics, keys whose case does not count, the 24-hour limit on retries, the older
-Parquet type of timestamps (ours are 64-bit microseconds). Believed rather than documented: that a record whose second
-object cannot be read goes to the error output whole, and that none of its rows is delivered.
+Not modelled: throughput quotas and their partial failures, a table that is gone (delivery stands still, by what others
+saw), other destinations and formats, transformation, dynamic partitioning, backups, encryption, metrics, keys whose
+case does not count, the 24-hour limit on retries, the older Parquet type of timestamps (ours are 64-bit microseconds).
+Believed rather than documented: that a record whose second object cannot be converted goes to the error output whole,
+and that none of its rows is delivered; if some were, an event would be in the table and among the dead letters.
 
 `POST /_model/flush` (ours) delivers what is buffered now; `GET /_model/buffered` (ours) says how much that is: lines
 are rows where records are JSON lines.
-`POST /_model/faults` (ours) makes it refuse a share of the records of each batch, or lose a share of its answers.
+`POST /_model/faults` (ours) makes it refuse a share of the records of each batch, lose a share of its answers, or fail
+to convert a share of the records it took.
 """
 
 import asyncio
@@ -83,7 +85,7 @@ class Stream:
 
     def __init__(self, config: StreamConfig, directory: Path, delivery: Delivery) -> None:
         self._config = config
-        self._delivery = delivery
+        self.delivery = delivery
         self._directory = directory / config.name
         self._directory.mkdir(parents=True, exist_ok=True)
         self._filling: Spool | None = None
@@ -156,7 +158,7 @@ class Stream:
     async def _until_delivered(self, filled: Spool) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._delivery.deliver, filled.path)
+                await asyncio.to_thread(self.delivery.deliver, filled.path)
                 break
             except (BotoCoreError, ClientError) as error:
                 log.warning("%s: not delivered yet: %s", self._config.name, error)
@@ -171,6 +173,8 @@ class Faults(msgspec.Struct):
     """Of the records of a batch: refused one by one in an answer that says 200."""
     lose_answer_share: float = 0.0
     """Of the calls: taken whole, and then answered with an error."""
+    unreadable_share: float = 0.0
+    """Of the records that are delivered: they go to the error output, always the same ones."""
     seed: int = 0
 
 
@@ -204,6 +208,8 @@ class FirehoseApi:
         """Misbehave from now on as the request says; an empty object ends it."""
         self._faults = msgspec.json.decode(await request.read(), type=Faults)
         self._random.seed(self._faults.seed)
+        for stream in self._streams.values():
+            stream.delivery.unreadable_share = self._faults.unreadable_share
         return web.json_response(msgspec.to_builtins(self._faults))
 
     async def buffered(self, _request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from local.models.config import MappingConfig
 from local.models.kafka_event import Record, place
 
 RETRIES_EXHAUSTED = "RetryAttemptsExhausted"
-TOO_OLD = "RecordAgeExceeded"  # believed: the documentation shows only the other two
+TOO_OLD = "RecordAgeExceeded"  # seen by others in their buckets; the documentation shows only the other two
 TOO_LARGE = "MaximumPayloadSizeExceeded"
 
 
@@ -27,7 +27,7 @@ class Discard:
 
 
 def object_key(mapping: MappingConfig, now: float) -> str:
-    """Unique for each object; readers list by prefix and must not read meaning into the rest."""
+    """Unique for each object. Documented for streams only, with a shard behind the mapping: readers list by prefix."""
     moment = datetime.fromtimestamp(now, UTC)
     return f"aws/lambda/{mapping.uuid}/{moment:%Y/%m/%d}/{moment:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
 

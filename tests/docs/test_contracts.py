@@ -16,7 +16,7 @@ import yaml
 from functions.ingest.handler import CONTRACT_OF
 from functions.query.handler import MARGIN, ROUTES
 from infra.profiles import BASELINE
-from sluice.core import keys, questions, quotas, requests, resolutions, states, times, violations
+from sluice.core import keys, questions, quotas, requests, resolutions, salvage, states, times, violations
 from sluice.core.errors import Refusal, Rejection, Unparsable
 from sluice.core.limits import Limits
 from sluice.edge.schemas import load_contracts
@@ -352,6 +352,13 @@ def test_the_reasons_that_only_dead_letters_have_are_named() -> None:
     own = {reason for reason in written if re.fullmatch(r"[a-z]+_[a-z_]+", reason)}
     assert own
     assert {reason for reason in own if f"`{reason}`" not in PAGE} == set()
+
+
+def test_every_reason_of_what_was_given_up_is_explained_with_who_gave_up() -> None:
+    explained = {row[0].strip("`"): row[1] for row in table("Reasons that only dead letters have")}
+    assert {*salvage.MEANINGS, *salvage.REASONS.values()} <= set(explained)
+    assert explained["delivery_failed"] == f"`{salvage.ARCHIVE}`"
+    assert explained["unreadable_object"] == f"`{salvage.SALVAGE}`"
 
 
 LINKS = sorted(set(re.findall(r"\]\(([^)#:]+)\)", PAGE)))

@@ -27,6 +27,7 @@ ENVIRONMENTS = {
     | {"DATABASE_USER", "TRANSACTION_SECONDS", "HOLD_SECONDS", "AGGREGATE_CONCURRENCY"}
     | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
     "deadletter": EVERY_FUNCTION | {"DEAD_LETTER_BUCKET"},
+    "salvage": EVERY_FUNCTION | BROKERS | {"FAILED_BATCH_BUCKET", "RAW_BUCKET", "SALVAGE_RESERVE_SECONDS"},
     "roll": EVERY_FUNCTION
     | DATABASE
     | {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "RAW_EVENTS_TOPIC", "PRODUCE_DEADLINE_SECONDS", "DATABASE_USER"}
@@ -113,7 +114,7 @@ def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -
 
 
 def test_what_is_produced_is_settled_before_the_function_is_stopped(templates: Templates) -> None:
-    for verb in ("ingest", "archive", "aggregate"):
+    for verb in ("ingest", "archive", "aggregate", "salvage"):
         function = templates.functions()[verb].properties
         assert int(function["Environment"]["Variables"]["PRODUCE_DEADLINE_SECONDS"]) < function["Timeout"], verb
 

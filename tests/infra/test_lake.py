@@ -66,7 +66,7 @@ def test_every_bucket_has_an_end_for_what_is_in_it_and_for_uploads_never_finishe
 
 
 def test_raw_is_kept_for_90_days_and_what_failed_for_30(templates: Templates) -> None:
-    assert _expiry(_bucket(templates, "Raw")) == {"raw/": 90, "errors/": 30}
+    assert _expiry(_bucket(templates, "Raw")) == {"raw/": 90, "errors/": 30, "salvaged/": 30}
     assert _expiry(_bucket(templates, "DeadLetter")) == {"": 30}
     assert _expiry(_bucket(templates, "FailedBatches")) == {"": 30}
 

@@ -139,7 +139,8 @@ def test_a_record_that_cannot_be_read_goes_to_the_error_output_whole(
     (key,) = objects(s3, "errors/events/format-conversion-failed/dt=")
     (error,) = (json.loads(line) for line in content(s3, key).splitlines())
     assert base64.b64decode(error["rawData"]) == broken
-    assert error["ErrorCode"] == "DataFormatConversion.MalformedData"
+    assert error["lastErrorCode"] == "DataFormatConversion.ParseError"
+    assert error["lastErrorMessage"].startswith("Encountered malformed JSON.")
     assert error["dataCatalogTable"]["tableName"] == "raw_events"
     ids = [row["id"] for row in rows(s3, "raw/events/")]
     assert "fine" in ids
@@ -249,6 +250,24 @@ def test_on_request_it_refuses_some_records_of_a_batch_and_loses_some_answers(
         flush(model)
     taken = [str(number) for number, no in enumerate(refused) if not no]
     assert [row["id"] for row in rows(s3, "raw/faulty/")] == [*taken, *map(str, range(40)), "0"]
+
+
+def test_on_request_it_cannot_convert_some_records_and_the_same_ones_again(aws: str, s3: Any, tmp_path: Path) -> None:
+    settings = FirehoseConfig("us-east-1", aws, str(tmp_path / "spool"), [stream("strict")])
+    records = [lines(str(number)) for number in range(40)]
+    with running("firehose", settings, tmp_path) as model:
+        misbehave(model, unreadable_share=0.5)
+        for _ in range(2):
+            client_of(model).put_record_batch(DeliveryStreamName="strict", Records=[{"Data": one} for one in records])
+            flush(model)
+    refused = [
+        [base64.b64decode(json.loads(line)["rawData"]) for line in content(s3, key).splitlines()]
+        for key in objects(s3, "errors/strict/")
+    ]
+    assert len(refused) == 2
+    assert refused[0] == refused[1]
+    assert 0 < len(refused[0]) < 40
+    assert len(rows(s3, "raw/strict/")) == 80 - 2 * len(refused[0])
 
 
 def test_prefixes_are_evaluated_in_utc() -> None:

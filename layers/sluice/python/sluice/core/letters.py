@@ -62,9 +62,9 @@ def read_claims(document: object) -> Claims:
     if not isinstance(document, dict):
         return Claims()
     return Claims(
-        event_id=_short_text(document.get("event_id")),
-        device_id=_short_text(document.get("device_id", document.get("source"))),
-        firmware=_short_text(document.get("device_firmware_version", document.get("firmware_version"))),
+        event_id=short_text(document.get("event_id")),
+        device_id=short_text(document.get("device_id", document.get("source"))),
+        firmware=short_text(document.get("device_firmware_version", document.get("firmware_version"))),
     )
 
 
@@ -99,7 +99,7 @@ def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: 
     # What can still be read of it is told; that something cannot is what the letter is about, however it shows.
     with contextlib.suppress(Exception):
         envelope = read_envelope(record.headers.get(HEADER))
-        known = {name: _short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
+        known = {name: short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
         known["schema_version"] = envelope.schema_version
     if not (isinstance(poison, Killer) and poison.deadly):
         with contextlib.suppress(Exception):
@@ -141,5 +141,6 @@ def _cut(body: bytes, size: int) -> bytes:
     return body[:size]
 
 
-def _short_text(value: object) -> str | None:
+def short_text(value: object) -> str | None:
+    """Return a name that is fit to be written down, and nothing in place of one that is not."""
     return value if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() else None

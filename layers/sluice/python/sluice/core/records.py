@@ -1,7 +1,7 @@
 """Kafka records as Lambda's event source hands them over, read into plain values."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,8 +30,13 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
             yield KafkaRecord(
                 Origin(record["topic"], record["partition"], record["offset"]),
                 base64.b64decode(record.get("value") or ""),
-                {name: _read_header(value) for header in record.get("headers") or () for name, value in header.items()},
+                read_headers(record.get("headers") or ()),
             )
+
+
+def read_headers(headers: Iterable[Mapping[str, Sequence[int] | None]]) -> dict[str, bytes]:
+    """Read a record's headers; of those with one name the last counts."""
+    return {name: _read_header(value) for header in headers for name, value in header.items()}
 
 
 def _read_header(value: Sequence[int] | None) -> bytes:

@@ -104,6 +104,15 @@ class DeadLetterSettings(Settings, frozen=True):
     aws_region: str
 
 
+class SalvageSettings(Settings, frozen=True):
+    """Where lies what was given up outside our handlers, and how long it may take to read one object of it."""
+
+    failed_batch_bucket: str
+    raw_bucket: str
+    dead_letter_topic: str
+    salvage_reserve_seconds: int
+
+
 class MaintainSettings(Settings, frozen=True):
     """How far ahead maintain prepares, and how long it lets things be kept."""
 

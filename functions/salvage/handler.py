@@ -1,0 +1,83 @@
+"""Salvage: what was given up outside our handlers becomes dead letters, as if one of them had given it up.
+
+find what lies in the buckets, oldest first -> read the events in it -> post a letter for each -> move the object away
+"""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from sluice.core.errors import Retryable
+from sluice.core.limits import Limits
+from sluice.edge import aws
+from sluice.edge.broker import Broker
+from sluice.edge.context import Context, seconds_left
+from sluice.edge.salvage import Report, Salvage, error_output, failed_batches
+from sluice.edge.settings import BrokerSettings, SalvageSettings
+
+logger = Logger()
+metrics = Metrics()
+
+# A store that takes longer is away, and the next run comes within a minute.
+ANSWER_SECONDS, TRIES = 20, 2
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a warm function holds."""
+
+    salvage: Salvage
+    reserve_seconds: int
+
+
+@cache
+def build() -> Parts:
+    """Put the function together, once per cold start."""
+    settings = SalvageSettings.from_environ(os.environ)
+    heaps = [failed_batches(settings.failed_batch_bucket), error_output(settings.raw_bucket)]
+    broker = Broker(BrokerSettings.from_environ(os.environ))
+    s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
+    return Parts(
+        Salvage(s3, broker, settings.dead_letter_topic, heaps, Limits().max_letter), settings.salvage_reserve_seconds
+    )
+
+
+@metrics.log_metrics
+def handler(_event: object, context: Context) -> dict[str, Any]:
+    """Salvage what there is time for."""
+    parts = build()
+    # An object is begun only when there is time for it.
+    return salvage(parts, datetime.now(UTC), lambda: seconds_left(context) > parts.reserve_seconds)
+
+
+def salvage(parts: Parts, now: datetime, may_go_on: Callable[[], bool]) -> dict[str, Any]:
+    """Salvage and say what it came to; what is left waits for the next run, and an alarm for what waits for long."""
+    try:
+        report = parts.salvage.run(may_go_on)
+    except Retryable as error:
+        # Nobody knows what waits: nothing is told, and the alarm takes that for trouble.
+        logger.warning("what waits cannot be listed", extra={"reason": str(error)})
+        return {}
+    if report.trouble is not None:
+        logger.warning("not everything was salvaged", extra={"reason": report.trouble, "left": report.left})
+    return tell(report, now)
+
+
+def tell(report: Report, now: datetime) -> dict[str, Any]:
+    """Count what was done, and how long the oldest of what was not has waited."""
+    done = {
+        "ObjectsSalvaged": report.objects,
+        "LettersSalvaged": report.letters,
+        "EventsExpired": report.expired,
+        "ObjectsLeft": report.left,
+    }
+    for name, value in done.items():
+        metrics.add_metric(name, MetricUnit.Count, value)
+    waiting = (now - report.oldest).total_seconds() if report.oldest else 0.0
+    metrics.add_metric("LeftoverSeconds", MetricUnit.Seconds, max(waiting, 0.0))
+    return {**done, "LeftoverSeconds": waiting}

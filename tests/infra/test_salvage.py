@@ -1,0 +1,126 @@
+"""salvage may take what was given up and nothing else, and somebody hears of what it finds and cannot take."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from functions.salvage.handler import ANSWER_SECONDS, TRIES
+from infra.profiles import BASELINE
+from sluice.edge.salvage import SALVAGED, error_output, failed_batches
+from sluice.edge.settings import BrokerSettings, SalvageSettings
+from tests.infra.templates import Templates
+
+
+def variables(templates: Templates) -> dict[str, str]:
+    found: dict[str, Any] = templates.functions()["salvage"].properties["Environment"]["Variables"]
+    # What is known at deployment only, and the region, which Lambda sets.
+    return {name: value if isinstance(value, str) else "1" for name, value in found.items()} | {"AWS_REGION": "here"}
+
+
+def statements(templates: Templates) -> list[dict[str, Any]]:
+    """What the function may do, statement by statement."""
+    (role,) = (role for role in templates.every("AWS::IAM::Role") if role.name.startswith("SalvageRole"))
+    found: list[dict[str, Any]] = role.properties["Policies"][0]["PolicyDocument"]["Statement"]
+    return found
+
+
+def places(templates: Templates, action: str) -> set[tuple[str, str]]:
+    """On which objects of which bucket an action is granted."""
+    granted = set()
+    for statement in statements(templates):
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        if action in statement["Action"]:
+            granted |= {place_of(resource, statement) for resource in resources}
+    return granted
+
+
+def place_of(resource: Any, statement: dict[str, Any]) -> tuple[str, str]:
+    bucket = "failed" if "FailedBatches" in json.dumps(resource) else "raw"
+    if "Condition" in statement:
+        return bucket, statement["Condition"]["StringEquals"]["s3:prefix"]
+    return bucket, resource["Fn::Join"][1][-1].removeprefix("/").removesuffix("*")
+
+
+def test_its_settings_are_what_its_code_reads(templates: Templates) -> None:
+    assert SalvageSettings.from_environ(variables(templates)).dead_letter_topic == "dead-letter"
+    assert BrokerSettings.from_environ(variables(templates)).kafka_auth == "iam"
+
+
+def test_it_may_take_what_waits_keep_what_it_took_and_touch_nothing_else(templates: Templates) -> None:
+    waiting = {("failed", failed_batches("").prefix), ("raw", error_output("").prefix)}
+    for action in ("s3:ListBucket", "s3:GetObject", "s3:DeleteObject"):
+        assert places(templates, action) == waiting, action
+    assert places(templates, "s3:PutObject") == {("failed", SALVAGED), ("raw", SALVAGED)}
+
+
+def test_it_may_write_dead_letters_and_nothing_else_in_kafka(templates: Templates) -> None:
+    kafka = {
+        action: json.dumps(statement["Resource"])
+        for statement in statements(templates)
+        for action in statement["Action"]
+        if action.startswith("kafka-cluster:")
+    }
+    assert not any("Read" in action or "Group" in action for action in kafka)
+    assert "StreamDeadLetter" in kafka["kafka-cluster:WriteData"]
+    assert "StreamRawEvents" not in kafka["kafka-cluster:WriteData"]
+
+
+def test_everything_that_is_given_up_lies_where_it_looks(templates: Templates) -> None:
+    for source in templates.every("AWS::Lambda::EventSourceMapping"):
+        destination = json.dumps(source.properties.get("DestinationConfig", {}))
+        assert destination == "{}" or "FailedBatches" in destination, source.name
+    stream = templates.only("AWS::KinesisFirehose::DeliveryStream").properties["ExtendedS3DestinationConfiguration"]
+    assert stream["ErrorOutputPrefix"].startswith(error_output("").prefix)
+
+
+def test_nothing_else_is_left_in_a_queue(templates: Templates) -> None:
+    # Functions that nobody waits for are started by the clock alone, with nothing in hand.
+    assert not list(templates.every("AWS::SQS::Queue"))
+    for schedule in templates.every("AWS::Scheduler::Schedule"):
+        assert "Input" not in schedule.properties["Target"], schedule.name
+
+
+def test_what_was_salvaged_is_kept_for_as_long_as_what_waits_and_then_ends(templates: Templates) -> None:
+    ends = {
+        bucket.name.removeprefix("LakeBuckets")[:3]: {
+            rule.get("Prefix"): rule["ExpirationInDays"]
+            for rule in bucket.properties["LifecycleConfiguration"]["Rules"]
+            if "ExpirationInDays" in rule
+        }
+        for bucket in templates.every("AWS::S3::Bucket")
+    }
+    assert ends["Raw"]["salvaged/"] == ends["Raw"]["errors/"] == 30
+    # Of the whole bucket.
+    assert ends["Fai"] == {None: 30}
+
+
+def test_a_run_has_time_for_an_object_and_does_not_keep_the_next_one_from_starting(templates: Templates) -> None:
+    function = templates.functions()["salvage"].properties
+    not_run = templates.alarms()["salvage-not-run"].properties
+    assert function["ReservedConcurrentExecutions"] == 1
+    assert SalvageSettings.from_environ(variables(templates)).salvage_reserve_seconds < function["Timeout"]
+    (period,) = {one["MetricStat"]["Period"] for one in not_run["Metrics"] if "MetricStat" in one}
+    assert function["Timeout"] <= period
+    # A store that is away is noticed many times over before the function is stopped.
+    assert function["Timeout"] / 5 > TRIES * ANSWER_SECONDS
+
+
+def test_somebody_hears_when_the_oldest_events_are_given_up(templates: Templates) -> None:
+    alarm = templates.alarms()["salvage-expired"].properties
+    assert (alarm["MetricName"], alarm["Threshold"], alarm["Statistic"]) == ("EventsExpired", 0, "Sum")
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": "salvage"}]
+
+
+def test_somebody_hears_when_what_was_given_up_waits_for_a_quarter_of_an_hour(templates: Templates) -> None:
+    alarm = templates.alarms()["salvage-waiting"].properties
+    assert (alarm["MetricName"], alarm["Threshold"], alarm["Statistic"]) == ("LeftoverSeconds", 900, "Maximum")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (900, 1, "breaching")
+
+
+def test_settings_that_could_not_work_are_refused() -> None:
+    with pytest.raises(ValueError, match="time for an object"):
+        replace(BASELINE.salvage, reserve_seconds=300)
+    with pytest.raises(ValueError, match="as if there were none"):
+        replace(BASELINE.salvage, compute=replace(BASELINE.salvage.compute, timeout_seconds=301))
