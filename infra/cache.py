@@ -13,12 +13,13 @@ PORT = 6379
 ENGINE = "valkey"
 # What each function does with which names; nothing that lists, deletes or administers.
 ACCESS = {
-    # Copies of keys, and quotas kept by a script, with what the script itself calls.
-    "ingest": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
+    # Copies of keys, the word about pressure, and quotas kept by a script, with what the script itself calls.
+    "ingest": ("~key:* ~quota:* ~pressure", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
     # Likewise, and groups as the directory told of them; live counters.
     "query": ("~key:* ~quota:* ~group:* ~count:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time +hgetall"),
     # What was taken in lately, and live counters.
     "aggregate": ("~seen:* ~count:*", "+smismember +sadd +hincrby +expire"),
+    "pressure": ("~pressure", "+get +set"),
 }
 # What every cluster client asks to find its way.
 FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"
