@@ -15,14 +15,15 @@ ENGINE = "valkey"
 CONSUMING = "+get +set +eval +evalsha +exists +del +hget +hgetall +hset +hdel +hincrby +pexpire"
 # What each function does with which names; nothing that lists, deletes or administers.
 ACCESS = {
-    # Copies of keys, and quotas kept by a script, with what the script itself calls.
-    "ingest": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
+    # Copies of keys, the word about pressure, and quotas kept by a script, with what the script itself calls.
+    "ingest": ("~key:* ~quota:* ~pressure", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
     # Likewise, and groups as the directory told of them; live counters.
     "query": ("~key:* ~quota:* ~group:* ~count:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time +hgetall"),
     # Attempts at batches, kept by scripts, and what may still be put aside.
     "archive": ("~attempt:* ~quarantine:*", CONSUMING),
     # Likewise, what was taken in lately, and live counters.
     "aggregate": ("~attempt:* ~quarantine:* ~seen:* ~count:*", f"{CONSUMING} +smismember +sadd +expire"),
+    "pressure": ("~pressure", "+get +set"),
 }
 # What every cluster client asks to find its way.
 FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"

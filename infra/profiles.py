@@ -16,6 +16,7 @@ from infra.settings import (
     Ingest,
     Lookup,
     Maintain,
+    Pressure,
     Profile,
     Query,
     Retention,
@@ -148,6 +149,10 @@ BASELINE = Profile(
         slice_windows=60,
         reserve_seconds=400,
         behind_hours=24,
+    ),
+    # Its word outlives two runs that fail or come late.
+    pressure=Pressure(
+        compute=Compute(memory_mib=512, timeout_seconds=110, concurrency=1), hold_seconds=30, snapshot_seconds=180
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     delivery=Delivery(interval_seconds=60, size_mib=128),
@@ -309,6 +314,8 @@ TEST = replace(
         pause_seconds=0.2,
         answer_seconds=10,
     ),
+    # As many of a schedule's short minutes.
+    pressure=replace(DEV.pressure, hold_seconds=1, snapshot_seconds=15),
     query=replace(
         DEV.query,
         # Few enough to leave the database's connections to the many of ingest.

@@ -334,6 +334,24 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True)
+class Pressure:
+    """How long the function that measures pressure waits for the brokers, and how long its word is good for."""
+
+    compute: Compute
+    hold_seconds: int
+    """How long it tries again while the brokers do not answer."""
+    snapshot_seconds: int
+
+    def __post_init__(self) -> None:
+        # Its last try may begin when the time to hold is over: some twenty questions, each answered within 3 s or not.
+        longest = self.hold_seconds + 70
+        require(
+            longest < self.compute.timeout_seconds,
+            f"pressure may ask for {longest} s, and must be able to say that nobody answers before it is stopped",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """When Firehose writes a file: at this age or this size, whichever comes first."""
 
@@ -397,6 +415,7 @@ class Profile:
     lookup: Lookup
     maintain: Maintain
     tier: Tier
+    pressure: Pressure
     recall: Compute
     delivery: Delivery
     database: Database

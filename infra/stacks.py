@@ -19,6 +19,7 @@ from infra.maintain import Maintain
 from infra.migrate import Migrate
 from infra.network import Network
 from infra.operations import Operations
+from infra.pressure import Pressure
 from infra.profiles import profile_named
 from infra.query import Query
 from infra.recall import Recall
@@ -145,6 +146,16 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
+    )
+    Pressure(
+        pipeline,
+        "Pressure",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        cache=cache,
     )
     lookup = Lookup(pipeline, "Lookup", deployment=deployment, operations=operations, layers=layers)
     recall = Recall(pipeline, "Recall", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)

@@ -37,7 +37,7 @@ from local.template import Assembly
 ADMIN = {"access_key": "local", "secret_key": "local"}
 
 #: Processes of our own; each inherits its socket, and we keep it over their restarts.
-OWN = ("aws", "lambdas", "http_api", "event_source", "firehose", "scheduler", "directory")
+OWN = ("aws", "lambdas", "http_api", "event_source", "firehose", "scheduler", "broker_metrics", "directory")
 
 
 class Stack:
@@ -87,6 +87,7 @@ class Stack:
         self._report("brokers, functions, delivery and API are up; the database is migrated")
 
         keys = await asyncio.to_thread(seed.seed, database.result().dsn(plan.databases[0]), STAGE)
+        await self._start_model("broker_metrics", configs["broker_metrics"])
         await self._start_model("event_source", configs["event_source"])
         await self._start_model("scheduler", configs["scheduler"])
         await self._expect_refusal()

@@ -80,9 +80,15 @@ KINDS: dict[str, Kind] = {
     # Real services.
     "AWS::MSK::Cluster": Kind(
         Treatment.REAL,
-        handled=("ClusterName", "NumberOfBrokerNodes"),
+        handled=(
+            "BrokerNodeGroupInfo.StorageInfo.EBSStorageInfo.VolumeSize",
+            "ClusterName",
+            "NumberOfBrokerNodes",
+        ),
         ignored={
-            "BrokerNodeGroupInfo": SIZING,
+            "BrokerNodeGroupInfo.ClientSubnets": NETWORK,
+            "BrokerNodeGroupInfo.InstanceType": SIZING,
+            "BrokerNodeGroupInfo.SecurityGroups": NETWORK,
             "ClientAuthentication": ACCESS,
             "ConfigurationInfo": CLUSTER,
             "EncryptionInfo": ENCRYPTION,

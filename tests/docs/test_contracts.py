@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import string
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import yaml
 from functions.ingest.handler import CONTRACT_OF
 from functions.query.handler import MARGIN, ROUTES
 from infra.profiles import BASELINE
-from sluice.core import keys, questions, quotas, requests, resolutions, salvage, states, times, violations
+from sluice.core import keys, pressure, questions, quotas, requests, resolutions, salvage, states, times, violations
 from sluice.core.errors import Refusal, Rejection, Unparsable
 from sluice.core.limits import Limits
 from sluice.edge.schemas import load_contracts
@@ -179,6 +180,12 @@ def test_flags_bursts_keys_and_counts_are_as_the_code_has_them() -> None:
     assert f"{quotas.BURST_SECONDS} seconds of the rate" in TEXT
     assert f"{keys.ID_LENGTH} and {keys.SECRET_LENGTH + keys.CHECKSUM_LENGTH} letters and digits" in TEXT
     assert f"(the first {violations.MOST})" in TEXT
+
+
+def test_the_figures_of_pressure_are_those_of_the_code() -> None:
+    longest = math.ceil(pressure.LAST_RETRY_SECONDS * 1.5)
+    assert f"({pressure.FIRST_RETRY_SECONDS} or so at the beginning, up to {longest}, by chance)" in TEXT
+    assert f"never less than {pressure.LEAST_SAMPLE:g}" in TEXT
 
 
 def test_a_correlation_id_is_made_of_the_characters_that_are_listed() -> None:

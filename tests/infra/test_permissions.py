@@ -30,6 +30,8 @@ ALLOWED = {
         "*",
         ("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
     ): "the network's way to S3, which leads to buckets of this account only",
+        tuple(sorted((*NETWORK_INTERFACES, *TRACES, "cloudwatch:GetMetricData"))),
+    ): "pressure also asks for the disks; metrics have no resources",
     ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",
     ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
     ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
@@ -162,6 +164,17 @@ def test_roll_may_ask_what_a_topic_holds_and_read_nothing_of_it(templates: Templ
     kafka = _kafka_grants(templates, "roll")
     assert {action for action, _ in kafka} == {"kafka-cluster:Connect", "kafka-cluster:DescribeTopic"}
     assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
+
+
+def test_pressure_may_ask_how_far_two_consumers_are_and_read_nothing_of_it(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "pressure")
+    assert {action for action, _ in kafka} == {
+        f"kafka-cluster:{may}" for may in ("Connect", "DescribeTopic", "DescribeGroup")
+    }
+    assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
+    groups = [place for action, place in kafka if action == "kafka-cluster:DescribeGroup"]
+    assert all(any(place.endswith(f'"/{group}"]]}}') for place in groups) for group in ("archive", "aggregate"))
+    assert len(groups) == 2
 
 
 def _verb(role: str) -> str:

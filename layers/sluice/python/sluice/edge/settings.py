@@ -186,3 +186,16 @@ class RecallSettings(Settings, frozen=True):
     """Where rollups were moved."""
 
     rollup_bucket: str
+
+
+class PressureSettings(Settings, frozen=True):
+    """What pressure measures, and how long its word is good for."""
+
+    raw_events_topic: str
+    kafka_cluster: str
+    kafka_brokers: int
+    aws_region: str
+    buffer_seconds: float
+    """How long a record may wait for its consumers."""
+    snapshot_seconds: int
+    hold_seconds: float
