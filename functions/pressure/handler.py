@@ -16,8 +16,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from sluice.core.backlog import find_age, find_unread, holds_older
 from sluice.core.errors import Retryable
 from sluice.core.pressure import UnknownPressureError, measure_strain, name_level, settle_share
+from sluice.edge import aws
 from sluice.edge import cache as valkey
-from sluice.edge.disks import Disks, connect
+from sluice.edge.disks import ANSWER_SECONDS, TRIES, Disks
 from sluice.edge.extents import Extents
 from sluice.edge.patience import Patience
 from sluice.edge.pressure import Snapshots
@@ -47,10 +48,11 @@ class Parts(msgspec.Struct, frozen=True):
 def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = PressureSettings.from_environ(os.environ)
+    cloudwatch = aws.client("cloudwatch", answer_seconds=ANSWER_SECONDS, tries=TRIES, region=settings.aws_region)
     return Parts(
         settings,
         Extents(BrokerSettings.from_environ(os.environ), settings.raw_events_topic),
-        Disks(connect(settings.aws_region), settings.kafka_cluster, settings.kafka_brokers),
+        Disks(cloudwatch, settings.kafka_cluster, settings.kafka_brokers),
         Snapshots(valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))),
         Patience(settings.hold_seconds),
     )

@@ -63,12 +63,13 @@ def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(te
         user.properties["UserName"].removeprefix("sluice-proof-"): user.properties["AccessString"].split()
         for user in templates.every("AWS::ElastiCache::User")
     }
-    assert access["ingest"][:4] == ["on", "~key:*", "~quota:*", "-@all"]
+    assert access["ingest"][:5] == ["on", "~key:*", "~quota:*", "~pressure", "-@all"]
     # What the quotas' script calls is checked like any other command.
     assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access["ingest"])
     assert access["archive"][:4] == ["on", "~attempt:*", "~quarantine:*", "-@all"]
     assert access["aggregate"][:6] == ["on", "~attempt:*", "~quarantine:*", "~seen:*", "~count:*", "-@all"]
     assert {"+smismember", "+sadd", "+hincrby", "+expire"} <= set(access["aggregate"])
+    assert access["pressure"][:5] == ["on", "~pressure", "-@all", "+get", "+set"]
     # And what the scripts of attempts and of the quarantine call.
     for verb in ("archive", "aggregate"):
         called = {call.lower() for script in SCRIPTS for call in re.findall(r"redis\.call\('(\w+)'", script.text)}

@@ -30,6 +30,8 @@ ALLOWED = {
         "*",
         ("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
     ): "the network's way to S3, which leads to buckets of this account only",
+    (
+        "*",
         tuple(sorted((*NETWORK_INTERFACES, *TRACES, "cloudwatch:GetMetricData"))),
     ): "pressure also asks for the disks; metrics have no resources",
     ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",

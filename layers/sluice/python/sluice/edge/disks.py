@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.core.errors import Retryable
 
-CONNECT_SECONDS, ANSWER_SECONDS = 2, 3
+ANSWER_SECONDS, TRIES = 3, 2
 PERIOD_SECONDS = 60
 LAST_KNOWN = timedelta(minutes=15)
 """How old a figure may be: CloudWatch hears of a minute some minutes later."""
@@ -45,15 +45,6 @@ class Disks:
         if not (told := [percent for percent in latest if 0 <= percent <= 100]):
             raise Retryable("CloudWatch has no figures of the disks")
         return float(max(told))
-
-
-def connect(region: str) -> Any:
-    """Make a client that gives up soon."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": 2})
-    return boto3.client("cloudwatch", region_name=region, config=config)
 
 
 def _query(cluster: str, broker: int) -> dict[str, Any]:
