@@ -50,8 +50,8 @@ class Network(Construct):
         gateway.add_to_policy(
             iam.PolicyStatement(
                 principals=[iam.AnyPrincipal()],
-                # Reading is for whoever verifies what it wrote; who may read what, the functions' roles say.
-                actions=["s3:GetObject", "s3:PutObject"],
+                # Reading is for whoever verifies what was written; who may read what, the functions' roles say.
+                actions=["s3:GetObject", "s3:ListBucket", "s3:PutObject"],
                 resources=["*"],
                 conditions={"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}},
             )

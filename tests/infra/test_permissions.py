@@ -26,7 +26,10 @@ ALLOWED = {
         "*",
         tuple(sorted((*NETWORK_INTERFACES, *TRACES, "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"))),
     ): "an event source also looks for the brokers' network; these calls have no resources",
-    ("*", ("s3:GetObject", "s3:PutObject")): "the network's way to S3, which leads to buckets of this account only",
+    (
+        "*",
+        ("s3:GetObject", "s3:ListBucket", "s3:PutObject"),
+    ): "the network's way to S3, which leads to buckets of this account only",
     ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",
     ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
     ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
@@ -37,6 +40,8 @@ ALLOWED = {
     ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
     ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
     ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read",
+    ("Raw/raw/*", ("s3:GetObject",)): "reconcile counts whatever Firehose has written",
+    ("DeadLetter/dead_letters/*", ("s3:GetObject",)): "likewise deadletter",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 }
 MANAGED = {
@@ -155,6 +160,19 @@ def test_roll_may_ask_what_a_topic_holds_and_read_nothing_of_it(templates: Templ
     kafka = _kafka_grants(templates, "roll")
     assert {action for action, _ in kafka} == {"kafka-cluster:Connect", "kafka-cluster:DescribeTopic"}
     assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
+
+
+def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "reconcile")
+    assert {action for action, _ in kafka} == {
+        "kafka-cluster:Connect",
+        "kafka-cluster:DescribeTopic",
+        "kafka-cluster:ReadData",
+        "kafka-cluster:DescribeGroup",
+    }
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    groups = [place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group")]
+    assert sorted(groups) == ["aggregate", "archive", "reconcile"]
 
 
 def _verb(role: str) -> str:

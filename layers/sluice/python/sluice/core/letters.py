@@ -44,6 +44,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_version: Int | None = None
     firmware: str | None = None
     correlation_id: str | None = None
+    received_at: Moment | None = None
     kafka_topic: str | None = None
     kafka_partition: Int | None = None
     kafka_offset: BigInt | None = None
@@ -97,10 +98,11 @@ def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: 
     """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
     known: dict[str, Any] = {}
     # What can still be read of it is told; that something cannot is what the letter is about.
-    with contextlib.suppress(Poison):
+    with contextlib.suppress(Poison, OverflowError):
         envelope = read_envelope(record.headers.get(HEADER))
         known = {name: _short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
         known["schema_version"] = envelope.schema_version
+        known["received_at"] = write_time(envelope.received_at)
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(
