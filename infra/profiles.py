@@ -19,6 +19,7 @@ from infra.settings import (
     Pressure,
     Profile,
     Query,
+    Reconcile,
     Retention,
     Roll,
     Salvage,
@@ -153,6 +154,17 @@ BASELINE = Profile(
     # Its word outlives two runs that fail or come late.
     pressure=Pressure(
         compute=Compute(memory_mib=512, timeout_seconds=110, concurrency=1), hold_seconds=30, snapshot_seconds=180
+    ),
+    # One run at a time, and beside it whoever asks for a statement. Firehose tries for longer than an hour only when S3
+    # is away, and then nothing is called missing.
+    reconcile=Reconcile(
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=2),
+        every_minutes=5,
+        archive_grace_seconds=3600,
+        aggregate_grace_seconds=900,
+        rerun_seconds=120,
+        reserve_seconds=180,
+        statement_seconds=30,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     delivery=Delivery(interval_seconds=60, size_mib=128),
@@ -326,6 +338,7 @@ TEST = replace(
         group_believed_seconds=2,
     ),
     lookup=replace(DEV.lookup, directory_seconds=1),
+    reconcile=replace(DEV.reconcile, every_minutes=1, archive_grace_seconds=20, aggregate_grace_seconds=10),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),
 )

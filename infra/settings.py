@@ -352,6 +352,29 @@ class Pressure:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconcile:
+    """How often the ledger is reconciled, and how long what was committed may be under way before it is missing."""
+
+    compute: Compute
+    every_minutes: int
+    archive_grace_seconds: int
+    """Until archive's rows are in a file and counted, or its dead letters are."""
+    aggregate_grace_seconds: int
+    """aggregate covers what it commits at once; dead letters of what was given up take a while."""
+    rerun_seconds: int
+    """How long a consumer may take for records that it is given again."""
+    reserve_seconds: int
+    """Nothing is begun when there is less time left."""
+    statement_seconds: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.rerun_seconds + self.statement_seconds < self.reserve_seconds < self.compute.timeout_seconds,
+            "reconcile must be able to end what it begins, and have time to begin something",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """When Firehose writes a file: at this age or this size, whichever comes first."""
 
@@ -416,6 +439,7 @@ class Profile:
     maintain: Maintain
     tier: Tier
     pressure: Pressure
+    reconcile: Reconcile
     recall: Compute
     delivery: Delivery
     database: Database
@@ -439,6 +463,20 @@ class Profile:
         require(
             self.tier.minute_days * 24 > self.maintain.sample_hours,
             "minutes are moved when they cannot be computed again, which is when their samples are gone",
+        )
+        require(
+            self.delivery.interval_seconds < self.reconcile.archive_grace_seconds,
+            "what waits for a file to be written is not missing",
+        )
+        require(
+            max(self.reconcile.archive_grace_seconds, self.reconcile.aggregate_grace_seconds)
+            < self.topics.raw_events.retention_seconds // 2,
+            "what is missing must be noticed while Kafka still has it",
+        )
+        require(
+            max(self.archive.compute.timeout_seconds, self.aggregate.consumer.compute.timeout_seconds)
+            <= self.reconcile.rerun_seconds,
+            "a consumer that is run again must have as long as it takes",
         )
         require(
             2 * self.lookup.directory_seconds <= self.query.lookup_seconds,

@@ -23,6 +23,7 @@ from infra.pressure import Pressure
 from infra.profiles import profile_named
 from infra.query import Query
 from infra.recall import Recall
+from infra.reconcile import Reconcile
 from infra.roll import Roll
 from infra.salvage import Salvage
 from infra.settings import Deployment
@@ -138,6 +139,20 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         database=database,
         key=key,
     )
+    reconcile = Reconcile(
+        pipeline,
+        "Reconcile",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        database=database,
+        archive=archive.function,
+        aggregate=aggregate.function,
+        key=key,
+    )
     maintain = Maintain(
         pipeline,
         "Maintain",
@@ -179,7 +194,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
-        dependents=[ingest, archive, aggregate, roll, maintain, query, tier],
+        dependents=[ingest, archive, aggregate, roll, maintain, query, tier, reconcile],
     )
     show = Show(pipeline, "Show", deployment=deployment, operations=operations, layers=layers)
     Api(

@@ -140,6 +140,21 @@ class Stream(Construct):
             ),
         ]
 
+    def may_reread(self, topic: str, *, reader: str, groups: list[str]) -> list[iam.PolicyStatement]:
+        """Grant reading a topic from any offset, as a reader that joins no group, and asking how far groups are."""
+        return [
+            iam.PolicyStatement(actions=["kafka-cluster:Connect"], resources=[self.cluster.attr_arn]),
+            iam.PolicyStatement(
+                actions=["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"],
+                resources=[self.topics[topic].attr_topic_arn],
+            ),
+            iam.PolicyStatement(
+                # Of its own too: the client looks for its group's coordinator whether it joins or not.
+                actions=["kafka-cluster:DescribeGroup"],
+                resources=[self._group_arn(group) for group in [*groups, reader]],
+            ),
+        ]
+
     def may_consume(self, topic: str, *, group: str) -> list[iam.PolicyStatement]:
         """Grant what an event source needs to poll one topic in one consumer group, as the function it invokes."""
         return [

@@ -19,7 +19,7 @@ from sluice.core.contracts import Contracts
 from sluice.core.errors import Killer, Retryable
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin, read_records, report_failures
-from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, group_of, read_batch
+from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
 from sluice.edge import cache as valkey
 from sluice.edge import database
 from sluice.edge.attempts import Attempts
@@ -130,7 +130,7 @@ class Work(msgspec.Struct, frozen=True):
         self.parts.quarantine.check(1, 0, now)
         logger.error("a record breaks aggregate", reason=str(killer), exc_info=killer.__cause__)
         self.counts["RecordsQuarantined"] += 1
-        return put_aside([Unreadable(record, killer, group_of(record, now))], 0, self.parts)
+        return put_aside([put_down(record, killer, now)], 0, self.parts)
 
     def _count(self, effect: Effect) -> None:
         self.counts["SamplesStored"] += effect.count(COUNTED)

@@ -119,6 +119,7 @@ def test_what_is_accepted_is_answered_as_promised_too(
         ("/v1/fleets/{fleet}/rollups", {"resolution": "1h", "from": "{day}"}),
         ("/v1/fleets/{fleet}/counters", {"minutes": 2}),
         ("/v1/fleets/{fleet}/changes", {}),
+        ("/v1/statement", {}),
     ],
 )
 @pytest.mark.usefixtures("numbers")

@@ -17,6 +17,7 @@ ROUTES = {
         "GET /v1/fleets/{fleet}/rollups",
         "GET /v1/fleets/{fleet}/counters",
         "GET /v1/fleets/{fleet}/changes",
+        "GET /v1/statement",
     },
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }

@@ -48,6 +48,8 @@ ALLOWED = {
     ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
     ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
     ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read",
+    ("Raw/raw/*", ("s3:GetObject",)): "reconcile counts whatever Firehose has written",
+    ("DeadLetter/dead_letters/*", ("s3:GetObject",)): "likewise deadletter",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 }
 MANAGED = {
@@ -177,6 +179,19 @@ def test_pressure_may_ask_how_far_two_consumers_are_and_read_nothing_of_it(templ
     groups = [place for action, place in kafka if action == "kafka-cluster:DescribeGroup"]
     assert all(any(place.endswith(f'"/{group}"]]}}') for place in groups) for group in ("archive", "aggregate"))
     assert len(groups) == 2
+
+
+def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "reconcile")
+    assert {action for action, _ in kafka} == {
+        "kafka-cluster:Connect",
+        "kafka-cluster:DescribeTopic",
+        "kafka-cluster:ReadData",
+        "kafka-cluster:DescribeGroup",
+    }
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    groups = [place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group")]
+    assert sorted(groups) == ["aggregate", "archive", "reconcile"]
 
 
 def _verb(role: str) -> str:

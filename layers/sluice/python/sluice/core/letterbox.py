@@ -32,7 +32,8 @@ def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objec
     for record in records:
         letter = _read(record, now)
         # The table's reader takes times in the Hive form only.
-        row = msgspec.structs.replace(letter, failed_at=letter.failed_at.replace("T", " ").removesuffix("Z"))
+        times = {name: _as_hive(getattr(letter, name)) for name in ("failed_at", "received_at")}
+        row = msgspec.structs.replace(letter, **times)
         groups[record.origin.partition, letter.failed_at[:10]].append((record.origin, msgspec.json.encode(row)))
         firsts.setdefault(record.origin.partition, record.origin)
     return {
@@ -41,6 +42,10 @@ def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objec
         )
         for (partition, day), lines in groups.items()
     }
+
+
+def _as_hive(moment: str | None) -> str | None:
+    return moment and moment.replace("T", " ").removesuffix("Z")
 
 
 def _read(record: KafkaRecord, now: datetime) -> Letter:

@@ -44,6 +44,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_version: Int | None = None
     firmware: str | None = None
     correlation_id: str | None = None
+    received_at: Moment | None = None
     kafka_topic: str | None = None
     kafka_partition: Int | None = None
     kafka_offset: BigInt | None = None
@@ -101,6 +102,7 @@ def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: 
         envelope = read_envelope(record.headers.get(HEADER))
         known = {name: short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
         known["schema_version"] = envelope.schema_version
+        known["received_at"] = write_time(envelope.received_at)
     if not (isinstance(poison, Killer) and poison.deadly):
         with contextlib.suppress(Exception):
             known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))

@@ -199,3 +199,20 @@ class PressureSettings(Settings, frozen=True):
     """How long a record may wait for its consumers."""
     snapshot_seconds: int
     hold_seconds: float
+
+
+class ReconcileSettings(Settings, frozen=True):
+    """What is reconciled, and how long what was committed may be under way before it is missing."""
+
+    raw_events_topic: str
+    kafka_cluster_arn: str
+    raw_bucket: str
+    dead_letter_bucket: str
+    aws_region: str
+    archive_function: str
+    archive_grace_seconds: float
+    aggregate_function: str
+    aggregate_grace_seconds: float
+    rerun_seconds: float
+    reserve_seconds: float
+    statement_seconds: float
