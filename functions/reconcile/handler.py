@@ -9,9 +9,8 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
-import boto3
 import msgspec
 import psycopg
 from aws_lambda_powertools import Logger, Metrics
@@ -20,13 +19,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.core.errors import Retryable
 from sluice.core.statement import Facts, Statement, draw_up
-from sluice.edge import database
+from sluice.edge import aws, database
+from sluice.edge.context import Context, seconds_left
 from sluice.edge.counted_objects import Bucket, CountedObjects, Counts
 from sluice.edge.database import Connection
 from sluice.edge.extents import Extents
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger_tables import LedgerTables
-from sluice.edge.progress import Progress
 from sluice.edge.reconciling import Accountable, Cluster, Comparison, Reconciling
 from sluice.edge.rereading import Rereader
 from sluice.edge.schemas import load_contracts
@@ -36,12 +35,7 @@ from sluice.edge.statements import ALL_FLEETS, read_facts
 logger = Logger()
 metrics = Metrics()
 
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return how long it is until the function is stopped."""
+ANSWER_SECONDS, TRIES = 30, 3  # of S3, for a file of some 100 MB read by columns
 
 
 class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
@@ -74,12 +68,11 @@ def build() -> Parts:
     return Parts(
         settings,
         lambda: database.connect(login, settings.statement_seconds),
-        boto3.client("s3"),
+        aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES),
         Cluster(
             settings.kafka_cluster_arn,
             brokers.kafka_bootstrap,
             Extents(brokers, topic),
-            Progress(brokers, topic),
             Rereader(brokers, topic),
         ),
         {
@@ -134,7 +127,7 @@ def begin(tables: LedgerTables, parts: Parts, context: Context) -> Reconciling:
 
 def has_time(parts: Parts, context: Context) -> Callable[[], bool]:
     """Say how a run knows whether it may begin something more: it must be able to end it."""
-    return lambda: context.get_remaining_time_in_millis() > parts.settings.reserve_seconds * 1000
+    return lambda: seconds_left(context) > parts.settings.reserve_seconds
 
 
 def count(connection: Connection, parts: Parts, context: Context, *, all_letters: bool) -> Counts:

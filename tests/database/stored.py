@@ -169,7 +169,7 @@ class Kafka:
     def extents(self) -> dict[int, Extent]:
         return {partition: Extent(self.first[partition], max(found) + 1) for partition, found in self.records.items()}
 
-    def progress(self, group: str, partitions: Iterable[int]) -> dict[int, int]:
+    def ask_committed(self, group: str, partitions: Iterable[int]) -> dict[int, int]:
         return {partition: self.committed[group].get(partition, 0) for partition in partitions}
 
     def read(self, partition: int, start: int, end: int) -> Iterator[list[ReadRecord]]:
@@ -215,13 +215,14 @@ def reconciling(
     connection: Connection, kafka: Kafka, functions: dict[str, Function], clock: Clock, grace: timedelta
 ) -> Reconciling:
     """A run of reconcile, before a played cluster."""
-    asked: Any = type("Asked", (), {"ask": staticmethod(kafka.extents)})
-    progress: Any = type("Progress", (), {"ask": staticmethod(kafka.progress)})
+    asked: Any = type(
+        "Asked", (), {"ask": staticmethod(kafka.extents), "ask_committed": staticmethod(kafka.ask_committed)}
+    )
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)
     return Reconciling(
         LedgerTables(connection, TOPIC),
-        Cluster("arn", "broker", asked, progress, reader),
+        Cluster("arn", "broker", asked, reader),
         {name: Accountable(function, grace) for name, function in consumers.items()},
         samples.contracts(),
         clock,

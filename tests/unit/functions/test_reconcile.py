@@ -55,7 +55,7 @@ def parts(s3: Any = None, connect: Any = nullcontext) -> Parts:
     brokers: Any = Brokers()
     nothing: Any = None
     consumers = {name: Accountable(nothing, timedelta(minutes=15)) for name in ("archive", "aggregate")}
-    return Parts(SETTINGS, connect, s3, Cluster("arn", "broker", brokers, nothing, nothing), consumers)
+    return Parts(SETTINGS, connect, s3, Cluster("arn", "broker", brokers, nothing), consumers)
 
 
 def comparison(*holes: Hole, in_flight: int = 0) -> Comparison:

@@ -14,7 +14,6 @@ from sluice.core.watermark import Extent
 from sluice.edge.extents import Extents
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger_tables import LedgerTables
-from sluice.edge.progress import Progress
 from sluice.edge.rereading import Rereader
 
 
@@ -32,7 +31,6 @@ class Cluster(msgspec.Struct, frozen=True):
     arn: str
     bootstrap: str
     extents: Extents
-    progress: Progress
     rereader: Rereader
 
 
@@ -87,8 +85,8 @@ class Reconciling:
         extents = self._cluster.extents.ask()
         comparisons: dict[str, Comparison] = {}
         for consumer, terms in self._consumers.items():
-            committed = self._cluster.progress.ask(consumer, extents)
-            standing = {partition: _stand(extents[partition], committed[partition]) for partition in extents}
+            committed = self._cluster.extents.ask_committed(consumer, extents)
+            standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
             # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
             covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
             holes: dict[int, list[Hole]] = {}
