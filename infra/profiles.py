@@ -20,12 +20,14 @@ from infra.settings import (
     Query,
     Retention,
     Roll,
+    Seek,
     Show,
     Throttle,
     Throttles,
     Tier,
     Topic,
     Topics,
+    Trace,
     require,
 )
 
@@ -142,6 +144,15 @@ BASELINE = Profile(
         behind_hours=24,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
+    # Two days of ids are 20 GB here, 0.10 USD: asked by people, and as often as people ask.
+    trace=Trace(
+        compute=Compute(memory_mib=512, timeout_seconds=28, concurrency=5),
+        throttle=Throttle(rate=5, burst=10),
+        requests_per_second=0.1,
+        answer_seconds=1,
+        seek_seconds=15,
+    ),
+    seek=Seek(compute=Compute(memory_mib=512, timeout_seconds=20, concurrency=5), athena_seconds=12),
     delivery=Delivery(interval_seconds=60, size_mib=128),
     database=Database(
         instance_type="r7g.xlarge",
@@ -311,6 +322,12 @@ TEST = replace(
         group_believed_seconds=2,
     ),
     lookup=replace(DEV.lookup, directory_seconds=1),
+    trace=replace(
+        DEV.trace,
+        compute=replace(DEV.trace.compute, concurrency=1),
+        throttle=Throttle(rate=100, burst=200),
+        requests_per_second=100,
+    ),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),
 )

@@ -23,10 +23,12 @@ from infra.profiles import profile_named
 from infra.query import Query
 from infra.recall import Recall
 from infra.roll import Roll
+from infra.seek import Seek
 from infra.settings import Deployment
 from infra.show import Show
 from infra.stream import Stream
 from infra.tier import Tier
+from infra.trace import Trace
 
 
 def define(context: Mapping[str, object], *, outdir: str) -> App:
@@ -147,6 +149,18 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         lookup=lookup.function,
         recall=recall.function,
     )
+    seek = Seek(pipeline, "Seek", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
+    trace = Trace(
+        pipeline,
+        "Trace",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        database=database,
+        cache=cache,
+        seek=seek.function,
+    )
     Migrate(
         pipeline,
         "Migrate",
@@ -155,7 +169,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
-        dependents=[ingest, archive, aggregate, roll, maintain, query, tier],
+        dependents=[ingest, archive, aggregate, roll, maintain, query, tier, trace],
     )
     show = Show(pipeline, "Show", deployment=deployment, operations=operations, layers=layers)
     Api(
@@ -165,6 +179,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         operations=operations,
         ingest=ingest.entrance,
         query=query.function,
+        trace=trace.function,
         show=show.function,
     )
     return app

@@ -27,6 +27,7 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "event_source": event_source(plan),
         "firehose": firehose(plan),
         "scheduler": scheduler(plan),
+        "athena": athena(plan),
     }
     return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
 
@@ -203,6 +204,16 @@ def _schedule(plan: Plan, schedule: Resource) -> config.ScheduleConfig:
         enabled=resolver.property(schedule, "State", "ENABLED") == "ENABLED",
         function_arn=plan.attribute(started[function], "Arn"),
         every_seconds=int(rate[1]) * _MINUTES[rate[2]] * overrides.MINUTE_SECONDS,
+    )
+
+
+def athena(plan: Plan) -> config.AthenaConfig:
+    """The workgroups, each of which decides for its queries where their results go."""
+    workgroups = plan.all("AWS::Athena::WorkGroup")
+    for each in workgroups:
+        _expect(plan, each, "WorkGroupConfiguration.EnforceWorkGroupConfiguration", True, default=True)
+    return config.AthenaConfig(
+        region=plan.services.region, aws=plan.services.aws, workgroups=[plan.name(each) for each in workgroups]
     )
 
 
