@@ -136,7 +136,7 @@ def test_what_was_rejected_is_told_with_its_reason_and_its_letter(stack: Stack, 
     (event,) = document["events"]
     (letter,) = event["dead_letters"]
     assert (letter["reason"], letter["consumer"], event["copies"]) == ("contract_violation", "ingest", [])
-    assert "cpu_temp" in letter["detail"]
+    assert "metrics." in letter["detail"]
     assert letter["files"][0].startswith(f"s3://{stack['buckets']['dead_letter']}/dead_letters/")
     sql = f"SELECT letter_id FROM dead_letters WHERE event_id = '{sent.ids['rejected'].upper()}'"
     assert stack.query("--sql", sql)[1:] == [[letter["letter_id"]]]
