@@ -16,7 +16,7 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun synth deploy bench clean setup
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -47,6 +47,9 @@ statement: setup ## what became of every event of a day: DAY=YYYY-MM-DD, today u
 rerun: setup ## give a consumer records again: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
 	@: $(or $(CONSUMER),$(error say which CONSUMER)) $(or $(PARTITION),$(error say which PARTITION)) $(or $(FROM),$(error say FROM which offset)) $(or $(TO),$(error say up TO which offset))
 	@$(LEDGER) rerun $(CONSUMER) $(PARTITION) $(FROM) $(TO)
+
+trace: setup ## say what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
+	@$(PYTHON) -m local.trace $(if $(STAGE),--stage $(STAGE)) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
 
 synth: setup ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \
@@ -86,4 +89,4 @@ setup: .local/setup/complete
 	@$(PYTHON) -m local.install browser
 	@touch $@
 
-export SQL
+export SQL ID FLEET DEVICE FROM TO

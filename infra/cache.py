@@ -24,6 +24,8 @@ ACCESS = {
     # Likewise, what was taken in lately, and live counters.
     "aggregate": ("~attempt:* ~quarantine:* ~seen:* ~count:*", f"{CONSUMING} +smismember +sadd +expire"),
     "pressure": ("~pressure", "+get +set"),
+    # Copies of keys and quotas, as ingest has them.
+    "trace": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
 }
 # What every cluster client asks to find its way.
 FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"

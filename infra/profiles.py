@@ -23,12 +23,14 @@ from infra.settings import (
     Retention,
     Roll,
     Salvage,
+    Seek,
     Show,
     Throttle,
     Throttles,
     Tier,
     Topic,
     Topics,
+    Trace,
     require,
 )
 
@@ -167,6 +169,15 @@ BASELINE = Profile(
         statement_seconds=30,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
+    # Two days of ids are 20 GB here, 0.10 USD: asked by people, and as often as people ask.
+    trace=Trace(
+        compute=Compute(memory_mib=512, timeout_seconds=28, concurrency=5),
+        throttle=Throttle(rate=5, burst=10),
+        requests_per_second=0.1,
+        answer_seconds=1,
+        seek_seconds=15,
+    ),
+    seek=Seek(compute=Compute(memory_mib=512, timeout_seconds=20, concurrency=5), athena_seconds=12),
     delivery=Delivery(interval_seconds=60, size_mib=128),
     database=Database(
         instance_type="r7g.xlarge",
@@ -339,6 +350,12 @@ TEST = replace(
     ),
     lookup=replace(DEV.lookup, directory_seconds=1),
     reconcile=replace(DEV.reconcile, every_minutes=1, archive_grace_seconds=20, aggregate_grace_seconds=10),
+    trace=replace(
+        DEV.trace,
+        compute=replace(DEV.trace.compute, concurrency=1),
+        throttle=Throttle(rate=100, burst=200),
+        requests_per_second=100,
+    ),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),
 )

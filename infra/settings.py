@@ -254,6 +254,35 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """The function that tells what became of an event, and how long it waits for whom it asks."""
+
+    compute: Compute
+    throttle: Throttle
+    requests_per_second: float
+    """What one key may ask: each answer reads days of files."""
+    answer_seconds: int
+    """How long the database may take for one question."""
+    seek_seconds: int
+
+    def __post_init__(self) -> None:
+        # The database may be away twice: when the key is looked up, and when the numbers are.
+        longest = 2 * (CONNECT_SECONDS + 2 * (self.answer_seconds + 1)) + self.seek_seconds
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"trace may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """The function that looks among the files, and how long it waits for Athena."""
+
+    compute: Compute
+    athena_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """How long rollups stay in the database, and how they leave it."""
 
@@ -441,6 +470,8 @@ class Profile:
     pressure: Pressure
     reconcile: Reconcile
     recall: Compute
+    trace: Trace
+    seek: Seek
     delivery: Delivery
     database: Database
     cache: Cache
@@ -481,6 +512,10 @@ class Profile:
         require(
             2 * self.lookup.directory_seconds <= self.query.lookup_seconds,
             "lookup must give up before query does, or nobody hears why",
+        )
+        require(
+            self.seek.athena_seconds + 2 < self.trace.seek_seconds <= self.seek.compute.timeout_seconds,
+            "seek must give up before trace does, or nobody hears why",
         )
 
 

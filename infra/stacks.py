@@ -26,10 +26,12 @@ from infra.recall import Recall
 from infra.reconcile import Reconcile
 from infra.roll import Roll
 from infra.salvage import Salvage
+from infra.seek import Seek
 from infra.settings import Deployment
 from infra.show import Show
 from infra.stream import Stream
 from infra.tier import Tier
+from infra.trace import Trace
 
 
 def define(context: Mapping[str, object], *, outdir: str) -> App:
@@ -186,6 +188,18 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         lookup=lookup.function,
         recall=recall.function,
     )
+    seek = Seek(pipeline, "Seek", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
+    trace = Trace(
+        pipeline,
+        "Trace",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        database=database,
+        cache=cache,
+        seek=seek.function,
+    )
     Migrate(
         pipeline,
         "Migrate",
@@ -194,7 +208,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
-        dependents=[ingest, archive, aggregate, roll, maintain, query, tier, reconcile],
+        dependents=[ingest, archive, aggregate, roll, maintain, query, tier, reconcile, trace],
     )
     show = Show(pipeline, "Show", deployment=deployment, operations=operations, layers=layers)
     Api(
@@ -204,6 +218,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         operations=operations,
         ingest=ingest.entrance,
         query=query.function,
+        trace=trace.function,
         show=show.function,
     )
     return app

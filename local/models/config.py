@@ -164,6 +164,14 @@ class FirehoseConfig(msgspec.Struct, forbid_unknown_fields=True):
     streams: list[StreamConfig]
 
 
+class AthenaConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The names of all workgroups, and the catalog and the object store they read."""
+
+    region: str
+    aws: str
+    workgroups: list[str]
+
+
 Config = TypeVar("Config", bound=msgspec.Struct)
 
 

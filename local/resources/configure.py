@@ -28,6 +28,7 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "firehose": firehose(plan),
         "scheduler": scheduler(plan),
         "broker_metrics": broker_metrics(plan),
+        "athena": athena(plan),
     }
     return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
 
@@ -218,6 +219,16 @@ def broker_metrics(plan: Plan) -> config.BrokerMetricsConfig:
         disk_gib=float(size),
         directories=[_place(plan, f"kafka/{number}/data") for number in range(1, brokers_needed(plan.assembly) + 1)],
         every_seconds=overrides.MINUTE_SECONDS,
+    )
+
+
+def athena(plan: Plan) -> config.AthenaConfig:
+    """The workgroups, each of which decides for its queries where their results go."""
+    workgroups = plan.all("AWS::Athena::WorkGroup")
+    for each in workgroups:
+        _expect(plan, each, "WorkGroupConfiguration.EnforceWorkGroupConfiguration", True, default=True)
+    return config.AthenaConfig(
+        region=plan.services.region, aws=plan.services.aws, workgroups=[plan.name(each) for each in workgroups]
     )
 
 

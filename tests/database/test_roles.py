@@ -68,6 +68,21 @@ MAY = {
         "shard": "s",
         "tiered": "sid",
     },
+    "sluice_trace": dict.fromkeys(
+        (
+            "api_key",
+            "coverage",
+            "dirty",
+            "entity",
+            "fleet",
+            "gap",
+            "horizon",
+            "sample",
+            "settled_event",
+            "shard",
+        ),
+        "s",
+    ),
     "sluice_query": dict.fromkeys(
         (
             "api_key",

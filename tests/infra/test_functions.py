@@ -52,6 +52,13 @@ ENVIRONMENTS = {
         "RECALL_FUNCTION",
         "RECALL_SECONDS",
     },
+    "trace": EVERY_FUNCTION
+    | DATABASE
+    | {"DATABASE_USER", "KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS"}
+    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"}
+    | {"TRACE_CONCURRENCY", "TRACE_REQUESTS_PER_SECOND", "TRACE_ANSWER_SECONDS", "TRACE_VISIBLE_SECONDS"}
+    | {"SEEK_FUNCTION", "SEEK_SECONDS"},
+    "seek": EVERY_FUNCTION | {"ATHENA_WORKGROUP", "ATHENA_DATABASE", "ATHENA_SECONDS"},
     "lookup": EVERY_FUNCTION | {"DIRECTORY_URL", "DIRECTORY_SECONDS"},
     "tier": EVERY_FUNCTION
     | DATABASE
@@ -69,7 +76,7 @@ ENVIRONMENTS = {
     | {"ARCHIVE_FUNCTION", "ARCHIVE_GRACE_SECONDS", "AGGREGATE_FUNCTION", "AGGREGATE_GRACE_SECONDS"},
 }
 # What touches no store of ours is kept away from them.
-OUTSIDE = {"show", "lookup", "recall"}
+OUTSIDE = {"show", "lookup", "recall", "seek"}
 
 
 def test_there_is_no_function_but_ours_and_two_of_the_cdk(templates: Templates) -> None:

@@ -48,8 +48,15 @@ ALLOWED = {
     ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
     ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
     ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read",
-    ("Raw/raw/*", ("s3:GetObject",)): "reconcile counts whatever Firehose has written",
+    (
+        "Raw/raw/*",
+        ("s3:GetObject",),
+    ): "reconcile counts whatever Firehose has written; for seek, Athena finds the files",
     ("DeadLetter/dead_letters/*", ("s3:GetObject",)): "likewise deadletter",
+    (
+        "QueryResults/*",
+        ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
+    ): "Athena names its results, in the name of seek",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 }
 MANAGED = {
@@ -85,7 +92,7 @@ def _place(resource: Any) -> str:
         return resource
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     name = json.dumps(parts[0])
-    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "Raw", "Rollups"):
+    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "QueryResults", "Raw", "Rollups"):
         if known in name:
             return known + "".join(part for part in parts[1:] if isinstance(part, str))
     return json.dumps(resource)

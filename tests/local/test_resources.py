@@ -48,6 +48,7 @@ def services(state: Path, aws: str = "http://127.0.0.1:6") -> Services:
         lambdas="http://127.0.0.1:7",
         http_api="http://127.0.0.1:8",
         firehose="http://127.0.0.1:9",
+        athena="http://127.0.0.1:11",
         directory="http://127.0.0.1:10",
         state=state,
     )

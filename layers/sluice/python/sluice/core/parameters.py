@@ -69,19 +69,6 @@ class Parameters:
             raise _invalid(name, f"it is one of {', '.join(options)}")
         return given or default
 
-    def day(self, name: str, default: date) -> date:
-        """Return a day."""
-        given = self.text(name, 64)
-        if given is None:
-            return default
-        try:
-            found = date.fromisoformat(given) if _DAY.fullmatch(given) else None
-        except ValueError:
-            found = None
-        if found is None or not _EARLIEST.date() <= found <= _LATEST.date():
-            raise _invalid(name, "it is an ISO 8601 day, such as 2026-01-31")
-        return found
-
     def moment(self, name: str, default: datetime) -> datetime:
         """Return a time."""
         given = self.text(name, 64)
@@ -96,6 +83,22 @@ class Parameters:
         if found is None or not _EARLIEST <= found <= _LATEST:
             raise _invalid(name, "it is an ISO 8601 time with a zone, such as 2026-01-31T12:00:00Z")
         return found
+
+    def day(self, name: str, default: date) -> date:
+        """Return a day."""
+        given = self.text(name, 64)
+        return default if given is None else parse_day(name, given)
+
+
+def parse_day(name: str, text: str) -> date:
+    """Read a day that somebody wrote."""
+    try:
+        found = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        found = None
+    if found is None or not _EARLIEST.date() <= found < _LATEST.date():
+        raise _invalid(name, "it is a day such as 2026-01-31")
+    return found
 
 
 def _split(query: str) -> list[tuple[str, str]]:

@@ -216,3 +216,28 @@ class ReconcileSettings(Settings, frozen=True):
     rerun_seconds: float
     reserve_seconds: float
     statement_seconds: float
+
+
+class TraceSettings(Settings, frozen=True):
+    """What trace decides by."""
+
+    sluice_stage: str
+    aws_region: str
+    key_memory_seconds: float
+    key_cache_seconds: int
+    trace_concurrency: int
+    trace_requests_per_second: float
+    trace_answer_seconds: float
+    trace_visible_seconds: int
+    """So young, an event need not be in any file yet."""
+    seek_function: str
+    seek_seconds: float
+
+
+class SeekSettings(Settings, frozen=True):
+    """Which workgroup seek asks, about which tables, and how long it waits."""
+
+    aws_region: str
+    athena_workgroup: str
+    athena_database: str
+    athena_seconds: float
