@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gzip
 import json
 import os
 import random
@@ -14,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local.fleet.devices import Sent
 from tests import samples
-from tests.flow.conftest import Stack, start, stop
-from tests.ledger import Ledger, Stored, digest, end_offsets, find_faults, post_all, read_raw
+from tests.flow.conftest import READERS, Stack, start, stop
+from tests.invariants import Balance, balance
+from tests.ledger import Ledger, digest, post_all
 
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
 
@@ -192,34 +191,17 @@ def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.
 
 def letters(stack: Stack) -> list[dict[str, Any]]:
     """Every dead letter in the bucket, read without the table."""
-    login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
-    s3 = boto3.client("s3", stack["region"], endpoint_url=stack["aws"], **login)
-    bucket = stack["buckets"]["dead_letter"]
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="dead_letters/")
-    names = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    bodies = [gzip.decompress(s3.get_object(Bucket=bucket, Key=name)["Body"].read()) for name in names]
-    return [json.loads(line) for body in bodies for line in body.splitlines()]
+    return [dict(letter.fields) for letter in stack.stores.letters()]
 
 
 @pytest.fixture
 def earlier(stack: Stack) -> set[str]:
     """What was stored before a test began, and the samples that tests post one by one."""
-    stack.settle()
-    posted = {digest(samples.read_bytes(path.name)) for path in samples.EVENTS.glob("*.json")}
-    return posted | {row.sha256 for row in read_raw(stack.description)}
+    stack.settle(READERS)
+    return stack.stores.contents() | {digest(samples.read_bytes(path.name)) for path in samples.EVENTS.glob("*.json")}
 
 
-def check(stack: Stack, ledger: Ledger, earlier: set[str]) -> None:
-    """Hold what was answered against what is stored: nothing lost, nothing doubled, nothing that nobody sent.
-
-    A place of the topic without a row has to have archive's dead letter instead.
-    """
-    stack.settle()
-    buried = [
-        Stored("dead letter", letter["kafka_partition"], letter["kafka_offset"])
-        for letter in letters(stack)
-        if letter["consumer"] == "archive"
-    ]
-    ledger.unknown |= earlier | {"dead letter"}
-    rows = [*read_raw(stack.description), *buried]
-    assert find_faults(ledger, rows, end_offsets(stack["broker"], "raw-events")) == []
+def check(stack: Stack, ledger: Ledger, earlier: set[str]) -> Balance:
+    """Wait until nothing is under way, and prove that everything is where it must be and nowhere else."""
+    stack.settle_numbers(readers=READERS)
+    return balance(ledger, stack.stores.read(), earlier)
