@@ -164,7 +164,7 @@ DOUBLED_ROLLUP = """
         (lambda one: one.row(lambda row: [row | {"event": row["event"] + " "}]), "other bytes are archived"),
         (lambda one: one.row(lambda row: [row, row | {"kafka_offset": 10**6}]), "of no record"),
         (lambda one: one.letter(lambda _: []), "rejected but in no dead letter"),
-        (lambda one: one.letter(lambda letter: [letter | {"event": "{}"}]), "rejected but in no dead letter"),
+        (lambda one: one.letter(lambda letter: [letter | {"event": "{}"}]), "holds other bytes than it says"),
         (lambda one: one.letter(one.letter_of_the_victim), "archived and dead-lettered by archive"),
         (lambda one: one.sample("DELETE FROM {row}"), "counted 0 times"),
         (
