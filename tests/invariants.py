@@ -145,9 +145,8 @@ def _find_letter_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[
     for letter in snapshot.letters:
         sha256 = digest(letter.body)
         place = letter.place_in(RAW_EVENTS)
-        altered = (
-            letter.fields["letter_id"] != _identify(letter.fields, sha256) or contents.get(place, sha256) != sha256
-        )
+        of_record = sha256 if place is None else contents.get(place, sha256)
+        altered = letter.fields["letter_id"] != _identify(letter.fields, sha256) or of_record != sha256
         if altered if letter.whole else letter.fields["event_size"] <= LETTER_BYTES:
             yield f"a dead letter holds other bytes than it says: {ledger.name(sha256)}"
     kept = {_write(letter.fields) for letter in snapshot.letters}
