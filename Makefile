@@ -16,7 +16,7 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -66,6 +66,17 @@ bench: setup .venv/bench ## measure what an event, a window and an answer cost; 
 	    PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.$$part || exit 1; \
 	done
 
+mutants: setup ## seed bugs that have lost others' events, one at a time, and see the test fail that must
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.mutations
+
+soak: setup ## break a stack of its own at random under load, and prove that nothing was lost: MINUTES=... SEED=... again
+	@: $(or $(MINUTES),$(error say how many MINUTES))
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+canary: setup ## post as devices do and read back what came of it: STAGE=... API=... KEY=... READER_KEY=..., or the local stack
+	@$(if $(STAGE),: $(or $(API),$(error say which API)) $(if $(KEY),,$(error say which KEY)))
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.canary $(if $(STAGE),--stage $(STAGE) --api $(API))
+
 clean: ## stop the stack and forget everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 	rm -rf .local .venv web/node_modules cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -89,4 +100,4 @@ setup: .local/setup/complete
 	@$(PYTHON) -m local.install browser
 	@touch $@
 
-export SQL ID FLEET DEVICE FROM TO
+export SQL ID FLEET DEVICE FROM TO KEY READER_KEY

@@ -51,7 +51,7 @@ ALLOWED = {
     (
         "Raw/raw/*",
         ("s3:GetObject",),
-    ): "reconcile counts whatever Firehose has written; for seek, Athena finds the files",
+    ): "reconcile counts what Firehose has written; Athena finds seek's files",
     ("DeadLetter/dead_letters/*", ("s3:GetObject",)): "likewise deadletter",
     (
         "QueryResults/*",

@@ -61,12 +61,30 @@ def test_each_message_has_the_word_of_its_own_report() -> None:
     assert [delivery is None for delivery in deliveries] == [True, False, True]
 
 
+def test_a_record_is_acknowledged_by_all_replicas_in_sync_and_stored_once() -> None:
+    configs: list[dict[str, Any]] = []
+
+    def make(config: dict[str, Any]) -> Producer:
+        configs.append(config)
+        return Producer([None] * len(MESSAGES))
+
+    Broker(SETTINGS, make).store(MESSAGES)  # type: ignore[arg-type]  # stands in for librdkafka's
+    (config,) = configs
+    assert (config["acks"], config["enable.idempotence"]) == ("all", True)
+
+
 def test_what_has_no_report_by_the_deadline_is_purged_and_not_stored_for_all_we_know() -> None:
     producer = Producer([None, SILENT, None])
     deliveries = broker(producer).store(MESSAGES)
     assert producer.purged
     assert isinstance(deliveries[1], Unstored)
     assert (deliveries[0], deliveries[2]) == (None, None)
+
+
+def test_what_no_report_ever_comes_of_is_not_stored_for_all_we_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = Producer([SILENT, SILENT, SILENT])
+    monkeypatch.setattr(producer, "purge", lambda: None)
+    assert None not in broker(producer).store(MESSAGES)
 
 
 @pytest.mark.parametrize("error", [BufferError(), KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))])

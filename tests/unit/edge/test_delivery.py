@@ -69,6 +69,7 @@ def test_a_call_that_fails_whole_is_sent_again_whole(firehose: Any) -> None:
         service.add_client_error("put_record_batch", "ServiceUnavailableException", http_status_code=503)
         service.add_response("put_record_batch", answer(TAKEN, TAKEN, TAKEN), request(PACKS))
         assert Delivery(firehose, "raw").deliver(PACKS, Clock().patience(10)) == []
+        service.assert_no_pending_responses()
 
 
 def test_without_patience_everything_is_sent_once(firehose: Any) -> None:
