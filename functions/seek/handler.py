@@ -12,7 +12,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.seeking import Found, Wanted
-from sluice.edge.athena import Athena, connect
+from sluice.edge import aws
+from sluice.edge.athena import CALL_SECONDS, TRIES, Athena
 from sluice.edge.seeking import Seeker
 from sluice.edge.settings import SeekSettings
 
@@ -24,7 +25,7 @@ metrics = Metrics()
 def build() -> Seeker:
     """Put the function together, once per cold start."""
     settings = SeekSettings.from_environ(os.environ)
-    client = connect(settings.aws_region)
+    client = aws.client("athena", answer_seconds=CALL_SECONDS, tries=TRIES, region=settings.aws_region)
     return Seeker(Athena(client, settings.athena_workgroup, settings.athena_database, settings.athena_seconds))
 
 

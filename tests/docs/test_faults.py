@@ -20,10 +20,7 @@ def test_a_cell_names_tests_that_are_there_or_says_why_it_has_none(cell: Cell) -
     for test in cell.shown_by:
         file, _, name = test.partition("::")
         path = ROOT / "tests" / file
-        if not path.exists():
-            assert cell.not_yet, f"{file} is not there"
-        elif name:
-            assert f"def {name}(" in path.read_text(), f"{name} is not in {file}"
+        assert f"def {name or 'test_'}" in path.read_text(), f"{name} is not in {file}"
 
 
 def test_every_test_of_the_stack_in_faults_shows_a_cell() -> None:

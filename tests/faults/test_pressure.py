@@ -26,7 +26,8 @@ from tests import samples
 from tests.faults.conftest import Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
-from tests.ledger import Ledger, end_offsets, post_all
+from tests.ledger import Ledger, post_all
+from tests.stores import end_offsets
 from tests.stream import now
 
 EVENT = samples.read_bytes("telemetry-v1.json")

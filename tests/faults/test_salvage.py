@@ -14,7 +14,8 @@ from infra.settings import CONSUMER_RECORD_AGE_SECONDS
 from local.fleet.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, wait_until
 from tests.flow.conftest import Stack
-from tests.ledger import Ledger, post_all, read_columns
+from tests.ledger import Ledger, post_all
+from tests.stores import Stores
 
 Place = tuple[int, int]
 LETTERS = "SELECT kafka_partition, kafka_offset, event FROM dead_letters WHERE reason = '{}' AND consumer = '{}'"
@@ -45,8 +46,8 @@ def letters(stack: Stack, reason: str, consumer: str) -> dict[Place, set[str]]:
 def raw(stack: Stack) -> dict[Place, set[str]]:
     """The events of the raw table, by their places."""
     found: dict[Place, set[str]] = defaultdict(set)
-    for row in read_columns(stack.description, ["event", "kafka_partition", "kafka_offset"]):
-        found[row["kafka_partition"], row["kafka_offset"]].add(row["event"])
+    for row in Stores(stack.description).rows():
+        found[row.place].add(row.event.event)
     return found
 
 

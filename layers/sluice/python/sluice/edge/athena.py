@@ -10,7 +10,7 @@ import msgspec
 from sluice.core.seeking import Cells
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
-CALL_SECONDS = 2
+CALL_SECONDS, TRIES = 2, 2  # of each call; whoever waits for the answer asks again
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -118,12 +118,3 @@ def read_rows(results: Mapping[str, Any]) -> Iterable[Cells]:
     names = [column["Name"] for column in results["ResultSetMetadata"]["ColumnInfo"]]
     for row in results["Rows"][1:]:
         yield dict(zip(names, (cell.get("VarCharValue") for cell in row["Data"]), strict=True))
-
-
-def connect(region: str) -> Any:
-    """Make a client that gives each call up soon; whoever waits for the answer asks again."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=1, read_timeout=CALL_SECONDS, retries={"total_max_attempts": 2})
-    return boto3.client("athena", region_name=region, config=config)
