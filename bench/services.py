@@ -85,6 +85,7 @@ def name_services(home: Home, kafka_bootstrap: str, database: postgres.Server, c
         directory="",
         http_api="",
         firehose="",
+        athena="",
         state=home.state,
         region=REGION,
     )

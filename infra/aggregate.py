@@ -58,6 +58,8 @@ class Aggregate(Construct):
                 "DEAD_LETTER_TOPIC": DEAD_LETTERS,
                 "TRANSACTION_SECONDS": str(settings.transaction_seconds),
                 "HOLD_SECONDS": str(settings.hold_seconds),
+                # The part of what may be put aside that is one environment's while the cache cannot be asked.
+                "AGGREGATE_CONCURRENCY": str(settings.consumer.compute.concurrency),
                 **database.address,
                 "DATABASE_USER": DATABASE_USER,
                 "DATABASE_AUTH": "iam",

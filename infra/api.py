@@ -54,6 +54,7 @@ class Api(Construct):
         operations: Operations,
         ingest: lambda_.IFunction,
         query: lambda_.IFunction,
+        trace: lambda_.IFunction,
         show: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, name)
@@ -61,7 +62,13 @@ class Api(Construct):
         pages = ("GET /", "GET /assets/{name}", "GET /openapi.json")
         fleet = "GET /v1/fleets/{fleet}"
         parts = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
-        questions = ("GET /health", "GET /v1/fleets", fleet, *(f"{fleet}/{part}" for part in parts))
+        questions = (
+            "GET /health",
+            "GET /v1/fleets",
+            fleet,
+            *(f"{fleet}/{part}" for part in parts),
+            "GET /v1/statement",
+        )
         doors = {
             "Ingest": Door(
                 ingest,
@@ -72,6 +79,7 @@ class Api(Construct):
                 },
             ),
             "Query": Door(query, dict.fromkeys(questions, deployment.profile.query.throttle)),
+            "Trace": Door(trace, {"GET /v1/trace/{event_id}": deployment.profile.trace.throttle}),
             "Show": Door(show, dict.fromkeys(pages, deployment.profile.show.throttle)),
         }
         api = gateway.HttpApi(self, "HttpApi", api_name=deployment.named("api"), create_default_stage=False)

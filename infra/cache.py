@@ -11,14 +11,21 @@ from infra.settings import Deployment
 
 PORT = 6379
 ENGINE = "valkey"
+# What scripts call is checked like any other command.
+CONSUMING = "+get +set +eval +evalsha +exists +del +hget +hgetall +hset +hdel +hincrby +pexpire"
 # What each function does with which names; nothing that lists, deletes or administers.
 ACCESS = {
-    # Copies of keys, and quotas kept by a script, with what the script itself calls.
-    "ingest": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
+    # Copies of keys, the word about pressure, and quotas kept by a script, with what the script itself calls.
+    "ingest": ("~key:* ~quota:* ~pressure", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
     # Likewise, and groups as the directory told of them; live counters.
     "query": ("~key:* ~quota:* ~group:* ~count:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time +hgetall"),
-    # What was taken in lately, and live counters.
-    "aggregate": ("~seen:* ~count:*", "+smismember +sadd +hincrby +expire"),
+    # Attempts at batches, kept by scripts, and what may still be put aside.
+    "archive": ("~attempt:* ~quarantine:*", CONSUMING),
+    # Likewise, what was taken in lately, and live counters.
+    "aggregate": ("~attempt:* ~quarantine:* ~seen:* ~count:*", f"{CONSUMING} +smismember +sadd +expire"),
+    "pressure": ("~pressure", "+get +set"),
+    # Copies of keys and quotas, as ingest has them.
+    "trace": ("~key:* ~quota:*", "+get +set +eval +evalsha +hmget +hset +pexpire +time"),
 }
 # What every cluster client asks to find its way.
 FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"

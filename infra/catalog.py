@@ -48,6 +48,7 @@ DEAD_LETTER_COLUMNS = {
     "schema_version": "int",
     "firmware": "string",
     "correlation_id": "string",
+    "received_at": "timestamp",
     "kafka_topic": "string",
     "kafka_partition": "int",
     "kafka_offset": "bigint",

@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.function import metrics_of
 from infra.operations import NOTHING_HAPPENED, UNKNOWN, Operations, counted
 from infra.settings import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES, Consumer, Deployment
 from infra.stream import Stream
@@ -100,6 +101,8 @@ class EventSource(Construct):
             metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=["EventCount"]),
         )
         self._watch(scope, operations, subscription, settings, mapping)
+        if failures is not None:
+            _watch_quarantine(scope, deployment, operations, subscription.consumer)
         cap = deployment.profile.topics.by_name()[subscription.topic].partition_bytes
         if cap is not None:
             self._watch_unread(scope, operations, subscription, cap)
@@ -163,6 +166,19 @@ class EventSource(Construct):
             means=f"What {subscription.consumer} has not read may fill half of what a partition of"
             f" {subscription.topic} holds; beyond all of it, Kafka deletes the oldest unread.",
         )
+
+
+def _watch_quarantine(scope: Construct, deployment: Deployment, operations: Operations, consumer: str) -> None:
+    """Watch that no consumer drains its stream into the dead letters: it halts instead, and says so."""
+    operations.alarm(
+        scope,
+        "quarantine",
+        metric=counted(metrics_of(deployment), "QuarantineExceeded", {"service": consumer}, minutes=5),
+        above=0,
+        no_data=NOTHING_HAPPENED,
+        means=f"{consumer} is halted: it cannot process so many records that the fault must be ours."
+        " They stay in Kafka, and are given up after hours.",
+    )
 
 
 def _group(subscription: Subscription) -> dict[str, str]:

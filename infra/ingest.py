@@ -86,6 +86,25 @@ class Ingest(Construct):
             no_data=NOTHING_HAPPENED,
             means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
         )
+        own = {"service": "ingest"}
+        operations.alarm(
+            self,
+            "refusing",
+            metric=counted(metrics_of(deployment), "RefusedForPressure", own, minutes=1),
+            above=0,
+            times=5,
+            no_data=NOTHING_HAPPENED,
+            means="Devices are told to send less: the buffer or the brokers' disks fill up, or producing is slow.",
+        )
+        operations.alarm(
+            self,
+            "uninformed",
+            metric=counted(metrics_of(deployment), "PressureUnknown", own, minutes=1),
+            above=0,
+            times=5,
+            no_data=NOTHING_HAPPENED,
+            means="ingest has no word about pressure that it could believe, and refuses nothing for it.",
+        )
 
     def _started(self, environments: int) -> lambda_.IFunction:
         return lambda_.Alias(

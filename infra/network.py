@@ -12,7 +12,7 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: what runs inside reaches our stores and four AWS services."""
+    """A VPC without internet gateway or NAT: what runs inside reaches our stores and five AWS services."""
 
     def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
@@ -32,6 +32,8 @@ class Network(Construct):
         self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
         # From function to function: query asks those that see what it cannot.
         self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
+        # How full the brokers' disks are, only CloudWatch tells.
+        self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()
 
     def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> ec2.SecurityGroup:

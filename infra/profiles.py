@@ -16,17 +16,21 @@ from infra.settings import (
     Ingest,
     Lookup,
     Maintain,
+    Pressure,
     Profile,
     Query,
+    Reconcile,
     Retention,
     Roll,
     Salvage,
+    Seek,
     Show,
     Throttle,
     Throttles,
     Tier,
     Topic,
     Topics,
+    Trace,
     require,
 )
 
@@ -149,7 +153,31 @@ BASELINE = Profile(
         reserve_seconds=400,
         behind_hours=24,
     ),
+    # Its word outlives two runs that fail or come late.
+    pressure=Pressure(
+        compute=Compute(memory_mib=512, timeout_seconds=110, concurrency=1), hold_seconds=30, snapshot_seconds=180
+    ),
+    # One run at a time, and beside it whoever asks for a statement. Firehose tries for longer than an hour only when S3
+    # is away, and then nothing is called missing.
+    reconcile=Reconcile(
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=2),
+        every_minutes=5,
+        archive_grace_seconds=3600,
+        aggregate_grace_seconds=900,
+        rerun_seconds=120,
+        reserve_seconds=180,
+        statement_seconds=30,
+    ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
+    # Two days of ids are 20 GB here, 0.10 USD: asked by people, and as often as people ask.
+    trace=Trace(
+        compute=Compute(memory_mib=512, timeout_seconds=28, concurrency=5),
+        throttle=Throttle(rate=5, burst=10),
+        requests_per_second=0.1,
+        answer_seconds=1,
+        seek_seconds=15,
+    ),
+    seek=Seek(compute=Compute(memory_mib=512, timeout_seconds=20, concurrency=5), athena_seconds=12),
     delivery=Delivery(interval_seconds=60, size_mib=128),
     database=Database(
         instance_type="r7g.xlarge",
@@ -309,6 +337,8 @@ TEST = replace(
         pause_seconds=0.2,
         answer_seconds=10,
     ),
+    # As many of a schedule's short minutes.
+    pressure=replace(DEV.pressure, hold_seconds=1, snapshot_seconds=15),
     query=replace(
         DEV.query,
         # Few enough to leave the database's connections to the many of ingest.
@@ -319,6 +349,13 @@ TEST = replace(
         group_believed_seconds=2,
     ),
     lookup=replace(DEV.lookup, directory_seconds=1),
+    reconcile=replace(DEV.reconcile, every_minutes=1, archive_grace_seconds=20, aggregate_grace_seconds=10),
+    trace=replace(
+        DEV.trace,
+        compute=replace(DEV.trace.compute, concurrency=1),
+        throttle=Throttle(rate=100, burst=200),
+        requests_per_second=100,
+    ),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     delivery=Delivery(interval_seconds=2, size_mib=64),
 )

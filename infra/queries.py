@@ -12,7 +12,9 @@ NAMED_QUERIES = {
     "device_between": "raw_events",
     "metric_between": "raw_events",
     "type_between": "raw_events",
+    "event_by_id": "raw_events",
     "dead_letters_by_reason": "dead_letters",
+    "dead_letters_by_id": "dead_letters",
     "rollups_between": "rollups",
 }
 """Each by the file it is in, with the table it reads."""

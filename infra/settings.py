@@ -254,6 +254,35 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """The function that tells what became of an event, and how long it waits for whom it asks."""
+
+    compute: Compute
+    throttle: Throttle
+    requests_per_second: float
+    """What one key may ask: each answer reads days of files."""
+    answer_seconds: int
+    """How long the database may take for one question."""
+    seek_seconds: int
+
+    def __post_init__(self) -> None:
+        # The database may be away twice: when the key is looked up, and when the numbers are.
+        longest = 2 * (CONNECT_SECONDS + 2 * (self.answer_seconds + 1)) + self.seek_seconds
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"trace may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """The function that looks among the files, and how long it waits for Athena."""
+
+    compute: Compute
+    athena_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tier:
     """How long rollups stay in the database, and how they leave it."""
 
@@ -334,6 +363,47 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True)
+class Pressure:
+    """How long the function that measures pressure waits for the brokers, and how long its word is good for."""
+
+    compute: Compute
+    hold_seconds: int
+    """How long it tries again while the brokers do not answer."""
+    snapshot_seconds: int
+
+    def __post_init__(self) -> None:
+        # Its last try may begin when the time to hold is over: some twenty questions, each answered within 3 s or not.
+        longest = self.hold_seconds + 70
+        require(
+            longest < self.compute.timeout_seconds,
+            f"pressure may ask for {longest} s, and must be able to say that nobody answers before it is stopped",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """How often the ledger is reconciled, and how long what was committed may be under way before it is missing."""
+
+    compute: Compute
+    every_minutes: int
+    archive_grace_seconds: int
+    """Until archive's rows are in a file and counted, or its dead letters are."""
+    aggregate_grace_seconds: int
+    """aggregate covers what it commits at once; dead letters of what was given up take a while."""
+    rerun_seconds: int
+    """How long a consumer may take for records that it is given again."""
+    reserve_seconds: int
+    """Nothing is begun when there is less time left."""
+    statement_seconds: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.rerun_seconds + self.statement_seconds < self.reserve_seconds < self.compute.timeout_seconds,
+            "reconcile must be able to end what it begins, and have time to begin something",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """When Firehose writes a file: at this age or this size, whichever comes first."""
 
@@ -397,7 +467,11 @@ class Profile:
     lookup: Lookup
     maintain: Maintain
     tier: Tier
+    pressure: Pressure
+    reconcile: Reconcile
     recall: Compute
+    trace: Trace
+    seek: Seek
     delivery: Delivery
     database: Database
     cache: Cache
@@ -422,8 +496,26 @@ class Profile:
             "minutes are moved when they cannot be computed again, which is when their samples are gone",
         )
         require(
+            self.delivery.interval_seconds < self.reconcile.archive_grace_seconds,
+            "what waits for a file to be written is not missing",
+        )
+        require(
+            max(self.reconcile.archive_grace_seconds, self.reconcile.aggregate_grace_seconds)
+            < self.topics.raw_events.retention_seconds // 2,
+            "what is missing must be noticed while Kafka still has it",
+        )
+        require(
+            max(self.archive.compute.timeout_seconds, self.aggregate.consumer.compute.timeout_seconds)
+            <= self.reconcile.rerun_seconds,
+            "a consumer that is run again must have as long as it takes",
+        )
+        require(
             2 * self.lookup.directory_seconds <= self.query.lookup_seconds,
             "lookup must give up before query does, or nobody hears why",
+        )
+        require(
+            self.seek.athena_seconds + 2 < self.trace.seek_seconds <= self.seek.compute.timeout_seconds,
+            "seek must give up before trace does, or nobody hears why",
         )
 
 

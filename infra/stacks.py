@@ -19,15 +19,19 @@ from infra.maintain import Maintain
 from infra.migrate import Migrate
 from infra.network import Network
 from infra.operations import Operations
+from infra.pressure import Pressure
 from infra.profiles import profile_named
 from infra.query import Query
 from infra.recall import Recall
+from infra.reconcile import Reconcile
 from infra.roll import Roll
 from infra.salvage import Salvage
+from infra.seek import Seek
 from infra.settings import Deployment
 from infra.show import Show
 from infra.stream import Stream
 from infra.tier import Tier
+from infra.trace import Trace
 
 
 def define(context: Mapping[str, object], *, outdir: str) -> App:
@@ -78,6 +82,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         layers=layers,
         stream=stream,
         lake=lake,
+        cache=cache,
         key=key,
     )
     aggregate = Aggregate(
@@ -136,6 +141,20 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         database=database,
         key=key,
     )
+    reconcile = Reconcile(
+        pipeline,
+        "Reconcile",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        database=database,
+        archive=archive.function,
+        aggregate=aggregate.function,
+        key=key,
+    )
     maintain = Maintain(
         pipeline,
         "Maintain",
@@ -144,6 +163,16 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
+    )
+    Pressure(
+        pipeline,
+        "Pressure",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        stream=stream,
+        cache=cache,
     )
     lookup = Lookup(pipeline, "Lookup", deployment=deployment, operations=operations, layers=layers)
     recall = Recall(pipeline, "Recall", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
@@ -159,6 +188,18 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         lookup=lookup.function,
         recall=recall.function,
     )
+    seek = Seek(pipeline, "Seek", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
+    trace = Trace(
+        pipeline,
+        "Trace",
+        deployment=deployment,
+        operations=operations,
+        network=network,
+        layers=layers,
+        database=database,
+        cache=cache,
+        seek=seek.function,
+    )
     Migrate(
         pipeline,
         "Migrate",
@@ -167,7 +208,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         network=network,
         layers=layers,
         database=database,
-        dependents=[ingest, archive, aggregate, roll, maintain, query, tier],
+        dependents=[ingest, archive, aggregate, roll, maintain, query, tier, reconcile, trace],
     )
     show = Show(pipeline, "Show", deployment=deployment, operations=operations, layers=layers)
     Api(
@@ -177,6 +218,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         operations=operations,
         ingest=ingest.entrance,
         query=query.function,
+        trace=trace.function,
         show=show.function,
     )
     return app

@@ -2,8 +2,10 @@
 
 import base64
 import json
+from collections.abc import Sequence
 
-from aws_cdk import Fn, RemovalPolicy, Stack
+from aws_cdk import Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -87,14 +89,14 @@ class Stream(Construct):
         )
         self.topics = {topic: self._topic(topic, size) for topic, size in profile.topics.by_name().items()}
         self.bootstrap = self._bootstrap_brokers(log_days=profile.retention.log_days)
-        self._watch(operations)
+        self._watch(operations, profile.brokers.count)
 
-    def _watch(self, operations: Operations) -> None:
+    def _watch(self, operations: Operations, brokers: int) -> None:
         cluster = {"Cluster Name": self.cluster.cluster_name}
         operations.alarm(
             self,
             "disk",
-            metric=counted("AWS/Kafka", "KafkaDataLogsDiskUsed", cluster, minutes=5, statistic="Maximum"),
+            metric=_fullest_disk(cluster, brokers),
             above=DISK_PERCENT,
             no_data=UNKNOWN,
             means=f"Kafka's disks are more than {DISK_PERCENT} % full; full ones stop the brokers.",
@@ -127,6 +129,30 @@ class Stream(Construct):
         return [
             iam.PolicyStatement(actions=["kafka-cluster:Connect"], resources=[self.cluster.attr_arn]),
             iam.PolicyStatement(actions=["kafka-cluster:DescribeTopic"], resources=[self.topics[topic].attr_topic_arn]),
+        ]
+
+    def may_watch(self, topic: str, *, groups: Sequence[str]) -> list[iam.PolicyStatement]:
+        """Grant asking what a topic holds, and how far consumer groups have come in it; nothing of it is read."""
+        return [
+            *self.may_describe(topic),
+            iam.PolicyStatement(
+                actions=["kafka-cluster:DescribeGroup"], resources=[self._group_arn(group) for group in groups]
+            ),
+        ]
+
+    def may_reread(self, topic: str, *, reader: str, groups: list[str]) -> list[iam.PolicyStatement]:
+        """Grant reading a topic from any offset, as a reader that joins no group, and asking how far groups are."""
+        return [
+            iam.PolicyStatement(actions=["kafka-cluster:Connect"], resources=[self.cluster.attr_arn]),
+            iam.PolicyStatement(
+                actions=["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"],
+                resources=[self.topics[topic].attr_topic_arn],
+            ),
+            iam.PolicyStatement(
+                # Of its own too: the client looks for its group's coordinator whether it joins or not.
+                actions=["kafka-cluster:DescribeGroup"],
+                resources=[self._group_arn(group) for group in [*groups, reader]],
+            ),
         ]
 
     def may_consume(self, topic: str, *, group: str) -> list[iam.PolicyStatement]:
@@ -201,3 +227,20 @@ class Stream(Construct):
             ),
         )
         return brokers.get_response_field("BootstrapBrokerStringSaslIam")
+
+
+def _fullest_disk(cluster: dict[str, str], brokers: int) -> cloudwatch.IMetric:
+    """Compute the fullest of the brokers' disks: each broker has a figure of its own, the cluster has none."""
+    disks = {
+        f"broker{number}": counted(
+            "AWS/Kafka",
+            "KafkaDataLogsDiskUsed",
+            {**cluster, "Broker ID": str(number)},
+            minutes=5,
+            statistic="Maximum",
+        )
+        for number in range(1, brokers + 1)
+    }
+    return cloudwatch.MathExpression(
+        expression=f"MAX([{', '.join(disks)}])", using_metrics=disks, period=Duration.minutes(5)
+    )

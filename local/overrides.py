@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from local.resources.services import Services
 
 #: A laptop has few cores: what is admitted beyond waits for a worker, so that throttles come where AWS has them.
-WORKERS_PER_FUNCTION = 4
+#: A worker mostly waits for brokers or a database, so that there are more of them than cores.
+WORKERS_PER_FUNCTION = 8
 
 #: Pollers are processes of AWS's own; here they are threads of one.
 POLLERS_PER_MAPPING = 2
@@ -40,6 +41,7 @@ OVERRIDES = (
     Override("CACHE_AUTH", "none", "the local server has neither users nor TLS", only_with="CACHE_AUTH"),
     Override("AWS_ENDPOINT_URL", "{aws}", "AWS APIs are emulated"),
     Override("AWS_ENDPOINT_URL_FIREHOSE", "{firehose}", "the emulation does not buffer or convert; our model does"),
+    Override("AWS_ENDPOINT_URL_ATHENA", "{athena}", "the emulation finds nothing; our model reads the files"),
     Override("AWS_ENDPOINT_URL_LAMBDA", "{lambdas}", "functions are invoked through our model"),
     Override(
         "DIRECTORY_URL", "{directory}", "a directory of our own stands in for one outside", only_with="DIRECTORY_URL"
@@ -51,7 +53,7 @@ OVERRIDES = (
 
 def function_environment(synthesized: Mapping[str, str], services: Services) -> dict[str, str]:
     """A function's variables as it sees them here."""
-    places = {name: getattr(services, name) for name in ("aws", "directory", "firehose", "lambdas")}
+    places = {name: getattr(services, name) for name in ("athena", "aws", "directory", "firehose", "lambdas")}
     changed = {
         override.name: override.value.format(**places)
         for override in OVERRIDES

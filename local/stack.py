@@ -37,7 +37,17 @@ from local.template import Assembly
 ADMIN = {"access_key": "local", "secret_key": "local"}
 
 #: Processes of our own; each inherits its socket, and we keep it over their restarts.
-OWN = ("aws", "lambdas", "http_api", "event_source", "firehose", "scheduler", "directory")
+OWN = (
+    "aws",
+    "lambdas",
+    "http_api",
+    "event_source",
+    "firehose",
+    "athena",
+    "scheduler",
+    "broker_metrics",
+    "directory",
+)
 
 
 class Stack:
@@ -84,9 +94,11 @@ class Stack:
             group.create_task(self._start_functions(plan, database.result(), configs["lambdas"]))
             group.create_task(self._start_delivery(plan, configs["firehose"]))
             group.create_task(self._start_model("http_api", configs["http_api"]))
+            group.create_task(self._start_model("athena", configs["athena"]))
         self._report("brokers, functions, delivery and API are up; the database is migrated")
 
         keys = await asyncio.to_thread(seed.seed, database.result().dsn(plan.databases[0]), STAGE)
+        await self._start_model("broker_metrics", configs["broker_metrics"])
         await self._start_model("event_source", configs["event_source"])
         await self._start_model("scheduler", configs["scheduler"])
         await self._expect_refusal()
@@ -167,6 +179,7 @@ class Stack:
             lambdas=self._url("lambdas"),
             http_api=self._url("http_api"),
             firehose=self._url("firehose"),
+            athena=self._url("athena"),
             directory=self._url("directory"),
             state=self._home.state,
             region=REGION,

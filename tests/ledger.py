@@ -1,71 +1,126 @@
-"""A black-box client with a ledger of its own: what it sent, what it was told, and what must therefore be stored.
+"""A black-box client with a ledger of its own: what it sent, when, and what it was told of each event.
 
-It shares no code with the pipeline. It speaks HTTP, reads the Parquet files, asks Kafka for its
-offsets, and compares.
+It shares no code with the pipeline: it speaks HTTP and believes nothing but answers. What must therefore be stored, and
+nowhere else, is for tests.invariants to find.
 """
 
 import asyncio
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
-import pyarrow.parquet as pq
-from confluent_kafka import Consumer, TopicPartition
-from pyarrow import fs
 
 from local.fleet.devices import Sent
 
 TRIES, PAUSE_SECONDS = 40, 0.5
 
+ACCEPTED, REJECTED = "accepted", "rejected"
+REFUSED = "refused"  # the request as a whole, for good: nothing of it was let in
+TURNED_AWAY = "turned away"  # the request as a whole, for now: nothing of it was let in, and it may come again
+UNKNOWN = "unknown"  # stored or not, nobody said: each such attempt may have stored the event once
+SETTLED = (ACCEPTED, REJECTED, REFUSED)
+
+# Bodies that are no events at all, which are kept whole as one dead letter.
+NO_EVENTS = ("malformed_json", "invalid_utf8")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One event in one request, and what was said of it."""
+
+    event_id: str | None
+    sha256: str
+    number: int
+    """The first time these bytes were sent is 1."""
+    answer: str
+    at: datetime
+
 
 @dataclass
 class Ledger:
-    """Hashes of the bytes of every event, by the answer it got."""
+    """Every attempt, and how often each answer was given to the same bytes."""
 
+    attempts: list[Attempt] = field(default_factory=list)
     accepted: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
     rejected: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)
+    no_events: set[str] = field(default_factory=set)
+    """Whole bodies that were said to be no events."""
     statuses: Counter[int] = field(default_factory=Counter)
+    ids: dict[str, str | None] = field(default_factory=dict)
+    """What the events that these bytes are call themselves."""
 
     def write(self, batch: Sequence[Sent], status: int, document: Any) -> list[Sent]:
         """Write down an answer, event by event (status 0: none came); return what is not settled by it."""
         self.statuses[status] += 1
-        results = document.get("results") if isinstance(document, dict) else None
+        document = document if isinstance(document, dict) else {}
+        results, code = document.get("results"), document.get("code")
+        if status == 400 and not results and code in NO_EVENTS:
+            self.no_events.add(digest(compose(batch)))
         unsettled = []
         for index, sent in enumerate(batch):
-            said = (
-                results[index]["status"]
-                if results
-                else "rejected"
-                if 400 <= status < 500 and status != 429
-                else "unknown"
-            )
-            if said == "accepted":
-                self.accepted[digest(sent.body)] += 1
-            elif said == "rejected":
-                self.rejected.add(digest(sent.body))
-            else:
-                self.unknown.add(digest(sent.body))
+            answer = _read_status(results[index]["status"]) if results else _read_refusal(status, code)
+            self.note(sent.body, answer)
+            if answer not in SETTLED:
                 unsettled.append(sent)
         return unsettled
 
+    def note(self, body: bytes, answer: str, times: int = 1) -> None:
+        """Write down what was said of one event."""
+        sha256 = digest(body)
+        if sha256 not in self.ids:
+            self.ids[sha256] = _read_id(body)
+        for _ in range(times):
+            number = 1 + self._tries[sha256]
+            self._tries[sha256] = number
+            self.attempts.append(Attempt(self.ids[sha256], sha256, number, answer, datetime.now(UTC)))
+        if answer == ACCEPTED:
+            self.accepted[sha256] += times
+        elif answer == UNKNOWN:
+            self.unknown[sha256] += times
+        elif answer == REJECTED:
+            self.rejected.add(sha256)
 
-@dataclass(frozen=True)
-class Stored:
-    """One row of the raw store."""
+    _tries: Counter[str] = field(default_factory=Counter, repr=False)
 
-    sha256: str
-    partition: int
-    offset: int
+    def name(self, sha256: str) -> str:
+        """Name an event for a person: by its id where it has one, and by its content."""
+        return f"{self.ids.get(sha256) or 'event'} ({sha256[:16]})"
+
+
+def _read_status(status: str) -> str:
+    return status if status in (ACCEPTED, REJECTED) else UNKNOWN
+
+
+def _read_refusal(status: int, code: str | None) -> str:
+    if status == 429:
+        # Only where storing was tried is anything unknown; the gateway's own 429 has no code and says nothing.
+        return UNKNOWN if code in (None, "not_stored") else TURNED_AWAY
+    return REFUSED if 400 <= status < 500 else UNKNOWN
+
+
+def _read_id(body: bytes) -> str | None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    name = document.get("event_id") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def digest(body: bytes) -> str:
     """Name bytes by their content."""
     return hashlib.sha256(body).hexdigest()
+
+
+def compose(batch: Sequence[Sent]) -> bytes:
+    """Write the body of a request."""
+    return batch[0].body if len(batch) == 1 else b"[" + b", ".join(sent.body for sent in batch) + b"]"
 
 
 async def post_all(
@@ -97,73 +152,9 @@ async def _post_once(
     session: aiohttp.ClientSession, api: str, key: str, batch: list[Sent], ledger: Ledger
 ) -> list[Sent]:
     """Post one batch and write down its answer; return what is not settled by it."""
-    body = batch[0].body if len(batch) == 1 else b"[" + b", ".join(sent.body for sent in batch) + b"]"
     headers = {"x-api-key": key, "content-type": "application/json"}
     try:
-        async with session.post(api + batch[0].route, data=body, headers=headers) as answer:
+        async with session.post(api + batch[0].route, data=compose(batch), headers=headers) as answer:
             return ledger.write(batch, answer.status, json.loads(await answer.read()))
-    except (aiohttp.ClientError, TimeoutError):
+    except (aiohttp.ClientError, TimeoutError, ValueError):
         return ledger.write(batch, 0, None)
-
-
-def read_raw(stack: dict[str, Any]) -> list[Stored]:
-    """Read every row of the raw store as the ledger needs it."""
-    rows = read_columns(stack, ["event", "kafka_partition", "kafka_offset"])
-    return [Stored(digest(row["event"].encode()), row["kafka_partition"], row["kafka_offset"]) for row in rows]
-
-
-def read_columns(stack: dict[str, Any], columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Read columns of every Parquet file of the raw store, with no catalog and no view in between."""
-    files = fs.S3FileSystem(
-        access_key=stack["admin"]["access_key"],
-        secret_key=stack["admin"]["secret_key"],
-        endpoint_override=stack["aws"].removeprefix("http://"),
-        scheme="http",
-        region="us-east-1",
-    )
-    found = files.get_file_info(fs.FileSelector(f"{stack['buckets']['raw']}/raw", recursive=True, allow_not_found=True))
-    for info in found:
-        if info.type == fs.FileType.File:
-            with files.open_input_file(info.path) as file:
-                yield from pq.read_table(file, columns=columns).to_pylist()
-
-
-def end_offsets(broker: str, topic: str) -> dict[int, int]:
-    """Ask Kafka how far each partition of a topic reaches."""
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "ledger-of-tests", "enable.auto.commit": False})
-    try:
-        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
-        return {number: consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in partitions}
-    finally:
-        consumer.close()
-
-
-def find_faults(ledger: Ledger, rows: Iterable[Stored], ends: dict[int, int]) -> list[str]:
-    """List everything in which the store and the ledger differ; an empty list is the proof."""
-    contents: dict[tuple[int, int], set[str]] = defaultdict(set)
-    for row in rows:
-        contents[row.partition, row.offset].add(row.sha256)
-    # A place may be written twice (delivery is at least once), but never with two contents.
-    faults = [
-        f"two contents at partition {place[0]} offset {place[1]}" for place, held in contents.items() if len(held) > 1
-    ]
-    places = {place: min(held) for place, held in contents.items()}
-    stored = Counter(places.values())
-    for sha256, times in ledger.accepted.items():
-        if stored[sha256] < times or (stored[sha256] > times and sha256 not in ledger.unknown):
-            faults.append(f"accepted {times} times, stored {stored[sha256]} times: {sha256}")
-    faults += [f"rejected but stored: {sha256}" for sha256 in sorted(ledger.rejected) if stored[sha256]]
-    known = set(ledger.accepted) | ledger.unknown
-    faults += [f"stored but never sent: {sha256}" for sha256 in sorted(set(stored) - known - ledger.rejected)]
-    return faults + _find_gaps(places, ends)
-
-
-def _find_gaps(places: Iterable[tuple[int, int]], ends: dict[int, int]) -> list[str]:
-    offsets: dict[int, set[int]] = defaultdict(set)
-    for partition, offset in places:
-        offsets[partition].add(offset)
-    return [
-        f"partition {partition} reaches {end}, the store misses {sorted(set(range(end)) - offsets[partition])[:10]}"
-        for partition, end in sorted(ends.items())
-        if offsets[partition] != set(range(end))
-    ]

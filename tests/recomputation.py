@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from tests.ledger import read_columns
-
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 LENGTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,14 +90,6 @@ class Numbers:
     rollups: Sequence[tuple[Window, Rollup]]
 
 
-def read_events(stack: dict[str, Any]) -> list[RawEvent]:
-    """Read every event of the raw store, as often as it is there."""
-    return [
-        RawEvent(**row | {"received_at": row["received_at"].replace(tzinfo=UTC), "flags": tuple(row["flags"])})
-        for row in read_columns(stack, list(COLUMNS))
-    ]
-
-
 def read_numbers(database: str) -> Numbers:
     """Read what the database publishes; the moment comes first, so that what is closed by then is among the rollups."""
     with psycopg.connect(database) as connection:
@@ -117,9 +107,29 @@ def distinct(events: Iterable[RawEvent]) -> list[RawEvent]:
     """Keep the first copy of every event: an id counts once for a device, whatever its later copies say."""
     first: dict[tuple[str, str, str], RawEvent] = {}
     for event in sorted(events, key=lambda event: (event.kafka_partition, event.kafka_offset)):
-        name = event.event_id.lower() if _UUID.fullmatch(event.event_id) else event.event_id
-        first.setdefault((event.fleet_id, event.device_id, name), event)
+        first.setdefault((event.fleet_id, event.device_id, name_of(event)), event)
     return list(first.values())
+
+
+def name_of(event: RawEvent) -> str:
+    """An event's id, without the capitals that make no other id."""
+    return event.event_id.lower() if is_uuid(event.event_id) else event.event_id
+
+
+def is_uuid(name: str) -> bool:
+    """Whether an id is a UUID, in the one form that is taken for one."""
+    return _UUID.fullmatch(name) is not None
+
+
+def counts_at(event: RawEvent) -> datetime:
+    """When an event counts: when it happened, unless its clock ran ahead."""
+    document = json.loads(event.event)
+    return event.received_at if "clock_ahead" in event.flags else _read_time(event.contract, document)
+
+
+def readings(event: RawEvent) -> dict[str, float]:
+    """What an event says of declared series, in their units."""
+    return dict(_readings(event, json.loads(event.event)))
 
 
 def recompute(events: Iterable[RawEvent]) -> dict[Window, list[float]]:

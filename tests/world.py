@@ -12,6 +12,7 @@ from sluice.core.answers import Answer
 from sluice.core.errors import Retryable
 from sluice.core.keys import StoredKey, compose_key, hash_key
 from sluice.core.messages import Message
+from sluice.core.pressure import UnknownPressureError
 from sluice.core.quotas import Quota
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.settings import IngestSettings
@@ -19,6 +20,7 @@ from tests import samples
 
 if TYPE_CHECKING:
     from sluice.edge.keystore import KeyStore
+    from sluice.edge.pressure import Pressure
     from sluice.edge.quotas import Quotas
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
@@ -37,6 +39,12 @@ class World:
     over: str | None = None
     counted: tuple[set[str], set[str]] = (set(), set())
     unstored_topics: set[str] = field(default_factory=set)
+    strained: float = 0.0
+    uninformed: bool = False
+    slow: float = 0.0
+    chances: list[float] = field(default_factory=list)
+    broker: Broker | None = None
+    """In place of the one that is played."""
 
     def find(self, _key_id: str, _now: datetime) -> StoredKey | None:
         if self.away:
@@ -55,9 +63,30 @@ class World:
         self.messages = list(messages)
         return [Unstored("no report") if one.topic in self.unstored_topics else None for one in messages]
 
+    def slowness(self) -> float:
+        return self.slow
+
+    def refresh(self, _now: datetime) -> None:
+        if self.uninformed:
+            raise UnknownPressureError("nothing is published")
+
+    def share(self, _now: datetime) -> float:
+        return self.strained
+
+    def chance(self) -> float:
+        return self.chances.pop(0)
+
     def ask(self, payload: dict[str, Any]) -> Answer:
         """Have ingest answer a request as the gateway hands it over."""
-        parts = Parts(SETTINGS, samples.rules(), cast("KeyStore", self), cast("Quotas", self), cast("Broker", self))
+        parts = Parts(
+            SETTINGS,
+            samples.rules(),
+            cast("KeyStore", self),
+            cast("Quotas", self),
+            self.broker or cast("Broker", self),
+            cast("Pressure", self),
+            self.chance,
+        )
         try:
             return ingest(payload, parts, retry_after=3)
         finally:

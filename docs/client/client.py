@@ -5,8 +5,10 @@
 
 A result `accepted` or `rejected` settles an event. Anything else (a result `retry`, 429, 5xx, no answer) leaves open
 whether it is stored, so the same bytes are sent again: the same event id is the same event.
+Under pressure the answer advises which share of events to send; with --thin the others are left out, as a device would.
 What was not accepted is written to --left, or to stderr: one JSON line with its status, its error and its text.
-Exit status: 0 all accepted; 3 all settled, some rejected; anything else: not all is settled, send those again.
+Exit status: 0 all accepted; 3 all settled, some rejected or left out; anything else: not all is settled, send those
+again.
 """
 
 import argparse
@@ -36,7 +38,7 @@ class Client:
     """Sends batches over one connection; `counts` says what became of the events."""
 
     def __init__(
-        self, api: str, key: str, route: str, left: TextIO, compress: bool, sleep: Callable[[float], None]
+        self, api: str, key: str, route: str, left: TextIO, compress: bool, thin: bool, sleep: Callable[[float], None]
     ) -> None:
         url = urlsplit(api)
         connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
@@ -44,18 +46,28 @@ class Client:
         self._path = url.path.rstrip("/") + route
         self._headers = {"x-api-key": key, "content-type": "application/json"}
         self._headers |= {"content-encoding": "gzip"} if compress else {}
-        self._left, self._compress, self._sleep = left, compress, sleep
+        self._left, self._compress, self._thin, self._sleep = left, compress, thin, sleep
+        self._sample, self._picked = 1.0, 0.0  # which share of events is sent, and how much of the next one is due
         self._shut: dict[str, Any] | None = None  # why no batch can be sent any more
         self.counts: Counter[str] = Counter()
 
     def send(self, batch: Sequence[bytes]) -> None:
         """Send a batch, then what is open of it, until all is settled or the attempts are used up."""
+        batch = [event for event in batch if self._pick(event)]
+        if batch:
+            self._send(batch)
+
+    def _send(self, batch: Sequence[bytes]) -> None:
         error, asked = self._shut or {}, 0
         for attempt in range(0 if self._shut else ATTEMPTS):
             if attempt:
                 self._sleep(asked + min(2 ** (attempt - 1), LONGEST_WAIT_SECONDS) * _chance.uniform(0.5, 1))
             status, asked, answer = self._post(batch)
             error = {"code": answer.get("code", f"http_{status}"), "message": answer.get("detail", "")}
+            if "advice" in answer:
+                self._sample = answer["advice"]["sample"]
+            elif status in (202, 207):
+                self._sample = min(1.0, 2 * self._sample)
             results = answer.get("results")
             if isinstance(results, list) and len(results) == len(batch):
                 batch, error = self._settle(batch, results)
@@ -63,8 +75,8 @@ class Client:
                     return
             elif status in (400, 413) and len(batch) > 1:
                 # One event that cannot be read spoils the whole request; halving finds it and saves its neighbours.
-                self.send(batch[: len(batch) // 2])
-                self.send(batch[len(batch) // 2 :])
+                self._send(batch[: len(batch) // 2])
+                self._send(batch[len(batch) // 2 :])
                 return
             elif status in (400, 413):
                 self.give_up(batch, "rejected", error)
@@ -73,6 +85,15 @@ class Client:
                 self._shut = error  # the key or the address is wrong, for every other batch too
                 break
         self.give_up(batch, "unsettled", error)
+
+    def _pick(self, event: bytes) -> bool:
+        """Say whether an event is sent; those that are left out lie evenly between the others."""
+        self._picked += self._sample if self._thin else 1
+        if self._picked < 1:
+            self.give_up([event], "left_out", {"code": "pressure", "message": "Left out as advised."})
+            return False
+        self._picked -= 1
+        return True
 
     def give_up(self, events: Sequence[bytes], status: str, error: dict[str, Any]) -> None:
         """Write down what will not be sent again; `surrogateescape` gives back bytes that are not UTF-8."""
@@ -158,17 +179,19 @@ def main(arguments: Sequence[str] | None = None, sleep: Callable[[float], None] 
     parser.add_argument("--route", default="/v1/events")
     parser.add_argument("--batch", type=int, choices=range(1, BATCH_EVENTS + 1), default=BATCH_EVENTS, metavar="EVENTS")
     parser.add_argument("--gzip", action="store_true", help="compress what is sent")
+    parser.add_argument("--thin", action="store_true", help="leave events out under pressure, as advised")
     parser.add_argument("--left", type=Path, help="append what was not accepted to this file instead of stderr")
     given = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(given.file.open("rb")) if given.file else sys.stdin.buffer
         left = stack.enter_context(given.left.open("a")) if given.left else sys.stderr
-        client = Client(os.environ["API"], os.environ["KEY"], given.route, left, given.gzip, sleep)
+        client = Client(os.environ["API"], os.environ["KEY"], given.route, left, given.gzip, given.thin, sleep)
         stack.callback(client.close)
         send_lines(client, source, given.batch)
     counts = client.counts
-    sys.stderr.write(", ".join(f"{counts[word]} {word}" for word in ("accepted", "rejected", "unsettled")) + "\n")
-    return 1 if counts["unsettled"] else 3 if counts["rejected"] else 0
+    words = ("accepted", "rejected", "unsettled") + (("left_out",) if given.thin else ())
+    sys.stderr.write(", ".join(f"{counts[word]} {word}" for word in words) + "\n")
+    return 1 if counts["unsettled"] else 3 if counts["rejected"] or counts["left_out"] else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ alone. A record that can never be read goes to the dead letters, and its neighbo
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -15,19 +16,21 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.contracts import Contracts
-from sluice.core.errors import Retryable
+from sluice.core.errors import Killer, Retryable
 from sluice.core.limits import Limits
-from sluice.core.quarantine import check_budget
-from sluice.core.records import Origin, read_records, report_failures
-from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, read_batch
+from sluice.core.records import KafkaRecord, Origin, read_records, report_failures
+from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
 from sluice.edge import cache as valkey
 from sluice.edge import database
+from sluice.edge.attempts import Attempts
 from sluice.edge.broker import Broker
 from sluice.edge.cache import CacheAwayError
+from sluice.edge.consuming import Consumer
+from sluice.edge.context import Context, seconds_left
 from sluice.edge.counters import Counters
 from sluice.edge.numbering import Numbering
 from sluice.edge.patience import Patience
-from sluice.edge.quarantine import Quarantine
+from sluice.edge.quarantine import Quarantine, SharedAllowance
 from sluice.edge.samples import Effect, Samples
 from sluice.edge.schemas import load_contracts
 from sluice.edge.seen import Seen
@@ -49,7 +52,7 @@ class Parts(msgspec.Struct, frozen=True):
     samples: Samples
     counters: Counters
     quarantine: Quarantine
-    patience: Patience
+    consumer: Consumer
     clock: Callable[[], datetime]
 
 
@@ -62,43 +65,82 @@ def build() -> Parts:
     connect = partial(
         database.connect, DatabaseSettings.from_environ(os.environ), answer_seconds=settings.transaction_seconds
     )
-    broker = Broker(BrokerSettings.from_environ(os.environ))
+    brokers = BrokerSettings.from_environ(os.environ)
+    allowance = SharedAllowance(shared, CONSUMER, settings.aggregate_concurrency)
+    # A transaction for its sample; or its dead letter, and a transaction that covers it.
+    record_seconds = brokers.produce_deadline_seconds + 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
     return Parts(
         contracts,
         Seen(shared),
         Samples(Session(connect, settings.transaction_seconds), Numbering(contracts.book.series), CONSUMER, LIMITS),
         Counters(shared),
-        Quarantine(broker, settings.dead_letter_topic, CONSUMER, LIMITS.max_letter),
-        Patience(settings.hold_seconds),
+        Quarantine(Broker(brokers), settings.dead_letter_topic, CONSUMER, LIMITS.max_letter, allowance),
+        Consumer(Attempts(shared, CONSUMER), settings.hold_seconds, record_seconds),
         lambda: datetime.now(UTC),
     )
 
 
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Take one batch in and name what must come again."""
-    return aggregate(event, build())
+    return aggregate(event, build(), lambda: seconds_left(context))
 
 
-def aggregate(event: dict[str, Any], parts: Parts) -> dict[str, Any]:
-    """Take a batch in, all of it or nothing; then put aside what cannot be read."""
-    batch = read_batch(read_records(event), parts.contracts, LIMITS, parts.clock())
-    check_budget(len(batch.unreadable), len(batch.events) + len(batch.unreadable))
-    try:
-        effect = parts.patience.persist(lambda: take_in(batch.events, parts))
-    except Retryable as error:
-        logger.warning("the batch comes again", reason=str(error))
-        # So do the unreadable records: their letters are written then, and not at every try.
-        failed = {one.origin for one in batch.events} | {one.record.origin for one in batch.unreadable}
-    else:
-        failed = put_aside(batch.unreadable, parts)
-        count(effect, parts.clock())
-        metrics.add_metric("RecordsQuarantined", MetricUnit.Count, len(batch.unreadable))
-    metrics.add_metric("RecordsFailed", MetricUnit.Count, len(failed))
-    return report_failures(failed)
+def aggregate(event: dict[str, Any], parts: Parts, time_left: Callable[[], float]) -> dict[str, Any]:
+    """Take a batch in; a record that failed is the first of its partition to come again."""
+    work = Work(parts, Counter(), [])
+    consumed = parts.consumer.consume(list(read_records(event)), work, time_left)
+    work.counts["RecordsFailed"] = len(consumed.failed)
+    if consumed.halted:
+        logger.error("aggregate is halted", reason=str(consumed.halted))
+        work.counts["QuarantineExceeded"] = 1
+    for name, count in work.counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    if work.oldest:
+        # How old the oldest event is now that it can be seen.
+        metrics.add_metric("OldestEventSeconds", MetricUnit.Seconds, (parts.clock() - min(work.oldest)).total_seconds())
+    return report_failures(consumed.failed)
 
 
-def take_in(events: Sequence[Event], parts: Parts) -> Effect:
+class Work(msgspec.Struct, frozen=True):
+    """What aggregate does with records."""
+
+    parts: Parts
+    counts: Counter[str]
+    oldest: list[datetime]
+
+    def take_in(self, records: Sequence[KafkaRecord], patience: Patience) -> set[Origin]:
+        """Take some records in, all of them or nothing; then put aside what cannot be read."""
+        parts = self.parts
+        batch = read_batch(records, parts.contracts, LIMITS, parts.clock())
+        parts.quarantine.check(len(batch.unreadable), len(batch.events), parts.clock())
+        try:
+            effect = patience.persist(lambda: store(batch.events, parts))
+        except Retryable as error:
+            logger.warning("the batch comes again", reason=str(error))
+            # So do the unreadable records: their letters are written then, and not at every try.
+            return {record.origin for record in records}
+        self._count(effect)
+        self.counts["RecordsQuarantined"] += len(batch.unreadable)
+        return put_aside(batch.unreadable, len(batch.events), parts)
+
+    def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
+        """Store the dead letter of a record that breaks aggregate."""
+        now = self.parts.clock()
+        self.parts.quarantine.check(1, 0, now)
+        logger.error("a record breaks aggregate", reason=str(killer), exc_info=killer.__cause__)
+        self.counts["RecordsQuarantined"] += 1
+        return put_aside([put_down(record, killer, now)], 0, self.parts)
+
+    def _count(self, effect: Effect) -> None:
+        self.counts["SamplesStored"] += effect.count(COUNTED)
+        self.counts["EventsLate"] += effect.count(LATE)
+        self.counts["EventsDuplicate"] += effect.count(DUPLICATE)
+        if effect.events:
+            self.oldest.append(min(event.received_at for event in effect.events))
+
+
+def store(events: Sequence[Event], parts: Parts) -> Effect:
     """Store a batch's samples; what the cache remembers of them comes after the commit, and may fail."""
     effect = parts.samples.add(events, parts.seen.suspects(events))
     try:
@@ -109,9 +151,9 @@ def take_in(events: Sequence[Event], parts: Parts) -> Effect:
     return effect
 
 
-def put_aside(unreadable: Sequence[Unreadable], parts: Parts) -> set[Origin]:
+def put_aside(unreadable: Sequence[Unreadable], good: int, parts: Parts) -> set[Origin]:
     """Store dead letters and cover their records; whatever could not be done for one, it comes again."""
-    unstored = parts.quarantine.put_aside([(one.record, one.poison) for one in unreadable], parts.clock())
+    unstored = parts.quarantine.put_aside([(one.record, one.poison) for one in unreadable], good, parts.clock())
     stored = [one for one in unreadable if one.record.origin not in unstored]
     try:
         parts.samples.bury(stored)
@@ -119,13 +161,3 @@ def put_aside(unreadable: Sequence[Unreadable], parts: Parts) -> set[Origin]:
         logger.warning("records whose dead letters are stored come again", reason=str(error))
         return {one.record.origin for one in unreadable}
     return unstored
-
-
-def count(effect: Effect, now: datetime) -> None:
-    """Say what became of a batch, and how old its oldest event is now that it can be seen."""
-    metrics.add_metric("SamplesStored", MetricUnit.Count, effect.count(COUNTED))
-    metrics.add_metric("EventsLate", MetricUnit.Count, effect.count(LATE))
-    metrics.add_metric("EventsDuplicate", MetricUnit.Count, effect.count(DUPLICATE))
-    if effect.events:
-        oldest = min(event.received_at for event in effect.events)
-        metrics.add_metric("OldestEventSeconds", MetricUnit.Seconds, (now - oldest).total_seconds())

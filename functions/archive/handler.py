@@ -5,33 +5,38 @@ A record that can never become a row goes to the dead letters, and its neighbour
 """
 
 import os
-import secrets
-import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-import boto3
 import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.contracts import Contracts
-from sluice.core.errors import Poison
+from sluice.core.errors import Killer, Poison
 from sluice.core.limits import Limits
 from sluice.core.packing import pack_rows
-from sluice.core.quarantine import check_budget
 from sluice.core.records import KafkaRecord, Origin, comes_again, read_records, report_failures
 from sluice.core.rows import Row, make_row
+from sluice.edge import aws
+from sluice.edge import cache as valkey
+from sluice.edge.attempts import Attempts
 from sluice.edge.broker import Broker
-from sluice.edge.delivery import Delivery
-from sluice.edge.quarantine import Quarantine
+from sluice.edge.consuming import Consumer
+from sluice.edge.context import Context, seconds_left
+from sluice.edge.delivery import ANSWER_SECONDS, Delivery
+from sluice.edge.patience import Patience
+from sluice.edge.quarantine import Quarantine, SharedAllowance
 from sluice.edge.schemas import load_contracts
-from sluice.edge.settings import ArchiveSettings, BrokerSettings
+from sluice.edge.settings import ArchiveSettings, BrokerSettings, CacheSettings
 
 logger = Logger()
 metrics = Metrics()
 
+CONSUMER = "archive"
 LIMITS = Limits()
 
 
@@ -41,46 +46,78 @@ class Parts(msgspec.Struct, frozen=True):
     contracts: Contracts
     delivery: Delivery
     quarantine: Quarantine
+    consumer: Consumer
+    clock: Callable[[], datetime]
 
 
 @cache
 def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = ArchiveSettings.from_environ(os.environ)
-    delivery = Delivery(boto3.client("firehose"), settings.delivery_stream, back_off)
-    broker = Broker(BrokerSettings.from_environ(os.environ))
-    quarantine = Quarantine(broker, settings.dead_letter_topic, "archive", LIMITS.max_letter)
-    return Parts(load_contracts(), delivery, quarantine)
+    brokers = BrokerSettings.from_environ(os.environ)
+    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
+    allowance = SharedAllowance(shared, CONSUMER, settings.archive_concurrency)
+    # A row is one call, and a dead letter may follow it.
+    record_seconds = aws.CONNECT_SECONDS + ANSWER_SECONDS + brokers.produce_deadline_seconds
+    return Parts(
+        load_contracts(),
+        Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_stream),
+        Quarantine(Broker(brokers), settings.dead_letter_topic, CONSUMER, LIMITS.max_letter, allowance),
+        Consumer(Attempts(shared, CONSUMER), settings.hold_seconds, record_seconds),
+        lambda: datetime.now(UTC),
+    )
 
 
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Archive one batch and name what must come again."""
-    return archive(event, build(), datetime.now(UTC))
+    return archive(event, build(), lambda: seconds_left(context))
 
 
-def archive(event: dict[str, Any], parts: Parts, now: datetime) -> dict[str, Any]:
-    """Deliver a batch's rows; a record that failed is the first of its partition to come again."""
-    rows: list[tuple[Origin, Row]] = []
-    poison: list[tuple[KafkaRecord, Poison]] = []
-    for record in read_records(event):
-        try:
-            rows.append((record.origin, make_row(record, parts.contracts, LIMITS)))
-        except Poison as error:
-            poison.append((record, error))
-    check_budget(len(poison), len(rows) + len(poison))
-    undelivered = parts.delivery.deliver(list(pack_rows(rows)))
-    failed = {origin for one in undelivered for origin in one.pack.origins}
-    if undelivered:
-        logger.warning("rows were not taken", packs=len(undelivered), reason=undelivered[0].reason)
-    # What lies behind a failure comes again with it: its letter is written then, and not at every try.
-    failed |= parts.quarantine.put_aside([one for one in poison if not comes_again(one[0].origin, failed)], now)
-    metrics.add_metric("RowsArchived", MetricUnit.Count, len(rows) - sum(len(one.pack.origins) for one in undelivered))
-    metrics.add_metric("RecordsQuarantined", MetricUnit.Count, len(poison))
-    metrics.add_metric("RecordsFailed", MetricUnit.Count, len(failed))
-    return report_failures(failed)
+def archive(event: dict[str, Any], parts: Parts, time_left: Callable[[], float]) -> dict[str, Any]:
+    """Archive a batch; a record that failed is the first of its partition to come again."""
+    work = Work(parts, Counter())
+    consumed = parts.consumer.consume(list(read_records(event)), work, time_left)
+    work.counts["RecordsFailed"] = len(consumed.failed)
+    if consumed.halted:
+        logger.error("archive is halted", reason=str(consumed.halted))
+        work.counts["QuarantineExceeded"] = 1
+    for name, count in work.counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    return report_failures(consumed.failed)
 
 
-def back_off(attempt: int) -> None:
-    """Wait before sending again: longer each time, and never in step with the other consumers."""
-    time.sleep(min(0.1 * 2**attempt, 2) * (0.5 + secrets.randbelow(1000) / 1000))
+class Work(msgspec.Struct, frozen=True):
+    """What archive does with records."""
+
+    parts: Parts
+    counts: Counter[str]
+
+    def take_in(self, records: Sequence[KafkaRecord], patience: Patience) -> set[Origin]:
+        """Deliver the rows of some records, then put aside what can never become one."""
+        now = self.parts.clock()
+        rows: list[tuple[Origin, Row]] = []
+        poison: list[tuple[KafkaRecord, Poison]] = []
+        for record in records:
+            try:
+                rows.append((record.origin, make_row(record, self.parts.contracts, LIMITS)))
+            except Poison as error:
+                poison.append((record, error))
+        self.parts.quarantine.check(len(poison), len(rows), now)
+        undelivered = self.parts.delivery.deliver(list(pack_rows(rows)), patience)
+        failed = {origin for one in undelivered for origin in one.pack.origins}
+        if undelivered:
+            logger.warning("rows were not taken", packs=len(undelivered), reason=undelivered[0].reason)
+        # What lies behind a failure comes again with it: its letter is written then, and not at every try.
+        due = [one for one in poison if not comes_again(one[0].origin, failed)]
+        self.counts["RowsArchived"] += len(rows) - len(failed)
+        self.counts["RecordsQuarantined"] += len(due)
+        return failed | self.parts.quarantine.put_aside(due, len(rows) - len(failed), now)
+
+    def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
+        """Store the dead letter of a record that breaks archive."""
+        now = self.parts.clock()
+        self.parts.quarantine.check(1, 0, now)
+        logger.error("a record breaks archive", reason=str(killer), exc_info=killer.__cause__)
+        self.counts["RecordsQuarantined"] += 1
+        return self.parts.quarantine.put_aside([(record, killer)], 0, now)

@@ -1,10 +1,12 @@
 """Ingest: a device's request becomes Kafka records, and every event in it gets an honest answer.
 
-authenticate -> split into byte-exact slices -> admit by quota -> judge each by its contract -> store -> one status each
+authenticate -> refuse under pressure -> split into byte-exact slices -> admit by quota -> judge each by its contract
+-> store -> one status each
 """
 
 import os
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
@@ -20,6 +22,7 @@ from sluice.core.judge import Rejected, Rules, judge
 from sluice.core.keys import StoredKey
 from sluice.core.letters import Claims
 from sluice.core.limits import Limits
+from sluice.core.pressure import UnknownPressureError, advise, share_for_slowness
 from sluice.core.quotas import Quota
 from sluice.core.requests import Request, correlate, read_body, read_request
 from sluice.core.settle import Letterhead, address, settle
@@ -29,6 +32,7 @@ from sluice.edge import database
 from sluice.edge.authenticate import authenticate
 from sluice.edge.broker import Broker
 from sluice.edge.keystore import KeyStore
+from sluice.edge.pressure import Pressure, Snapshots
 from sluice.edge.quotas import Quotas
 from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
@@ -49,6 +53,8 @@ class Parts(msgspec.Struct, frozen=True):
     keys: KeyStore
     quotas: Quotas
     broker: Broker
+    pressure: Pressure
+    chance: Callable[[], float]
 
 
 @cache
@@ -68,6 +74,8 @@ def build() -> Parts:
         keys,
         Quotas(shared, settings.ingest_concurrency),
         Broker(BrokerSettings.from_environ(os.environ)),
+        Pressure(Snapshots(shared)),
+        secrets.SystemRandom().random,
     )
 
 
@@ -84,12 +92,28 @@ def ingest(event: dict[str, Any], parts: Parts, retry_after: int) -> Answer:
         request = read_request(event)
         key = authenticate(request, parts.keys, parts.settings.sluice_stage, "device")
         fleet_id = key.fleet_id
+        refuse_under_pressure(request, parts)
         return accept(event, request, key, parts, retry_after)
     except Refusal as refusal:
         if isinstance(refusal.__cause__, Retryable):
             logger.warning("a request could not be admitted", code=refusal.code, reason=str(refusal.__cause__))
         count_refusal(fleet_id, refusal.code)
         return answer_refusal(refusal, correlate(event), retry_after)
+
+
+def refuse_under_pressure(request: Request, parts: Parts) -> None:
+    """Refuse some requests, or all, before anything of them is read, counted or stored; every fleet's alike."""
+    try:
+        parts.pressure.refresh(request.received_at)
+    except UnknownPressureError as error:
+        # Not to know is no reason to refuse.
+        logger.warning("the pressure is not known", reason=str(error))
+        metrics.add_metric("PressureUnknown", MetricUnit.Count, 1)
+    share = max(parts.pressure.share(request.received_at), share_for_slowness(parts.broker.slowness()))
+    if share and (advice := advise(share, parts.chance)):
+        raise Refusal(
+            429, "pressure", "More has been sent than can be dealt with; send less, as `advice` says.", advice=advice
+        )
 
 
 def accept(event: dict[str, Any], request: Request, key: StoredKey, parts: Parts, retry_after: int) -> Answer:
@@ -137,10 +161,13 @@ def bury(refusal: Unparsable, quota: Quota, request: Request, letterhead: Letter
 
 
 def count_refusal(fleet_id: str, code: str) -> None:
-    """Count a refused request: as an event not stored where that is our doing, and else by who sent it and why."""
+    """Count a refused request: by itself where that is our doing, and else by who sent it and why."""
     if code in OURS:
         # Under the same dimensions as the events of other requests: the alarm on what is not stored divides by them.
         metrics.add_metric("EventsToRetry", MetricUnit.Count, 1)
+        return
+    if code == "pressure":
+        metrics.add_metric("RefusedForPressure", MetricUnit.Count, 1)
         return
     metrics.add_dimension("fleet", fleet_id)
     metrics.add_dimension("reason", code)

@@ -61,6 +61,9 @@ def forget(tables: Maintenance, terms: Terms, floor: datetime, now: datetime) ->
             ("settled_event", "received_at", floor),
             ("outcome", "received_hour", now - terms.outcome),
             ("unknown_field", "received_hour", now - terms.outcome),
+            ("counted_object", "counted_at", now - terms.outcome),
+            # Objects of a day are counted within the next; beyond that, a letter that comes again counts again.
+            ("counted_letter", "day", now - terms.change),
             ("sighting", "last_seen_at", now - terms.sighting),
             ("rollup_1d", "window_start", now - terms.summary),
         )

@@ -26,6 +26,7 @@ from sluice.core.questions import (
     open_fleet,
     read_changes,
     read_counters,
+    read_day,
     read_devices,
     read_recent,
     read_rollups,
@@ -45,6 +46,7 @@ from sluice.core.reports import (
 from sluice.core.representations import represent
 from sluice.core.requests import Request, correlate, read_request
 from sluice.core.resolutions import WIDTHS, floor_to
+from sluice.core.statement import draw_up_for
 from sluice.core.times import write_time
 from sluice.core.windows import list_series
 from sluice.edge import cache as valkey
@@ -64,6 +66,7 @@ from sluice.edge.reading import Reader
 from sluice.edge.recent import MOST_SAMPLES, RecentReader
 from sluice.edge.rollups import RollupReader
 from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
+from sluice.edge.statements import read_facts
 
 logger = Logger()
 metrics = Metrics()
@@ -299,6 +302,13 @@ def read_feed(asked: Asked, parts: Parts) -> object:
     return Listing(told, wanted.goes_on(place))
 
 
+def show_statement(asked: Asked, parts: Parts) -> object:
+    """Account for every event of a day."""
+    day = read_day(asked.query, asked.now)
+    fleet_id = asked.key.fleet_id
+    return draw_up_for(fleet_id, day.isoformat(), read_facts(parts.reader.read, day, fleet_id))
+
+
 def find_members(subject: Subject, asked: Asked, parts: Parts) -> tuple[str, ...]:
     """Find out whose numbers a group's are."""
     if subject.group_id is None:
@@ -318,6 +328,7 @@ ROUTES: dict[str, tuple[Callable[[Asked, Parts], object], int]] = {
     "GET /v1/fleets/{fleet}/rollups": (read_history, 5),
     "GET /v1/fleets/{fleet}/counters": (read_live, 1),
     "GET /v1/fleets/{fleet}/changes": (read_feed, 0),
+    "GET /v1/statement": (show_statement, 5),
 }
 
 

@@ -7,13 +7,12 @@ import os
 from functools import cache
 from typing import Any
 
-import boto3
 import msgspec
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.config import Config
 
 from sluice.core.recalls import Answer, Question, TooMuch, refuse
+from sluice.edge import aws
 from sluice.edge.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
 
@@ -24,7 +23,8 @@ metrics = Metrics()
 def build() -> Recaller:
     """Put the function together, once per cold start."""
     settings = RecallSettings.from_environ(os.environ)
-    return Recaller(boto3.client("s3", config=Config(max_pool_connections=READERS)), settings.rollup_bucket)
+    # Query waits no longer, and its caller asks again.
+    return Recaller(aws.client("s3", answer_seconds=4, tries=2, connections=READERS), settings.rollup_bucket)
 
 
 @metrics.log_metrics

@@ -5,14 +5,15 @@ for minutes, then for hours: drop what was moved before -> move what is old enou
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
-import boto3
 import psycopg
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError
 
+from sluice.edge import aws
+from sluice.edge.context import Context, seconds_left
 from sluice.edge.database import connect
 from sluice.edge.rollup_files import RollupFiles
 from sluice.edge.settings import DatabaseSettings, TierSettings
@@ -21,13 +22,6 @@ from sluice.edge.tiering import Plan, Report, Tiering
 
 logger = Logger()
 metrics = Metrics()
-
-
-class Context(Protocol):
-    """What is used of Lambda's context."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return how long it is until the function is stopped."""
 
 
 @metrics.log_metrics
@@ -48,15 +42,14 @@ def tier(database: TierDatabase, settings: TierSettings, now: datetime, context:
     if not database.lock():
         logger.info("another run has not ended yet")
         return {}
-    files = RollupFiles(boto3.client("s3"), settings.rollup_bucket)
+    files = RollupFiles(aws.client("s3", answer_seconds=30, tries=3), settings.rollup_bucket)
     plan = Plan(
         hot={"1m": timedelta(days=settings.minute_days), "1h": timedelta(days=settings.hour_days)},
         kept=timedelta(days=settings.rollup_days),
         slice_windows=settings.tier_slice_windows,
     )
     # A slice is begun only when there is time for it.
-    reserve = settings.tier_reserve_seconds * 1000
-    report = Tiering(database, files, plan).run(now, lambda: context.get_remaining_time_in_millis() > reserve)
+    report = Tiering(database, files, plan).run(now, lambda: seconds_left(context) > settings.tier_reserve_seconds)
     return tell(report)
 
 

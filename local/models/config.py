@@ -122,6 +122,17 @@ class SchedulerConfig(msgspec.Struct, forbid_unknown_fields=True):
     schedules: list[ScheduleConfig]
 
 
+class BrokerMetricsConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The brokers' data directories in the order of their numbers, and the emulation their metrics go to."""
+
+    region: str
+    aws: str
+    cluster: str
+    disk_gib: float
+    directories: list[str]
+    every_seconds: float
+
+
 class ColumnConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A column of the Glue table, its type as Glue writes it."""
 
@@ -151,6 +162,14 @@ class FirehoseConfig(msgspec.Struct, forbid_unknown_fields=True):
     aws: str
     directory: str
     streams: list[StreamConfig]
+
+
+class AthenaConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The names of all workgroups, and the catalog and the object store they read."""
+
+    region: str
+    aws: str
+    workgroups: list[str]
 
 
 Config = TypeVar("Config", bound=msgspec.Struct)

@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 #: An invocation may wait for a worker before it runs; only then does the function's timeout begin.
 _QUEUE_SECONDS = 60
 
+#: A client that has been without a partition for so long does not find its group's coordinator any more: librdkafka
+#: sometimes loses it for good when all brokers were away at once.
+_LOST_SECONDS = 20
+
 
 class KafkaSource:
     """A consumer in a mapping's group."""
@@ -48,6 +52,7 @@ class KafkaSource:
     def __init__(self, config: EventSourceConfig, mapping: MappingConfig, number: int) -> None:
         self._topic = mapping.topic
         self._seen: dict[int, int] = {}
+        self._assigned_at = time.monotonic()
         self.on_revoke: Callable[[list[int]], None] = lambda _partitions: None
         longest = mapping.function_timeout_seconds + _QUEUE_SECONDS
         self._consumer = Consumer(
@@ -60,11 +65,18 @@ class KafkaSource:
                 "enable.auto.commit": False,
                 "max.poll.interval.ms": int((2 * longest + 300) * 1000),
                 "queued.max.messages.kbytes": 16384,
+                # A batching window waits anyway: a fetch for every few records would keep brokers and pollers busy.
+                "fetch.min.bytes": 1024 * 1024,
+                "fetch.wait.max.ms": 250,
             }
         )
         self._consumer.subscribe([mapping.topic], on_revoke=self._revoked, on_lost=self._revoked)
 
     def poll(self, count: int, seconds: float) -> Sequence[Record]:
+        if self._consumer.assignment():
+            self._assigned_at = time.monotonic()
+        elif time.monotonic() - self._assigned_at > _LOST_SECONDS:
+            raise RuntimeError(f"{self._topic}: no partition for {_LOST_SECONDS} s")
         records = []
         for message in self._consumer.consume(count, seconds):
             error = message.error()

@@ -2,6 +2,8 @@
 
 import json
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
+
+#: A column of every table that only those rows have who ask for it by name: in Athena it is hidden, and so it is here.
+PATH = "$path"
 
 SQL = Path(__file__).parents[2] / "infra" / "athena"
 
@@ -42,36 +47,46 @@ def open_store(stack: dict[str, Any], sql: str) -> duckdb.DuckDBPyConnection:
     for table in glue.get_tables(DatabaseName=stack["catalog"])["TableList"]:
         # The view is over raw_events; any other table is read only when it is asked for.
         if table["TableType"] == "EXTERNAL_TABLE" and (table["Name"] == "raw_events" or table["Name"] in sql):
-            connection.register(table["Name"], _read_table(table, files))
+            connection.register(table["Name"], _read_table(table, files, with_path=PATH in sql))
     connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
     return connection
 
 
-def _read_table(table: dict[str, Any], files: fs.FileSystem) -> ds.Dataset | pa.Table:
+def _read_table(table: dict[str, Any], files: fs.FileSystem, *, with_path: bool) -> ds.Dataset | pa.Table:
     storage = table["StorageDescriptor"]
     location = storage["Location"].removeprefix("s3://").rstrip("/")
     columns = pa.schema([(column["Name"], _ARROW[column["Type"]]) for column in storage["Columns"]])
-    partitions = pa.schema([(key["Name"], _ARROW[key["Type"]]) for key in table["PartitionKeys"]])
+    keys = {key["Name"]: _ARROW[key["Type"]] for key in table["PartitionKeys"]}
+    partitions = pa.schema(keys | ({PATH: pa.string()} if with_path else {}))
     # Listed through the API rather than as folders: an empty store is an empty table, not an error.
     found = files.get_file_info(fs.FileSelector(location, recursive=True, allow_not_found=True))
     paths = [info.path for info in found if info.type == fs.FileType.File]
     if table["Parameters"]["classification"] == "json":
         return _read_lines(paths, columns, partitions, files)
-    return ds.dataset(
-        paths,
-        schema=pa.unify_schemas([columns, partitions]),
-        filesystem=files,
-        format="parquet",
-        partitioning=ds.partitioning(partitions, flavor="hive"),
-        partition_base_dir=location,
-    )
+    parquet = ds.ParquetFileFormat()
+    # What a path says is true of all rows in its file: conditions on it leave files unread.
+    fragments = [
+        parquet.make_fragment(path, files, partition_expression=_expression(_place(path), partitions)) for path in paths
+    ]
+    return ds.FileSystemDataset(fragments, pa.unify_schemas([columns, partitions]), parquet, files)
+
+
+def _place(path: str) -> dict[str, str]:
+    """What a path says of the rows in its file."""
+    return {**dict(part.split("=", 1) for part in path.split("/") if "=" in part), PATH: f"s3://{path}"}
+
+
+def _expression(place: dict[str, str], partitions: pa.Schema) -> ds.Expression:
+    """The same as a condition."""
+    conditions = [ds.field(name) == place[name] for name in partitions.names]
+    return reduce(and_, conditions)
 
 
 def _read_lines(paths: list[str], columns: pa.Schema, partitions: pa.Schema, files: fs.FileSystem) -> pa.Table:
     """Read gzipped JSON lines as the table's deserializer does: unknown members left out, missing ones null."""
     rows = []
     for path in paths:
-        place = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
+        place = {name: value for name, value in _place(path).items() if name in partitions.names}
         with files.open_input_stream(path, compression="gzip") as stream:
             for line in stream.read().splitlines():
                 row = json.loads(line)

@@ -53,6 +53,8 @@ def _own(resource: Resource, resolver: Resolver, services: Services) -> Iterator
         case "AWS::SecretsManager::Secret":
             secret = arn("secretsmanager", f"secret:{named('Name')}")
             yield from {"Ref": secret, "Id": secret}.items()
+        case "AWS::Athena::WorkGroup":
+            yield "Ref", named("Name")
         case "AWS::MSK::Cluster":
             cluster = arn("kafka", f"cluster/{named('ClusterName')}/{_identity(resource)}")
             yield from {"Ref": cluster, "Arn": cluster}.items()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from local import overrides
 from local.models import config
 from local.resources.known import PUBLISHED_LAYERS
-from local.resources.plan import Plan, function_name
+from local.resources.plan import Plan, brokers_needed, function_name
 from local.template import ACCOUNT, Resource, TemplateError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "event_source": event_source(plan),
         "firehose": firehose(plan),
         "scheduler": scheduler(plan),
+        "broker_metrics": broker_metrics(plan),
+        "athena": athena(plan),
     }
     return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
 
@@ -203,6 +205,30 @@ def _schedule(plan: Plan, schedule: Resource) -> config.ScheduleConfig:
         enabled=resolver.property(schedule, "State", "ENABLED") == "ENABLED",
         function_arn=plan.attribute(started[function], "Arn"),
         every_seconds=int(rate[1]) * _MINUTES[rate[2]] * overrides.MINUTE_SECONDS,
+    )
+
+
+def broker_metrics(plan: Plan) -> config.BrokerMetricsConfig:
+    """The brokers that run here, on disks of the size that the deployed ones have."""
+    cluster = _only(plan, "AWS::MSK::Cluster")
+    size = plan.resolver.required(cluster, "BrokerNodeGroupInfo.StorageInfo.EBSStorageInfo.VolumeSize")
+    return config.BrokerMetricsConfig(
+        region=plan.services.region,
+        aws=plan.services.aws,
+        cluster=str(plan.resolver.required(cluster, "ClusterName")),
+        disk_gib=float(size),
+        directories=[_place(plan, f"kafka/{number}/data") for number in range(1, brokers_needed(plan.assembly) + 1)],
+        every_seconds=overrides.MINUTE_SECONDS,
+    )
+
+
+def athena(plan: Plan) -> config.AthenaConfig:
+    """The workgroups, each of which decides for its queries where their results go."""
+    workgroups = plan.all("AWS::Athena::WorkGroup")
+    for each in workgroups:
+        _expect(plan, each, "WorkGroupConfiguration.EnforceWorkGroupConfiguration", True, default=True)
+    return config.AthenaConfig(
+        region=plan.services.region, aws=plan.services.aws, workgroups=[plan.name(each) for each in workgroups]
     )
 
 

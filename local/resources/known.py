@@ -47,7 +47,6 @@ LABEL = "a label for people"
 OBSERVED = "nothing observes a laptop; template tests read it"
 CLUSTER = "the local brokers run from the topics' and the configuration's settings"
 SIZING = "sizes and maintenance of a managed service"
-ATHENA = "DuckDB reads the same files instead"
 CDK_PROVIDER = "the CDK's own custom resource; a deployment needs it, a local start does not"
 
 _CONVERSION = "ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration"
@@ -80,9 +79,15 @@ KINDS: dict[str, Kind] = {
     # Real services.
     "AWS::MSK::Cluster": Kind(
         Treatment.REAL,
-        handled=("ClusterName", "NumberOfBrokerNodes"),
+        handled=(
+            "BrokerNodeGroupInfo.StorageInfo.EBSStorageInfo.VolumeSize",
+            "ClusterName",
+            "NumberOfBrokerNodes",
+        ),
         ignored={
-            "BrokerNodeGroupInfo": SIZING,
+            "BrokerNodeGroupInfo.ClientSubnets": NETWORK,
+            "BrokerNodeGroupInfo.InstanceType": SIZING,
+            "BrokerNodeGroupInfo.SecurityGroups": NETWORK,
             "ClientAuthentication": ACCESS,
             "ConfigurationInfo": CLUSTER,
             "EncryptionInfo": ENCRYPTION,
@@ -318,9 +323,19 @@ KINDS: dict[str, Kind] = {
             "Timeout": "the function's own timeout binds",
         },
     ),
+    "AWS::Athena::WorkGroup": Kind(
+        Treatment.MODELLED,
+        handled=("Name", "WorkGroupConfiguration.EnforceWorkGroupConfiguration"),
+        ignored={
+            "RecursiveDeleteOption": "a stack's data goes with it",
+            "WorkGroupConfiguration.BytesScannedCutoffPerQuery": "a query costs nothing here",
+            "WorkGroupConfiguration.EngineVersion": "DuckDB is the engine",
+            "WorkGroupConfiguration.PublishCloudWatchMetricsEnabled": OBSERVED,
+            "WorkGroupConfiguration.ResultConfiguration": "results are kept in memory, until the stack ends",
+        },
+    ),
     # Without effect here.
-    "AWS::Athena::NamedQuery": ignored(ATHENA),
-    "AWS::Athena::WorkGroup": ignored(ATHENA),
+    "AWS::Athena::NamedQuery": ignored("whoever asks one here reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),
     "AWS::CloudWatch::Alarm": ignored(OBSERVED),
     "AWS::CloudWatch::Dashboard": ignored(OBSERVED),

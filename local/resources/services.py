@@ -15,10 +15,11 @@ class Services:
     cache_host: str
     cache_port: int
     aws: str
-    """Base URL of the AWS emulation, "http://127.0.0.1:4"; so are the three below of our models."""
+    """Base URL of the AWS emulation, "http://127.0.0.1:4"; so are the four below of our models."""
     lambdas: str
     http_api: str
     firehose: str
+    athena: str
     directory: str
     """Base URL of the directory of groups, which is nobody's model: each deployment has its own, or none."""
     state: Path

@@ -10,6 +10,7 @@ import pytest
 from sluice.core.answers import Result, answer_refusal, answer_results, reject
 from sluice.core.errors import Refusal
 from sluice.core.judge import Rejected, judge
+from sluice.core.pressure import Advice
 from tests import samples
 
 PROBLEM: dict[str, Any] = json.loads((Path(__file__).parents[2] / "schemas/problem/1.json").read_text())
@@ -33,10 +34,11 @@ BAD = [
     "answer",
     [
         answer_refusal(Refusal(413, "body_too_large", "Too large."), "c-1", 1),
+        answer_refusal(Refusal(429, "pressure", "Send less.", advice=Advice(0.05, 90)), "c-1", 1),
         answer_results(BAD, "c-1", 1),
         answer_results([*BAD, Result(3, "e", "retry", {"code": "not_stored", "message": "no report"})], "c-1", 1),
     ],
-    ids=["refused", "all rejected", "to retry"],
+    ids=["refused", "under pressure", "all rejected", "to retry"],
 )
 def test_an_error_keeps_the_problem_schema(answer: Any) -> None:
     jsonschema.validate(json.loads(answer.body), PROBLEM)
@@ -46,3 +48,11 @@ def test_a_mixed_answer_keeps_the_schema_of_its_results() -> None:
     answer = answer_results([*BAD, Result(3, "e", "accepted")], "c-1", 1)
     assert answer.status == 207
     jsonschema.validate(json.loads(answer.body)["results"], PROBLEM["properties"]["results"])
+
+
+def test_under_pressure_the_header_and_the_advice_ask_for_the_same_wait() -> None:
+    answer = answer_refusal(Refusal(429, "pressure", "Send less.", advice=Advice(0.25, 42)), "c-1", 1)
+    body = json.loads(answer.body)
+    assert body["advice"] == {"sample": 0.25, "retry_after": 42}
+    assert answer.headers["retry-after"] == "42"
+    assert set(PROBLEM["properties"]["advice"]["properties"]) == set(body["advice"])

@@ -110,9 +110,9 @@ def test_the_openapi_document_says_the_limits_that_query_keeps() -> None:
     assert own["counters", "minutes"]["maximum"] == MOST_MINUTES
 
 
-def test_the_openapi_document_names_the_routes_that_ingest_and_query_answer() -> None:
+def test_the_openapi_document_names_the_routes_that_devices_and_readers_have() -> None:
     routes = {f"{method.upper()} {path}" for path, operations in OPENAPI["paths"].items() for method in operations}
-    assert routes == {*CONTRACT_OF, *ROUTES, "GET /health"}
+    assert routes == {*CONTRACT_OF, *ROUTES, "GET /health", "GET /v1/trace/{event_id}"}
 
 
 def test_the_openapi_document_names_every_version_of_every_contract() -> None:

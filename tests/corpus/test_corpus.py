@@ -13,7 +13,7 @@ from tests.corpus.cases import ACCEPTED, Case, Refused
 from tests.corpus.families import corpus
 
 # No input brings these about: they say how the stores and the fleet's quotas stand. tests/unit and tests/faults do.
-OF_CIRCUMSTANCE = {"keys_unavailable", "quota_events", "quota_rejects", "not_stored"}
+OF_CIRCUMSTANCE = {"keys_unavailable", "quota_events", "quota_rejects", "not_stored", "pressure"}
 
 # Of a whole answer, next to the codes of its events.
 OF_THE_WHOLE = {"all_rejected"}

@@ -158,6 +158,16 @@ def test_a_duplicate_marks_nothing(processes: Processes, tables: Tables) -> None
     assert tables.rows("SELECT count(*) FROM dirty") == marked
 
 
+def test_a_marker_is_added_beside_one_that_is_there(processes: Processes, tables: Tables) -> None:
+    # The roller may just then be deleting that one: whoever relied on it would wait for a window that nobody rolls.
+    moment = now()
+    writer = processes.start()
+    writer.add(read([Sent(0, moment, moment, event_id=ONE)]), set())
+    ((marked,),) = tables.rows("SELECT count(*) FROM dirty")
+    writer.add(read([Sent(1, moment, moment, event_id=TWO)]), set())
+    assert tables.rows("SELECT count(*) FROM dirty") == [(2 * marked,)]
+
+
 def test_a_partition_that_nobody_made_is_made(processes: Processes, tables: Tables) -> None:
     moment = now() - timedelta(days=3)
     effect = processes.start().add(read([Sent(0, moment, moment), Sent(1, now(), now())]), set())

@@ -282,13 +282,17 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
         owner.execute(OUTCOME, ("a", NOW - days * DAY, "counted", 1))
         owner.execute("INSERT INTO unknown_field VALUES ('a', 'telemetry', 2, 'x', %s, 1)", (NOW - days * DAY,))
         owner.execute("INSERT INTO sighting VALUES (%s, 'telemetry', 2, '2.0.0', now(), %s)", (days, NOW - days * DAY))
+        owner.execute("INSERT INTO counted_object VALUES (%s, 'tag', 1, 1, %s)", (str(days), NOW - days * DAY))
+    for days in (2, 4):
+        owner.execute("INSERT INTO counted_letter VALUES (%s, %s)", (NOW - days * DAY, uuid.uuid4()))
     for days in (729, 731):
         owner.execute(
             "INSERT INTO rollup_1d VALUES (1, %s, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
             (NOW - days * DAY,),
         )
-    assert run(own)["RowsForgotten"] == 6
-    for table in ("change", "settled_event", "outcome", "unknown_field", "sighting", "rollup_1d"):
+    assert run(own)["RowsForgotten"] == 8
+    counted = ("outcome", "unknown_field", "counted_object", "counted_letter")
+    for table in ("change", "settled_event", *counted, "sighting", "rollup_1d"):
         assert values(owner, f"SELECT count(*) FROM {table}") == [1], table
     assert values(owner, "SELECT entity_key FROM sighting") == [89]
 

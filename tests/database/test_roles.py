@@ -35,8 +35,20 @@ MAY = {
         "sample": "s",
         "shard": "s(closed_until)",
     },
+    "sluice_reconcile": {
+        "counted_letter": "si",
+        "counted_object": "siu",
+        "coverage": "siu",
+        "fleet": "s",
+        "hole": "sid",
+        "missing_event": "sid",
+        "outcome": "si",
+        "standing": "siu",
+    },
     "sluice_maintain": {
         "change": "sd",
+        "counted_letter": "sd",
+        "counted_object": "sd",
         "settled_event": "sd",
         "dirty": "s",
         "horizon": "s(floor)",
@@ -56,6 +68,21 @@ MAY = {
         "shard": "s",
         "tiered": "sid",
     },
+    "sluice_trace": dict.fromkeys(
+        (
+            "api_key",
+            "coverage",
+            "dirty",
+            "entity",
+            "fleet",
+            "gap",
+            "horizon",
+            "sample",
+            "settled_event",
+            "shard",
+        ),
+        "s",
+    ),
     "sluice_query": dict.fromkeys(
         (
             "api_key",
@@ -65,8 +92,10 @@ MAY = {
             "entity",
             "fleet",
             "gap",
+            "hole",
             "horizon",
             "metric",
+            "missing_event",
             "outcome",
             "rollup_1d",
             "rollup_1h",
@@ -75,6 +104,7 @@ MAY = {
             "sample",
             "shard",
             "sighting",
+            "standing",
             "tiered",
             "unknown_field",
         ),
@@ -84,6 +114,7 @@ MAY = {
 MAY_CALL = {
     "ensure_partition": {"sluice_aggregate", "sluice_roll"},
     "ensure_partitions": {"sluice_maintain"},
+    "put_coverage_aside": {"sluice_aggregate", "sluice_reconcile"},
     "drop_oldest_partition": {"sluice_maintain", "sluice_tier"},
 }
 

@@ -224,6 +224,29 @@ def test_a_retry_after_beyond_reason_does_not_stop_it_for_good(run: Callable[...
     assert ran.waits[0] <= client.LONGEST_ASKED_SECONDS + 1
 
 
+def press(sample: float, retry_after: int) -> Step:
+    """Refuse for pressure, with advice."""
+    body = {"code": "pressure", "detail": "…", "advice": {"sample": sample, "retry_after": retry_after}}
+    return lambda _: (429, {"retry-after": str(retry_after)}, body)
+
+
+def test_under_pressure_it_waits_and_sends_every_event_again(run: Callable[..., Ran], server: Server) -> None:
+    ran = run(lines(8), "--batch", "4", script=[press(0.25, 30), accept, accept])
+    assert server.sent() == [[0, 1, 2, 3], [0, 1, 2, 3], [4, 5, 6, 7]]
+    assert 30 < ran.waits[0] <= 31
+    assert (ran.code, ran.left) == (0, [])
+
+
+def test_told_to_it_thins_out_later_events_as_advised_and_names_each(run: Callable[..., Ran], server: Server) -> None:
+    ran = run(lines(20), "--batch", "4", "--thin", script=[press(0.125, 5), press(0.125, 5), *[accept] * 5])
+    # Refused events are sent again whole; then a quarter, a half, and everything.
+    assert server.sent() == [[0, 1, 2, 3]] * 3 + [[7], [9, 11], [12, 13, 14, 15], [16, 17, 18, 19]]
+    assert [(one["event"], one["status"]) for one in ran.left] == [
+        (f'{{"n": {number}}}', "left_out") for number in (4, 5, 6, 8, 10)
+    ]
+    assert ran.code == 3
+
+
 def test_attempts_are_bounded_wait_longer_each_time_and_end_in_the_open(
     run: Callable[..., Ran], server: Server
 ) -> None:

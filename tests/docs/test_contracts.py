@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import string
 from collections.abc import Iterator
@@ -16,7 +17,20 @@ import yaml
 from functions.ingest.handler import CONTRACT_OF
 from functions.query.handler import MARGIN, ROUTES
 from infra.profiles import BASELINE
-from sluice.core import keys, questions, quotas, requests, resolutions, salvage, states, times, violations
+from sluice.core import (
+    keys,
+    pressure,
+    questions,
+    quotas,
+    requests,
+    resolutions,
+    salvage,
+    states,
+    times,
+    trace,
+    trace_question,
+    violations,
+)
 from sluice.core.errors import Refusal, Rejection, Unparsable
 from sluice.core.limits import Limits
 from sluice.edge.schemas import load_contracts
@@ -28,9 +42,13 @@ TEXT = " ".join(PAGE.split())  # wherever its lines are broken
 CODE = sorted(path for folder in ("layers/sluice/python/sluice", "functions") for path in (ROOT / folder).rglob("*.py"))
 # What only readers are answered comes from these, and from no others.
 READING = {
-    *(ROOT / f"layers/sluice/python/sluice/core/{name}.py" for name in ("cursors", "page", "parameters", "questions")),
+    *(
+        ROOT / f"layers/sluice/python/sluice/core/{name}.py"
+        for name in ("cursors", "page", "parameters", "questions", "trace_question")
+    ),
     *(ROOT / f"layers/sluice/python/sluice/edge/{name}.py" for name in ("entities", "groups", "moved", "reading")),
     ROOT / "functions/query/handler.py",
+    ROOT / "functions/trace/handler.py",
 }
 CONTRACTS = ("telemetry", "reading", "activity")
 
@@ -181,6 +199,12 @@ def test_flags_bursts_keys_and_counts_are_as_the_code_has_them() -> None:
     assert f"(the first {violations.MOST})" in TEXT
 
 
+def test_the_figures_of_pressure_are_those_of_the_code() -> None:
+    longest = math.ceil(pressure.LAST_RETRY_SECONDS * 1.5)
+    assert f"({pressure.FIRST_RETRY_SECONDS} or so at the beginning, up to {longest}, by chance)" in TEXT
+    assert f"never less than {pressure.LEAST_SAMPLE:g}" in TEXT
+
+
 def test_a_correlation_id_is_made_of_the_characters_that_are_listed() -> None:
     (listed,) = re.findall(r"1 to 64 of the characters `(.*?)`", TEXT)
     first_to_last = {"0-9": string.digits, "A-Z": string.ascii_uppercase, "a-z": string.ascii_lowercase}
@@ -267,6 +291,20 @@ def test_what_numbers_may_be_is_what_the_openapi_document_says() -> None:
     assert {reason.strip("`") or None for _, reason, _ in rows} == set(stretch["reason"]["enum"])
     assert set(stretch["state"]["enum"]) == set(get_args(states.State))
     assert set(stretch["reason"]["enum"]) == {None, *get_args(states.Reason)}
+
+
+def test_what_may_have_become_of_an_event_is_what_the_code_tells_and_the_openapi_document_says() -> None:
+    schemas = yaml.safe_load((SCHEMAS / "openapi.yaml").read_text())["components"]["schemas"]
+    (section,) = re.findall(r"^### Where an event is\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
+    verdicts, outcomes = (
+        re.findall(r"^\| `(\w+)`", part, re.MULTILINE) for part in section.split("| outcome of a copy |")
+    )
+    assert set(verdicts) == set(get_args(trace.Verdict)) == set(schemas["Trace"]["properties"]["verdict"]["enum"])
+    copies = schemas["TracedCopy"]["properties"]
+    assert set(outcomes) == set(get_args(trace.Outcome)) == set(copies["outcome"]["enum"])
+    most = round(BASELINE.trace.requests_per_second * quotas.BURST_SECONDS)
+    assert (most, f"ask once in {quotas.BURST_SECONDS} seconds" in " ".join(section.split())) == (1, True)
+    assert f"{trace_question.MOST_DAYS} days at most" in section
 
 
 def test_the_figures_for_readers_are_those_of_the_code() -> None:

@@ -13,6 +13,7 @@ from tests import samples
 from tests.faults.conftest import BROKERS, Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
+from tests.ledger import digest
 
 
 def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:
@@ -35,6 +36,37 @@ def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(
     assert sum(ledger.accepted.values()) == 3000
     assert set(ledger.statuses) <= {202, 207, 429}
     wait_until("the killed broker is back", lambda: injector.pid("kafka-2") != victim)
+    check(stack, ledger, earlier)
+
+
+def test_brokers_whose_disks_are_full_accept_nothing_and_lose_nothing(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    thread, ledgers = post_during(stack, load(seed=14, count=1500, seconds=5))
+    time.sleep(1.5)
+    victims = {broker: injector.pid(broker) for broker in BROKERS}
+    with injector.full_disk(*BROKERS):
+        # A broker that cannot write ends itself; by then nobody has been promised anything.
+        wait_until("no broker is what it was", lambda: all(injector.pid(one) != pid for one, pid in victims.items()))
+    thread.join()
+    (ledger,) = ledgers
+    assert ledger.unknown
+    assert sum(ledger.accepted.values()) == 1500
+    assert set(ledger.statuses) <= {202, 207, 429}
+    check(stack, ledger, earlier)
+
+
+def test_connections_to_the_brokers_that_are_reset_lose_nothing_and_double_nothing(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    thread, ledgers = post_during(stack, load(seed=15, count=1500, seconds=8))
+    for broker in BROKERS:
+        time.sleep(2)
+        assert injector.cut(broker) > 0
+    thread.join()
+    (ledger,) = ledgers
+    assert sum(ledger.accepted.values()) == 1500
+    assert set(ledger.statuses) <= {202, 207, 429}
     check(stack, ledger, earlier)
 
 
@@ -107,3 +139,37 @@ def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_i
     (ledger,) = ledgers
     assert sum(ledger.accepted.values()) == 2000
     check(stack, ledger, earlier)
+
+
+# What the gateway waits for is stored already.
+LATE_ANSWER = """
+import time
+
+answer_at_once = handler
+
+
+def handler(event, context):
+    answer = answer_at_once(event, context)
+    time.sleep(5)
+    return answer
+"""
+
+
+def test_an_api_that_dies_between_storing_and_answering_leaves_the_event_unknown_and_a_retry_settles_it(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    fleet = Fleet(16, devices=10, clock=lambda: datetime.now(UTC))
+    batch = [fleet.good_event(EVENTS) for _ in range(20)]
+    wanted = {digest(sent.body) for sent in batch}
+    with injector.deployed("ingest", LATE_ANSWER):
+        thread, ledgers = post_during(stack, iter([batch]))
+        wait_until("the events are stored", lambda: wanted <= stack.stores.contents())
+        injector.crash("http_api")
+    thread.join()
+    (ledger,) = ledgers
+    assert ledger.statuses[0] == 1
+    assert set(ledger.unknown) == set(ledger.accepted) == wanted
+    before = check(stack, ledger, earlier)
+    stored = Counter(row.sha256 for row in stack.stores.rows())
+    assert {stored[sha256] for sha256 in wanted} == {2}, "the retry came to nothing new"
+    assert before.duplicate >= len(batch)

@@ -54,6 +54,8 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
         time.sleep(3)  # longer than any copy is fresh
         answers += [status_with(stack, known) for _ in range(3)]
         assert set(answers) == {(202, None)}
+        status, _, body = post(stack, "/v1/events", samples.read_bytes("telemetry-unknown-firmware.json"), known)
+        assert (status, body["results"][0]["error"]["code"]) == (400, "unknown_firmware")
         if "postgres" in away:
             assert status_with(stack, unknown) == (429, "keys_unavailable")
     wait_until("the stores are asked again", lambda: status_with(stack, unknown) == (202, None))

@@ -18,10 +18,11 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local.seed import make_key
-from tests.ledger import end_offsets
-from tests.recomputation import find_differences, read_events, read_numbers, recompute
+from tests.recomputation import find_differences, read_numbers, recompute
+from tests.stores import DEAD_LETTERS, RAW_EVENTS, Stores, end_offsets
 
 ROOT = Path(__file__).parents[2]
+READERS = ("archive", "aggregate", "deadletter")
 
 # Up to when all minutes are closed, and how many windows that have ended have samples that are not in their rollups.
 NOT_ROLLED = """
@@ -42,6 +43,7 @@ class Stack:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.description: dict[str, Any] = json.loads((directory / "stack.json").read_text())
+        self.stores = Stores(self.description)
 
     def __getitem__(self, name: str) -> Any:
         return self.description[name]
@@ -63,12 +65,14 @@ class Stack:
         request = urllib.request.Request(f"{self['firehose']}/_model/flush", method="POST")
         urllib.request.urlopen(request, timeout=60).close()
 
-    def settle_numbers(self, through: datetime | None = None, patience: float = 120) -> None:
+    def settle_numbers(
+        self, through: datetime | None = None, readers: Sequence[str] = ("archive", "aggregate"), patience: float = 120
+    ) -> None:
         """Wait until everything is counted and rolled that belongs to windows which have ended by a moment.
 
         Two minutes ago, unless it is said: by then, every minute is closed without waiting for it.
         """
-        self.settle()
+        self.settle(readers)
         ended = through or datetime.now(UTC) - timedelta(minutes=2)
         before, deadline = None, time.monotonic() + patience
         with psycopg.connect(self["database"], autocommit=True) as connection:
@@ -84,8 +88,9 @@ class Stack:
 
     def unread(self, reader: str) -> int:
         """How many records the brokers hold that a reader has not dealt with."""
-        ends, group = end_offsets(self["broker"], "raw-events"), self["consumers"][reader]
-        places = [TopicPartition("raw-events", number) for number in ends]
+        topic = DEAD_LETTERS if reader == "deadletter" else RAW_EVENTS
+        ends, group = end_offsets(self["broker"], topic), self["consumers"][reader]
+        places = [TopicPartition(topic, number) for number in ends]
         request = ConsumerGroupTopicPartitions(group, places)
         admin = AdminClient({"bootstrap.servers": self["broker"]})
         answer = admin.list_consumer_group_offsets([request])[group].result()
@@ -104,7 +109,7 @@ def check_numbers(stack: Stack, through: datetime | None = None) -> None:
     """Hold every closed window of a stack against the recomputation, whoever sent what is in it."""
     stack.settle_numbers(through)
     numbers = read_numbers(stack["database"])
-    differences = find_differences(recompute(read_events(stack.description)), numbers)
+    differences = find_differences(recompute(row.event for row in stack.stores.rows()), numbers)
     assert not differences, "\n".join([f"{len(differences)} differences", *differences[:20]])
 
 

@@ -1,6 +1,7 @@
 """The OpenAPI document and the running API agree: what is made of the one, the other answers as promised."""
 
 import json
+import re
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,6 +84,11 @@ def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack,
     if "fleet" in case.path_parameters:
         # Any other fleet is refused before its question is looked at.
         case.path_parameters["fleet"] = FLEET
+    if "event_id" in case.path_parameters:
+        # What is no part of an address never reaches the route; and on days without files there is nothing to read.
+        asked = re.sub(r"[\x00-\x1f/]", "-", str(case.path_parameters["event_id"]))
+        case.path_parameters["event_id"] = asked.strip(".") or "-"
+        case.query = {"from": "2026-01-01", "to": "2026-01-02"} | dict(case.query or {})
     case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys[case.method]}, checks=PROMISES)
 
 
@@ -119,6 +125,8 @@ def test_what_is_accepted_is_answered_as_promised_too(
         ("/v1/fleets/{fleet}/rollups", {"resolution": "1h", "from": "{day}"}),
         ("/v1/fleets/{fleet}/counters", {"minutes": 2}),
         ("/v1/fleets/{fleet}/changes", {}),
+        ("/v1/statement", {}),
+        ("/v1/trace/{event_id}", {"device_id": "press-1"}),
     ],
 )
 @pytest.mark.usefixtures("numbers")
@@ -127,7 +135,7 @@ def test_what_there_is_is_read_as_promised(
 ) -> None:
     day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     asked = {name: day if value == "{day}" else value for name, value in query.items()}
-    case = SCHEMA[path]["GET"].Case(path_parameters={"fleet": FLEET, "group": "hall"}, query=asked)
+    case = SCHEMA[path]["GET"].Case(path_parameters={"fleet": FLEET, "group": "hall", "event_id": "e"}, query=asked)
     answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys["GET"]}, checks=PROMISES)
     assert answer.status_code == 200
     document = answer.json()

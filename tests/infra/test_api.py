@@ -17,7 +17,9 @@ ROUTES = {
         "GET /v1/fleets/{fleet}/rollups",
         "GET /v1/fleets/{fleet}/counters",
         "GET /v1/fleets/{fleet}/changes",
+        "GET /v1/statement",
     },
+    "trace": {"GET /v1/trace/{event_id}"},
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }
 # Authentication and a question to the cache: what a flood beyond its quota costs us a request.

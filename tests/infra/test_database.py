@@ -1,7 +1,11 @@
 """PostgreSQL and the cache are private, encrypted, bounded, and never asked for more connections than they have."""
 
+import re
+
+from sluice.edge import attempts, quarantine
 from tests.infra.templates import Templates
 
+SCRIPTS = (attempts._BEGIN, attempts._END, quarantine._SPEND)
 CONNECTIONS_PER_ENVIRONMENT = 1
 
 
@@ -59,11 +63,17 @@ def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(te
         user.properties["UserName"].removeprefix("sluice-proof-"): user.properties["AccessString"].split()
         for user in templates.every("AWS::ElastiCache::User")
     }
-    assert access["ingest"][:4] == ["on", "~key:*", "~quota:*", "-@all"]
+    assert access["ingest"][:5] == ["on", "~key:*", "~quota:*", "~pressure", "-@all"]
     # What the quotas' script calls is checked like any other command.
     assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access["ingest"])
-    assert access["aggregate"][:4] == ["on", "~seen:*", "~count:*", "-@all"]
+    assert access["archive"][:4] == ["on", "~attempt:*", "~quarantine:*", "-@all"]
+    assert access["aggregate"][:6] == ["on", "~attempt:*", "~quarantine:*", "~seen:*", "~count:*", "-@all"]
     assert {"+smismember", "+sadd", "+hincrby", "+expire"} <= set(access["aggregate"])
+    assert access["pressure"][:5] == ["on", "~pressure", "-@all", "+get", "+set"]
+    # And what the scripts of attempts and of the quarantine call.
+    for verb in ("archive", "aggregate"):
+        called = {call.lower() for script in SCRIPTS for call in re.findall(r"redis\.call\('(\w+)'", script.text)}
+        assert {f"+{call}" for call in called} | {"+get", "+eval", "+evalsha"} <= set(access[verb])
     assert not [verb for verb, allowed in access.items() if {"+@all", "~*", "allkeys", "allcommands"} & set(allowed)]
 
 

@@ -57,7 +57,9 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     assert [name for name in leaving if not name.startswith("StreamSecurityGroup")] == [
         name
         for name in leaving
-        if name.startswith(("DeadletterSecurityGroup", "SalvageSecurityGroup", "TierSecurityGroup"))
+        if name.startswith(
+            ("DeadletterSecurityGroup", "SalvageSecurityGroup", "TierSecurityGroup", "ReconcileSecurityGroup")
+        )
     ]
 
 

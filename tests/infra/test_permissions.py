@@ -30,6 +30,10 @@ ALLOWED = {
         "*",
         ("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
     ): "the network's way to S3, which leads to buckets of this account only",
+    (
+        "*",
+        tuple(sorted((*NETWORK_INTERFACES, *TRACES, "cloudwatch:GetMetricData"))),
+    ): "pressure also asks for the disks; metrics have no resources",
     ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",
     ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
     ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
@@ -44,6 +48,15 @@ ALLOWED = {
     ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
     ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
     ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read",
+    (
+        "Raw/raw/*",
+        ("s3:GetObject",),
+    ): "reconcile counts what Firehose has written; Athena finds seek's files",
+    ("DeadLetter/dead_letters/*", ("s3:GetObject",)): "likewise deadletter",
+    (
+        "QueryResults/*",
+        ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
+    ): "Athena names its results, in the name of seek",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 }
 MANAGED = {
@@ -79,7 +92,7 @@ def _place(resource: Any) -> str:
         return resource
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     name = json.dumps(parts[0])
-    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "Raw", "Rollups"):
+    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "QueryResults", "Raw", "Rollups"):
         if known in name:
             return known + "".join(part for part in parts[1:] if isinstance(part, str))
     return json.dumps(resource)
@@ -164,6 +177,30 @@ def test_roll_may_ask_what_a_topic_holds_and_read_nothing_of_it(templates: Templ
     assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
 
 
+def test_pressure_may_ask_how_far_two_consumers_are_and_read_nothing_of_it(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "pressure")
+    assert {action for action, _ in kafka} == {
+        f"kafka-cluster:{may}" for may in ("Connect", "DescribeTopic", "DescribeGroup")
+    }
+    assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
+    groups = [place for action, place in kafka if action == "kafka-cluster:DescribeGroup"]
+    assert all(any(place.endswith(f'"/{group}"]]}}') for place in groups) for group in ("archive", "aggregate"))
+    assert len(groups) == 2
+
+
+def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "reconcile")
+    assert {action for action, _ in kafka} == {
+        "kafka-cluster:Connect",
+        "kafka-cluster:DescribeTopic",
+        "kafka-cluster:ReadData",
+        "kafka-cluster:DescribeGroup",
+    }
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    groups = [place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group")]
+    assert sorted(groups) == ["aggregate", "archive", "reconcile"]
+
+
 def _verb(role: str) -> str:
     """Return the function whose role this is."""
     return role.partition("Role")[0].lower()
@@ -181,7 +218,7 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
         assert ":dbuser:" in place
         assert f"/sluice_{verb}" in place
     caches = {_verb(role): place for (role, action), place in grants.items() if action == "elasticache:Connect"}
-    assert {"ingest", "aggregate"} <= set(caches)
+    assert {"ingest", "archive", "aggregate"} <= set(caches)
     for verb, place in caches.items():
         assert f"{verb.capitalize()}User" in place
     (reader,) = [role for role, action in grants if action == "secretsmanager:GetSecretValue"]

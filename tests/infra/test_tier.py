@@ -79,7 +79,7 @@ def test_rollups_are_kept_for_two_years_and_what_is_staged_is_not(templates: Tem
 def test_whoever_reads_parquet_has_the_library_of_its_own_architecture_and_python(templates: Templates) -> None:
     for verb, function in templates.functions().items():
         published = [layer for layer in function.properties["Layers"] if isinstance(layer, str)]
-        expected = [f"arn:aws:lambda:us-east-1:{PANDAS_LAYER}"] if verb in {"tier", "recall"} else []
+        expected = [f"arn:aws:lambda:us-east-1:{PANDAS_LAYER}"] if verb in {"tier", "recall", "reconcile"} else []
         assert published == expected, verb
     assert "Python313-Arm64" in PANDAS_LAYER
 

@@ -1,4 +1,4 @@
-"""What aggregate keeps in the cache, on a real server in cluster mode."""
+"""What consumers keep in the cache, on a real server in cluster mode."""
 
 import asyncio
 import tempfile
@@ -15,14 +15,22 @@ from local.install import install, redis_installation
 from local.ports import LOOPBACK, Ports
 from local.services import redis
 from local.supervisor import Supervisor
+from sluice.core.attempts import KEEP as KEEP_ATTEMPTS
+from sluice.core.attempts import by_partition
+from sluice.core.quarantine import KEEP as KEEP_ALLOWANCE
+from sluice.core.records import Origin
 from sluice.core.samples import OTHERS, Event
 from sluice.edge import cache as valkey
+from sluice.edge.attempts import Attempts
 from sluice.edge.cache import Cache
 from sluice.edge.counters import KEEP as KEEP_COUNTERS
 from sluice.edge.counters import MAX_TYPES, Counters
+from sluice.edge.quarantine import SharedAllowance
 from sluice.edge.seen import KEEP as KEEP_SEEN
 from sluice.edge.seen import Seen
 from sluice.edge.settings import CacheSettings
+from tests.attempts import AttemptsContract, records
+from tests.samples import NOW
 from tests.unit.edge.test_seen import event
 
 HOUR = timedelta(hours=1)
@@ -108,3 +116,28 @@ def test_devices_cannot_fill_the_cache_with_types_of_their_own(cache: Cache) -> 
     (types,) = counters.read("demo", [one.received_at.replace(second=0, microsecond=0)])
     assert len(types) == MAX_TYPES + 1
     assert types[OTHERS] == 100 - MAX_TYPES
+
+
+class TestAttempts(AttemptsContract):
+    """Attempts and allowances, by the scripts themselves."""
+
+    @pytest.fixture
+    def cache(self, server: RedisCluster, settings: CacheSettings) -> Cache:
+        del server
+        return Cache(partial(valkey.connect, settings))
+
+    def test_all_of_it_ends(self, attempts: Attempts, cache: Cache, server: RedisCluster) -> None:
+        attempts.begin(by_partition([*records(100, 101), *records(7, partition=7)]))
+        attempts.mark(Origin("raw-events", 4, 100))
+        attempts.mark(Origin("raw-events", 9, 100))
+        SharedAllowance(cache, "archive", processes=1).spend(1, 0, NOW)
+        left = {name: server.ttl(name) for name in server.keys("attempt:*")}
+        assert len(left) == 3
+        assert all(
+            KEEP_ATTEMPTS.total_seconds() - 5 <= seconds <= KEEP_ATTEMPTS.total_seconds() for seconds in left.values()
+        )
+        assert KEEP_ALLOWANCE.total_seconds() - 5 <= server.ttl("quarantine:archive") <= KEEP_ALLOWANCE.total_seconds()
+
+    def test_good_records_alone_do_not_make_an_allowance_last(self, cache: Cache, server: RedisCluster) -> None:
+        SharedAllowance(cache, "archive", processes=1).spend(0, 1000, NOW)
+        assert not server.exists("quarantine:archive")

@@ -16,12 +16,14 @@ SERVICES = Services(
     lambdas="http://127.0.0.1:5",
     http_api="http://127.0.0.1:6",
     firehose="http://127.0.0.1:7",
+    athena="http://127.0.0.1:9",
     directory="http://127.0.0.1:8",
     state=Path("state"),
 )
 EVERYWHERE = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4",
     "AWS_ENDPOINT_URL_FIREHOSE": "http://127.0.0.1:7",
+    "AWS_ENDPOINT_URL_ATHENA": "http://127.0.0.1:9",
     "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:5",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",

@@ -48,6 +48,7 @@ def services(state: Path, aws: str = "http://127.0.0.1:6") -> Services:
         lambdas="http://127.0.0.1:7",
         http_api="http://127.0.0.1:8",
         firehose="http://127.0.0.1:9",
+        athena="http://127.0.0.1:11",
         directory="http://127.0.0.1:10",
         state=state,
     )
@@ -73,7 +74,7 @@ def test_every_profile_can_be_resolved_whole(profile: str, tmp_path: Path) -> No
     check(assembly)
     plan = resolve(assembly, services(tmp_path))
     assert plan.topics
-    assert len(write_configs(plan, tmp_path / "models")) == 5
+    assert len(write_configs(plan, tmp_path / "models")) == 6
 
 
 def test_every_decision_to_ignore_has_a_reason() -> None:

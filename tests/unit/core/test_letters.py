@@ -7,11 +7,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Killer, Poison
 from sluice.core.letterbox import collect
 from sluice.core.letters import Letter, about_record, read_claims, write_letter
 from sluice.core.limits import Limits
-from sluice.core.quarantine import QuarantineExceededError, check_budget
 from sluice.core.records import KafkaRecord, Origin, read_records
 from tests import samples
 
@@ -77,6 +76,18 @@ def test_a_poison_record_is_kept_with_its_place_and_what_can_be_read_of_it() -> 
     jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
 
 
+def test_a_killer_is_kept_with_what_was_seen_and_what_ended_a_process_is_not_read_again() -> None:
+    (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
+    raised, killed = Killer("KeyError: 'x'", 3, deadly=False), Killer("died twice", 5, deadly=True)
+    written = about_record(good, raised, "archive", samples.NOW, 10_000)
+    assert (written.reason, written.detail, written.attempts) == ("killer_record", "KeyError: 'x'", 3)
+    assert (written.fleet_id, written.device_id, written.event) == ("demo", "press-0007", good.value.decode())
+    written = about_record(good, killed, "archive", samples.NOW, 10_000)
+    assert (written.reason, written.attempts, written.event) == ("killer_record", 5, good.value.decode())
+    assert (written.fleet_id, written.device_id, written.event_id) == ("demo", None, None)
+    jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
+
+
 def test_the_largest_letter_fits_a_kafka_record() -> None:
     (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
     header = msgspec.json.encode([1, samples.NOW, "f" * 300_000, "c" * 300_000, 1, [], "i" * 300_000])
@@ -117,14 +128,17 @@ def test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_ret
     assert rows[0]["failed_at"] == "2026-11-20 09:30:05.250000"
 
 
+def test_a_letter_that_breaks_its_reader_is_kept_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_value: bytes) -> None:
+        raise OverflowError("nobody foresaw this")
+
+    monkeypatch.setattr("sluice.core.letterbox._decode", breaks)
+    (body,) = collect([record(b"{}", 1)], "eu-west-1", samples.NOW).values()
+    row = json.loads(gzip.decompress(body.data))
+    assert (row["reason"], row["detail"], row["event"]) == ("unreadable_letter", "nobody foresaw this", "{}")
+
+
 def test_what_is_no_letter_is_kept_all_the_same() -> None:
     (body,) = collect([record(b"\xff\x00", 1)], "eu-west-1", samples.NOW).values()
     (row,) = [json.loads(line) for line in gzip.decompress(body.data).splitlines()]
     assert (row["reason"], row["event_base64"], row["consumer"]) == ("unreadable_letter", "/wA=", "deadletter")
-
-
-def test_a_few_poison_records_are_put_aside_and_a_flood_of_them_stops_the_consumer() -> None:
-    check_budget(10, 10)
-    check_budget(110, 1000)
-    with pytest.raises(QuarantineExceededError, match="111 of 1000"):
-        check_budget(111, 1000)

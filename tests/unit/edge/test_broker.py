@@ -61,12 +61,30 @@ def test_each_message_has_the_word_of_its_own_report() -> None:
     assert [delivery is None for delivery in deliveries] == [True, False, True]
 
 
+def test_a_record_is_acknowledged_by_all_replicas_in_sync_and_stored_once() -> None:
+    configs: list[dict[str, Any]] = []
+
+    def make(config: dict[str, Any]) -> Producer:
+        configs.append(config)
+        return Producer([None] * len(MESSAGES))
+
+    Broker(SETTINGS, make).store(MESSAGES)  # type: ignore[arg-type]  # stands in for librdkafka's
+    (config,) = configs
+    assert (config["acks"], config["enable.idempotence"]) == ("all", True)
+
+
 def test_what_has_no_report_by_the_deadline_is_purged_and_not_stored_for_all_we_know() -> None:
     producer = Producer([None, SILENT, None])
     deliveries = broker(producer).store(MESSAGES)
     assert producer.purged
     assert isinstance(deliveries[1], Unstored)
     assert (deliveries[0], deliveries[2]) == (None, None)
+
+
+def test_what_no_report_ever_comes_of_is_not_stored_for_all_we_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = Producer([SILENT, SILENT, SILENT])
+    monkeypatch.setattr(producer, "purge", lambda: None)
+    assert None not in broker(producer).store(MESSAGES)
 
 
 @pytest.mark.parametrize("error", [BufferError(), KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))])
@@ -108,3 +126,43 @@ def test_a_deadline_that_some_records_met_is_no_reason_to_leave_the_brokers_alon
 def test_without_any_broker_everything_is_unstored_within_the_deadline() -> None:
     deliveries = Broker(SETTINGS).store(MESSAGES)
     assert all(isinstance(delivery, Unstored) for delivery in deliveries)
+
+
+class Slow(Producer):
+    """A producer whose flushes take part of the deadline; each is asked for the same again."""
+
+    def __init__(self, reports: list[Any], part: float) -> None:
+        super().__init__(reports)
+        self.now = 0.0
+        self._part = part
+
+    def flush(self, seconds: float) -> int:
+        # The second flush of a request only serves what was purged.
+        self.now += self._part * seconds
+        left = super().flush(seconds)
+        if left == 0:
+            self.answer_from_now(self.reports)
+        return left
+
+
+def slowness_of(reports: list[Any], part: float) -> float:
+    """How slow producing is after some requests of the same kind."""
+    producer = Slow(reports, part)
+    works = broker(producer, clock=lambda: producer.now)
+    for _ in range(6):
+        works.store(MESSAGES)
+    return works.slowness()
+
+
+def test_producing_is_as_slow_as_the_part_of_its_deadline_that_it_takes() -> None:
+    assert broker(Producer([])).slowness() == 0
+    assert slowness_of([None] * 3, 0.02) < 0.03
+    assert 0.7 < slowness_of([None] * 3, 0.9) < 0.9
+
+
+def test_a_deadline_that_only_some_records_met_is_as_slow_as_can_be() -> None:
+    assert slowness_of([None, SILENT, None], 1) > 0.8
+
+
+def test_brokers_that_are_left_alone_are_not_called_slow() -> None:
+    assert slowness_of([SILENT] * 3, 1) == 0

@@ -14,20 +14,25 @@ from functions.aggregate.handler import Parts, aggregate, metrics
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
-from sluice.core.quarantine import QuarantineExceededError
 from sluice.core.records import Origin
 from sluice.core.samples import COUNTED, Event, Unreadable
+from sluice.edge.attempts import Attempts
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.cache import CacheAwayError
-from sluice.edge.patience import Patience
-from sluice.edge.quarantine import Quarantine
+from sluice.edge.consuming import Consumer
+from sluice.edge.quarantine import Quarantine, SharedAllowance
 from sluice.edge.samples import Effect
 from tests import samples
+from tests.attempts import PlayedCache
 
 if TYPE_CHECKING:
     from sluice.edge.counters import Counters
     from sluice.edge.samples import Samples
     from sluice.edge.seen import Seen
+
+
+class Killed(BaseException):
+    """The end of a process: nothing in it hears of it."""
 
 
 @dataclass
@@ -38,6 +43,10 @@ class World:
     database_goes: bool = False  # away once samples are stored
     cache_away: bool = False
     brokers_away: bool = False
+    raising: set[int] = field(default_factory=set)
+    killing: set[int] = field(default_factory=set)
+    attempts: PlayedCache = field(default_factory=PlayedCache)
+    seconds_left: float = 120.0
     known: set[int] = field(default_factory=set)
     diary: list[tuple[str, list[int]]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
@@ -54,6 +63,11 @@ class World:
         if suspected is None:
             self._note("count", (event.origin for event in events), self.cache_away, CacheAwayError)
             return None
+        offsets = {event.origin.offset for event in events}
+        if self.killing & offsets:
+            raise Killed
+        if self.raising & offsets:
+            raise KeyError("nobody foresaw this")
         self._note("store", (event.origin for event in events), self.database_away, Retryable)
         self.database_away = self.database_goes
         return Effect(list(events), Counter((event.group, COUNTED) for event in events))
@@ -65,8 +79,9 @@ class World:
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         if self.brokers_away:
             return [Unstored("no report")] * len(messages)
-        self.letters += [json.loads(message.value) for message in messages]
-        self.diary.append(("letter", [letter["kafka_offset"] for letter in self.letters]))
+        letters = [json.loads(message.value) for message in messages]
+        self.letters += letters
+        self.diary.append(("letter", [letter["kafka_offset"] for letter in letters]))
         return [None] * len(messages)
 
     def _note(self, what: str, origins: Iterable[Origin], away: bool, error: type[Exception]) -> None:
@@ -77,18 +92,20 @@ class World:
             self.diary.append((what, offsets))
 
     def aggregate(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """Take a batch in and name what must come again."""
+        """Take a batch in, in a new process, and name what must come again."""
+        cache, broker = self.attempts.as_cache(), cast("Broker", self)
+        allowance = SharedAllowance(cache, "aggregate", processes=4)
         parts = Parts(
             samples.contracts(),
             cast("Seen", self),
             cast("Samples", self),
             cast("Counters", self),
-            Quarantine(cast("Broker", self), "dead-letter", "aggregate", Limits().max_letter),
-            Patience(0.0),
+            Quarantine(broker, "dead-letter", "aggregate", Limits().max_letter, allowance),
+            Consumer(Attempts(cache, "aggregate"), hold_seconds=0, record_seconds=12, briefly=0),
             lambda: samples.NOW + timedelta(seconds=4),
         )
         try:
-            failures: list[dict[str, Any]] = aggregate(batch, parts)["batchItemFailures"]
+            failures: list[dict[str, Any]] = aggregate(batch, parts, lambda: self.seconds_left)["batchItemFailures"]
         finally:
             self.metrics = {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
             metrics.clear_metrics()
@@ -166,10 +183,105 @@ def test_poison_that_cannot_be_covered_comes_again(world: World) -> None:
     assert world.aggregate(batch_of(4, poison=[102])) == [first(4, 102)]
 
 
-def test_a_batch_that_is_mostly_poison_stops_the_consumer_and_is_not_drained(world: World) -> None:
-    with pytest.raises(QuarantineExceededError):
-        world.aggregate(batch_of(4, size=40, poison=range(100, 130)))
+def test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained(world: World) -> None:
+    for _ in range(5):
+        assert world.aggregate(batch_of(4, size=40, poison=range(100, 130))) == [first(4, 100)]
+        assert world.metrics["QuarantineExceeded"] == 1
     assert world.diary == []
+
+
+def test_small_batches_that_are_all_poison_halt_the_consumer_all_the_same(world: World) -> None:
+    answers = [world.aggregate(batch_of(4, size=10, poison=range(100, 110))) for _ in range(12)]
+    assert answers == [[]] * 10 + [[first(4, 100)]] * 2
+    assert len(world.letters) == 100
+
+
+def test_what_breaks_aggregate_is_put_aside_and_covered_and_its_neighbours_are_stored(world: World) -> None:
+    world.raising = {101}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            world.aggregate(batch_of(4, 7))
+    world.raising = {101}
+    assert world.aggregate(batch_of(4, 7)) == []
+    done = [entry for entry in world.diary if entry[0] in ("store", "letter", "bury")]
+    one_partition = [("store", [100]), ("letter", [101]), ("bury", [101]), ("store", [102])]
+    assert done == one_partition * 2
+    assert {(letter["reason"], letter["kafka_partition"]) for letter in world.letters} == {
+        ("killer_record", 4),
+        ("killer_record", 7),
+    }
+    assert {letter["fleet_id"] for letter in world.letters} == {"demo"}
+    assert world.metrics["RecordsQuarantined"] == 2
+
+
+def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try(world: World) -> None:
+    world.killing = {101}
+    for _ in range(4):
+        with pytest.raises(Killed):
+            world.aggregate(batch_of(4))
+    world.diary.clear()
+    assert world.aggregate(batch_of(4)) == []
+    done = [entry for entry in world.diary if entry[0] in ("store", "letter", "bury")]
+    assert done == [("store", [100]), ("letter", [101]), ("bury", [101]), ("store", [102])]
+
+
+def test_a_killer_that_cannot_be_covered_comes_again_and_is_not_tried_again(world: World) -> None:
+    world.killing = {101}
+    for _ in range(4):
+        with pytest.raises(Killed):
+            world.aggregate(batch_of(4))
+    world.database_goes = True
+    assert world.aggregate(batch_of(4)) == [first(4, 101)]
+    world.database_away = world.database_goes = False
+    rest = batch_of(4)
+    rest["records"]["raw-events-4"] = rest["records"]["raw-events-4"][1:]
+    assert world.aggregate(rest) == []
+    assert world.diary[-3:] == [("store", [102]), ("mark", [102]), ("count", [102])]
+
+
+def test_a_database_that_is_away_is_no_death_and_no_record_is_to_blame(world: World) -> None:
+    world.database_away = True
+    for _ in range(6):
+        assert world.aggregate(batch_of(4)) == [first(4, 100)]
+    world.raising = {101}
+    world.database_away = False
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            world.aggregate(batch_of(4))
+    world.raising.clear()
+    world.database_away = True
+    for _ in range(6):
+        assert world.aggregate(batch_of(4)) == [first(4, 100)]
+    world.database_away = False
+    assert world.aggregate(batch_of(4)) == []
+    assert world.letters == []
+
+
+def test_when_every_record_breaks_aggregate_it_halts_instead_of_draining_the_stream(world: World) -> None:
+    world.raising = set(range(100, 400))
+    batch, halted = batch_of(4, size=300), 0
+    for _ in range(30):
+        try:
+            failures = world.aggregate(batch)
+        except KeyError:
+            continue
+        halted += bool(world.metrics.get("QuarantineExceeded"))
+        offset = failures[0]["itemIdentifier"]["offset"]
+        batch = batch_of(4, size=300)
+        batch["records"]["raw-events-4"] = batch["records"]["raw-events-4"][offset - 100 :]
+    assert halted > 5
+    assert [letter["kafka_offset"] for letter in world.letters] == list(range(100, 200))
+
+
+def test_while_nothing_can_be_counted_everything_goes_as_it_did(world: World) -> None:
+    world.attempts.away = True
+    world.raising = {101}
+    for _ in range(6):
+        with pytest.raises(KeyError):
+            world.aggregate(batch_of(4))
+    world.raising.clear()
+    assert world.aggregate(batch_of(4, poison=[101])) == []
+    assert [letter["reason"] for letter in world.letters] == ["poison_record"]
 
 
 def test_a_batch_says_how_old_its_oldest_event_is_once_it_can_be_seen(world: World) -> None:

@@ -8,31 +8,52 @@ from typing import Any, cast
 
 import pytest
 
-from functions.archive.handler import Parts, archive
+from functions.archive.handler import Parts, archive, metrics
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.packing import Pack
-from sluice.core.quarantine import QuarantineExceededError
+from sluice.edge.attempts import Attempts
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
+from sluice.edge.consuming import Consumer
 from sluice.edge.delivery import Delivery, Undelivered
-from sluice.edge.quarantine import Quarantine
+from sluice.edge.patience import Patience
+from sluice.edge.quarantine import Quarantine, SharedAllowance
 from tests import samples
+from tests.attempts import PlayedCache
+
+
+class Killed(BaseException):
+    """The end of a process: nothing in it hears of it."""
 
 
 @dataclass
 class World:
-    """A stream that may refuse, brokers that may be away, and what both were given."""
+    """A stream that may refuse, brokers that may be away, a cache, records that break things, and what came of it."""
 
     refuses: bool = False
     brokers_away: bool = False
+    raising: set[int] = field(default_factory=set)
+    killing: set[int] = field(default_factory=set)
+    cache: PlayedCache = field(default_factory=PlayedCache)
+    seconds_left: float = 120.0
+    calls: list[list[int]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
 
-    def deliver(self, packs: Sequence[Pack]) -> list[Undelivered]:
+    def deliver(self, packs: Sequence[Pack], _patience: Patience) -> list[Undelivered]:
+        rows = [json.loads(line) for pack in packs for line in pack.data.splitlines()]
+        offsets = [row["kafka_offset"] for row in rows]
+        if offsets:
+            self.calls.append(offsets)
+        if self.killing & set(offsets):
+            raise Killed
+        if self.raising & set(offsets):
+            raise KeyError("nobody foresaw this")
         if self.refuses:
             return [Undelivered(pack, "slow down") for pack in packs]
-        self.rows += [json.loads(line) for pack in packs for line in pack.data.splitlines()]
+        self.rows += rows
         return []
 
     def store(self, messages: Sequence[Message]) -> list[Report]:
@@ -42,11 +63,35 @@ class World:
         return [None] * len(messages)
 
     def archive(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """Archive a batch and name what must come again."""
-        quarantine = Quarantine(cast("Broker", self), "dead-letter", "archive", Limits().max_letter)
-        parts = Parts(samples.contracts(), cast("Delivery", self), quarantine)
-        failures: list[dict[str, Any]] = archive(batch, parts, samples.NOW)["batchItemFailures"]
+        """Archive a batch in a new process and name what must come again."""
+        cache, broker = self.cache.as_cache(), cast("Broker", self)
+        allowance = SharedAllowance(cache, "archive", processes=5)
+        parts = Parts(
+            samples.contracts(),
+            cast("Delivery", self),
+            Quarantine(broker, "dead-letter", "archive", Limits().max_letter, allowance),
+            Consumer(Attempts(cache, "archive"), hold_seconds=0, record_seconds=12, briefly=0),
+            lambda: samples.NOW,
+        )
+        try:
+            failures: list[dict[str, Any]] = archive(batch, parts, lambda: self.seconds_left)["batchItemFailures"]
+        finally:
+            self.metrics = {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
+            metrics.clear_metrics()
         return failures
+
+    def archive_until_answered(self, batch: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+        """Have a batch come again as long as no word is heard; return how often it did, and the answer."""
+        for deaths in range(20):
+            try:
+                return deaths, self.archive(batch)
+            except (Killed, KeyError):
+                self.calls.clear()
+        raise AssertionError("the partition is blocked")
+
+
+def again(offset: int) -> dict[str, Any]:
+    return {"itemIdentifier": {"partition": "raw-events-4", "offset": offset}}
 
 
 def batch_with_poison(*positions: int, size: int = 3) -> dict[str, Any]:
@@ -97,8 +142,154 @@ def test_poison_behind_rows_that_are_not_taken_is_left_for_the_next_try(world: W
     assert len(world.letters) == 1
 
 
-def test_a_batch_that_is_mostly_poison_stops_the_consumer_and_is_not_drained(world: World) -> None:
-    with pytest.raises(QuarantineExceededError):
-        world.archive(batch_with_poison(*range(30), size=40))
+def test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained(world: World) -> None:
+    for _ in range(5):
+        assert world.archive(batch_with_poison(*range(30), size=40)) == [again(100)]
+        assert world.metrics["QuarantineExceeded"] == 1
     assert world.letters == []
     assert world.rows == []
+
+
+def test_small_batches_that_are_all_poison_halt_the_consumer_all_the_same(world: World) -> None:
+    answers = [world.archive(batch_with_poison(*range(10), size=10)) for _ in range(12)]
+    assert answers == [[]] * 10 + [[again(100)]] * 2
+    assert len(world.letters) == 100
+    # Each by its share, while nobody can say what the others do.
+    world.cache.away = True
+    assert world.archive(batch_with_poison(*range(10), size=10)) == []
+
+
+def test_the_third_attempt_goes_one_by_one_and_only_what_raises_is_put_aside(world: World) -> None:
+    world.raising = {102}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            world.archive(batch_with_poison(size=5))
+    world.calls.clear()
+    assert world.archive(batch_with_poison(size=5)) == []
+    assert world.calls == [[100], [101], [102], [103], [104]]
+    assert [row["kafka_offset"] for row in world.rows] == [100, 101, 103, 104]
+    (letter,) = world.letters
+    assert (letter["reason"], letter["kafka_offset"], letter["attempts"]) == ("killer_record", 102, 3)
+    assert "KeyError" in letter["detail"]
+    assert world.metrics["RecordsQuarantined"] == 1
+    # It ended by its own word: the next batch that begins there goes as usual.
+    world.calls.clear()
+    world.raising.clear()
+    assert world.archive(batch_with_poison(size=5)) == []
+    assert world.calls == [[100, 101, 102, 103, 104]]
+
+
+def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_its_neighbours_go_on(
+    world: World,
+) -> None:
+    world.killing = {102}
+    assert world.archive_until_answered(batch_with_poison(1, size=5)) == (4, [])
+    assert world.calls == [[100], [103], [104]]
+    assert {row["kafka_offset"] for row in world.rows} == {100, 103, 104}
+    assert {(letter["reason"], letter["kafka_offset"]) for letter in world.letters} == {
+        ("poison_record", 101),
+        ("killer_record", 102),
+    }
+    killer = world.letters[-2] if world.letters[-1]["kafka_offset"] == 101 else world.letters[-1]
+    event = samples.read("lambda/raw-events-batch.json")["records"]["raw-events-4"][0]["value"]
+    assert killer["event"] == base64.b64decode(event).decode()
+    assert "2 times" in killer["detail"]
+
+
+def test_a_death_by_chance_among_single_records_quarantines_nobody(world: World) -> None:
+    world.raising = {102}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            world.archive(batch_with_poison(size=5))
+    world.killing = {101}
+    with pytest.raises(Killed):
+        world.archive(batch_with_poison(size=5))
+    world.killing.clear()
+    assert world.archive(batch_with_poison(size=5)) == []
+    assert [letter["kafka_offset"] for letter in world.letters] == [102]
+
+
+def test_a_stream_that_refuses_is_no_death_and_costs_no_record_its_place(world: World) -> None:
+    world.refuses = True
+    for _ in range(6):
+        assert world.archive(batch_with_poison(size=3)) == [again(100)]
+    world.refuses = False
+    world.calls.clear()
+    assert world.archive(batch_with_poison(size=3)) == []
+    assert world.calls == [[100, 101, 102]]
+    assert world.letters == []
+
+
+def test_a_stream_that_refuses_while_records_go_alone_is_no_death_either(world: World) -> None:
+    world.raising = {102}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            world.archive(batch_with_poison(size=3))
+    world.raising.clear()
+    world.refuses = True
+    for _ in range(4):
+        assert world.archive(batch_with_poison(size=3)) == [again(100)]
+    world.refuses = False
+    assert world.archive(batch_with_poison(size=3)) == []
+    assert world.letters == []
+
+
+def test_single_records_that_there_is_no_time_for_come_again_and_go_on_alone(world: World) -> None:
+    world.raising = {104}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            world.archive(batch_with_poison(size=5))
+    world.calls.clear()
+    world.seconds_left = 11
+    assert world.archive(batch_with_poison(size=5)) == [again(100)]
+    assert world.calls == []
+    world.seconds_left = 120
+    assert world.archive(batch_with_poison(size=5)) == []
+    assert world.calls == [[100], [101], [102], [103], [104]]
+    assert [letter["kafka_offset"] for letter in world.letters] == [104]
+
+
+@pytest.mark.parametrize("breaks", ["raising", "killing"])
+def test_when_every_record_breaks_the_consumer_it_halts_instead_of_draining_the_stream(
+    world: World, breaks: str
+) -> None:
+    first, halted = 100, 0
+    setattr(world, breaks, set(range(100, 1000)))
+    for _ in range(2000):
+        batch = batch_with_poison(size=first - 100 + 9)
+        batch["records"]["raw-events-4"] = batch["records"]["raw-events-4"][first - 100 :]
+        try:
+            failures = world.archive(batch)
+        except (Killed, KeyError):
+            continue
+        halted += bool(world.metrics.get("QuarantineExceeded"))
+        first = failures[0]["itemIdentifier"]["offset"] if failures else first + 9
+    assert halted > 10
+    assert len(world.letters) <= 100
+    assert world.rows == []
+
+
+def test_while_the_cache_is_away_nothing_is_counted_and_everything_goes_as_it_did(world: World) -> None:
+    world.cache.away = True
+    world.raising = {101}
+    for _ in range(6):
+        with pytest.raises(KeyError):
+            world.archive(batch_with_poison(size=3))
+    assert set(map(tuple, world.calls)) == {(100, 101, 102)}
+    world.raising.clear()
+    assert world.archive(batch_with_poison(1)) == []
+    assert [letter["reason"] for letter in world.letters] == ["poison_record"]
+
+
+def test_a_killer_whose_letter_is_not_stored_comes_again_and_is_not_tried_again(world: World) -> None:
+    world.killing = {101}
+    for _ in range(4):
+        with pytest.raises(Killed):
+            world.archive(batch_with_poison(size=3))
+    world.brokers_away = True
+    assert world.archive(batch_with_poison(size=3)) == [again(101)]
+    world.brokers_away = False
+    rest = batch_with_poison(size=3)
+    rest["records"]["raw-events-4"] = rest["records"]["raw-events-4"][1:]
+    assert world.archive(rest) == []
+    assert [letter["kafka_offset"] for letter in world.letters] == [101]

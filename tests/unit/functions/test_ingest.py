@@ -1,12 +1,18 @@
 """What ingest does in which order, with the stores it touches replaced and everything else real."""
 
 import gzip
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from sluice.core.keys import StoredKey, hash_key
+from sluice.edge.broker import Broker
+from sluice.edge.settings import BrokerSettings
 from tests import samples
 from tests.world import KEY, World
+
+if TYPE_CHECKING:
+    from confluent_kafka import Producer
 
 
 @pytest.fixture
@@ -100,3 +106,61 @@ def test_what_is_not_stored_for_a_reason_of_ours_counts_where_the_alarm_looks(
     world.away, world.unstored_topics = away, unstored
     assert world.post(b"[no events")[0] == 429
     assert world.counted == ({"EventsToRetry"}, set())
+
+
+def test_a_request_refused_under_pressure_costs_no_quota_and_leaves_nothing(world: World) -> None:
+    world.strained = 0.75
+    for body in (samples.read_bytes("mixed-batch.json"), b"[no events"):
+        world.chances = [0.74, 0.5]
+        status, answer = world.post(body)
+        assert (status, answer["code"]) == (429, "pressure")
+        assert answer["advice"] == {"sample": 0.25, "retry_after": 47}
+        assert "results" not in answer
+        assert world.counted == ({"RefusedForPressure"}, set())
+    assert world.diary == []
+
+
+def test_the_share_that_is_not_refused_goes_its_way_whole(world: World) -> None:
+    world.strained, world.chances = 0.75, [0.76]
+    status, answer = world.post(samples.read_bytes("mixed-batch.json"))
+    assert (status, len(answer["results"])) == (207, 4)
+    assert "RefusedForPressure" not in world.counted[0]
+
+
+def test_without_pressure_no_chance_is_drawn(world: World) -> None:
+    assert world.post(samples.read_bytes("telemetry-v1.json"))[0] == 202
+
+
+def test_not_to_know_the_pressure_is_no_reason_to_refuse_and_is_counted(world: World) -> None:
+    world.uninformed = True
+    assert world.post(samples.read_bytes("telemetry-v1.json"))[0] == 202
+    assert "PressureUnknown" in world.counted[0]
+
+
+def test_a_process_whose_producing_is_slow_refuses_by_itself(world: World) -> None:
+    world.slow, world.chances = 1.0, [0.89, 0.0]
+    status, answer = world.post(samples.read_bytes("telemetry-v1.json"))
+    assert (status, answer["code"], answer["advice"]["sample"]) == (429, "pressure", 0.1)
+    world.chances = [0.9]
+    assert world.post(samples.read_bytes("telemetry-v1.json"))[0] == 202
+
+
+def test_who_may_not_send_hears_that_and_nothing_of_pressure(world: World) -> None:
+    world.strained, world.key = 1.0, None
+    assert world.post(samples.read_bytes("telemetry-v1.json"))[0] == 401
+
+
+def test_a_full_queue_of_the_producer_is_answered_like_brokers_that_are_late(world: World) -> None:
+    class Full:
+        def produce(self, *_: object, **__: object) -> None:
+            raise BufferError
+
+        def flush(self, _seconds: float) -> int:
+            return 0
+
+    full = Broker(BrokerSettings("127.0.0.1:1", "none", "us-east-1", 1), lambda _: cast("Producer", Full()))
+    world.broker = full
+    status, answer = world.post(samples.read_bytes("mixed-batch.json"))
+    assert (status, answer["code"]) == (429, "not_stored")
+    assert {result["status"] for result in answer["results"]} == {"retry"}
+    assert {result["error"]["message"] for result in answer["results"]} == {"the producer's queue is full"}

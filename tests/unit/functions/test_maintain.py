@@ -88,6 +88,8 @@ def test_rows_are_forgotten_when_their_term_is_over() -> None:
         ("settled_event", FLOOR),
         ("outcome", NOW - timedelta(days=90)),
         ("unknown_field", NOW - timedelta(days=90)),
+        ("counted_object", NOW - timedelta(days=90)),
+        ("counted_letter", NOW - 72 * HOUR),
         ("sighting", NOW - timedelta(days=100)),
         ("rollup_1d", NOW - timedelta(days=730)),
     }
@@ -106,7 +108,7 @@ def test_what_was_done_is_counted_and_what_alarms_look_at_always_is() -> None:
         "PartitionsDropped": 1,
         "PartitionsOverdue": 4,
         "CountsFolded": 20,
-        "RowsForgotten": 600,
+        "RowsForgotten": 800,
     }
     counted = {name: one["Value"] for name, one in metrics.metric_set.items()}
     assert counted["PartitionsOverdue"] == [4.0]

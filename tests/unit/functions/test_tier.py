@@ -76,7 +76,7 @@ class Run:
 
 def tier(run: Run, monkeypatch: pytest.MonkeyPatch, *, free: bool = True, seconds: int = 900) -> dict[str, Any]:
     monkeypatch.setattr(handler, "Tiering", run)
-    monkeypatch.setattr("boto3.client", lambda _service: None)
+    monkeypatch.setattr("boto3.client", lambda *_service, **_settings: None)
     done = handler.tier(cast("TierDatabase", Database(free=free)), SETTINGS, NOW, Clock(seconds))
     handler.metrics.clear_metrics()
     return done

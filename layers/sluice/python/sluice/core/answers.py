@@ -75,6 +75,9 @@ def answer_refusal(
     }
     if refusal.parameter is not None:
         body["parameter"] = refusal.parameter
+    if refusal.advice is not None:
+        body["advice"] = refusal.advice
+        retry_after = refusal.advice.retry_after
     if results is not None:
         body["results"] = results
     answer = _answer(refusal.status, "application/problem+json", body, correlation_id)

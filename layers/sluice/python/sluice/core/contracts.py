@@ -1,6 +1,5 @@
 """The three contracts: which version an event is of, whether it keeps it, and what it says in our terms."""
 
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -10,6 +9,7 @@ import fastjsonschema
 import msgspec
 
 from sluice.core.errors import Rejection
+from sluice.core.identity import same_id
 from sluice.core.times import parse_time
 from sluice.core.units import SeriesBook
 from sluice.core.violations import list_violations
@@ -18,9 +18,6 @@ TELEMETRY, READING, ACTIVITY = "telemetry", "reading", "activity"
 
 # The namespace of ids derived from content; changing it would make every stored activity a new one.
 _DERIVED_IDS = uuid.UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
-
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -142,7 +139,7 @@ class Contracts:
         return Facts(
             contract=TELEMETRY,
             schema_version=version.number,
-            event_id=_same_id(document["event_id"]),
+            event_id=same_id(document["event_id"]),
             device_id=document["device_id"],
             event_type=TELEMETRY,
             event_time=parse_time(document["timestamp"]),
@@ -169,7 +166,7 @@ class Contracts:
         return Facts(
             contract=READING,
             schema_version=version.number,
-            event_id=_same_id(document["event_id"]),
+            event_id=same_id(document["event_id"]),
             device_id=document["device_id"],
             event_type=READING,
             event_time=parse_time(document["event_time"]),
@@ -184,7 +181,7 @@ class Contracts:
         return Facts(
             contract=ACTIVITY,
             schema_version=version.number,
-            event_id=_same_id(event_id),
+            event_id=same_id(event_id),
             device_id=document["source"],
             event_type=document["type"],
             event_time=parse_time(document["timestamp"]),
@@ -216,11 +213,6 @@ def _count_metrics(version: _Version, metrics: object) -> None:
     most: int = version.schema["properties"]["metrics"]["maxProperties"]
     if isinstance(metrics, dict) and len(metrics) > most:
         raise Rejection("too_many_metrics", f"The event has {len(metrics)} metrics; {most} is the most that is taken.")
-
-
-def _same_id(event_id: str) -> str:
-    """Write an id that is a UUID in lower case: in capitals it is the same one."""
-    return event_id.lower() if _UUID.fullmatch(event_id) else event_id
 
 
 def derive_event_id(fleet_id: str, slice_: bytes) -> str:

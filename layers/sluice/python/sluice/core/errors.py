@@ -1,15 +1,20 @@
 """The named failures: each says what happens next to whatever it befell."""
 
+from sluice.core.pressure import Advice
+
 
 class Refusal(Exception):
     """A request that gets an error as its whole answer."""
 
-    def __init__(self, status: int, code: str, detail: str, parameter: str | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, parameter: str | None = None, advice: Advice | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.parameter = parameter  # of the query string, where it is one that is refused
+        self.advice = advice  # under pressure
 
 
 class Unparsable(Refusal):
@@ -39,6 +44,17 @@ class Poison(Exception):
 
     reason = "poison_record"
     attempts = 1
+
+
+class Killer(Poison):
+    """A record that breaks its consumer: by an exception nobody foresaw, or with the whole process."""
+
+    reason = "killer_record"
+
+    def __init__(self, detail: str, attempts: int, *, deadly: bool) -> None:
+        super().__init__(detail)
+        self.attempts = attempts
+        self.deadly = deadly  # what ended a process is not read again to write about it
 
 
 class Violation:

@@ -1,10 +1,17 @@
 """What makes two events the same one: fleet, device and event id, in the sizes that stores keep."""
 
+import re
 import uuid
 from hashlib import blake2b
 
 # The namespace of keys of ids that are no UUIDs; changing it would make every such event a new one.
 _KEYS = uuid.UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000002")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def same_id(event_id: str) -> str:
+    """Write an id that is a UUID in lower case: in capitals it is the same one."""
+    return event_id.lower() if _UUID.fullmatch(event_id) else event_id
 
 
 def event_key(event_id: str) -> bytes:

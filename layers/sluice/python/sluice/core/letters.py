@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from sluice.core.envelope import HEADER, read_envelope
-from sluice.core.errors import Poison
+from sluice.core.errors import Killer, Poison
 from sluice.core.records import KafkaRecord
 from sluice.core.times import write_time
 
@@ -44,6 +44,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     schema_version: Int | None = None
     firmware: str | None = None
     correlation_id: str | None = None
+    received_at: Moment | None = None
     kafka_topic: str | None = None
     kafka_partition: Int | None = None
     kafka_offset: BigInt | None = None
@@ -96,13 +97,15 @@ def write_letter(
 def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: datetime, max_body: int) -> Letter:
     """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
     known: dict[str, Any] = {}
-    # What can still be read of it is told; that something cannot is what the letter is about.
-    with contextlib.suppress(Poison):
+    # What can still be read of it is told; that something cannot is what the letter is about, however it shows.
+    with contextlib.suppress(Exception):
         envelope = read_envelope(record.headers.get(HEADER))
         known = {name: short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
         known["schema_version"] = envelope.schema_version
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
+        known["received_at"] = write_time(envelope.received_at)
+    if not (isinstance(poison, Killer) and poison.deadly):
+        with contextlib.suppress(Exception):
+            known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(
         reason=poison.reason,
         detail=str(poison),

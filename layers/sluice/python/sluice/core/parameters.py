@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import parse_qsl
 
 from sluice.core.errors import Refusal, Rejection
@@ -12,6 +12,7 @@ from sluice.core.times import parse_time
 MOST_PARAMETERS = 64
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 # Any window of these years can be written, rounded and compared; no device of ours is older.
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -82,6 +83,22 @@ class Parameters:
         if found is None or not _EARLIEST <= found <= _LATEST:
             raise _invalid(name, "it is an ISO 8601 time with a zone, such as 2026-01-31T12:00:00Z")
         return found
+
+    def day(self, name: str, default: date) -> date:
+        """Return a day."""
+        given = self.text(name, 64)
+        return default if given is None else parse_day(name, given)
+
+
+def parse_day(name: str, text: str) -> date:
+    """Read a day that somebody wrote."""
+    try:
+        found = date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        found = None
+    if found is None or not _EARLIEST.date() <= found < _LATEST.date():
+        raise _invalid(name, "it is a day such as 2026-01-31")
+    return found
 
 
 def _split(query: str) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -200,6 +200,11 @@ def read_changes(fleet_id: str, query: str, now: datetime, kept: timedelta) -> C
     if after is not None and after.told() < now - kept:
         raise refuse_expired()
     return Changes(fleet_id, parameters.whole("limit", 1, MOST_CHANGES, DEFAULT_ITEMS), after)
+
+
+def read_day(query: str, now: datetime) -> date:
+    """Read of which day a statement is asked for."""
+    return Parameters(query, ("day",)).day("day", now.astimezone(UTC).date())
 
 
 def refuse_expired() -> Refusal:

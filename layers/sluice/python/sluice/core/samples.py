@@ -59,6 +59,8 @@ class Unreadable(msgspec.Struct, frozen=True):
     record: KafkaRecord
     poison: Poison
     group: Group
+    received_at: datetime | None = None
+    """None where it does not say so, or cannot be true."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ def read_batch(records: Iterable[KafkaRecord], contracts: Contracts, limits: Lim
         try:
             batch.events.append(read_event(record, contracts, limits, now))
         except Poison as poison:
-            batch.unreadable.append(Unreadable(record, poison, _group_of(record, now)))
+            batch.unreadable.append(put_down(record, poison, now))
     return batch
 
 
@@ -140,10 +142,13 @@ def lookback(limits: Limits) -> timedelta:
     return limits.late + timedelta(hours=1) + limits.clock_ahead
 
 
-def _group_of(record: KafkaRecord, now: datetime) -> Group:
+def put_down(record: KafkaRecord, poison: Poison, now: datetime) -> Unreadable:
+    """Return a record that is put aside with what it is counted under, as far as its envelope can be read."""
     try:
         envelope = read_envelope(record.headers.get(HEADER))
-    except Poison:
-        return Group("", hour_of(now), "", 0)
+    except Exception:  # noqa: BLE001 - whatever is wrong with a record, it is counted
+        return Unreadable(record, poison, Group("", hour_of(now), "", 0))
     known = min(envelope.received_at, now)
-    return Group(envelope.fleet_id, hour_of(known), envelope.contract[:64].replace("\0", ""), envelope.schema_version)
+    contract = envelope.contract[:64].replace("\0", "")
+    group = Group(envelope.fleet_id, hour_of(known), contract, envelope.schema_version)
+    return Unreadable(record, poison, group, envelope.received_at if envelope.received_at <= now else None)

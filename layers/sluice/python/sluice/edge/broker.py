@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
 
 from sluice.core.messages import Message
+from sluice.core.pressure import Slowness
 from sluice.edge.settings import BrokerSettings
 
 LEAVE_ALONE_SECONDS = 2.0
@@ -49,6 +50,7 @@ class Broker:
         self._producer: Producer | None = None
         self._answering = True
         self._away_until = 0.0
+        self._slowness = Slowness()
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         """Produce messages and wait for their reports, until the deadline at most."""
@@ -70,15 +72,23 @@ class Broker:
             except KafkaException as error:
                 deliveries[index] = Unstored(str(error))
                 self._give_up_if_fatal(error.args[0])
+        began = self._clock()
         in_time = producer.flush(self._deadline if self._answering else PROBE_SECONDS) == 0
+        took = self._clock() - began
         if not in_time:
             producer.purge()
             # Serves the purged records' reports now, so that none is left to arrive in a later request.
             producer.flush(0)
         self._answering = in_time or None in deliveries
-        if not self._answering:
+        if self._answering:
+            self._slowness.add(took / self._deadline if in_time else 1, self._clock())
+        else:
             self._away_until = self._clock() + LEAVE_ALONE_SECONDS
         return deliveries
+
+    def slowness(self) -> float:
+        """Say what part of the deadline producing takes lately; brokers that do not answer at all are left alone."""
+        return self._slowness.at(self._clock())
 
     def _note(self, deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Report], None]:
         def note(error: KafkaError | None, _report: Report) -> None:

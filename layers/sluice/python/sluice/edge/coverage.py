@@ -1,22 +1,26 @@
 """The ledger's rows: which records a consumer has dealt with, locked while more are added to them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from psycopg.types.multirange import Int8Multirange
 from psycopg.types.range import Range
 
-from sluice.core.offsets import span
+from sluice.core.offsets import Span, span
 from sluice.core.records import Origin
+from sluice.core.times import write_time
 from sluice.edge.database import Connection
 
 Partition = tuple[str, int]
 
 # Whoever deals with the same records just then is waited for, and what they have done is read afterwards.
 _LOCK = """
-    SELECT coverage.topic, coverage.partition, coverage.offsets * multirange(int8range(batch.first, batch.last, '[]'))
+    SELECT
+        coverage.topic, coverage.partition, coverage.offsets * multirange(int8range(batch.first, batch.last, '[]')),
+        nullif(coverage.received_until, '-infinity'), nullif(coverage.begun_at, '-infinity')
     FROM coverage
     JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(firsts)s::bigint[], %(lasts)s::bigint[])
         AS batch (topic, partition, first, last) USING (topic, partition)
@@ -43,48 +47,106 @@ _EXTEND = """
         AND coverage.topic = batch.topic AND coverage.partition = batch.partition
 """
 
+_PUT_ASIDE = "SELECT put_coverage_aside(%s, %s, %s, %s)"
 
-def lock_coverage(connection: Connection, consumer: str, origins: Iterable[Origin]) -> set[Origin]:
-    """Lock the rows of the partitions that records come from, and return the records that are covered already."""
-    offsets: defaultdict[Partition, list[int]] = defaultdict(list)
-    for origin in origins:
-        offsets[origin.topic, origin.partition].append(origin.offset)
-    ordered = sorted(offsets)
+
+class Held(msgspec.Struct, frozen=True):
+    """What a partition's locked row says: the covered offsets among those asked about, and of which receptions."""
+
+    covered: list[Span]
+    received_until: datetime | None
+    begun_at: datetime | None
+
+
+def lock_coverage(connection: Connection, consumer: str, received: Mapping[Origin, datetime | None]) -> set[Origin]:
+    """Lock the rows of the partitions that records come from, and return the records that are covered already.
+
+    A record at a covered offset that was received later than everything covered cannot have come again: its topic was
+    made anew. None is of a record that does not say when it was received, and proves nothing.
+    """
+    offsets = _by_partition(received)
+    places = {place: (min(found), max(found)) for place, found in offsets.items()}
+    covered: set[Origin] = set()
+    for place, held in lock_places(connection, consumer, places).items():
+        found = [Origin(*place, offset) for offset in offsets[place] if is_within(offset, held.covered)]
+        later = [moment for one in found if (moment := received[one]) and is_later(moment, held)]
+        if later:
+            begin_anew(connection, consumer, place, min(later))
+        else:
+            covered.update(found)
+    return covered
+
+
+def lock_places(
+    connection: Connection, consumer: str, places: Mapping[Partition, tuple[int, int]]
+) -> dict[Partition, Held]:
+    """Lock partitions' rows, each asked about its offsets from one to another, both included."""
+    ordered = sorted(places)
     batch: dict[str, Any] = {
         "consumer": consumer,
         "topics": [topic for topic, _ in ordered],
         "partitions": [partition for _, partition in ordered],
-        "firsts": [min(offsets[place]) for place in ordered],
-        "lasts": [max(offsets[place]) for place in ordered],
+        "firsts": [places[place][0] for place in ordered],
+        "lasts": [places[place][1] for place in ordered],
     }
     locked = connection.execute(_LOCK, batch).fetchall()
     if len(locked) < len(ordered):
         connection.execute(_CREATE, batch)
         locked = connection.execute(_LOCK, batch).fetchall()
     return {
-        Origin(topic, partition, offset)
-        for topic, partition, covered in locked
-        for offset in offsets[topic, partition]
-        if any(one.lower <= offset < one.upper for one in covered)
+        (topic, partition): Held([(one.lower, one.upper) for one in covered], received_until, begun_at)
+        for topic, partition, covered, received_until, begun_at in locked
     }
 
 
+def begin_anew(connection: Connection, consumer: str, place: Partition, begun_at: datetime) -> None:
+    """Put aside what was covered of a topic that was made anew; the rows are locked already."""
+    connection.execute(_PUT_ASIDE, (consumer, *place, begun_at))
+
+
+def name_aside(topic: str, begun_at: datetime) -> str:
+    """Name the topic that was there before the one that began at a moment."""
+    return f"{topic}@{write_time(begun_at)}"
+
+
+def is_later(received_at: datetime, held: Held) -> bool:
+    """Say whether a reception is later than all that are covered."""
+    return held.received_until is not None and received_at > held.received_until
+
+
+def is_within(offset: int, spans: Iterable[Span]) -> bool:
+    """Say whether one of some ranges holds an offset."""
+    return any(start <= offset < end for start, end in spans)
+
+
+def span_partitions(origins: Iterable[Origin]) -> dict[Partition, list[Span]]:
+    """Put the offsets of records together into ranges."""
+    return {place: span(offsets) for place, offsets in _by_partition(origins).items()}
+
+
 def extend_coverage(
-    connection: Connection, consumer: str, origins: Iterable[Origin], received_until: Mapping[Partition, datetime]
+    connection: Connection,
+    consumer: str,
+    spans: Mapping[Partition, Sequence[Span]],
+    received_until: Mapping[Partition, datetime],
 ) -> None:
-    """Add records to what is covered; the rows are locked already."""
-    offsets: defaultdict[Partition, list[int]] = defaultdict(list)
-    for origin in origins:
-        offsets[origin.topic, origin.partition].append(origin.offset)
-    ordered = sorted(offsets)
+    """Add offsets to what is covered; the rows are locked already."""
+    ordered = sorted(spans)
     connection.execute(
         _EXTEND,
         {
             "consumer": consumer,
             "topics": [topic for topic, _ in ordered],
             "partitions": [partition for _, partition in ordered],
-            "offsets": [Int8Multirange([Range(*each) for each in span(offsets[place])]) for place in ordered],
+            "offsets": [Int8Multirange([Range(*each) for each in spans[place]]) for place in ordered],
             # Records that cannot be read do not say when they were received: greatest() passes over a null.
             "moments": [received_until.get(place) for place in ordered],
         },
     )
+
+
+def _by_partition(origins: Iterable[Origin]) -> dict[Partition, list[int]]:
+    offsets: defaultdict[Partition, list[int]] = defaultdict(list)
+    for origin in origins:
+        offsets[origin.topic, origin.partition].append(origin.offset)
+    return offsets

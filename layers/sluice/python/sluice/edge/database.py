@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from sluice.edge import aws
 from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -109,18 +110,14 @@ def connect_owner(settings: OwnerSettings) -> Connection:
 
 
 def _read_secret(arn: str) -> dict[str, str | None]:
-    import boto3
-
-    answer = boto3.client("secretsmanager").get_secret_value(SecretId=arn)
+    answer = aws.client("secretsmanager", answer_seconds=5, tries=3).get_secret_value(SecretId=arn)
     secret: dict[str, str | None] = json.loads(answer["SecretString"])
     return secret
 
 
 def _sign_token(settings: DatabaseSettings) -> str:
-    # Imported here: the SDK takes a while to load, and a process on plain transport never needs it.
-    import boto3
-
-    token: str = boto3.client("rds", region_name=settings.aws_region).generate_db_auth_token(
+    # Signing asks nobody.
+    token: str = aws.client("rds", answer_seconds=1, region=settings.aws_region).generate_db_auth_token(
         settings.database_host, settings.database_port, settings.database_user
     )
     return token

@@ -1,14 +1,17 @@
 """Putting rows on the delivery stream, and knowing which of them it took."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sluice.core.errors import Retryable
 from sluice.core.packing import Pack, fill_calls
+from sluice.edge.patience import Patience
 
-ATTEMPTS = 5
+ANSWER_SECONDS = 5
+"""A call of 4 MiB takes a fraction of a second; longer silence is an outage."""
 
 
 class Undelivered(msgspec.Struct, frozen=True):
@@ -21,22 +24,27 @@ class Undelivered(msgspec.Struct, frozen=True):
 class Delivery:
     """The Firehose stream of raw events."""
 
-    def __init__(self, firehose: Any, stream: str, wait: Callable[[int], None]) -> None:
+    def __init__(self, firehose: Any, stream: str) -> None:
         self._firehose = firehose
         self._stream = stream
-        self._wait = wait
 
-    def deliver(self, packs: Sequence[Pack]) -> list[Undelivered]:
-        """Deliver packs, sending again only what was not taken; return what never was."""
+    def deliver(self, packs: Sequence[Pack], patience: Patience) -> list[Undelivered]:
+        """Deliver packs, sending again only what was not taken while patience lasts; return what never was."""
         left: list[Undelivered] = []
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self._wait(attempt)
-                packs = [one.pack for one in left]
-            left = [refused for call in fill_calls(packs) for refused in self._put(call)]
-            if not left:
-                break
-        return left
+        waiting = packs
+
+        def send() -> None:
+            nonlocal left, waiting
+            left = [refused for call in fill_calls(waiting) for refused in self._put(call)]
+            waiting = [one.pack for one in left]
+            if left:
+                raise Retryable(left[0].reason)
+
+        try:
+            patience.persist(send)
+        except Retryable:
+            return left
+        return []
 
     def _put(self, call: list[Pack]) -> list[Undelivered]:
         try:

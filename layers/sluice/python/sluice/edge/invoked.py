@@ -3,8 +3,7 @@
 from typing import Any
 
 from sluice.core.errors import Retryable
-
-CONNECT_SECONDS = 1
+from sluice.edge import aws
 
 
 class InvokedFunction:
@@ -19,15 +18,10 @@ class InvokedFunction:
     def invoke(self, payload: bytes) -> bytes:
         """Ask, and return what is answered."""
         # Imported here: the SDK takes a while to load, and most processes never ask.
-        import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
         if self._client is None:
-            config = Config(
-                connect_timeout=CONNECT_SECONDS, read_timeout=self._seconds, retries={"total_max_attempts": 1}
-            )
-            self._client = boto3.client("lambda", region_name=self._region, config=config)
+            self._client = aws.client("lambda", answer_seconds=self._seconds, region=self._region)
         try:
             answer = self._client.invoke(FunctionName=self._name, Payload=payload)
             body: bytes = answer["Payload"].read()

@@ -31,7 +31,7 @@ from sluice.core.samples import (
     lookback,
 )
 from sluice.edge.copying import COLUMNS, HEADER, TRAILER, write_row
-from sluice.edge.coverage import Partition, extend_coverage, lock_coverage
+from sluice.edge.coverage import Partition, extend_coverage, lock_coverage, span_partitions
 from sluice.edge.database import Connection
 from sluice.edge.numbering import Entity, Numbering, Who
 from sluice.edge.session import Session
@@ -171,11 +171,14 @@ class Samples:
         if not unreadable:
             return Effect([], Counter())
         with self._session.use() as connection, connection.transaction():
-            covered = lock_coverage(connection, self._consumer, [one.record.origin for one in unreadable])
+            # What is wrong with one may be its reception: it does not show that its topic was made anew.
+            covered = lock_coverage(connection, self._consumer, {one.record.origin: None for one in unreadable})
             new = [one for one in unreadable if one.record.origin not in covered]
             outcomes = Counter((one.group, DEAD_LETTERED) for one in new)
             count_outcomes(connection, self._consumer, outcomes)
-            extend_coverage(connection, self._consumer, [one.record.origin for one in new], {})
+            spans = span_partitions(one.record.origin for one in new)
+            received = [(one.record.origin, one.received_at) for one in new if one.received_at is not None]
+            extend_coverage(connection, self._consumer, spans, _latest(received))
         return Effect([], outcomes)
 
 
@@ -190,7 +193,8 @@ class _Work(msgspec.Struct, frozen=True):
 
     def add(self, events: Sequence[Event], suspected: Collection[Origin]) -> Effect:
         with self.connection.transaction():
-            covered = lock_coverage(self.connection, self.consumer, [event.origin for event in events])
+            received = {event.origin: event.received_at for event in events}
+            covered = lock_coverage(self.connection, self.consumer, received)
             new = [event for event in events if event.origin not in covered]
             late, in_time = self._part(new)
             came_late = {event.origin for event in late}
@@ -208,7 +212,10 @@ class _Work(msgspec.Struct, frozen=True):
             write_sightings(self.connection, sightings)
             count_outcomes(self.connection, self.consumer, outcomes)
             list_undeclared(self.connection, count_undeclared(new))
-            extend_coverage(self.connection, self.consumer, [event.origin for event in new], _latest_receptions(new))
+            spans = span_partitions(event.origin for event in new)
+            extend_coverage(
+                self.connection, self.consumer, spans, _latest((event.origin, event.received_at) for event in new)
+            )
         for sighting in sightings:
             sighting.remember()
         return Effect(new, outcomes)
@@ -294,9 +301,9 @@ def _named_in(events: Iterable[Event]) -> list[Who]:
     return list(devices | {(fleet_id, None): None for fleet_id, _ in devices})
 
 
-def _latest_receptions(events: Iterable[Event]) -> dict[Partition, datetime]:
+def _latest(received: Iterable[tuple[Origin, datetime]]) -> dict[Partition, datetime]:
     latest: dict[Partition, datetime] = {}
-    for event in events:
-        place = (event.origin.topic, event.origin.partition)
-        latest[place] = max(event.received_at, latest.get(place, event.received_at))
+    for origin, moment in received:
+        place = (origin.topic, origin.partition)
+        latest[place] = max(moment, latest.get(place, moment))
     return latest

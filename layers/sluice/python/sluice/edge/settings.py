@@ -80,10 +80,12 @@ class IngestSettings(Settings, frozen=True):
 
 
 class ArchiveSettings(Settings, frozen=True):
-    """Where archive delivers, and where it puts what cannot be delivered."""
+    """Where archive delivers, how long it tries, and where it puts what cannot be delivered."""
 
     delivery_stream: str
     dead_letter_topic: str
+    hold_seconds: float
+    archive_concurrency: int
 
 
 class AggregateSettings(Settings, frozen=True):
@@ -92,6 +94,7 @@ class AggregateSettings(Settings, frozen=True):
     dead_letter_topic: str
     transaction_seconds: float
     hold_seconds: float
+    aggregate_concurrency: int
 
 
 class DeadLetterSettings(Settings, frozen=True):
@@ -183,3 +186,58 @@ class RecallSettings(Settings, frozen=True):
     """Where rollups were moved."""
 
     rollup_bucket: str
+
+
+class PressureSettings(Settings, frozen=True):
+    """What pressure measures, and how long its word is good for."""
+
+    raw_events_topic: str
+    kafka_cluster: str
+    kafka_brokers: int
+    aws_region: str
+    buffer_seconds: float
+    """How long a record may wait for its consumers."""
+    snapshot_seconds: int
+    hold_seconds: float
+
+
+class ReconcileSettings(Settings, frozen=True):
+    """What is reconciled, and how long what was committed may be under way before it is missing."""
+
+    raw_events_topic: str
+    kafka_cluster_arn: str
+    raw_bucket: str
+    dead_letter_bucket: str
+    aws_region: str
+    archive_function: str
+    archive_grace_seconds: float
+    aggregate_function: str
+    aggregate_grace_seconds: float
+    rerun_seconds: float
+    reserve_seconds: float
+    statement_seconds: float
+
+
+class TraceSettings(Settings, frozen=True):
+    """What trace decides by."""
+
+    sluice_stage: str
+    aws_region: str
+    key_memory_seconds: float
+    key_cache_seconds: int
+    trace_concurrency: int
+    trace_requests_per_second: float
+    trace_answer_seconds: float
+    trace_visible_seconds: int
+    """So young, an event need not be in any file yet."""
+    seek_function: str
+    seek_seconds: float
+
+
+class SeekSettings(Settings, frozen=True):
+    """Which workgroup seek asks, about which tables, and how long it waits."""
+
+    aws_region: str
+    athena_workgroup: str
+    athena_database: str
+    athena_seconds: float

@@ -1,0 +1,43 @@
+"""Seek: what trace wants to know of the files, asked of Athena from outside our network.
+
+question -> two queries, waited for together -> the rows that came in time, or why there are none
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from sluice.core.seeking import Found, Wanted
+from sluice.edge.athena import Athena, connect
+from sluice.edge.seeking import Seeker
+from sluice.edge.settings import SeekSettings
+
+logger = Logger()
+metrics = Metrics()
+
+
+@cache
+def build() -> Seeker:
+    """Put the function together, once per cold start."""
+    settings = SeekSettings.from_environ(os.environ)
+    client = connect(settings.aws_region)
+    return Seeker(Athena(client, settings.athena_workgroup, settings.athena_database, settings.athena_seconds))
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: object) -> Any:
+    """Answer one question."""
+    return msgspec.to_builtins(seek(msgspec.convert(event, Wanted), build()))
+
+
+def seek(wanted: Wanted, seeker: Seeker) -> Found:
+    """Look for the event; that Athena does not answer is an answer, and no error of ours."""
+    found = seeker.seek(wanted)
+    metrics.add_metric("SearchesUnanswered", MetricUnit.Count, found.problem is not None)
+    if found.problem is not None:
+        logger.warning("Athena did not answer", problem=found.problem, reason=found.detail)
+    return found

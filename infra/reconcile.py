@@ -1,0 +1,111 @@
+"""reconcile: what the brokers accepted held against what is stored, and what is missing run again."""
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.database import PORT as DATABASE_PORT
+from infra.database import Database
+from infra.function import Function, Reach, metrics_of
+from infra.lake import Lake
+from infra.layers import Layers
+from infra.network import HTTPS_PORT, Network
+from infra.operations import TROUBLE, Operations, counted
+from infra.schedule import Schedule
+from infra.settings import RAW_EVENTS, Deployment
+from infra.stream import IAM_PORT, Stream
+
+DATABASE_USER = "sluice_reconcile"
+# Three runs: one may be missed, and a run that catches up takes its time.
+NOTICE_MINUTES = 15
+
+
+class Reconcile(Construct):
+    """The function that keeps the ledger, and its schedule."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        operations: Operations,
+        network: Network,
+        layers: Layers,
+        stream: Stream,
+        lake: Lake,
+        database: Database,
+        archive: lambda_.IFunction,
+        aggregate: lambda_.IFunction,
+        key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, name)
+        settings = deployment.profile.reconcile
+        raw, letters = lake.buckets.raw, lake.buckets.dead_letter
+        self.function = Function(
+            self,
+            "reconcile",
+            deployment=deployment,
+            operations=operations,
+            network=network,
+            compute=settings.compute,
+            synchronous=False,
+            layers=[layers.sluice, layers.stream, layers.database, layers.parquet],
+            environment={
+                "KAFKA_BOOTSTRAP": stream.bootstrap,
+                "KAFKA_AUTH": "iam",
+                "KAFKA_CLUSTER_ARN": stream.cluster.attr_arn,
+                "RAW_EVENTS_TOPIC": RAW_EVENTS,
+                # Not used, it produces nothing: part of how brokers are reached.
+                "PRODUCE_DEADLINE_SECONDS": str(deployment.profile.ingest.produce_deadline_seconds),
+                "RAW_BUCKET": raw.bucket_name,
+                "DEAD_LETTER_BUCKET": letters.bucket_name,
+                "ARCHIVE_FUNCTION": archive.function_name,
+                "ARCHIVE_GRACE_SECONDS": str(settings.archive_grace_seconds),
+                "AGGREGATE_FUNCTION": aggregate.function_name,
+                "AGGREGATE_GRACE_SECONDS": str(settings.aggregate_grace_seconds),
+                "RERUN_SECONDS": str(settings.rerun_seconds),
+                "RESERVE_SECONDS": str(settings.reserve_seconds),
+                "STATEMENT_SECONDS": str(settings.statement_seconds),
+                **database.address,
+                "DATABASE_USER": DATABASE_USER,
+                "DATABASE_AUTH": "iam",
+            },
+            grants=[
+                iam.PolicyStatement(
+                    actions=["s3:GetObject"],
+                    resources=[raw.arn_for_objects("raw/*"), letters.arn_for_objects("dead_letters/*")],
+                ),
+                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[raw.bucket_arn, letters.bucket_arn]),
+                iam.PolicyStatement(actions=["kms:Decrypt"], resources=[key.key_arn]),
+                iam.PolicyStatement(
+                    actions=["lambda:InvokeFunction"], resources=[archive.function_arn, aggregate.function_arn]
+                ),
+                database.may_connect_as(DATABASE_USER),
+                *stream.may_reread(RAW_EVENTS, reader="reconcile", groups=["archive", "aggregate"]),
+            ],
+            reaches=[
+                Reach(database.security_group, DATABASE_PORT),
+                Reach(stream.security_group, IAM_PORT),
+                Reach(network.lambdas, HTTPS_PORT),
+                Reach(network.s3, HTTPS_PORT),
+            ],
+        )
+        Schedule(self, "Schedule", operations=operations, function=self.function, every_minutes=settings.every_minutes)
+        operations.alarm(
+            self,
+            "unaccounted",
+            metric=counted(
+                metrics_of(deployment),
+                "UnaccountedEvents",
+                {"service": "reconcile"},
+                minutes=NOTICE_MINUTES,
+                statistic="Maximum",
+            ),
+            above=0,
+            # Nobody knows of an event that it is accounted for while nothing is compared.
+            no_data=TROUBLE,
+            means="Accepted events are in no store and in no dead letter, or for a quarter of an hour nothing could be"
+            " compared. `make statement` names them; what Kafka still has is run again by itself.",
+        )

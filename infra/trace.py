@@ -1,0 +1,91 @@
+"""trace: what became of one event, for readers and for operators."""
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.cache import PORT as CACHE_PORT
+from infra.cache import Cache
+from infra.database import PORT as DATABASE_PORT
+from infra.database import Database
+from infra.function import Function, Reach, metrics_of
+from infra.layers import Layers
+from infra.network import HTTPS_PORT, Network
+from infra.operations import NOTHING_HAPPENED, Operations, counted
+from infra.settings import Deployment, Profile
+
+DATABASE_USER = "sluice_trace"
+
+
+class Trace(Construct):
+    """The function behind the route; operators may also invoke it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        operations: Operations,
+        network: Network,
+        layers: Layers,
+        database: Database,
+        cache: Cache,
+        seek: lambda_.IFunction,
+    ) -> None:
+        super().__init__(scope, name)
+        settings, keys = deployment.profile.trace, deployment.profile.ingest
+        self.function = Function(
+            self,
+            "trace",
+            deployment=deployment,
+            operations=operations,
+            network=network,
+            compute=settings.compute,
+            synchronous=True,
+            layers=[layers.sluice, layers.stream, layers.database],
+            environment={
+                # One promise for all doors: how soon a revoked key stops working.
+                "KEY_MEMORY_SECONDS": str(keys.key_memory_seconds),
+                "KEY_CACHE_SECONDS": str(keys.key_cache_seconds),
+                "TRACE_CONCURRENCY": str(settings.compute.concurrency),
+                "TRACE_REQUESTS_PER_SECOND": str(settings.requests_per_second),
+                "TRACE_ANSWER_SECONDS": str(settings.answer_seconds),
+                "TRACE_VISIBLE_SECONDS": str(visible_seconds(deployment.profile)),
+                "SEEK_FUNCTION": seek.function_name,
+                "SEEK_SECONDS": str(settings.seek_seconds),
+                **database.address,
+                "DATABASE_USER": DATABASE_USER,
+                "DATABASE_AUTH": "iam",
+                **cache.address,
+                "CACHE_USER": cache.user_of("trace"),
+                "CACHE_AUTH": "iam",
+            },
+            grants=[
+                database.may_connect_as(DATABASE_USER),
+                cache.may_connect_as("trace"),
+                iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[seek.function_arn]),
+            ],
+            reaches=[
+                Reach(database.security_group, DATABASE_PORT),
+                Reach(cache.security_group, CACHE_PORT),
+                Reach(network.lambdas, HTTPS_PORT),
+            ],
+        )
+        operations.alarm(
+            self,
+            "blind",
+            metric=counted(
+                metrics_of(deployment), "SourcesUnavailable", {"service": "trace"}, minutes=5, statistic="Maximum"
+            ),
+            above=0,
+            times=3,
+            no_data=NOTHING_HAPPENED,
+            means="For a quarter of an hour, traces have lacked the files or the numbers.",
+        )
+
+
+def visible_seconds(profile: Profile) -> int:
+    """Say how old an event is when it should be found: twice as old as the buffers on its way may make it."""
+    stored = profile.archive.batching_window_seconds + profile.delivery.interval_seconds
+    return 2 * max(stored, profile.deadletter.batching_window_seconds)

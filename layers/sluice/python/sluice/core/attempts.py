@@ -1,0 +1,67 @@
+"""What is suspected of a batch that was begun before and never ended, and which record is to blame.
+
+A batch whose process dies comes again and would die again. From the third attempt on the records of its partitions go
+one by one, each written down before it is tried: what is written down when a process dies is its suspect.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from sluice.core.errors import Killer
+from sluice.core.records import KafkaRecord
+
+SINGLY_FROM = 3
+DEATHS = 2
+"""One death may be chance: a machine that fails, an operator's hand."""
+KEEP = timedelta(hours=4)
+"""As long as a record is tried at all."""
+
+Partition = tuple[str, int]
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What is known of a partition's batch as it begins."""
+
+    number: int
+    until: int
+    """The last offset of the batch that failed first: what came after it is under no suspicion."""
+    deaths: Mapping[int, int]
+    """How many processes died while they tried an offset alone."""
+
+    @property
+    def singly(self) -> bool:
+        """Whether the records go one by one."""
+        return self.number >= SINGLY_FROM
+
+    def convict(self, offset: int) -> Killer | None:
+        """Return what to put a record aside for without trying it again, if it has killed often enough."""
+        deaths = self.deaths.get(offset, 0)
+        if deaths < DEATHS:
+            return None
+        detail = f"the process ended without a word {deaths} times while it tried this record alone"
+        return Killer(f"{detail}, at attempt {self.number} of its batch", self.number, deadly=True)
+
+    def blame(self, error: Exception) -> Killer:
+        """Return what to put a record aside for that raised what nobody foresaw, alone and by itself."""
+        detail = f"{type(error).__name__} at attempt {self.number} of its batch, tried alone: {error}"
+        return Killer(detail, self.number, deadly=False)
+
+
+def by_partition(records: Iterable[KafkaRecord]) -> dict[Partition, list[KafkaRecord]]:
+    """Group a batch, each partition in the order of its offsets."""
+    places: defaultdict[Partition, list[KafkaRecord]] = defaultdict(list)
+    for record in records:
+        places[record.origin.topic, record.origin.partition].append(record)
+    return dict(places)
+
+
+def part(
+    places: Mapping[Partition, Sequence[KafkaRecord]], attempts: Mapping[Partition, Attempt]
+) -> tuple[list[KafkaRecord], list[Partition]]:
+    """Part the records that go together, as usual, from the partitions whose records go one by one."""
+    singly = [place for place, attempt in attempts.items() if attempt.singly]
+    usual = [record for place, records in places.items() if place not in singly for record in records]
+    return usual, singly

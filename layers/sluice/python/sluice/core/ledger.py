@@ -1,0 +1,91 @@
+"""What lies between the brokers' offsets and the stores: which are under way, and which nothing accounts for.
+
+Of each partition, [0, last) was accepted, and [0, committed) is what a consumer says it has dealt with. What it has not
+committed is in flight. What it has, and nothing that is stored tells of, is a hole: archive has one for a while with
+every batch, until its file is there and counted. A hole that stays is missing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from sluice.core.offsets import Span
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A partition as the brokers see it: what they hold of it, and how far a consumer has come."""
+
+    first: int
+    committed: int
+    last: int
+
+
+class Hole(msgspec.Struct, frozen=True):
+    """Offsets that a consumer committed and nothing accounts for, since when, and when they were last run again."""
+
+    start: int
+    end: int
+    noticed_at: datetime
+    rerun_at: datetime | None = None
+    missing: bool = False
+
+    @property
+    def size(self) -> int:
+        """Return how many offsets it has."""
+        return self.end - self.start
+
+    def may_rerun(self, now: datetime, grace: timedelta) -> bool:
+        """Say whether it is to be run again: it is missing, and what was run last would show by now."""
+        return self.missing and (self.rerun_at is None or self.rerun_at <= now - grace)
+
+
+def find_holes(standing: Standing, covered: Sequence[Span]) -> list[Span]:
+    """Return what was committed and is not covered."""
+    return list(subtract((0, standing.committed), covered))
+
+
+def age(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
+    """Date holes, offset by offset: what was noticed before keeps its moment, what is new gets this one."""
+    holes: list[Hole] = []
+    for span in found:
+        kept = [
+            msgspec.structs.replace(hole, start=max(hole.start, span[0]), end=min(hole.end, span[1]))
+            for hole in known
+            if hole.start < span[1] and span[0] < hole.end
+        ]
+        new = subtract(span, sorted((hole.start, hole.end) for hole in kept))
+        holes += [*kept, *(Hole(start, end, now) for start, end in new)]
+    return sorted(holes, key=lambda hole: hole.start)
+
+
+def judge(holes: Iterable[Hole], now: datetime, grace: timedelta) -> list[Hole]:
+    """Say which holes are missing: what was under way would be there by now."""
+    return [msgspec.structs.replace(hole, missing=True) if hole.noticed_at <= now - grace else hole for hole in holes]
+
+
+def mark_rerun(holes: Iterable[Hole], span: Span, now: datetime) -> list[Hole]:
+    """Note that some offsets were run again; a hole that lies only partly in them is cut."""
+    marked: list[Hole] = []
+    for hole in holes:
+        start, end = max(hole.start, span[0]), min(hole.end, span[1])
+        if start >= end:
+            marked.append(hole)
+            continue
+        outside = subtract((hole.start, hole.end), [(start, end)])
+        marked += [msgspec.structs.replace(hole, start=one, end=other) for one, other in outside]
+        marked.append(msgspec.structs.replace(hole, start=start, end=end, rerun_at=now))
+    return sorted(marked, key=lambda hole: hole.start)
+
+
+def subtract(span: Span, covered: Iterable[Span]) -> Iterator[Span]:
+    """Take sorted ranges out of one."""
+    start, end = span
+    for first, last in covered:
+        if first >= end:
+            break
+        if start < first:
+            yield start, first
+        start = max(start, last)
+    if start < end:
+        yield start, end

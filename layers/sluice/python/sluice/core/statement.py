@@ -1,0 +1,211 @@
+"""The statement of a day: of every accepted event what became of it, and whether the accounts agree.
+
+Each consumer accounts for what it has dealt with by itself. As many as the one that is further ahead has seen were
+accepted; what the other has not is on its way to it, or missing. Of all fleets together the brokers say how many were
+accepted, and that is held against what each consumer has covered.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+State = Literal["balanced", "in_flight", "missing", "unbalanced"]
+
+ENDS: dict[str, tuple[str, ...]] = {
+    "archive": ("archived", "dead_lettered"),
+    "aggregate": ("counted", "late", "duplicate", "dead_lettered"),
+}
+"""What may become of an accepted event, by who decides it: exactly one of these."""
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many events of a fleet one thing happened to."""
+
+    fleet_id: str
+    consumer: str
+    outcome: str
+    events: int
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """An event that a consumer should have accounted for, and has not."""
+
+    consumer: str
+    fleet_id: str
+    device_id: str | None
+    event_id: str | None
+    received_at: str | None
+    kafka_partition: int
+    kafka_offset: int
+    in_kafka: bool
+    """Whether it can still be read there and run again."""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a consumer is with everything that was ever accepted, of all fleets."""
+
+    consumer: str
+    accepted: int
+    covered: int
+    in_flight: int
+    """Not committed yet."""
+    under_way: int
+    """Committed, and not found yet where it should soon be."""
+    missing: int
+    lost: int
+    """Of the missing, those that Kafka no longer has."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a statement is drawn up from."""
+
+    as_of: str | None
+    tallies: list[Tally]
+    positions: list[Position]
+    missing: list[Missing]
+
+
+class FleetAccount(msgspec.Struct, frozen=True):
+    """One fleet's day."""
+
+    fleet_id: str
+    """Empty for records that do not say whose they are."""
+    state: State
+    accepted: int
+    rejected: int
+    archive: dict[str, int]
+    aggregate: dict[str, int]
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A day's accounts."""
+
+    day: str
+    as_of: str | None
+    """When the brokers were last asked."""
+    fleets: list[FleetAccount]
+    positions: list[Position]
+    missing: list[Missing]
+
+
+class FleetStatement(msgspec.Struct, frozen=True):
+    """A day's account as the fleet itself may see it."""
+
+    day: str
+    as_of: str | None
+    account: FleetAccount
+    missing: list[Missing]
+
+
+def draw_up(day: str, facts: Facts) -> Statement:
+    """Draw up the statement of a day for every fleet that had events."""
+    fleets = sorted({tally.fleet_id for tally in facts.tallies})
+    accounts = [_account(fleet_id, day, facts) for fleet_id in fleets]
+    return Statement(day, facts.as_of, accounts, facts.positions, facts.missing)
+
+
+def draw_up_for(fleet_id: str, day: str, facts: Facts) -> FleetStatement:
+    """Draw up the statement of a day for one fleet, from its own facts."""
+    return FleetStatement(day, facts.as_of, _account(fleet_id, day, facts), facts.missing)
+
+
+def _account(fleet_id: str, day: str, facts: Facts) -> FleetAccount:
+    events: Counter[tuple[str, str]] = Counter()
+    for tally in facts.tallies:
+        if tally.fleet_id == fleet_id:
+            events[tally.consumer, tally.outcome] += tally.events
+    sides = {consumer: {end: events[consumer, end] for end in ends} for consumer, ends in ENDS.items()}
+    accepted = max(sum(side.values()) for side in sides.values())
+    not_yet = {consumer: accepted - sum(side.values()) for consumer, side in sides.items()}
+    for consumer, side in sides.items():
+        side["not_yet"] = not_yet[consumer]
+    state = _judge(fleet_id, day, not_yet, facts)
+    return FleetAccount(fleet_id, state, accepted, events["ingest", "rejected"], sides["archive"], sides["aggregate"])
+
+
+def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> State:
+    if any(one.fleet_id == fleet_id and (one.received_at or day).startswith(day) for one in facts.missing):
+        return "missing"
+    behind = [position for position in facts.positions if not_yet.get(position.consumer)]
+    if not any(not_yet.values()):
+        return "balanced"
+    if any(position.in_flight + position.under_way for position in behind):
+        return "in_flight"
+    return "missing" if any(position.missing for position in behind) else "unbalanced"
+
+
+_HEAD = (
+    "fleet", "state", "accepted", "|", "archived", "dead letters", "not yet", "|", "counted", "late", "duplicate",
+    "dead letters", "not yet", "|", "rejected",
+)  # fmt: skip
+
+_SAYS: dict[State, str] = {
+    "balanced": "every event is accounted for, by archive and by aggregate",
+    "in_flight": "some events are on their way; ask again in a minute or two",
+    "missing": "events that should be there are not; see below",
+    "unbalanced": "the two accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
+}
+
+
+def write_text(statement: Statement) -> Iterator[str]:
+    """Write a statement for people."""
+    if statement.as_of is None:
+        yield f"{statement.day}: the brokers have not been asked yet; come back in a few minutes."
+        return
+    yield f"Events received on {statement.day} (UTC), as of {statement.as_of[:19].replace('T', ' ')}"
+    yield ""
+    yield from _table([_HEAD, *map(_row, statement.fleets)])
+    if not statement.fleets:
+        yield "nothing was received"
+    yield ""
+    for state in dict.fromkeys(account.state for account in statement.fleets):
+        yield f"{state.replace('_', ' ')}: {_SAYS[state]}."
+    yield ""
+    yield "All fleets since the topic began, by the brokers' offsets:"
+    for one in statement.positions:
+        yield (
+            f"  {one.consumer}: {one.accepted:,} accepted = {one.covered:,} accounted for + {one.in_flight:,} in flight"
+            f" + {one.under_way:,} under way + {one.missing:,} missing"
+        )
+    yield from _tell_missing(statement)
+
+
+def _tell_missing(statement: Statement) -> Iterator[str]:
+    lost = sum(position.lost for position in statement.positions)
+    missing = sum(position.missing for position in statement.positions)
+    if not missing:
+        return
+    yield ""
+    for one in statement.missing:
+        gone = "" if one.in_kafka else ", no longer in Kafka"
+        what = f"fleet {one.fleet_id or '?'}, device {one.device_id or '?'}, event {one.event_id or '?'}"
+        yield (
+            f"  missing in {one.consumer}: {what}, received {one.received_at or '?'},"
+            f" partition {one.kafka_partition} offset {one.kafka_offset}{gone}"
+        )
+    if missing > len(statement.missing):
+        yield f"  and {missing - len(statement.missing):,} more that have not been named"
+    yield ""
+    if missing > lost:
+        yield f"{missing - lost:,} are still in Kafka: reconcile runs them again, and then they leave this list."
+    if lost:
+        yield f"{lost:,} are no longer in Kafka and cannot be run again; the other consumer may have them, by offset."
+
+
+def _row(account: FleetAccount) -> Sequence[str]:
+    archive, aggregate = (
+        [f"{side[end]:,}" for end in (*ends, "not_yet")]
+        for side, ends in zip((account.archive, account.aggregate), ENDS.values(), strict=True)
+    )
+    ours = (account.fleet_id or "(unknown)", account.state.replace("_", " "), f"{account.accepted:,}")
+    return (*ours, "|", *archive, "|", *aggregate, "|", f"{account.rejected:,}")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        yield "  ".join([*names, *numbers])

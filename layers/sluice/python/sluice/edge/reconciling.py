@@ -1,0 +1,148 @@
+"""Holding the brokers' offsets against what is accounted for, and running again what is missing."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from sluice.core.contracts import Contracts
+from sluice.core.errors import Retryable
+from sluice.core.ledger import Hole, Standing, age, find_holes, judge, mark_rerun
+from sluice.core.limits import Limits
+from sluice.core.rerun import name_event, read_failure, write_event
+from sluice.core.watermark import Extent
+from sluice.edge.extents import Extents
+from sluice.edge.invoked import InvokedFunction
+from sluice.edge.ledger_tables import LedgerTables
+from sluice.edge.rereading import Rereader
+
+
+class Accountable(msgspec.Struct, frozen=True):
+    """A consumer that has to account for every offset it commits."""
+
+    function: InvokedFunction
+    grace: timedelta
+    """How long what it has committed may be under way."""
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """The brokers, as they are asked and read."""
+
+    arn: str
+    bootstrap: str
+    extents: Extents
+    rereader: Rereader
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """How a consumer stands."""
+
+    standing: dict[int, Standing]
+    holes: dict[int, list[Hole]]
+    in_flight: int
+
+    @property
+    def open(self) -> int:
+        """Return how many offsets were committed and are not accounted for."""
+        return sum(hole.size for holes in self.holes.values() for hole in holes)
+
+    @property
+    def missing(self) -> int:
+        """Return how many of those are missing."""
+        return sum(hole.size for holes in self.holes.values() for hole in holes if hole.missing)
+
+
+class Rerun(msgspec.Struct, frozen=True):
+    """What running some offsets again came to: how many records, up to which, and the first that was not taken."""
+
+    records: int
+    until: int
+    failed_at: int | None = None
+
+
+class Reconciling:
+    """One run over one topic and its consumers."""
+
+    def __init__(
+        self,
+        tables: LedgerTables,
+        cluster: Cluster,
+        consumers: Mapping[str, Accountable],
+        contracts: Contracts,
+        now: Callable[[], datetime],
+        may_go_on: Callable[[], bool],
+    ) -> None:
+        self._tables = tables
+        self._cluster = cluster
+        self._consumers = consumers
+        self._contracts = contracts
+        self._now = now
+        self._may_go_on = may_go_on
+
+    def compare(self, *, complete: bool) -> dict[str, Comparison]:
+        """Find what each consumer does not account for; what is not counted yet may not be called missing."""
+        asked_at = self._now()
+        extents = self._cluster.extents.ask()
+        comparisons: dict[str, Comparison] = {}
+        for consumer, terms in self._consumers.items():
+            committed = self._cluster.extents.ask_committed(consumer, extents)
+            standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
+            # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
+            covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
+            holes: dict[int, list[Hole]] = {}
+            in_flight = 0
+            for partition, one in standing.items():
+                found = age(find_holes(one, covered.get(partition, ())), known.get(partition, ()), asked_at)
+                holes[partition] = judge(found, asked_at, terms.grace) if complete else found
+                all_open = find_holes(Standing(one.first, one.last, one.last), covered.get(partition, ()))
+                in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
+            self._tables.write_standing(consumer, standing, asked_at)
+            self._tables.write_holes(consumer, holes)
+            comparisons[consumer] = Comparison(standing, holes, in_flight)
+        self._tables.forget_found()
+        return comparisons
+
+    def mend(self, comparisons: Mapping[str, Comparison], warn: Callable[[str], None]) -> int:
+        """Run again what is missing and still in Kafka, while there is time; say how many records those were."""
+        records = 0
+        for consumer, comparison in comparisons.items():
+            grace = self._consumers[consumer].grace
+            for partition, holes in comparison.holes.items():
+                for hole in holes:
+                    start = max(hole.start, comparison.standing[partition].first)
+                    if start >= hole.end or not hole.may_rerun(self._now(), grace):
+                        continue
+                    if not self._may_go_on():
+                        return records
+                    try:
+                        done = self.rerun(consumer, partition, start, hole.end, missing=True)
+                    except Retryable as error:
+                        warn(f"{consumer} could not be run again from partition {partition} offset {start}: {error}")
+                        continue
+                    records += done.records
+                    if done.failed_at is not None:
+                        warn(f"{consumer} did not take partition {partition} offset {done.failed_at}")
+        return records
+
+    def rerun(self, consumer: str, partition: int, start: int, end: int, *, missing: bool) -> Rerun:
+        """Give a consumer the records of some offsets again, as its event source would, while there is time."""
+        done = Rerun(0, start)
+        for piece in self._cluster.rereader.read(partition, start, end):
+            if missing:
+                self._tables.name(consumer, (name_event(record, self._contracts, Limits()) for record in piece))
+            event = write_event(piece, self._cluster.arn, self._cluster.bootstrap)
+            failed_at = read_failure(self._consumers[consumer].function.invoke(event))
+            until = piece[-1].origin.offset + 1
+            done = Rerun(done.records + len(piece), until if failed_at is None else failed_at, failed_at)
+            holes = self._tables.holes(consumer).get(partition, [])
+            self._tables.write_holes(
+                consumer, {partition: mark_rerun(holes, (piece[0].origin.offset, until), self._now())}
+            )
+            if failed_at is not None or not self._may_go_on():
+                break
+        return done
+
+
+def _stand(extent: Extent, committed: int) -> Standing:
+    # The group may have gone on since the partition's end was asked for.
+    return Standing(extent.first, committed, max(extent.last, committed))

@@ -1,0 +1,179 @@
+"""A played cache for what consumers keep there, and what both it and a real one must do."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from sluice.core.attempts import by_partition
+from sluice.core.quarantine import QuarantineExceededError
+from sluice.core.records import KafkaRecord, Origin
+from sluice.edge import attempts as counting
+from sluice.edge import quarantine as allowing
+from sluice.edge.attempts import Attempts
+from sluice.edge.cache import Cache, CacheAwayError, Script
+from sluice.edge.quarantine import SharedAllowance
+from tests.samples import NOW
+
+A, B = ("raw-events", 4), ("raw-events", 7)
+
+
+class PlayedCache:
+    """A cache in memory that can be away, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.trips = 0
+        self.hashes: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self.values: dict[str, bytes] = {}
+
+    def as_cache(self) -> Cache:
+        return cast("Cache", self)
+
+    def get(self, name: str) -> bytes | None:
+        self._ask()
+        return self.values.get(name)
+
+    def run(self, script: Script, names: Sequence[str], arguments: Sequence[float]) -> Any:
+        self._ask()
+        played = {
+            counting._BEGIN.sha1: self._begin,
+            counting._END.sha1: self._end,
+            allowing._SPEND.sha1: self._spend,
+        }
+        return played[script.sha1](names, arguments)
+
+    def together(self, queue: Callable[[Any], object]) -> list[Any]:
+        self._ask()
+        queue(self)
+        return []
+
+    def hset(self, name: str, field: str, value: str) -> None:
+        self.hashes[name][field] = int(value)
+
+    def pexpire(self, name: str, keep: timedelta) -> None:
+        pass
+
+    def _ask(self) -> None:
+        if self.away:
+            raise CacheAwayError("away")
+        self.trips += 1
+
+    def _begin(self, names: Sequence[str], arguments: Sequence[float]) -> list[list[bytes]]:
+        _, *spans = (int(argument) for argument in arguments)
+        states = []
+        for name, first, last in zip(names, spans[::2], spans[1::2], strict=True):
+            state = self.hashes[name]
+            if state.get("first") != first:
+                state.clear()
+                state |= {"first": first, "until": last, "number": 0}
+            state["number"] += 1
+            if (tried := state.pop("trying", None)) is not None:
+                state[f"died:{tried}"] = state.get(f"died:{tried}", 0) + 1
+            states.append([each for field, value in state.items() for each in (field.encode(), b"%d" % value)])
+        return states
+
+    def _end(self, names: Sequence[str], arguments: Sequence[float]) -> int:
+        number, *offsets = (int(argument) for argument in arguments)
+        for name, offset in zip(names, offsets, strict=True):
+            if offset == -1:
+                self.hashes.pop(name, None)
+            elif state := self.hashes.get(name):
+                state |= {"first": offset, "number": number}
+                state.pop("trying", None)
+        return 1
+
+    def _spend(self, names: Sequence[str], arguments: Sequence[float]) -> int:
+        start, most, earned, poison, _ = arguments
+        left = min(most, float(self.values.get(names[0], start)) + earned) - poison
+        self.values[names[0]] = str(left).encode()
+        return 1
+
+
+def records(*offsets: int, partition: int = 4) -> list[KafkaRecord]:
+    """Records of a partition, of which only the places matter."""
+    return [KafkaRecord(Origin("raw-events", partition, offset), b"{}", {}) for offset in offsets]
+
+
+class AttemptsContract:
+    """What counting attempts means, whoever keeps the counts."""
+
+    @pytest.fixture
+    def cache(self) -> Cache:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def attempts(self, cache: Cache) -> Attempts:
+        return Attempts(cache, "archive")
+
+    def test_attempts_are_counted_by_partition_and_first_offset(self, attempts: Attempts) -> None:
+        batch = by_partition([*records(100, 101, 102), *records(7, partition=7)])
+        for number in (1, 2, 3):
+            begun = attempts.begin(batch)
+            assert [begun[place].number for place in (A, B)] == [number, number]
+            assert [begun[place].singly for place in (A, B)] == [number >= 3] * 2
+        begun = attempts.begin(by_partition([*records(100), *records(8, partition=7)]))
+        assert (begun[A].number, begun[B].number) == (4, 1)
+
+    def test_another_consumers_attempts_are_its_own(self, attempts: Attempts, cache: Cache) -> None:
+        batch = by_partition(records(100))
+        attempts.begin(batch)
+        assert Attempts(cache, "aggregate").begin(batch)[A].number == 1
+
+    def test_what_ended_by_its_own_word_is_forgotten(self, attempts: Attempts) -> None:
+        batch = by_partition([*records(100), *records(7, partition=7)])
+        for _ in range(3):
+            attempts.begin(batch)
+        attempts.end({A: None})
+        begun = attempts.begin(batch)
+        assert (begun[A].number, begun[B].number) == (1, 4)
+
+    def test_what_was_being_tried_when_the_batch_begins_again_has_killed(self, attempts: Attempts) -> None:
+        batch = by_partition(records(100, 101, 102))
+        attempts.begin(batch)
+        for deaths in (1, 2):
+            attempts.mark(Origin("raw-events", 4, 100))
+            attempts.mark(Origin("raw-events", 4, 101))
+            assert attempts.begin(batch)[A].deaths == {101: deaths}
+        # Nothing was being tried: whatever happened, it was nobody's fault.
+        assert attempts.begin(batch)[A].deaths == {101: 2}
+
+    def test_what_is_left_goes_on_one_by_one_and_no_further_than_the_batch_went(self, attempts: Attempts) -> None:
+        attempts.begin(by_partition(records(100, 101, 102)))
+        attempts.mark(Origin("raw-events", 4, 101))
+        attempts.end({A: 101})
+        begun = attempts.begin(by_partition(records(101, 102, 103, 104)))[A]
+        assert (begun.number, begun.singly, begun.until, begun.deaths) == (3, True, 102, {})
+
+    def test_what_was_forgotten_meanwhile_is_begun_anew(self, attempts: Attempts) -> None:
+        attempts.end({A: 101})
+        attempts.mark(Origin("raw-events", 4, 101))
+        begun = attempts.begin(by_partition(records(101, 102)))[A]
+        assert (begun.number, begun.until, begun.deaths) == (1, 102, {})
+
+    def test_an_allowance_is_spent_by_all_processes_together_and_earned_by_good_records(self, cache: Cache) -> None:
+        first, second = (SharedAllowance(cache, "archive", processes=2) for _ in range(2))
+        first.check(100, 0, NOW)
+        first.spend(60, 0, NOW)
+        second.check(40, 0, NOW)
+        second.spend(40, 0, NOW)
+        for process in (first, second):
+            with pytest.raises(QuarantineExceededError):
+                process.check(1, 0, NOW)
+            # Ten good ones earn one, also those of the same batch.
+            process.check(1, 10, NOW)
+        first.spend(0, 100, NOW)
+        first.check(10, 0, NOW)
+        first.spend(10, 0, NOW)
+        with pytest.raises(QuarantineExceededError):
+            first.check(1, 0, NOW)
+        SharedAllowance(cache, "aggregate", processes=2).check(100, 0, NOW)
+
+    def test_an_allowance_has_a_limit_however_much_is_good(self, cache: Cache) -> None:
+        allowance = SharedAllowance(cache, "archive", processes=1)
+        allowance.spend(0, 10**6, NOW)
+        allowance.check(1000, 0, NOW)
+        with pytest.raises(QuarantineExceededError):
+            allowance.check(1001, 10**6, NOW)

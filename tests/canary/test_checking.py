@@ -1,0 +1,53 @@
+"""A canary that sings whatever happens would be none: each kind of fault is found."""
+
+import pytest
+
+from local.fleet.devices import EVENTS, Sent
+from tests.canary.checking import Found, find_faults, find_miscounts
+from tests.ledger import Ledger
+
+GOOD = [Sent(EVENTS, b'{"event_id":"%d"}' % number, "telemetry") for number in range(3)]
+BAD = Sent(EVENTS, b"{}", "invalid")
+ROWS = [Found(0, number, sent.body.decode()) for number, sent in enumerate(GOOD)]
+LETTERS = ["{}"]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    book = Ledger()
+    book.write([*GOOD, BAD], 207, {"results": [{"status": "accepted"}] * 3 + [{"status": "rejected"}]})
+    return book
+
+
+def test_what_is_all_there_has_no_faults_and_neither_has_a_row_that_was_delivered_twice(ledger: Ledger) -> None:
+    assert find_faults(ledger, ROWS, LETTERS) == []
+    assert find_faults(ledger, [*ROWS, ROWS[0]], LETTERS) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "letters", "says"),
+    [
+        (ROWS[1:], LETTERS, "stored 0 times"),
+        ([*ROWS, Found(0, 9, ROWS[0].event)], LETTERS, "stored 2 times"),
+        ([*ROWS[1:], Found(0, 0, "altered")], LETTERS, "accepted 0 and unknown 0 times, stored 1 times"),
+        ([*ROWS, Found(0, 0, "altered")], LETTERS, "two contents"),
+        ([*ROWS, Found(0, 9, "{}")], LETTERS, "rejected but stored"),
+        (ROWS, [], "rejected but in no dead letter"),
+    ],
+)
+def test_every_kind_of_fault_is_found(ledger: Ledger, rows: list[Found], letters: list[str], says: str) -> None:
+    assert any(says in fault for fault in find_faults(ledger, rows, letters))
+
+
+def test_what_was_unknown_may_be_there_once_more(ledger: Ledger) -> None:
+    ledger.write(GOOD[:1], 503, {})
+    assert find_faults(ledger, [*ROWS, Found(0, 9, ROWS[0].event)], LETTERS) == []
+    assert find_faults(ledger, [*ROWS, *(Found(0, number, ROWS[0].event) for number in (8, 9))], LETTERS) != []
+
+
+def test_numbers_that_hold_more_or_less_than_was_accepted_are_named() -> None:
+    assert find_miscounts({"a": 1, "b": 2}, {"a": 1, "b": 2}) == []
+    assert find_miscounts({"a": 1, "b": 2}, {"a": 1, "c": 1}) == [
+        "b: 2 events were accepted, its minutes count 0",
+        "c: 0 events were accepted, its minutes count 1",
+    ]

@@ -1,0 +1,406 @@
+"""The ledger on a real database: what is stored counts once, what is missing is found, named and run again."""
+
+import contextlib
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+import msgspec
+import pytest
+
+from sluice.core.errors import Poison
+from sluice.core.samples import Unreadable, read_batch
+from sluice.core.statement import Facts, Statement, draw_up
+from sluice.core.times import write_time
+from sluice.core.watermark import Covered
+from sluice.edge import database as databases
+from sluice.edge.database import Connection
+from sluice.edge.rolling import Rolling, Settling
+from sluice.edge.session import Session
+from sluice.edge.statements import read_facts
+from tests import samples
+from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
+from tests.database.stored import (
+    S3,
+    Clock,
+    Died,
+    Dying,
+    Function,
+    Kafka,
+    aggregating,
+    as_reconcile,
+    count,
+    letter_of,
+    reconciling,
+    rejected,
+    shuffled,
+)
+
+MINUTE, GRACE = timedelta(minutes=1), timedelta(minutes=15)
+TALLIES = (
+    "SELECT consumer, fleet_id, received_hour, outcome, sum(events)::int FROM outcome"
+    " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+)
+SAVED = ("sample", "settled_event", "dirty", "outcome", "coverage", "counted_object")
+COVERED = "SELECT consumer, topic, partition, offsets::text FROM coverage ORDER BY 1, 2, 3"
+
+
+@pytest.fixture
+def tables(database: str) -> Iterator[Tables]:
+    found = Tables(database)
+    with found.connection:
+        found.rows("SELECT 1")
+        yield found
+
+
+@pytest.fixture
+def processes(database: str) -> Iterator[Processes]:
+    made = Processes(database)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def reconcile(database: str) -> Iterator[Connection]:
+    with as_reconcile(database) as connection:
+        yield connection
+
+
+def stream(size: int, partitions: int = 3, moment: datetime | None = None) -> list[Sent]:
+    """Events of two fleets, some minutes apart and over an hour's end, on several partitions."""
+    start = (moment or now()) - size * MINUTE
+    fleets = ("demo", "other")
+    return [
+        Sent(
+            number // partitions,
+            start + number * MINUTE,
+            start + number * MINUTE,
+            fleet_id=fleets[number % 2],
+            partition=number % partitions,
+        )
+        for number in range(size)
+    ]
+
+
+def outcome(tables: Tables) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    return tables.rows(TALLIES), tables.rows(COVERED)
+
+
+def state(connection: Connection, day: date) -> Statement:
+    def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
+        return msgspec.json.decode(databases.ask(connection, sql, *parameters, seconds=20) or b"", type=kind)
+
+    return draw_up(day.isoformat(), read_facts(ask, day, ""))
+
+
+def test_the_rows_of_a_file_are_counted_by_fleet_and_hour_and_cover_their_offsets(
+    reconcile: Connection, tables: Tables
+) -> None:
+    hour = now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    rows = [Sent(5, hour, hour), Sent(6, hour, hour + 59 * MINUTE), Sent(9, hour, hour + 60 * MINUTE)]
+    s3 = S3()
+    s3.put_rows([*rows, rows[1], Sent(0, hour, hour, fleet_id="other", partition=7)])
+    counts = count(reconcile, s3)
+    assert (counts.objects, counts.records, counts.new, counts.complete) == (1, 5, 4, True)
+    assert tables.rows(TALLIES) == [
+        ("archive", "demo", hour, "archived", 2),
+        ("archive", "demo", hour + 60 * MINUTE, "archived", 1),
+        ("archive", "other", hour, "archived", 1),
+    ]
+    assert tables.rows(COVERED) == [
+        ("archive", "raw-events", 0, "{[5,7),[9,10)}"),
+        ("archive", "raw-events", 7, "{[0,1)}"),
+    ]
+    assert tables.rows("SELECT max(received_until) FROM coverage") == [(hour + 60 * MINUTE,)]
+    # Holes between files are no gaps in the numbers.
+    assert tables.rows("SELECT count(*) FROM gap") == [(0,)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_order_repetition_and_crash_of_objects_leaves_the_same_counts(
+    reconcile: Connection, tables: Tables, seed: int
+) -> None:
+    draw = random.Random(seed)
+    sent = stream(150)
+    poison = draw.sample(sent, 10)
+    stored = [one for one in sent if one not in poison]
+    s3 = S3()
+    for number, file in enumerate(shuffled(draw, stored, pieces=5)):
+        s3.put_rows(file, name=f"{draw.random()}-{number}")
+    s3.put_letters([letter_of(one, "archive", now()) for one in poison[:6]], offset=0)
+    s3.put_letters([letter_of(one, "archive", now()) for one in poison[3:]], offset=6)
+    for statements in range(0, 90, 7):
+        dying: Connection = Dying(reconcile, statements)  # type: ignore[assignment]
+        with contextlib.suppress(Died):
+            count(dying, s3, most=draw.randrange(4))
+    # Written again under the same name, with more in it; and told of by another file.
+    s3.put_letters([letter_of(one, "archive", now()) for one in poison], offset=0)
+    s3.put_rows(stored[:40], name="again")
+    count(reconcile, s3)
+    done = outcome(tables)
+    assert count(reconcile, s3).objects == 0
+    assert outcome(tables) == done
+    assert done[1] == [("archive", "raw-events", partition, "{[0,50)}") for partition in range(3)]
+    counted: dict[tuple[str, str], int] = {}
+    for _, fleet, _, what, events in done[0]:
+        counted[str(fleet), str(what)] = counted.get((str(fleet), str(what)), 0) + int(str(events))
+    of = {fleet: sum(one.fleet_id == fleet for one in poison) for fleet in ("demo", "other")}
+    assert counted == {
+        (fleet, what): events
+        for fleet in of
+        for what, events in (("archived", 75 - of[fleet]), ("dead_lettered", of[fleet]))
+        if events
+    }
+
+
+def test_a_run_that_has_no_time_for_all_goes_on_where_it_stopped(reconcile: Connection, tables: Tables) -> None:
+    sent = stream(40)
+    s3 = S3()
+    for number in range(4):
+        s3.put_rows(sent[number::4], name=str(number))
+    seen = [count(reconcile, s3, most=most) for most in (1, 0, 2, 9)]
+    assert [(one.objects, one.complete) for one in seen] == [(1, False), (0, False), (2, False), (1, True)]
+    assert sum(int(str(row[-1])) for row in tables.rows(TALLIES)) == 40
+
+
+def test_days_are_looked_through_from_the_one_before_the_last_and_letters_all_of_them_on_request(
+    reconcile: Connection,
+) -> None:
+    s3 = S3()
+    s3.put_rows([Sent(0, now(), now())], day="2026-02-28")
+    s3.put_rows([Sent(1, now(), now())], day="2026-03-01")
+    count(reconcile, s3)
+    late = letter_of(Sent(7, now(), now()), "archive", now() - timedelta(days=9))
+    s3.put_letters([letter_of(Sent(6, now(), now()), "archive", now())])
+    count(reconcile, s3)
+    s3.put_letters([late], offset=90)
+    s3.listed.clear()
+    assert count(reconcile, s3).objects == 0
+    assert s3.listed == [
+        f"dead_letters/region=here/dt={now().date() - timedelta(days=1)}",
+        "raw/region=here/dt=2026-02-28",
+    ]
+    assert count(reconcile, s3, all_letters=True).objects == 1
+
+
+def test_an_object_that_cannot_be_read_is_told_and_keeps_none_of_the_others(reconcile: Connection) -> None:
+    s3 = S3()
+    s3.objects["raw/region=here/dt=2026-03-01/0"] = b"no Parquet"
+    s3.objects["dead_letters/region=here/dt=2026-03-01/00000-1.json.gz"] = b"no gzip"
+    s3.put_rows([Sent(0, now(), now())], name="9")
+    counts = count(reconcile, s3)
+    assert (counts.objects, counts.complete, sorted(counts.unreadable)) == (
+        1,
+        True,
+        ["dead_letters/region=here/dt=2026-03-01/00000-1.json.gz", "raw/region=here/dt=2026-03-01/0"],
+    )
+
+
+def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
+    reconcile: Connection, processes: Processes, tables: Tables
+) -> None:
+    moment = now()
+    taken, given_up = Sent(0, moment, moment), Sent(1, moment, moment)
+    processes.start().add(read([taken]), set())
+    s3 = S3()
+    s3.put_letters([letter_of(taken, "aggregate", moment), letter_of(given_up, "aggregate", moment)])
+    assert count(reconcile, s3).new == 1
+    assert tables.outcomes() == {"counted": 1, "dead_lettered": 1}
+    assert tables.covered() == {0: [(0, 2)]}
+    # It was received when its letter says so: what comes again later is no other topic's.
+    assert processes.start().add(read([given_up]), set()).events == []
+    assert tables.covered() == {0: [(0, 2)]}
+
+
+def test_what_was_rejected_counts_once_a_day_however_often_it_was_sent(reconcile: Connection, tables: Tables) -> None:
+    noon = now().replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    s3 = S3()
+    s3.put_letters([rejected("a", noon), rejected("a", noon + MINUTE), rejected("b", noon), rejected("a", noon, "x")])
+    count(reconcile, s3)
+    s3.put_letters([rejected("a", noon + 2 * MINUTE), rejected("c", noon + 90 * MINUTE)], offset=4)
+    count(reconcile, s3)
+    assert tables.rows(TALLIES) == [
+        ("ingest", "demo", noon, "rejected", 2),
+        ("ingest", "demo", noon + timedelta(hours=1), "rejected", 1),
+        ("ingest", "x", noon, "rejected", 1),
+    ]
+
+
+def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agree(
+    reconcile: Connection, processes: Processes, tables: Tables
+) -> None:
+    day = now().date() - timedelta(days=1)
+    noon = datetime.combine(day, datetime.min.time(), now().tzinfo) + timedelta(hours=12)
+    for fleet in ("demo", "other"):
+        tables.rows("INSERT INTO fleet (fleet_id) VALUES (%s) RETURNING 1", fleet)
+    kafka, clock, s3, writer = Kafka(), Clock(), S3(), processes.start()
+    sent = stream(60, moment=noon)
+    kafka.store(sent)
+    writer.add(read(sent), set())
+    lost = [one for one in sent if one.partition == 1 and 4 <= one.offset < 9]
+    s3.put_rows([one for one in sent if one not in lost])
+    functions = {
+        "archive": Function(
+            lambda records: s3.put_rows([_find(sent, record.origin.offset) for record in records]) and []
+        ),
+        "aggregate": aggregating(writer),
+    }
+    work = reconciling(reconcile, kafka, functions, clock, GRACE)
+
+    # Nothing is committed yet: all is in flight but what is covered already.
+    assert {name: (one.in_flight, one.open) for name, one in work.compare(complete=True).items()} == {
+        "archive": (60, 0),
+        "aggregate": (0, 0),
+    }
+    kafka.commit("archive")
+    kafka.commit("aggregate")
+    assert work.compare(complete=True)["archive"].open == 60
+    clock.now += GRACE / 2
+    count(reconcile, s3)
+    found = work.compare(complete=True)
+    assert (found["archive"].open, found["archive"].missing, found["aggregate"].open) == (5, 0, 0)
+    clock.now += GRACE / 2
+    # What is not counted to its end is not judged.
+    assert work.compare(complete=False)["archive"].missing == 0
+    found = work.compare(complete=True)
+    assert found["archive"].missing == 5
+    statement = state(reconcile, day)
+    assert [(one.consumer, one.under_way, one.missing, one.lost) for one in statement.positions] == [
+        ("archive", 0, 5, 0),
+        ("aggregate", 0, 0, 0),
+    ]
+
+    assert work.mend(found, pytest.fail) == 5
+    assert functions["archive"].invoked == [[4, 5, 6], [7, 8]]
+    statement = state(reconcile, day)
+    assert [(one.kafka_offset, one.event_id, one.in_kafka) for one in statement.missing] == [
+        (one.offset, str(one.key), True) for one in lost
+    ]
+    assert {account.fleet_id: account.state for account in statement.fleets} == {"demo": "missing", "other": "missing"}
+    # It takes its time until that shows: meanwhile it is not done again.
+    clock.now += GRACE / 2
+    assert work.mend(work.compare(complete=True), pytest.fail) == 0
+    count(reconcile, s3)
+    work.compare(complete=True)
+    statement = state(reconcile, day)
+    assert statement.missing == []
+    assert tables.rows("SELECT count(*) FROM hole") == [(0,)]
+    assert [(a.fleet_id, a.state, a.accepted, a.archive, a.aggregate) for a in statement.fleets] == [
+        (
+            fleet,
+            "balanced",
+            30,
+            {"archived": 30, "dead_lettered": 0, "not_yet": 0},
+            {"counted": 30, "late": 0, "duplicate": 0, "dead_lettered": 0, "not_yet": 0},
+        )
+        for fleet in ("demo", "other")
+    ]
+    assert [(one.accepted, one.covered) for one in statement.positions] == [(60, 60), (60, 60)]
+
+
+def test_a_restored_database_is_brought_up_to_date_by_itself(
+    reconcile: Connection, processes: Processes, tables: Tables
+) -> None:
+    kafka, clock, s3, writer = Kafka(), Clock(), S3(), processes.start()
+    sent = stream(60)
+    kafka.store(sent)
+    writer.add(read(sent[:30]), set())
+    s3.put_rows(sent[:30], name="0")
+    count(reconcile, s3)
+    save(tables)
+    writer.add(read(sent[30:]), set())
+    s3.put_rows(sent[30:], name="1")
+    count(reconcile, s3)
+    kafka.commit("archive")
+    kafka.commit("aggregate")
+    after = outcome(tables), tables.samples(), tables.samples("other")
+    restore(tables)
+    assert outcome(tables) != after[0]
+
+    functions = {"archive": Function(pytest.fail), "aggregate": aggregating(processes.start())}
+    work = reconciling(reconcile, kafka, functions, clock, GRACE)
+    count(reconcile, s3)
+    assert work.compare(complete=True)["aggregate"].open == 30
+    clock.now += GRACE
+    assert work.mend(work.compare(complete=True), pytest.fail) == 30
+    assert (outcome(tables), tables.samples(), tables.samples("other")) == after
+    assert work.compare(complete=True)["aggregate"].open == 0
+
+
+def save(tables: Tables) -> None:
+    """Keep a copy of the database as it is."""
+    for name in SAVED:
+        tables.connection.execute(f"CREATE TABLE saved_{name} AS TABLE {name}".encode())
+
+
+def restore(tables: Tables) -> None:
+    """Take the database back to where it was: everything that came later is gone."""
+    for name in SAVED:
+        tables.connection.execute(f"TRUNCATE {name}".encode())
+        tables.connection.execute(f"INSERT INTO {name} TABLE saved_{name}".encode())
+
+
+def anew(tables: Tables) -> list[tuple[object, ...]]:
+    """What is covered under which name, and since when."""
+    return tables.rows("SELECT topic, offsets::text, nullif(begun_at, '-infinity') FROM coverage ORDER BY topic")
+
+
+def test_a_topic_that_was_made_anew_loses_none_of_its_first_events(
+    processes: Processes, reconcile: Connection, tables: Tables
+) -> None:
+    start = now() - 30 * MINUTE
+    old = [Sent(offset, start + offset * MINUTE, start + offset * MINUTE) for offset in range(10)]
+    writer = processes.start()
+    writer.add(read([*old[:3], *old[5:]]), set())
+    assert tables.rows("SELECT topic FROM gap") == [("raw-events",)]
+    new = [Sent(offset, start + 20 * MINUTE, start + 20 * MINUTE, event_id=str(uuid.uuid4())) for offset in range(4)]
+    assert len(writer.add(read(new), set()).events) == 4
+    aside = f"raw-events@{write_time(start + 20 * MINUTE)}"
+    assert anew(tables) == [("raw-events", "{[0,4)}", start + 20 * MINUTE), (aside, "{[0,3),[5,10)}", None)]
+    assert tables.rows("SELECT topic FROM gap") == [(aside,)]
+    # What comes again is known as before, and the watermark is that of the new topic.
+    assert processes.start().add(read(new), set()).events == []
+    assert tables.outcomes() == {"counted": 12}
+    covered = Rolling(Session(lambda: reconcile, 5), MINUTE, Settling(MINUTE, MINUTE, MINUTE)).read_covered(
+        "aggregate", "raw-events"
+    )
+    assert covered == {0: Covered(4, start + 20 * MINUTE)}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_files_of_a_topic_from_before_it_was_made_anew_may_come_among_those_from_after_it(
+    reconcile: Connection, tables: Tables, seed: int
+) -> None:
+    draw, start = random.Random(seed), now() - 60 * MINUTE
+    old = [Sent(offset, start, start + offset * MINUTE) for offset in range(20)]
+    new = [Sent(offset, start, start + (30 + offset) * MINUTE) for offset in range(12)]
+    s3 = S3()
+    # The old topic was counted up to some place when the new one began; one file spans both.
+    s3.put_rows(old[:8], name="0")
+    count(reconcile, s3)
+    files = [[*old[14:], *new[:3]], new[3:7], new[:1], new[5:], new[2:4]]
+    files.insert(draw.randrange(6), old[6:14])
+    for number, file in enumerate(files):
+        s3.put_rows(file, name=f"{number + 1}")
+        count(reconcile, s3)
+    assert [offsets for _, offsets, _ in anew(tables)] == ["{[0,12)}", "{[0,20)}"]
+    assert sum(int(str(row[-1])) for row in tables.rows(TALLIES)) == 32
+
+
+def test_a_redelivery_is_no_new_topic_even_of_what_was_buried_last(processes: Processes, tables: Tables) -> None:
+    moment = now() - MINUTE
+    batch = read_batch([Sent(0, moment, moment).record()], samples.contracts(), LIMITS, now())
+    buried = Unreadable(
+        Sent(1, moment, moment + MINUTE / 2).record(), Poison("no"), batch.events[0].group, moment + MINUTE / 2
+    )
+    writer = processes.start()
+    writer.add(batch.events, set())
+    writer.bury([buried])
+    # A later release can read it.
+    assert writer.add(read([Sent(1, moment, moment + MINUTE / 2)]), set()).events == []
+    assert anew(tables) == [("raw-events", "{[0,2)}", None)]
+
+
+def _find(sent: list[Sent], offset: int) -> Sent:
+    return next(one for one in sent if one.partition == 1 and one.offset == offset)

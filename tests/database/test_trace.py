@@ -1,0 +1,226 @@
+"""What the numbers know of an event, on a real database, with trace's own role, of what aggregate really wrote."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+
+from sluice.core.identity import event_key
+from sluice.core.limits import Limits
+from sluice.core.records import Origin
+from sluice.core.seeking import Found, StoredCopy
+from sluice.core.times import time_flags
+from sluice.core.trace import Asked, Copy, Numbers, Trace, tell
+from sluice.edge.database import Database
+from sluice.edge.reading import Reader
+from sluice.edge.rollups import RollupReader
+from sluice.edge.traces import TraceReader
+from tests.database.aggregating import Processes, Sent, Tables, now, read
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+ONE = str(uuid.UUID(int=1))
+PRESS = ("demo", "press-0001")
+
+
+@pytest.fixture
+def tables(database: str) -> Iterator[Tables]:
+    found = Tables(database)
+    with found.connection:
+        yield found
+
+
+@pytest.fixture
+def processes(database: str) -> Iterator[Processes]:
+    made = Processes(database)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def traces(database: str) -> Iterator[TraceReader]:
+    opened = []
+
+    def connect() -> psycopg.Connection[tuple[object, ...]]:
+        opened.append(psycopg.connect(database, user="sluice_trace", autocommit=True, options="-c timezone=Asia/Tokyo"))
+        return opened[-1]
+
+    reader = Reader(Database(connect, 5), 60)
+    yield TraceReader(reader, RollupReader(reader, Limits()))
+    for connection in opened:
+        connection.close()
+
+
+def millisecond(moment: datetime) -> datetime:
+    """A moment as the files have it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def stored(sent: Sent) -> StoredCopy:
+    """The row that archive writes of a record."""
+    return StoredCopy(
+        Origin(sent.topic, sent.partition, sent.offset),
+        sent.fleet_id,
+        sent.device_id,
+        millisecond(sent.received_at),
+        millisecond(sent.event_time),
+        time_flags(sent.event_time, sent.received_at, Limits().clock_ahead, Limits().late),
+        "telemetry",
+        sent.version,
+        "3.0.2",
+        "telemetry",
+        "test",
+        hash(tuple(sorted(sent.metrics.items()))),
+        f"s3://raw/{sent.offset}",
+    )
+
+
+def ask(traces: TraceReader, *sent: Sent, event_id: str = ONE) -> Numbers:
+    return traces.read(event_id, [PRESS], {stored(one).origin for one in sent})
+
+
+def trace(traces: TraceReader, *sent: Sent) -> Trace:
+    asked = Asked(ONE, "demo", None, date(2026, 1, 1), date(2026, 1, 2))
+    found = Found(tuple(stored(one) for one in sent), ())
+    return tell(asked, found, ask(traces, *sent), datetime.now(UTC), 130)
+
+
+def copies(traces: TraceReader, *sent: Sent) -> Sequence[Copy]:
+    (event,) = trace(traces, *sent).events
+    return event.copies
+
+
+def outcomes(traces: TraceReader, *sent: Sent) -> list[tuple[int, str, bool]]:
+    return [(copy.offset, copy.outcome, copy.seen) for copy in copies(traces, *sent)]
+
+
+def test_a_counted_event_is_told_with_its_windows_and_whether_they_are_complete(
+    processes: Processes, tables: Tables, traces: TraceReader
+) -> None:
+    moment = now()
+    sent = Sent(7, moment - 5 * MINUTE, moment, event_id=ONE)
+    processes.start().add(read([sent]), set())
+    assert outcomes(traces, sent) == [(7, "counted", True)]
+    (sample,) = ask(traces, sent).devices[PRESS].samples
+    assert (sample.effective_time, sample.numbers) == (sent.event_time, 2)
+    assert [(window.resolution, window.state, window.reason) for window in sample.windows] == [
+        ("1m", "provisional", "not_closed"),
+        ("1h", "provisional", "not_closed"),
+        ("1d", "provisional", "not_closed"),
+    ]
+    assert all(
+        window.window_start <= sent.event_time < window.window_start + timedelta(days=1) for window in sample.windows
+    )
+    tables.rows("UPDATE shard SET closed_until = %s RETURNING 1", moment)
+    states = [(one.state, one.reason) for one in ask(traces, sent).devices[PRESS].samples[0].windows]
+    assert states[0] == ("provisional", "being_rolled_again")
+    tables.rows("DELETE FROM dirty RETURNING 1")
+    assert ask(traces, sent).devices[PRESS].samples[0].windows[0].state == "complete"
+
+
+def test_windows_that_have_left_the_database_are_said_to_have(
+    processes: Processes, tables: Tables, traces: TraceReader
+) -> None:
+    moment = now()
+    sent = Sent(7, moment, moment, event_id=ONE)
+    processes.start().add(read([sent]), set())
+    tables.rows("UPDATE horizon SET floor = %s WHERE store = 'rollup_1m' RETURNING 1", moment + HOUR)
+    assert ask(traces, sent).devices[PRESS].samples[0].windows[0].state == "moved"
+
+
+def test_copies_of_one_event_are_told_apart(processes: Processes, traces: TraceReader) -> None:
+    moment = now()
+    first = Sent(3, moment - MINUTE, moment, event_id=ONE)
+    again = replace(first, offset=4, received_at=moment + timedelta(seconds=9))
+    altered = replace(again, offset=5, event_time=moment - 2 * MINUTE, metrics={"cpu_temp": 9.0, "vibration_rms": 9.0})
+    other = replace(first, offset=6, device_id="press-0002")
+    processes.start().add(read([first, again, altered, other]), set())
+    assert outcomes(traces, first, again, altered) == [
+        (3, "counted", True),
+        (4, "duplicate", True),
+        (5, "conflict", True),
+    ]
+    assert [one.repeats for one in copies(traces, first, again, altered)][1:] == [Origin("raw-events", 0, 3)] * 2
+
+
+def test_a_late_event_is_raw_only_and_keeps_its_id(processes: Processes, traces: TraceReader) -> None:
+    moment = now()
+    late = Sent(3, moment - 2 * HOUR, moment, event_id=ONE)
+    again = replace(late, offset=4, event_time=moment, metrics={"cpu_temp": 9.0, "vibration_rms": 9.0})
+    processes.start().add(read([late, again]), set())
+    assert outcomes(traces, late, again) == [(3, "late", True), (4, "conflict", False)]
+    assert ask(traces, late).devices[PRESS].settled_at == moment
+
+
+def test_an_event_of_a_clock_ahead_counts_at_its_reception(processes: Processes, traces: TraceReader) -> None:
+    moment = now()
+    ahead = Sent(3, moment + 2 * HOUR, moment, event_id=ONE)
+    retry = replace(ahead, offset=4, received_at=moment + timedelta(seconds=20))
+    processes.start().add(read([ahead, retry]), set())
+    assert outcomes(traces, ahead, retry) == [(3, "counted", True), (4, "duplicate", True)]
+    assert ask(traces, ahead).devices[PRESS].samples[0].effective_time == moment
+
+
+def test_offsets_are_dealt_with_in_flight_or_passed_over(processes: Processes, traces: TraceReader) -> None:
+    moment = now()
+    covered = [Sent(offset, moment, moment, device_id="other") for offset in (3, 5)]
+    processes.start().add(read(covered), set())
+    passed, waiting = (Sent(offset, moment, moment, event_id=ONE) for offset in (4, 6))
+    elsewhere = replace(waiting, partition=9)
+    assert outcomes(traces, passed, waiting, elsewhere) == [
+        (4, "passed_over", False),
+        (6, "in_flight", False),
+        (6, "in_flight", False),
+    ]
+
+
+def test_a_sample_that_is_gone_is_no_longer_seen_and_one_that_should_be_there_is_not_explained(
+    processes: Processes, tables: Tables, traces: TraceReader
+) -> None:
+    moment = now()
+    sent = Sent(3, moment - MINUTE, moment, event_id=ONE)
+    processes.start().add(read([sent]), set())
+    tables.rows("DELETE FROM sample RETURNING 1")
+    assert outcomes(traces, sent) == [(3, "unexplained", False)]
+    tables.rows("UPDATE horizon SET floor = %s WHERE store = 'sample' RETURNING 1", moment)
+    assert outcomes(traces, sent) == [(3, "counted", False)]
+
+
+def test_an_event_without_numbers_is_in_no_window(processes: Processes, traces: TraceReader) -> None:
+    moment = now()
+    sent = Sent(3, moment, moment, event_id=ONE, metrics={"cpu_temp": 1.0, "vibration_rms": 1.0})
+    (event,) = read([sent])
+    event.metrics.clear()
+    processes.start().add([event], set())
+    (sample,) = ask(traces, sent).devices[PRESS].samples
+    assert (sample.numbers, sample.windows) == (0, ())
+
+
+def test_ids_that_are_no_uuids_are_looked_for_under_the_key_they_are_kept_under(
+    processes: Processes, tables: Tables, traces: TraceReader
+) -> None:
+    moment = now()
+    (event,) = read([Sent(3, moment, moment, event_id=ONE)])
+    processes.start().add([event], set())
+    tables.rows("UPDATE sample SET event_key = %s RETURNING 1", uuid.UUID(bytes=event_key("' OR 1=1 --")))
+    assert ask(traces, event_id="' OR 1=1 --").devices[PRESS].samples
+    assert not ask(traces).devices[PRESS].samples
+
+
+def test_a_device_that_never_sent_anything_has_nothing(traces: TraceReader) -> None:
+    found = traces.read(ONE, [("demo", "nobody"), ("demo", "'; DROP TABLE sample --")], [])
+    assert [(one.samples, one.settled_at) for one in found.devices.values()] == [((), None), ((), None)]
+    assert found.kept_from is None
+
+
+def test_the_sample_is_looked_up_and_no_partition_is_read(database: str) -> None:
+    with psycopg.connect(database, user="sluice_trace") as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = connection.execute(
+            "EXPLAIN SELECT * FROM sample WHERE entity_key = 1 AND event_key = %s::uuid", (ONE,)
+        ).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "_pkey" in text
+    assert "Seq Scan" not in text

@@ -1,0 +1,189 @@
+"""The checker on a real stack: one stored row deleted, altered or doubled turns it red, in each store (I8)."""
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from local.fleet.devices import EVENTS, Fleet
+from tests.faults.conftest import check
+from tests.flow.conftest import READERS, Stack
+from tests.invariants import UnbalancedError, balance
+from tests.ledger import Ledger, digest, post_all
+from tests.recomputation import RawEvent
+from tests.stream import ended_minutes
+
+Fields = dict[str, Any]
+Change = Callable[[Fields], list[Fields]]
+Broken = contextlib.AbstractContextManager[None]
+
+
+@contextlib.contextmanager
+def changed_object(stack: Stack, bucket: str, prefix: str, change: Callable[[bytes], bytes]) -> Iterator[None]:
+    """Change the first object that is not the same afterwards, and put it back as it was."""
+    name = stack["buckets"][bucket]
+    pages = stack.stores.s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix)
+    for key in sorted((item["Key"] for page in pages for item in page.get("Contents", ())), reverse=True):
+        body = stack.stores.s3.get_object(Bucket=name, Key=key)["Body"].read()
+        altered = change(body)
+        if altered == body:
+            continue
+        stack.stores.s3.put_object(Bucket=name, Key=key, Body=altered)
+        try:
+            yield
+        finally:
+            stack.stores.s3.put_object(Bucket=name, Key=key, Body=body)
+        return
+    raise AssertionError(f"no object of {bucket} holds it")
+
+
+def in_rows(event_id: str, change: Change) -> Callable[[bytes], bytes]:
+    """Make of a raw file's row of an event what a change makes of it."""
+
+    def altered(body: bytes) -> bytes:
+        table = pq.read_table(io.BytesIO(body))
+        rows = table.to_pylist()
+        if event_id not in {row["event_id"] for row in rows}:
+            return body
+        rows = [new for row in rows for new in (change(row) if row["event_id"] == event_id else [row])]
+        file = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
+        return file.getvalue()
+
+    return altered
+
+
+def in_letters(text: str, change: Change) -> Callable[[bytes], bytes]:
+    """Make of an event's dead letter what a change makes of it."""
+
+    def altered(body: bytes) -> bytes:
+        kept = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+        if text not in {letter.get("event") for letter in kept}:
+            return body
+        kept = [new for letter in kept for new in (change(letter) if letter.get("event") == text else [letter])]
+        return gzip.compress(b"".join(json.dumps(letter).encode() + b"\n" for letter in kept))
+
+    return altered
+
+
+@contextlib.contextmanager
+def changed_row(stack: Stack, table: str, where: str, change: str) -> Iterator[None]:
+    """Change a row of the database, and put it back as it was; what is new beside it goes."""
+    with psycopg.connect(stack["database"], autocommit=True) as connection:
+        connection.execute(f"CREATE TEMPORARY TABLE kept AS SELECT * FROM {table} WHERE {where}".encode())
+        assert connection.execute("SELECT count(*) FROM kept").fetchall() == [(1,)]
+        connection.execute(change.format(row=f"{table} WHERE {where}", set=f"{table} SET", where=where).encode())
+        try:
+            yield
+        finally:
+            connection.execute(f"DELETE FROM {table} USING kept WHERE {SAME[table]}".encode())
+            connection.execute(f"INSERT INTO {table} SELECT * FROM kept".encode())
+
+
+# What a row and its double have in common.
+SAME = {
+    "sample": "(sample.entity_key, sample.event_key) = (kept.entity_key, kept.event_key)",
+    "rollup_1m": "(rollup_1m.entity_key, rollup_1m.rolled_at) = (kept.entity_key, kept.rolled_at)"
+    " AND rollup_1m.window_start <= kept.window_start + interval '1 s'"
+    " AND rollup_1m.window_start >= kept.window_start",
+}
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A stack that was found to be in order, and what of it is to be broken."""
+
+    stack: Stack
+    ledger: Ledger
+    earlier: set[str]
+    victim: RawEvent
+    rejected: str
+
+    def row(self, change: Change) -> Broken:
+        return changed_object(self.stack, "raw", "raw/", in_rows(self.victim.event_id, change))
+
+    def letter(self, change: Change) -> Broken:
+        return changed_object(self.stack, "dead_letter", "dead_letters/", in_letters(self.rejected, change))
+
+    def sample(self, change: str) -> Broken:
+        return changed_row(self.stack, "sample", f"event_key = '{self.victim.event_id}'", change)
+
+    def rollup(self, change: str) -> Broken:
+        minute = (
+            "(entity_key, window_start) = (SELECT entity_key, date_trunc('minute', effective_time, 'UTC')"
+            f" FROM sample WHERE event_key = '{self.victim.event_id}')"
+        )
+        return changed_row(self.stack, "rollup_1m", minute, change)
+
+    def letter_of_the_victim(self, letter: Fields) -> list[Fields]:
+        """The letter, and another that says archive has given up a record which it has archived."""
+        place = {"kafka_partition": self.victim.kafka_partition, "kafka_offset": self.victim.kafka_offset}
+        return [letter, letter | {"consumer": "archive", "kafka_topic": "raw-events"} | place]
+
+
+@pytest.fixture(scope="module")
+def proven(stack: Stack) -> Proven:
+    """Some events, stored and checked."""
+    stack.settle(READERS)
+    earlier = stack.stores.contents()
+    fleet = Fleet(81, 5, ended_minutes(81))
+    good = [fleet.good_event(EVENTS) for _ in range(40)]
+    bad = next(sent for sent in iter(fleet.event, None) if sent.kind == "invalid")
+    ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], [[*good, bad]]))
+    check(stack, ledger, earlier)
+    victim = next(row.event for row in stack.stores.rows() if row.sha256 == digest(good[0].body))
+    return Proven(stack, ledger, earlier, victim, bad.body.decode())
+
+
+DOUBLED_SAMPLE = """
+    INSERT INTO sample
+    SELECT entity_key, event_key, effective_time + interval '1 ms', shard, metric_keys, readings FROM kept
+"""
+DOUBLED_ROLLUP = """
+    INSERT INTO rollup_1m
+    SELECT
+        entity_key, window_start + interval '1 s', metric_keys, counts, means, m2s, sums, mins, maxs, p50s, p95s, bins,
+        bin_counts, rolled_at
+    FROM kept
+"""
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda one: one.row(lambda _: []), "neither archived nor dead-lettered"),
+        (lambda one: one.row(lambda row: [row | {"event": row["event"] + " "}]), "other bytes are archived"),
+        (lambda one: one.row(lambda row: [row, row | {"kafka_offset": 10**6}]), "of no record"),
+        (lambda one: one.letter(lambda _: []), "rejected but in no dead letter"),
+        (lambda one: one.letter(lambda letter: [letter | {"event": "{}"}]), "holds other bytes than it says"),
+        (lambda one: one.letter(one.letter_of_the_victim), "archived and dead-lettered by archive"),
+        (lambda one: one.sample("DELETE FROM {row}"), "counted 0 times"),
+        (
+            lambda one: one.sample("UPDATE {set} readings[1] = readings[1] + 1 WHERE {where}"),
+            "counted as what it is not",
+        ),
+        (lambda one: one.sample(DOUBLED_SAMPLE), "counted 2 times"),
+        (lambda one: one.rollup("DELETE FROM {row}"), "missing: "),
+        (lambda one: one.rollup("UPDATE {set} maxs[1] = maxs[1] + 1 WHERE {where}"), "max is"),
+        (lambda one: one.rollup(DOUBLED_ROLLUP), "extra: "),
+    ],
+    ids=[f"{row} {how}" for row in ("row", "letter", "sample", "rollup") for how in ("deleted", "altered", "doubled")],
+)
+def test_one_stored_row_deleted_altered_or_doubled_is_found(
+    proven: Proven, break_it: Callable[[Proven], Broken], says: str
+) -> None:
+    with break_it(proven), pytest.raises(UnbalancedError, match=says):
+        balance(proven.ledger, proven.stack.stores.read(), proven.earlier)
+
+
+def test_once_all_is_as_it_was_nothing_is_found(proven: Proven) -> None:
+    balance(proven.ledger, proven.stack.stores.read(), proven.earlier)

@@ -1,0 +1,131 @@
+"""Consumers that die at the worst moments, fail on every record, or find nobody who takes what they have."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local.fleet.devices import EVENTS, Fleet, Sent
+from tests import samples
+from tests.faults.conftest import Injector, check, letters, post_during, wait_until
+from tests.flow.conftest import READERS, Stack
+from tests.flow.http import post
+from tests.ledger import digest, post_all
+from tests.stream import load
+
+
+def good_batches(seed: int, count: int, size: int = 100) -> Iterator[list[Sent]]:
+    """Batches of events of now, as fast as they are taken."""
+    fleet = Fleet(seed, devices=100, clock=lambda: datetime.now(UTC))
+    for _ in range(count // size):
+        yield [fleet.good_event(EVENTS) for _ in range(size)]
+
+
+# Each batch is met by a death before anything is done, then by one after all is done, and then by neither.
+DYING = """
+import os
+import signal
+from pathlib import Path
+
+live = handler
+
+
+def handler(event, context):
+    first = min(f"{place}-{records[0]['offset']}" for place, records in event["records"].items())
+    met = Path(DEATHS) / first
+    deaths = len(met.read_bytes()) if met.exists() else 0
+    if deaths == 0:
+        met.write_bytes(b"b")
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer = live(event, context)
+    if deaths == 1:
+        met.write_bytes(b"ba")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+"""
+
+
+def dying(directory: Path) -> str:
+    """The code of a consumer that dies so, and remembers in a directory how often it did."""
+    directory.mkdir()
+    return DYING.replace("DEATHS", repr(str(directory)))
+
+
+def test_a_consumer_killed_before_and_after_its_commit_takes_effect_once(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    places = {verb: stack.directory / f"deaths-{verb}" for verb in READERS}
+    fleet = Fleet(61, devices=50, clock=lambda: datetime.now(UTC))
+    bad = [sent for sent in (fleet.event() for _ in range(4000)) if sent.kind in ("invalid", "unknown_firmware")][:20]
+    with (
+        injector.deployed("archive", dying(places["archive"])),
+        injector.deployed("aggregate", dying(places["aggregate"])),
+        injector.deployed("deadletter", dying(places["deadletter"])),
+    ):
+        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], [*good_batches(62, 500), bad]))
+        stack.settle(READERS)
+    for verb, place in places.items():
+        assert "ba" in {one.read_text() for one in place.iterdir()}, f"{verb} never died after its work"
+    assert sum(ledger.accepted.values()) == 500
+    assert len(ledger.rejected) == len(bad)
+    found = check(stack, ledger, earlier)
+    assert found.copies > 0, "archive's rows are delivered again when it dies after its work"
+
+
+BAD_DEPLOYMENT = """
+def make_row(*_):
+    raise Poison("a bad deployment")
+"""
+
+
+def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    before = len(letters(stack))
+    with injector.deployed("archive", BAD_DEPLOYMENT):
+        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(63, 1000)))
+        stack.settle(readers=["aggregate"])
+        waiting = stack.unread("archive")
+        time.sleep(2)
+        stack.settle(readers=["deadletter"])
+        assert stack.unread("archive") == waiting, "a halted consumer goes no further"
+        # A batch of ten records may be all bad luck; those at the edges of a burst are.
+        assert len(letters(stack)) - before <= 50
+        assert waiting >= 950
+    check(stack, ledger, earlier)
+
+
+def test_a_delivery_stream_that_throttles_dies_and_finds_no_bucket_delivers_everything_in_the_end(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    thread, ledgers = post_during(stack, load(seed=64, count=1500, seconds=6))
+    with injector.faulty_delivery(refuse_share=1.0, seed=64):
+        time.sleep(2)
+    with injector.frozen("aws"):
+        time.sleep(1)
+        injector.crash("firehose")
+        time.sleep(1)
+    with injector.slow("firehose"):
+        thread.join()
+    (ledger,) = ledgers
+    assert sum(ledger.accepted.values()) >= 1500
+    check(stack, ledger, earlier)
+
+
+def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_nobody_else_waits(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    bad = samples.read("telemetry-invalid.json")
+    bodies = [samples.encode(bad | {"device_id": f"unstorable-{number}"}) for number in range(10)]
+    with injector.frozen("aws"):
+        for body in bodies:
+            assert post(stack, EVENTS, body)[0] == 400
+        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(65, 500)))
+        wait_until("aggregate goes on", lambda: stack.unread("aggregate") == 0)
+        time.sleep(2)
+        assert stack.unread("deadletter") == len(bodies)
+    earlier |= {digest(body) for body in bodies}
+    check(stack, ledger, earlier)
+    kept = {letter.get("event") for letter in letters(stack)}
+    assert {body.decode() for body in bodies} <= kept

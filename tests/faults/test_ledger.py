@@ -1,0 +1,175 @@
+"""The ledger on a whole stack: the statement balances, a restored database catches up, and what is lost has a name."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+
+from local.fleet.devices import Sent
+from local.seed import make_key
+from tests.faults.conftest import wait_until
+from tests.flow.conftest import ROOT, Stack, check_numbers, create_fleet
+from tests.ledger import Ledger, post_all
+from tests.stream import mixed
+
+FLEET = "ledger"
+# What aggregation and counting write; a restore takes all of it back to one moment.
+RESTORED = ("sample", "settled_event", "coverage", "gap", "outcome", "counted_object", "counted_letter")
+# As a run of reconcile does: while somebody else holds it, there is none.
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('reconcile', 0))"
+
+
+@pytest.fixture(scope="module")
+def key(stack: Stack) -> str:
+    """A key of a fleet that only these tests use."""
+    return create_fleet(stack, FLEET, events_per_second=100_000, rejects_per_second=1000)
+
+
+def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: Stack, key: str) -> None:
+    ledger = post(stack, key, list(mixed(seed=81, count=1500)))
+    account = settle(stack, balanced)
+    accepted = sum(ledger.accepted.values())
+    assert account["archive"] == {"archived": accepted, "dead_lettered": 0, "not_yet": 0}
+    assert account["accepted"] == sum(account["aggregate"].values()) == accepted
+    assert account["aggregate"]["late"] > 0
+    assert account["aggregate"]["duplicate"] > 0
+    assert account["rejected"] == len(ledger.rejected) > 0
+    for position in invoke(stack, {"statement": today()})["positions"]:
+        assert position["accepted"] == sum(position[name] for name in ("covered", "in_flight", "under_way", "missing"))
+        assert position["missing"] == 0
+    # The fleet itself reads the same, and an operator reads it as text.
+    assert read_as_fleet(stack)["account"] == account
+    text = command(stack, "statement")
+    assert f"{FLEET} " in text
+    assert "balanced: every event is accounted for" in text
+
+
+def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: Stack, key: str) -> None:
+    post(stack, key, list(mixed(seed=82, count=600)))
+    settle(stack, balanced)
+    with psycopg.connect(stack["database"], autocommit=True) as owner:
+        for name in RESTORED:
+            owner.execute(f"CREATE TABLE saved_{name} AS TABLE {name}".encode())
+        post(stack, key, list(mixed(seed=83, count=600)))
+        whole = settle(stack, balanced)
+        with owner.transaction():
+            for name in RESTORED:
+                owner.execute(f"TRUNCATE {name}".encode())
+                owner.execute(f"INSERT INTO {name} TABLE saved_{name}".encode())
+    assert settle(stack, lambda account: account["accepted"] > 0)["aggregate"] != whole["aggregate"]
+    assert settle(stack, lambda account: account["accepted"] == whole["accepted"] and balanced(account)) == whole
+    check_numbers(stack)
+
+
+def test_a_file_that_is_lost_before_it_was_counted_is_missing_by_name_and_stored_again(stack: Stack, key: str) -> None:
+    before = settle(stack, balanced)["accepted"]
+    batches = list(mixed(seed=84, count=150))
+    with psycopg.connect(stack["database"], autocommit=True) as keeper:
+        wait_until("no run is at work", lambda: keeper.execute(LOCK).fetchone() == (True,))
+        known = files(stack)
+        accepted = sum(post(stack, key, batches).accepted.values())
+        stack.settle()
+        for name in files(stack) - known:
+            store(stack).delete_object(Bucket=stack["buckets"]["raw"], Key=name)
+        keeper.execute(UNLOCK)
+    seen: list[dict[str, Any]] = []
+
+    def is_missing() -> bool:
+        seen.extend(invoke(stack, {"statement": today()})["missing"])
+        return bool(seen)
+
+    wait_until("what is lost is missing", is_missing)
+    assert {(one["consumer"], one["fleet_id"], one["in_kafka"]) for one in seen} == {("archive", FLEET, True)}
+    ids = {json.loads(sent.body).get("event_id", "").lower() for batch in batches for sent in batch}
+    assert {one["event_id"] for one in seen} & ids
+    after = settle(stack, lambda account: account["accepted"] == before + accepted and balanced(account))
+    assert after["archive"]["archived"] == before + accepted
+
+
+def test_a_consumer_that_is_run_again_by_hand_counts_nothing_twice(stack: Stack, key: str) -> None:
+    assert key
+    before = settle(stack, balanced)
+    text = command(stack, "rerun", "aggregate", "0", "0", "1000000")
+    assert "records of partition 0 again" in text
+    assert settle(stack, balanced) == before
+
+
+def balanced(account: dict[str, Any]) -> bool:
+    """Whether nothing is under way or missing."""
+    return bool(account["state"] == "balanced")
+
+
+def post(stack: Stack, key: str, batches: list[list[Sent]]) -> Ledger:
+    """Post until every event has its answer, and wait until it was read."""
+    ledger = asyncio.run(post_all(stack["api"], key, batches, until_settled=True))
+    stack.settle()
+    return ledger
+
+
+def settle(stack: Stack, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Wait until nothing is on its way and the fleet's account of the day is what it has to become."""
+    found: list[dict[str, Any]] = [{"state": "none", "accepted": 0}]
+
+    def look() -> bool:
+        statement = invoke(stack, {"statement": today()})
+        found.extend(one for one in statement["fleets"] if one["fleet_id"] == FLEET)
+        return true(found[-1])
+
+    try:
+        wait_until("the account is settled", look, seconds=120)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{command(stack, 'statement')}") from error
+    return found[-1]
+
+
+def invoke(stack: Stack, payload: dict[str, Any]) -> Any:
+    """Ask reconcile."""
+    url = f"{stack['lambdas']}/2015-03-31/functions/{stack['functions']['reconcile']}/invocations"
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(payload).encode()), timeout=120) as answer:
+        said = json.load(answer)
+        assert "X-Amz-Function-Error" not in answer.headers, said
+        return said
+
+
+def command(stack: Stack, *arguments: str) -> str:
+    """Run the operator's command."""
+    run = [sys.executable, "-m", "local.ledger", "--dir", str(stack.directory), *arguments]
+    environment = {"PYTHONPATH": "layers/sluice/python"}
+    ran = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def read_as_fleet(stack: Stack) -> Any:
+    """Read the statement as the fleet's own readers do."""
+    with psycopg.connect(stack["database"]) as connection:
+        reader = make_key(connection, stack["stage"], FLEET, "reader")
+    request = urllib.request.Request(f"{stack['api']}/v1/statement?day={today()}", headers={"x-api-key": reader})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def today() -> str:
+    """The day, in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def store(stack: Stack) -> Any:
+    """The buckets."""
+    login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
+    return boto3.client("s3", stack["region"], endpoint_url=stack["aws"], **login)
+
+
+def files(stack: Stack) -> set[str]:
+    """The names of raw's files."""
+    pages = store(stack).get_paginator("list_objects_v2").paginate(Bucket=stack["buckets"]["raw"], Prefix="raw/")
+    return {each["Key"] for page in pages for each in page.get("Contents", ())}

@@ -1,0 +1,263 @@
+"""Bugs that have lost or doubled others' events, seeded one at a time, and for each the fastest test that must fail."""
+
+from dataclasses import dataclass
+
+CORE, EDGE = "layers/sluice/python/sluice/core", "layers/sluice/python/sluice/edge"
+UNIT, DATABASE = "tests/unit", "tests/database"
+UNMARKED = """
+    WHERE NOT EXISTS (SELECT FROM dirty AS marked WHERE (marked.shard, marked.window_start) = (minutes.shard, minute))
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One bug: texts of one file, each of which stands there once, and what stands there instead."""
+
+    bug: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    caught_by: str
+
+    @property
+    def needs_database(self) -> bool:
+        return self.caught_by.startswith(DATABASE)
+
+
+MUTANTS = (
+    Mutant(
+        "ingest says accepted of what no report was heard of",
+        f"{EDGE}/broker.py",
+        (('[Unstored("no report within the deadline")] * len(messages)', "[None] * len(messages)"),),
+        f"{UNIT}/edge/test_broker.py::test_what_no_report_ever_comes_of_is_not_stored_for_all_we_know",
+    ),
+    Mutant(
+        "ingest flushes without reading what its reports say",
+        f"{EDGE}/broker.py",
+        (("deliveries[index] = None if error is None else Unstored(error.str())", "deliveries[index] = None"),),
+        f"{UNIT}/edge/test_broker.py::test_each_message_has_the_word_of_its_own_report",
+    ),
+    Mutant(
+        "ingest believes one replica",
+        f"{EDGE}/broker.py",
+        (('"acks": "all"', '"acks": "1"'),),
+        f"{UNIT}/edge/test_broker.py::test_a_record_is_acknowledged_by_all_replicas_in_sync_and_stored_once",
+    ),
+    Mutant(
+        "a producer that has failed for good is kept",
+        f"{EDGE}/broker.py",
+        (("        if error.fatal():", "        if error.fatal() and False:"),),
+        f"{UNIT}/edge/test_broker.py::test_a_fatal_error_makes_the_next_request_start_a_new_producer",
+    ),
+    Mutant(
+        "an event that is not stored is accepted",
+        f"{CORE}/settle.py",
+        (("    if unstored is not None:", "    if unstored is not None and isinstance(verdict, Rejected):"),),
+        f"{UNIT}/functions/test_ingest.py::test_an_event_that_is_not_stored_is_never_accepted",
+    ),
+    Mutant(
+        "an event is called rejected before its dead letter is stored",
+        f"{CORE}/settle.py",
+        (("    if unstored is not None:", "    if unstored is not None and isinstance(verdict, Accepted):"),),
+        f"{UNIT}/functions/test_ingest.py::test_a_reject_whose_letter_is_not_stored_is_not_answered_as_a_reject",
+    ),
+    Mutant(
+        "a body is refused for good before its dead letter is stored",
+        "functions/ingest/handler.py",
+        (("    if fate is not None:", "    if fate is not None and False:"),),
+        f"{UNIT}/functions/test_ingest.py::test_a_body_whose_letter_cannot_be_stored_is_to_be_sent_again",
+    ),
+    Mutant(
+        "an event is stored as we would write it and not as it was sent",
+        f"{CORE}/judge.py",
+        (("facts.device_id.encode(), slice_,", "facts.device_id.encode(), msgspec.json.encode(document),"),),
+        f"{UNIT}/core/test_judge.py::test_an_accepted_event_keeps_its_bytes_its_device_and_what_we_know_of_it",
+    ),
+    Mutant(
+        "unknown firmware is read as some version that is known",
+        f"{CORE}/contracts.py",
+        (
+            (
+                "        if version is None or str(version.firmware_major) != major:",
+                "        version = version or self._by_firmware[1]\n        if str(version.firmware_major) == '':",
+            ),
+        ),
+        f"{UNIT}/core/test_contracts.py::test_unknown_firmware_is_rejected_with_its_own_code",
+    ),
+    Mutant(
+        "a key that was looked up once opens the door for ever",
+        f"{EDGE}/keystore.py",
+        (("if own is not None and own.is_younger_than(self._memory, now):", "if own is not None:"),),
+        f"{UNIT}/edge/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
+    ),
+    Mutant(
+        "without the cache nobody has a quota",
+        f"{EDGE}/quotas.py",
+        (
+            (
+                'return None if self._bucket(fleet_id, "events", quota.events, now)',
+                "return None if True or self._bucket(fleet_id, 'events', quota.events, now)",
+            ),
+        ),
+        f"{UNIT}/edge/test_quotas.py::test_without_the_cache_each_process_grants_its_share_and_no_more",
+    ),
+    Mutant(
+        "a failed offset is skipped: the last failure of a partition is named, not the first",
+        f"{CORE}/records.py",
+        (("first[partition] = min(origin.offset,", "first[partition] = max(origin.offset,"),),
+        f"{UNIT}/core/test_records.py::test_a_failure_is_reported_as_the_first_failed_offset_of_each_partition",
+    ),
+    Mutant(
+        "a failed offset is skipped: the one behind it is named",
+        f"{CORE}/records.py",
+        (('"offset": offset}}', '"offset": offset + 1}}'),),
+        f"{UNIT}/core/test_records.py::test_a_failure_is_reported_as_the_first_failed_offset_of_each_partition",
+    ),
+    Mutant(
+        "the delivery stream's count of failures is ignored",
+        f"{EDGE}/delivery.py",
+        (('if "ErrorCode" in one', 'if "ErrorCode" in answer'),),
+        f"{UNIT}/edge/test_delivery.py::test_only_what_a_successful_call_refused_is_sent_again",
+    ),
+    Mutant(
+        "an error of the delivery stream is swallowed",
+        f"{EDGE}/delivery.py",
+        (("return [Undelivered(pack, str(error)) for pack in call]", "return []"),),
+        f"{UNIT}/edge/test_delivery.py::test_a_call_that_fails_whole_is_sent_again_whole",
+    ),
+    Mutant(
+        "archive's offsets advance past rows that were not taken",
+        "functions/archive/handler.py",
+        (("failed = {origin for one in undelivered for origin in one.pack.origins}", "failed = set[Origin]()"),),
+        f"{UNIT}/functions/test_archive.py::test_rows_that_are_not_taken_come_again_from_the_first",
+    ),
+    Mutant(
+        "archive's offsets advance past poison without a letter",
+        "functions/archive/handler.py",
+        (("    failed |= parts.quarantine.put_aside(", "    parts.quarantine.put_aside("),),
+        f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_comes_again",
+    ),
+    Mutant(
+        "archive writes the letters of what comes again at every try",
+        "functions/archive/handler.py",
+        (("[one for one in poison if not comes_again(one[0].origin, failed)]", "poison"),),
+        f"{UNIT}/functions/test_archive.py::test_poison_behind_rows_that_are_not_taken_is_left_for_the_next_try",
+    ),
+    Mutant(
+        "a bad deployment drains the whole stream into the dead letters",
+        f"{CORE}/quarantine.py",
+        (("    if poison > ALWAYS + SHARE * records:", "    if poison > ALWAYS + records:"),),
+        f"{UNIT}/functions/test_archive.py::test_a_batch_that_is_mostly_poison_stops_the_consumer_and_is_not_drained",
+    ),
+    Mutant(
+        "an event is marked as seen before it is stored",
+        "functions/aggregate/handler.py",
+        (
+            ("    effect = parts.samples.add(", "    parts.seen.mark(events)\n    effect = parts.samples.add("),
+            ("        parts.seen.mark(effect.events)\n", ""),
+        ),
+        f"{UNIT}/functions/test_aggregate.py::test_events_are_stored_before_anybody_remembers_or_counts_them",
+    ),
+    Mutant(
+        "aggregate swallows that the database is away",
+        "functions/aggregate/handler.py",
+        (
+            (
+                "failed = {one.origin for one in batch.events} | {one.record.origin for one in batch.unreadable}",
+                "failed = set()",
+            ),
+        ),
+        f"{UNIT}/functions/test_aggregate.py::test_a_database_that_is_away_gives_every_partition_back_from_its_first"
+        "_record_and_nothing_is_remembered",
+    ),
+    Mutant(
+        "aggregate's offsets advance past poison without a letter",
+        "functions/aggregate/handler.py",
+        (("    return unstored\n", "    return set()\n"),),
+        f"{UNIT}/functions/test_aggregate.py::test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered",
+    ),
+    Mutant(
+        "deadletter swallows that the store is away",
+        "functions/deadletter/handler.py",
+        (
+            ("import os\n", "import contextlib\nimport os\n"),
+            ("        parts.s3.put_object(", "        with contextlib.suppress(Exception): parts.s3.put_object("),
+        ),
+        f"{UNIT}/functions/test_deadletter.py::test_a_store_that_is_away_fails_the_batch_so_that_it_comes_again",
+    ),
+    Mutant(
+        "a retry writes dead letters under other names",
+        f"{CORE}/letterbox.py",
+        (("{lines[0][0].offset:020d}.json.gz", "{lines[0][0].offset:020d}-{id(lines)}.json.gz"),),
+        f"{UNIT}/core/test_letters.py::test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_retry"
+        "_repeats",
+    ),
+    Mutant(
+        "windows close by the fastest partition",
+        f"{CORE}/watermark.py",
+        (("return min(known) - slack", "return max(known) - slack"),),
+        f"{UNIT}/core/test_watermark.py::test_the_slowest_partition_decides",
+    ),
+    Mutant(
+        "a refresh after retention replaces whole windows by what is left of them",
+        f"{CORE}/claims.py",
+        (("claim.window_start < floor else complete", "claim.window_start > claim.window_start else complete"),),
+        f"{UNIT}/core/test_claims.py::test_windows_that_begin_below_the_floor_are_left_as_they_are",
+    ),
+    Mutant(
+        "a retried batch counts again",
+        f"{EDGE}/samples.py",
+        (("for event in events if event.origin not in covered]", "for event in events]"),),
+        f"{DATABASE}/test_aggregate.py::test_a_batch_that_comes_again_whole_or_in_part_changes_nothing",
+    ),
+    Mutant(
+        "the ledger is covered outside the transaction",
+        f"{EDGE}/samples.py",
+        (("            extend_coverage(self.connection,", "        extend_coverage(self.connection,"),),
+        f"{DATABASE}/test_aggregate_crashes.py::test_a_connection_may_be_lost_before_any_step_and_the_batch_takes"
+        "_effect_once",
+    ),
+    Mutant(
+        "what the cache remembers is believed",
+        f"{EDGE}/samples.py",
+        (
+            (
+                "known = {(entity_key, event_key.bytes) for entity_key, event_key in rows}",
+                "known = {(self._key_of(event), event.key) for event in suspects if rows is not None}",
+            ),
+        ),
+        f"{DATABASE}/test_aggregate.py::test_a_suspicion_alone_loses_no_event_and_a_right_one_still_finds_the_duplicate",
+    ),
+    Mutant(
+        "an id that comes again under another time counts again",
+        f"{EDGE}/samples.py",
+        (("        WHERE by_id.had IS NULL AND settled.had IS NULL", "        WHERE settled.had IS NULL"),),
+        f"{DATABASE}/test_aggregate.py::test_the_first_of_two_events_under_one_id_wins_within_a_batch_and_across",
+    ),
+    Mutant(
+        "the retry of an event whose clock ran ahead counts again",
+        f"{EDGE}/samples.py",
+        (("        if any(event.ahead for event in events):", "        if not events:"),),
+        f"{DATABASE}/test_aggregate.py::test_a_clock_hours_ahead_is_remembered_for_longer_than_its_sample_is_looked_for",
+    ),
+    Mutant(
+        "a marker is not added where one is already",
+        f"{EDGE}/samples.py",
+        (("    FROM minutes JOIN shard USING (shard)\n", f"    FROM minutes JOIN shard USING (shard)\n{UNMARKED}"),),
+        f"{DATABASE}/test_aggregate.py::test_a_marker_is_added_beside_one_that_is_there",
+    ),
+    Mutant(
+        "markers are deleted after their windows are computed, whatever came meanwhile",
+        f"{EDGE}/rolling.py",
+        (
+            (
+                "            claims = [Claim(*row)",
+                "            with connection.transaction(force_rollback=True): claims = [Claim(*row)",
+            ),
+            (
+                "            connection.execute(_CLOSE, parameters)",
+                "            connection.execute(_CLAIM_MINUTES, parameters); connection.execute(_CLOSE, parameters)",
+            ),
+        ),
+        f"{DATABASE}/test_roll.py::test_a_sample_committed_while_its_window_is_rolled_is_in_that_roll_or_the_next",
+    ),
+)

@@ -1,0 +1,289 @@
+"""What a stack holds, read straight from where it lies: Kafka, the buckets and the database.
+
+No code of the pipeline takes part, no catalog and no view. What cannot change any more is read once: an object of a
+bucket, and a place of a topic.
+"""
+
+import base64
+import gzip
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+import boto3
+import psycopg
+import pyarrow.parquet as pq
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from tests.ledger import digest
+from tests.recomputation import COLUMNS, Numbers, RawEvent, read_numbers
+
+RAW_EVENTS, DEAD_LETTERS = "raw-events", "dead-letter"
+ENVELOPE = "sluice"
+
+# What an activity without an id is called follows from it; it cannot change, since it is written in what is stored.
+_DERIVED_IDS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
+
+
+class Place(NamedTuple):
+    """Where a record stands in its topic."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of raw-events: its bytes by their hash, and the event it is, unless it is none."""
+
+    place: Place
+    sha256: str
+    event: RawEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the raw store."""
+
+    event: RawEvent
+    sha256: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.event.kafka_partition, self.event.kafka_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter, as it is kept or on its way."""
+
+    fields: Mapping[str, Any]
+
+    @property
+    def consumer(self) -> str:
+        return str(self.fields.get("consumer"))
+
+    @property
+    def body(self) -> bytes:
+        """The bytes it keeps."""
+        text = self.fields.get("event")
+        return text.encode() if text is not None else base64.b64decode(self.fields.get("event_base64") or "")
+
+    @property
+    def whole(self) -> bool:
+        """Whether it keeps all of them."""
+        return len(self.body) == self.fields.get("event_size")
+
+    def place_in(self, topic: str) -> Place | None:
+        """Where the record stands that it is about, if it is about one of this topic."""
+        if self.fields.get("kafka_topic") != topic:
+            return None
+        return Place(self.fields["kafka_partition"], self.fields["kafka_offset"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample with its readings by metric."""
+
+    fleet_id: str
+    device_id: str
+    key: UUID
+    effective_time: datetime
+    readings: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All of it, at a moment at which nothing is under way."""
+
+    records: list[Record]
+    rows: list[Row]
+    letters: list[Letter]
+    letters_sent: list[tuple[Place, Letter | None]]
+    """The topic of dead letters; None is what is no letter."""
+    samples: list[Sample]
+    outcomes: dict[tuple[str, str], int]
+    """By fleet and outcome: how many records aggregate says it has dealt with."""
+    covered: dict[int, list[tuple[int, int]]]
+    """By partition: the offsets aggregate says it has dealt with, from and up to but not including."""
+    numbers: Numbers
+
+
+class Stores:
+    """The stores of one stack."""
+
+    def __init__(self, stack: Mapping[str, Any]) -> None:
+        self._stack = stack
+        self._objects: dict[tuple[str, str], list[Any]] = {}
+        self._logs: defaultdict[str, dict[Place, Any]] = defaultdict(dict)
+
+    def read(self) -> Snapshot:
+        """Read everything."""
+        samples, outcomes, covered = self._read_database()
+        return Snapshot(
+            records=[*self._read_topic(RAW_EVENTS, _read_record).values()],
+            rows=self.rows(),
+            letters=self.letters(),
+            letters_sent=[*self._read_topic(DEAD_LETTERS, _read_sent).items()],
+            samples=samples,
+            outcomes=outcomes,
+            covered=covered,
+            numbers=read_numbers(self._stack["database"]),
+        )
+
+    def contents(self) -> set[str]:
+        """Say what there is, be it an event or what was rejected, by its hash."""
+        letters = {digest(letter.body) for letter in self.letters()}
+        return letters | {record.sha256 for record in self._read_topic(RAW_EVENTS, _read_record).values()}
+
+    def rows(self) -> list[Row]:
+        """Read every row of the raw store, as often as it is there."""
+        return self._read_bucket("raw", "raw/", _read_rows)
+
+    def letters(self) -> list[Letter]:
+        """Read every dead letter that is kept."""
+        return self._read_bucket("dead_letter", "dead_letters/", _read_letters)
+
+    def _read_bucket(self, purpose: str, prefix: str, read: Any) -> list[Any]:
+        bucket = self._stack["buckets"][purpose]
+        found: list[Any] = []
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for item in page.get("Contents", ()):
+                # Its hash names what was read of it: an object that somebody changed is read again.
+                name = (item["Key"], item["ETag"])
+                if name not in self._objects:
+                    body = self.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                    self._objects[name] = read(body)
+                found += self._objects[name]
+        return found
+
+    def _read_topic(self, topic: str, read: Any) -> dict[Place, Any]:
+        log, consumer = self._logs[topic], _consumer(self._stack["broker"])
+        try:
+            numbers = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+            reached = dict.fromkeys(numbers, 0)
+            for place in log:
+                reached[place.partition] = max(reached[place.partition], place.offset + 1)
+            left: dict[int, int] = {}
+            for number in numbers:
+                first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+                reached[number] = max(reached[number], first)
+                if reached[number] < end:
+                    left[number] = end
+            consumer.assign([TopicPartition(topic, number, reached[number]) for number in left])
+            while left:
+                for message in consumer.consume(5000, timeout=1):
+                    if error := message.error():
+                        raise RuntimeError(str(error))
+                    place = Place(message.partition() or 0, message.offset() or 0)
+                    log[place] = read(place, message)
+                    if place.offset + 1 >= left.get(place.partition, 0):
+                        left.pop(place.partition, None)
+            return log
+        finally:
+            consumer.close()
+
+    def _read_database(self) -> tuple[list[Sample], dict[tuple[str, str], int], dict[int, list[tuple[int, int]]]]:
+        with psycopg.connect(self._stack["database"]) as connection:
+            connection.execute("SET TIME ZONE 'UTC'")
+            names: dict[int, str] = dict(connection.execute("SELECT metric_key, name FROM metric").fetchall())
+            rows = connection.execute(
+                "SELECT fleet_id, device_id, event_key, effective_time, metric_keys, readings"
+                " FROM sample JOIN entity USING (entity_key)"
+            ).fetchall()
+            samples = [
+                Sample(
+                    fleet,
+                    device,
+                    key,
+                    moment,
+                    tuple(sorted((names[at], one) for at, one in zip(keys, held, strict=True))),
+                )
+                for fleet, device, key, moment, keys, held in rows
+            ]
+            outcomes = connection.execute(
+                "SELECT fleet_id, outcome, sum(events)::bigint FROM outcome WHERE consumer = 'aggregate' GROUP BY 1, 2"
+            ).fetchall()
+            covered = connection.execute(
+                "SELECT partition, offsets FROM coverage WHERE consumer = 'aggregate' AND topic = %s", [RAW_EVENTS]
+            ).fetchall()
+        return (
+            samples,
+            {(fleet, outcome): events for fleet, outcome, events in outcomes},
+            {number: [(one.lower, one.upper) for one in offsets] for number, offsets in covered},
+        )
+
+    @cached_property
+    def s3(self) -> Any:
+        """The object store, as an administrator."""
+        admin = self._stack["admin"]
+        login = {"aws_access_key_id": admin["access_key"], "aws_secret_access_key": admin["secret_key"]}
+        return boto3.client("s3", self._stack["region"], endpoint_url=self._stack["aws"], **login)
+
+
+def end_offsets(broker: str, topic: str) -> dict[int, int]:
+    """Ask Kafka how far each partition of a topic reaches."""
+    consumer = _consumer(broker)
+    try:
+        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        return {number: consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in partitions}
+    finally:
+        consumer.close()
+
+
+def _consumer(broker: str) -> Consumer:
+    return Consumer({"bootstrap.servers": broker, "group.id": "ledger-of-tests", "enable.auto.commit": False})
+
+
+def _read_rows(parquet: bytes) -> list[Row]:
+    rows = pq.read_table(io.BytesIO(parquet), columns=list(COLUMNS)).to_pylist()
+    events = [
+        RawEvent(**row | {"received_at": row["received_at"].replace(tzinfo=UTC), "flags": tuple(row["flags"])})
+        for row in rows
+    ]
+    return [Row(event, digest(event.event.encode())) for event in events]
+
+
+def _read_letters(packed: bytes) -> list[Letter]:
+    return [Letter(json.loads(line)) for line in gzip.decompress(packed).splitlines()]
+
+
+def _read_sent(_place: Place, message: Message) -> Letter | None:
+    try:
+        fields = json.loads(message.value() or b"")
+    except ValueError:
+        return None
+    return Letter(fields) if isinstance(fields, dict) else None
+
+
+def _read_record(place: Place, message: Message) -> Record:
+    value: Any = message.value() or b""
+    headers: Any = message.headers() or ()
+    return Record(place, digest(value), _read_event(place, value, headers))
+
+
+def _read_event(place: Place, value: bytes, headers: Iterable[tuple[str, Any]]) -> RawEvent | None:
+    """Read an event and its envelope, without judging them: what cannot be read is none."""
+    try:
+        _, received_at, fleet, contract, version, flags, _ = json.loads(dict(headers)[ENVELOPE])
+        document = json.loads(value)
+        return RawEvent(
+            fleet_id=fleet,
+            device_id=document["source" if contract == "activity" else "device_id"],
+            event_id=document.get("event_id") or str(uuid5(_DERIVED_IDS, f"{fleet}\n{value.decode()}")),
+            contract=contract,
+            schema_version=version,
+            received_at=datetime.fromisoformat(received_at),
+            flags=tuple(flags),
+            event=value.decode(),
+            kafka_partition=place.partition,
+            kafka_offset=place.offset,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

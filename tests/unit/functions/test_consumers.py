@@ -1,0 +1,49 @@
+"""What every consumer answers: what must come again, and never nothing, which Lambda takes for complete success."""
+
+import importlib
+from typing import Any, cast
+
+import pytest
+
+from infra.settings import RAW_EVENTS
+from sluice.edge.attempts import Attempts
+from sluice.edge.consuming import Consumer
+from sluice.edge.settings import DeadLetterSettings
+from tests.attempts import PlayedCache
+
+VERBS = ("archive", "aggregate", "deadletter")
+
+
+class Context:
+    """An invocation with some time left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+class Parts:
+    """What an empty batch asks for."""
+
+    consumer = Consumer(Attempts(PlayedCache().as_cache(), "any"), 0, 0)
+    settings = DeadLetterSettings("letters", "us-east-1")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("records", [{}, {f"{RAW_EVENTS}-4": []}])
+def test_an_empty_batch_is_answered_with_a_list_and_never_with_nothing(
+    verb: str, records: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler: Any = importlib.import_module(f"functions.{verb}.handler")
+    monkeypatch.setattr(handler, "build", lambda: cast("Any", Parts))
+    answer = handler.handler.__wrapped__({"records": records}, Context())
+    handler.metrics.clear_metrics()
+    assert answer == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_no_batch_is_an_error_and_not_success(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler: Any = importlib.import_module(f"functions.{verb}.handler")
+    monkeypatch.setattr(handler, "build", lambda: cast("Any", Parts))
+    with pytest.raises(KeyError):
+        handler.handler.__wrapped__({}, Context())
+    handler.metrics.clear_metrics()

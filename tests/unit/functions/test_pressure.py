@@ -1,0 +1,201 @@
+"""A run of pressure measures once, publishes what follows, and fails where it cannot tell."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from functions.pressure import handler
+from functions.pressure.handler import Parts, watch
+from sluice.core.errors import Retryable
+from sluice.core.watermark import Extent
+from sluice.edge.cache import CacheAwayError
+from sluice.edge.patience import Patience
+from sluice.edge.pressure import Snapshots
+from sluice.edge.settings import PressureSettings
+from tests.samples import NOW
+
+if TYPE_CHECKING:
+    from sluice.edge.cache import Cache
+    from sluice.edge.disks import Disks
+    from sluice.edge.extents import Extents
+
+HOUR = 3600.0
+SETTINGS = PressureSettings("raw-events", "sluice-test-events", 3, "us-east-1", 4 * HOUR, 180, 30)
+
+
+class Disk:
+    """What CloudWatch says of the disks; None: nothing."""
+
+    def __init__(self) -> None:
+        self.percent: float | None = 10.0
+
+    def ask(self, _now: datetime) -> float:
+        if self.percent is None:
+            raise Retryable("CloudWatch is away")
+        return self.percent
+
+
+class World:
+    """A topic of one partition with a record each minute, its consumers, a disk and a cache."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.behind = {"archive": 0.0, "aggregate": 0.0}
+        """Seconds that each consumer is behind."""
+        self.silent = 0
+        """How many questions in a row the brokers leave open."""
+        self.disk = Disk()
+        self.published: dict[str, bytes] = {}
+        self.away = False
+        self.slept = 0.0
+
+    @property
+    def last(self) -> int:
+        return int((self.now - NOW).total_seconds() // 60) + 10_000
+
+    def ask(self) -> dict[int, Extent]:
+        if self.silent > 0:
+            self.silent -= 1
+            raise Retryable("the brokers are away")
+        return {0: Extent(0, self.last), 1: Extent(0, 0)}
+
+    def ask_committed(self, group: str, partitions: Iterable[int]) -> dict[int, int]:
+        assert list(partitions) == [0, 1]
+        return {0: self.last - int(self.behind[group] // 60)}
+
+    def ask_since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
+        age = (self.now - moment).total_seconds()
+        return dict.fromkeys(partitions, max(0, self.last - int(age // 60)))
+
+    def get(self, name: str) -> bytes | None:
+        if self.away:
+            raise CacheAwayError("away")
+        return self.published.get(name)
+
+    def put(self, name: str, value: bytes, seconds: int) -> None:
+        if self.away:
+            raise CacheAwayError("away")
+        assert seconds == SETTINGS.snapshot_seconds
+        self.published[name] = value
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+    def run(self) -> float:
+        """Run once, and say which share is published."""
+        parts = Parts(
+            SETTINGS,
+            cast("Extents", self),
+            cast("Disks", self.disk),
+            Snapshots(cast("Cache", self)),
+            Patience(SETTINGS.hold_seconds, lambda: self.slept, self.sleep),
+            lambda: self.now,
+        )
+        watch(parts)
+        return float(json.loads(self.published["pressure"])["share"])
+
+
+@pytest.fixture(autouse=True)
+def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Metrics of one run."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "pressure")
+    handler.metrics.clear_metrics()
+    yield
+    handler.metrics.clear_metrics()
+
+
+def said() -> dict[str, float]:
+    """The metrics of the run."""
+    return {name: sum(metric["Value"]) for name, metric in handler.metrics.metric_set.items()}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.mark.parametrize("consumer", ["archive", "aggregate"])
+def test_a_store_that_is_down_for_an_hour_stops_nobody_and_one_that_is_for_three_does(
+    world: World, consumer: str
+) -> None:
+    shares = []
+    for hours in (0, 1, 1.9, 2.5, 3):
+        world.behind[consumer] = hours * HOUR + 240
+        shares.append(world.run())
+    assert shares[:3] == [0, 0, 0]
+    assert 0.3 < shares[3] < 0.6
+    assert shares[4] == 1
+
+
+def test_it_recovers_by_itself_from_further_down(world: World) -> None:
+    world.behind["aggregate"] = 2.5 * HOUR
+    high = world.run()
+    world.behind["aggregate"] = 2.2 * HOUR
+    assert world.run() == high
+    world.behind["aggregate"] = 1.9 * HOUR
+    assert 0 < world.run() < high
+    world.behind["aggregate"] = HOUR
+    assert world.run() == 0
+
+
+def test_the_disk_alone_is_reason_enough(world: World) -> None:
+    world.disk.percent = 95
+    assert world.run() == 1
+    assert said()["PressureLevel"] == 2
+
+
+def test_what_was_published_before_is_all_that_is_remembered(world: World) -> None:
+    world.behind["aggregate"] = 2.5 * HOUR
+    world.run()
+    world.behind["aggregate"] = 1.9 * HOUR
+    world.published = {"pressure": b"\xff no snapshot"}
+    assert world.run() == 0
+
+
+def test_what_is_published_says_until_when_it_holds(world: World) -> None:
+    world.run()
+    snapshot = json.loads(world.published["pressure"])
+    assert snapshot["version"] == 1
+    until, measured_at = (datetime.fromisoformat(snapshot[name]) for name in ("until", "measured_at"))
+    assert until - measured_at == timedelta(seconds=180)
+
+
+def test_a_disk_that_nobody_knows_leaves_the_age_to_decide_and_is_counted(world: World) -> None:
+    world.disk.percent, world.behind["archive"] = None, 3.5 * HOUR
+    assert world.run() == 1
+    assert said()["DiskUnknown"] == 1
+    assert "DiskPercent" not in said()
+
+
+def test_brokers_that_do_not_answer_for_a_moment_are_asked_again(world: World) -> None:
+    world.silent = 3
+    assert world.run() == 0
+
+
+def test_brokers_that_do_not_answer_at_all_are_a_failure_and_nothing_is_published(world: World) -> None:
+    world.silent = 10**6
+    with pytest.raises(Retryable, match="away"):
+        world.run()
+    assert world.published == {}
+
+
+def test_a_cache_that_is_away_is_a_failure_and_what_was_measured_is_said_all_the_same(world: World) -> None:
+    world.away = True
+    with pytest.raises(CacheAwayError):
+        world.run()
+    assert said()["BufferUsed"] == 0
+
+
+def test_each_consumers_wait_is_told_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.behind = {"archive": HOUR, "aggregate": 0.0}
+    world.run()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "OldestUnreadSeconds" in line]
+    waits = {line["consumer"]: line["OldestUnreadSeconds"][0] for line in lines}
+    assert waits["aggregate"] == 0
+    assert HOUR - 300 < waits["archive"] <= HOUR
+    assert {line["service"] for line in lines} == {"pressure"}
+    assert said()["BufferUsed"] == pytest.approx(waits["archive"] / (4 * HOUR))

@@ -1,0 +1,60 @@
+"""What seek does with a question: both queries with the same values, and an outage is no error of ours."""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from functions.seek import handler
+from sluice.core.seeking import Found, Wanted
+from sluice.edge.athena import Athena, Failure, Rows, Statement
+from sluice.edge.seeking import Seeker
+from tests.unit.core.test_seeking import ID, LETTER, ROW
+
+WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21))
+
+
+class Played:
+    """Athena, which answers as it was told to."""
+
+    def __init__(self, copies: Rows | Failure, letters: Rows | Failure) -> None:
+        self._answers = [copies, letters]
+        self.asked: list[Statement] = []
+
+    def ask(self, statements: Sequence[Statement]) -> list[Rows | Failure]:
+        self.asked += statements
+        return self._answers
+
+
+def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> Found:
+    """Ask as trace does: what comes and what is answered go through JSON."""
+    monkeypatch.setattr(handler, "build", lambda: Seeker(cast("Athena", played)))
+    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    event: dict[str, Any] = json.loads(msgspec.json.encode(WANTED))
+    return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Found)
+
+
+def test_a_question_and_its_answer_survive_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played([ROW], [LETTER, LETTER | {"event_id": "other"}])
+    found = ask(played, monkeypatch)
+    assert found.copies is not None
+    assert found.letters is not None
+    assert (len(found.copies), len(found.letters), found.problem) == (1, 1, None)
+    assert [statement.parameters for statement in played.asked] == [tuple(WANTED.parameters())] * 2
+    assert ["FROM raw_events" in statement.sql for statement in played.asked] == [True, False]
+    assert "FROM dead_letters" in played.asked[1].sql
+
+
+def test_one_table_that_does_not_answer_leaves_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ask(Played(Failure("timeout", "no answer within 12 s"), [LETTER]), monkeypatch)
+    assert (found.copies, found.problem, found.detail) == (None, "timeout", "no answer within 12 s")
+    assert found.letters is not None
+    assert len(found.letters) == 1
+
+
+def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Failure("unavailable", "away")
+    assert ask(Played(away, away), monkeypatch) == Found(None, None, "unavailable", "away; away")

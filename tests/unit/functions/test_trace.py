@@ -1,0 +1,217 @@
+"""What trace answers, with whatever is away: files, numbers, the key's own store."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from functions.trace import handler
+from functions.trace.handler import Parts, answer_operator, answer_reader, metrics
+from sluice.core.errors import Refusal, Retryable
+from sluice.core.keys import StoredKey, compose_key, hash_key
+from sluice.core.quotas import Quota
+from sluice.core.records import Origin
+from sluice.core.seeking import Found, Problem, StoredCopy, Wanted
+from sluice.core.trace import Kept, Numbers, Sample, Who
+from sluice.edge.settings import TraceSettings
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ID = "4f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21"
+KEY = compose_key("test", "K" * 16, "s" * 43)
+STORED = StoredKey("K" * 16, "demo", "reader", hash_key(KEY), 100.0, 10.0)
+SETTINGS = TraceSettings("test", "us-east-1", 30, 240, 1, 0.1, 1, 130, "seek", 15)
+COPY = StoredCopy(
+    Origin("raw-events", 4, 7),
+    "demo",
+    "press-1",
+    NOW,
+    NOW,
+    (),
+    "telemetry",
+    2,
+    "2.4.1",
+    "telemetry",
+    "c-1",
+    1,
+    "s3://raw/7.parquet",
+)
+COUNTED = Numbers({("demo", "press-1"): Kept((Sample(NOW, 3, ()),))}, {COPY.origin: "done"}, None)
+
+
+@dataclass
+class World:
+    """Everything around trace."""
+
+    found: Found | Exception = field(default_factory=lambda: Found((COPY,), ()))
+    numbers: Numbers | Exception = COUNTED
+    key: StoredKey = STORED
+    over: str | None = None
+    wanted: list[Wanted] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+    counted: dict[str, Any] = field(default_factory=dict)
+
+    def find(self, _key_id: str, _now: datetime) -> StoredKey:
+        return self.key
+
+    def exceeded(self, name: str, quota: Quota, _events: int, _now: datetime) -> str | None:
+        self.asked.append((name, quota.events))
+        return self.over
+
+    def invoke(self, payload: bytes) -> bytes:
+        self.wanted.append(msgspec.json.decode(payload, type=Wanted))
+        if isinstance(self.found, Exception):
+            raise self.found
+        return msgspec.json.encode(self.found)
+
+    def begin(self) -> None:
+        self.asked.append("begin")
+
+    def read(self, event_id: str, devices: list[Who], origins: set[Origin]) -> Numbers:
+        self.asked.append((event_id, devices, origins))
+        if isinstance(self.numbers, Exception):
+            raise self.numbers
+        return self.numbers
+
+    def parts(self) -> Parts:
+        played = cast("Any", self)
+        return Parts(SETTINGS, played, played, played, played, played, lambda: NOW)
+
+    def get(self, event_id: str = ID, query: str = "", key: str = KEY) -> tuple[int, Any]:
+        """Ask as a reader does."""
+        event = {
+            "routeKey": "GET /v1/trace/{event_id}",
+            "rawQueryString": query,
+            "headers": {"x-api-key": key},
+            "pathParameters": {"event_id": event_id},
+            "requestContext": {"requestId": "r-1", "timeEpoch": int(NOW.timestamp() * 1000)},
+        }
+        try:
+            answer = answer_reader(event, self.parts(), retry_after=7)
+            self.counted = dict(metrics.metric_set)
+        finally:
+            metrics.clear_metrics()
+        if answer.status == 503:
+            assert answer.headers["retry-after"] == "7"
+        return answer.status, json.loads(answer.body)
+
+    def call(self, **call: Any) -> dict[str, Any]:
+        """Ask as an operator does."""
+        try:
+            return answer_operator(call, self.parts(), retry_after=7)
+        finally:
+            metrics.clear_metrics()
+
+
+def test_a_reader_is_told_the_facts_and_the_story() -> None:
+    world = World()
+    status, document = world.get()
+    assert (status, document["verdict"]) == (200, "accepted")
+    assert document["events"][0]["copies"][0]["outcome"] == "counted"
+    assert f"event {ID}" in document["story"][0]
+    assert document["visible_after_seconds"] == 130
+    assert world.asked[-1] == (ID, [("demo", "press-1")], {COPY.origin})
+
+
+def test_a_reader_asks_about_the_keys_own_fleet_whatever_is_asked() -> None:
+    world = World()
+    world.get(query="device_id=press-9")
+    (wanted,) = world.wanted
+    assert (wanted.fleet_id, wanted.device_id) == ("demo", "press-9")
+    assert world.get(query="fleet_id=acme")[0] == 400
+
+
+def test_only_a_reader_key_opens_the_door() -> None:
+    assert World().get(key="")[0] == 401
+    assert World(key=msgspec.structs.replace(STORED, role="device")).get()[0] == 403
+
+
+def test_a_key_may_ask_seldom_and_a_question_that_is_refused_is_not_counted() -> None:
+    world = World(over="events")
+    status, problem = world.get()
+    assert (status, problem["code"], problem["detail"]) == (
+        429,
+        "quota_requests",
+        "This key may ask 1 times in 10 s.",
+    )
+    assert world.asked == [(f"trace/{STORED.key_id}", 0.1)]
+    assert world.wanted == []
+    world.asked.clear()
+    assert world.get(event_id=" ")[1]["code"] == "invalid_event_id"
+    assert world.asked == []
+
+
+def test_nothing_found_is_an_answer_and_says_that_the_numbers_were_not_asked() -> None:
+    status, document = World(found=Found((), ())).get()
+    assert (status, document["verdict"]) == (200, "never_received")
+    assert document["unasked"] == [{"source": "numbers", "reason": "device_unknown"}]
+
+
+@pytest.mark.parametrize(
+    ("away", "reason"),
+    [
+        (Retryable("seek is away"), "unavailable"),
+        (Found(problem="timeout"), "timeout"),
+        (Found(problem="too_much"), "too_much"),
+    ],
+)
+def test_without_the_files_the_numbers_are_told(away: Found | Exception, reason: str) -> None:
+    world = World(found=away)
+    status, document = world.get(query="device_id=press-1")
+    assert (status, document["verdict"]) == (200, "accepted")
+    assert document["unasked"] == [
+        {"source": "raw", "reason": reason},
+        {"source": "dead_letters", "reason": reason},
+    ]
+    assert world.counted["SourcesUnavailable"]["Value"] == [2.0 if reason == "unavailable" else 0.0]
+
+
+@pytest.mark.parametrize(
+    ("away", "reason"), [(Retryable("the database is away"), "unavailable"), (Refusal(503, "too_slow", "…"), "timeout")]
+)
+def test_without_the_numbers_the_files_are_told(away: Exception, reason: str) -> None:
+    status, document = World(numbers=away).get()
+    assert (status, document["verdict"]) == (200, "accepted")
+    assert document["events"][0]["copies"][0]["outcome"] == "unknown"
+    assert document["unasked"] == [{"source": "numbers", "reason": reason}]
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [("timeout", "trace_timeout"), ("too_much", "trace_timeout"), ("unavailable", "trace_unavailable")],
+)
+def test_without_either_there_is_a_problem_that_says_which(problem: Problem, code: str) -> None:
+    world = World(found=Found(problem=problem), numbers=Retryable("the database is away"))
+    for query in ("device_id=press-1", ""):
+        status, document = world.get(query=query)
+        assert (status, document["code"]) == (503, code)
+
+
+def test_an_operator_asks_of_every_fleet_and_without_a_key() -> None:
+    world = World()
+    assert world.call(event_id=ID)["verdict"] == "accepted"
+    assert world.wanted[0].fleet_id is None
+    assert world.call(event_id=ID, fleet_id="acme")["asked"]["fleet_id"] == "acme"
+    assert not [one for one in world.asked if "trace/" in str(one)]
+
+
+def test_an_operator_gets_problems_as_the_api_writes_them() -> None:
+    world = World(found=Found(problem="timeout"), numbers=Retryable("away"))
+    assert world.call(event_id=ID)["code"] == "trace_timeout"
+    assert world.call(event="x")["code"] == "invalid_call"
+
+
+def test_the_gateways_requests_are_told_from_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(handler, "build", world.parts)
+    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    assert handler.handler({"event_id": ID}, None)["verdict"] == "accepted"
+    request = {
+        "event_id": ID,
+        "requestContext": {"requestId": "r-1", "timeEpoch": 0},
+        "routeKey": "GET /",
+        "headers": {},
+    }
+    assert handler.handler(request, None)["statusCode"] == 401
