@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
+import psycopg
 from confluent_kafka import Message, Producer
 
 from infra.settings import CONSUMER_RECORD_AGE_SECONDS
 from local.fleet.devices import EVENTS, Fleet, Sent
-from tests.faults.conftest import BROKERS, Injector, wait_until
+from tests.faults.conftest import BROKERS, Injector, check, wait_until
 from tests.flow.conftest import Stack
-from tests.ledger import Ledger, post_all
-from tests.stores import Stores
+from tests.ledger import Ledger, digest, post_all
+from tests.stores import Place
 
-Place = tuple[int, int]
 LETTERS = "SELECT kafka_partition, kafka_offset, event FROM dead_letters WHERE reason = '{}' AND consumer = '{}'"
 
 
@@ -27,63 +26,60 @@ def batches(seed: int, count: int) -> Iterator[list[Sent]]:
         yield [fleet.good_event(EVENTS) for _ in range(50)]
 
 
-def post(stack: Stack, sent: list[list[Sent]]) -> set[str]:
-    """Post events that are all accepted; return them."""
-    ledger: Ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], sent, until_settled=True))
-    events = {one.body.decode() for batch in sent for one in batch}
-    assert len(ledger.accepted) == len(events)
-    return events
+def paced(sent: Iterator[list[Sent]], seconds: float) -> Iterator[list[Sent]]:
+    """Batches, one after the other with a pause."""
+    for batch in sent:
+        yield batch
+        time.sleep(seconds)
+
+
+def post(stack: Stack, sent: Iterator[list[Sent]]) -> Ledger:
+    """Post events until all of them are accepted."""
+    return asyncio.run(post_all(stack["api"], stack["keys"]["device"], sent, at_once=1, until_settled=True))
 
 
 def letters(stack: Stack, reason: str, consumer: str) -> dict[Place, set[str]]:
-    """The events of dead letters as an analyst finds them, by their places."""
+    """The events of dead letters as an analyst finds them, by their places, and by their hashes."""
     found: dict[Place, set[str]] = defaultdict(set)
     for partition, offset, event in stack.query("--sql", LETTERS.format(reason, consumer))[1:]:
-        found[int(partition), int(offset)].add(event)
+        found[Place(int(partition), int(offset))].add(digest(event.encode()))
     return found
 
 
-def raw(stack: Stack) -> dict[Place, set[str]]:
-    """The events of the raw table, by their places."""
-    found: dict[Place, set[str]] = defaultdict(set)
-    for row in Stores(stack.description).rows():
-        found[row.place].add(row.event.event)
-    return found
-
-
-def events_of(found: dict[Place, set[str]]) -> set[str]:
-    return {event for events in found.values() for event in events}
-
-
-def s3_of(stack: Stack) -> Any:
-    login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
-    return boto3.client("s3", stack["region"], endpoint_url=stack["aws"], **login)
+def undelivered(stack: Stack) -> set[str]:
+    """The events whose rows Firehose could not convert."""
+    return {sha256 for held in letters(stack, "delivery_failed", "archive").values() for sha256 in held}
 
 
 def names(stack: Stack, bucket: str, prefix: str) -> list[str]:
     """What lies in a bucket."""
-    pages = s3_of(stack).get_paginator("list_objects_v2").paginate(Bucket=stack["buckets"][bucket], Prefix=prefix)
+    pages = stack.stores.s3.get_paginator("list_objects_v2").paginate(Bucket=stack["buckets"][bucket], Prefix=prefix)
     return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
 
-def produce(stack: Stack, events: list[str], age_seconds: int) -> dict[Place, set[str]]:
+def covered(stack: Stack, places: set[Place]) -> bool:
+    """Whether the ledger of aggregate knows what became of some records."""
+    sql = "SELECT partition, offsets FROM coverage WHERE consumer = 'aggregate' AND topic = 'raw-events'"
+    with psycopg.connect(stack["database"]) as connection:
+        held = dict(connection.execute(sql).fetchall())
+    return all(any(place.offset in one for one in held.get(place.partition, ())) for place in places)
+
+
+def produce(stack: Stack, events: list[bytes], age_seconds: int) -> dict[Place, set[str]]:
     """Store events as ingest does, but as long ago as if nobody had come to them since; return them by their places."""
     received = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     stored: dict[Place, set[str]] = {}
 
     def note(error: Any, message: Message) -> None:
-        partition, offset, value = message.partition(), message.offset(), message.value()
         assert not error
-        assert partition is not None
-        assert offset is not None
-        stored[partition, offset] = {bytes(value or b"").decode()}
+        stored[Place(message.partition() or 0, message.offset() or 0)] = {digest(bytes(message.value() or b""))}
 
     producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
     for number, event in enumerate(events):
         producer.produce(
             "raw-events",
             key=b"press-00001",
-            value=event.encode(),
+            value=event,
             headers=[("sluice", f'[1,"{received}","demo","telemetry",1,[],"c"]'.encode())],
             partition=number % 3,
             timestamp=int((time.time() - age_seconds) * 1000),
@@ -93,22 +89,23 @@ def produce(stack: Stack, events: list[str], age_seconds: int) -> dict[Place, se
     return stored
 
 
-def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_processed(stack: Stack) -> None:
+def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_processed(
+    stack: Stack, earlier: set[str]
+) -> None:
     (old,) = batches(71, 50)
-    expired = produce(stack, [sent.body.decode() for sent in old], CONSUMER_RECORD_AGE_SECONDS + 3600)
+    expired = produce(stack, [sent.body for sent in old], CONSUMER_RECORD_AGE_SECONDS + 3600)
     assert len(expired) == 50
-    newest = post(stack, list(batches(72, 500)))
+    ledger = post(stack, batches(72, 500))
     for consumer in ("archive", "aggregate"):
-        wait_until(
-            f"{consumer} has given up the oldest",
-            lambda it=consumer: letters(stack, "expired", it).keys() == expired.keys(),
-        )
-        assert letters(stack, "expired", consumer) == expired
-    stack.settle()
-    assert newest <= events_of(raw(stack))
-    assert not raw(stack).keys() & expired.keys()
+
+        def given_up(consumer: str = consumer) -> bool:
+            return letters(stack, "expired", consumer) == expired
+
+        wait_until(f"{consumer} has given up the oldest", given_up)
     wait_until("nothing lies there any more", lambda: not names(stack, "failed_batches", "aws/"))
     assert names(stack, "failed_batches", "salvaged/aws/lambda/")
+    wait_until("the ledger knows of the letters", lambda: covered(stack, set(expired)))
+    check(stack, ledger, earlier | {digest(sent.body) for sent in old})
     today = datetime.now(UTC).date().isoformat()
     header, *rows = stack.query("--name", "dead_letters_by_reason", today, "2100-01-01")
     counted = {(row[header.index("reason")], row[header.index("consumer")]) for row in rows}
@@ -116,41 +113,33 @@ def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_pro
 
 
 def test_rows_that_firehose_cannot_convert_are_dead_letters_with_the_events_own_bytes(
-    stack: Stack, injector: Injector
+    stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
     with injector.faulty_delivery(unreadable_share=1):
-        events = post(stack, list(batches(73, 500)))
+        ledger = post(stack, batches(73, 500))
         stack.settle()
-    wait_until(
-        "every event is a dead letter", lambda: events <= events_of(letters(stack, "delivery_failed", "archive"))
-    )
-    found = letters(stack, "delivery_failed", "archive")
-    assert {len(held) for held in found.values()} == {1}
-    assert not found.keys() & raw(stack).keys()
+    wait_until("every event is a dead letter", lambda: ledger.accepted.keys() <= undelivered(stack))
+    check(stack, ledger, earlier)
     wait_until("nothing lies there any more", lambda: not names(stack, "raw", "errors/"))
     assert names(stack, "raw", "salvaged/errors/raw/format-conversion-failed/")
 
 
-def test_salvage_that_dies_again_and_again_loses_nothing_and_changes_nothing(stack: Stack, injector: Injector) -> None:
-    before = letters(stack, "delivery_failed", "archive").keys()
+def test_salvage_that_dies_again_and_again_loses_nothing_and_changes_nothing(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
     with (
-        injector.faulty_delivery(unreadable_share=0.5),
+        injector.faulty_delivery(unreadable_share=1),
         injector.invoking("salvage"),
-        injector.killing_workers("salvage", 0.3, seed=74) as killed,
+        injector.killing_workers("salvage", every_seconds=1, seed=74) as killed,
     ):
-        events = post(stack, list(batches(74, 1000)))
+        # A buffer is delivered every two seconds: there is something to salvage whenever it dies.
+        ledger = post(stack, paced(batches(74, 1000), seconds=0.4))
         stack.settle()
         wait_until("it died at its work", lambda: len(killed) >= 5)
-
-    def ended() -> bool:
-        return events <= events_of(raw(stack)) | events_of(letters(stack, "delivery_failed", "archive"))
-
-    wait_until("every event is a row or a dead letter", ended)
-    found = letters(stack, "delivery_failed", "archive")
+    wait_until("every event is a dead letter", lambda: ledger.accepted.keys() <= undelivered(stack))
     # Written more than once, perhaps, and never as anything else.
-    assert {len(held) for held in found.values()} == {1}
-    assert found.keys() > before
-    assert not found.keys() & raw(stack).keys()
+    assert {len(held) for held in letters(stack, "delivery_failed", "archive").values()} == {1}
+    check(stack, ledger, earlier)
 
 
 def test_brokers_that_are_away_leave_what_was_given_up_where_it_is_until_they_are_back(
@@ -158,7 +147,8 @@ def test_brokers_that_are_away_leave_what_was_given_up_where_it_is_until_they_ar
 ) -> None:
     name = "aws/lambda/by-hand/2026/11/27/1"
     with injector.frozen(*BROKERS):
-        s3_of(stack).put_object(Bucket=stack["buckets"]["failed_batches"], Key=name, Body=b"what is left of a batch")
+        bucket = stack["buckets"]["failed_batches"]
+        stack.stores.s3.put_object(Bucket=bucket, Key=name, Body=b"what is left of a batch")
         # Longer than salvage waits for the brokers.
         time.sleep(15)
         assert names(stack, "failed_batches", "aws/") == [name]
