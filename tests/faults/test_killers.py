@@ -131,7 +131,8 @@ def killers(stack: Stack, verb: str, lane: Lane) -> list[dict[str, Any]]:
     found = {
         letter["kafka_offset"]: letter
         for letter in letters(stack)
-        if (letter["reason"], letter["consumer"], letter["kafka_partition"]) == ("killer_record", verb, lane.partition)
+        if (letter["reason"], letter["consumer"], letter.get("kafka_partition"))
+        == ("killer_record", verb, lane.partition)
     }
     return list(found.values())
 
