@@ -61,7 +61,7 @@ def covered(stack: Stack, places: set[Place]) -> bool:
     """Whether the ledger of aggregate knows what became of some records."""
     sql = "SELECT partition, offsets FROM coverage WHERE consumer = 'aggregate' AND topic = 'raw-events'"
     with psycopg.connect(stack["database"]) as connection:
-        held = dict(connection.execute(sql).fetchall())
+        held: dict[int, Any] = dict(connection.execute(sql).fetchall())
     return all(any(place.offset in one for one in held.get(place.partition, ())) for place in places)
 
 

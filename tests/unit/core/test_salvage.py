@@ -222,7 +222,7 @@ def test_every_row_of_every_pack_becomes_a_letter_with_the_events_own_bytes() ->
     for letter, line in zip(letters, rows(), strict=True):
         row = json.loads(line)
         told = ("fleet_id", "device_id", "event_id", "contract", "schema_version", "firmware", "correlation_id")
-        for name in (*told, "kafka_topic", "kafka_partition", "kafka_offset"):
+        for name in (*told, "received_at", "kafka_topic", "kafka_partition", "kafka_offset"):
             assert getattr(letter, name) == row[name], name
         assert (letter.reason, letter.consumer) == ("delivery_failed", "archive")
         assert "DataFormatConversion.MalformedData: Data does not match the schema." in letter.detail
