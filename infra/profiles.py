@@ -144,7 +144,7 @@ BASELINE = Profile(
     ),
     # Its word outlives two runs that fail or come late.
     pressure=Pressure(
-        compute=Compute(memory_mib=512, timeout_seconds=110, concurrency=1), hold_seconds=30, snapshot_seconds=180
+        compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1), hold_seconds=30, snapshot_seconds=180
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     delivery=Delivery(interval_seconds=60, size_mib=128),
