@@ -155,7 +155,7 @@ BASELINE = Profile(
     ),
     # Its word outlives two runs that fail or come late.
     pressure=Pressure(
-        compute=Compute(memory_mib=512, timeout_seconds=110, concurrency=1), hold_seconds=30, snapshot_seconds=180
+        compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1), hold_seconds=30, snapshot_seconds=180
     ),
     # One run at a time, and beside it whoever asks for a statement. Firehose tries for longer than an hour only when S3
     # is away, and then nothing is called missing.

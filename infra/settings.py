@@ -372,8 +372,8 @@ class Pressure:
     snapshot_seconds: int
 
     def __post_init__(self) -> None:
-        # Its last try may begin when the time to hold is over: some twenty questions, each answered within 3 s or not.
-        longest = self.hold_seconds + 70
+        # Its last try may begin when the time to hold is over: 26 questions, each answered within 3 s or not.
+        longest = self.hold_seconds + 80
         require(
             longest < self.compute.timeout_seconds,
             f"pressure may ask for {longest} s, and must be able to say that nobody answers before it is stopped",

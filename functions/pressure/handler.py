@@ -4,7 +4,7 @@ ask the brokers what is unread and since when -> ask CloudWatch for the disks ->
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -13,13 +13,13 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.backlog import find_age, find_unread, holds_older
+from sluice.core.backlog import find_age, holds_older
 from sluice.core.errors import Retryable
 from sluice.core.pressure import UnknownPressureError, measure_strain, name_level, settle_share
 from sluice.edge import aws
 from sluice.edge import cache as valkey
+from sluice.edge.backlog import Backlog
 from sluice.edge.disks import ANSWER_SECONDS, TRIES, Disks
-from sluice.edge.extents import Extents
 from sluice.edge.patience import Patience
 from sluice.edge.pressure import Snapshots
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
@@ -37,7 +37,8 @@ class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
     settings: PressureSettings
-    extents: Extents
+    backlogs: Mapping[str, Backlog]
+    """By their consumers."""
     disks: Disks
     snapshots: Snapshots
     patience: Patience
@@ -48,10 +49,11 @@ class Parts(msgspec.Struct, frozen=True):
 def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = PressureSettings.from_environ(os.environ)
+    brokers = BrokerSettings.from_environ(os.environ)
     cloudwatch = aws.client("cloudwatch", answer_seconds=ANSWER_SECONDS, tries=TRIES, region=settings.aws_region)
     return Parts(
         settings,
-        Extents(BrokerSettings.from_environ(os.environ), settings.raw_events_topic),
+        {consumer: Backlog(brokers, settings.raw_events_topic, consumer) for consumer in CONSUMERS},
         Disks(cloudwatch, settings.kafka_cluster, settings.kafka_brokers),
         Snapshots(valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))),
         Patience(settings.hold_seconds),
@@ -66,7 +68,9 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
 
 def watch(parts: Parts) -> dict[str, Any]:
     """Publish the share to refuse; without the brokers nothing is published, and the last word ends with its time."""
-    waits = parts.patience.persist(lambda: ask_waits(parts))
+    waits = parts.patience.persist(
+        lambda: {consumer: ask_wait(backlog, parts) for consumer, backlog in parts.backlogs.items()}
+    )
     now = parts.now()
     disk = ask_disk(parts, now)
     used = max(waits.values()) / parts.settings.buffer_seconds
@@ -79,19 +83,15 @@ def watch(parts: Parts) -> dict[str, Any]:
     return {"share": share, "used": used}
 
 
-def ask_waits(parts: Parts) -> dict[str, float]:
-    """Ask how long the oldest record has waited for each consumer, in seconds."""
-    extents, buffer = parts.extents.ask(), parts.settings.buffer_seconds
-    waits = {}
-    for consumer in CONSUMERS:
-        unread = find_unread(extents, parts.extents.ask_committed(consumer, extents))
-        now = parts.now()
+def ask_wait(backlog: Backlog, parts: Parts) -> float:
+    """Ask how long the oldest record has waited for a consumer, in seconds."""
+    unread, now = backlog.ask_unread(), parts.now()
 
-        def is_older(age: float, unread: dict[int, int] = unread, now: datetime = now) -> bool:
-            return holds_older(unread, parts.extents.ask_since(now - timedelta(seconds=age), unread))
+    def is_older(age: float) -> bool:
+        return holds_older(unread, backlog.ask_since(now - timedelta(seconds=age), unread))
 
-        waits[consumer] = find_age(is_older, LONGEST * buffer, EXACT_TO * buffer) if unread else 0.0
-    return waits
+    buffer = parts.settings.buffer_seconds
+    return find_age(is_older, LONGEST * buffer, EXACT_TO * buffer) if unread else 0.0
 
 
 def ask_disk(parts: Parts, now: datetime) -> float | None:

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.core.errors import Retryable
 from sluice.core.statement import Facts, Statement, draw_up
 from sluice.edge import aws, database
+from sluice.edge.backlog import Backlog
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.counted_objects import Bucket, CountedObjects, Counts
 from sluice.edge.database import Connection
@@ -76,12 +77,11 @@ def build() -> Parts:
             Rereader(brokers, topic),
         ),
         {
-            "archive": Accountable(
-                invoked(settings.archive_function), timedelta(seconds=settings.archive_grace_seconds)
-            ),
-            "aggregate": Accountable(
-                invoked(settings.aggregate_function), timedelta(seconds=settings.aggregate_grace_seconds)
-            ),
+            consumer: Accountable(invoked(function), Backlog(brokers, topic, consumer), timedelta(seconds=grace))
+            for consumer, function, grace in (
+                ("archive", settings.archive_function, settings.archive_grace_seconds),
+                ("aggregate", settings.aggregate_function, settings.aggregate_grace_seconds),
+            )
         },
     )
 

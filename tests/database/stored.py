@@ -169,8 +169,12 @@ class Kafka:
     def extents(self) -> dict[int, Extent]:
         return {partition: Extent(self.first[partition], max(found) + 1) for partition, found in self.records.items()}
 
-    def ask_committed(self, group: str, partitions: Iterable[int]) -> dict[int, int]:
-        return {partition: self.committed[group].get(partition, 0) for partition in partitions}
+    def backlog(self, consumer: str) -> Any:
+        def ask(partitions: Iterable[int]) -> dict[int, int]:
+            committed = self.committed[consumer]
+            return {each: committed[each] for each in partitions if each in committed}
+
+        return type("Backlog", (), {"ask_committed": staticmethod(ask)})
 
     def read(self, partition: int, start: int, end: int) -> Iterator[list[ReadRecord]]:
         assert start >= self.first[partition]
@@ -215,15 +219,13 @@ def reconciling(
     connection: Connection, kafka: Kafka, functions: dict[str, Function], clock: Clock, grace: timedelta
 ) -> Reconciling:
     """A run of reconcile, before a played cluster."""
-    asked: Any = type(
-        "Asked", (), {"ask": staticmethod(kafka.extents), "ask_committed": staticmethod(kafka.ask_committed)}
-    )
+    asked: Any = type("Asked", (), {"ask": staticmethod(kafka.extents)})
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)
     return Reconciling(
         LedgerTables(connection, TOPIC),
         Cluster("arn", "broker", asked, reader),
-        {name: Accountable(function, grace) for name, function in consumers.items()},
+        {name: Accountable(function, kafka.backlog(name), grace) for name, function in consumers.items()},
         samples.contracts(),
         clock,
         lambda: True,

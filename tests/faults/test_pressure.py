@@ -17,8 +17,8 @@ from local.fleet.devices import EVENTS, Fleet, Sent
 from local.models.aws_client import aws_client
 from sluice.core.pressure import LEAST_SAMPLE
 from sluice.edge import cache as valkey
+from sluice.edge.backlog import Backlog
 from sluice.edge.disks import Disks
-from sluice.edge.extents import Extents
 from sluice.edge.patience import Patience
 from sluice.edge.pressure import NAME, Snapshots
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
@@ -95,11 +95,12 @@ class Watcher:
         host, port = stack["cache"].removeprefix("redis://").split(":")
         login = CacheSettings(host, int(port), "local", "local", "none", stack["region"])
         cloudwatch = aws_client("cloudwatch", stack["aws"], stack["region"])
+        brokers = BrokerSettings(stack["broker"], "none", stack["region"], 1)
         self._parts = Parts(
             PressureSettings(
                 "raw-events", f"sluice-{stack['stage']}-events", 3, stack["region"], buffer_seconds, 15, 1
             ),
-            Extents(BrokerSettings(stack["broker"], "none", stack["region"], 1), "raw-events"),
+            {consumer: Backlog(brokers, "raw-events", consumer) for consumer in ("archive", "aggregate")},
             Disks(cloudwatch, f"sluice-{stack['stage']}-events", 3),
             Snapshots(valkey.Cache(partial(valkey.connect, login))),
             Patience(1),

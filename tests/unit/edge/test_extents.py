@@ -1,7 +1,6 @@
 """What a topic's partitions hold, asked of the brokers in one go."""
 
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +22,6 @@ class Client:
 
     def __init__(self, ends: dict[str, list[int]]) -> None:
         self.ends = ends
-        self.committed: dict[int, int] = {}
-        self.broken_group: KafkaError | None = None
         self.asked = 0
         self.refuses: KafkaError | None = None
         self.unknown: KafkaError | None = None
@@ -43,28 +40,10 @@ class Client:
             if self.refuses is not None:
                 future.set_exception(KafkaException(self.refuses))
             else:
-                future.set_result(SimpleNamespace(offset=self.find(spec)[place.partition]))
+                name = type(spec).__name__.removesuffix("Spec").lower()
+                future.set_result(SimpleNamespace(offset=self.ends[name][place.partition]))
             futures[place] = future
         return futures
-
-    def find(self, spec: Any) -> list[int]:
-        """What a partition answers; a moment is named by its milliseconds."""
-        if hasattr(spec, "timestamp"):
-            return self.ends[str(spec.timestamp)]
-        return self.ends[type(spec).__name__.removesuffix("Spec").lower()]
-
-    def list_consumer_group_offsets(self, wanted: list[Any], request_timeout: float) -> dict[str, Any]:
-        assert request_timeout == ANSWER_SECONDS
-        (group,) = wanted
-        future: Future[Any] = Future()
-        places = [
-            SimpleNamespace(
-                partition=place.partition, offset=self.committed.get(place.partition, -1001), error=self.broken_group
-            )
-            for place in group.topic_partitions
-        ]
-        future.set_result(SimpleNamespace(topic_partitions=places))
-        return {group.group_id: future}
 
 
 def extents(client: Client, now: list[float]) -> Extents:
@@ -108,22 +87,3 @@ def test_a_topic_nobody_knows_is_no_topic_without_partitions() -> None:
     client.unknown = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
     with pytest.raises(Retryable):
         extents(client, [0.0]).ask()
-
-
-def test_a_consumer_is_where_it_committed_and_nowhere_in_what_it_never_read() -> None:
-    client = Client({})
-    client.committed = {0: 7, 2: 0}
-    assert extents(client, [0.0]).ask_committed("archive", [0, 1, 2]) == {0: 7, 2: 0}
-
-
-def test_a_group_that_cannot_be_asked_has_not_read_nothing() -> None:
-    client = Client({})
-    client.broken_group = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
-    with pytest.raises(Retryable):
-        extents(client, [0.0]).ask_committed("archive", [0])
-
-
-def test_a_moment_lies_before_the_first_record_since_then_or_behind_all() -> None:
-    moment = datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC)
-    client = Client({str(int(moment.timestamp() * 1000)): [4, -1, 0]})
-    assert extents(client, [0.0]).ask_since(moment, [0, 1, 2]) == {0: 4, 2: 0}

@@ -10,7 +10,6 @@ import pytest
 from functions.pressure import handler
 from functions.pressure.handler import Parts, watch
 from sluice.core.errors import Retryable
-from sluice.core.watermark import Extent
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.patience import Patience
 from sluice.edge.pressure import Snapshots
@@ -18,9 +17,11 @@ from sluice.edge.settings import PressureSettings
 from tests.samples import NOW
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sluice.edge.backlog import Backlog
     from sluice.edge.cache import Cache
     from sluice.edge.disks import Disks
-    from sluice.edge.extents import Extents
 
 HOUR = 3600.0
 SETTINGS = PressureSettings("raw-events", "sluice-test-events", 3, "us-east-1", 4 * HOUR, 180, 30)
@@ -38,37 +39,41 @@ class Disk:
         return self.percent
 
 
+class Reader:
+    """A consumer of a topic of one partition, in which there is a record each minute."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.behind = 0.0
+        """By so many seconds."""
+
+    @property
+    def last(self) -> int:
+        return int((self._world.now - NOW).total_seconds() // 60) + 10_000
+
+    def ask_unread(self) -> dict[int, int]:
+        if self._world.silent > 0:
+            self._world.silent -= 1
+            raise Retryable("the brokers are away")
+        return {0: self.last - int(self.behind // 60)} if self.behind else {}
+
+    def ask_since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
+        age = (self._world.now - moment).total_seconds()
+        return dict.fromkeys(partitions, max(0, self.last - int(age // 60)))
+
+
 class World:
-    """A topic of one partition with a record each minute, its consumers, a disk and a cache."""
+    """Two consumers, a disk and a cache."""
 
     def __init__(self) -> None:
         self.now = NOW
-        self.behind = {"archive": 0.0, "aggregate": 0.0}
-        """Seconds that each consumer is behind."""
+        self.readers = {consumer: Reader(self) for consumer in ("archive", "aggregate")}
         self.silent = 0
         """How many questions in a row the brokers leave open."""
         self.disk = Disk()
         self.published: dict[str, bytes] = {}
         self.away = False
         self.slept = 0.0
-
-    @property
-    def last(self) -> int:
-        return int((self.now - NOW).total_seconds() // 60) + 10_000
-
-    def ask(self) -> dict[int, Extent]:
-        if self.silent > 0:
-            self.silent -= 1
-            raise Retryable("the brokers are away")
-        return {0: Extent(0, self.last), 1: Extent(0, 0)}
-
-    def ask_committed(self, group: str, partitions: Iterable[int]) -> dict[int, int]:
-        assert list(partitions) == [0, 1]
-        return {0: self.last - int(self.behind[group] // 60)}
-
-    def ask_since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
-        age = (self.now - moment).total_seconds()
-        return dict.fromkeys(partitions, max(0, self.last - int(age // 60)))
 
     def get(self, name: str) -> bytes | None:
         if self.away:
@@ -88,7 +93,7 @@ class World:
         """Run once, and say which share is published."""
         parts = Parts(
             SETTINGS,
-            cast("Extents", self),
+            cast("Mapping[str, Backlog]", self.readers),
             cast("Disks", self.disk),
             Snapshots(cast("Cache", self)),
             Patience(SETTINGS.hold_seconds, lambda: self.slept, self.sleep),
@@ -124,7 +129,7 @@ def test_a_store_that_is_down_for_an_hour_stops_nobody_and_one_that_is_for_three
 ) -> None:
     shares = []
     for hours in (0, 1, 1.9, 2.5, 3):
-        world.behind[consumer] = hours * HOUR + 240
+        world.readers[consumer].behind = hours * HOUR + 240
         shares.append(world.run())
     assert shares[:3] == [0, 0, 0]
     assert 0.3 < shares[3] < 0.6
@@ -132,13 +137,13 @@ def test_a_store_that_is_down_for_an_hour_stops_nobody_and_one_that_is_for_three
 
 
 def test_it_recovers_by_itself_from_further_down(world: World) -> None:
-    world.behind["aggregate"] = 2.5 * HOUR
+    world.readers["aggregate"].behind = 2.5 * HOUR
     high = world.run()
-    world.behind["aggregate"] = 2.2 * HOUR
+    world.readers["aggregate"].behind = 2.2 * HOUR
     assert world.run() == high
-    world.behind["aggregate"] = 1.9 * HOUR
+    world.readers["aggregate"].behind = 1.9 * HOUR
     assert 0 < world.run() < high
-    world.behind["aggregate"] = HOUR
+    world.readers["aggregate"].behind = HOUR
     assert world.run() == 0
 
 
@@ -149,9 +154,9 @@ def test_the_disk_alone_is_reason_enough(world: World) -> None:
 
 
 def test_what_was_published_before_is_all_that_is_remembered(world: World) -> None:
-    world.behind["aggregate"] = 2.5 * HOUR
+    world.readers["aggregate"].behind = 2.5 * HOUR
     world.run()
-    world.behind["aggregate"] = 1.9 * HOUR
+    world.readers["aggregate"].behind = 1.9 * HOUR
     world.published = {"pressure": b"\xff no snapshot"}
     assert world.run() == 0
 
@@ -165,7 +170,7 @@ def test_what_is_published_says_until_when_it_holds(world: World) -> None:
 
 
 def test_a_disk_that_nobody_knows_leaves_the_age_to_decide_and_is_counted(world: World) -> None:
-    world.disk.percent, world.behind["archive"] = None, 3.5 * HOUR
+    world.disk.percent, world.readers["archive"].behind = None, 3.5 * HOUR
     assert world.run() == 1
     assert said()["DiskUnknown"] == 1
     assert "DiskPercent" not in said()
@@ -191,7 +196,7 @@ def test_a_cache_that_is_away_is_a_failure_and_what_was_measured_is_said_all_the
 
 
 def test_each_consumers_wait_is_told_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    world.behind = {"archive": HOUR, "aggregate": 0.0}
+    world.readers["archive"].behind = HOUR
     world.run()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "OldestUnreadSeconds" in line]
     waits = {line["consumer"]: line["OldestUnreadSeconds"][0] for line in lines}

@@ -54,7 +54,7 @@ class Brokers:
 def parts(s3: Any = None, connect: Any = nullcontext) -> Parts:
     brokers: Any = Brokers()
     nothing: Any = None
-    consumers = {name: Accountable(nothing, timedelta(minutes=15)) for name in ("archive", "aggregate")}
+    consumers = {name: Accountable(nothing, nothing, timedelta(minutes=15)) for name in ("archive", "aggregate")}
     return Parts(SETTINGS, connect, s3, Cluster("arn", "broker", brokers, nothing), consumers)
 
 

@@ -1,11 +1,10 @@
-"""Asking the brokers what a topic's partitions hold, and where in it consumers and moments are."""
+"""Asking the brokers what a topic's partitions hold."""
 
 import time
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 # Documented there, but not listed among the package's names.
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -19,8 +18,6 @@ ANSWER_SECONDS = 3.0
 LEAVE_ALONE_SECONDS = 10.0
 
 _SPECS: Any = OffsetSpec
-
-Answer = TypeVar("Answer")
 
 
 class Extents:
@@ -46,47 +43,26 @@ class Extents:
         self._away_until = 0.0
 
     def ask(self) -> dict[int, Extent]:
-        """Ask for all partitions at once; Retryable while the brokers do not answer, here as below."""
-        return self._answer(self._ask_extents)
-
-    def ask_committed(self, group: str, partitions: Iterable[int]) -> dict[int, int]:
-        """Ask where a consumer goes on; a partition of which it has read nothing is left out."""
-        places = [TopicPartition(self._topic, partition) for partition in partitions]
-        return self._answer(lambda client: self._ask_committed(client, ConsumerGroupTopicPartitions(group, places)))
-
-    def ask_since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
-        """Ask for the first offset that was stored since a moment; a partition that has none is left out."""
-        since = _SPECS.for_timestamp(int(moment.timestamp() * 1000))
-        found = self._answer(lambda client: self._ask_offsets(client, partitions, since))
-        return {partition: offset for partition, offset in found.items() if offset >= 0}
-
-    def _answer(self, question: Callable[[AdminClient], Answer]) -> Answer:
+        """Ask for all partitions at once; Retryable while the brokers do not answer."""
         if self._clock() < self._away_until:
             raise Retryable("the brokers did not answer a moment ago")
         try:
             self._client = self._client or self._make(self._config)
-            return question(self._client)
+            return self._ask(self._client)
         except KafkaException as error:
             self._away_until = self._clock() + LEAVE_ALONE_SECONDS
             raise Retryable(f"the brokers do not say what {self._topic} holds: {error}") from error
 
-    def _ask_extents(self, client: AdminClient) -> dict[int, Extent]:
+    def _ask(self, client: AdminClient) -> dict[int, Extent]:
         topic = client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
         if topic.error is not None:
             raise KafkaException(topic.error)
+        places = [TopicPartition(self._topic, partition) for partition in topic.partitions]
+        asked = {
+            spec: client.list_offsets(dict.fromkeys(places, spec), request_timeout=ANSWER_SECONDS)
+            for spec in (_SPECS.earliest(), _SPECS.latest())
+        }
         first, last = (
-            self._ask_offsets(client, topic.partitions, spec) for spec in (_SPECS.earliest(), _SPECS.latest())
+            {place.partition: future.result().offset for place, future in futures.items()} for futures in asked.values()
         )
-        return {partition: Extent(first[partition], last[partition]) for partition in topic.partitions}
-
-    def _ask_offsets(self, client: AdminClient, partitions: Iterable[int], spec: Any) -> dict[int, int]:
-        wanted = {TopicPartition(self._topic, partition): spec for partition in partitions}
-        futures = client.list_offsets(wanted, request_timeout=ANSWER_SECONDS)
-        return {place.partition: future.result().offset for place, future in futures.items()}
-
-    def _ask_committed(self, client: AdminClient, wanted: ConsumerGroupTopicPartitions) -> dict[int, int]:
-        futures = client.list_consumer_group_offsets([wanted], request_timeout=ANSWER_SECONDS)
-        places = futures[wanted.group_id].result().topic_partitions
-        if failed := next((place.error for place in places if place.error is not None), None):
-            raise KafkaException(failed)
-        return {place.partition: place.offset for place in places if place.offset >= 0}
+        return {place.partition: Extent(first[place.partition], last[place.partition]) for place in places}

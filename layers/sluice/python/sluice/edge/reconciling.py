@@ -11,6 +11,7 @@ from sluice.core.ledger import Hole, Standing, age, find_holes, judge, mark_reru
 from sluice.core.limits import Limits
 from sluice.core.rerun import name_event, read_failure, write_event
 from sluice.core.watermark import Extent
+from sluice.edge.backlog import Backlog
 from sluice.edge.extents import Extents
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger_tables import LedgerTables
@@ -21,6 +22,7 @@ class Accountable(msgspec.Struct, frozen=True):
     """A consumer that has to account for every offset it commits."""
 
     function: InvokedFunction
+    backlog: Backlog
     grace: timedelta
     """How long what it has committed may be under way."""
 
@@ -85,7 +87,7 @@ class Reconciling:
         extents = self._cluster.extents.ask()
         comparisons: dict[str, Comparison] = {}
         for consumer, terms in self._consumers.items():
-            committed = self._cluster.extents.ask_committed(consumer, extents)
+            committed = terms.backlog.ask_committed(extents)
             standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
             # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
             covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
