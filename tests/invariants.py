@@ -250,6 +250,7 @@ def _identify(fields: Mapping[str, Any], sha256: str) -> str:
 
 
 def _write(fields: Mapping[str, Any]) -> str:
-    """A letter as it can be compared: kept, its time is written in another form."""
-    failed_at = str(fields.get("failed_at")).replace("T", " ").removesuffix("Z")
-    return json.dumps({**fields, "failed_at": failed_at}, sort_keys=True)
+    """A letter as it can be compared: kept, its times are written in another form."""
+    written = {name: fields[name] for name in ("failed_at", "received_at") if fields.get(name) is not None}
+    times = {name: text.replace("T", " ").removesuffix("Z") for name, text in written.items()}
+    return json.dumps({**fields, **times}, sort_keys=True)
