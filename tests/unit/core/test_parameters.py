@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -98,3 +98,15 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as refusal:
         Parameters(f"from={text}", ("from",)).moment("from", NOON)
     assert (refusal.value.code, refusal.value.parameter) == ("invalid_parameter", "from")
+
+
+@pytest.mark.parametrize("given", ["2026-02-30", "20260228", "2026-02-28T00:00:00Z", "1999-12-31", "", "2026-W09-1"])
+def test_a_day_is_one_that_exists_in_its_one_form(given: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        Parameters(f"day={given}", ("day",)).day("day", date(2026, 1, 1))
+    assert (refused.value.code, refused.value.parameter) == ("invalid_parameter", "day")
+
+
+def test_a_day_that_is_not_given_is_the_default() -> None:
+    assert Parameters("", ("day",)).day("day", date(2026, 1, 1)) == date(2026, 1, 1)
+    assert Parameters("day=2026-02-28", ("day",)).day("day", date(2026, 1, 1)) == date(2026, 2, 28)

@@ -143,7 +143,7 @@ _HEAD = (
 
 _SAYS: dict[State, str] = {
     "balanced": "every event is accounted for, by archive and by aggregate",
-    "in_flight": "some events are on their way; ask again in a minute or two",
+    "in_flight": "some events are on their way; ask again in some minutes",
     "missing": "events that should be there are not; see below",
     "unbalanced": "the two accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
 }

@@ -56,7 +56,8 @@ class Rereader:
     def _records(self, consumer: Consumer, partition: int, start: int, end: int) -> Iterator[ReadRecord]:
         next_one = start
         while next_one < end:
-            messages = consumer.consume(num_messages=500, timeout=READ_SECONDS)
+            # No more than there are: it would wait for them.
+            messages = consumer.consume(num_messages=min(500, end - next_one), timeout=READ_SECONDS)
             if not messages:
                 raise Retryable(f"partition {partition} gives nothing from offset {next_one} on")
             for message in messages:
