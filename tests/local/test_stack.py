@@ -19,7 +19,7 @@ import pytest
 from local.processes import ROOT
 from tests.local.watching import eventually, gone
 
-REPLACEABLE = ("kafka-1", "postgres", "redis", "lambdas", "http_api", "event_source", "firehose", "directory")
+REPLACEABLE = ("kafka-1", "postgres", "redis", "lambdas", "http_api", "event_source", "firehose", "athena", "directory")
 
 
 @dataclass(frozen=True)
