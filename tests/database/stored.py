@@ -106,9 +106,12 @@ class S3:
         self.objects |= {name: body.data for name, body in collect(records, "here", now()).items()}
 
 
-def letter_of(one: Sent, consumer: str, failed_at: datetime) -> Letter:
+UNREADABLE = Poison("it cannot be read")
+
+
+def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Poison = UNREADABLE) -> Letter:
     """The dead letter of a record that a consumer gave up on."""
-    return about_record(one.record(), Poison("it cannot be read"), consumer, failed_at, 1000)
+    return about_record(one.record(), poison, consumer, failed_at, 1000)
 
 
 def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Letter:

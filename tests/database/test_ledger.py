@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from sluice.core.errors import Poison
+from sluice.core.salvage import GivenUp
 from sluice.core.samples import Unreadable, read_batch
 from sluice.core.statement import Facts, Statement, draw_up
 from sluice.core.times import write_time
@@ -211,6 +212,20 @@ def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
     # It was received when its letter says so: what comes again later is no other topic's.
     assert processes.start().add(read([given_up]), set()).events == []
     assert tables.covered() == {0: [(0, 2)]}
+
+
+def test_what_was_given_up_is_accounted_for_and_its_windows_stay_gaps(reconcile: Connection, tables: Tables) -> None:
+    moment = now()
+    expired = GivenUp("it waited for longer than an event may", "expired", 3)
+    s3 = S3()
+    for _ in range(2):
+        given_up = [letter_of(Sent(offset, moment, moment), "aggregate", moment, expired) for offset in (0, 1, 4)]
+        s3.put_letters([*given_up, letter_of(Sent(5, moment, moment), "aggregate", moment)], offset=len(s3.objects))
+        count(reconcile, s3)
+    assert tables.covered() == {0: [(0, 2), (4, 6)]}
+    assert tables.outcomes() == {"dead_lettered": 4}
+    gaps = "SELECT offsets::text, received_from, received_to FROM gap WHERE given_up ORDER BY offsets"
+    assert tables.rows(gaps) == [("[0,2)", moment, moment), ("[4,5)", moment, moment)]
 
 
 def test_what_was_rejected_counts_once_a_day_however_often_it_was_sent(reconcile: Connection, tables: Tables) -> None:

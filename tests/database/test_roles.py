@@ -40,6 +40,7 @@ MAY = {
         "counted_object": "siu",
         "coverage": "siu",
         "fleet": "s",
+        "gap": "si(given_up)",
         "hole": "sid",
         "missing_event": "sid",
         "outcome": "si",

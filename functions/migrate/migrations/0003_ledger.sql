@@ -9,6 +9,9 @@ CHECK (outcome IN ('counted', 'late', 'duplicate', 'dead_lettered', 'archived', 
 -- From which reception on offsets are this topic's, where one of the same name was there before it.
 ALTER TABLE coverage ADD COLUMN begun_at timestamptz NOT NULL DEFAULT '-infinity';
 
+-- What was given up to the dead letters is accounted for, and in no number: its windows stay gaps.
+ALTER TABLE gap ADD COLUMN given_up boolean NOT NULL DEFAULT false;
+
 -- archive's files come in any order: only aggregate passes records over when it leaves a hole.
 CREATE OR REPLACE FUNCTION note_gaps() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -117,6 +120,7 @@ $$;
 GRANT SELECT, INSERT, UPDATE ON coverage, counted_object, standing TO sluice_reconcile;
 GRANT SELECT, INSERT, DELETE ON hole, missing_event TO sluice_reconcile;
 GRANT SELECT, INSERT ON outcome, counted_letter TO sluice_reconcile;
+GRANT SELECT, INSERT, UPDATE (given_up) ON gap TO sluice_reconcile;
 GRANT SELECT ON fleet TO sluice_reconcile;
 GRANT EXECUTE ON FUNCTION put_coverage_aside TO sluice_aggregate, sluice_reconcile;
 

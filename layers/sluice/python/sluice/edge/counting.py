@@ -2,8 +2,8 @@
 
 lock what is covered -> leave out what is -> count the rest by fleet, hour, contract and version -> cover -> commit
 
-An hour of a busy deployment has tens of millions of rows: they are looked at as columns, and never one by one. That makes
-about two million a second, reading the file and the transaction included.
+An hour of a busy deployment has tens of millions of rows: they are looked at as columns, and never one by one. That
+makes about two million a second, reading the file and the transaction included.
 """
 
 from collections import Counter
@@ -14,20 +14,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from psycopg.types.range import Int8Range
 
 from sluice.core.offsets import Span
 from sluice.core.samples import Group
 from sluice.edge.coverage import Held, Partition, begin_anew, extend_coverage, lock_places, name_aside
 from sluice.edge.database import Connection
-from sluice.edge.stored_records import UNKNOWN, as_micros
+from sluice.edge.stored_records import HOUR, UNKNOWN, as_micros
 from sluice.edge.tallies import count_outcomes
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+AGGREGATE = "aggregate"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Partition and offset in one number: 2^19 of the one, 2^44 of the other.
 _WIDTH = np.int64(1 << 44)
+_LEAVE_GAP = """
+    INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
+    VALUES (%s, %s, %s, %s, %s, %s, true)
+    ON CONFLICT (consumer, topic, partition, offsets) DO UPDATE SET given_up = true
+"""
 _GROUP = ["fleet_id", "hour", "contract", "schema_version"]
 
 
@@ -71,7 +79,10 @@ class _Cover:
                     before += aside.add(records.slice(part.start, part.stop - part.start).filter(pa.array(older)))
                 known |= older
             new[part] = ~known
-        self._count(records.filter(pa.array(new)))
+        fresh = records.filter(pa.array(new))
+        self._count(fresh)
+        if self._consumer == AGGREGATE:
+            self._leave_gaps(fresh.filter(fresh["given_up"]))
         self._extend({place: (offsets[part][new[part]], received[part][new[part]]) for place, part in parts.items()})
         return before + int(new.sum())
 
@@ -100,6 +111,21 @@ class _Cover:
             }
         )
         count_outcomes(self._connection, self._consumer, outcomes)
+
+    def _leave_gaps(self, given_up: pa.Table) -> None:
+        """Write down which windows will lack what was given up; whoever brings it back takes that away."""
+        partitions, offsets = (_numbers(given_up, name) for name in ("partition", "offset"))
+        hours, received = (_numbers(given_up, name) for name in ("hour", "received"))
+        # Of a record that does not say when it was received, the hour is known in which it was given up.
+        since, until = (
+            np.where(received == UNKNOWN, hours, received),
+            np.where(received == UNKNOWN, hours + HOUR, received),
+        )
+        for start, end in _runs((np.diff(partitions) != 0) | (np.diff(offsets) != 1)) if len(offsets) else ():
+            part = slice(start, end)
+            span = Int8Range(int(offsets[start]), int(offsets[end - 1]) + 1)
+            moments = (_moment(int(since[part].min())), _moment(int(until[part].max())))
+            self._connection.execute(_LEAVE_GAP, (self._consumer, self._topic, int(partitions[start]), span, *moments))
 
     def _extend(self, more: Mapping[Partition, tuple[Numbers, Numbers]]) -> None:
         some = {place: columns for place, columns in more.items() if len(columns[0])}

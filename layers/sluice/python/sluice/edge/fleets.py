@@ -51,7 +51,7 @@ _STATUS = """
                     write_time(greatest(received_from, 'epoch')) AS received_from,
                     write_time(coalesce(nullif(received_to, '-infinity'), now())) AS received_to
                 FROM gap LEFT JOIN coverage USING (consumer, topic, partition)
-                WHERE consumer = 'aggregate' AND NOT gap.offsets <@ coalesce(coverage.offsets, '{}')
+                WHERE consumer = 'aggregate' AND (given_up OR NOT gap.offsets <@ coalesce(coverage.offsets, '{}'))
                 ORDER BY received_from DESC LIMIT $3::int
             ) AS gaps
         )

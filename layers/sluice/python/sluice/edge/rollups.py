@@ -48,7 +48,7 @@ _KNOWN = """
                 ceil(extract(epoch FROM coalesce(nullif(received_to, '-infinity'), now())))::bigint
             )), '[]')
             FROM gap LEFT JOIN coverage USING (consumer, topic, partition)
-            WHERE consumer = 'aggregate' AND NOT gap.offsets <@ coalesce(coverage.offsets, '{}')
+            WHERE consumer = 'aggregate' AND (given_up OR NOT gap.offsets <@ coalesce(coverage.offsets, '{}'))
         )
     )
 """

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sluice.core.salvage import MEANINGS
 from sluice.core.samples import Group, hour_of
 
 SCHEMA = pa.schema(
@@ -24,14 +25,20 @@ SCHEMA = pa.schema(
         ("fleet_id", pa.string()),
         ("contract", pa.string()),
         ("schema_version", pa.int64()),
+        ("given_up", pa.bool_()),
     ]
 )
-"""Receptions and hours are microseconds; UNKNOWN is the reception of a record that does not say, or cannot be true."""
+"""Receptions and hours are microseconds; UNKNOWN is the reception of a record that does not say, or cannot be true.
+
+Given up is what its consumer could have dealt with, had there been time, or room.
+"""
 UNKNOWN = int(np.iinfo(np.int64).min)
+
+GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"}
 
 _COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HOUR = 3_600_000_000
+HOUR = 3_600_000_000
 
 
 class StoredLetter(msgspec.Struct, frozen=True):
@@ -39,6 +46,7 @@ class StoredLetter(msgspec.Struct, frozen=True):
 
     letter_id: str
     consumer: str
+    reason: str
     failed_at: str
     fleet_id: str = ""
     contract: str = ""
@@ -59,13 +67,14 @@ def read_rows(file: Any, now: datetime) -> pa.Table:
     # What is yet to come is not believed: after it, nothing could show that a topic was made anew.
     doubtful = pc.or_kleene(pc.is_null(received), pc.greater(received, as_micros(now)))
     believed = pc.if_else(doubtful, UNKNOWN, received)
-    hours = pc.multiply(pc.divide(pc.if_else(doubtful, as_micros(now), received), _HOUR), _HOUR)
+    hours = pc.multiply(pc.divide(pc.if_else(doubtful, as_micros(now), received), HOUR), HOUR)
     columns = {
         "topic": raw["kafka_topic"],
         "partition": raw["kafka_partition"],
         "offset": raw["kafka_offset"],
         "received": believed,
         "hour": hours,
+        "given_up": pa.repeat(pa.scalar(False), raw.num_rows),
     } | {name: raw[name] for name in ("fleet_id", "contract", "schema_version")}
     return pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
 
@@ -87,6 +96,7 @@ def records_of(letters: Iterable[StoredLetter], now: datetime) -> pa.Table:
             "fleet_id": letter.fleet_id,
             "contract": letter.contract,
             "schema_version": letter.schema_version,
+            "given_up": letter.reason in GIVEN_UP,
         }
         for letter in letters
         if None not in (letter.kafka_topic, letter.kafka_partition, letter.kafka_offset)
