@@ -2,7 +2,7 @@
 
 lock what is covered -> leave out what is -> count the rest by fleet, hour, contract and version -> cover -> commit
 
-An hour of a busy deployment has tens of millions of rows: they are looked at as columns, and never one by one. That makes
+An hour of a busy deployment has tens of millions of rows: they are looked at as columns, and never one by one. So it is
 about two million a second, reading the file and the transaction included.
 """
 
