@@ -134,7 +134,8 @@ def _find_unarchived(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
 def _find_letter_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str]) -> Iterator[str]:
     """Hold the dead letters against what was rejected, against their records and against their topic (I2, I4, I7)."""
     known = ledger.rejected | ledger.no_events | ledger.unknown.keys() | ledger.accepted.keys() | set(earlier)
-    written = {_recognize(letter, known) for letter in snapshot.letters if letter.consumer == "ingest"}
+    likely = [*ledger.rejected, *ledger.no_events, *known]
+    written = {_recognize(letter, likely) for letter in snapshot.letters if letter.consumer == "ingest"}
     for sha256 in sorted((ledger.rejected | ledger.no_events) - written):
         yield f"rejected but in no dead letter: {ledger.name(sha256)}"
     for sha256 in sorted(written & ledger.accepted.keys()):

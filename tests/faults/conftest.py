@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -33,14 +33,16 @@ def injector(stack: Stack) -> Injector:
     return Injector(stack)
 
 
+def post_settled(stack: Stack, batches: Iterable[Sequence[Sent]]) -> Ledger:
+    """Post as a good client does: what is unknown or to be retried is sent again."""
+    return asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True))
+
+
 def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.Thread, list[Ledger]]:
     """Post in the background; the ledger is there when the thread has ended."""
     ledgers: list[Ledger] = []
 
-    def work() -> None:
-        ledgers.append(asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True)))
-
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=lambda: ledgers.append(post_settled(stack, batches)))
     thread.start()
     return thread, ledgers
 

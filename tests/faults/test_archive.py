@@ -1,6 +1,5 @@
 """Broken delivery, dying workers and poison: every accepted event becomes a row all the same."""
 
-import asyncio
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,9 +8,9 @@ from confluent_kafka import Producer
 
 from local.fleet.devices import EVENTS, Fleet, Sent
 from tests import samples
-from tests.faults.conftest import Injector, check, letters, wait_until
+from tests.faults.conftest import Injector, check, letters, post_settled, wait_until
 from tests.flow.conftest import Stack
-from tests.ledger import digest, post_all
+from tests.ledger import digest
 
 
 def good_batches(seed: int, count: int) -> Iterator[list[Sent]]:
@@ -27,7 +26,7 @@ def test_ten_thousand_events_survive_partial_failures_lost_answers_and_killed_wo
         injector.faulty_delivery(refuse_share=0.3, lose_answer_share=0.1, seed=5),
         injector.killing_workers("archive", every_seconds=1, seed=5) as killed,
     ):
-        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(21, 10_000)))
+        ledger = post_settled(stack, good_batches(21, 10_000))
         wait_until("workers died at their work", lambda: len(killed) >= 3)
     assert sum(ledger.accepted.values()) == 10_000
     check(stack, ledger, earlier)
@@ -53,7 +52,7 @@ def test_poison_among_good_events_becomes_dead_letters_with_its_bytes(stack: Sta
         headers: list[tuple[str, str | bytes | None]] = [("trace", "é".encode()), ("sluice", envelope)]
         producer.produce("raw-events", key=b"press-00001", value=value, headers=headers, partition=number)
     assert producer.flush(30) == 0
-    ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(22, 1000)))
+    ledger = post_settled(stack, good_batches(22, 1000))
     assert sum(ledger.accepted.values()) == 1000
 
     def buried() -> bool:
@@ -88,9 +87,7 @@ def test_every_rejected_event_is_in_the_dead_letters_and_queried_by_its_reason(s
     events = [fleet.event() for _ in range(2000)]
     bad = [sent for sent in events if sent.kind in ("unknown_firmware", "invalid")]
     assert bad
-    ledger = asyncio.run(
-        post_all(stack["api"], stack["keys"]["device"], [bad[at : at + 20] for at in range(0, len(bad), 20)])
-    )
+    ledger = post_settled(stack, [bad[at : at + 20] for at in range(0, len(bad), 20)])
     assert len(ledger.rejected) == len(bad)
 
     def buried() -> bool:

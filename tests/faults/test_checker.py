@@ -1,6 +1,5 @@
 """The checker on a real stack: one stored row deleted, altered or doubled turns it red, in each store (I8)."""
 
-import asyncio
 import contextlib
 import gzip
 import io
@@ -15,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.fleet.devices import EVENTS, Fleet
-from tests.faults.conftest import check
+from tests.faults.conftest import check, post_settled
 from tests.flow.conftest import READERS, Stack
 from tests.invariants import UnbalancedError, balance
-from tests.ledger import Ledger, digest, post_all
+from tests.ledger import Ledger, digest
 from tests.recomputation import RawEvent
 from tests.stream import ended_minutes
 
@@ -138,7 +137,7 @@ def proven(stack: Stack) -> Proven:
     fleet = Fleet(81, 5, ended_minutes(81))
     good = [fleet.good_event(EVENTS) for _ in range(40)]
     bad = next(sent for sent in iter(fleet.event, None) if sent.kind == "invalid")
-    ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], [[*good, bad]]))
+    ledger = post_settled(stack, [[*good, bad]])
     check(stack, ledger, earlier)
     victim = next(row.event for row in stack.stores.rows() if row.sha256 == digest(good[0].body))
     return Proven(stack, ledger, earlier, victim, bad.body.decode())

@@ -1,6 +1,5 @@
 """Clocks that nobody should believe, and more events than anybody planned for."""
 
-import asyncio
 import time
 import uuid
 from collections import Counter
@@ -9,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from local.fleet.devices import EVENTS, Fleet, Sent, write
 from tests import samples
-from tests.faults.conftest import check, post_during
+from tests.faults.conftest import check, post_during, post_settled
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
-from tests.ledger import digest, post_all
+from tests.ledger import digest
 from tests.stream import now
 
 BASE_RATE, BURST = 50, 40
@@ -43,7 +42,7 @@ def test_clocks_that_are_wrong_by_minutes_days_or_ages_are_stored_flagged_and_co
     backwards = [
         event_at("clock-backwards", (now() - timedelta(minutes=10 * step)).isoformat()) for step in range(1, 6)
     ]
-    ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], [sent, *([one] for one in backwards)]))
+    ledger = post_settled(stack, [sent, *([one] for one in backwards)])
     assert sum(ledger.accepted.values()) == len(sent) + len(backwards)
     # The windows themselves, each at its right time, are among what is checked.
     check(stack, ledger, earlier)

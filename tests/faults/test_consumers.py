@@ -1,6 +1,5 @@
 """Consumers that die at the worst moments, fail on every record, or find nobody who takes what they have."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,10 +7,10 @@ from pathlib import Path
 
 from local.fleet.devices import EVENTS, Fleet, Sent
 from tests import samples
-from tests.faults.conftest import Injector, check, letters, post_during, wait_until
+from tests.faults.conftest import Injector, check, letters, post_during, post_settled, wait_until
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
-from tests.ledger import digest, post_all
+from tests.ledger import digest
 from tests.stream import load
 
 
@@ -63,7 +62,7 @@ def test_a_consumer_killed_before_and_after_its_commit_takes_effect_once(
         injector.deployed("aggregate", dying(places["aggregate"])),
         injector.deployed("deadletter", dying(places["deadletter"])),
     ):
-        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], [*good_batches(62, 500), bad]))
+        ledger = post_settled(stack, [*good_batches(62, 500), bad])
         stack.settle(READERS)
     for verb, place in places.items():
         assert "ba" in {one.read_text() for one in place.iterdir()}, f"{verb} never died after its work"
@@ -84,7 +83,7 @@ def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up
 ) -> None:
     before = len(letters(stack))
     with injector.deployed("archive", BAD_DEPLOYMENT):
-        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(63, 1000)))
+        ledger = post_settled(stack, good_batches(63, 1000))
         stack.settle(readers=["aggregate"])
         waiting = stack.unread("archive")
         time.sleep(2)
@@ -121,7 +120,7 @@ def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_nobody_else_
     with injector.frozen("aws"):
         for body in bodies:
             assert post(stack, EVENTS, body)[0] == 400
-        ledger = asyncio.run(post_all(stack["api"], stack["keys"]["device"], good_batches(65, 500)))
+        ledger = post_settled(stack, good_batches(65, 500))
         wait_until("aggregate goes on", lambda: stack.unread("aggregate") == 0)
         time.sleep(2)
         assert stack.unread("deadletter") == len(bodies)
