@@ -120,6 +120,8 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
         "message.timeout.ms": deadline_ms + 1000,
         "request.timeout.ms": deadline_ms,
         "socket.keepalive.enable": True,
+        # A broker whose connections keep breaking must be tried again within a deadline, and not after several.
+        "reconnect.backoff.max.ms": 1000,
         "log.connection.close": False,
     }
     return config | identify(settings)
