@@ -8,6 +8,7 @@ from collections import Counter
 import psycopg
 import pytest
 
+from local.overrides import WORKERS_PER_FUNCTION
 from tests import samples
 from tests.faults.conftest import Injector, wait_until
 from tests.flow.conftest import Stack, create_fleet
@@ -46,7 +47,10 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
     known = create_fleet(stack, f"known-{'-'.join(away)}")
     unknown = create_fleet(stack, f"unknown-{'-'.join(away)}")
     # Every worker must have met the key: they are asked side by side, until all that may run do.
-    wait_until("all workers run", lambda: side_by_side(stack, known) and len(injector.workers("ingest")) == 4)
+    wait_until(
+        "all workers run",
+        lambda: side_by_side(stack, known) and len(injector.workers("ingest")) == WORKERS_PER_FUNCTION,
+    )
     for _ in range(3):
         assert {status for status, _ in side_by_side(stack, known)} == {202}
     with injector.frozen(*away):
@@ -61,7 +65,7 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
     wait_until("the stores are asked again", lambda: status_with(stack, unknown) == (202, None))
 
 
-def side_by_side(stack: Stack, key: str, times: int = 12) -> list[tuple[int, str | None]]:
+def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) -> list[tuple[int, str | None]]:
     """Post so often at once that every worker takes a part."""
     answers: list[tuple[int, str | None]] = []
     threads = [threading.Thread(target=lambda: answers.append(status_with(stack, key))) for _ in range(times)]
