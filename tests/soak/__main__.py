@@ -7,13 +7,16 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import os
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
@@ -26,6 +29,9 @@ from tests.stream import ended_minutes
 
 BATCH = 20
 AT_ONCE = 4
+# Until reconcile has counted the last file and asked once more.
+STATEMENT_SECONDS = 180
+BALANCED = "balanced: every event is accounted for"
 
 
 def main() -> int:
@@ -55,10 +61,13 @@ def main() -> int:
 def soak(stack: Stack, seed: int, seconds: float, rate: float) -> bool:
     """Post and break side by side, wait until nothing is under way, and check; say whether there are faults."""
     injector, ledgers = Injector(stack), list[Ledger]()
-    began = time.monotonic()
+    began, start_of_clock = datetime.now(UTC), time.monotonic()
+
+    def passed() -> float:
+        return time.monotonic() - start_of_clock
 
     def work() -> None:
-        events = traffic(seed, rate, lambda: time.monotonic() - began < seconds)
+        events = traffic(seed, rate, lambda: passed() < seconds)
         ledgers.append(
             asyncio.run(post_all(stack["api"], stack["keys"]["device"], events, AT_ONCE, until_settled=True))
         )
@@ -66,8 +75,8 @@ def soak(stack: Stack, seed: int, seconds: float, rate: float) -> bool:
     thread = threading.Thread(target=work)
     thread.start()
     for step in draw_schedule(seed, seconds):
-        time.sleep(max(0.0, began + step.at - time.monotonic()))
-        say(f"{step}  (at {time.monotonic() - began:.1f} s)")
+        time.sleep(max(0.0, step.at - passed()))
+        say(f"{step}  (at {passed():.1f} s)")
         with break_it(injector, step):
             time.sleep(step.seconds)
     thread.join()
@@ -76,10 +85,33 @@ def soak(stack: Stack, seed: int, seconds: float, rate: float) -> bool:
     try:
         stack.settle_numbers(readers=READERS, patience=300)
         say(f"balanced: {balance(ledger, stack.stores.read())}")
+        for day in sorted({day_of(began), day_of(datetime.now(UTC))}):
+            say(await_balance(stack, day))
     except (UnbalancedError, AssertionError) as error:
         say(f"FAILED: {error}")
         return True
     return False
+
+
+def day_of(moment: datetime) -> str:
+    """Name a day as the statement does."""
+    return moment.date().isoformat()
+
+
+def await_balance(stack: Stack, day: str) -> str:
+    """Read a day's statement until it balances: what the pipeline says of itself must come to the same."""
+    deadline = time.monotonic() + STATEMENT_SECONDS
+    while BALANCED not in (said := read_statement(stack, day)):
+        assert time.monotonic() < deadline, f"the statement does not balance:\n{said}"
+        time.sleep(5)
+    return said
+
+
+def read_statement(stack: Stack, day: str) -> str:
+    """Run `make statement`'s own command."""
+    command = [sys.executable, "-m", "local.ledger", "--dir", str(stack.directory), "statement", "--day", day]
+    environment = {**os.environ, "PYTHONPATH": "layers/sluice/python"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def traffic(seed: int, rate: float, goes_on: Callable[[], bool]) -> Iterator[list[Sent]]:
