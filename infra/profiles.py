@@ -177,7 +177,8 @@ BASELINE = Profile(
         answer_seconds=1,
         seek_seconds=15,
     ),
-    seek=Seek(compute=Compute(memory_mib=512, timeout_seconds=20, concurrency=5), athena_seconds=12),
+    # Longer than trace waits: where every call is silent, the queries are still to be stopped.
+    seek=Seek(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=5), athena_seconds=12),
     delivery=Delivery(interval_seconds=60, size_mib=128),
     database=Database(
         instance_type="r7g.xlarge",

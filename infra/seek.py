@@ -1,6 +1,7 @@
 """seek: asks Athena for trace, from outside the private network, which has no way to it."""
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -62,12 +63,7 @@ class Seek(Construct):
         operations.alarm(
             self,
             "scans",
-            metric=counted(
-                "AWS/Athena",
-                "ProcessedBytes",
-                {"WorkGroup": workgroup, "QueryType": "DML", "QueryState": "SUCCEEDED"},
-                minutes=60,
-            ),
+            metric=_paid_for(workgroup),
             above=SCANNED_AN_HOUR,
             no_data=NOTHING_HAPPENED,
             means="Traces and analysts have read more than 2000 GiB within an hour, which is 10 USD.",
@@ -87,6 +83,25 @@ class Seek(Construct):
             *(stack.format_arn(service="glue", resource=name, arn_format=ArnFormat.NO_RESOURCE_NAME) for name in names),
         ]
         return iam.PolicyStatement(actions=["glue:GetDatabase", "glue:GetTable"], resources=arns)
+
+
+def _paid_for(workgroup: str) -> cloudwatch.IMetric:
+    """Sum up what a workgroup's queries have read: one that was cancelled is paid for as one that was answered is."""
+    # The API writes one of these with two L, and CloudWatch with one: what is not there adds nothing.
+    states = {"answered": "SUCCEEDED", "canceled": "CANCELED", "cancelled": "CANCELLED"}
+    return cloudwatch.MathExpression(
+        expression=" + ".join(f"FILL({name}, 0)" for name in states),
+        using_metrics={
+            name: counted(
+                "AWS/Athena",
+                "ProcessedBytes",
+                {"WorkGroup": workgroup, "QueryType": "DML", "QueryState": state},
+                minutes=60,
+            )
+            for name, state in states.items()
+        },
+        period=Duration.minutes(60),
+    )
 
 
 def _may_read(bucket: s3.IBucket, prefix: str) -> list[iam.PolicyStatement]:

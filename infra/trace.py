@@ -75,13 +75,11 @@ class Trace(Construct):
         operations.alarm(
             self,
             "blind",
-            metric=counted(
-                metrics_of(deployment), "SourcesUnavailable", {"service": "trace"}, minutes=5, statistic="Maximum"
-            ),
+            # One is enough: traces are rare, and whoever asked for this one has no whole answer.
+            metric=counted(metrics_of(deployment), "SourcesUnavailable", {"service": "trace"}, minutes=60),
             above=0,
-            times=3,
             no_data=NOTHING_HAPPENED,
-            means="For a quarter of an hour, traces have lacked the files or the numbers.",
+            means="Within an hour, a trace has lacked the files or the numbers. The logs of trace and seek say why.",
         )
 
 

@@ -26,13 +26,20 @@ metrics = Metrics()
 
 # A store that takes longer is away, and the next run comes within a minute.
 ANSWER_SECONDS, TRIES = 20, 2
+# After the last letters of an object there is it to be moved, and the run to be told of.
+MOVE_SECONDS = 30
+MOST_TOLD = 10
+"""Of an outage of the store, every object that waits tells the same."""
 
 
 class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
     salvage: Salvage
-    reserve_seconds: int
+    reserve_seconds: float
+    """How long an object may take: it is not begun when there is less time left."""
+    post_seconds: float
+    """How long letters may take at a time, and what comes after the last of them."""
 
 
 @cache
@@ -40,31 +47,32 @@ def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = SalvageSettings.from_environ(os.environ)
     heaps = [failed_batches(settings.failed_batch_bucket), error_output(settings.raw_bucket)]
-    broker = Broker(BrokerSettings.from_environ(os.environ))
+    brokers = BrokerSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     return Parts(
-        Salvage(s3, broker, settings.dead_letter_topic, heaps, Limits().max_letter), settings.salvage_reserve_seconds
+        Salvage(s3, Broker(brokers), settings.dead_letter_topic, heaps, Limits().max_letter),
+        settings.salvage_reserve_seconds,
+        brokers.produce_deadline_seconds + MOVE_SECONDS,
     )
 
 
 @metrics.log_metrics
 def handler(_event: object, context: Context) -> dict[str, Any]:
     """Salvage what there is time for."""
-    parts = build()
-    # An object is begun only when there is time for it.
-    return salvage(parts, datetime.now(UTC), lambda: seconds_left(context) > parts.reserve_seconds)
+    return salvage(build(), datetime.now(UTC), lambda: seconds_left(context))
 
 
-def salvage(parts: Parts, now: datetime, may_go_on: Callable[[], bool]) -> dict[str, Any]:
+def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str, Any]:
     """Salvage and say what it came to; what is left waits for the next run, and an alarm for what waits for long."""
     try:
-        report = parts.salvage.run(may_go_on)
+        report = parts.salvage.run(lambda: left() > parts.reserve_seconds, lambda: left() > parts.post_seconds)
     except Retryable as error:
         # Nobody knows what waits: nothing is told, and the alarm takes that for trouble.
         logger.warning("what waits cannot be listed", extra={"reason": str(error)})
         return {}
-    if report.trouble is not None:
-        logger.warning("not everything was salvaged", extra={"reason": report.trouble, "left": report.left})
+    if report.troubles:
+        told = {"reasons": report.troubles[:MOST_TOLD], "troubles": len(report.troubles), "left": report.left}
+        logger.warning("not everything was salvaged", extra=told)
     return tell(report, now)
 
 

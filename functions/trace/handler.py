@@ -8,13 +8,13 @@ said in the answer; only without any answer there is an error.
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.answers import Answer, answer_refusal
@@ -139,11 +139,10 @@ def find(asked: Asked, parts: Parts) -> dict[str, Any]:
     """Find out what became of an event, and tell it."""
     found = look_among_files(asked, parts)
     numbers = ask_numbers(asked, found, parts)
+    trace = tell(asked, found, numbers, parts.clock(), parts.settings.trace_visible_seconds)
+    count_unavailable(trace.unasked)
     if found.copies is None and found.letters is None and isinstance(numbers, Unasked):
         raise refuse(found)
-    trace = tell(asked, found, numbers, parts.clock(), parts.settings.trace_visible_seconds)
-    unavailable = sum(one.reason == "unavailable" for one in trace.unasked)
-    metrics.add_metric("SourcesUnavailable", MetricUnit.Count, unavailable)
     metrics.add_metric("EventsTraced", MetricUnit.Count, 1)
     return {**write_document(trace), "story": write_story(trace)}
 
@@ -169,8 +168,17 @@ def ask_numbers(asked: Asked, found: Found, parts: Parts) -> Numbers | Unasked:
     except Retryable as error:
         logger.warning("the numbers could not be asked", reason=str(error))
         return Unasked("numbers", "unavailable")
-    except Refusal:
+    except Refusal as refusal:
+        logger.warning("the numbers did not come in time", reason=refusal.code)
         return Unasked("numbers", "timeout")
+
+
+def count_unavailable(unasked: Iterable[Unasked]) -> None:
+    """Count the sources that had to answer and did not: files may be too many for one question, numbers never are."""
+    count = sum(one.reason == "unavailable" or (one.source, one.reason) == ("numbers", "timeout") for one in unasked)
+    # By itself: a refusal that follows has dimensions of its own, under which no alarm would find this.
+    with single_metric("SourcesUnavailable", MetricUnit.Count, count):
+        pass
 
 
 def refuse(found: Found) -> Refusal:

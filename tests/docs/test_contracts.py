@@ -305,6 +305,8 @@ def test_what_may_have_become_of_an_event_is_what_the_code_tells_and_the_openapi
     most = round(BASELINE.trace.requests_per_second * quotas.BURST_SECONDS)
     assert (most, f"ask once in {quotas.BURST_SECONDS} seconds" in " ".join(section.split())) == (1, True)
     assert f"{trace_question.MOST_DAYS} days at most" in section
+    described = (SCHEMAS / "openapi.yaml").read_text()
+    assert f"At most {trace_question.MOST_DAYS} days are looked through." in described
 
 
 def test_the_figures_for_readers_are_those_of_the_code() -> None:

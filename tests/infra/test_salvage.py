@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import pytest
 
-from functions.salvage.handler import ANSWER_SECONDS, TRIES
+from functions.salvage.handler import ANSWER_SECONDS, MOVE_SECONDS, TRIES
 from infra.profiles import BASELINE
-from sluice.edge.salvage import SALVAGED, error_output, failed_batches
+from sluice.edge.salvage import MOST_BYTES, MOST_LETTERS, SALVAGED, error_output, failed_batches
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 from tests.infra.templates import Templates
 
@@ -105,6 +106,22 @@ def test_a_run_has_time_for_an_object_and_does_not_keep_the_next_one_from_starti
     assert function["Timeout"] <= period
     # A store that is away is noticed many times over before the function is stopped.
     assert function["Timeout"] / 5 > TRIES * ANSWER_SECONDS
+
+
+def test_a_run_has_time_for_the_largest_object_though_every_flush_takes_as_long_as_it_may(templates: Templates) -> None:
+    deadline = BrokerSettings.from_environ(variables(templates)).produce_deadline_seconds
+    reserve = SalvageSettings.from_environ(variables(templates)).salvage_reserve_seconds
+    # So many letters a buffer of Firehose makes, or its bytes twice over.
+    flushes = max(ceil(169_000 / MOST_LETTERS), ceil(2 * 128 * 1024**2 / MOST_BYTES))
+    read_seconds = 20
+    assert flushes * deadline + read_seconds < reserve
+    # The first object of a run has a little more time than it is begun with, which is what moving it takes.
+    assert reserve + deadline + MOVE_SECONDS < templates.functions()["salvage"].properties["Timeout"]
+
+
+def test_what_is_posted_at_once_fits_the_producers_own_queue() -> None:
+    assert MOST_LETTERS < 100_000
+    assert MOST_BYTES < 1024**3
 
 
 def test_somebody_hears_when_the_oldest_events_are_given_up(templates: Templates) -> None:

@@ -3,6 +3,8 @@
 import json
 
 from infra.seek import SCANNED_AN_HOUR
+from sluice.edge.athena import CALL_SECONDS, TRIES
+from sluice.edge.aws import CONNECT_SECONDS
 from tests.infra.templates import Templates
 from tests.infra.test_tier import granted
 
@@ -62,13 +64,25 @@ def test_it_gives_up_before_trace_does(templates: Templates) -> None:
     assert int(seek["Environment"]["Variables"]["ATHENA_SECONDS"]) < waits <= seek["Timeout"]
 
 
-def test_somebody_hears_when_much_is_scanned(templates: Templates) -> None:
+def test_it_has_time_to_stop_the_queries_where_every_call_is_silent(templates: Templates) -> None:
+    seek = templates.functions()["seek"].properties
+    # A second between the tries of a call. The last look, and a stop for each query.
+    call = TRIES * (CONNECT_SECONDS + CALL_SECONDS) + 1
+    assert int(seek["Environment"]["Variables"]["ATHENA_SECONDS"]) + 3 * call < seek["Timeout"]
+
+
+def test_somebody_hears_when_much_is_scanned_by_queries_that_were_answered_or_cancelled(templates: Templates) -> None:
     alarm = templates.alarms()["seek-scans"].properties
-    assert (alarm["MetricName"], alarm["Statistic"], alarm["Period"]) == ("ProcessedBytes", "Sum", 3600)
     assert alarm["Threshold"] == SCANNED_AN_HOUR
     assert f"{SCANNED_AN_HOUR // 1024**3} GiB" in alarm["AlarmDescription"]
-    assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {
-        "WorkGroup": "sluice-proof-analysts",
-        "QueryType": "DML",
-        "QueryState": "SUCCEEDED",
-    }
+    parts = {one["Id"]: one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one}
+    (expression,) = (one["Expression"] for one in alarm["Metrics"] if "Expression" in one)
+    # One that there is nothing of must not hide the others.
+    assert set(expression.split(" + ")) == {f"FILL({name}, 0)" for name in parts}
+    states = set()
+    for part in parts.values():
+        assert (part["Metric"]["MetricName"], part["Stat"], part["Period"]) == ("ProcessedBytes", "Sum", 3600)
+        dimensions = {one["Name"]: one["Value"] for one in part["Metric"]["Dimensions"]}
+        states.add(dimensions.pop("QueryState"))
+        assert dimensions == {"WorkGroup": "sluice-proof-analysts", "QueryType": "DML"}
+    assert states == {"SUCCEEDED", "CANCELED", "CANCELLED"}

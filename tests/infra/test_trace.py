@@ -41,9 +41,10 @@ def test_what_is_not_visible_yet_follows_from_the_buffers_on_the_way(templates: 
     assert visible_seconds(BASELINE) == 130
 
 
-def test_somebody_hears_when_a_source_stays_away(templates: Templates) -> None:
+def test_somebody_hears_of_a_single_trace_that_lacked_a_source(templates: Templates) -> None:
     alarm = templates.alarms()["trace-blind"].properties
-    assert (alarm["MetricName"], alarm["EvaluationPeriods"]) == ("SourcesUnavailable", 3)
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("SourcesUnavailable", "Sum", 0)
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, 1)
     assert alarm["Dimensions"] == [{"Name": "service", "Value": "trace"}]
 
 

@@ -170,6 +170,34 @@ def test_a_copy_that_aggregate_could_not_read_is_dead_lettered_and_the_next_one_
     assert second.repeats is None
 
 
+# A killer's transaction may have been committed; what had expired may have been run again.
+@pytest.mark.parametrize("reason", ["killer_record", "expired"])
+def test_a_copy_whose_sample_is_there_counts_and_its_letter_is_told_beside_it(reason: str) -> None:
+    given_up = letter(consumer="aggregate", reason=reason, origin=Origin("raw-events", 4, 7))
+    found, known = Found((copy(7),), (given_up,)), numbers(copy(7), samples=(sample(NOON, MINUTE),))
+    (event,) = trace(found, known).events
+    assert (outcomes(list(event.copies)), event.copies[0].seen) == (["counted"], True)
+    assert [one.reason for one in event.dead_letters] == [reason]
+    story = told(found, known)
+    assert "counted: its sample is there" in story
+    assert f"given up by aggregate, at raw-events/4/7: {reason}" in story
+
+
+def test_a_later_copy_repeats_the_one_that_counts_whatever_its_letter_says() -> None:
+    given_up = letter(consumer="aggregate", reason="expired", origin=Origin("raw-events", 4, 7))
+    later = copy(8, variant=2, event_time=NOON + timedelta(minutes=3))
+    first, second = traced(copy(7), later, letters=(given_up,), samples=(sample(),))
+    assert outcomes([first, second]) == ["counted", "conflict"]
+    assert second.repeats == Origin("raw-events", 4, 7)
+
+
+def test_a_copy_that_was_given_up_and_passed_over_has_no_sample_of_its_own() -> None:
+    given_up = letter(consumer="aggregate", reason="expired", origin=Origin("raw-events", 4, 7))
+    assert outcomes(traced(copy(7), letters=(given_up,), samples=(sample(),), progress="passed_over")) == [
+        "dead_lettered"
+    ]
+
+
 def test_a_sample_that_should_be_there_and_is_not_is_not_explained() -> None:
     assert outcomes(traced(copy(7), kept_from=NOON - timedelta(hours=1))) == ["unexplained"]
 

@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from infra.profiles import BASELINE
 from sluice.core.errors import Refusal
 from sluice.core.seeking import Wanted
 from sluice.core.trace import Asked
-from sluice.core.trace_question import MOST_DAYS, read_address, read_call, where_to_look
+from sluice.core.trace_question import MOST_DAYS, MOST_DAYS_OF_OPERATORS, read_address, read_call, where_to_look
 
 NOW = datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
 TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
@@ -24,7 +25,7 @@ def ask(event_id: str = ID, **parameters: str) -> Asked:
 def test_without_days_it_is_looked_for_among_what_came_yesterday_and_today() -> None:
     assert ask() == Asked(ID, "demo", None, YESTERDAY, TODAY)
     assert ask(to="2026-03-01") == Asked(ID, "demo", None, date(2026, 2, 28), date(2026, 3, 1))
-    assert ask(from_="2026-11-01") == Asked(ID, "demo", None, date(2026, 11, 1), TODAY)
+    assert ask(from_="2026-11-15") == Asked(ID, "demo", None, date(2026, 11, 15), TODAY)
 
 
 def test_a_uuid_is_the_same_in_capitals_and_another_id_is_not() -> None:
@@ -76,11 +77,16 @@ def test_what_cannot_be_is_refused_by_its_name(parameters: dict[str, str], param
     assert (refused.value.status, refused.value.parameter) == (400, parameter)
 
 
-def test_as_many_days_as_raw_is_kept_may_be_asked_about() -> None:
-    assert MOST_DAYS == 90
-    assert ask(from_="2026-08-23").first == date(2026, 8, 23)
+def test_a_reader_asks_about_a_week_at_most_and_an_operator_about_as_many_days_as_raw_is_kept() -> None:
+    assert MOST_DAYS == 7
+    assert BASELINE.retention.raw_days == MOST_DAYS_OF_OPERATORS
+    assert ask(from_="2026-11-14").first == date(2026, 11, 14)
+    with pytest.raises(Refusal, match="in 7 days"):
+        ask(from_="2026-11-13")
+    assert ask(from_="2026-03-01", to="2026-03-07").last == date(2026, 3, 7)
+    assert read_call({"event_id": ID, "from": "2026-08-23"}, NOW).first == date(2026, 8, 23)
     with pytest.raises(Refusal, match="in 90 days"):
-        ask(from_="2026-08-22")
+        read_call({"event_id": ID, "from": "2026-08-22"}, NOW)
 
 
 def test_an_operator_asks_of_one_fleet_or_of_all() -> None:

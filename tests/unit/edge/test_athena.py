@@ -109,10 +109,54 @@ def test_why_there_is_no_answer_is_told(states: Any, problem: str, detail: str) 
     assert detail in failure.detail
 
 
-def test_a_look_that_fails_is_an_answer_that_nobody_gives() -> None:
-    (failure,) = asking(Played([ConnectTimeoutError(endpoint_url="athena")])).ask([ASKED])
+SILENT = ConnectTimeoutError(endpoint_url="athena")
+
+
+def test_a_look_that_fails_is_tried_again() -> None:
+    played = Played([SILENT, "RUNNING", SILENT, SILENT, "SUCCEEDED"])
+    assert asking(played).ask([ASKED]) == [[{"a": "1", "b": None}]]
+    assert played.stopped == []
+
+
+def test_a_query_that_nobody_can_look_at_is_stopped_when_the_time_is_over() -> None:
+    played = Played([SILENT])
+    (failure,) = asking(played).ask([ASKED])
     assert isinstance(failure, Failure)
     assert failure.problem == "unavailable"
+    assert failure.detail.startswith("no answer within 12 s: Connect timeout")
+    assert played.stopped == ["0"]
+
+
+def test_a_query_that_could_be_looked_at_after_all_is_too_slow_and_not_unavailable() -> None:
+    (failure,) = asking(Played([SILENT, "RUNNING"])).ask([ASKED])
+    assert failure == Failure("timeout", "no answer within 12 s")
+
+
+def test_that_a_query_could_not_be_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_asked: str) -> None:
+        raise REFUSED
+
+    played = Played(["RUNNING"])
+    monkeypatch.setattr(played, "stop_query_execution", refuse)
+    (failure,) = asking(played).ask([ASKED])
+    assert isinstance(failure, Failure)
+    assert failure.problem == "timeout"
+    assert "the query could not be stopped: " in failure.detail
+    assert "no such workgroup" in failure.detail
+
+
+def test_no_look_is_begun_when_the_time_is_over() -> None:
+    time = Time()
+
+    class Slow(Played):
+        def get_query_execution(self, *, QueryExecutionId: str) -> Any:  # noqa: N803 - the API's name
+            time.now += 14
+            return super().get_query_execution(QueryExecutionId=QueryExecutionId)
+
+    played = Slow(["RUNNING"], ["RUNNING"])
+    Athena(played, "analysts", "sluice_dev", 12, lambda: time.now, time.sleep).ask([ASKED, ASKED])
+    assert time.now < 15
+    assert played.stopped == ["0", "1"]
 
 
 def test_one_that_cannot_be_asked_does_not_keep_the_other_from_answering() -> None:

@@ -11,16 +11,20 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.response import StreamingBody
 
 from functions.salvage import handler
-from functions.salvage.handler import Parts, salvage
+from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Parts, salvage
+from infra.profiles import BASELINE
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
+from sluice.edge import salvage as edge
 from sluice.edge.broker import Broker, Delivery, Unstored
-from sluice.edge.salvage import MOST_BYTES, MOST_LETTERS, Salvage, error_output, failed_batches
+from sluice.edge.salvage import MOST_LETTERS, Salvage, error_output, failed_batches
 from tests import samples
 from tests.unit.core.test_salvage import given_up, rows, undelivered
 
 BATCH, OUTPUT = "aws/lambda/u/2026/11/20/1", "errors/raw/format-conversion-failed/dt=2026-11-20/1"
 Crash = Callable[[str], None]
+MAX_LETTER = Limits().max_letter
+POST_SECONDS = BASELINE.salvage.produce_deadline_seconds + MOVE_SECONDS
 
 
 class World:
@@ -33,6 +37,12 @@ class World:
         self.log: list[str] = []
         self.before: Crash = lambda _what: None
         self.away = False
+        self.clock = 0.0
+        self.flush_seconds = 0.0
+        self.at_once = MOST_LETTERS
+        self.salvage = Salvage(
+            self, cast("Broker", self), "dead-letter", [failed_batches("failed"), error_output("raw")], MAX_LETTER
+        )
 
     def put(self, bucket: str, key: str, data: bytes, minutes_ago: int = 1) -> None:
         self.objects[bucket, key] = (samples.NOW - timedelta(minutes=minutes_ago), data)
@@ -78,16 +88,16 @@ class World:
         assert {message.topic for message in messages} == {"dead-letter"}
         letters = [json.loads(message.value) for message in messages]
         assert [letter["letter_id"].encode() for letter in letters] == [message.key for message in messages]
+        self.clock += self.flush_seconds
         # Those that are away may have stored all but one.
-        self.letters += letters[self.away :]
-        return [Unstored("no report within the deadline") if self.away and not n else None for n in range(len(letters))]
+        self.letters += letters[self.away : self.at_once]
+        lost = Unstored("no report within the deadline")
+        return [None if self.away <= number < self.at_once else lost for number in range(len(letters))]
 
-    def run(self, may_go_on: Callable[[], bool] = lambda: True) -> dict[str, Any]:
-        heaps = [failed_batches("failed"), error_output("raw")]
-        broker = cast("Broker", self)
-        done = salvage(
-            Parts(Salvage(self, broker, "dead-letter", heaps, Limits().max_letter), 200), samples.NOW, may_go_on
-        )
+    def run(self, seconds_left: Callable[[], float] | None = None) -> dict[str, Any]:
+        ends = self.clock + BASELINE.salvage.compute.timeout_seconds
+        parts = Parts(self.salvage, BASELINE.salvage.reserve_seconds, POST_SECONDS)
+        done = salvage(parts, samples.NOW, seconds_left or (lambda: ends - self.clock))
         handler.metrics.clear_metrics()
         return done
 
@@ -109,6 +119,12 @@ def refuse(what: str, code: str = "ServiceUnavailable") -> Crash:
             raise ClientError({"Error": {"Code": code, "Message": "slow down"}}, "Operation")
 
     return before
+
+
+def batch_of(count: int) -> bytes:
+    """An object of very many letters."""
+    (record, *_) = samples.read("lambda/raw-events-batch.json")["records"]["raw-events-4"]
+    return given_up({"records": {"raw-events-4": [record | {"offset": number} for number in range(count)]}})
 
 
 def test_letters_are_stored_before_their_object_is_moved_and_copied_before_it_is_deleted(world: World) -> None:
@@ -153,7 +169,8 @@ def test_a_letter_that_is_not_acknowledged_leaves_its_object_and_ends_the_run(wo
     done = world.run()
     assert world.names() == {BATCH, OUTPUT}
     assert [step for step in world.log if step.startswith(("copy", "delete"))] == []
-    assert world.log.count("store") == 1
+    # Those that were not taken once more, and then no other.
+    assert world.chunks == [3, 1]
     assert (done["ObjectsLeft"], done["LeftoverSeconds"], done["EventsExpired"]) == (2, 1800.0, 0)
     world.away = False
     assert world.run()["ObjectsSalvaged"] == 2
@@ -222,7 +239,8 @@ def test_the_oldest_is_salvaged_first_wherever_it_lies(world: World) -> None:
 def test_a_run_begins_no_object_that_there_is_no_time_for(world: World) -> None:
     for number in range(5):
         world.put("failed", f"{BATCH}{number}", given_up(), minutes_ago=10 - number)
-    times = iter([True, True, False])
+    # Before an object and before its letters.
+    times = iter([300, 300, 201, 201, 200])
     done = world.run(lambda: next(times))
     assert (done["ObjectsSalvaged"], done["ObjectsLeft"], done["LeftoverSeconds"]) == (2, 3, 480.0)
 
@@ -236,14 +254,55 @@ def test_what_cannot_be_read_is_a_letter_too_and_moved_like_the_rest(world: Worl
     assert done["EventsExpired"] == 0
 
 
-def test_many_letters_are_stored_in_parts_and_the_object_is_moved_after_the_last(world: World) -> None:
-    (record, *_) = samples.read("lambda/raw-events-batch.json")["records"]["raw-events-4"]
-    batch = {"records": {"raw-events-4": [record | {"offset": number} for number in range(2 * MOST_LETTERS + 1)]}}
-    world.put("failed", BATCH, given_up(batch))
+def test_many_letters_are_stored_in_parts_and_the_object_is_moved_after_the_last(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "MOST_LETTERS", 500)
+    monkeypatch.setattr(edge, "MOST_BYTES", 4 * 1024 * 1024)
+    world.put("failed", BATCH, batch_of(1001))
     large = b"\n".join(rows()[0].replace(b"press-0007", b"p" * 60_000) for _ in range(200))
     world.put("raw", OUTPUT, undelivered(large))
     world.run()
-    assert world.chunks[:3] == [MOST_LETTERS, MOST_LETTERS, 1]
+    assert world.chunks[:3] == [500, 500, 1]
     assert sum(world.chunks[3:]) == 200
-    assert all(60_000 * part < MOST_BYTES for part in world.chunks[3:])
+    assert all(60_000 * part < 4 * 1024 * 1024 for part in world.chunks[3:])
     assert world.log.index(f"copy salvaged/{BATCH}") - world.log.index(f"get {BATCH}") == 4
+
+
+def test_what_slow_brokers_did_not_take_in_time_is_stored_by_the_next_flush(world: World) -> None:
+    world.at_once = 1_000
+    world.put("failed", BATCH, batch_of(3_500))
+    done = world.run()
+    assert (done["ObjectsSalvaged"], done["LettersSalvaged"]) == (1, 3_500)
+    assert world.chunks == [3_500, 2_500, 1_500, 500]
+    assert len({letter["kafka_offset"] for letter in world.letters}) == len(world.letters) == 3_500
+
+
+def test_an_object_that_there_is_no_time_for_is_left_and_lets_the_others_pass_the_next_time(world: World) -> None:
+    world.at_once, world.flush_seconds = 1, 10
+    large, small = BATCH, BATCH + "0"
+    world.put("failed", large, batch_of(50), minutes_ago=30)
+    world.put("failed", small, given_up(), minutes_ago=20)
+    done = world.run()
+    assert world.names() == {large, small}
+    assert (done["ObjectsLeft"], done["LeftoverSeconds"]) == (2, 1800.0)
+    # The run was not stopped in the middle of it.
+    assert BASELINE.salvage.compute.timeout_seconds - MOVE_SECONDS >= world.clock
+    done = world.run()
+    assert world.names() == {large, f"salvaged/{small}"}
+    assert (done["ObjectsSalvaged"], done["ObjectsLeft"], done["LeftoverSeconds"]) == (1, 1, 1800.0)
+    world.at_once, world.flush_seconds = MOST_LETTERS, 1
+    assert world.run()["ObjectsSalvaged"] == 1
+    assert world.names() == {f"salvaged/{large}", f"salvaged/{small}"}
+
+
+def test_every_object_that_was_not_salvaged_is_told_by_its_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(handler.logger, "warning", lambda message, extra: told.append((message, extra)))
+    for number in range(MOST_TOLD + 2):
+        world.put("failed", f"{BATCH}{number:02}", given_up(), minutes_ago=30 - number)
+    world.before = refuse("get")
+    world.run()
+    ((_, extra),) = told
+    assert [reason.partition(":")[0] for reason in extra["reasons"]] == [f"{BATCH}{n:02}" for n in range(MOST_TOLD)]
+    assert (extra["troubles"], extra["left"]) == (MOST_TOLD + 2, MOST_TOLD + 2)

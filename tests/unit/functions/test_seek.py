@@ -58,3 +58,9 @@ def test_one_table_that_does_not_answer_leaves_the_other(monkeypatch: pytest.Mon
 def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     away = Failure("unavailable", "away")
     assert ask(Played(away, away), monkeypatch) == Found(None, None, "unavailable", "away; away")
+
+
+def test_of_two_problems_the_outage_is_told_and_the_words_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, away = Failure("timeout", "no answer within 12 s"), Failure("unavailable", "away")
+    for played in (Played(slow, away), Played(away, slow)):
+        assert ask(played, monkeypatch) == Found(None, None, "unavailable", "away; no answer within 12 s")

@@ -51,7 +51,6 @@ class World:
     over: str | None = None
     wanted: list[Wanted] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
-    counted: dict[str, Any] = field(default_factory=dict)
 
     def find(self, _key_id: str, _now: datetime) -> StoredKey:
         return self.key
@@ -90,7 +89,6 @@ class World:
         }
         try:
             answer = answer_reader(event, self.parts(), retry_after=7)
-            self.counted = dict(metrics.metric_set)
         finally:
             metrics.clear_metrics()
         if answer.status == 503:
@@ -103,6 +101,19 @@ class World:
             return answer_operator(call, self.parts(), retry_after=7)
         finally:
             metrics.clear_metrics()
+
+
+@pytest.fixture(autouse=True)
+def _named_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "trace")
+
+
+def unavailable(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    """How many sources every trace lacked, as CloudWatch finds it by the function's name and nothing else."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "SourcesUnavailable" in line]
+    assert all(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]] for line in lines)
+    return [value for line in lines for value in line["SourcesUnavailable"]]
 
 
 def test_a_reader_is_told_the_facts_and_the_story() -> None:
@@ -157,7 +168,9 @@ def test_nothing_found_is_an_answer_and_says_that_the_numbers_were_not_asked() -
         (Found(problem="too_much"), "too_much"),
     ],
 )
-def test_without_the_files_the_numbers_are_told(away: Found | Exception, reason: str) -> None:
+def test_without_the_files_the_numbers_are_told(
+    away: Found | Exception, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = World(found=away)
     status, document = world.get(query="device_id=press-1")
     assert (status, document["verdict"]) == (200, "accepted")
@@ -165,17 +178,20 @@ def test_without_the_files_the_numbers_are_told(away: Found | Exception, reason:
         {"source": "raw", "reason": reason},
         {"source": "dead_letters", "reason": reason},
     ]
-    assert world.counted["SourcesUnavailable"]["Value"] == [2.0 if reason == "unavailable" else 0.0]
+    assert unavailable(capsys) == [2.0 if reason == "unavailable" else 0.0]
 
 
 @pytest.mark.parametrize(
     ("away", "reason"), [(Retryable("the database is away"), "unavailable"), (Refusal(503, "too_slow", "…"), "timeout")]
 )
-def test_without_the_numbers_the_files_are_told(away: Exception, reason: str) -> None:
+def test_without_the_numbers_the_files_are_told(
+    away: Exception, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, document = World(numbers=away).get()
     assert (status, document["verdict"]) == (200, "accepted")
     assert document["events"][0]["copies"][0]["outcome"] == "unknown"
     assert document["unasked"] == [{"source": "numbers", "reason": reason}]
+    assert unavailable(capsys) == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +203,14 @@ def test_without_either_there_is_a_problem_that_says_which(problem: Problem, cod
     for query in ("device_id=press-1", ""):
         status, document = world.get(query=query)
         assert (status, document["code"]) == (503, code)
+
+
+def test_that_nobody_could_be_asked_is_counted_where_the_alarm_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(found=Retryable("seek is away"), numbers=Retryable("the database is away"))
+    assert world.get(query="device_id=press-1")[0] == 503
+    assert world.call(event_id=ID)["code"] == "trace_unavailable"
+    # The files alone, of no device that is known.
+    assert unavailable(capsys) == [3.0, 2.0]
 
 
 def test_an_operator_asks_of_every_fleet_and_without_a_key() -> None:

@@ -107,7 +107,7 @@ def _outcome(copy: Copy, event: Event) -> str:
         case "conflict":
             return f"conflict: the id of {before}, with other bytes; the first counts, and this one in no number"
         case "dead_lettered":
-            return "not counted: aggregate could not read it (see its dead letter)"
+            return "not counted: aggregate gave it up (see its dead letter)"
         case "in_flight":
             return "in flight: aggregate has not come to it yet"
         case "passed_over":

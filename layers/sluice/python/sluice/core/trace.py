@@ -277,7 +277,8 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
         # The delivery stream writes at least once: the same offset in two files is one copy.
         copies.setdefault(one.origin, one)
         files.setdefault(one.origin, []).append(one.file)
-    counted = _counted(copies.values(), kept.samples, buried)
+    counted = _counted(copies.values(), kept.samples, known, buried)
+    buried = buried - counted
     first: StoredCopy | None = None
     for origin, copy in copies.items():
         outcome, seen = _outcome(copy, counted, kept, known, buried, again=first is not None)
@@ -302,9 +303,18 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
             first = first or copy
 
 
-def _counted(copies: Iterable[StoredCopy], samples: Iterable[Sample], buried: set[Origin]) -> set[Origin]:
-    """Find the copies that the samples were made of: of those with a sample's time, the first."""
-    able = [copy for copy in copies if copy.origin not in buried and LATE_ARRIVAL not in copy.flags]
+def _counted(
+    copies: Iterable[StoredCopy], samples: Iterable[Sample], known: Numbers | None, buried: set[Origin]
+) -> set[Origin]:
+    """Find the copies that the samples were made of: of those with a sample's time, the first.
+
+    A letter does not keep a copy from counting: what was given up may have been counted already, or been run again. So
+    a sample is believed before a letter, and a letter before the order of offsets.
+    """
+    progress = known.progress if known else {}
+    on_time = [copy for copy in copies if LATE_ARRIVAL not in copy.flags]
+    able = [copy for copy in on_time if copy.origin not in buried]
+    able += [copy for copy in on_time if copy.origin in buried and progress.get(copy.origin) == "done"]
     firsts = (next((copy for copy in able if _counts_at(copy, one.effective_time)), None) for one in samples)
     return {copy.origin for copy in firsts if copy is not None}
 

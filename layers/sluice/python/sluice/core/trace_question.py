@@ -1,7 +1,7 @@
 """Which event is asked about, and on which days it is looked for: read from an address, or from an operator's call."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,7 +15,9 @@ from sluice.core.seeking import Wanted
 from sluice.core.trace import Asked
 
 MOST_ID = 128
-MOST_DAYS = 90
+MOST_DAYS = 7
+"""Of a reader's question: every day is paid for by the bytes of its ids, and a key may go on asking."""
+MOST_DAYS_OF_OPERATORS = 90
 """As long as raw events are kept."""
 ONE_DAY = timedelta(days=1)
 
@@ -36,7 +38,8 @@ def read_address(path: Mapping[str, str], query: str, fleet_id: str, now: dateti
     today = now.astimezone(UTC).date()
     last = parameters.day("to", today)
     first = parameters.day("from", min(last, today) - ONE_DAY)
-    return _ask(path["event_id"], fleet_id, parameters.text("device_id", MOST_DEVICE), first, last)
+    asked = Asked(path["event_id"], fleet_id, parameters.text("device_id", MOST_DEVICE), first, last)
+    return _check(asked, MOST_DAYS)
 
 
 def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
@@ -51,7 +54,7 @@ def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
     today = now.astimezone(UTC).date()
     last = today if call.last is None else parse_day("to", call.last)
     first = min(last, today) - ONE_DAY if call.first is None else parse_day("from", call.first)
-    return _ask(call.event_id, call.fleet_id, call.device_id, first, last)
+    return _check(Asked(call.event_id, call.fleet_id, call.device_id, first, last), MOST_DAYS_OF_OPERATORS)
 
 
 def where_to_look(asked: Asked) -> Wanted:
@@ -59,13 +62,13 @@ def where_to_look(asked: Asked) -> Wanted:
     return Wanted(asked.event_id, asked.fleet_id, asked.device_id, asked.first, asked.last + ONE_DAY)
 
 
-def _ask(event_id: str, fleet_id: str | None, device_id: str | None, first: date, last: date) -> Asked:
-    if not is_name(event_id, MOST_ID):
+def _check(asked: Asked, most_days: int) -> Asked:
+    if not is_name(asked.event_id, MOST_ID):
         raise Refusal(
             400,
             "invalid_event_id",
             f"An event's id is 1 to {MOST_ID} printable characters, without a space at either end.",
         )
-    if not timedelta(0) <= last - first < timedelta(days=MOST_DAYS):
-        raise Refusal(400, "invalid_parameter", f"from: it is not after to, and both are in {MOST_DAYS} days.", "from")
-    return Asked(same_id(event_id), fleet_id, device_id, first, last)
+    if not timedelta(0) <= asked.last - asked.first < timedelta(days=most_days):
+        raise Refusal(400, "invalid_parameter", f"from: it is not after to, and both are in {most_days} days.", "from")
+    return msgspec.structs.replace(asked, event_id=same_id(asked.event_id))

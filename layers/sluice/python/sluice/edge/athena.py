@@ -10,7 +10,7 @@ import msgspec
 from sluice.core.seeking import Cells
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
-CALL_SECONDS, TRIES = 2, 2  # of each call; whoever waits for the answer asks again
+CALL_SECONDS, TRIES = 2, 2  # of each call
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -24,6 +24,12 @@ class Failure(msgspec.Struct, frozen=True):
     """Why a question has no answer."""
 
     problem: Literal["timeout", "too_much", "unavailable"]
+    detail: str
+
+
+class _Silence(msgspec.Struct, frozen=True):
+    """What Athena did not answer to a call, and why."""
+
     detail: str
 
 
@@ -54,10 +60,12 @@ class Athena:
         end = self._clock() + self._seconds
         answers: dict[int, Rows | Failure] = {}
         running: dict[int, str] = {}
+        # What kept the last look at a query from seeing anything.
+        unseen: dict[int, _Silence] = {}
         for number, statement in enumerate(statements):
             started = self._try(partial(self._start, statement))
-            if isinstance(started, Failure):
-                answers[number] = started
+            if isinstance(started, _Silence):
+                answers[number] = Failure("unavailable", started.detail)
             else:
                 running[number] = started
         pause = FIRST_PAUSE
@@ -65,15 +73,28 @@ class Athena:
             self._sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 1.5)
             for number, execution in list(running.items()):
+                if self._clock() >= end:
+                    break
+                # The query goes on whether or not a look at it fails.
+                unseen.pop(number, None)
                 answer = self._try(partial(self._look, execution))
-                if answer is not None:
+                if isinstance(answer, _Silence):
+                    unseen[number] = answer
+                elif answer is not None:
                     answers[number] = answer
                     del running[number]
         for number, execution in running.items():
-            # Nobody will read it any more, and it is paid for by what it reads.
-            self._try(partial(self._client.stop_query_execution, QueryExecutionId=execution))
-            answers[number] = Failure("timeout", f"no answer within {self._seconds:g} s")
+            answers[number] = self._stop(execution, unseen.get(number))
         return [answers[number] for number in range(len(statements))]
+
+    def _stop(self, execution: str, unseen: _Silence | None) -> Failure:
+        """Stop a query, which is paid for by what it reads and read by nobody any more; say why it has no answer."""
+        late = f"no answer within {self._seconds:g} s"
+        stopped = self._try(partial(self._client.stop_query_execution, QueryExecutionId=execution))
+        detail = late if unseen is None else f"{late}: {unseen.detail}"
+        if isinstance(stopped, _Silence):
+            detail += f"; the query could not be stopped: {stopped.detail}"
+        return Failure("timeout" if unseen is None else "unavailable", detail)
 
     def _try(self, act: Callable[[], Any]) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -81,7 +102,7 @@ class Athena:
         try:
             return act()
         except (BotoCoreError, ClientError, OSError) as error:
-            return Failure("unavailable", str(error))
+            return _Silence(str(error))
 
     def _start(self, statement: Statement) -> str:
         started = self._client.start_query_execution(

@@ -1,7 +1,7 @@
 """The buckets as queues: what lies under some prefixes waits, and is moved away once all of it is dead letters.
 
 read -> post every letter -> copy to salvaged/ -> delete. Nothing else remembers anything: what a run leaves undone
-between two of these is done again by the next one, with the same letters.
+between two of these is done again by the next one, with the same letters. All a process remembers is what goes last.
 """
 
 import contextlib
@@ -20,8 +20,11 @@ from sluice.core.salvage import EXPIRED, Wreck, read_batch, read_output
 from sluice.edge.broker import Broker
 
 SALVAGED = "salvaged/"
-# The brokers take a few at a time from whoever comes with very many.
-MOST_LETTERS, MOST_BYTES = 500, 4 * 1024 * 1024
+# Of one flush: what is slow about slow brokers is mostly every single answer. The largest object is then so few of them
+# that a run has time for all, even if each takes as long as producing may.
+MOST_LETTERS, MOST_BYTES = 10_000, 16 * 1024 * 1024
+# Of what is read of an object at once.
+READ_BYTES = 4 * 1024 * 1024
 # Of 1,000 objects each. With more than that waiting, the oldest of all may not be among those that are seen.
 MOST_PAGES = 100
 
@@ -44,7 +47,7 @@ class Heap(msgspec.Struct, frozen=True):
 
 
 class Unposted(Retryable):
-    """The brokers did not take every letter; those they took are written again with the others."""
+    """Not every letter was taken, or there was no time for it; those that were are written again with the others."""
 
 
 class Report(msgspec.Struct):
@@ -56,8 +59,8 @@ class Report(msgspec.Struct):
     left: int = 0
     oldest: datetime | None = None
     """Since when the oldest of those that are left has waited."""
-    trouble: str | None = None
-    """What kept the run from salvaging more, if anything did but its time."""
+    troubles: list[str] = msgspec.field(default_factory=list)
+    """What kept each object from being salvaged that was begun."""
 
 
 def failed_batches(bucket: str) -> Heap:
@@ -67,7 +70,7 @@ def failed_batches(bucket: str) -> Heap:
 
 def error_output(bucket: str) -> Heap:
     """Return the heap of what Firehose could not convert: a buffer each, read line by line."""
-    return Heap(bucket, "errors/", lambda body, wreck, most: read_output(body.iter_lines(MOST_BYTES), wreck, most))
+    return Heap(bucket, "errors/", lambda body, wreck, most: read_output(body.iter_lines(READ_BYTES), wreck, most))
 
 
 class Salvage:
@@ -79,29 +82,35 @@ class Salvage:
         self._topic = topic
         self._heaps = heaps
         self._max_letter = max_letter
+        # What ended a run, as long as this process lives: one that always does must not keep the others waiting.
+        self._behind: set[Leftover] = set()
 
-    def run(self, may_go_on: Callable[[], bool]) -> Report:
+    def run(self, may_begin: Callable[[], bool], may_post: Callable[[], bool]) -> Report:
         """Salvage what there is time for, and leave the rest where it is.
 
-        Brokers that are away end the run. An object that the store does not hand out keeps no other one waiting.
+        The oldest goes first, and what ended a run goes last. Brokers that are away end the run. An object that the
+        store does not hand out keeps no other one waiting.
         """
-        waiting = sorted(one for number in range(len(self._heaps)) for one in self._find(number))
+        found = [one for number in range(len(self._heaps)) for one in self._find(number)]
+        self._behind.intersection_update(found)
+        waiting = sorted(found, key=lambda one: (one in self._behind, one))
         report, left = Report(), list[Leftover]()
         for at, leftover in enumerate(waiting):
-            if not may_go_on():
+            if not may_begin():
                 left += waiting[at:]
                 break
             try:
-                self._salvage(leftover, report)
+                self._salvage(leftover, report, may_post)
             except Unposted as error:
-                report.trouble = str(error)
+                report.troubles.append(f"{leftover.key}: {error}")
+                self._behind.add(leftover)
                 left += waiting[at:]
                 break
             except Retryable as error:
-                report.trouble = str(error)
+                report.troubles.append(f"{leftover.key}: {error}")
                 left.append(leftover)
         report.left = len(left)
-        report.oldest = left[0].since if left else None
+        report.oldest = min((one.since for one in left), default=None)
         return report
 
     def _find(self, number: int) -> Iterator[Leftover]:
@@ -112,13 +121,13 @@ class Salvage:
                 for found in page.get("Contents", ()):
                     yield Leftover(found["LastModified"], number, found["Key"])
 
-    def _salvage(self, leftover: Leftover, report: Report) -> None:
+    def _salvage(self, leftover: Leftover, report: Report, may_post: Callable[[], bool]) -> None:
         heap = self._heaps[leftover.heap]
         # Not now but when it was given up: a letter that is written again is the same to the last byte.
         wreck = Wreck(SALVAGED + leftover.key, leftover.since)
         with _asking():
             body = self._s3.get_object(Bucket=heap.bucket, Key=leftover.key)["Body"]
-            letters, expired = self._post(heap.read(body, wreck, self._max_letter))
+            letters, expired = self._post(heap.read(body, wreck, self._max_letter), may_post)
             self._s3.copy_object(
                 Bucket=heap.bucket, Key=wreck.kept_as, CopySource={"Bucket": heap.bucket, "Key": leftover.key}
             )
@@ -127,26 +136,32 @@ class Salvage:
         report.letters += letters
         report.expired += expired
 
-    def _post(self, letters: Iterable[Letter]) -> tuple[int, int]:
+    def _post(self, letters: Iterable[Letter], may_post: Callable[[], bool]) -> tuple[int, int]:
         """Store letters; return how many they were, and how many of them are of events that waited too long."""
         posted = expired = size = 0
         messages: list[Message] = []
         for letter in letters:
             message = Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter))
             if messages and (len(messages) == MOST_LETTERS or size + len(message.value) > MOST_BYTES):
-                self._store(messages)
+                self._store(messages, may_post)
                 messages, size = [], 0
             messages.append(message)
             size += len(message.value)
             posted += 1
             expired += letter.reason == EXPIRED
-        self._store(messages)
+        self._store(messages, may_post)
         return posted, expired
 
-    def _store(self, messages: Sequence[Message]) -> None:
-        unstored = [fate for fate in self._broker.store(messages) if fate is not None] if messages else []
-        if unstored:
-            raise Unposted(f"{len(unstored)} of {len(messages)} letters are not stored: {unstored[0].reason}")
+    def _store(self, messages: Sequence[Message], may_post: Callable[[], bool]) -> None:
+        """Store messages, those again that were not taken in time, for as long as any are."""
+        while messages:
+            if not may_post():
+                raise Unposted("the time is over, and not all of its letters are stored")
+            fates = self._broker.store(messages)
+            reasons = [fate.reason for fate in fates if fate is not None]
+            if len(reasons) == len(messages):
+                raise Unposted(f"of {len(messages)} letters none is stored: {reasons[0]}")
+            messages = [message for message, fate in zip(messages, fates, strict=True) if fate is not None]
 
 
 @contextlib.contextmanager

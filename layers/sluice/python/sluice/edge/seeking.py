@@ -22,7 +22,10 @@ class Seeker:
         """Ask both questions; one that has no answer leaves the other as it is."""
         parameters = tuple(wanted.parameters())
         copies, letters = self._athena.ask([Statement(self._copies, parameters), Statement(self._letters, parameters)])
-        failures = [one for one in (copies, letters) if isinstance(one, Failure)]
+        # Of two different problems the one is told that somebody has to hear of.
+        failures = sorted(
+            (one for one in (copies, letters) if isinstance(one, Failure)), key=lambda one: one.problem != "unavailable"
+        )
         return Found(
             None if isinstance(copies, Failure) else tuple(map(read_copy, copies)),
             None if isinstance(letters, Failure) else read_letters(letters, wanted.event_id),
