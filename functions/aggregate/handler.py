@@ -18,7 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from sluice.core.contracts import Contracts
 from sluice.core.errors import Killer, Retryable
 from sluice.core.limits import Limits
-from sluice.core.records import KafkaRecord, Origin, read_records, report_failures
+from sluice.core.records import KafkaRecord, Origin, report_failures
 from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
 from sluice.edge import cache as valkey
 from sluice.edge import database
@@ -89,7 +89,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 def aggregate(event: dict[str, Any], parts: Parts, time_left: Callable[[], float]) -> dict[str, Any]:
     """Take a batch in; a record that failed is the first of its partition to come again."""
     work = Work(parts, Counter(), [])
-    consumed = parts.consumer.consume(list(read_records(event)), work, time_left)
+    consumed = parts.consumer.consume(event, work, time_left)
     work.counts["RecordsFailed"] = len(consumed.failed)
     if consumed.halted:
         logger.error("aggregate is halted", reason=str(consumed.halted))
