@@ -12,7 +12,7 @@ from infra.settings import Deployment
 PORT = 6379
 ENGINE = "valkey"
 # What scripts call is checked like any other command.
-CONSUMING = "+get +set +eval +evalsha +exists +del +hget +hgetall +hset +hdel +hincrby +pexpire"
+CONSUMING = "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire"
 # What each function does with which names; nothing that lists, deletes or administers.
 ACCESS = {
     # Copies of keys, the word about pressure, and quotas kept by a script, with what the script itself calls.

@@ -1,8 +1,9 @@
 """A played cache for what consumers keep there, and what both it and a real one must do."""
 
+import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,7 @@ from sluice.edge.quarantine import SharedAllowance
 from tests.samples import NOW
 
 A, B = ("raw-events", 4), ("raw-events", 7)
+STATE = "attempt:{archive}:raw-events:4"
 
 
 class PlayedCache:
@@ -26,7 +28,7 @@ class PlayedCache:
     def __init__(self) -> None:
         self.away = False
         self.trips = 0
-        self.hashes: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self.hashes: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.values: dict[str, bytes] = {}
 
     def as_cache(self) -> Cache:
@@ -40,6 +42,7 @@ class PlayedCache:
         self._ask()
         played = {
             counting._BEGIN.sha1: self._begin,
+            counting._MARK.sha1: self._mark,
             counting._END.sha1: self._end,
             allowing._SPEND.sha1: self._spend,
         }
@@ -50,11 +53,16 @@ class PlayedCache:
         queue(self)
         return []
 
-    def hset(self, name: str, field: str, value: str) -> None:
-        self.hashes[name][field] = int(value)
+    def put(self, name: str, value: bytes, seconds: int) -> None:
+        del seconds
+        self._ask()
+        self.values[name] = value
 
-    def pexpire(self, name: str, keep: timedelta) -> None:
-        pass
+    def hset(self, name: str, mapping: dict[str, str]) -> None:
+        self.hashes[name] |= mapping
+
+    def delete(self, name: str) -> None:
+        self.hashes.pop(name, None)
 
     def _ask(self) -> None:
         if self.away:
@@ -62,39 +70,64 @@ class PlayedCache:
         self.trips += 1
 
     def _begin(self, names: Sequence[str], arguments: Sequence[float]) -> list[list[bytes]]:
-        _, *spans = (int(argument) for argument in arguments)
+        _, *spans = (str(argument) for argument in arguments)
         states = []
         for name, first, last in zip(names, spans[::2], spans[1::2], strict=True):
             state = self.hashes[name]
-            if state.get("first") != first:
+            if self.values.pop(name, None) or not _is_begun(state, first):
                 state.clear()
-                state |= {"first": first, "until": last, "number": 0}
-            state["number"] += 1
+                state |= {"first": first, "until": last, "number": "0"}
+            state["number"] = str(int(state["number"]) + 1)
             if (tried := state.pop("trying", None)) is not None:
-                state[f"died:{tried}"] = state.get(f"died:{tried}", 0) + 1
-            states.append([each for field, value in state.items() for each in (field.encode(), b"%d" % value)])
+                state[f"died:{tried}"] = str(int(state.get(f"died:{tried}", 0)) + 1)
+            states.append([each.encode() for field in state.items() for each in field])
         return states
 
+    def _mark(self, names: Sequence[str], arguments: Sequence[float]) -> int:
+        if "until" in self.hashes.get(names[0], {}):
+            self.hashes[names[0]]["trying"] = str(arguments[1])
+        return 1
+
     def _end(self, names: Sequence[str], arguments: Sequence[float]) -> int:
-        number, *offsets = (int(argument) for argument in arguments)
+        number, *offsets = (str(argument) for argument in arguments)
         for name, offset in zip(names, offsets, strict=True):
-            if offset == -1:
-                self.hashes.pop(name, None)
-            elif state := self.hashes.get(name):
-                state |= {"first": offset, "number": number}
+            state = self.hashes.pop(name, {})
+            if offset != "-1" and "until" in state:
                 state.pop("trying", None)
+                self.hashes[name] = state | {"first": offset, "number": number}
         return 1
 
     def _spend(self, names: Sequence[str], arguments: Sequence[float]) -> int:
         start, most, earned, poison, _ = arguments
-        left = min(most, float(self.values.get(names[0], start)) + earned) - poison
+        try:
+            left = float(self.values.get(names[0], start))
+        except ValueError:
+            left = math.nan
+        left = min(most, (left if math.isfinite(left) else start) + earned) - poison
         self.values[names[0]] = str(left).encode()
         return 1
+
+
+def _is_begun(state: dict[str, str], first: str) -> bool:
+    named = all(re.fullmatch("[a-z]+|died:[0-9]+", name) for name in state)
+    counted = all(re.fullmatch("[0-9]{1,18}", value) for value in state.values())
+    return named and counted and state.get("first") == first and {"until", "number"} <= set(state)
 
 
 def records(*offsets: int, partition: int = 4) -> list[KafkaRecord]:
     """Records of a partition, of which only the places matter."""
     return [KafkaRecord(Origin("raw-events", partition, offset), b"{}", {}) for offset in offsets]
+
+
+def replace(cache: Cache, state: dict[str, str]) -> None:
+    """Put another state in the place of a partition's; nothing is one that was lost."""
+
+    def queue(pipeline: Any) -> None:
+        pipeline.delete(STATE)
+        if state:
+            pipeline.hset(STATE, mapping=state)
+
+    cache.together(queue)
 
 
 class AttemptsContract:
@@ -153,6 +186,59 @@ class AttemptsContract:
         begun = attempts.begin(by_partition(records(101, 102)))[A]
         assert (begun.number, begun.until, begun.deaths) == (1, 102, {})
 
+    def test_what_is_lost_while_its_records_go_alone_is_begun_anew(self, attempts: Attempts, cache: Cache) -> None:
+        batch = by_partition(records(100, 101, 102))
+        for _ in range(3):
+            attempts.begin(batch)
+        for lost in (100, 101):
+            replace(cache, {})
+            attempts.mark(Origin("raw-events", 4, lost))
+            attempts.end({A: lost})
+            begun = attempts.begin(by_partition(records(lost, 102, 103)))[A]
+            assert (begun.number, begun.until, begun.deaths) == (1, 103, {})
+
+    @pytest.mark.parametrize(
+        "state",
+        [
+            {"trying": "100"},
+            {"first": "100", "number": "2"},
+            {"first": "100", "until": "102"},
+            {"first": "100", "until": "102", "number": "many"},
+            {"first": "100", "until": "102", "number": "9" * 19},
+            {"first": "100", "until": "1.5", "number": "2"},
+            {"first": "100", "until": "102", "number": "2", "trying": ""},
+            {"first": "100", "until": "102", "number": "2", "died:100": "-1"},
+            {"first": "100", "until": "102", "number": "2", "died:it": "1"},
+            {"first": "100", "until": "102", "number": "2", "\u00e9": "1"},
+        ],
+    )
+    def test_a_state_that_cannot_be_read_is_begun_anew_and_its_neighbours_are_counted_on(
+        self, attempts: Attempts, cache: Cache, state: dict[str, str]
+    ) -> None:
+        batch = by_partition([*records(100, 101, 102), *records(7, partition=7)])
+        attempts.begin(batch)
+        replace(cache, state)
+        for number in (1, 2):
+            begun = attempts.begin(batch)
+            assert (begun[A].number, begun[A].until, begun[A].deaths) == (number, 102, {})
+            assert begun[B].number == number + 1
+
+    def test_what_is_no_state_at_all_is_begun_anew(self, attempts: Attempts, cache: Cache) -> None:
+        cache.put(STATE, b"no state", 60)
+        for number in (1, 2):
+            assert attempts.begin(by_partition(records(100)))[A].number == number
+
+    def test_what_is_run_again_has_attempts_of_its_own(self, attempts: Attempts) -> None:
+        delivered, hole, other = by_partition(records(100)), by_partition(records(7, 8)), by_partition(records(20))
+        for number in (1, 2, 3):
+            assert attempts.of_rerun(None).begin(delivered)[A].number == number
+            assert attempts.of_rerun(7).begin(hole)[A].number == number
+            assert attempts.of_rerun(20).begin(other)[A].number == number
+        attempts.of_rerun(7).mark(Origin("raw-events", 4, 8))
+        attempts.of_rerun(20).end({A: None})
+        assert attempts.begin(delivered)[A].deaths == {}
+        assert attempts.of_rerun(7).begin(hole)[A].deaths == {8: 1}
+
     def test_an_allowance_is_spent_by_all_processes_together_and_earned_by_good_records(self, cache: Cache) -> None:
         first, second = (SharedAllowance(cache, "archive", processes=2) for _ in range(2))
         first.check(100, 0, NOW)
@@ -177,3 +263,15 @@ class AttemptsContract:
         allowance.check(1000, 0, NOW)
         with pytest.raises(QuarantineExceededError):
             allowance.check(1001, 10**6, NOW)
+
+    @pytest.mark.parametrize("kept", [b"no number", b"", b"nan", b"-inf", b"inf", b"1e400"])
+    def test_what_is_no_allowance_is_none_until_it_begins_anew(self, cache: Cache, kept: bytes) -> None:
+        allowance = SharedAllowance(cache, "archive", processes=4)
+        cache.put("quarantine:archive", kept, 60)
+        allowance.check(25, 0, NOW)
+        with pytest.raises(QuarantineExceededError):
+            allowance.check(26, 0, NOW)
+        allowance.spend(25, 0, NOW)
+        allowance.check(75, 0, NOW)
+        with pytest.raises(QuarantineExceededError):
+            allowance.check(76, 0, NOW)

@@ -18,7 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from sluice.core.contracts import Contracts
 from sluice.core.errors import Killer, Retryable
 from sluice.core.limits import Limits
-from sluice.core.records import KafkaRecord, Origin, read_records, report_failures
+from sluice.core.records import KafkaRecord, Origin, report_failures
 from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
 from sluice.edge import cache as valkey
 from sluice.edge import database
@@ -67,8 +67,9 @@ def build() -> Parts:
     )
     brokers = BrokerSettings.from_environ(os.environ)
     allowance = SharedAllowance(shared, CONSUMER, settings.aggregate_concurrency)
-    # A transaction for its sample; or its dead letter, and a transaction that covers it.
+    # A transaction for its sample; or a question, its dead letter, and a transaction that covers it.
     record_seconds = brokers.produce_deadline_seconds + 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
+    record_seconds += database.ANSWER_SECONDS + database.CONNECT_SECONDS
     return Parts(
         contracts,
         Seen(shared),
@@ -89,7 +90,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 def aggregate(event: dict[str, Any], parts: Parts, time_left: Callable[[], float]) -> dict[str, Any]:
     """Take a batch in; a record that failed is the first of its partition to come again."""
     work = Work(parts, Counter(), [])
-    consumed = parts.consumer.consume(list(read_records(event)), work, time_left)
+    consumed = parts.consumer.consume(event, work, time_left)
     work.counts["RecordsFailed"] = len(consumed.failed)
     if consumed.halted:
         logger.error("aggregate is halted", reason=str(consumed.halted))
@@ -128,6 +129,8 @@ class Work(msgspec.Struct, frozen=True):
         """Store the dead letter of a record that breaks aggregate."""
         now = self.parts.clock()
         self.parts.quarantine.check(1, 0, now)
+        # Nothing was stored before it that would have shown whether its letter can be covered.
+        self.parts.samples.ask()
         logger.error("a record breaks aggregate", reason=str(killer), exc_info=killer.__cause__)
         self.counts["RecordsQuarantined"] += 1
         return put_aside([put_down(record, killer, now)], 0, self.parts)
@@ -142,6 +145,9 @@ class Work(msgspec.Struct, frozen=True):
 
 def store(events: Sequence[Event], parts: Parts) -> Effect:
     """Store a batch's samples; what the cache remembers of them comes after the commit, and may fail."""
+    if not events:
+        # What is put aside next must be covered too: while the database is away not even its letters are written.
+        parts.samples.ask()
     effect = parts.samples.add(events, parts.seen.suspects(events))
     try:
         parts.seen.mark(effect.events)
@@ -153,11 +159,14 @@ def store(events: Sequence[Event], parts: Parts) -> Effect:
 
 def put_aside(unreadable: Sequence[Unreadable], good: int, parts: Parts) -> set[Origin]:
     """Store dead letters and cover their records; whatever could not be done for one, it comes again."""
-    unstored = parts.quarantine.put_aside([(one.record, one.poison) for one in unreadable], good, parts.clock())
+    now = parts.clock()
+    unstored = parts.quarantine.write([(one.record, one.poison) for one in unreadable], now)
     stored = [one for one in unreadable if one.record.origin not in unstored]
     try:
         parts.samples.bury(stored)
     except Retryable as error:
         logger.warning("records whose dead letters are stored come again", reason=str(error))
         return {one.record.origin for one in unreadable}
+    # Not before: what comes again is put aside again, and is to be taken from the allowance once.
+    parts.quarantine.spend(len(stored), good, now)
     return unstored

@@ -19,7 +19,7 @@ from sluice.core.contracts import Contracts
 from sluice.core.errors import Killer, Poison
 from sluice.core.limits import Limits
 from sluice.core.packing import pack_rows
-from sluice.core.records import KafkaRecord, Origin, comes_again, read_records, report_failures
+from sluice.core.records import KafkaRecord, Origin, comes_again, report_failures
 from sluice.core.rows import Row, make_row
 from sluice.edge import aws
 from sluice.edge import cache as valkey
@@ -77,7 +77,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 def archive(event: dict[str, Any], parts: Parts, time_left: Callable[[], float]) -> dict[str, Any]:
     """Archive a batch; a record that failed is the first of its partition to come again."""
     work = Work(parts, Counter())
-    consumed = parts.consumer.consume(list(read_records(event)), work, time_left)
+    consumed = parts.consumer.consume(event, work, time_left)
     work.counts["RecordsFailed"] = len(consumed.failed)
     if consumed.halted:
         logger.error("archive is halted", reason=str(consumed.halted))

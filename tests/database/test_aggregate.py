@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -269,6 +270,21 @@ def test_a_server_that_freezes_is_waited_for_no_longer_than_agreed(processes: Pr
     finally:
         os.kill(pid, signal.SIGCONT)
     assert writer.add(read([Sent(1, moment, moment)]), set()).count("counted") == 1
+
+
+def test_a_question_tells_within_a_second_whether_the_database_is_away(processes: Processes, tables: Tables) -> None:
+    writer = processes.start(seconds=60)
+    writer.ask()
+    ((pid,),) = tables.rows("SELECT pid FROM pg_stat_activity WHERE usename = 'sluice_aggregate'")
+    os.kill(pid, signal.SIGSTOP)
+    asked = time.monotonic()
+    try:
+        with pytest.raises(Retryable):
+            writer.ask()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert time.monotonic() - asked < 10
+    writer.ask()
 
 
 def test_whoever_else_holds_the_ledgers_row_is_waited_for_no_longer_than_agreed(

@@ -5,7 +5,7 @@ import re
 from sluice.edge import attempts, quarantine
 from tests.infra.templates import Templates
 
-SCRIPTS = (attempts._BEGIN, attempts._END, quarantine._SPEND)
+SCRIPTS = (attempts._BEGIN, attempts._MARK, attempts._END, quarantine._SPEND)
 CONNECTIONS_PER_ENVIRONMENT = 1
 
 

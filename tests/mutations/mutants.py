@@ -133,7 +133,7 @@ MUTANTS = (
     Mutant(
         "archive's offsets advance past poison without a letter",
         "functions/archive/handler.py",
-        (("    failed |= parts.quarantine.put_aside(", "    parts.quarantine.put_aside("),),
+        (("return failed | self.parts.quarantine.put_aside(", "return failed & self.parts.quarantine.put_aside("),),
         f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_comes_again",
     ),
     Mutant(
@@ -146,7 +146,7 @@ MUTANTS = (
         "a bad deployment drains the whole stream into the dead letters",
         f"{CORE}/quarantine.py",
         (("    if poison > ALWAYS + SHARE * records:", "    if poison > ALWAYS + records:"),),
-        f"{UNIT}/functions/test_archive.py::test_a_batch_that_is_mostly_poison_stops_the_consumer_and_is_not_drained",
+        f"{UNIT}/functions/test_archive.py::test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained",
     ),
     Mutant(
         "an event is marked as seen before it is stored",
@@ -160,12 +160,7 @@ MUTANTS = (
     Mutant(
         "aggregate swallows that the database is away",
         "functions/aggregate/handler.py",
-        (
-            (
-                "failed = {one.origin for one in batch.events} | {one.record.origin for one in batch.unreadable}",
-                "failed = set()",
-            ),
-        ),
+        (("            return {record.origin for record in records}\n", "            return set()\n"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_database_that_is_away_gives_every_partition_back_from_its_first"
         "_record_and_nothing_is_remembered",
     ),
@@ -176,13 +171,35 @@ MUTANTS = (
         f"{UNIT}/functions/test_aggregate.py::test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered",
     ),
     Mutant(
+        "aggregate writes letters of poison alone while they cannot be covered",
+        "functions/aggregate/handler.py",
+        (("        parts.samples.ask()\n    effect", "        pass\n    effect"),),
+        f"{UNIT}/functions/test_aggregate.py::test_poison_alone_is_not_put_aside_while_the_database_is_away",
+    ),
+    Mutant(
+        "aggregate writes a killer's letter while it cannot be covered",
+        "functions/aggregate/handler.py",
+        (("        self.parts.samples.ask()\n", ""),),
+        f"{UNIT}/functions/test_aggregate.py::test_a_killer_gets_no_letter_while_the_database_is_away",
+    ),
+    Mutant(
+        "what is run again shares the attempts of what is delivered",
+        f"{EDGE}/consuming.py",
+        (("self._attempts.of_rerun(read_rerun(event))", "self._attempts"),),
+        f"{UNIT}/functions/test_aggregate.py::test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered",
+    ),
+    Mutant(
         "deadletter swallows that the store is away",
         "functions/deadletter/handler.py",
         (
             ("import os\n", "import contextlib\nimport os\n"),
-            ("        parts.s3.put_object(", "        with contextlib.suppress(Exception): parts.s3.put_object("),
+            (
+                "                parts.s3.put_object(",
+                "                with contextlib.suppress(Exception): parts.s3.put_object(",
+            ),
         ),
-        f"{UNIT}/functions/test_deadletter.py::test_a_store_that_is_away_fails_the_batch_so_that_it_comes_again",
+        f"{UNIT}/functions/test_deadletter.py::test_a_store_that_is_away_fails_what_is_not_kept_and_is_asked_for_nothing"
+        "_more",
     ),
     Mutant(
         "a retry writes dead letters under other names",
@@ -212,7 +229,12 @@ MUTANTS = (
     Mutant(
         "the ledger is covered outside the transaction",
         f"{EDGE}/samples.py",
-        (("            extend_coverage(self.connection,", "        extend_coverage(self.connection,"),),
+        (
+            (
+                "            extend_coverage(\n                self.connection,",
+                "        extend_coverage(\n                self.connection,",
+            ),
+        ),
         f"{DATABASE}/test_aggregate_crashes.py::test_a_connection_may_be_lost_before_any_step_and_the_batch_takes"
         "_effect_once",
     ),

@@ -1,12 +1,14 @@
 """Records that are run again come as the event source brings them, and are named as far as they can be read."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from local.models import kafka_event
 from sluice.core.envelope import HEADER
 from sluice.core.limits import Limits
-from sluice.core.records import Origin, read_records
+from sluice.core.records import Origin, read_records, read_rerun
 from sluice.core.rerun import MOST_BYTES, ReadRecord, name_event, read_failure, write_event
 from tests import samples
 
@@ -33,9 +35,10 @@ def test_an_event_is_what_the_model_of_the_event_source_writes() -> None:
         )
         for one in records
     ]  # fmt: skip
-    assert msgspec.json.decode(write_event(records, "arn", "broker")) == msgspec.json.decode(
-        kafka_event.event(model, "arn", "broker")
-    )
+    again: Any = msgspec.json.decode(write_event(records, "arn", "broker"))
+    delivered: Any = msgspec.json.decode(kafka_event.event(model, "arn", "broker"))
+    assert again == delivered | {"rerun": 7}
+    assert (read_rerun(again), read_rerun(delivered)) == (7, None)
     assert MOST_BYTES == kafka_event.PAYLOAD_BYTES
     assert len(write_event(records, "", "")) < sum(one.payload_bytes for one in records) + 4096
 

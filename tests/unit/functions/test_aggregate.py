@@ -63,6 +63,8 @@ class World:
         if suspected is None:
             self._note("count", (event.origin for event in events), self.cache_away, CacheAwayError)
             return None
+        if not events:
+            return Effect([], Counter())
         offsets = {event.origin.offset for event in events}
         if self.killing & offsets:
             raise Killed
@@ -71,6 +73,9 @@ class World:
         self._note("store", (event.origin for event in events), self.database_away, Retryable)
         self.database_away = self.database_goes
         return Effect(list(events), Counter((event.group, COUNTED) for event in events))
+
+    def ask(self) -> None:
+        self._note("ask", (), self.database_away, Retryable)
 
     def bury(self, unreadable: Sequence[Unreadable]) -> Effect:
         self._note("bury", (one.record.origin for one in unreadable), self.database_away, Retryable)
@@ -181,6 +186,56 @@ def test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered(world:
 def test_poison_that_cannot_be_covered_comes_again(world: World) -> None:
     world.database_goes = True
     assert world.aggregate(batch_of(4, poison=[102])) == [first(4, 102)]
+
+
+def test_poison_alone_is_not_put_aside_while_the_database_is_away(world: World) -> None:
+    world.database_away = True
+    for _ in range(110):
+        assert world.aggregate(batch_of(4, size=1, poison=[100])) == [first(4, 100)]
+        assert "QuarantineExceeded" not in world.metrics
+    assert world.letters == []
+    world.database_away = False
+    assert world.aggregate(batch_of(4, size=1, poison=[100])) == []
+    assert world.diary == [("letter", [100]), ("bury", [100])]
+
+
+def test_what_cannot_be_covered_is_not_taken_from_the_allowance(world: World) -> None:
+    world.database_goes = True
+    for _ in range(110):
+        world.database_away = False
+        assert world.aggregate(batch_of(4, poison=[102])) == [first(4, 102)]
+        assert world.metrics.get("QuarantineExceeded", 0) == 0
+    world.database_away = world.database_goes = False
+    assert world.aggregate(batch_of(4, poison=[102])) == []
+    assert float(world.attempts.values["quarantine:aggregate"]) == pytest.approx(99.2)
+
+
+def test_a_killer_gets_no_letter_while_the_database_is_away(world: World) -> None:
+    world.killing = {100}
+    for _ in range(4):
+        with pytest.raises(Killed):
+            world.aggregate(batch_of(4, size=1))
+    world.database_away = True
+    for _ in range(110):
+        assert world.aggregate(batch_of(4, size=1)) == [first(4, 100)]
+    assert world.letters == []
+    world.database_away = False
+    assert world.aggregate(batch_of(4, size=1)) == []
+    assert world.diary == [("letter", [100]), ("bury", [100])]
+
+
+def test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered(world: World) -> None:
+    world.killing = {101}
+    hole, delivered = batch_of(4) | {"rerun": 100}, batch_of(4)
+    delivered["records"]["raw-events-4"] = [
+        {**record, "offset": 500} for record in delivered["records"]["raw-events-4"]
+    ]
+    for _ in range(4):
+        with pytest.raises(Killed):
+            world.aggregate(hole)
+        assert world.aggregate(delivered) == []
+    assert world.aggregate(hole) == []
+    assert [letter["kafka_offset"] for letter in world.letters] == [101]
 
 
 def test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained(world: World) -> None:

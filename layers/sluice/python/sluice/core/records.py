@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+RERUN = "rerun"
+"""What an event has beside the event source's own fields if reconcile wrote it: its first offset."""
+
 
 class Origin(msgspec.Struct, frozen=True, order=True):
     """Where a record stands in the ledger."""
@@ -32,6 +35,12 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
                 base64.b64decode(record.get("value") or ""),
                 read_headers(record.get("headers") or ()),
             )
+
+
+def read_rerun(event: Mapping[str, Any]) -> int | None:
+    """Read from which offset a batch is run again; None is of what the event source delivers."""
+    start: int | None = event.get(RERUN)
+    return start
 
 
 def read_headers(headers: Iterable[Mapping[str, Sequence[int] | None]]) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from sluice.core.contracts import Contracts
 from sluice.core.envelope import HEADER, read_envelope
 from sluice.core.errors import Poison
 from sluice.core.limits import Limits
-from sluice.core.records import KafkaRecord, Origin
+from sluice.core.records import RERUN, KafkaRecord, Origin
 from sluice.core.stored import read_stored
 
 # What an invocation carries, less what surrounds the records.
@@ -49,7 +49,7 @@ class MissingEvent(msgspec.Struct, frozen=True):
 
 
 def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str) -> bytes:
-    """Write records of one partition as the event source does."""
+    """Write records of one partition as the event source does, and that they are run again."""
     origin = records[0].origin
     described = [_describe(record) for record in records]
     return msgspec.json.encode(
@@ -57,6 +57,7 @@ def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str)
             "eventSource": "aws:kafka",
             "eventSourceArn": cluster_arn,
             "bootstrapServers": bootstrap,
+            RERUN: origin.offset,
             "records": {f"{origin.topic}-{origin.partition}": described},
         }
     )

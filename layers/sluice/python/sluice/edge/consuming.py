@@ -4,15 +4,16 @@ count the attempt -> take in together what is under no suspicion -> the suspecte
 it is tried -> forget the attempt: it has ended by its own word, even if some of it must come again
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import msgspec
 
 from sluice.core.attempts import Attempt, by_partition, part
 from sluice.core.errors import Killer, Retryable
 from sluice.core.quarantine import QuarantineExceededError
-from sluice.core.records import KafkaRecord, Origin
+from sluice.core.records import KafkaRecord, Origin, read_records, read_rerun
 from sluice.edge.attempts import Attempts
 from sluice.edge.patience import Patience
 
@@ -49,10 +50,11 @@ class Consumer:
         self._record_seconds = briefly + record_seconds
         """The longest that a single record may take: none is begun when there is less time left."""
 
-    def consume(self, records: Sequence[KafkaRecord], work: Work, seconds_left: Callable[[], float]) -> Consumed:
+    def consume(self, event: Mapping[str, Any], work: Work, seconds_left: Callable[[], float]) -> Consumed:
         """Take a batch in; what is raised here beside ends the attempt without a word."""
-        places = by_partition(records)
-        attempts = self._attempts.begin(places)
+        places = by_partition(read_records(event))
+        counted = self._attempts.of_rerun(read_rerun(event))
+        attempts = counted.begin(places)
         usual, singly = part(places, attempts)
         failed: set[Origin] = set()
         halted: QuarantineExceededError | None = None
@@ -65,25 +67,30 @@ class Consumer:
         resumed: dict[tuple[str, int], int | None] = dict.fromkeys(attempts)
         for place in singly:
             attempt = attempts[place]
+            attempting = partial(self._try, attempt=attempt, work=work, mark=counted.mark)
             try:
-                rest = self._one_by_one(places[place], attempt, work, seconds_left)
+                rest = self._one_by_one(places[place], attempt, attempting, seconds_left)
             except _Halt as halt:
                 rest, halted = halt.rest, halt.error
             if rest is not None:
                 failed.add(rest)
                 resumed[place] = rest.offset if rest.offset <= attempt.until else None
-        self._attempts.end(resumed)
+        counted.end(resumed)
         return Consumed(failed, halted)
 
     def _one_by_one(
-        self, records: Sequence[KafkaRecord], attempt: Attempt, work: Work, seconds_left: Callable[[], float]
+        self,
+        records: Sequence[KafkaRecord],
+        attempt: Attempt,
+        attempting: Callable[[KafkaRecord], set[Origin]],
+        seconds_left: Callable[[], float],
     ) -> Origin | None:
         """Try the records of a suspected batch alone; return the first that must come again."""
         for record in records:
             if record.origin.offset > attempt.until or seconds_left() < self._record_seconds:
                 return record.origin
             try:
-                failed = self._try(record, attempt, work)
+                failed = attempting(record)
             except Retryable:
                 return record.origin
             except QuarantineExceededError as error:
@@ -92,10 +99,10 @@ class Consumer:
                 return record.origin
         return None
 
-    def _try(self, record: KafkaRecord, attempt: Attempt, work: Work) -> set[Origin]:
+    def _try(self, record: KafkaRecord, attempt: Attempt, work: Work, mark: Callable[[Origin], None]) -> set[Origin]:
         killer = attempt.convict(record.origin.offset)
         if killer is None:
-            self._attempts.mark(record.origin)
+            mark(record.origin)
             try:
                 return work.take_in([record], self._record_patience)
             except (Retryable, QuarantineExceededError):

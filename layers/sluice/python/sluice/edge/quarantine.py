@@ -4,6 +4,7 @@ What a consumer may put aside is kept in Valkey for all its processes; while tha
 What good records earn is told when something is put aside: asking for every batch would be a round trip for nothing.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,9 +18,12 @@ from sluice.core.records import KafkaRecord, Origin
 from sluice.edge.broker import Broker
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
-# core.quarantine.Allowance is the same in memory.
+# core.quarantine.Allowance is the same in memory. What is no number (nor is NaN, nor an infinity) begins anew.
 _SPEND = Script("""
 local left = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
+if not left or left - left ~= 0 then
+    left = tonumber(ARGV[1])
+end
 left = math.min(tonumber(ARGV[2]), left + tonumber(ARGV[3])) - tonumber(ARGV[4])
 redis.call('SET', KEYS[1], tostring(left), 'PX', ARGV[5])
 return 1
@@ -40,8 +44,7 @@ class SharedAllowance:
     def check(self, poison: int, good: int, now: datetime) -> None:
         """Stop when more would be put aside than is left, with what good records of the batch will earn."""
         try:
-            kept = self._cache.get(self._name)
-            left = min(MOST, float(kept or START) + self._earned + EARNED * good)
+            left = min(MOST, self._left() + self._earned + EARNED * good)
             allowed = poison <= left
         except CacheAwayError:
             allowed = self._here.allows(poison, good, now)
@@ -65,6 +68,17 @@ class SharedAllowance:
             return
         self._earned = 0.0
 
+    def _left(self) -> float:
+        kept = self._cache.get(self._name)
+        try:
+            left = START if kept is None else float(kept)
+        except ValueError:
+            left = math.nan
+        if not math.isfinite(left):
+            # As good as none: poison must not end in a crash over it.
+            raise CacheAwayError(f"{self._name} holds {kept!r}, which is no allowance")
+        return left
+
 
 class Quarantine:
     """The dead letters of one consumer."""
@@ -83,9 +97,18 @@ class Quarantine:
             self._allowance.check(poison, good, now)
 
     def put_aside(self, poison: Sequence[tuple[KafkaRecord, Poison]], good: int, now: datetime) -> set[Origin]:
-        """Store the dead letters of records, beside so many good ones; what could not be stored must come again."""
+        """Write letters and take them from the allowance, beside so many good records; the rest must come again."""
+        unstored = self.write(poison, now)
+        self.spend(len(poison) - len(unstored), good, now)
+        return unstored
+
+    def write(self, poison: Sequence[tuple[KafkaRecord, Poison]], now: datetime) -> set[Origin]:
+        """Store the dead letters of records; what could not be stored must come again."""
         letters = [about_record(record, error, self._consumer, now, self._max_letter) for record, error in poison]
         messages = [Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)) for letter in letters]
         deliveries = self._broker.store(messages) if messages else []
-        self._allowance.spend(deliveries.count(None), good, now)
         return {record.origin for (record, _), unstored in zip(poison, deliveries, strict=True) if unstored is not None}
+
+    def spend(self, poison: int, good: int, now: datetime) -> None:
+        """Take what was put aside from the allowance, and add what so many good records earn."""
+        self._allowance.spend(poison, good, now)

@@ -32,7 +32,7 @@ from sluice.core.samples import (
 )
 from sluice.edge.copying import COLUMNS, HEADER, TRAILER, write_row
 from sluice.edge.coverage import Partition, extend_coverage, lock_coverage, span_partitions
-from sluice.edge.database import Connection
+from sluice.edge.database import ANSWER_SECONDS, Connection
 from sluice.edge.numbering import Entity, Numbering, Who
 from sluice.edge.session import Session
 from sluice.edge.sightings import find_sightings, write_sightings
@@ -146,6 +146,11 @@ class Samples:
         self._numbering = numbering
         self._consumer = consumer
         self._limits = limits
+
+    def ask(self) -> None:
+        """Raise Retryable while the database is away; a second tells."""
+        with self._session.use(ANSWER_SECONDS) as connection:
+            connection.execute("SELECT 1")
 
     def add(self, events: Sequence[Event], suspected: Collection[Origin]) -> Effect:
         """Take a batch's events in; those suspected to be duplicates are looked for before they are loaded."""

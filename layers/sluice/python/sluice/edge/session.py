@@ -29,11 +29,11 @@ class Session:
         self._connection: Connection | None = None
 
     @contextlib.contextmanager
-    def use(self) -> Iterator[Connection]:
+    def use(self, seconds: float | None = None) -> Iterator[Connection]:
         """Lend the connection for so many seconds; Retryable when the server does not do its part."""
         try:
             self._connection = self._connection or self._connect()
-            with _cut_after(self._connection, self._seconds):
+            with _cut_after(self._connection, self._seconds if seconds is None else seconds):
                 yield self._connection
         except DEFECTS:
             self.close()
