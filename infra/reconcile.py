@@ -11,7 +11,7 @@ from infra.function import Function, Reach, metrics_of
 from infra.lake import Lake
 from infra.layers import Layers
 from infra.network import HTTPS_PORT, Network
-from infra.operations import TROUBLE, Operations, counted
+from infra.operations import NOTHING_HAPPENED, TROUBLE, Operations, counted
 from infra.schedule import Schedule
 from infra.settings import RAW_EVENTS, Deployment
 from infra.stream import IAM_PORT, Stream
@@ -109,3 +109,30 @@ class Reconcile(Construct):
             means="Accepted events are in no store and in no dead letter, or for a quarter of an hour nothing could be"
             " compared. `make statement` names them; what Kafka still has is run again by itself.",
         )
+        # What is lost for good keeps the one above for ever: whoever waits for the next loss hears of it here.
+        newly_missing = (
+            "More accepted events than before are in no store and in no dead letter. `make statement` names them; what"
+            " Kafka still has is run again by itself."
+        )
+        unreadable = (
+            "Something among the raw files or the dead letters cannot be read; the function's log names it. What it"
+            " should tell of will be missing, and is run again while Kafka has it."
+        )
+        for name, metric, means in (
+            ("newly-missing", "NewlyMissing", newly_missing),
+            ("unreadable", "ObjectsUnreadable", unreadable),
+        ):
+            operations.alarm(
+                self,
+                name,
+                metric=counted(
+                    metrics_of(deployment),
+                    metric,
+                    {"service": "reconcile"},
+                    minutes=NOTICE_MINUTES,
+                    statistic="Maximum",
+                ),
+                above=0,
+                no_data=NOTHING_HAPPENED,
+                means=means,
+            )

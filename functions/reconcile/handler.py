@@ -111,8 +111,12 @@ def reconcile(connection: Connection, parts: Parts, context: Context) -> dict[st
         logger.info("another run has not ended yet")
         return {}
     work = begin(tables, parts, context)
-    counts = count(connection, parts, context, all_letters=tables.any_missing())
+    # Letters of a day that is long past may come late. Those of records show as what is missing, those of what was
+    # rejected do not: all are looked through in the first hour of a day.
+    counts = count(connection, parts, context, all_letters=tables.any_missing() or datetime.now(UTC).hour == 0)
     found = work.compare(complete=counts.complete)
+    # Said at once: to the next run it is not new, even if this one does not come to its end.
+    metrics.add_metric("NewlyMissing", MetricUnit.Count, sum(one.newly_missing for one in found.values()))
     records = work.mend(found, logger.warning)
     left = work.compare(complete=counts.complete) if records else found
     return tell(counts, found, left, records)
@@ -135,7 +139,7 @@ def count(connection: Connection, parts: Parts, context: Context, *, all_letters
     settings = parts.settings
     raw = Bucket(settings.raw_bucket, f"raw/region={settings.aws_region}/")
     letters = Bucket(settings.dead_letter_bucket, f"dead_letters/region={settings.aws_region}/")
-    objects = CountedObjects(connection, parts.s3, raw, letters, datetime.now(UTC))
+    objects = CountedObjects(connection, parts.s3, raw, letters, lambda: datetime.now(UTC))
     try:
         counts = objects.count(has_time(parts, context), all_letters=all_letters)
     except (BotoCoreError, ClientError) as error:
@@ -147,7 +151,7 @@ def count(connection: Connection, parts: Parts, context: Context, *, all_letters
 
 
 def rerun(order: Order, connection: Connection, parts: Parts, context: Context) -> dict[str, Any]:
-    """Run a consumer again from offsets, as far as there is time; say from where to go on."""
+    """Run a consumer again from offsets, as far as there is time, unless another run is at work; say where to go on."""
     if order.consumer not in parts.consumers:
         raise ValueError(f"{order.consumer!r} is not one of {', '.join(parts.consumers)}")
     extent = parts.cluster.extents.ask()[order.partition]
@@ -155,6 +159,8 @@ def rerun(order: Order, connection: Connection, parts: Parts, context: Context) 
     if start >= end:
         return {"records": 0, "next": None, "failed_at": None}
     tables = LedgerTables(connection, parts.settings.raw_events_topic)
+    if not tables.lock():
+        return {"busy": True}
     done = begin(tables, parts, context).rerun(order.consumer, order.partition, start, end, missing=False)
     goes_on = done.failed_at is None and done.until < end
     return {"records": done.records, "next": done.until if goes_on else None, "failed_at": done.failed_at}

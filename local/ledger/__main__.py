@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from sluice.core.statement import Statement, write_text
 
 # As long as reconcile may run.
 PATIENCE = Config(read_timeout=900, retries={"mode": "standard", "max_attempts": 5})
+
+
+WAIT_SECONDS = 10
 
 
 class NotAnsweredError(Exception):
@@ -46,6 +50,10 @@ def _rerun(reconcile: Any, options: argparse.Namespace) -> None:
         done = reconcile({"rerun": order})
         if not done:
             raise NotAnsweredError(f"the run ended before its time, at offset {start}; the function's log says why")
+        if done.get("busy"):
+            print(f"another run of reconcile is at work; waiting for its end, to go on from offset {start}", flush=True)
+            time.sleep(WAIT_SECONDS)
+            continue
         records, start = records + done["records"], done["next"]
         if done["failed_at"] is not None:
             raise NotAnsweredError(

@@ -5,7 +5,7 @@ import hashlib
 import io
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
 
 from sluice.core.errors import Poison
 from sluice.core.letterbox import collect
@@ -33,7 +34,7 @@ RAW, LETTERS = Bucket("raw", "raw/region=here/"), Bucket("letters", "dead_letter
 TOPIC = "raw-events"
 
 
-class Died(Exception):
+class Died(psycopg.OperationalError):
     """The function was stopped here."""
 
 
@@ -57,6 +58,10 @@ class S3:
 
     def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:  # noqa: ARG002, N803
         data = self.objects[Key]
+        if data == b"denied":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "KMS"}}, "GetObject")
+        if Range and not data:
+            raise ClientError({"Error": {"Code": "InvalidRange"}}, "GetObject")
         if Range is None:
             return {"Body": io.BytesIO(data)}
         first, _, last = Range.removeprefix("bytes=").partition("-")
@@ -129,10 +134,22 @@ def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Lett
     )
 
 
-def count(connection: Connection, s3: S3, most: int | None = None, *, all_letters: bool = False) -> Counts:
+def later() -> datetime:
+    """A time at which everything that was sent has been received."""
+    return now() + timedelta(hours=1)
+
+
+def count(
+    connection: Connection,
+    s3: S3,
+    most: int | None = None,
+    *,
+    all_letters: bool = False,
+    clock: Callable[[], datetime] = later,
+) -> Counts:
     """Count what is in the buckets, as a run that has time for so many objects does."""
     left = iter(range(most)) if most is not None else None
-    objects = CountedObjects(connection, s3, RAW, LETTERS, now() + timedelta(hours=1))
+    objects = CountedObjects(connection, s3, RAW, LETTERS, clock)
     return objects.count(lambda: left is None or next(left, None) is not None, all_letters=all_letters)
 
 

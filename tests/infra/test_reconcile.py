@@ -1,10 +1,12 @@
 """reconcile may read what is stored and nothing more, has time for what it begins, and is heard."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from infra.profiles import BASELINE
+from sluice.core.statement import SETTLED
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
 from tests.infra.templates import Templates
 from tests.infra.test_tier import granted
@@ -59,6 +61,19 @@ def test_somebody_hears_of_events_that_are_nowhere_and_of_a_ledger_that_nobody_k
     assert alarm["TreatMissingData"] == "breaching"
     assert alarm["Dimensions"] == [{"Name": "service", "Value": "reconcile"}]
     assert alarm["Period"] >= 3 * 60 * templates.profile.reconcile.every_minutes
+
+
+def test_somebody_hears_of_each_loss_beside_one_that_stays_and_of_what_cannot_be_read(templates: Templates) -> None:
+    for name, metric in (("newly-missing", "NewlyMissing"), ("unreadable", "ObjectsUnreadable")):
+        alarm = templates.alarms()[f"reconcile-{name}"].properties
+        assert (alarm["MetricName"], alarm["Threshold"], alarm["Statistic"]) == (metric, 0, "Maximum")
+        assert alarm["Dimensions"] == [{"Name": "service", "Value": "reconcile"}]
+
+
+def test_nothing_is_on_its_way_for_longer_than_a_statement_believes(templates: Templates) -> None:
+    profile = templates.profile
+    grace = max(profile.reconcile.archive_grace_seconds, profile.reconcile.aggregate_grace_seconds)
+    assert timedelta(seconds=profile.topics.raw_events.retention_seconds + grace) <= SETTLED
 
 
 def test_settings_that_could_not_work_are_refused() -> None:

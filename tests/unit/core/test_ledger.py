@@ -54,6 +54,13 @@ def test_a_hole_that_stays_longer_than_its_grace_is_missing_and_stays_so() -> No
     ]
 
 
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20), st.integers(0, 3))), offsets)
+def test_holes_that_lie_over_one_another_come_out_apart(known: list[tuple[int, int, int]], found: set[int]) -> None:
+    holes = age(span(found), [Hole(at, at + size, NOON + minute * GRACE) for at, size, minute in known], NOON)
+    assert sum(hole.size for hole in holes) == len(found)
+    assert members([(hole.start, hole.end) for hole in holes]) == found
+
+
 def test_what_was_run_again_rests_until_it_would_show_and_the_rest_of_its_hole_does_not() -> None:
     holes = mark_rerun([Hole(0, 10, NOON - GRACE, missing=True), Hole(20, 30, NOON)], (4, 8), NOON)
     assert [(hole.start, hole.end, hole.rerun_at) for hole in holes] == [

@@ -68,3 +68,8 @@ def test_an_event_is_named_by_its_record_as_far_as_that_can_be_read() -> None:
     poison = name_event(record(value=b"{"), samples.contracts(), Limits())
     assert (poison.fleet_id, poison.event_id, poison.received_at) == ("demo", None, named.received_at)
     assert name_event(record(header=b"?"), samples.contracts(), Limits()).fleet_id == ""
+    contracts: Any = None
+    named = name_event(record(), contracts, Limits())
+    assert (named.fleet_id, named.event_id) == ("demo", None)
+    headers: Any = b"neither bytes nor nothing".decode()
+    assert name_event(record(header=headers), samples.contracts(), Limits()).fleet_id == ""

@@ -56,6 +56,31 @@ def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() 
     assert draw_up_for("other", DAY, facts).account.state == "balanced"
 
 
+@pytest.mark.parametrize(
+    ("unnamed_until", "state"),
+    [(None, "balanced"), ("2026-02-28T23:59:59.000000Z", "balanced"), ("2026-03-01T00:00:00.000000Z", "missing")],
+)
+def test_an_account_that_both_sides_lack_the_same_of_is_not_balanced(unnamed_until: str | None, state: State) -> None:
+    facts = Facts(
+        AS_OF, BALANCED, [position("archive", missing=1), position("aggregate", missing=1)], [], unnamed_until
+    )
+    assert draw_up_for("demo", DAY, facts).account.state == state
+
+
+@pytest.mark.parametrize(
+    ("as_of", "missing", "state"),
+    [
+        ("2026-03-02T06:59:59.000000Z", 0, "in_flight"),
+        ("2026-03-02T07:00:00.000000Z", 1, "missing"),
+        ("2026-03-02T07:00:00.000000Z", 0, "unbalanced"),
+    ],
+)
+def test_of_a_day_that_is_long_over_nothing_is_on_its_way(as_of: str, missing: int, state: State) -> None:
+    archive = position("archive", in_flight=5, missing=missing)
+    facts = Facts(as_of, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], [])
+    assert draw_up_for("demo", DAY, facts).account.state == state
+
+
 def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
     lost = Missing("aggregate", "", None, None, None, 1, 2, in_kafka=False)
     facts = Facts(

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -10,10 +11,12 @@ from botocore.exceptions import EndpointConnectionError
 
 from functions.reconcile import handler
 from functions.reconcile.handler import Order, Parts
+from local.ledger import __main__ as ledger
 from sluice.core.errors import Retryable
 from sluice.core.ledger import Hole, Standing
 from sluice.core.watermark import Extent
 from sluice.edge.counted_objects import Counts
+from sluice.edge.ledger_tables import LedgerTables
 from sluice.edge.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
 from sluice.edge.settings import ReconcileSettings
 
@@ -58,8 +61,21 @@ def parts(s3: Any = None, connect: Any = nullcontext) -> Parts:
     return Parts(SETTINGS, connect, s3, Cluster("arn", "broker", brokers, nothing), consumers)
 
 
-def comparison(*holes: Hole, in_flight: int = 0) -> Comparison:
-    return Comparison({0: Standing(0, 90, 100)}, {0: list(holes)}, in_flight)
+def comparison(*holes: Hole, in_flight: int = 0, newly_missing: int = 0) -> Comparison:
+    return Comparison({0: Standing(0, 90, 100)}, {0: list(holes)}, in_flight, newly_missing)
+
+
+class Lock:
+    """A connection whose lock may be had, or not."""
+
+    def __init__(self, *, free: bool) -> None:
+        self._free = free
+
+    def execute(self, *_arguments: Any) -> Any:
+        return self
+
+    def fetchone(self) -> tuple[bool]:
+        return (self._free,)
 
 
 @pytest.fixture(autouse=True)
@@ -137,9 +153,75 @@ def test_a_consumer_is_run_again_from_what_kafka_still_has_and_it_is_said_where_
         return done
 
     monkeypatch.setattr(Reconciling, "rerun", rerun)
-    connection: Any = None
+    connection: Any = Lock(free=True)
     assert handler.rerun(Order("aggregate", 3, *order), connection, parts(), Clock()) == answer
     assert asked == ([] if given is None else [given])
+
+
+def test_by_hand_nothing_is_run_again_while_another_run_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    connection: Any = Lock(free=False)
+    busy = handler.rerun(Order("aggregate", 3, 20, 40), connection, parts(), Clock())
+    assert busy == {"busy": True}
+    answers = iter([busy, {"records": 20, "next": None, "failed_at": None}])
+    waited: list[float] = []
+    monkeypatch.setattr(ledger, "_find", lambda _options: lambda _order: next(answers))
+    monkeypatch.setattr("local.ledger.__main__.time.sleep", waited.append)
+    assert ledger.main(["--dir", str(tmp_path), "rerun", "aggregate", "3", "20", "40"]) == 0
+    assert waited == [ledger.WAIT_SECONDS]
+    said = capsys.readouterr().out
+    assert "another run of reconcile is at work" in said
+    assert "given 20 records" in said
+
+
+def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compare(*_parts: Any, **_named: bool) -> dict[str, Comparison]:
+        return {"archive": comparison(newly_missing=2), "aggregate": comparison(newly_missing=3)}
+
+    def mend(*_parts: Any) -> int:
+        raise psycopg.OperationalError("away")
+
+    told: dict[str, float] = {}
+    monkeypatch.setattr(handler, "count", lambda *_parts, **_named: Counts(complete=True))
+    monkeypatch.setattr(handler.metrics, "add_metric", lambda name, _unit, value: told.update({name: value}))
+    monkeypatch.setattr(Reconciling, "compare", compare)
+    monkeypatch.setattr(Reconciling, "mend", mend)
+    connection: Any = Lock(free=True)
+    with pytest.raises(psycopg.OperationalError):
+        handler.reconcile(connection, parts(), Clock())
+    assert told == {"NewlyMissing": 5}
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+@pytest.mark.parametrize(
+    ("moment", "missing", "all_letters"),
+    [(NOON, False, False), (NOON, True, True), (NOON.replace(hour=0, minute=59), False, True)],
+)
+def test_all_letters_are_looked_through_while_something_is_missing_and_once_a_day(
+    moment: datetime, missing: bool, all_letters: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, _zone: Any = None) -> Any:
+            return moment
+
+    monkeypatch.setattr(handler, "datetime", Now)
+    monkeypatch.setattr(LedgerTables, "any_missing", lambda _self: missing)
+
+    def count(*_parts: Any, all_letters: bool) -> Counts:
+        asked.append(all_letters)
+        return Counts()
+
+    monkeypatch.setattr(handler, "count", count)
+    monkeypatch.setattr(Reconciling, "compare", lambda *_, **_named: {})
+    connection: Any = Lock(free=True)
+    handler.reconcile(connection, parts(), Clock())
+    assert asked == [all_letters]
 
 
 def test_who_accounts_for_nothing_is_not_run_again() -> None:

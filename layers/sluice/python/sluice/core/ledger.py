@@ -47,6 +47,7 @@ def find_holes(standing: Standing, covered: Sequence[Span]) -> list[Span]:
 
 def age(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
     """Date holes, offset by offset: what was noticed before keeps its moment, what is new gets this one."""
+    known = list(_part(known))
     holes: list[Hole] = []
     for span in found:
         kept = [
@@ -54,9 +55,18 @@ def age(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hol
             for hole in known
             if hole.start < span[1] and span[0] < hole.end
         ]
-        new = subtract(span, sorted((hole.start, hole.end) for hole in kept))
+        new = subtract(span, [(hole.start, hole.end) for hole in kept])
         holes += [*kept, *(Hole(start, end, now) for start, end in new)]
     return sorted(holes, key=lambda hole: hole.start)
+
+
+def _part(holes: Iterable[Hole]) -> Iterator[Hole]:
+    """Cut holes that lie over one another, so that each offset is in one."""
+    end = 0
+    for hole in sorted(holes, key=lambda hole: hole.start):
+        if hole.end > end:
+            yield msgspec.structs.replace(hole, start=max(hole.start, end))
+            end = hole.end
 
 
 def judge(holes: Iterable[Hole], now: datetime, grace: timedelta) -> list[Hole]:

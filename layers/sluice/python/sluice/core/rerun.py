@@ -9,7 +9,6 @@ import msgspec
 
 from sluice.core.contracts import Contracts
 from sluice.core.envelope import HEADER, read_envelope
-from sluice.core.errors import Poison
 from sluice.core.limits import Limits
 from sluice.core.records import RERUN, KafkaRecord, Origin
 from sluice.core.stored import read_stored
@@ -70,15 +69,15 @@ def read_failure(answer: bytes) -> int | None:
 
 
 def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> MissingEvent:
-    """Name the event of a record; what cannot be read stays unnamed."""
+    """Name the event of a record; what cannot be read, for whatever reason, stays unnamed."""
     headers = {name: value or b"" for name, value in record.headers}
     try:
         envelope = read_envelope(headers.get(HEADER))
-    except Poison:
+    except Exception:  # noqa: BLE001 - a name must not keep anything from being run again
         return MissingEvent(record.origin, "", None, None, None)
     try:
         facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, limits).facts
-    except Poison:
+    except Exception:  # noqa: BLE001 - as above
         return MissingEvent(record.origin, envelope.fleet_id, None, None, envelope.received_at)
     return MissingEvent(record.origin, envelope.fleet_id, facts.device_id, facts.event_id, envelope.received_at)
 

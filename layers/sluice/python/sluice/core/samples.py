@@ -148,7 +148,10 @@ def put_down(record: KafkaRecord, poison: Poison, now: datetime) -> Unreadable:
         envelope = read_envelope(record.headers.get(HEADER))
     except Exception:  # noqa: BLE001 - whatever is wrong with a record, it is counted
         return Unreadable(record, poison, Group("", hour_of(now), "", 0))
-    known = min(envelope.received_at, now)
+    # As far ahead as a clock may be, it is believed: when it comes again, it must not look like another topic's.
+    believed = envelope.received_at <= now + Limits().clock_ahead
     contract = envelope.contract[:64].replace("\0", "")
-    group = Group(envelope.fleet_id, hour_of(known), contract, envelope.schema_version)
-    return Unreadable(record, poison, group, envelope.received_at if envelope.received_at <= now else None)
+    group = Group(
+        envelope.fleet_id, hour_of(envelope.received_at if believed else now), contract, envelope.schema_version
+    )
+    return Unreadable(record, poison, group, envelope.received_at if believed else None)

@@ -7,6 +7,7 @@ accepted, and that is held against what each consumer has covered.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,10 @@ ENDS: dict[str, tuple[str, ...]] = {
     "aggregate": ("counted", "late", "duplicate", "dead_lettered"),
 }
 """What may become of an accepted event, by who decides it: exactly one of these."""
+
+
+SETTLED = timedelta(hours=7)
+"""So long after a day nothing of it is on its way: Kafka keeps it for six hours, and archive's grace is one."""
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -65,6 +70,8 @@ class Facts(msgspec.Struct, frozen=True):
     tallies: list[Tally]
     positions: list[Position]
     missing: list[Missing]
+    unnamed_until: str | None = None
+    """Until when there may have been receptions of what both consumers are missing and nobody has named."""
 
 
 class FleetAccount(msgspec.Struct, frozen=True):
@@ -130,10 +137,17 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> St
         return "missing"
     behind = [position for position in facts.positions if not_yet.get(position.consumer)]
     if not any(not_yet.values()):
-        return "balanced"
-    if any(position.in_flight + position.under_way for position in behind):
+        # What both lack shows in neither account; whose it is, and of which day before it was noticed, nobody knows.
+        return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
+    if _is_open(day, facts.as_of) and any(position.in_flight + position.under_way for position in behind):
         return "in_flight"
     return "missing" if any(position.missing for position in behind) else "unbalanced"
+
+
+def _is_open(day: str, as_of: str | None) -> bool:
+    """Say whether anything of a day may still be on its way."""
+    end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
+    return as_of is None or datetime.fromisoformat(as_of) < end + SETTLED
 
 
 _HEAD = (
@@ -144,7 +158,7 @@ _HEAD = (
 _SAYS: dict[State, str] = {
     "balanced": "every event is accounted for, by archive and by aggregate",
     "in_flight": "some events are on their way; ask again in some minutes",
-    "missing": "events that should be there are not; see below",
+    "missing": "events that should be there are not, or some that nobody could name may be of this day; see below",
     "unbalanced": "the two accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
 }
 

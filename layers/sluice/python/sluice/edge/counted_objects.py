@@ -3,23 +3,21 @@
 A run may end anywhere: what was counted is written down with its counts, and the next run goes on with the rest.
 """
 
-import gzip
 import re
 import uuid
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-import pyarrow as pa
+import psycopg
 
 from sluice.core.samples import DEAD_LETTERED
 from sluice.edge.counting import cover
 from sluice.edge.database import Connection
 from sluice.edge.recalling import StoredFile
-from sluice.edge.stored_records import StoredLetter, count_rejected, read_letters, read_rows, records_of
+from sluice.edge.stored_records import Clock, StoredLetter, count_rejected, read_letters, read_rows, records_of
 from sluice.edge.tallies import count_outcomes
 
 ARCHIVED, REJECTED = "archived", "rejected"
@@ -65,26 +63,27 @@ class Counts(msgspec.Struct):
     records: int = 0
     new: int = 0
     unreadable: dict[str, str] = {}
-    """Objects that are not what they should be, and why; what they should tell of stays a hole."""
+    """Objects that could not be counted, and why; what they should tell of stays a hole, and is missing in the end."""
     complete: bool = False
-    """Whether nothing is left to be counted."""
+    """Whether all was looked through; what is unreadable does not keep the rest from being called missing."""
 
 
 class CountedObjects:
     """One run over what lies in the buckets."""
 
-    def __init__(self, connection: Connection, s3: Any, raw: Bucket, letters: Bucket, now: datetime) -> None:
+    def __init__(self, connection: Connection, s3: Any, raw: Bucket, letters: Bucket, clock: Clock) -> None:
         self._connection = connection
         self._s3 = s3
         self._raw = raw
         self._letters = letters
-        self._now = now
+        self._clock = clock
 
     def count(self, may_go_on: Callable[[], bool], *, all_letters: bool) -> Counts:
         """Count object after object, the oldest days first, for as long as there is time.
 
         Days are looked through from the one before the last that was counted: what belongs to a day is written before
         the next one ends. Letters bear the day of their failure, which may be long past: on request, all are found.
+        Whatever is wrong with one object is its own: its transaction is taken back, and the others are counted.
         """
         counts = Counts()
         for bucket, count, start in (
@@ -96,8 +95,10 @@ class CountedObjects:
                     return counts
                 try:
                     records, new = count(found)
-                except (pa.ArrowException, msgspec.MsgspecError, zlib.error, EOFError, gzip.BadGzipFile) as error:
-                    counts.unreadable[found.name] = str(error)
+                except psycopg.OperationalError:
+                    raise  # the database is away
+                except Exception as error:  # noqa: BLE001 - anybody may have put it there, as anything
+                    counts.unreadable[found.name] = repr(error)
                     continue
                 counts.objects += 1
                 counts.records += records
@@ -107,8 +108,9 @@ class CountedObjects:
 
     def _start(self, bucket: Bucket) -> str | None:
         row = self._connection.execute(_LATEST, {"prefix": bucket.prefix}).fetchone()
-        day = re.search(r"dt=(\d{4}-\d{2}-\d{2})", row[0]) if row and row[0] else None
-        return f"{bucket.prefix}dt={date.fromisoformat(day[1]) - timedelta(days=1)}" if day else None
+        day = _day_of(row[0]) if row and row[0] else None
+        # A name may say anything: nothing that is written today lies beyond a day that is yet to come.
+        return f"{bucket.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else None
 
     def _find(self, bucket: Bucket, start: str | None) -> Iterator[Found]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(
@@ -120,7 +122,7 @@ class CountedObjects:
             yield from (Found(name, etag) for name, etag in found.items() if counted.get(name) != etag)
 
     def _count_rows(self, found: Found) -> tuple[int, int]:
-        rows = read_rows(StoredFile(self._s3, self._raw.name, found.name), self._now)
+        rows = read_rows(StoredFile(self._s3, self._raw.name, found.name), self._clock)
         with self._connection.transaction():
             new = cover(self._connection, "archive", rows, ARCHIVED)
             self._note(found, rows.num_rows, new)
@@ -131,7 +133,7 @@ class CountedObjects:
         with self._connection.transaction():
             new = self._count_rejected([letter for letter in letters if letter.consumer == "ingest"])
             for consumer in CONSUMERS:
-                records = records_of((letter for letter in letters if letter.consumer == consumer), self._now)
+                records = records_of((letter for letter in letters if letter.consumer == consumer), self._clock)
                 new += cover(self._connection, consumer, records, DEAD_LETTERED)
             self._note(found, len(letters), new)
         return len(letters), new
@@ -146,3 +148,11 @@ class CountedObjects:
 
     def _note(self, found: Found, records: int, new: int) -> None:
         self._connection.execute(_NOTE, (found.name, found.etag, records, new))
+
+
+def _day_of(name: str) -> date | None:
+    day = re.search(r"dt=(\d{4}-\d{2}-\d{2})", name)
+    try:
+        return date.fromisoformat(day[1]) if day else None
+    except ValueError:
+        return None

@@ -73,9 +73,10 @@ class _Cover:
             part = parts[place]
             known, begun_at = self._compare(place, held, offsets[part], received[part])
             if begun_at is not None:
-                older = (received[part] < as_micros(begun_at)) & (received[part] != UNKNOWN)
+                name = name_aside(self._topic, begun_at)
+                older = self._find_older((name, place[1]), begun_at, offsets[part], received[part])
                 if older.any():
-                    aside = _Cover(self._connection, self._consumer, name_aside(self._topic, begun_at), self._outcome)
+                    aside = _Cover(self._connection, self._consumer, name, self._outcome)
                     before += aside.add(records.slice(part.start, part.stop - part.start).filter(pa.array(older)))
                 known |= older
             new[part] = ~known
@@ -100,6 +101,20 @@ class _Cover:
                 begin_anew(self._connection, self._consumer, place, begun_at)
                 return np.zeros(len(offsets), dtype=np.bool_), begun_at
         return known, held.begun_at
+
+    def _find_older(self, aside: Partition, begun_at: datetime, offsets: Numbers, received: Numbers) -> Flags:
+        """Say which records are those of the topic that was put aside.
+
+        Files come in any order: what was received after all that is known of the old topic, and before the record that
+        showed the new one, may be either's. The old one can only have gone on behind its end; the new one had not come
+        so far, for the record that showed it lay before that.
+        """
+        older: Flags = (received < as_micros(begun_at)) & (received != UNKNOWN)
+        if older.any():
+            held = lock_places(self._connection, self._consumer, {aside: (int(offsets[0]), int(offsets[-1]))})[aside]
+            if held.received_until is not None:
+                older &= (received <= as_micros(held.received_until)) | (offsets >= held.end)
+        return older
 
     def _count(self, records: pa.Table) -> None:
         counts = records.group_by(_GROUP, use_threads=False).aggregate([([], "count_all")])

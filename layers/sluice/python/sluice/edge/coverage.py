@@ -20,7 +20,8 @@ Partition = tuple[str, int]
 _LOCK = """
     SELECT
         coverage.topic, coverage.partition, coverage.offsets * multirange(int8range(batch.first, batch.last, '[]')),
-        nullif(coverage.received_until, '-infinity'), nullif(coverage.begun_at, '-infinity')
+        nullif(coverage.received_until, '-infinity'), nullif(coverage.begun_at, '-infinity'),
+        coalesce(upper(coverage.offsets), 0)
     FROM coverage
     JOIN unnest(%(topics)s::text[], %(partitions)s::integer[], %(firsts)s::bigint[], %(lasts)s::bigint[])
         AS batch (topic, partition, first, last) USING (topic, partition)
@@ -51,11 +52,15 @@ _PUT_ASIDE = "SELECT put_coverage_aside(%s, %s, %s, %s)"
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a partition's locked row says: the covered offsets among those asked about, and of which receptions."""
+    """What a partition's locked row says: the covered offsets among those asked about, and of which receptions.
+
+    The end is that of all its offsets.
+    """
 
     covered: list[Span]
     received_until: datetime | None
     begun_at: datetime | None
+    end: int
 
 
 def lock_coverage(connection: Connection, consumer: str, received: Mapping[Origin, datetime | None]) -> set[Origin]:
@@ -94,8 +99,8 @@ def lock_places(
         connection.execute(_CREATE, batch)
         locked = connection.execute(_LOCK, batch).fetchall()
     return {
-        (topic, partition): Held([(one.lower, one.upper) for one in covered], received_until, begun_at)
-        for topic, partition, covered, received_until, begun_at in locked
+        (topic, partition): Held([(one.lower, one.upper) for one in covered], received_until, begun_at, end)
+        for topic, partition, covered, received_until, begun_at, end in locked
     }
 
 

@@ -1,12 +1,12 @@
 """Holding the brokers' offsets against what is accounted for, and running again what is missing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
+import psycopg
 
 from sluice.core.contracts import Contracts
-from sluice.core.errors import Retryable
 from sluice.core.ledger import Hole, Standing, age, find_holes, judge, mark_rerun
 from sluice.core.limits import Limits
 from sluice.core.rerun import name_event, read_failure, write_event
@@ -42,6 +42,8 @@ class Comparison(msgspec.Struct, frozen=True):
     standing: dict[int, Standing]
     holes: dict[int, list[Hole]]
     in_flight: int
+    newly_missing: int
+    """Of the offsets that are missing, those that were not when they were last looked at."""
 
     @property
     def open(self) -> int:
@@ -51,7 +53,7 @@ class Comparison(msgspec.Struct, frozen=True):
     @property
     def missing(self) -> int:
         """Return how many of those are missing."""
-        return sum(hole.size for holes in self.holes.values() for hole in holes if hole.missing)
+        return sum(_missing(holes) for holes in self.holes.values())
 
 
 class Rerun(msgspec.Struct, frozen=True):
@@ -92,20 +94,26 @@ class Reconciling:
             # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
             covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
             holes: dict[int, list[Hole]] = {}
-            in_flight = 0
-            for partition, one in standing.items():
-                found = age(find_holes(one, covered.get(partition, ())), known.get(partition, ()), asked_at)
+            in_flight = newly_missing = 0
+            for partition, stands in standing.items():
+                found = age(find_holes(stands, covered.get(partition, ())), known.get(partition, ()), asked_at)
                 holes[partition] = judge(found, asked_at, terms.grace) if complete else found
-                all_open = find_holes(Standing(one.first, one.last, one.last), covered.get(partition, ()))
+                newly_missing += _missing(holes[partition]) - _missing(found)
+                all_open = find_holes(Standing(stands.first, stands.last, stands.last), covered.get(partition, ()))
                 in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
-            self._tables.write_standing(consumer, standing, asked_at)
-            self._tables.write_holes(consumer, holes)
-            comparisons[consumer] = Comparison(standing, holes, in_flight)
+            comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
+        # Written once all are compared: what is written as missing is new to nobody any more.
+        for consumer, one in comparisons.items():
+            self._tables.write_standing(consumer, one.standing, asked_at)
+            self._tables.write_holes(consumer, one.holes)
         self._tables.forget_found()
         return comparisons
 
     def mend(self, comparisons: Mapping[str, Comparison], warn: Callable[[str], None]) -> int:
-        """Run again what is missing and still in Kafka, while there is time; say how many records those were."""
+        """Run again what is missing and still in Kafka, while there is time; say how many records those were.
+
+        Whatever is wrong with some offsets keeps none of the others from being run again.
+        """
         records = 0
         for consumer, comparison in comparisons.items():
             grace = self._consumers[consumer].grace
@@ -118,8 +126,10 @@ class Reconciling:
                         return records
                     try:
                         done = self.rerun(consumer, partition, start, hole.end, missing=True)
-                    except Retryable as error:
-                        warn(f"{consumer} could not be run again from partition {partition} offset {start}: {error}")
+                    except psycopg.OperationalError:
+                        raise  # the database is away
+                    except Exception as error:  # noqa: BLE001 - it stays missing, and an alarm tells of that
+                        warn(f"{consumer} could not be run again from partition {partition} offset {start}: {error!r}")
                         continue
                     records += done.records
                     if done.failed_at is not None:
@@ -143,6 +153,10 @@ class Reconciling:
             if failed_at is not None or not self._may_go_on():
                 break
         return done
+
+
+def _missing(holes: Iterable[Hole]) -> int:
+    return sum(hole.size for hole in holes if hole.missing)
 
 
 def _stand(extent: Extent, committed: int) -> Standing:

@@ -34,9 +34,24 @@ FACTS = """
             WHERE hole.consumer = place.consumer AND hole.topic = place.topic AND hole.partition = place.partition
             AND hole.missing
         ) AS lacking
+    ), lacked AS (
+        -- What only one of them is missing, the other has: there the accounts differ.
+        SELECT archive.topic, archive.partition, archive.offsets * aggregate.offsets AS offsets,
+            least(archive.noticed_at, aggregate.noticed_at) AS noticed_at
+        FROM hole AS archive JOIN hole AS aggregate USING (topic, partition)
+        WHERE archive.consumer = 'archive' AND archive.missing
+        AND aggregate.consumer = 'aggregate' AND aggregate.missing AND archive.offsets && aggregate.offsets
     ), known AS (SELECT fleet_id FROM fleet WHERE $2 IN ('', fleet_id) UNION SELECT '' WHERE $2 = '')
     SELECT json_build_object(
         'as_of', (SELECT write_time(min(asked_at)) FROM standing),
+        'unnamed_until', (
+            SELECT write_time(max(noticed_at)) FROM lacked
+            WHERE upper(offsets) - lower(offsets) > (
+                SELECT count(DISTINCT kafka_offset) FROM missing_event AS m
+                WHERE m.topic = lacked.topic AND m.partition = lacked.partition AND lacked.offsets @> m.kafka_offset
+                AND fleet_id <> '' AND received_at IS NOT NULL
+            )
+        ),
         'tallies', (
             SELECT coalesce(json_agg(tally), '[]') FROM (
                 SELECT known.fleet_id, consumer, outcome, sum(events) AS events

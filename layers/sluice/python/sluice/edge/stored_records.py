@@ -2,7 +2,7 @@
 
 import gzip
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sluice.core.limits import Limits
 from sluice.core.salvage import MEANINGS
 from sluice.core.samples import Group, hour_of
 
@@ -34,9 +35,12 @@ Given up is what its consumer could have dealt with, had there been time, or roo
 """
 UNKNOWN = int(np.iinfo(np.int64).min)
 
+Clock = Callable[[], datetime]
+
 GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"}
 
 _COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
+_PLACE = ("kafka_topic", "kafka_partition", "kafka_offset")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3_600_000_000
 
@@ -60,14 +64,17 @@ class StoredLetter(msgspec.Struct, frozen=True):
 _read_letter = msgspec.json.Decoder(StoredLetter).decode
 
 
-def read_rows(file: Any, now: datetime) -> pa.Table:
+def read_rows(file: Any, clock: Clock) -> pa.Table:
     """Read the records of a raw file: of its seventeen columns the few that say whose they are."""
     raw = pq.ParquetFile(file, pre_buffer=True).read(columns=_COLUMNS, use_threads=False)
+    if any(raw[name].null_count for name in _PLACE):
+        raise ValueError("a row does not say where it comes from")
     received = pc.cast(pc.cast(raw["received_at"], pa.timestamp("us"), safe=False), pa.int64())
-    # What is yet to come is not believed: after it, nothing could show that a topic was made anew.
-    doubtful = pc.or_kleene(pc.is_null(received), pc.greater(received, as_micros(now)))
+    # Asked for now that the file is here: one that is written while a run goes on tells of receptions after its start.
+    now = clock()
+    doubtful = pc.or_kleene(pc.is_null(received), pc.greater(received, as_micros(_latest(now))))
     believed = pc.if_else(doubtful, UNKNOWN, received)
-    hours = pc.multiply(pc.divide(pc.if_else(doubtful, as_micros(now), received), HOUR), HOUR)
+    hours = pc.multiply(pc.divide(pc.fill_null(received, as_micros(now)), HOUR), HOUR)
     columns = {
         "topic": raw["kafka_topic"],
         "partition": raw["kafka_partition"],
@@ -84,14 +91,15 @@ def read_letters(data: bytes) -> list[StoredLetter]:
     return [_read_letter(line) for line in gzip.decompress(data).splitlines()]
 
 
-def records_of(letters: Iterable[StoredLetter], now: datetime) -> pa.Table:
+def records_of(letters: Iterable[StoredLetter], clock: Clock) -> pa.Table:
     """Read the records behind letters, of those that had been stored before they failed."""
+    latest = _latest(clock())
     rows = [
         {
             "topic": letter.kafka_topic,
             "partition": letter.kafka_partition,
             "offset": letter.kafka_offset,
-            "received": UNKNOWN if received is None else as_micros(received),
+            "received": UNKNOWN if received is None or received > latest else as_micros(received),
             "hour": as_micros(hour_of(received or _read_time(letter.failed_at))),
             "fleet_id": letter.fleet_id,
             "contract": letter.contract,
@@ -100,7 +108,7 @@ def records_of(letters: Iterable[StoredLetter], now: datetime) -> pa.Table:
         }
         for letter in letters
         if None not in (letter.kafka_topic, letter.kafka_partition, letter.kafka_offset)
-        for received in [_believe(letter.received_at, now)]
+        for received in [None if letter.received_at is None else _read_time(letter.received_at)]
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
@@ -118,10 +126,9 @@ def as_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _believe(received_at: str | None, now: datetime) -> datetime | None:
-    if received_at is None or (received := _read_time(received_at)) > now:
-        return None
-    return received
+def _latest(now: datetime) -> datetime:
+    """Return up to when receptions are believed: after one to come, nothing could show that a topic was made anew."""
+    return now + Limits().clock_ahead
 
 
 def _read_time(text: str) -> datetime:
