@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.core.statement import Statement, write_text
 
-# As long as reconcile may run.
+# Longer than reconcile may run, which is ten minutes.
 PATIENCE = Config(read_timeout=900, retries={"mode": "standard", "max_attempts": 5})
 
 

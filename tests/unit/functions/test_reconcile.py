@@ -92,7 +92,7 @@ def test_what_was_missing_is_told_even_where_it_was_mended_at_once() -> None:
     left = {"archive": comparison(in_flight=3), "aggregate": comparison(Hole(9, 10, NOON))}
     assert handler.tell(Counts(objects=2, records=9, new=5, complete=True), found, left, 7) == {
         "ObjectsCounted": 2,
-        "RecordsCounted": 5,
+        "RecordsNewlyCounted": 5,
         "ObjectsUnreadable": 0,
         "EventsRerun": 7,
         "HolesOpen": 1,

@@ -51,7 +51,7 @@ class Consumer:
         """The longest that a single record may take: none is begun when there is less time left."""
 
     def consume(self, event: Mapping[str, Any], work: Work, seconds_left: Callable[[], float]) -> Consumed:
-        """Take a batch in; what is raised here beside ends the attempt without a word."""
+        """Take a batch in. Whatever else is raised leaves the attempt open, as the death of the process does."""
         places = by_partition(read_records(event))
         counted = self._attempts.of_rerun(read_rerun(event))
         attempts = counted.begin(places)

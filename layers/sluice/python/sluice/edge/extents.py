@@ -6,6 +6,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
+# Its list_offsets may lose a question (edge.backlog): that costs a step or a run, and the next one asks again.
 # Documented there, but not listed among the package's names.
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from sluice.core.contracts import Contracts
-from sluice.core.ledger import Hole, Standing, age, find_holes, judge, mark_rerun
+from sluice.core.ledger import Hole, Standing, age, find_holes, judge, mark_rerun, subtract
 from sluice.core.limits import Limits
 from sluice.core.rerun import name_event, read_failure, write_event
 from sluice.core.watermark import Extent
@@ -99,7 +99,7 @@ class Reconciling:
                 found = age(find_holes(stands, covered.get(partition, ())), known.get(partition, ()), asked_at)
                 holes[partition] = judge(found, asked_at, terms.grace) if complete else found
                 newly_missing += _missing(holes[partition]) - _missing(found)
-                all_open = find_holes(Standing(stands.first, stands.last, stands.last), covered.get(partition, ()))
+                all_open = list(subtract((0, stands.last), covered.get(partition, ())))
                 in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
             comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
         # Written once all are compared: what is written as missing is new to nobody any more.
