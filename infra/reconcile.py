@@ -107,13 +107,13 @@ class Reconcile(Construct):
             # Nobody knows of an event that it is accounted for while nothing is compared.
             no_data=TROUBLE,
             means="Accepted events are missing in the raw store or in the numbers and are in no dead letter, or for a"
-            " quarter of an hour nothing could be compared. `make statement` names them; what Kafka still has is run again"
-            " by itself.",
+            " quarter of an hour nothing could be compared. `make statement` names them; what Kafka still has is run"
+            " again by itself.",
         )
         # What is lost for good keeps the one above for ever: whoever waits for the next loss hears of it here.
         newly_missing = (
-            "More accepted events than before are missing in the raw store or in the numbers. `make statement` names them;"
-            " what Kafka still has is run again by itself."
+            "More accepted events than before are missing in the raw store or in the numbers. `make statement` names"
+            " them; what Kafka still has is run again by itself."
         )
         unreadable = (
             "Something among the raw files or the dead letters cannot be read; the function's log names it. What it"
