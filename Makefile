@@ -31,11 +31,11 @@ test: check .local/setup/browser-complete ## everything CI runs
 
 whole:
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/database tests/local
-	@$(PYTHON) -m pytest tests/flow
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
 
 broken:
-	@$(PYTHON) -m pytest tests/browser
-	@$(PYTHON) -m pytest tests/faults
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/faults
 
 check: setup ## style and types
 	@.venv/bin/ruff check .
