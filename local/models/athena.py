@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.models.config import AthenaConfig, read
 from local.models.serve import main
-from local.query.catalog import open_store
+from local.query.catalog import Kept, open_store
 
 RESULTS_PER_PAGE = 1000
 LOGIN = {"access_key": "local", "secret_key": "local"}
@@ -139,6 +139,7 @@ class AthenaApi:
         self._config = config
         self._executions: dict[str, Execution] = {}
         self._faults = Faults()
+        self._kept: Kept = {}
 
     async def handle(self, request: web.Request) -> web.Response:
         try:
@@ -210,7 +211,7 @@ class AthenaApi:
     def _ask(self, execution: Execution) -> tuple[list[str], list[list[str | None]]]:
         config = self._config
         stack = {"region": config.region, "aws": config.aws, "catalog": execution.database, "admin": LOGIN}
-        with open_store(stack, execution.sql) as connection:
+        with open_store(stack, execution.sql, self._kept) as connection:
             found = connection.execute(execution.sql, execution.parameters)
             rows: list[Any] = found.fetchall()
             columns = [column[0] for column in found.description or ()]

@@ -1,5 +1,6 @@
 """The tables as the Glue catalog describes them, over the files that the pipeline wrote."""
 
+import gzip
 import json
 from datetime import datetime
 from functools import reduce
@@ -15,6 +16,9 @@ from pyarrow import fs
 
 #: A column of every table that only those rows have who ask for it by name: in Athena it is hidden, and so it is here.
 PATH = "$path"
+
+#: The content of files, by path and size.
+Kept = dict[tuple[str, int], bytes]
 
 SQL = Path(__file__).parents[2] / "infra" / "athena"
 
@@ -32,8 +36,11 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
-def open_store(stack: dict[str, Any], sql: str) -> duckdb.DuckDBPyConnection:
-    """Open the stores of a running stack for a statement: the tables of the catalog that it names, and the view."""
+def open_store(stack: dict[str, Any], sql: str, kept: Kept | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the stores of a running stack for a statement: the tables of the catalog that it names, and the view.
+
+    Whoever asks again and again keeps the files: one that is written again has another size, or the same content.
+    """
     login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
     glue = boto3.client("glue", stack["region"], endpoint_url=stack["aws"], **login)
     files = fs.S3FileSystem(
@@ -47,12 +54,14 @@ def open_store(stack: dict[str, Any], sql: str) -> duckdb.DuckDBPyConnection:
     for table in glue.get_tables(DatabaseName=stack["catalog"])["TableList"]:
         # The view is over raw_events; any other table is read only when it is asked for.
         if table["TableType"] == "EXTERNAL_TABLE" and (table["Name"] == "raw_events" or table["Name"] in sql):
-            connection.register(table["Name"], _read_table(table, files, with_path=PATH in sql))
+            connection.register(table["Name"], _read_table(table, files, kept, with_path=PATH in sql))
     connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
     return connection
 
 
-def _read_table(table: dict[str, Any], files: fs.FileSystem, *, with_path: bool) -> ds.Dataset | pa.Table:
+def _read_table(
+    table: dict[str, Any], files: fs.FileSystem, kept: Kept | None, *, with_path: bool
+) -> ds.Dataset | pa.Table:
     storage = table["StorageDescriptor"]
     location = storage["Location"].removeprefix("s3://").rstrip("/")
     columns = pa.schema([(column["Name"], _ARROW[column["Type"]]) for column in storage["Columns"]])
@@ -60,13 +69,21 @@ def _read_table(table: dict[str, Any], files: fs.FileSystem, *, with_path: bool)
     partitions = pa.schema(keys | ({PATH: pa.string()} if with_path else {}))
     # Listed through the API rather than as folders: an empty store is an empty table, not an error.
     found = files.get_file_info(fs.FileSelector(location, recursive=True, allow_not_found=True))
-    paths = [info.path for info in found if info.type == fs.FileType.File]
+    sizes = {info.path: info.size for info in found if info.type == fs.FileType.File}
+    if kept is not None:
+        for file in sizes.items():
+            if file not in kept:
+                kept[file] = files.open_input_file(file[0]).read()
     if table["Parameters"]["classification"] == "json":
-        return _read_lines(paths, columns, partitions, files)
+        return _read_lines(sizes, columns, partitions, files, kept)
     parquet = ds.ParquetFileFormat()
     # What a path says is true of all rows in its file: conditions on it leave files unread.
     fragments = [
-        parquet.make_fragment(path, files, partition_expression=_expression(_place(path), partitions)) for path in paths
+        parquet.make_fragment(
+            *((path, files) if kept is None else (pa.BufferReader(kept[path, size]),)),
+            partition_expression=_expression(_place(path), partitions),
+        )
+        for path, size in sizes.items()
     ]
     return ds.FileSystemDataset(fragments, pa.unify_schemas([columns, partitions]), parquet, files)
 
@@ -82,16 +99,18 @@ def _expression(place: dict[str, str], partitions: pa.Schema) -> ds.Expression:
     return reduce(and_, conditions)
 
 
-def _read_lines(paths: list[str], columns: pa.Schema, partitions: pa.Schema, files: fs.FileSystem) -> pa.Table:
+def _read_lines(
+    sizes: dict[str, int], columns: pa.Schema, partitions: pa.Schema, files: fs.FileSystem, kept: Kept | None
+) -> pa.Table:
     """Read gzipped JSON lines as the table's deserializer does: unknown members left out, missing ones null."""
     rows = []
-    for path in paths:
+    for path, size in sizes.items():
         place = {name: value for name, value in _place(path).items() if name in partitions.names}
-        with files.open_input_stream(path, compression="gzip") as stream:
-            for line in stream.read().splitlines():
-                row = json.loads(line)
-                for column in columns:
-                    if pa.types.is_timestamp(column.type) and row.get(column.name) is not None:
-                        row[column.name] = datetime.fromisoformat(row[column.name])
-                rows.append(row | place)
+        packed = files.open_input_file(path).read() if kept is None else kept[path, size]
+        for line in gzip.decompress(packed).splitlines():
+            row = json.loads(line)
+            for column in columns:
+                if pa.types.is_timestamp(column.type) and row.get(column.name) is not None:
+                    row[column.name] = datetime.fromisoformat(row[column.name])
+            rows.append(row | place)
     return pa.Table.from_pylist(rows, schema=pa.unify_schemas([columns, partitions]))

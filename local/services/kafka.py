@@ -131,7 +131,7 @@ class Cluster:
             "broker.heartbeat.interval.ms": "1000",
             # A follower's fetch waits for company: answered for every record, fetching is a third of the brokers' work.
             "replica.fetch.min.bytes": "65536",
-            "replica.fetch.wait.max.ms": "10",
+            "replica.fetch.wait.max.ms": "20",
             **self.settings,
             "process.roles": "broker,controller",
             "node.id": str(node.number),

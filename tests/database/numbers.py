@@ -15,9 +15,10 @@ METRICS = {"cpu_temp": ("degC", 0.1), "humidity": ("%RH", 0.1), "odd": ("count",
 
 
 def add_entity(connection: Connection, fleet_id: str, device_id: str | None) -> int:
-    """Add a device, or the fleet as a whole."""
+    """Add a device, or the fleet as a whole, unless somebody has."""
     row = connection.execute(
-        "INSERT INTO entity (fleet_id, device_id, shard) VALUES (%s, %s, %s) RETURNING entity_key",
+        "INSERT INTO entity (fleet_id, device_id, shard) VALUES (%s, %s, %s)"
+        " ON CONFLICT (fleet_id, device_id) DO UPDATE SET shard = excluded.shard RETURNING entity_key",
         (fleet_id, device_id, shard_of(fleet_id, device_id)),
     ).fetchone()
     assert row is not None
