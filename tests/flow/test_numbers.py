@@ -66,7 +66,9 @@ def test_an_event_counts_once_however_it_comes_again(stack: Stack) -> None:
         "SELECT count, max FROM rollups"
         " WHERE (fleet_id, device_id, metric, resolution) = ('again', 'press-1', 'cpu_temp', '1m')",
     ) == [(1, 40.0)]
-    outcomes = "SELECT outcome, sum(events)::int FROM outcome WHERE fleet_id = 'again' GROUP BY outcome"
+    outcomes = (
+        "SELECT outcome, sum(events)::int FROM outcome WHERE (consumer, fleet_id) = ('aggregate', 'again') GROUP BY 1"
+    )
     assert dict(rows(stack, outcomes)) == {"counted": 1, "duplicate": 7}
 
 
@@ -89,7 +91,9 @@ def test_late_events_are_kept_and_not_counted(stack: Stack) -> None:
     assert post(stack, EVENTS, b"[" + late.body + b"," + good.body + b"]", key)[0] == 202
     check_numbers(stack)
     assert rows(stack, "SELECT DISTINCT max FROM rollups WHERE fleet_id = 'late' AND metric = 'cpu_temp'") == [(40.0,)]
-    outcomes = "SELECT outcome, sum(events)::int FROM outcome WHERE fleet_id = 'late' GROUP BY outcome"
+    outcomes = (
+        "SELECT outcome, sum(events)::int FROM outcome WHERE (consumer, fleet_id) = ('aggregate', 'late') GROUP BY 1"
+    )
     assert dict(rows(stack, outcomes)) == {"counted": 1, "late": 1}
 
 
