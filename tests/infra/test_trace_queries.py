@@ -13,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from infra.catalog import COLUMNS, DEAD_LETTER_COLUMNS, SQL
-from local.query.catalog import _ARROW, _read_table
+from local.query.catalog import ARROW, read_table
 
 EVENT, LETTERS = ((SQL / f"{name}.sql").read_text() for name in ("event_by_id", "dead_letters_by_id"))
 NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - Athena's timestamps carry no zone; ours are UTC
@@ -38,7 +38,7 @@ class Lake:
         ]
         path = self._root / f"raw/region=us-east-1/dt={day}/{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        schema = pa.schema([(column, _ARROW[kind]) for column, kind in COLUMNS.items()])
+        schema = pa.schema([(column, ARROW[kind]) for column, kind in COLUMNS.items()])
         pq.write_table(pa.Table.from_pylist(whole, schema), path)
         return f"s3://{path}"
 
@@ -70,7 +70,7 @@ class Lake:
                     "PartitionKeys": keys,
                     "Parameters": {"classification": kind},
                 }
-                connection.register(name, _read_table(table, fs.LocalFileSystem(), None, with_path=True))
+                connection.register(name, read_table(table, fs.LocalFileSystem(), None, with_path=True))
             found = connection.execute(sql, list(parameters))
             names = [column[0] for column in found.description or ()]
             rows: list[Any] = found.fetchall()
