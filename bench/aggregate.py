@@ -23,17 +23,17 @@ from bench.filling import EVERY, METRICS, fill_entities, fill_samples, name_devi
 from bench.steps import REST, Steps
 from bench.stores import Connection, Stores, running
 from functions.aggregate import handler as aggregate
-from sluice.core.contracts import TELEMETRY, Contracts
-from sluice.core.envelope import HEADER, VERSION, Envelope, write_envelope
+from sluice.core.archive.packing import pack_rows
+from sluice.core.archive.rows import make_row
+from sluice.core.events.contracts import TELEMETRY, Contracts
+from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
 from sluice.core.limits import Limits
-from sluice.core.packing import pack_rows
+from sluice.core.numbers.resolutions import WIDTHS, floor_to
 from sluice.core.records import read_records
-from sluice.core.resolutions import WIDTHS, floor_to
-from sluice.core.rows import make_row
-from sluice.edge import samples
-from sluice.edge.counters import Counters
-from sluice.edge.numbering import Numbering
-from sluice.edge.seen import Seen
+from sluice.edge.numbers import samples
+from sluice.edge.numbers.counters import Counters
+from sluice.edge.numbers.numbering import Numbering
+from sluice.edge.numbers.seen import Seen
 
 FLEETS, DEVICES, PARTITION = 5, 10_000, 1_650
 PARTITIONS = 4

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local.fleet.devices import Fleet
-from sluice.core.judge import Accepted, Rules, judge
+from sluice.core.api.requests import Request
+from sluice.core.archive.packing import pack_rows
+from sluice.core.archive.rows import make_row
+from sluice.core.ingest.judge import Accepted, Rules, judge
 from sluice.core.limits import Limits
-from sluice.core.packing import pack_rows
 from sluice.core.records import KafkaRecord, Origin
-from sluice.core.requests import Request
-from sluice.core.rows import make_row
 from sluice.edge.schemas import load_contracts
 
 EVENTS, ROUNDS = 2_000, 5

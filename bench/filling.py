@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bench.stores import Connection
-from sluice.core.resolutions import WIDTHS, Resolution
-from sluice.core.shards import SHARDS, shard_of
-from sluice.edge.rolling import Rolling
+from sluice.core.numbers.resolutions import WIDTHS, Resolution
+from sluice.core.numbers.shards import SHARDS, shard_of
+from sluice.edge.numbers.rolling import Rolling
 from sluice.edge.schemas import load_contracts
 
 METRICS = {

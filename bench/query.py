@@ -21,13 +21,13 @@ from bench.stores import Connection, Stores, running
 from functions.query import handler as query
 from local import seed
 from local.synthesis import STAGE
-from sluice.core.breaker import Breaker
-from sluice.core.groups import Group, Told, Wanted
-from sluice.core.resolutions import WIDTHS, floor_to
+from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.core.query.breaker import Breaker
+from sluice.core.query.groups import Group, Told, Wanted
 from sluice.edge import cache as valkey
-from sluice.edge import rolling
-from sluice.edge.groups import Groups
-from sluice.edge.rolling import Rolling, Settling
+from sluice.edge.numbers import rolling
+from sluice.edge.numbers.rolling import Rolling, Settling
+from sluice.edge.query.groups import Groups
 from sluice.edge.session import Session
 from sluice.edge.settings import CacheSettings
 

@@ -16,9 +16,9 @@ import msgspec
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
 from bench.stores import Connection, Stores, measure_size, running
 from infra.profiles import BASELINE
-from sluice.core.resolutions import WIDTHS, floor_to
-from sluice.edge import rolling
-from sluice.edge.rolling import Rolling, Settling
+from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.edge.numbers import rolling
+from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.session import Session
 
 FLEETS, DEVICES = 5, 10_000

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.core.keys import ALPHABET, ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
+from sluice.core.api.keys import ALPHABET, ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
 
 FLEET = "demo"
 EVENTS_PER_SECOND = 100_000  # more than a laptop can send

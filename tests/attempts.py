@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from sluice.core.attempts import by_partition
-from sluice.core.quarantine import QuarantineExceededError
+from sluice.core.failures.attempts import by_partition
+from sluice.core.failures.quarantine import QuarantineExceededError
 from sluice.core.records import KafkaRecord, Origin
-from sluice.edge import attempts as counting
-from sluice.edge import quarantine as allowing
-from sluice.edge.attempts import Attempts
 from sluice.edge.cache import Cache, CacheAwayError, Script
-from sluice.edge.quarantine import SharedAllowance
+from sluice.edge.failures import attempts as counting
+from sluice.edge.failures import quarantine as allowing
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.quarantine import SharedAllowance
 from tests.samples import NOW
 
 A, B = ("raw-events", 4), ("raw-events", 7)

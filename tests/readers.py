@@ -15,7 +15,7 @@ from local.models.config import RouteConfig
 from local.models.routes import Router
 from local.seed import make_key
 from sluice.core.errors import Retryable
-from sluice.core.groups import Group, GroupName, GroupNames, Told, Wanted
+from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
 from sluice.edge.cache import Cache
 from sluice.edge.database import Connection, Database
 from sluice.edge.invoked import InvokedFunction

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sluice.core.contracts import Contracts
-from sluice.core.judge import Rules
+from sluice.core.api.requests import Request
+from sluice.core.events.contracts import Contracts
+from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
-from sluice.core.requests import Request
 from sluice.edge.schemas import load_contracts
 
 EVENTS = Path(__file__).parents[1] / "events"

@@ -8,20 +8,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from functions.ingest.handler import Parts, ingest, metrics
-from sluice.core.answers import Answer
+from sluice.core.api.answers import Answer
+from sluice.core.api.keys import StoredKey, compose_key, hash_key
+from sluice.core.api.quotas import Quota
 from sluice.core.errors import Retryable
-from sluice.core.keys import StoredKey, compose_key, hash_key
+from sluice.core.ingest.pressure import UnknownPressureError
 from sluice.core.messages import Message
-from sluice.core.pressure import UnknownPressureError
-from sluice.core.quotas import Quota
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.settings import IngestSettings
 from tests import samples
 
 if TYPE_CHECKING:
-    from sluice.edge.keystore import KeyStore
-    from sluice.edge.pressure import Pressure
-    from sluice.edge.quotas import Quotas
+    from sluice.edge.api.keystore import KeyStore
+    from sluice.edge.api.quotas import Quotas
+    from sluice.edge.ingest.pressure import Pressure
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
 STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)

@@ -15,25 +15,25 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.contracts import Contracts
 from sluice.core.errors import Killer, Retryable
+from sluice.core.events.contracts import Contracts
 from sluice.core.limits import Limits
+from sluice.core.numbers.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
 from sluice.core.records import KafkaRecord, Origin, report_failures
-from sluice.core.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
 from sluice.edge import cache as valkey
 from sluice.edge import database
-from sluice.edge.attempts import Attempts
 from sluice.edge.broker import Broker
 from sluice.edge.cache import CacheAwayError
-from sluice.edge.consuming import Consumer
 from sluice.edge.context import Context, seconds_left
-from sluice.edge.counters import Counters
-from sluice.edge.numbering import Numbering
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
+from sluice.edge.numbers.counters import Counters
+from sluice.edge.numbers.numbering import Numbering
+from sluice.edge.numbers.samples import Effect, Samples
+from sluice.edge.numbers.seen import Seen
 from sluice.edge.patience import Patience
-from sluice.edge.quarantine import Quarantine, SharedAllowance
-from sluice.edge.samples import Effect, Samples
 from sluice.edge.schemas import load_contracts
-from sluice.edge.seen import Seen
 from sluice.edge.session import Session
 from sluice.edge.settings import AggregateSettings, BrokerSettings, CacheSettings, DatabaseSettings
 

@@ -15,21 +15,21 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.contracts import Contracts
+from sluice.core.archive.packing import pack_rows
+from sluice.core.archive.rows import Row, make_row
 from sluice.core.errors import Killer, Poison
+from sluice.core.events.contracts import Contracts
 from sluice.core.limits import Limits
-from sluice.core.packing import pack_rows
 from sluice.core.records import KafkaRecord, Origin, comes_again, report_failures
-from sluice.core.rows import Row, make_row
 from sluice.edge import aws
 from sluice.edge import cache as valkey
-from sluice.edge.attempts import Attempts
+from sluice.edge.archive.delivery import ANSWER_SECONDS, Delivery
 from sluice.edge.broker import Broker
-from sluice.edge.consuming import Consumer
 from sluice.edge.context import Context, seconds_left
-from sluice.edge.delivery import ANSWER_SECONDS, Delivery
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.patience import Patience
-from sluice.edge.quarantine import Quarantine, SharedAllowance
 from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import ArchiveSettings, BrokerSettings, CacheSettings
 

@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.core.letterbox import collect
+from sluice.core.failures.letterbox import collect
 from sluice.core.records import Origin, read_records, report_failures
 from sluice.edge import aws
 from sluice.edge.context import Context, seconds_left

@@ -15,25 +15,25 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results
-from sluice.core.contracts import ACTIVITY, READING, TELEMETRY
+from sluice.core.api.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results
+from sluice.core.api.keys import StoredKey
+from sluice.core.api.quotas import Quota
+from sluice.core.api.requests import Request, correlate, read_body, read_request
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
-from sluice.core.judge import Rejected, Rules, judge
-from sluice.core.keys import StoredKey
-from sluice.core.letters import Claims
+from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
+from sluice.core.failures.letters import Claims
+from sluice.core.ingest.judge import Rejected, Rules, judge
+from sluice.core.ingest.pressure import UnknownPressureError, advise, share_for_slowness
+from sluice.core.ingest.settle import Letterhead, address, settle
+from sluice.core.ingest.slices import split_body
 from sluice.core.limits import Limits
-from sluice.core.pressure import UnknownPressureError, advise, share_for_slowness
-from sluice.core.quotas import Quota
-from sluice.core.requests import Request, correlate, read_body, read_request
-from sluice.core.settle import Letterhead, address, settle
-from sluice.core.slices import split_body
 from sluice.edge import cache as valkey
 from sluice.edge import database
-from sluice.edge.authenticate import authenticate
+from sluice.edge.api.authenticate import authenticate
+from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
-from sluice.edge.keystore import KeyStore
-from sluice.edge.pressure import Pressure, Snapshots
-from sluice.edge.quotas import Quotas
+from sluice.edge.ingest.pressure import Pressure, Snapshots
 from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
 

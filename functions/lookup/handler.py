@@ -11,8 +11,8 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.groups import Told, Wanted
-from sluice.edge.directory import Directory
+from sluice.core.query.groups import Told, Wanted
+from sluice.edge.query.directory import Directory
 from sluice.edge.settings import DirectorySettings
 
 logger = Logger()

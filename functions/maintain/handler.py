@@ -10,9 +10,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.upkeep import Terms, place_floor
+from sluice.core.numbers.upkeep import Terms, place_floor
 from sluice.edge import database
-from sluice.edge.maintenance import COUNTED_BY, Maintenance
+from sluice.edge.numbers.maintenance import COUNTED_BY, Maintenance
 from sluice.edge.settings import DatabaseSettings, MaintainSettings
 
 logger = Logger()

@@ -13,15 +13,15 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.backlog import find_age, holds_older
 from sluice.core.errors import Retryable
-from sluice.core.pressure import UnknownPressureError, measure_strain, name_level, settle_share
+from sluice.core.ingest.backlog import find_age, holds_older
+from sluice.core.ingest.pressure import UnknownPressureError, measure_strain, name_level, settle_share
 from sluice.edge import aws
 from sluice.edge import cache as valkey
 from sluice.edge.backlog import Backlog
-from sluice.edge.disks import ANSWER_SECONDS, TRIES, Disks
+from sluice.edge.ingest.disks import ANSWER_SECONDS, TRIES, Disks
+from sluice.edge.ingest.pressure import Snapshots
 from sluice.edge.patience import Patience
-from sluice.edge.pressure import Snapshots
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
 
 logger = Logger()

@@ -14,12 +14,18 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.answers import Answer, answer_refusal
-from sluice.core.breaker import Breaker
+from sluice.core.api.answers import Answer, answer_refusal
+from sluice.core.api.keys import StoredKey
+from sluice.core.api.quotas import Quota
+from sluice.core.api.representations import represent
+from sluice.core.api.requests import Request, correlate, read_request
 from sluice.core.errors import Refusal, Retryable
-from sluice.core.keys import StoredKey
+from sluice.core.ledger.statement import draw_up_for
 from sluice.core.limits import Limits
-from sluice.core.questions import (
+from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.core.numbers.windows import list_series
+from sluice.core.query.breaker import Breaker
+from sluice.core.query.questions import (
     Subject,
     ask_nothing,
     name_group,
@@ -31,8 +37,7 @@ from sluice.core.questions import (
     read_recent,
     read_rollups,
 )
-from sluice.core.quotas import Quota
-from sluice.core.reports import (
+from sluice.core.query.reports import (
     CounterReport,
     FleetName,
     FleetReport,
@@ -43,30 +48,25 @@ from sluice.core.reports import (
     report_minutes,
     write_optional,
 )
-from sluice.core.representations import represent
-from sluice.core.requests import Request, correlate, read_request
-from sluice.core.resolutions import WIDTHS, floor_to
-from sluice.core.statement import draw_up_for
 from sluice.core.times import write_time
-from sluice.core.windows import list_series
 from sluice.edge import cache as valkey
 from sluice.edge import database
-from sluice.edge.authenticate import authenticate
-from sluice.edge.changes import ChangeReader
-from sluice.edge.counters import Counters
-from sluice.edge.entities import Entities
-from sluice.edge.fleets import FleetReader
-from sluice.edge.groups import Groups, LookupFunction
-from sluice.edge.history import Historian
+from sluice.edge.api.authenticate import authenticate
+from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.quotas import Quotas
 from sluice.edge.invoked import InvokedFunction
-from sluice.edge.keystore import KeyStore
-from sluice.edge.moved import MovedRows
-from sluice.edge.quotas import Quotas
-from sluice.edge.reading import Reader
-from sluice.edge.recent import MOST_SAMPLES, RecentReader
-from sluice.edge.rollups import RollupReader
+from sluice.edge.ledger.statements import read_facts
+from sluice.edge.numbers.counters import Counters
+from sluice.edge.query.changes import ChangeReader
+from sluice.edge.query.entities import Entities
+from sluice.edge.query.fleets import FleetReader
+from sluice.edge.query.groups import Groups, LookupFunction
+from sluice.edge.query.history import Historian
+from sluice.edge.query.moved import MovedRows
+from sluice.edge.query.reading import Reader
+from sluice.edge.query.recent import MOST_SAMPLES, RecentReader
+from sluice.edge.query.rollups import RollupReader
 from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
-from sluice.edge.statements import read_facts
 
 logger = Logger()
 metrics = Metrics()

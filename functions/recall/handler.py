@@ -11,9 +11,9 @@ import msgspec
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.recalls import Answer, Question, TooMuch, refuse
+from sluice.core.numbers.recalls import Answer, Question, TooMuch, refuse
 from sluice.edge import aws
-from sluice.edge.recalling import READERS, Recaller
+from sluice.edge.numbers.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
 
 metrics = Metrics()

@@ -18,20 +18,20 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.core.errors import Retryable
-from sluice.core.statement import Facts, Statement, draw_up
+from sluice.core.ledger.statement import Facts, Statement, draw_up
 from sluice.edge import aws, database
 from sluice.edge.backlog import Backlog
 from sluice.edge.context import Context, seconds_left
-from sluice.edge.counted_objects import Bucket, CountedObjects, Counts
 from sluice.edge.database import Connection
 from sluice.edge.extents import Extents
 from sluice.edge.invoked import InvokedFunction
-from sluice.edge.ledger_tables import LedgerTables
-from sluice.edge.reconciling import Accountable, Cluster, Comparison, Reconciling
-from sluice.edge.rereading import Rereader
+from sluice.edge.ledger.counted_objects import Bucket, CountedObjects, Counts
+from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling
+from sluice.edge.ledger.rereading import Rereader
+from sluice.edge.ledger.statements import ALL_FLEETS, read_facts
+from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
-from sluice.edge.statements import ALL_FLEETS, read_facts
 
 logger = Logger()
 metrics = Metrics()

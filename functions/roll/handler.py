@@ -18,10 +18,10 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.errors import Retryable
-from sluice.core.watermark import Question, place_watermark
-from sluice.edge import rolling
+from sluice.core.numbers.watermark import Question, place_watermark
 from sluice.edge.extents import Extents
-from sluice.edge.rolling import NARROWER, Rolled, Rolling, Settling, UnrollableError
+from sluice.edge.numbers import rolling
+from sluice.edge.numbers.rolling import NARROWER, Rolled, Rolling, Settling, UnrollableError
 from sluice.edge.session import Session
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 

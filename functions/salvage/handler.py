@@ -18,7 +18,7 @@ from sluice.core.limits import Limits
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
-from sluice.edge.salvage import Report, Salvage, error_output, failed_batches
+from sluice.edge.failures.salvage import Report, Salvage, error_output, failed_batches
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 
 logger = Logger()

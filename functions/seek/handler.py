@@ -11,11 +11,11 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.seeking import Found, Wanted
+from sluice.core.trace.seeking import Found, Wanted
 from sluice.edge import aws
-from sluice.edge.athena import CALL_SECONDS, TRIES, Athena
-from sluice.edge.seeking import Seeker
 from sluice.edge.settings import SeekSettings
+from sluice.edge.trace.athena import CALL_SECONDS, TRIES, Athena
+from sluice.edge.trace.seeking import Seeker
 
 logger = Logger()
 metrics = Metrics()

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sluice.core.answers import Answer, answer_refusal
+from sluice.core.api.answers import Answer, answer_refusal
+from sluice.core.api.page import HEADERS, File, answer_file, name_file
+from sluice.core.api.requests import correlate
 from sluice.core.errors import Refusal
-from sluice.core.page import HEADERS, File, answer_file, name_file
-from sluice.core.requests import correlate
-from sluice.edge.page import load_page
+from sluice.edge.api.page import load_page
 
 
 @cache

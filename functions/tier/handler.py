@@ -15,10 +15,10 @@ from botocore.exceptions import BotoCoreError
 from sluice.edge import aws
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.database import connect
-from sluice.edge.rollup_files import RollupFiles
+from sluice.edge.numbers.rollup_files import RollupFiles
+from sluice.edge.numbers.tier_database import TierDatabase
+from sluice.edge.numbers.tiering import Plan, Report, Tiering
 from sluice.edge.settings import DatabaseSettings, TierSettings
-from sluice.edge.tier_database import TierDatabase
-from sluice.edge.tiering import Plan, Report, Tiering
 
 logger = Logger()
 metrics = Metrics()

@@ -17,27 +17,27 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from sluice.core.answers import Answer, answer_refusal
+from sluice.core.api.answers import Answer, answer_refusal
+from sluice.core.api.keys import StoredKey
+from sluice.core.api.quotas import BURST_SECONDS, Quota
+from sluice.core.api.representations import represent
+from sluice.core.api.requests import correlate, read_request
 from sluice.core.errors import Refusal, Retryable
-from sluice.core.keys import StoredKey
 from sluice.core.limits import Limits
-from sluice.core.quotas import BURST_SECONDS, Quota
-from sluice.core.representations import represent
-from sluice.core.requests import correlate, read_request
-from sluice.core.seeking import Found
-from sluice.core.story import write_story
-from sluice.core.trace import Asked, Numbers, Unasked, devices_of, tell, write_document
-from sluice.core.trace_question import read_address, read_call, where_to_look
+from sluice.core.trace.fate import Asked, Numbers, Unasked, devices_of, tell, write_document
+from sluice.core.trace.question import read_address, read_call, where_to_look
+from sluice.core.trace.seeking import Found
+from sluice.core.trace.story import write_story
 from sluice.edge import cache as valkey
 from sluice.edge import database
-from sluice.edge.authenticate import authenticate
+from sluice.edge.api.authenticate import authenticate
+from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.quotas import Quotas
 from sluice.edge.invoked import InvokedFunction
-from sluice.edge.keystore import KeyStore
-from sluice.edge.quotas import Quotas
-from sluice.edge.reading import Reader
-from sluice.edge.rollups import RollupReader
+from sluice.edge.query.reading import Reader
+from sluice.edge.query.rollups import RollupReader
 from sluice.edge.settings import CacheSettings, DatabaseSettings, TraceSettings
-from sluice.edge.traces import TraceReader
+from sluice.edge.trace.traces import TraceReader
 
 logger = Logger()
 metrics = Metrics()

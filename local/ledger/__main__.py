@@ -14,7 +14,7 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.core.statement import Statement, write_text
+from sluice.core.ledger.statement import Statement, write_text
 
 # Longer than reconcile may run, which is ten minutes.
 PATIENCE = Config(read_timeout=900, retries={"mode": "standard", "max_attempts": 5})

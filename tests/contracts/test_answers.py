@@ -7,10 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sluice.core.answers import Result, answer_refusal, answer_results, reject
-from sluice.core.errors import Refusal
-from sluice.core.judge import Rejected, judge
-from sluice.core.pressure import Advice
+from sluice.core.api.answers import Result, answer_refusal, answer_results, reject
+from sluice.core.errors import Advice, Refusal
+from sluice.core.ingest.judge import Rejected, judge
 from tests import samples
 
 PROBLEM: dict[str, Any] = json.loads((Path(__file__).parents[2] / "schemas/problem/1.json").read_text())

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Iterator
 from operator import attrgetter
 
-from sluice.core.keys import CHECKSUM_LENGTH, compose_key
+from sluice.core.api.keys import CHECKSUM_LENGTH, compose_key
 from tests.corpus.cases import ACCEPTED, ACTIVITY, EVENTS, READINGS, Case, Headers, Keys, good, one, refused, write
 
 Present = Callable[[Keys], Headers]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sluice.core.keys import StoredKey, compose_key, hash_key
+from sluice.core.api.keys import StoredKey, compose_key, hash_key
 from tests import samples
 
 EVENTS, READINGS, ACTIVITY = "/v1/events", "/v1/readings", "/v1/activity"

@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 
 from functions.ingest.handler import CONTRACT_OF, LIMITS
-from sluice.core.answers import Answer
-from sluice.core.envelope import HEADER, read_envelope
-from sluice.core.keys import StoredKey
+from sluice.core.api.answers import Answer
+from sluice.core.api.keys import StoredKey
+from sluice.core.events.envelope import HEADER, read_envelope
 from tests import samples
 from tests.corpus import compression
 from tests.corpus.cases import ACCEPTED, Case, make_keys, paste, read_outcome, stored_keys, write

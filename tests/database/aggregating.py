@@ -11,14 +11,14 @@ from urllib.parse import urlparse
 
 import psycopg
 
-from sluice.core.envelope import HEADER, Envelope, write_envelope
+from sluice.core.events.envelope import HEADER, Envelope, write_envelope
 from sluice.core.limits import Limits
+from sluice.core.numbers.samples import Event, read_batch
 from sluice.core.records import KafkaRecord, Origin
-from sluice.core.samples import Event, read_batch
 from sluice.core.times import time_flags
 from sluice.edge import database
-from sluice.edge.numbering import Numbering
-from sluice.edge.samples import Samples
+from sluice.edge.numbers.numbering import Numbering
+from sluice.edge.numbers.samples import Samples
 from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests import samples

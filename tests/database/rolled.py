@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice.edge.rolling import Rolling, Settling, prepare
+from sluice.edge.numbers.rolling import Rolling, Settling, prepare
 from sluice.edge.session import Session
 from tests.recomputation import EPOCH, LENGTHS, TOLERANCE, percentile
 

@@ -16,17 +16,17 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from sluice.core.errors import Poison
-from sluice.core.letterbox import collect
-from sluice.core.letters import Letter, about_record, write_letter
+from sluice.core.failures.letterbox import collect
+from sluice.core.failures.letters import Letter, about_record, write_letter
+from sluice.core.ledger.rerun import ReadRecord
+from sluice.core.numbers.samples import read_batch
+from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
-from sluice.core.rerun import ReadRecord
-from sluice.core.samples import read_batch
-from sluice.core.watermark import Extent
-from sluice.edge.counted_objects import Bucket, CountedObjects, Counts
 from sluice.edge.database import Connection
-from sluice.edge.ledger_tables import LedgerTables
-from sluice.edge.reconciling import Accountable, Cluster, Reconciling
-from sluice.edge.samples import Samples
+from sluice.edge.ledger.counted_objects import Bucket, CountedObjects, Counts
+from sluice.edge.ledger.reconciling import Accountable, Cluster, Reconciling
+from sluice.edge.ledger.tables import LedgerTables
+from sluice.edge.numbers.samples import Samples
 from tests import samples
 from tests.database.aggregating import LIMITS, Sent, now
 

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.core.samples import Event
+from sluice.core.numbers.samples import Event
+from sluice.edge.numbers.samples import Effect, Samples
 from sluice.edge.patience import Patience
-from sluice.edge.samples import Effect, Samples
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 
 MINUTE = timedelta(minutes=1)

@@ -14,18 +14,18 @@ import pytest
 from confluent_kafka import KafkaException
 
 from sluice.core.errors import Poison
-from sluice.core.rerun import MissingEvent, ReadRecord
-from sluice.core.salvage import GivenUp
-from sluice.core.samples import Unreadable, put_down, read_batch
-from sluice.core.statement import Facts, Statement, draw_up
+from sluice.core.failures.salvage import GivenUp
+from sluice.core.ledger.rerun import MissingEvent, ReadRecord
+from sluice.core.ledger.statement import Facts, Statement, draw_up
+from sluice.core.numbers.samples import Unreadable, put_down, read_batch
+from sluice.core.numbers.watermark import Covered
 from sluice.core.times import write_time
-from sluice.core.watermark import Covered
 from sluice.edge import database as databases
 from sluice.edge.database import Connection
-from sluice.edge.ledger_tables import LedgerTables
-from sluice.edge.rolling import Rolling, Settling
+from sluice.edge.ledger.statements import read_facts
+from sluice.edge.ledger.tables import LedgerTables
+from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.session import Session
-from sluice.edge.statements import read_facts
 from tests import samples
 from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
 from tests.database.stored import (

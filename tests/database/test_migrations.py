@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluice.edge import keystore
+from sluice.edge.api import keystore
 from sluice.edge.database import ask
 from sluice.edge.migrations import MigrationError, migrate
 from tests.database.server import MIGRATIONS, Databases

@@ -20,10 +20,10 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.core.times import LATE_ARRIVAL
-from sluice.edge import rolling
 from sluice.edge.database import Connection
-from sluice.edge.rolling import NARROWER, Rolling, Settling
-from sluice.edge.samples import Samples
+from sluice.edge.numbers import rolling
+from sluice.edge.numbers.rolling import NARROWER, Rolling, Settling
+from sluice.edge.numbers.samples import Samples
 from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Processes, Sent, as_aggregate, read

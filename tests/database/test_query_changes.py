@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice.core.questions import ChangePlace, Changes
+from sluice.core.query.questions import ChangePlace, Changes
 from sluice.core.times import write_time
 from tests.database.numbers import add_entity
 from tests.readers import FLEET, Reader

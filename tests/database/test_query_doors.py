@@ -10,7 +10,7 @@ import pytest
 
 from functions.query.handler import ROUTES
 from local.seed import make_key
-from sluice.core.recalls import Answer, Question, RecalledRow
+from sluice.core.numbers.recalls import Answer, Question, RecalledRow
 from sluice.core.times import write_time
 from tests.database.numbers import add_entity, add_metrics, add_window, close
 from tests.readers import FLEET, SETTINGS, STAGE, Reader

@@ -12,12 +12,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from functions.recall import handler
-from sluice.core.recalls import Question
+from sluice.core.numbers.recalls import Question
 from sluice.core.times import write_time
-from sluice.edge.recalling import Recaller
-from sluice.edge.rollup_files import RollupFiles
-from sluice.edge.tier_database import TierDatabase
-from sluice.edge.tiering import Plan, Tiering
+from sluice.edge.numbers.recalling import Recaller
+from sluice.edge.numbers.rollup_files import RollupFiles
+from sluice.edge.numbers.tier_database import TierDatabase
+from sluice.edge.numbers.tiering import Plan, Tiering
 from tests.database.numbers import add_entity, add_metrics, add_window, close
 from tests.local.emulation import emulated_aws
 from tests.readers import FLEET, Reader

@@ -15,12 +15,12 @@ import pytest
 from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
-from sluice.core.recalls import Question, RecalledRow
-from sluice.core.tiers import STAGING, STORES, Resolution, Slice, Unverified
-from sluice.edge.recalling import Recaller
-from sluice.edge.rollup_files import RollupFiles
-from sluice.edge.tier_database import TierDatabase
-from sluice.edge.tiering import Plan, Report, Tiering
+from sluice.core.numbers.recalls import Question, RecalledRow
+from sluice.core.numbers.tiers import STAGING, STORES, Resolution, Slice, Unverified
+from sluice.edge.numbers.recalling import Recaller
+from sluice.edge.numbers.rollup_files import RollupFiles
+from sluice.edge.numbers.tier_database import TierDatabase
+from sluice.edge.numbers.tiering import Plan, Report, Tiering
 from tests.database.rollups import by_window, fill, in_database, in_file, prepare
 from tests.local.emulation import emulated_aws
 
@@ -330,7 +330,7 @@ def test_a_marker_that_comes_while_rows_are_copied_keeps_the_floor_where_it_is(p
 
 
 def test_a_partition_that_somebody_reads_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.edge.tier_database._DROP_LOCK_MS", 50)
+    monkeypatch.setattr("sluice.edge.numbers.tier_database._DROP_LOCK_MS", 50)
     before = place.found("1m")
     place.tier(MINUTES_ONLY)
     with closing(psycopg.connect(place.dsn)) as reader:

@@ -8,16 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pytest
 
-from sluice.core.identity import event_key
+from sluice.core.events.identity import event_key
 from sluice.core.limits import Limits
 from sluice.core.records import Origin
-from sluice.core.seeking import Found, StoredCopy
 from sluice.core.times import time_flags
-from sluice.core.trace import Asked, Copy, Numbers, Trace, tell
+from sluice.core.trace.fate import Asked, Copy, Numbers, Trace, tell
+from sluice.core.trace.seeking import Found, StoredCopy
 from sluice.edge.database import Database
-from sluice.edge.reading import Reader
-from sluice.edge.rollups import RollupReader
-from sluice.edge.traces import TraceReader
+from sluice.edge.query.reading import Reader
+from sluice.edge.query.rollups import RollupReader
+from sluice.edge.trace.traces import TraceReader
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

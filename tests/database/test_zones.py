@@ -6,8 +6,8 @@ from urllib.parse import urlparse
 import psycopg
 from psycopg import sql
 
-from sluice.edge import rolling
-from sluice.edge.rolling import Rolling, Settling
+from sluice.edge.numbers import rolling
+from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests.database.rolled import Sample, Samples, differences, drain

@@ -17,22 +17,17 @@ import yaml
 from functions.ingest.handler import CONTRACT_OF
 from functions.query.handler import MARGIN, ROUTES
 from infra.profiles import BASELINE
-from sluice.core import (
-    keys,
-    pressure,
-    questions,
-    quotas,
-    requests,
-    resolutions,
-    salvage,
-    states,
-    times,
-    trace,
-    trace_question,
-    violations,
-)
+from sluice.core import times
+from sluice.core.api import keys, quotas, requests
 from sluice.core.errors import Refusal, Rejection, Unparsable
+from sluice.core.events import violations
+from sluice.core.failures import salvage
+from sluice.core.ingest import pressure
 from sluice.core.limits import Limits
+from sluice.core.numbers import resolutions
+from sluice.core.query import questions, states
+from sluice.core.trace import fate
+from sluice.core.trace import question as trace_question
 from sluice.edge.schemas import load_contracts
 
 ROOT = Path(__file__).parents[2]
@@ -43,10 +38,19 @@ CODE = sorted(path for folder in ("layers/sluice/python/sluice", "functions") fo
 # What only readers are answered comes from these, and from no others.
 READING = {
     *(
-        ROOT / f"layers/sluice/python/sluice/core/{name}.py"
-        for name in ("cursors", "page", "parameters", "questions", "trace_question")
+        ROOT / f"layers/sluice/python/sluice/{name}.py"
+        for name in (
+            "core/api/page",
+            "core/query/cursors",
+            "core/query/parameters",
+            "core/query/questions",
+            "core/trace/question",
+            "edge/query/entities",
+            "edge/query/groups",
+            "edge/query/moved",
+            "edge/query/reading",
+        )
     ),
-    *(ROOT / f"layers/sluice/python/sluice/edge/{name}.py" for name in ("entities", "groups", "moved", "reading")),
     ROOT / "functions/query/handler.py",
     ROOT / "functions/trace/handler.py",
 }
@@ -299,9 +303,9 @@ def test_what_may_have_become_of_an_event_is_what_the_code_tells_and_the_openapi
     verdicts, outcomes = (
         re.findall(r"^\| `(\w+)`", part, re.MULTILINE) for part in section.split("| outcome of a copy |")
     )
-    assert set(verdicts) == set(get_args(trace.Verdict)) == set(schemas["Trace"]["properties"]["verdict"]["enum"])
+    assert set(verdicts) == set(get_args(fate.Verdict)) == set(schemas["Trace"]["properties"]["verdict"]["enum"])
     copies = schemas["TracedCopy"]["properties"]
-    assert set(outcomes) == set(get_args(trace.Outcome)) == set(copies["outcome"]["enum"])
+    assert set(outcomes) == set(get_args(fate.Outcome)) == set(copies["outcome"]["enum"])
     most = round(BASELINE.trace.requests_per_second * quotas.BURST_SECONDS)
     assert (most, f"ask once in {quotas.BURST_SECONDS} seconds" in " ".join(section.split())) == (1, True)
     assert f"{trace_question.MOST_DAYS} days at most" in section

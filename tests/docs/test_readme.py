@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-CORE = ROOT / "layers/sluice/python/sluice"
+PACKAGE = ROOT / "layers/sluice/python/sluice"
 
 
 def test_every_command_of_the_readme_is_a_target_and_every_target_is_in_the_readme() -> None:
@@ -20,7 +20,7 @@ def test_every_command_of_the_readme_is_a_target_and_every_target_is_in_the_read
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:[a-z_]+/)+[a-z_.*]*)`|\]\(([\w./]+)\)", README))))
 def test_every_path_of_the_readme_exists(path: tuple[str, str]) -> None:
     named = next(filter(None, path))
-    assert list(ROOT.glob(named.rstrip("/"))), named
+    assert [*ROOT.glob(named.rstrip("/")), *PACKAGE.glob(named.rstrip("/"))], named
 
 
 def test_every_function_has_its_place_on_the_way_of_an_event() -> None:
@@ -29,9 +29,18 @@ def test_every_function_has_its_place_on_the_way_of_an_event() -> None:
     assert {name for name in functions if f"`functions/{name}`" not in README} == set()
 
 
-def test_every_module_the_readme_names_exists() -> None:
-    table = README.split("## The way of an event")[1].split("\n## ")[0]
-    named = re.findall(r"`sluice\.(core|edge)`: ((?:`\w+`(?:, )?)+)|`sluice\.(core|edge)\.(\w+)`", table)
-    modules = {(one[0] or one[2], module) for one in named for module in re.findall(r"\w+", one[1] or one[3])}
-    assert modules
-    assert {module for module in modules if not (CORE / module[0] / f"{module[1]}.py").exists()} == set()
+def rooms() -> dict[str, set[str]]:
+    """The modules of every room, in the core or at the edge."""
+    found: dict[str, set[str]] = {}
+    for path in [*PACKAGE.glob("core/*/*.py"), *PACKAGE.glob("edge/*/*.py")]:
+        found.setdefault(path.parent.name, set()).add(path.stem)
+    return found
+
+
+def test_every_module_the_readme_names_is_in_the_room_where_it_says() -> None:
+    named = re.findall(
+        r"(?:rooms? |, )`(\w+)`(?: \(((?:`\w+`(?:, )?)+)\))?", way := README.split("## The way of an event")[1]
+    )
+    named = [(room, module) for room, modules in named if room in rooms() for module in re.findall(r"\w+", modules)]
+    assert len(named) > way.count("room `")
+    assert {(room, module) for room, module in named if module not in rooms()[room]} == set()

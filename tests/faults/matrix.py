@@ -247,8 +247,8 @@ MATRIX = (
         "refused when it is synthesized or started; an unreadable copy is not believed",
         (
             "unit/edge/test_settings.py",
-            "unit/edge/test_keystore.py::test_a_row_that_cannot_be_read_is_for_later_and_never_a_crash",
-            "unit/edge/test_keystore.py::test_an_unreadable_copy_in_the_cache_is_not_believed",
+            "unit/edge/api/test_keystore.py::test_a_row_that_cannot_be_read_is_for_later_and_never_a_crash",
+            "unit/edge/api/test_keystore.py::test_an_unreadable_copy_in_the_cache_is_not_believed",
         ),
         "there are no published snapshots of control data yet",
     ),

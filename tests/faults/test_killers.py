@@ -18,8 +18,8 @@ import pytest
 import redis
 from confluent_kafka import Message, Producer
 
-from sluice.core.attempts import DEATHS, SINGLY_FROM
-from sluice.core.shards import shard_of
+from sluice.core.failures.attempts import DEATHS, SINGLY_FROM
+from sluice.core.numbers.shards import shard_of
 from tests.database.aggregating import Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack, check_numbers

@@ -15,12 +15,12 @@ import redis
 from functions.pressure.handler import Parts, watch
 from local.fleet.devices import EVENTS, Fleet, Sent
 from local.models.aws_client import aws_client
-from sluice.core.pressure import LEAST_SAMPLE
+from sluice.core.ingest.pressure import LEAST_SAMPLE
 from sluice.edge import cache as valkey
 from sluice.edge.backlog import Backlog
-from sluice.edge.disks import Disks
+from sluice.edge.ingest.disks import Disks
+from sluice.edge.ingest.pressure import NAME, Snapshots
 from sluice.edge.patience import Patience
-from sluice.edge.pressure import NAME, Snapshots
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
 from tests import samples
 from tests.faults.conftest import Injector, check, wait_until

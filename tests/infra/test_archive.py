@@ -1,8 +1,9 @@
 """Archive gives an event four hours of failures, and never blocks or drops silently."""
 
 from infra.archive import ROUND_SECONDS
-from sluice.core.packing import MAX_CALL
-from sluice.edge import aws, delivery
+from sluice.core.archive.packing import MAX_CALL
+from sluice.edge import aws
+from sluice.edge.archive import delivery
 from tests.infra.templates import Templates
 
 # A batch of 6 MB is at most 4.5 MB of events; as text in a row each quotation mark of theirs takes a second byte, and

@@ -2,7 +2,7 @@
 
 import re
 
-from sluice.edge import attempts, quarantine
+from sluice.edge.failures import attempts, quarantine
 from tests.infra.templates import Templates
 
 SCRIPTS = (attempts._BEGIN, attempts._MARK, attempts._END, quarantine._SPEND)

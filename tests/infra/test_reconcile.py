@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from infra.profiles import BASELINE
-from sluice.core.statement import SETTLED
+from sluice.core.ledger.statement import SETTLED
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
 from tests.infra.templates import Templates
 from tests.infra.test_tier import granted

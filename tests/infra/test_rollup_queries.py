@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from infra.catalog import SQL
-from sluice.core.tiers import Resolution, Slice, name_object
-from sluice.edge.rollup_parts import PartWriter
-from sluice.edge.rollup_tables import SCHEMA
+from sluice.core.numbers.tiers import Resolution, Slice, name_object
+from sluice.edge.numbers.rollup_parts import PartWriter
+from sluice.edge.numbers.rollup_tables import SCHEMA
 
 QUERY = (SQL / "rollups_between.sql").read_text()
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 
 from functions.salvage.handler import ANSWER_SECONDS, MOVE_SECONDS, TRIES
 from infra.profiles import BASELINE
-from sluice.edge.salvage import MOST_BYTES, MOST_LETTERS, SALVAGED, error_output, failed_batches
+from sluice.edge.failures.salvage import MOST_BYTES, MOST_LETTERS, SALVAGED, error_output, failed_batches
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 from tests.infra.templates import Templates
 

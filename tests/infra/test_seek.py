@@ -3,8 +3,8 @@
 import json
 
 from infra.seek import SCANNED_AN_HOUR
-from sluice.edge.athena import CALL_SECONDS, TRIES
 from sluice.edge.aws import CONNECT_SECONDS
+from sluice.edge.trace.athena import CALL_SECONDS, TRIES
 from tests.infra.templates import Templates
 from tests.infra.test_tier import granted
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from infra.catalog import FIRST_DAY, ROLLUP_COLUMNS, ROLLUP_PARTITIONS
 from infra.layers import PANDAS_LAYER
-from sluice.edge.rollup_tables import SCHEMA
+from sluice.edge.numbers.rollup_tables import SCHEMA
 from tests.infra.templates import Templates
 
 HIVE_TYPES = {

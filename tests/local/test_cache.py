@@ -15,23 +15,23 @@ from local.install import install, redis_installation
 from local.ports import LOOPBACK, Ports
 from local.services import redis
 from local.supervisor import Supervisor
-from sluice.core.attempts import KEEP as KEEP_ATTEMPTS
-from sluice.core.attempts import by_partition
-from sluice.core.quarantine import KEEP as KEEP_ALLOWANCE
+from sluice.core.failures.attempts import KEEP as KEEP_ATTEMPTS
+from sluice.core.failures.attempts import by_partition
+from sluice.core.failures.quarantine import KEEP as KEEP_ALLOWANCE
+from sluice.core.numbers.samples import OTHERS, Event
 from sluice.core.records import Origin
-from sluice.core.samples import OTHERS, Event
 from sluice.edge import cache as valkey
-from sluice.edge.attempts import Attempts
 from sluice.edge.cache import Cache
-from sluice.edge.counters import KEEP as KEEP_COUNTERS
-from sluice.edge.counters import MAX_TYPES, Counters
-from sluice.edge.quarantine import SharedAllowance
-from sluice.edge.seen import KEEP as KEEP_SEEN
-from sluice.edge.seen import Seen
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.quarantine import SharedAllowance
+from sluice.edge.numbers.counters import KEEP as KEEP_COUNTERS
+from sluice.edge.numbers.counters import MAX_TYPES, Counters
+from sluice.edge.numbers.seen import KEEP as KEEP_SEEN
+from sluice.edge.numbers.seen import Seen
 from sluice.edge.settings import CacheSettings
 from tests.attempts import AttemptsContract, records
 from tests.samples import NOW
-from tests.unit.edge.test_seen import event
+from tests.unit.edge.numbers.test_seen import event
 
 HOUR = timedelta(hours=1)
 

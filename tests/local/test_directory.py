@@ -13,7 +13,7 @@ from local.directory.__main__ import FAULTS, Directory
 from local.directory.groups import demo_groups
 from local.fleet.devices import Fleet
 from sluice.core.errors import Retryable
-from sluice.core.groups import Wanted, read_told
+from sluice.core.query.groups import Wanted, read_told
 from tests.samples import NOW
 
 

@@ -18,7 +18,7 @@ from local.models.config import AthenaConfig
 from local.resources import create_aws, resolve
 from local.resources.configure import athena as configure
 from local.template import Assembly
-from sluice.edge.athena import Athena, Failure, Statement
+from sluice.edge.trace.athena import Athena, Failure, Statement
 from tests.infra.templates import synthesize
 from tests.infra.test_trace_queries import ID, Lake, by_id
 from tests.local.emulation import emulated_aws

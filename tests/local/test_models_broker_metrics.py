@@ -17,7 +17,7 @@ from local.resources import resolve
 from local.resources.configure import broker_metrics as configure
 from local.template import Assembly
 from sluice.core.errors import Retryable
-from sluice.edge.disks import Disks
+from sluice.edge.ingest.disks import Disks
 from tests.infra.templates import synthesize
 from tests.local.emulation import emulated_aws
 from tests.local.model_process import running

@@ -50,13 +50,13 @@ MUTANTS = (
     ),
     Mutant(
         "an event that is not stored is accepted",
-        f"{CORE}/settle.py",
+        f"{CORE}/ingest/settle.py",
         (("    if unstored is not None:", "    if unstored is not None and isinstance(verdict, Rejected):"),),
         f"{UNIT}/functions/test_ingest.py::test_an_event_that_is_not_stored_is_never_accepted",
     ),
     Mutant(
         "an event is called rejected before its dead letter is stored",
-        f"{CORE}/settle.py",
+        f"{CORE}/ingest/settle.py",
         (("    if unstored is not None:", "    if unstored is not None and isinstance(verdict, Accepted):"),),
         f"{UNIT}/functions/test_ingest.py::test_a_reject_whose_letter_is_not_stored_is_not_answered_as_a_reject",
     ),
@@ -68,37 +68,37 @@ MUTANTS = (
     ),
     Mutant(
         "an event is stored as we would write it and not as it was sent",
-        f"{CORE}/judge.py",
+        f"{CORE}/ingest/judge.py",
         (("facts.device_id.encode(), slice_,", "facts.device_id.encode(), msgspec.json.encode(document),"),),
-        f"{UNIT}/core/test_judge.py::test_an_accepted_event_keeps_its_bytes_its_device_and_what_we_know_of_it",
+        f"{UNIT}/core/ingest/test_judge.py::test_an_accepted_event_keeps_its_bytes_its_device_and_what_we_know_of_it",
     ),
     Mutant(
         "unknown firmware is read as some version that is known",
-        f"{CORE}/contracts.py",
+        f"{CORE}/events/contracts.py",
         (
             (
                 "        if version is None or str(version.firmware_major) != major:",
                 "        version = version or self._by_firmware[1]\n        if str(version.firmware_major) == '':",
             ),
         ),
-        f"{UNIT}/core/test_contracts.py::test_unknown_firmware_is_rejected_with_its_own_code",
+        f"{UNIT}/core/events/test_contracts.py::test_unknown_firmware_is_rejected_with_its_own_code",
     ),
     Mutant(
         "a key that was looked up once opens the door for ever",
-        f"{EDGE}/keystore.py",
+        f"{EDGE}/api/keystore.py",
         (("if own is not None and own.is_younger_than(self._memory, now):", "if own is not None:"),),
-        f"{UNIT}/edge/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
+        f"{UNIT}/edge/api/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
     ),
     Mutant(
         "without the cache nobody has a quota",
-        f"{EDGE}/quotas.py",
+        f"{EDGE}/api/quotas.py",
         (
             (
                 'return None if self._bucket(fleet_id, "events", quota.events, now)',
                 "return None if True or self._bucket(fleet_id, 'events', quota.events, now)",
             ),
         ),
-        f"{UNIT}/edge/test_quotas.py::test_without_the_cache_each_process_grants_its_share_and_no_more",
+        f"{UNIT}/edge/api/test_quotas.py::test_without_the_cache_each_process_grants_its_share_and_no_more",
     ),
     Mutant(
         "a failed offset is skipped: the last failure of a partition is named, not the first",
@@ -114,15 +114,15 @@ MUTANTS = (
     ),
     Mutant(
         "the delivery stream's count of failures is ignored",
-        f"{EDGE}/delivery.py",
+        f"{EDGE}/archive/delivery.py",
         (('if "ErrorCode" in one', 'if "ErrorCode" in answer'),),
-        f"{UNIT}/edge/test_delivery.py::test_only_what_a_successful_call_refused_is_sent_again",
+        f"{UNIT}/edge/archive/test_delivery.py::test_only_what_a_successful_call_refused_is_sent_again",
     ),
     Mutant(
         "an error of the delivery stream is swallowed",
-        f"{EDGE}/delivery.py",
+        f"{EDGE}/archive/delivery.py",
         (("return [Undelivered(pack, str(error)) for pack in call]", "return []"),),
-        f"{UNIT}/edge/test_delivery.py::test_a_call_that_fails_whole_is_sent_again_whole",
+        f"{UNIT}/edge/archive/test_delivery.py::test_a_call_that_fails_whole_is_sent_again_whole",
     ),
     Mutant(
         "archive's offsets advance past rows that were not taken",
@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "a bad deployment drains the whole stream into the dead letters",
-        f"{CORE}/quarantine.py",
+        f"{CORE}/failures/quarantine.py",
         (("    if poison > ALWAYS + SHARE * records:", "    if poison > ALWAYS + records:"),),
         f"{UNIT}/functions/test_archive.py::test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained",
     ),
@@ -184,7 +184,7 @@ MUTANTS = (
     ),
     Mutant(
         "what is run again shares the attempts of what is delivered",
-        f"{EDGE}/consuming.py",
+        f"{EDGE}/failures/consuming.py",
         (("self._attempts.of_rerun(read_rerun(event))", "self._attempts"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered",
     ),
@@ -203,32 +203,32 @@ MUTANTS = (
     ),
     Mutant(
         "a retry writes dead letters under other names",
-        f"{CORE}/letterbox.py",
+        f"{CORE}/failures/letterbox.py",
         (("{lines[0][0].offset:020d}.json.gz", "{lines[0][0].offset:020d}-{id(lines)}.json.gz"),),
-        f"{UNIT}/core/test_letters.py::test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_retry"
+        f"{UNIT}/core/failures/test_letters.py::test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_retry"
         "_repeats",
     ),
     Mutant(
         "windows close by the fastest partition",
-        f"{CORE}/watermark.py",
+        f"{CORE}/numbers/watermark.py",
         (("return min(known) - slack", "return max(known) - slack"),),
-        f"{UNIT}/core/test_watermark.py::test_the_slowest_partition_decides",
+        f"{UNIT}/core/numbers/test_watermark.py::test_the_slowest_partition_decides",
     ),
     Mutant(
         "a refresh after retention replaces whole windows by what is left of them",
-        f"{CORE}/claims.py",
+        f"{CORE}/numbers/claims.py",
         (("claim.window_start < floor else complete", "claim.window_start > claim.window_start else complete"),),
-        f"{UNIT}/core/test_claims.py::test_windows_that_begin_below_the_floor_are_left_as_they_are",
+        f"{UNIT}/core/numbers/test_claims.py::test_windows_that_begin_below_the_floor_are_left_as_they_are",
     ),
     Mutant(
         "a retried batch counts again",
-        f"{EDGE}/samples.py",
+        f"{EDGE}/numbers/samples.py",
         (("for event in events if event.origin not in covered]", "for event in events]"),),
         f"{DATABASE}/test_aggregate.py::test_a_batch_that_comes_again_whole_or_in_part_changes_nothing",
     ),
     Mutant(
         "the ledger is covered outside the transaction",
-        f"{EDGE}/samples.py",
+        f"{EDGE}/numbers/samples.py",
         (
             (
                 "            extend_coverage(\n                self.connection,",
@@ -240,7 +240,7 @@ MUTANTS = (
     ),
     Mutant(
         "what the cache remembers is believed",
-        f"{EDGE}/samples.py",
+        f"{EDGE}/numbers/samples.py",
         (
             (
                 "known = {(entity_key, event_key.bytes) for entity_key, event_key in rows}",
@@ -251,25 +251,25 @@ MUTANTS = (
     ),
     Mutant(
         "an id that comes again under another time counts again",
-        f"{EDGE}/samples.py",
+        f"{EDGE}/numbers/samples.py",
         (("        WHERE by_id.had IS NULL AND settled.had IS NULL", "        WHERE settled.had IS NULL"),),
         f"{DATABASE}/test_aggregate.py::test_the_first_of_two_events_under_one_id_wins_within_a_batch_and_across",
     ),
     Mutant(
         "the retry of an event whose clock ran ahead counts again",
-        f"{EDGE}/samples.py",
+        f"{EDGE}/numbers/samples.py",
         (("        if any(event.ahead for event in events):", "        if not events:"),),
         f"{DATABASE}/test_aggregate.py::test_a_clock_hours_ahead_is_remembered_for_longer_than_its_sample_is_looked_for",
     ),
     Mutant(
         "a marker is not added where one is already",
-        f"{EDGE}/samples.py",
+        f"{EDGE}/numbers/samples.py",
         (("    FROM minutes JOIN shard USING (shard)\n", f"    FROM minutes JOIN shard USING (shard)\n{UNMARKED}"),),
         f"{DATABASE}/test_aggregate.py::test_a_marker_is_added_beside_one_that_is_there",
     ),
     Mutant(
         "markers are deleted after their windows are computed, whatever came meanwhile",
-        f"{EDGE}/rolling.py",
+        f"{EDGE}/numbers/rolling.py",
         (
             (
                 "            claims = [Claim(*row)",

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.envelope import Envelope, read_envelope, write_envelope
+from sluice.core.api.keys import ALPHABET, compose_key, hash_key, parse_key
+from sluice.core.archive.packing import fill_calls, pack_rows
+from sluice.core.archive.rows import make_row
 from sluice.core.errors import Refusal
-from sluice.core.keys import ALPHABET, compose_key, hash_key, parse_key
+from sluice.core.events.envelope import Envelope, read_envelope, write_envelope
+from sluice.core.events.violations import list_violations
+from sluice.core.ingest.slices import split_body
 from sluice.core.limits import Limits
-from sluice.core.packing import fill_calls, pack_rows
 from sluice.core.records import KafkaRecord, Origin, report_failures
-from sluice.core.rows import make_row
-from sluice.core.slices import split_body
-from sluice.core.violations import list_violations
 from tests import samples
 
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from sluice.core.errors import Retryable
-from sluice.core.watermark import Extent
+from sluice.core.offsets import Extent
 from sluice.edge.extents import ANSWER_SECONDS, LEAVE_ALONE_SECONDS, Extents
 from sluice.edge.settings import BrokerSettings
 

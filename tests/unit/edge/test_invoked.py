@@ -5,9 +5,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from sluice.core.errors import Retryable
-from sluice.core.groups import Told, Wanted
-from sluice.edge.groups import LookupFunction
+from sluice.core.query.groups import Told, Wanted
 from sluice.edge.invoked import InvokedFunction
+from sluice.edge.query.groups import LookupFunction
 
 WANTED = Wanted("demo", "hall", "c")
 

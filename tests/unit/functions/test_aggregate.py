@@ -14,21 +14,21 @@ from functions.aggregate.handler import Parts, aggregate, metrics
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
+from sluice.core.numbers.samples import COUNTED, Event, Unreadable
 from sluice.core.records import Origin
-from sluice.core.samples import COUNTED, Event, Unreadable
-from sluice.edge.attempts import Attempts
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.cache import CacheAwayError
-from sluice.edge.consuming import Consumer
-from sluice.edge.quarantine import Quarantine, SharedAllowance
-from sluice.edge.samples import Effect
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
+from sluice.edge.numbers.samples import Effect
 from tests import samples
 from tests.attempts import PlayedCache
 
 if TYPE_CHECKING:
-    from sluice.edge.counters import Counters
-    from sluice.edge.samples import Samples
-    from sluice.edge.seen import Seen
+    from sluice.edge.numbers.counters import Counters
+    from sluice.edge.numbers.samples import Samples
+    from sluice.edge.numbers.seen import Seen
 
 
 class Killed(BaseException):

@@ -9,16 +9,16 @@ from typing import Any, cast
 import pytest
 
 from functions.archive.handler import Parts, archive, metrics
+from sluice.core.archive.packing import Pack
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
-from sluice.core.packing import Pack
-from sluice.edge.attempts import Attempts
+from sluice.edge.archive.delivery import Delivery, Undelivered
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
-from sluice.edge.consuming import Consumer
-from sluice.edge.delivery import Delivery, Undelivered
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.patience import Patience
-from sluice.edge.quarantine import Quarantine, SharedAllowance
 from tests import samples
 from tests.attempts import PlayedCache
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 
 from infra.settings import RAW_EVENTS
-from sluice.edge.attempts import Attempts
-from sluice.edge.consuming import Consumer
+from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.consuming import Consumer
 from sluice.edge.settings import DeadLetterSettings
 from tests.attempts import PlayedCache
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sluice.core.keys import StoredKey, hash_key
+from sluice.core.api.keys import StoredKey, hash_key
 from sluice.edge.broker import Broker
 from sluice.edge.settings import BrokerSettings
 from tests import samples

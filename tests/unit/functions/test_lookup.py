@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from functions.lookup.handler import lookup, metrics
-from sluice.core.groups import Group, Told, Wanted
+from sluice.core.query.groups import Group, Told, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sluice.edge.directory import Directory
+    from sluice.edge.query.directory import Directory
 
 WANTED = Wanted("demo", "hall", "c-1")
 

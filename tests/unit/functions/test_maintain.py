@@ -11,7 +11,7 @@ from functions.maintain.handler import maintain, metrics
 from sluice.edge.settings import MaintainSettings
 
 if TYPE_CHECKING:
-    from sluice.edge.maintenance import Maintenance
+    from sluice.edge.numbers.maintenance import Maintenance
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 FLOOR = datetime(2026, 11, 19, 10, tzinfo=UTC)

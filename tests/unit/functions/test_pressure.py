@@ -11,8 +11,8 @@ from functions.pressure import handler
 from functions.pressure.handler import Parts, watch
 from sluice.core.errors import Retryable
 from sluice.edge.cache import CacheAwayError
+from sluice.edge.ingest.pressure import Snapshots
 from sluice.edge.patience import Patience
-from sluice.edge.pressure import Snapshots
 from sluice.edge.settings import PressureSettings
 from tests.samples import NOW
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sluice.edge.backlog import Backlog
     from sluice.edge.cache import Cache
-    from sluice.edge.disks import Disks
+    from sluice.edge.ingest.disks import Disks
 
 HOUR = 3600.0
 SETTINGS = PressureSettings("raw-events", "sluice-test-events", 3, "us-east-1", 4 * HOUR, 180, 30)

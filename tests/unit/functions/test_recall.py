@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from functions.recall import handler
-from sluice.core.recalls import Answer, Question, RecalledRow, TooMuch
+from sluice.core.numbers.recalls import Answer, Question, RecalledRow, TooMuch
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROW = RecalledRow(NOON, None, "cpu_temp", "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, (-1,), (6,))

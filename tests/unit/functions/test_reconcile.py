@@ -13,11 +13,11 @@ from functions.reconcile import handler
 from functions.reconcile.handler import Order, Parts
 from local.ledger import __main__ as ledger
 from sluice.core.errors import Retryable
-from sluice.core.ledger import Hole, Standing
-from sluice.core.watermark import Extent
-from sluice.edge.counted_objects import Counts
-from sluice.edge.ledger_tables import LedgerTables
-from sluice.edge.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
+from sluice.core.ledger.holes import Hole, Standing
+from sluice.core.offsets import Extent
+from sluice.edge.ledger.counted_objects import Counts
+from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
+from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.settings import ReconcileSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

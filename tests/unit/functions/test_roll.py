@@ -11,14 +11,15 @@ import pytest
 from functions.roll import handler
 from functions.roll.handler import Clock, Parts, roll
 from sluice.core.errors import Retryable
-from sluice.core.resolutions import Resolution
-from sluice.core.watermark import Covered, Extent, Question
-from sluice.edge.rolling import Rolled, UnrollableError
+from sluice.core.numbers.resolutions import Resolution
+from sluice.core.numbers.watermark import Covered, Question
+from sluice.core.offsets import Extent
+from sluice.edge.numbers.rolling import Rolled, UnrollableError
 from sluice.edge.settings import RollSettings
 
 if TYPE_CHECKING:
     from sluice.edge.extents import Extents
-    from sluice.edge.rolling import Rolling
+    from sluice.edge.numbers.rolling import Rolling
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SETTINGS = RollSettings(

@@ -15,11 +15,11 @@ from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Parts, salvage
 from infra.profiles import BASELINE
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
-from sluice.edge import salvage as edge
 from sluice.edge.broker import Broker, Delivery, Unstored
-from sluice.edge.salvage import MOST_LETTERS, Salvage, error_output, failed_batches
+from sluice.edge.failures import salvage as edge
+from sluice.edge.failures.salvage import MOST_LETTERS, Salvage, error_output, failed_batches
 from tests import samples
-from tests.unit.core.test_salvage import given_up, rows, undelivered
+from tests.unit.core.failures.test_salvage import given_up, rows, undelivered
 
 BATCH, OUTPUT = "aws/lambda/u/2026/11/20/1", "errors/raw/format-conversion-failed/dt=2026-11-20/1"
 Crash = Callable[[str], None]

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from functions.seek import handler
-from sluice.core.seeking import Found, Wanted
-from sluice.edge.athena import Athena, Failure, Rows, Statement
-from sluice.edge.seeking import Seeker
-from tests.unit.core.test_seeking import ID, LETTER, ROW
+from sluice.core.trace.seeking import Found, Wanted
+from sluice.edge.trace.athena import Athena, Failure, Rows, Statement
+from sluice.edge.trace.seeking import Seeker
+from tests.unit.core.trace.test_seeking import ID, LETTER, ROW
 
 WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21))
 

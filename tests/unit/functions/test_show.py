@@ -11,8 +11,8 @@ import pytest
 
 from functions.show.handler import show
 from infra.page import PACKAGE, assemble_page
-from sluice.core.page import File, make_file
-from sluice.edge.page import load_page
+from sluice.core.api.page import File, make_file
+from sluice.edge.api.page import load_page
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCRIPT = b"export const answer = 42;\n" * 20

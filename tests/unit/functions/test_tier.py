@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from functions.tier import handler
+from sluice.edge.numbers.tiering import Plan, Report
 from sluice.edge.settings import TierSettings
-from sluice.edge.tiering import Plan, Report
 
 if TYPE_CHECKING:
-    from sluice.edge.tier_database import TierDatabase
+    from sluice.edge.numbers.tier_database import TierDatabase
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SETTINGS = TierSettings(

@@ -10,12 +10,12 @@ import pytest
 
 from functions.trace import handler
 from functions.trace.handler import Parts, answer_operator, answer_reader, metrics
+from sluice.core.api.keys import StoredKey, compose_key, hash_key
+from sluice.core.api.quotas import Quota
 from sluice.core.errors import Refusal, Retryable
-from sluice.core.keys import StoredKey, compose_key, hash_key
-from sluice.core.quotas import Quota
 from sluice.core.records import Origin
-from sluice.core.seeking import Found, Problem, StoredCopy, Wanted
-from sluice.core.trace import Kept, Numbers, Sample, Who
+from sluice.core.trace.fate import Kept, Numbers, Sample, Who
+from sluice.core.trace.seeking import Found, Problem, StoredCopy, Wanted
 from sluice.edge.settings import TraceSettings
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -1,6 +1,13 @@
 """The named failures: each says what happens next to whatever it befell."""
 
-from sluice.core.pressure import Advice
+import msgspec
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """What a refused caller is told: how much of its events to go on sending, and when to come again."""
+
+    sample: float
+    retry_after: int
 
 
 class Refusal(Exception):

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from itertools import pairwise
 
+import msgspec
+
 Span = tuple[int, int]
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """What one partition holds: from the first offset up to, but not including, the last."""
+
+    first: int
+    last: int
 
 
 def span(offsets: Iterable[int]) -> list[Span]:

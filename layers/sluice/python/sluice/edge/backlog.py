@@ -7,9 +7,9 @@ from typing import Any
 # Not AdminClient: in librdkafka 2.16 its list_offsets loses one question in ten, and a bisection asks nine.
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from sluice.core.backlog import find_unread
 from sluice.core.errors import Retryable
-from sluice.core.watermark import Extent
+from sluice.core.ingest.backlog import find_unread
+from sluice.core.offsets import Extent
 from sluice.edge.broker import identify
 from sluice.edge.settings import BrokerSettings
 

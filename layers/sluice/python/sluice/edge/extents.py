@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from sluice.core.errors import Retryable
-from sluice.core.watermark import Extent
+from sluice.core.offsets import Extent
 from sluice.edge.broker import identify
 from sluice.edge.settings import BrokerSettings
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from sluice.core.contracts import ACTIVITY, READING, TELEMETRY, Contracts
-from sluice.core.units import SeriesBook
+from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY, Contracts
+from sluice.core.events.units import SeriesBook
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 

@@ -1,0 +1,1 @@
+"""From a stored record to a row of the raw table."""

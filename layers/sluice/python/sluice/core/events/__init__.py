@@ -1,0 +1,1 @@
+"""An event: the three contracts it may be of, its identity, and the one header of ours it bears."""

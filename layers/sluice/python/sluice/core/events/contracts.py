@@ -1,0 +1,220 @@
+"""The three contracts: which version an event is of, whether it keeps it, and what it says in our terms."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import fastjsonschema
+import msgspec
+
+from sluice.core.errors import Rejection
+from sluice.core.events.identity import same_id
+from sluice.core.events.units import SeriesBook
+from sluice.core.events.violations import list_violations
+from sluice.core.times import parse_time
+
+TELEMETRY, READING, ACTIVITY = "telemetry", "reading", "activity"
+
+# The namespace of ids derived from content; changing it would make every stored activity a new one.
+_DERIVED_IDS = uuid.UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What one event says, in the same words for every contract; metrics by their series, in its unit."""
+
+    contract: str
+    schema_version: int
+    event_id: str
+    device_id: str
+    event_type: str
+    event_time: datetime
+    firmware: str | None
+    metrics: dict[str, float]
+
+
+class _Lineage(msgspec.Struct, frozen=True):
+    """Which series a version's metric continues, and the unit it comes in."""
+
+    series: str
+    unit: str
+
+
+class _Version:
+    """One version of a contract with its compiled check and the lineage of its metrics."""
+
+    def __init__(self, schema: Mapping[str, Any], book: SeriesBook) -> None:
+        self.schema = schema
+        self.contract: str = schema["x-contract"]
+        self.number: int = schema["x-version"]
+        self.firmware_major: int | None = schema.get("x-firmware-major")
+        self.lineages = _read_lineages(schema)
+        self.series = frozenset(lineage.series for lineage in self.lineages.values())
+        # Those that are sent under another name or in another unit than their series is kept in.
+        self.moved = {
+            name: lineage
+            for name, lineage in self.lineages.items()
+            if (name, book.series[lineage.series].unit) != (lineage.series, lineage.unit)
+        }
+        self._verdict: Callable[[Any], Any] = fastjsonschema.compile(dict(schema), use_default=False)
+
+    def check(self, document: dict[str, Any]) -> None:
+        """Reject a document that breaks this version, listing how."""
+        try:
+            self._verdict(document)
+        except fastjsonschema.JsonSchemaValueException as error:
+            violations = list_violations(self.schema, document)
+            first = violations[0].message if violations else error.message
+            more = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
+            raise Rejection("contract_violation", f"{first}{more}", violations) from error
+
+
+class Contracts:
+    """All versions of all contracts, built once from the schema files."""
+
+    def __init__(self, schemas: Iterable[Mapping[str, Any]], series: SeriesBook) -> None:
+        self.book = series
+        self._versions: dict[tuple[str, int], _Version] = {}
+        self._by_firmware: dict[int, _Version] = {}
+        for schema in schemas:
+            version = _Version(schema, series)
+            self._versions[version.contract, version.number] = version
+            if version.firmware_major is not None:
+                self._by_firmware[version.firmware_major] = version
+
+    def read(self, contract: str, fleet_id: str, slice_: bytes, document: object) -> Facts:
+        """Check an event against its contract and say what it holds, or reject it."""
+        if not isinstance(document, dict):
+            raise Rejection("not_an_object", "An event is a JSON object.")
+        version = self._find_version(contract, document)
+        if contract == TELEMETRY:
+            _count_metrics(version, document.get("metrics"))
+        version.check(document)
+        if contract == TELEMETRY:
+            return self._telemetry(version, document)
+        if contract == READING:
+            return self._reading(version, document)
+        return self._activity(version, fleet_id, slice_, document)
+
+    def series_of(self, facts: Facts) -> dict[str, float]:
+        """Return an event's metrics as far as they are aggregated: those whose series its version declares."""
+        if facts.contract == READING:
+            return facts.metrics
+        declared = self._versions[facts.contract, facts.schema_version].series
+        if facts.metrics.keys() <= declared:
+            return facts.metrics
+        return {name: value for name, value in facts.metrics.items() if name in declared}
+
+    def undeclared(self, facts: Facts, document: Mapping[str, Any]) -> list[str]:
+        """List the fields of an event that its version does not name."""
+        return list(_undeclared(self._versions[facts.contract, facts.schema_version].schema, document, ""))
+
+    def _find_version(self, contract: str, document: dict[str, Any]) -> _Version:
+        if contract == TELEMETRY:
+            return self._find_by_firmware(document.get("device_firmware_version"))
+        number = document.get("schema_version", 1)
+        known = sorted(n for c, n in self._versions if c == contract)
+        # A boolean equals 1 in Python and 1.0 equals 1: neither is a version.
+        if type(number) is not int or number not in known:
+            listed = ", ".join(map(str, known))
+            raise Rejection(
+                "unknown_schema_version", f"schema_version {repr(number)[:64]} is not known; known: {listed}"
+            )
+        return self._versions[contract, number]
+
+    def _find_by_firmware(self, firmware: object) -> _Version:
+        if not isinstance(firmware, str):
+            raise Rejection(
+                "unknown_firmware", "device_firmware_version decides the contract and must be a string such as '2.4.1'."
+            )
+        major = firmware.split(".", 1)[0]
+        # Bounded before int(): a version of a million digits is cheap to send and dear to convert.
+        version = self._by_firmware.get(int(major)) if major.isascii() and major.isdigit() and len(major) < 6 else None
+        if version is None or str(version.firmware_major) != major:
+            known = ", ".join(f"{major}.x" for major in sorted(self._by_firmware))
+            raise Rejection("unknown_firmware", f"Firmware {firmware[:64]!r} has no schema; known are {known}.")
+        return version
+
+    def _telemetry(self, version: _Version, document: dict[str, Any]) -> Facts:
+        return Facts(
+            contract=TELEMETRY,
+            schema_version=version.number,
+            event_id=same_id(document["event_id"]),
+            device_id=document["device_id"],
+            event_type=TELEMETRY,
+            event_time=parse_time(document["timestamp"]),
+            firmware=document["device_firmware_version"],
+            metrics=self._in_series(version, document["metrics"]),
+        )
+
+    def _in_series(self, version: _Version, sent: dict[str, float]) -> dict[str, float]:
+        if not version.moved:
+            return {name: float(value) for name, value in sent.items()}
+        # A name that now belongs to a series the version sends otherwise is not that series.
+        metrics = {
+            name: float(value)
+            for name, value in sent.items()
+            if name not in version.moved and (name in version.lineages or name not in version.series)
+        }
+        for name, lineage in version.moved.items():
+            if name in sent:
+                metrics[lineage.series] = self.book.in_series_unit(lineage.series, sent[name], lineage.unit)
+        return metrics
+
+    def _reading(self, version: _Version, document: dict[str, Any]) -> Facts:
+        series, value, unit = document["sensor_type"], document["value"], document["unit"]
+        return Facts(
+            contract=READING,
+            schema_version=version.number,
+            event_id=same_id(document["event_id"]),
+            device_id=document["device_id"],
+            event_type=READING,
+            event_time=parse_time(document["event_time"]),
+            firmware=document.get("firmware_version"),
+            metrics={series: self.book.in_series_unit(series, value, unit)},
+        )
+
+    def _activity(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
+        event_id = document.get("event_id")
+        if event_id is None:
+            event_id = derive_event_id(fleet_id, slice_)
+        return Facts(
+            contract=ACTIVITY,
+            schema_version=version.number,
+            event_id=same_id(event_id),
+            device_id=document["source"],
+            event_type=document["type"],
+            event_time=parse_time(document["timestamp"]),
+            firmware=None,
+            metrics={},
+        )
+
+
+def _read_lineages(schema: Mapping[str, Any]) -> dict[str, _Lineage]:
+    declared = schema["properties"].get("metrics", {}).get("properties", {})
+    return {
+        name: _Lineage(metric["x-series"], metric["x-unit"])
+        for name, metric in declared.items()
+        if "x-series" in metric
+    }
+
+
+def _undeclared(schema: Mapping[str, Any], document: Mapping[str, Any], place: str) -> Iterator[str]:
+    declared = schema["properties"]
+    if not document.keys() <= declared.keys():
+        yield from (f"{place}{name}" for name in document if name not in declared)
+    for name, below in declared.items():
+        # An object of which nothing is declared may hold anything.
+        if "properties" in below and name in document:
+            yield from _undeclared(below, document[name], f"{place}{name}.")
+
+
+def _count_metrics(version: _Version, metrics: object) -> None:
+    most: int = version.schema["properties"]["metrics"]["maxProperties"]
+    if isinstance(metrics, dict) and len(metrics) > most:
+        raise Rejection("too_many_metrics", f"The event has {len(metrics)} metrics; {most} is the most that is taken.")
+
+
+def derive_event_id(fleet_id: str, slice_: bytes) -> str:
+    """Make the id of an event that brings none: the same bytes of the same fleet are the same event."""
+    return str(uuid.uuid5(_DERIVED_IDS, f"{fleet_id}\n{slice_.decode()}"))

@@ -1,0 +1,34 @@
+"""Accepted events, read back from the records they were stored as."""
+
+from typing import Any
+
+import msgspec
+
+from sluice.core.errors import Poison, Rejection
+from sluice.core.events.contracts import Contracts, Facts
+from sluice.core.events.envelope import HEADER, Envelope, read_envelope
+from sluice.core.limits import Limits
+from sluice.core.records import KafkaRecord
+
+_decode = msgspec.json.Decoder().decode
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event, what it says in our terms, and what was known of it when it was accepted."""
+
+    envelope: Envelope
+    facts: Facts
+    document: dict[str, Any]
+
+
+def read_stored(record: KafkaRecord, contracts: Contracts, limits: Limits) -> StoredEvent:
+    """Read a record; what the edge could not have accepted is poison."""
+    if len(record.value) > limits.max_event:
+        raise Poison(f"the event has {len(record.value)} bytes; the edge takes {limits.max_event} at most")
+    envelope = read_envelope(record.headers.get(HEADER))
+    try:
+        document = _decode(record.value)
+        facts = contracts.read(envelope.contract, envelope.fleet_id, record.value, document)
+    except (Rejection, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Poison(f"the event breaks its contract {envelope.contract}: {error}") from error
+    return StoredEvent(envelope, facts, document)

@@ -1,0 +1,68 @@
+"""Dead letters as they are kept: gzipped JSON lines, one object per partition and day of a batch."""
+
+import gzip
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from sluice.core.failures.letters import Letter, check_letter, write_letter
+from sluice.core.limits import Limits
+from sluice.core.records import KafkaRecord, Origin
+
+_decode = msgspec.json.Decoder(Letter).decode
+
+
+class Body(msgspec.Struct, frozen=True):
+    """One object's content, how many letters it holds, and the first record of its partition in the batch."""
+
+    data: bytes
+    letters: int
+    first: Origin
+
+
+Objects = dict[str, Body]
+
+
+def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objects:
+    """Group a batch's letters into objects named by their place: the same records always make the same names."""
+    groups: defaultdict[tuple[int, str], list[tuple[Origin, bytes]]] = defaultdict(list)
+    firsts: dict[int, Origin] = {}
+    for record in records:
+        letter = _read(record, now)
+        # The table's reader takes times in the Hive form only.
+        times = {name: _as_hive(getattr(letter, name)) for name in ("failed_at", "received_at")}
+        row = msgspec.structs.replace(letter, **times)
+        groups[record.origin.partition, letter.failed_at[:10]].append((record.origin, msgspec.json.encode(row)))
+        firsts.setdefault(record.origin.partition, record.origin)
+    return {
+        f"dead_letters/region={region}/dt={day}/{partition:05d}-{lines[0][0].offset:020d}.json.gz": Body(
+            gzip.compress(b"\n".join(line for _, line in lines) + b"\n", mtime=0), len(lines), firsts[partition]
+        )
+        for (partition, day), lines in groups.items()
+    }
+
+
+def _as_hive(moment: str | None) -> str | None:
+    return moment and moment.replace("T", " ").removesuffix("Z")
+
+
+def _read(record: KafkaRecord, now: datetime) -> Letter:
+    try:
+        letter = _decode(record.value)
+        check_letter(letter)
+    except Exception as error:  # noqa: BLE001 - there is nowhere further to send what breaks this end
+        # Whatever lies in this topic failed once already: kept as it is, with one more reason.
+        return write_letter(
+            reason="unreadable_letter",
+            detail=str(error),
+            body=record.value,
+            max_body=Limits().max_letter,
+            consumer="deadletter",
+            failed_at=now,
+            kafka_topic=record.origin.topic,
+            kafka_partition=record.origin.partition,
+            kafka_offset=record.origin.offset,
+        )
+    return letter

@@ -1,0 +1,263 @@
+"""What was given up outside our handlers, read back: every event in it becomes one dead letter.
+
+There are two forms: what Lambda leaves when it gives a batch up, and what Firehose could not make a row of. Whatever is
+in them and cannot be read becomes a letter as well, with the bytes it has: reading never fails.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from sluice.core.archive.rows import Row
+from sluice.core.errors import Poison
+from sluice.core.failures.letters import BigInt, Int, Letter, about_record, short_text, write_letter
+from sluice.core.records import KafkaRecord, Origin, read_headers
+
+# The first and the last of these are what Lambda documents; RecordAgeExceeded is what it has been seen to write.
+REASONS = {
+    "RetryAttemptsExhausted": "retries_exhausted",
+    "RetriesExhausted": "retries_exhausted",
+    "RecordAgeExceeded": "expired",
+    "MaximumPayloadSizeExceeded": "too_large",
+}
+EXPIRED = "expired"
+MEANINGS = {
+    EXPIRED: "it waited for longer than an event may",
+    "retries_exhausted": "every try that it had failed",
+    "too_large": "it does not fit into one invocation",
+    "given_up": "it was given up for a reason that is not known here",
+    "delivery_failed": "the delivery stream made no row of it",
+    "unreadable_object": "what was left of it cannot be read",
+}
+"""Every reason of a letter that is written here, and what it says to a person."""
+
+ARCHIVE = "archive"
+"""Whose rows the delivery stream takes."""
+SALVAGE = "salvage"
+
+_FUNCTION = r"^arn:[^:]*:lambda:[^:]*:[^:]*:function:[A-Za-z0-9_-]{1,64}(:[^:]*)?$"
+_WHITE = " \t\r\n"
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+Attempts = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+class Wreck(msgspec.Struct, frozen=True):
+    """An object with something to salvage in it: where it is kept, and when it was written."""
+
+    kept_as: str
+    written_at: datetime
+
+
+class _Context(msgspec.Struct, frozen=True, rename="camel"):
+    function_arn: Annotated[str, msgspec.Meta(pattern=_FUNCTION)]
+    condition: str
+    approximate_invoke_count: Attempts = 0
+
+
+class _Batch(msgspec.Struct, frozen=True, rename="camel"):
+    """What Lambda leaves of a batch; the payload is the whole event, as a text of JSON."""
+
+    request_context: _Context
+    payload: str
+
+
+class _Event(msgspec.Struct, frozen=True):
+    records: dict[str, list[msgspec.Raw]]
+
+
+class _Record(msgspec.Struct, frozen=True):
+    topic: Annotated[str, msgspec.Meta(max_length=249)]  # Kafka's own limit
+    partition: Int
+    offset: BigInt
+    value: bytes | None = None
+    headers: list[dict[str, list[int] | None]] | None = None
+
+
+class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
+    """What Firehose leaves of a record: its documentation names the error one way, its objects do another."""
+
+    raw_data: bytes
+    attempts_made: Attempts = 1
+    code: str | None = msgspec.field(default=None, name="ErrorCode")
+    message: str | None = msgspec.field(default=None, name="ErrorMessage")
+    last_error_code: str | None = None
+    last_error_message: str | None = None
+
+    def tell(self) -> str:
+        """Say what Firehose says."""
+        return f"{self.code or self.last_error_code}: {self.message or self.last_error_message}"
+
+
+# What a letter and a row both tell. A value is taken only if the letter's column can hold it: a wrong type may be what
+# kept the row out of its table.
+_TOLD = {
+    field.name: field.type
+    for field in msgspec.structs.fields(Letter)
+    if field.name in Row.__struct_fields__ and field.name != "event"
+}
+
+
+class GivenUp(Poison):
+    """A record that was given up before or after a consumer tried it, for whatever reason."""
+
+    def __init__(self, detail: str, reason: str, attempts: int) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.attempts = attempts
+
+
+# Numbers that come as texts are numbers: Firehose documents some of its own that way.
+_batch = msgspec.json.Decoder(_Batch, strict=False).decode
+_event = msgspec.json.Decoder(_Event).decode
+_record = msgspec.json.Decoder(_Record).decode
+_undelivered = msgspec.json.Decoder(_Undelivered, strict=False).decode
+_decoder = json.JSONDecoder()
+
+
+def read_batch(data: bytes, wreck: Wreck, max_body: int) -> Iterator[Letter]:
+    """Write a letter for each record of a batch that Lambda gave up."""
+    try:
+        batch = _batch(data)
+        records = [record for records in _event(batch.payload).records.values() for record in records]
+    except _UNREADABLE as error:
+        yield _unreadable(data, str(error), wreck, max_body)
+        return
+    if not records:
+        yield _unreadable(data, "there is no record in it", wreck, max_body)
+    context = batch.request_context
+    reason = REASONS.get(context.condition, "given_up")
+    consumer = context.function_arn.split(":")[6].rpartition("-")[2]
+    said = f"{consumer} gave it up: {MEANINGS[reason]} ({context.condition})"
+    for raw in records:
+        try:
+            record = _record(raw)
+        except _UNREADABLE as error:
+            yield write_letter(
+                reason=reason,
+                detail=f"{said}; the record cannot be read: {error}",
+                body=bytes(raw),
+                max_body=max_body,
+                consumer=consumer,
+                failed_at=wreck.written_at,
+                attempts=context.approximate_invoke_count,
+            )
+            continue
+        yield about_record(
+            KafkaRecord(
+                Origin(record.topic, record.partition, record.offset),
+                record.value or b"",
+                read_headers(record.headers or ()),
+            ),
+            GivenUp(said, reason, context.approximate_invoke_count),
+            consumer,
+            wreck.written_at,
+            max_body,
+        )
+
+
+def read_output(lines: Iterable[bytes], wreck: Wreck, max_body: int) -> Iterator[Letter]:
+    """Write a letter for each row in what Firehose could not convert: one document a record, and many rows in it."""
+    empty = True
+    for line in lines:
+        for document in _split(line):
+            empty = False
+            try:
+                undelivered = _undelivered(document)
+            except _UNREADABLE as error:
+                yield _unreadable(document, str(error), wreck, max_body)
+                continue
+            yield from _read_pack(undelivered, wreck, max_body)
+    if empty:
+        yield _unreadable(b"", "the object is empty", wreck, max_body)
+
+
+def _read_pack(undelivered: _Undelivered, wreck: Wreck, max_body: int) -> Iterator[Letter]:
+    """Write a letter for each row of a pack; lines that are none and lie together are one."""
+    said = f"{MEANINGS['delivery_failed']}: {undelivered.tell()}"
+
+    def write(body: bytes, detail: str, **known: Any) -> Letter:
+        return write_letter(
+            reason="delivery_failed",
+            detail=detail,
+            body=body,
+            max_body=max_body,
+            consumer=ARCHIVE,
+            failed_at=wreck.written_at,
+            attempts=undelivered.attempts_made,
+            **known,
+        )
+
+    strange: list[bytes] = []
+    told = False
+    for line in undelivered.raw_data.splitlines(keepends=True):
+        row = _read_row(line)
+        if row is None:
+            strange.append(line)
+            continue
+        if b"".join(strange).strip():
+            yield write(b"".join(strange), f"{said}; this is no row of ours")
+        strange, told = [], True
+        yield write(row["event"].encode(), said, **_tell(row))
+    if b"".join(strange).strip() or not told:
+        yield write(b"".join(strange), f"{said}; this is no row of ours")
+
+
+def _read_row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = msgspec.json.decode(line)
+    except _UNREADABLE:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
+
+
+def _tell(row: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {}
+    for name, kind in _TOLD.items():
+        value = row.get(name)
+        # A name that is not fit to be written down is not; what else does not fit is left out.
+        with contextlib.suppress(msgspec.ValidationError):
+            known[name] = msgspec.convert(short_text(value) if isinstance(value, str) else value, kind)
+    return known
+
+
+def _split(line: bytes) -> Iterator[bytes]:
+    """Take the documents of a line apart: mostly it is one, but nobody promises that a line ends behind each."""
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    else:
+        yield line
+        return
+    text, at = line.decode("utf-8", "surrogateescape"), 0
+    while at < len(text):
+        if text[at] in _WHITE:
+            at += 1
+            continue
+        try:
+            document, end = _decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            # What is no document cannot be told from what follows it.
+            end = len(text)
+        yield text[at:end].encode("utf-8", "surrogateescape")
+        at = end
+
+
+def _unreadable(data: bytes, why: str, wreck: Wreck, max_body: int) -> Letter:
+    """Write the one letter of what is no form of anybody's; all of it is kept where the letter says."""
+    return write_letter(
+        reason="unreadable_object",
+        detail=f"{MEANINGS['unreadable_object']}: {why}; it is kept as {wreck.kept_as}",
+        body=data,
+        max_body=max_body,
+        consumer=SALVAGE,
+        failed_at=wreck.written_at,
+    )

@@ -1,0 +1,100 @@
+"""Running a consumer again from offsets: records become the event its event source would have made of them."""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from sluice.core.events.contracts import Contracts
+from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.events.stored import read_stored
+from sluice.core.limits import Limits
+from sluice.core.records import RERUN, KafkaRecord, Origin
+
+# What an invocation carries, less what surrounds the records.
+MOST_BYTES = 6 * 1024 * 1024 - 4096
+MOST_RECORDS = 10_000
+
+_TIMESTAMP_TYPES = {0: "NO_TIMESTAMP_TYPE", 1: "CREATE_TIME", 2: "LOG_APPEND_TIME"}
+
+
+class ReadRecord(msgspec.Struct, frozen=True):
+    """One record as Kafka has it."""
+
+    origin: Origin
+    timestamp_type: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+    @property
+    def payload_bytes(self) -> int:
+        """Return how much of an event it takes at most: base64, and five characters for a header's byte."""
+        headers = sum(len(name) + 8 + 5 * len(value or b"") for name, value in self.headers)
+        return (len(self.key or b"") + len(self.value or b"")) * 4 // 3 + headers + 280
+
+
+class MissingEvent(msgspec.Struct, frozen=True):
+    """An event that a consumer has not accounted for, as far as its record tells."""
+
+    origin: Origin
+    fleet_id: str
+    device_id: str | None
+    event_id: str | None
+    received_at: datetime | None
+
+
+def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str) -> bytes:
+    """Write records of one partition as the event source does, and that they are run again."""
+    origin = records[0].origin
+    described = [_describe(record) for record in records]
+    return msgspec.json.encode(
+        {
+            "eventSource": "aws:kafka",
+            "eventSourceArn": cluster_arn,
+            "bootstrapServers": bootstrap,
+            RERUN: origin.offset,
+            "records": {f"{origin.topic}-{origin.partition}": described},
+        }
+    )
+
+
+def read_failure(answer: bytes) -> int | None:
+    """Read from a consumer's answer to one partition's records which is the first that must come again."""
+    failures = (msgspec.json.decode(answer) or {}).get("batchItemFailures") or ()
+    return min((failure["itemIdentifier"]["offset"] for failure in failures), default=None)
+
+
+def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> MissingEvent:
+    """Name the event of a record; what cannot be read, for whatever reason, stays unnamed."""
+    headers = {name: value or b"" for name, value in record.headers}
+    try:
+        envelope = read_envelope(headers.get(HEADER))
+    except Exception:  # noqa: BLE001 - a name must not keep anything from being run again
+        return MissingEvent(record.origin, "", None, None, None)
+    try:
+        facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, limits).facts
+    except Exception:  # noqa: BLE001 - as above
+        return MissingEvent(record.origin, envelope.fleet_id, None, None, envelope.received_at)
+    return MissingEvent(record.origin, envelope.fleet_id, facts.device_id, facts.event_id, envelope.received_at)
+
+
+def _describe(record: ReadRecord) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "topic": record.origin.topic,
+        "partition": record.origin.partition,
+        "offset": record.origin.offset,
+        "timestamp": record.timestamp,
+        "timestampType": _TIMESTAMP_TYPES[record.timestamp_type],
+    }
+    for name, value in (("key", record.key), ("value", record.value)):
+        if value is not None:
+            described[name] = base64.b64encode(value).decode()
+    # Lambda is a Java program here: a header's bytes are signed numbers.
+    described["headers"] = [
+        {name: [byte - 256 if byte > 127 else byte for byte in value or b""]} for name, value in record.headers
+    ]
+    return described

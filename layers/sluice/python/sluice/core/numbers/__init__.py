@@ -1,0 +1,1 @@
+"""From stored events to samples, to windows of them, and to the files into which old windows move."""

@@ -1,0 +1,79 @@
+"""The numbers of a group, from those of its devices: counts and sums by adding, percentiles from digests added up."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from sluice.core.numbers.digests import Digest, merge_digests, percentile
+from sluice.core.numbers.windows import Metric, Window
+
+MEDIAN, HIGH = 0.5, 0.95
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """One device's row of a window, with what merging needs of it."""
+
+    start: int  # seconds since 1970
+    metric_keys: list[int]
+    counts: list[int]
+    sums: list[float]
+    mins: list[float]
+    maxs: list[float]
+    bins: list[int]
+    bin_counts: list[int]
+
+
+class _Totals:
+    """What the devices of a window come to, for one metric."""
+
+    __slots__ = ("count", "high", "low", "sum")
+
+    def __init__(self) -> None:
+        self.count, self.sum, self.low, self.high = 0, 0.0, float("inf"), float("-inf")
+
+    def add(self, count: int, total: float, low: float, high: float) -> None:
+        self.count += count
+        self.sum += total
+        self.low = min(self.low, low)
+        self.high = max(self.high, high)
+
+
+def merge_parts(parts: Iterable[Part], book: Mapping[int, Metric]) -> list[Window]:
+    """Merge the rows of devices window by window, in the order of time."""
+    windows: defaultdict[int, list[Part]] = defaultdict(list)
+    for part in parts:
+        windows[part.start].append(part)
+    return [_merge(start, windows[start], book) for start in sorted(windows)]
+
+
+def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Window:
+    metrics: defaultdict[int, _Totals] = defaultdict(_Totals)
+    for part in parts:
+        numbers = zip(part.metric_keys, part.counts, part.sums, part.mins, part.maxs, strict=True)
+        for key, count, total, low, high in numbers:
+            metrics[key].add(count, total, low, high)
+    digests = merge_digests((part.bins, part.bin_counts) for part in parts)
+    keys = sorted(metrics)
+    merged = [metrics[key] for key in keys]
+
+    def rank(share: float) -> list[float]:
+        return [
+            _rank(digests[key], share, book[key].resolution, totals) for key, totals in zip(keys, merged, strict=True)
+        ]
+
+    return Window(
+        start,
+        keys,
+        [totals.count for totals in merged],
+        [totals.sum / totals.count for totals in merged],
+        [totals.sum for totals in merged],
+        [totals.low for totals in merged],
+        [totals.high for totals in merged],
+        rank(MEDIAN),
+        rank(HIGH),
+    )
+
+
+def _rank(digest: Digest, share: float, resolution: float | None, totals: _Totals) -> float:
+    return percentile(digest, share, resolution, least=totals.low, most=totals.high)

@@ -1,0 +1,157 @@
+"""What aggregation makes of a stored event: which numbers it brings, under which time, or why it brings none."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from sluice.core.errors import Poison
+from sluice.core.events.contracts import Contracts
+from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.events.identity import event_key
+from sluice.core.events.stored import read_stored
+from sluice.core.limits import Limits
+from sluice.core.records import KafkaRecord, Origin
+from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
+
+# Of what only a fault of ours can say, the hours before could not even be written.
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+
+COUNTED, LATE, DUPLICATE, DEAD_LETTERED = "counted", "late", "duplicate", "dead_lettered"
+
+# Devices name these fields: of one batch only the most frequent are listed, so that they cannot fill the database.
+MAX_UNDECLARED = 20
+MAX_FIELD = 80
+OTHERS = "…"
+
+
+class Group(msgspec.Struct, frozen=True, order=True):
+    """What events are counted by."""
+
+    fleet_id: str
+    received_hour: datetime
+    contract: str
+    schema_version: int
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event as aggregation sees it."""
+
+    origin: Origin
+    fleet_id: str
+    device_id: str
+    key: bytes
+    received_at: datetime
+    effective_time: datetime
+    ahead: bool
+    late: bool
+    group: Group
+    event_type: str
+    firmware: str
+    metrics: dict[str, float]
+    undeclared: Sequence[str]
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A record that is poison, why, and what it is counted under as far as that can be read."""
+
+    record: KafkaRecord
+    poison: Poison
+    group: Group
+    received_at: datetime | None = None
+    """None where it does not say so, or cannot be true."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """A batch's records, read."""
+
+    events: list[Event]
+    unreadable: list[Unreadable]
+
+
+def read_batch(records: Iterable[KafkaRecord], contracts: Contracts, limits: Limits, now: datetime) -> Batch:
+    """Read every record, in the order of the batch."""
+    batch = Batch([], [])
+    for record in records:
+        try:
+            batch.events.append(read_event(record, contracts, limits, now))
+        except Poison as poison:
+            batch.unreadable.append(put_down(record, poison, now))
+    return batch
+
+
+def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: datetime) -> Event:
+    """Read one record; what the edge could not have accepted is poison."""
+    stored = read_stored(record, contracts, limits)
+    envelope, facts = stored.envelope, stored.facts
+    received_at = envelope.received_at
+    if received_at - now > limits.clock_ahead:
+        # How far reception has come decides which windows are closed: one record must not close those to come.
+        raise Poison(f"the event was received at {received_at}, which is yet to come")
+    if received_at < EARLIEST:
+        raise Poison(f"the event was received at {received_at}, before there was anybody to receive it")
+    flags = {*envelope.flags, *time_flags(facts.event_time, received_at, limits.clock_ahead, limits.late)}
+    ahead = CLOCK_AHEAD in flags
+    return Event(
+        origin=record.origin,
+        fleet_id=envelope.fleet_id,
+        device_id=facts.device_id,
+        key=event_key(facts.event_id),
+        received_at=received_at,
+        effective_time=received_at if ahead else facts.event_time,
+        ahead=ahead,
+        late=LATE_ARRIVAL in flags,
+        group=Group(envelope.fleet_id, hour_of(received_at), facts.contract, facts.schema_version),
+        event_type=facts.event_type,
+        firmware=facts.firmware or "",
+        metrics=contracts.series_of(facts),
+        undeclared=contracts.undeclared(facts, stored.document),
+    )
+
+
+def first_of_each(events: Iterable[Event]) -> list[Event]:
+    """Leave out events that repeat an earlier one: same fleet, device and id, whatever else they say."""
+    firsts: dict[tuple[str, str, bytes], Event] = {}
+    for event in events:
+        firsts.setdefault((event.fleet_id, event.device_id, event.key), event)
+    return list(firsts.values())
+
+
+def count_undeclared(events: Iterable[Event]) -> Counter[tuple[Group, str]]:
+    """Count in how many events each field is that its version does not name; the rare ones of many together."""
+    fields: defaultdict[Group, Counter[str]] = defaultdict(Counter)
+    for event in events:
+        if event.undeclared:
+            fields[event.group].update(event.undeclared)
+    counts: Counter[tuple[Group, str]] = Counter()
+    for group, found in fields.items():
+        for place, (field, times) in enumerate(found.most_common()):
+            listed = place < MAX_UNDECLARED and len(field) <= MAX_FIELD and field.isprintable()
+            counts[group, field if listed else OTHERS] += times
+    return counts
+
+
+def hour_of(moment: datetime) -> datetime:
+    """Return the beginning of an hour."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def lookback(limits: Limits) -> timedelta:
+    """Say how long before its reception an event may have come for the first time, under another time, to be known."""
+    return limits.late + timedelta(hours=1) + limits.clock_ahead
+
+
+def put_down(record: KafkaRecord, poison: Poison, now: datetime) -> Unreadable:
+    """Return a record that is put aside with what it is counted under, as far as its envelope can be read."""
+    try:
+        envelope = read_envelope(record.headers.get(HEADER))
+    except Exception:  # noqa: BLE001 - whatever is wrong with a record, it is counted
+        return Unreadable(record, poison, Group("", hour_of(now), "", 0))
+    # As far ahead as a clock may be, it is believed: when it comes again, it must not look like another topic's.
+    believed = envelope.received_at <= now + Limits().clock_ahead
+    contract = envelope.contract[:64].replace("\0", "")
+    group = Group(
+        envelope.fleet_id, hour_of(envelope.received_at if believed else now), contract, envelope.schema_version
+    )
+    return Unreadable(record, poison, group, envelope.received_at if believed else None)

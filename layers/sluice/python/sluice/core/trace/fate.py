@@ -1,0 +1,372 @@
+"""What became of one event, told from what the stores hold: of every copy of it, and of the numbers it brought.
+
+In numbers the first copy by offset counts. A sample does not say which copy it was made of: that is derived here, from
+its time and the order of offsets.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from sluice.core.numbers.resolutions import Resolution
+from sluice.core.query.states import Reason, State
+from sluice.core.records import Origin
+from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, write_time
+from sluice.core.trace.seeking import MOST_ROWS, Found, Problem, StoredCopy, StoredLetter
+
+AGGREGATE, INGEST = "aggregate", "ingest"
+
+Verdict = Literal["accepted", "dead_lettered", "rejected", "never_received", "unknown"]
+Outcome = Literal[
+    "counted",
+    "late",
+    "duplicate",
+    "conflict",
+    "dead_lettered",
+    "in_flight",
+    "passed_over",
+    "unexplained",
+    "unknown",
+]
+Progress = Literal["done", "passed_over", "in_flight"]
+Source = Literal["raw", "dead_letters", "numbers"]
+
+MOST_DEVICES = 10
+"""Whose numbers one answer tells of: few fleets let several devices use one id."""
+
+# What the files keep of a time has milliseconds, rounded or cut.
+SAME_TIME = timedelta(milliseconds=1)
+
+_WEIGHT: dict[Verdict, int] = {"accepted": 0, "dead_lettered": 1, "rejected": 2}
+
+
+class Asked(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """The question, as it was understood."""
+
+    event_id: str
+    fleet_id: str | None
+    device_id: str | None
+    first: date
+    last: date
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A window of the device that the event's numbers are in; `moved` is one that has left the database for files."""
+
+    resolution: Resolution
+    window_start: datetime
+    state: State | Literal["moved"]
+    reason: Reason | None
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What numbers are computed from: the event under the time it counts at, and how many numbers it brought."""
+
+    effective_time: datetime
+    numbers: int
+    windows: tuple[Window, ...]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What the database has of the event of one device."""
+
+    samples: tuple[Sample, ...] = ()
+    settled_at: datetime | None = None
+    """When it was received, where it was late or its clock ran ahead."""
+
+
+Who = tuple[str, str]
+"""A fleet and a device of it."""
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """What the database said: of each device, of each copy's offset, and from when on samples are kept."""
+
+    devices: Mapping[Who, Kept]
+    progress: Mapping[Origin, Progress]
+    kept_from: datetime | None
+
+
+class Unasked(msgspec.Struct, frozen=True):
+    """A source that could not be asked, and why."""
+
+    source: Source
+    reason: Problem | Literal["device_unknown"]
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """One copy of the event: where it stands, and what numbers made of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    received_at: datetime
+    event_time: datetime | None
+    flags: tuple[str, ...]
+    contract: str
+    schema_version: int
+    firmware: str | None
+    event_type: str
+    correlation_id: str
+    files: tuple[str, ...]
+    outcome: Outcome
+    seen: bool
+    """Whether the sample itself was seen; where it is no longer kept, the outcome follows from the rule."""
+    repeats: Origin | None
+    """The earlier copy whose id this is, if there is one."""
+    same_bytes: bool | None
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One dead letter of the event."""
+
+    letter_id: str
+    reason: str
+    detail: str
+    consumer: str
+    attempts: int
+    failed_at: datetime
+    event_size: int
+    correlation_id: str | None
+    origin: Origin | None
+    files: tuple[str, ...]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """All that is known of the event of one device; `device_id` is None where only letters without one tell of it."""
+
+    fleet_id: str | None
+    device_id: str | None
+    verdict: Verdict
+    copies: tuple[Copy, ...]
+    samples: tuple[Sample, ...] | None
+    settled_at: datetime | None
+    dead_letters: tuple[Letter, ...]
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """The answer: one event for each device that uses the id."""
+
+    asked: Asked
+    as_of: datetime
+    visible_after_seconds: int
+    verdict: Verdict
+    unasked: tuple[Unasked, ...]
+    truncated: bool
+    events: tuple[Event, ...]
+
+
+def devices_of(asked: Asked, found: Found) -> list[Who]:
+    """List the devices whose numbers can be asked for: those that were found, and the one that was named."""
+    named = [(asked.fleet_id, asked.device_id), *_named(found)]
+    known = ((fleet, device) for fleet, device in named if fleet is not None and device is not None)
+    return list(dict.fromkeys(known))[:MOST_DEVICES]
+
+
+def _named(found: Found) -> Iterable[tuple[str | None, str | None]]:
+    yield from ((copy.fleet_id, copy.device_id) for copy in found.copies or ())
+    yield from ((letter.fleet_id, letter.device_id) for letter in found.letters or ())
+
+
+def tell(
+    asked: Asked,
+    found: Found,
+    numbers: Numbers | Unasked,
+    as_of: datetime,
+    visible_after_seconds: int,
+) -> Trace:
+    """Put the facts together."""
+    copies, letters = found.copies or (), found.letters or ()
+    known = numbers if isinstance(numbers, Numbers) else None
+    who: dict[tuple[str | None, str | None], None] = dict.fromkeys(_named(found))
+    who |= dict.fromkeys(known.devices if known else ())
+    events = []
+    for fleet_id, device_id in who:
+        event = _tell_event(
+            fleet_id,
+            device_id,
+            [one for one in copies if (one.fleet_id, one.device_id) == (fleet_id, device_id)],
+            [one for one in letters if (one.fleet_id, one.device_id) == (fleet_id, device_id)],
+            known,
+        )
+        if event is not None:
+            events.append(event)
+    unasked = _list_unasked(found, numbers)
+    return Trace(
+        asked,
+        as_of,
+        visible_after_seconds,
+        _decide(events, unasked),
+        unasked,
+        max(len(copies), len(letters)) > MOST_ROWS or len(who) > MOST_DEVICES,
+        tuple(events),
+    )
+
+
+def _list_unasked(found: Found, numbers: Numbers | Unasked) -> tuple[Unasked, ...]:
+    reason = found.problem or "unavailable"
+    parts: tuple[tuple[Source, object], ...] = (("raw", found.copies), ("dead_letters", found.letters))
+    unasked = [Unasked(source, reason) for source, rows in parts if rows is None]
+    return (*unasked, numbers) if isinstance(numbers, Unasked) else tuple(unasked)
+
+
+def _decide(events: Sequence[Event], unasked: Iterable[Unasked]) -> Verdict:
+    if events:
+        return min((event.verdict for event in events), key=lambda verdict: _WEIGHT[verdict])
+    # What came is in the files sooner or later: the numbers alone would not know of what was rejected.
+    missing = {one.source for one in unasked}
+    return "unknown" if missing & {"raw", "dead_letters"} else "never_received"
+
+
+def _tell_event(
+    fleet_id: str | None,
+    device_id: str | None,
+    copies: Sequence[StoredCopy],
+    letters: Sequence[StoredLetter],
+    known: Numbers | None,
+) -> Event | None:
+    who = fleet_id or "", device_id or ""
+    asked_for = known if known is not None and who in known.devices else None
+    kept = asked_for.devices[who] if asked_for else Kept()
+    in_numbers = bool(kept.samples) or kept.settled_at is not None
+    if not (copies or letters or in_numbers):
+        return None
+    verdict: Verdict = "accepted"
+    if not (copies or in_numbers):
+        # What a consumer gave up on had been accepted.
+        verdict = "rejected" if all(one.consumer == INGEST for one in letters) else "dead_lettered"
+    buried = {one.origin for one in letters if one.consumer == AGGREGATE and one.origin is not None}
+    return Event(
+        fleet_id,
+        device_id,
+        verdict,
+        tuple(_judge(copies, kept, asked_for, buried)),
+        kept.samples if asked_for else None,
+        kept.settled_at,
+        tuple(_gather_letters(letters)),
+    )
+
+
+def _gather_letters(letters: Iterable[StoredLetter]) -> Iterable[Letter]:
+    """Take rows of one letter together: files are written at least once."""
+    files: dict[tuple[str, str, str, datetime], list[StoredLetter]] = {}
+    for one in letters:
+        files.setdefault((one.letter_id, one.consumer, one.reason, one.failed_at), []).append(one)
+    for first, *more in files.values():
+        yield Letter(
+            first.letter_id,
+            first.reason,
+            first.detail,
+            first.consumer,
+            first.attempts,
+            first.failed_at,
+            first.event_size,
+            first.correlation_id,
+            first.origin,
+            tuple(dict.fromkeys(one.file for one in (first, *more))),
+        )
+
+
+def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buried: set[Origin]) -> Iterable[Copy]:
+    """Say of each copy what numbers made of it, in the order of offsets."""
+    files: dict[Origin, list[str]] = {}
+    copies: dict[Origin, StoredCopy] = {}
+    for one in sorted(stored, key=lambda one: (one.origin, one.file)):
+        # The delivery stream writes at least once: the same offset in two files is one copy.
+        copies.setdefault(one.origin, one)
+        files.setdefault(one.origin, []).append(one.file)
+    counted = _counted(copies.values(), kept.samples, known, buried)
+    buried = buried - counted
+    first: StoredCopy | None = None
+    for origin, copy in copies.items():
+        outcome, seen = _outcome(copy, counted, kept, known, buried, again=first is not None)
+        same_bytes = None if first is None else copy.variant == first.variant
+        yield Copy(
+            *(origin.topic, origin.partition, origin.offset),
+            copy.received_at,
+            copy.event_time,
+            copy.flags,
+            copy.contract,
+            copy.schema_version,
+            copy.firmware,
+            copy.event_type,
+            copy.correlation_id,
+            tuple(dict.fromkeys(files[origin])),
+            "conflict" if outcome == "duplicate" and same_bytes is False else outcome,
+            seen,
+            None if first is None else first.origin,
+            same_bytes,
+        )
+        if origin not in buried:
+            first = first or copy
+
+
+def _counted(
+    copies: Iterable[StoredCopy], samples: Iterable[Sample], known: Numbers | None, buried: set[Origin]
+) -> set[Origin]:
+    """Find the copies that the samples were made of: of those with a sample's time, the first.
+
+    A letter does not keep a copy from counting: what was given up may have been counted already, or been run again. So
+    a sample is believed before a letter, and a letter before the order of offsets.
+    """
+    progress = known.progress if known else {}
+    on_time = [copy for copy in copies if LATE_ARRIVAL not in copy.flags]
+    able = [copy for copy in on_time if copy.origin not in buried]
+    able += [copy for copy in on_time if copy.origin in buried and progress.get(copy.origin) == "done"]
+    firsts = (next((copy for copy in able if _counts_at(copy, one.effective_time)), None) for one in samples)
+    return {copy.origin for copy in firsts if copy is not None}
+
+
+def _counts_at(copy: StoredCopy, moment: datetime) -> bool:
+    effective = copy.received_at if CLOCK_AHEAD in copy.flags else copy.event_time
+    return effective is not None and abs(effective - moment) <= SAME_TIME
+
+
+def _outcome(
+    copy: StoredCopy,
+    counted: set[Origin],
+    kept: Kept,
+    known: Numbers | None,
+    buried: set[Origin],
+    *,
+    again: bool,
+) -> tuple[Outcome, bool]:
+    """Say what became of one copy, and whether the database itself shows it."""
+    if copy.origin in buried:
+        return "dead_lettered", True
+    progress = known.progress.get(copy.origin) if known else None
+    if progress != "done":
+        return progress or "unknown", False
+    if LATE_ARRIVAL in copy.flags:
+        return "late", kept.settled_at is not None
+    if copy.origin in counted:
+        return "counted", True
+    if again or kept.samples:
+        return "duplicate", bool(kept.samples)
+    if kept.settled_at is not None and abs(kept.settled_at - copy.received_at) <= SAME_TIME:
+        return "late", True
+    # Samples are dropped after a day or so; until then the one that should be there has to be.
+    effective = copy.received_at if CLOCK_AHEAD in copy.flags else copy.event_time
+    gone = known is not None and known.kept_from is not None and effective is not None and effective < known.kept_from
+    return ("counted" if gone else "unexplained"), False
+
+
+def write_document(trace: Trace) -> dict[str, Any]:
+    """Write the answer as a document, its times as every output of ours writes them."""
+    document: dict[str, Any] = _write(msgspec.to_builtins(trace, builtin_types=(date, datetime)))
+    return document
+
+
+def _write(value: Any) -> Any:
+    match value:
+        case datetime():
+            return write_time(value)
+        case date():
+            return value.isoformat()
+        case dict():
+            return {name: _write(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_write(each) for each in value]
+    return value

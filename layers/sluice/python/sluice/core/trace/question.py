@@ -1,0 +1,74 @@
+"""Which event is asked about, and on which days it is looked for: read from an address, or from an operator's call."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from sluice.core.errors import Refusal
+from sluice.core.events.identity import same_id
+from sluice.core.names import is_name
+from sluice.core.query.parameters import Parameters, parse_day
+from sluice.core.query.questions import MOST_DEVICE
+from sluice.core.trace.fate import Asked
+from sluice.core.trace.seeking import Wanted
+
+MOST_ID = 128
+MOST_DAYS = 7
+"""Of a reader's question: every day is paid for by the bytes of its ids, and a key may go on asking."""
+MOST_DAYS_OF_OPERATORS = 90
+"""As long as raw events are kept."""
+ONE_DAY = timedelta(days=1)
+
+
+class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):
+    """What an operator asks, who needs no key: of one fleet, or of all."""
+
+    event_id: str
+    fleet_id: str | None = None
+    device_id: str | None = None
+    first: str | None = None
+    last: str | None = None
+
+
+def read_address(path: Mapping[str, str], query: str, fleet_id: str, now: datetime) -> Asked:
+    """Read what a reader of a fleet asks."""
+    parameters = Parameters(query, ("device_id", "from", "to"))
+    today = now.astimezone(UTC).date()
+    last = parameters.day("to", today)
+    first = parameters.day("from", min(last, today) - ONE_DAY)
+    asked = Asked(path["event_id"], fleet_id, parameters.text("device_id", MOST_DEVICE), first, last)
+    return _check(asked, MOST_DAYS)
+
+
+def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
+    """Read what an operator asks."""
+    try:
+        call = msgspec.convert(event, Call)
+    except msgspec.ValidationError as error:
+        raise Refusal(400, "invalid_call", f"This is no question about an event: {error}.") from error
+    for name, value, most in (("fleet_id", call.fleet_id, 63), ("device_id", call.device_id, MOST_DEVICE)):
+        if value is not None and not is_name(value, most):
+            raise Refusal(400, "invalid_parameter", f"{name}: it is 1 to {most} printable characters.", name)
+    today = now.astimezone(UTC).date()
+    last = today if call.last is None else parse_day("to", call.last)
+    first = min(last, today) - ONE_DAY if call.first is None else parse_day("from", call.first)
+    return _check(Asked(call.event_id, call.fleet_id, call.device_id, first, last), MOST_DAYS_OF_OPERATORS)
+
+
+def where_to_look(asked: Asked) -> Wanted:
+    """Say which files may hold it: what is received late on a day lies with the next one, and may fail only then."""
+    return Wanted(asked.event_id, asked.fleet_id, asked.device_id, asked.first, asked.last + ONE_DAY)
+
+
+def _check(asked: Asked, most_days: int) -> Asked:
+    if not is_name(asked.event_id, MOST_ID):
+        raise Refusal(
+            400,
+            "invalid_event_id",
+            f"An event's id is 1 to {MOST_ID} printable characters, without a space at either end.",
+        )
+    if not timedelta(0) <= asked.last - asked.first < timedelta(days=most_days):
+        raise Refusal(400, "invalid_parameter", f"from: it is not after to, and both are in {most_days} days.", "from")
+    return msgspec.structs.replace(asked, event_id=same_id(asked.event_id))

@@ -1,0 +1,147 @@
+"""What trace asks of the files, and what seek answers: the stored copies of an event and its dead letters."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import msgspec
+
+from sluice.core.events.identity import same_id
+from sluice.core.records import Origin
+from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
+
+MOST_ROWS = 100
+"""Of each kind; the queries ask for one more, so that it is known whether there are more."""
+
+Cells = Mapping[str, str | None]
+"""A row as Athena writes it: every value as text."""
+
+Problem = Literal["timeout", "too_much", "unavailable"]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """One event, among what arrived on some days, both included; without a fleet or a device, of any."""
+
+    event_id: str
+    fleet_id: str | None
+    device_id: str | None
+    first: date
+    last: date
+
+    def parameters(self) -> list[str]:
+        """Return the values of both queries' question marks: neither has others."""
+        fleet, device = self.fleet_id or "", self.device_id or ""
+        return [self.event_id, fleet, fleet, device, device, self.first.isoformat(), self.last.isoformat()]
+
+
+class StoredCopy(msgspec.Struct, frozen=True):
+    """A row of raw_events: one copy of the event, in one file."""
+
+    origin: Origin
+    fleet_id: str
+    device_id: str
+    received_at: datetime
+    event_time: datetime | None
+    flags: tuple[str, ...]
+    contract: str
+    schema_version: int
+    firmware: str | None
+    event_type: str
+    correlation_id: str
+    variant: int
+    """Copies of one device's event with the same number have the same bytes."""
+    file: str
+
+
+class StoredLetter(msgspec.Struct, frozen=True):
+    """A row of dead_letters, in one file."""
+
+    letter_id: str
+    reason: str
+    detail: str
+    consumer: str
+    attempts: int
+    failed_at: datetime
+    event_size: int
+    fleet_id: str | None
+    device_id: str | None
+    correlation_id: str | None
+    origin: Origin | None
+    file: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was found; None is what could not be asked, and the problem says why."""
+
+    copies: tuple[StoredCopy, ...] | None = None
+    letters: tuple[StoredLetter, ...] | None = None
+    problem: Problem | None = None
+    detail: str = ""
+
+
+def read_copy(cells: Cells) -> StoredCopy:
+    """Read a row of event_by_id."""
+    flags = ((CLOCK_AHEAD, cells["clock_ahead"]), (LATE_ARRIVAL, cells["late_arrival"]))
+    return StoredCopy(
+        origin=Origin(_text(cells, "kafka_topic"), int(_text(cells, "kafka_partition")), _offset(cells)),
+        fleet_id=_text(cells, "fleet_id"),
+        device_id=_text(cells, "device_id"),
+        received_at=_moment(_text(cells, "received_at")),
+        event_time=_event_time(cells["event_time"]),
+        flags=tuple(flag for flag, raised in flags if raised == "true"),
+        contract=_text(cells, "contract"),
+        schema_version=int(_text(cells, "schema_version")),
+        firmware=cells["firmware"],
+        event_type=_text(cells, "event_type"),
+        correlation_id=_text(cells, "correlation_id"),
+        variant=int(_text(cells, "variant")),
+        file=_text(cells, "file"),
+    )
+
+
+def read_letters(rows: Iterable[Cells], event_id: str) -> tuple[StoredLetter, ...]:
+    """Read the rows of dead_letters_by_id that are of this event: the query passes over the case of every id."""
+    return tuple(_read_letter(cells) for cells in rows if same_id(_text(cells, "event_id")) == event_id)
+
+
+def _read_letter(cells: Cells) -> StoredLetter:
+    topic = cells["kafka_topic"]
+    placed = topic is not None and cells["kafka_partition"] is not None and cells["kafka_offset"] is not None
+    return StoredLetter(
+        letter_id=_text(cells, "letter_id"),
+        reason=_text(cells, "reason"),
+        detail=_text(cells, "detail"),
+        consumer=_text(cells, "consumer"),
+        attempts=int(_text(cells, "attempts")),
+        failed_at=_moment(_text(cells, "failed_at")),
+        event_size=int(_text(cells, "event_size")),
+        fleet_id=cells["fleet_id"],
+        device_id=cells["device_id"],
+        correlation_id=cells["correlation_id"],
+        origin=Origin(topic or "", int(_text(cells, "kafka_partition")), _offset(cells)) if placed else None,
+        file=_text(cells, "file"),
+    )
+
+
+def _text(cells: Cells, name: str) -> str:
+    value = cells[name]
+    if value is None:
+        raise ValueError(f"a row without {name}")
+    return value
+
+
+def _offset(cells: Cells) -> int:
+    return int(_text(cells, "kafka_offset"))
+
+
+def _moment(text: str) -> datetime:
+    """Read a timestamp, which has no zone and is UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _event_time(text: str | None) -> datetime | None:
+    """Read a device's own time, which may lie beyond what can be written."""
+    try:
+        return None if text is None else _moment(text)
+    except ValueError:
+        return None

@@ -1,0 +1,20 @@
+"""The page as its layer brings it: a package of files beside ours."""
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from sluice.core.api.page import File, make_file
+
+PACKAGE = "sluice_page"
+
+
+def load_page() -> dict[str, File]:
+    """Read every file of the page."""
+    root = resources.files(PACKAGE)
+    found = {name: root / name for name in ("index.html", "openapi.json")}
+    found |= {f"assets/{file.name}": file for file in (root / "assets").iterdir()}
+    return {name: _read(name, file) for name, file in found.items()}
+
+
+def _read(name: str, file: Traversable) -> File:
+    return make_file(name, file.read_bytes())

@@ -1,0 +1,1 @@
+"""Taking batches whatever their records do, and putting aside what goes no further."""

@@ -1,0 +1,1 @@
+"""How hard it presses: what is measured, and the word about it."""

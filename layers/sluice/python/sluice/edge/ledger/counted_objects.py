@@ -1,0 +1,158 @@
+"""Finding objects that are not counted yet, and counting each in one transaction.
+
+A run may end anywhere: what was counted is written down with its counts, and the next run goes on with the rest.
+"""
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+
+from sluice.core.numbers.samples import DEAD_LETTERED
+from sluice.edge.database import Connection
+from sluice.edge.ledger.counting import cover
+from sluice.edge.ledger.stored_records import Clock, StoredLetter, count_rejected, read_letters, read_rows, records_of
+from sluice.edge.ledger.tallies import count_outcomes
+from sluice.edge.stored_file import StoredFile
+
+ARCHIVED, REJECTED = "archived", "rejected"
+CONSUMERS = ("archive", "aggregate")
+"""Who commits offsets of raw-events, and has to account for each of them."""
+PAGE = 1000
+
+_COUNTED = "SELECT object, etag FROM counted_object WHERE object = ANY(%s)"
+_LATEST = "SELECT max(object) FROM counted_object WHERE object >= %(prefix)s AND object < %(prefix)s || '~'"
+_NOTE = """
+    INSERT INTO counted_object (object, etag, row_count, new_count) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (object) DO UPDATE SET
+        etag = excluded.etag, row_count = excluded.row_count,
+        new_count = counted_object.new_count + excluded.new_count, counted_at = excluded.counted_at
+"""
+_NEW_LETTERS = """
+    INSERT INTO counted_letter (day, letter)
+    SELECT * FROM unnest(%s::date[], %s::uuid[]) AS letters (day, letter)
+    ORDER BY day, letter
+    ON CONFLICT DO NOTHING
+    RETURNING letter
+"""
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """Where objects are: a bucket, and what is before their days."""
+
+    name: str
+    prefix: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An object that is not counted yet, or was written again."""
+
+    name: str
+    etag: str
+
+
+class Counts(msgspec.Struct):
+    """What a run has counted; not complete while objects are left."""
+
+    objects: int = 0
+    records: int = 0
+    new: int = 0
+    unreadable: dict[str, str] = {}
+    """Objects that could not be counted, and why; what they should tell of stays a hole, and is missing in the end."""
+    complete: bool = False
+    """Whether all was looked through; what is unreadable does not keep the rest from being called missing."""
+
+
+class CountedObjects:
+    """One run over what lies in the buckets."""
+
+    def __init__(self, connection: Connection, s3: Any, raw: Bucket, letters: Bucket, clock: Clock) -> None:
+        self._connection = connection
+        self._s3 = s3
+        self._raw = raw
+        self._letters = letters
+        self._clock = clock
+
+    def count(self, may_go_on: Callable[[], bool], *, all_letters: bool) -> Counts:
+        """Count object after object, the oldest days first, for as long as there is time.
+
+        Days are looked through from the one before the last that was counted: what belongs to a day is written before
+        the next one ends. Letters bear the day of their failure, which may be long past: on request, all are found.
+        Whatever is wrong with one object is its own: its transaction is taken back, and the others are counted.
+        """
+        counts = Counts()
+        for bucket, count, start in (
+            (self._letters, self._count_letters, None if all_letters else self._start(self._letters)),
+            (self._raw, self._count_rows, self._start(self._raw)),
+        ):
+            for found in self._find(bucket, start):
+                if not may_go_on():
+                    return counts
+                try:
+                    records, new = count(found)
+                except psycopg.OperationalError:
+                    raise  # the database is away
+                except Exception as error:  # noqa: BLE001 - anybody may have put it there, as anything
+                    counts.unreadable[found.name] = repr(error)
+                    continue
+                counts.objects += 1
+                counts.records += records
+                counts.new += new
+        counts.complete = True
+        return counts
+
+    def _start(self, bucket: Bucket) -> str | None:
+        row = self._connection.execute(_LATEST, {"prefix": bucket.prefix}).fetchone()
+        day = _day_of(row[0]) if row and row[0] else None
+        # A name may say anything: nothing that is written today lies beyond a day that is yet to come.
+        return f"{bucket.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else None
+
+    def _find(self, bucket: Bucket, start: str | None) -> Iterator[Found]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket.name, Prefix=bucket.prefix, **({"StartAfter": start} if start else {})
+        )
+        for page in pages:
+            found = {each["Key"]: each["ETag"] for each in page.get("Contents", ())}
+            counted: dict[str, str] = dict(self._connection.execute(_COUNTED, (list(found),)).fetchall())
+            yield from (Found(name, etag) for name, etag in found.items() if counted.get(name) != etag)
+
+    def _count_rows(self, found: Found) -> tuple[int, int]:
+        rows = read_rows(StoredFile(self._s3, self._raw.name, found.name), self._clock)
+        with self._connection.transaction():
+            new = cover(self._connection, "archive", rows, ARCHIVED)
+            self._note(found, rows.num_rows, new)
+        return rows.num_rows, new
+
+    def _count_letters(self, found: Found) -> tuple[int, int]:
+        letters = read_letters(self._s3.get_object(Bucket=self._letters.name, Key=found.name)["Body"].read())
+        with self._connection.transaction():
+            new = self._count_rejected([letter for letter in letters if letter.consumer == "ingest"])
+            for consumer in CONSUMERS:
+                records = records_of((letter for letter in letters if letter.consumer == consumer), self._clock)
+                new += cover(self._connection, consumer, records, DEAD_LETTERED)
+            self._note(found, len(letters), new)
+        return len(letters), new
+
+    def _count_rejected(self, letters: list[StoredLetter]) -> int:
+        by_id = {(letter.failed_at[:10], letter.letter_id[:32]): letter for letter in letters}
+        days, ids = [day for day, _ in by_id], [one for _, one in by_id]
+        new = {one for (one,) in self._connection.execute(_NEW_LETTERS, (days, ids)).fetchall()}
+        counts = count_rejected(letter for (_, one), letter in by_id.items() if uuid.UUID(one) in new)
+        count_outcomes(self._connection, "ingest", Counter({(group, REJECTED): n for group, n in counts.items()}))
+        return counts.total()
+
+    def _note(self, found: Found, records: int, new: int) -> None:
+        self._connection.execute(_NOTE, (found.name, found.etag, records, new))
+
+
+def _day_of(name: str) -> date | None:
+    day = re.search(r"dt=(\d{4}-\d{2}-\d{2})", name)
+    try:
+        return date.fromisoformat(day[1]) if day else None
+    except ValueError:
+        return None

@@ -1,0 +1,171 @@
+"""Counting what is stored: each record once, in whatever files, in whatever order and however often it comes.
+
+lock what is covered -> leave out what is -> count the rest by fleet, hour, contract and version -> cover -> commit
+
+An hour of a busy deployment has tens of millions of rows: they are looked at as columns, and never one by one. That
+makes about two million a second, reading the file and the transaction included.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from psycopg.types.range import Int8Range
+
+from sluice.core.numbers.samples import Group
+from sluice.core.offsets import Span
+from sluice.edge.database import Connection
+from sluice.edge.ledger.coverage import Held, Partition, begin_anew, extend_coverage, lock_places, name_aside
+from sluice.edge.ledger.stored_records import HOUR, UNKNOWN, as_micros
+from sluice.edge.ledger.tallies import count_outcomes
+
+Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+AGGREGATE = "aggregate"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Partition and offset in one number: 2^19 of the one, 2^44 of the other.
+_WIDTH = np.int64(1 << 44)
+_LEAVE_GAP = """
+    INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
+    VALUES (%s, %s, %s, %s, %s, %s, true)
+    ON CONFLICT (consumer, topic, partition, offsets) DO UPDATE SET given_up = true
+"""
+_GROUP = ["fleet_id", "hour", "contract", "schema_version"]
+
+
+def cover(connection: Connection, consumer: str, records: pa.Table, outcome: str) -> int:
+    """Cover records and count those that were not covered yet; say how many those are. A transaction is open."""
+    new = 0
+    for topic in pc.unique(records["topic"]).to_pylist():
+        new += _Cover(connection, consumer, topic, outcome).add(records.filter(pc.equal(records["topic"], topic)))
+    return new
+
+
+class _Cover:
+    """One topic's records of one file, for one consumer."""
+
+    def __init__(self, connection: Connection, consumer: str, topic: str, outcome: str) -> None:
+        self._connection = connection
+        self._consumer = consumer
+        self._topic = topic
+        self._outcome = outcome
+
+    def add(self, records: pa.Table) -> int:
+        partitions, offsets = (_numbers(records, name) for name in ("partition", "offset"))
+        # Each place once, in order; a file may hold a record twice.
+        _, order = np.unique(partitions * _WIDTH + offsets, return_index=True)
+        records = records.take(order)
+        partitions, offsets = partitions[order], offsets[order]
+        received = _numbers(records, "received")
+        parts = {
+            (self._topic, int(partitions[start])): slice(start, end) for start, end in _runs(np.diff(partitions) != 0)
+        }
+        places = {place: (int(offsets[part][0]), int(offsets[part][-1])) for place, part in parts.items()}
+        new = np.ones(len(offsets), dtype=np.bool_)
+        before = 0
+        for place, held in lock_places(self._connection, self._consumer, places).items():
+            part = parts[place]
+            known, begun_at = self._compare(place, held, offsets[part], received[part])
+            if begun_at is not None:
+                name = name_aside(self._topic, begun_at)
+                older = self._find_older((name, place[1]), begun_at, offsets[part], received[part])
+                if older.any():
+                    aside = _Cover(self._connection, self._consumer, name, self._outcome)
+                    before += aside.add(records.slice(part.start, part.stop - part.start).filter(pa.array(older)))
+                known |= older
+            new[part] = ~known
+        fresh = records.filter(pa.array(new))
+        self._count(fresh)
+        if self._consumer == AGGREGATE:
+            self._leave_gaps(fresh.filter(fresh["given_up"]))
+        self._extend({place: (offsets[part][new[part]], received[part][new[part]]) for place, part in parts.items()})
+        return before + int(new.sum())
+
+    def _compare(
+        self, place: Partition, held: Held, offsets: Numbers, received: Numbers
+    ) -> tuple[Flags, datetime | None]:
+        """Say which records are covered already, and since when the topic is this one; it may have been made anew."""
+        known = np.zeros(len(offsets), dtype=np.bool_)
+        for start, end in held.covered:
+            known[np.searchsorted(offsets, start) : np.searchsorted(offsets, end)] = True
+        if held.received_until is not None:
+            later = known & (received > as_micros(held.received_until))
+            if later.any():
+                begun_at = _moment(int(received[later].min()))
+                begin_anew(self._connection, self._consumer, place, begun_at)
+                return np.zeros(len(offsets), dtype=np.bool_), begun_at
+        return known, held.begun_at
+
+    def _find_older(self, aside: Partition, begun_at: datetime, offsets: Numbers, received: Numbers) -> Flags:
+        """Say which records are those of the topic that was put aside.
+
+        Files come in any order: what was received after all that is known of the old topic, and before the record that
+        showed the new one, may be either's. The old one can only have gone on behind its end; the new one had not come
+        so far, for the record that showed it lay before that.
+        """
+        older: Flags = (received < as_micros(begun_at)) & (received != UNKNOWN)
+        if older.any():
+            held = lock_places(self._connection, self._consumer, {aside: (int(offsets[0]), int(offsets[-1]))})[aside]
+            if held.received_until is not None:
+                older &= (received <= as_micros(held.received_until)) | (offsets >= held.end)
+        return older
+
+    def _count(self, records: pa.Table) -> None:
+        counts = records.group_by(_GROUP, use_threads=False).aggregate([([], "count_all")])
+        columns = (counts[name].to_pylist() for name in (*_GROUP, "count_all"))
+        outcomes = Counter(
+            {
+                (Group(fleet_id, _moment(hour), contract, version), self._outcome): count
+                for fleet_id, hour, contract, version, count in zip(*columns, strict=True)
+            }
+        )
+        count_outcomes(self._connection, self._consumer, outcomes)
+
+    def _leave_gaps(self, given_up: pa.Table) -> None:
+        """Write down which windows will lack what was given up; whoever brings it back takes that away."""
+        partitions, offsets = (_numbers(given_up, name) for name in ("partition", "offset"))
+        hours, received = (_numbers(given_up, name) for name in ("hour", "received"))
+        # Of a record that does not say when it was received, the hour is known in which it was given up.
+        since, until = (
+            np.where(received == UNKNOWN, hours, received),
+            np.where(received == UNKNOWN, hours + HOUR, received),
+        )
+        for start, end in _runs((np.diff(partitions) != 0) | (np.diff(offsets) != 1)) if len(offsets) else ():
+            part = slice(start, end)
+            span = Int8Range(int(offsets[start]), int(offsets[end - 1]) + 1)
+            moments = (_moment(int(since[part].min())), _moment(int(until[part].max())))
+            self._connection.execute(_LEAVE_GAP, (self._consumer, self._topic, int(partitions[start]), span, *moments))
+
+    def _extend(self, more: Mapping[Partition, tuple[Numbers, Numbers]]) -> None:
+        some = {place: columns for place, columns in more.items() if len(columns[0])}
+        spans = {place: list(_spans(offsets)) for place, (offsets, _) in some.items()}
+        latest = {place: int(received.max()) for place, (_, received) in some.items()}
+        until = {place: _moment(moment) for place, moment in latest.items() if moment != UNKNOWN}
+        if some:
+            extend_coverage(self._connection, self._consumer, spans, until)
+
+
+def _numbers(records: pa.Table, name: str) -> Numbers:
+    column: Numbers = records[name].to_numpy()
+    return column
+
+
+def _runs(breaks: Flags) -> Iterable[tuple[int, int]]:
+    """Cut a sorted column where it breaks."""
+    ends = [*(np.flatnonzero(breaks) + 1).tolist(), len(breaks) + 1]
+    return zip([0, *ends[:-1]], ends, strict=True)
+
+
+def _spans(offsets: Numbers) -> Iterable[Span]:
+    for start, end in _runs(np.diff(offsets) != 1):
+        yield int(offsets[start]), int(offsets[end - 1]) + 1
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)

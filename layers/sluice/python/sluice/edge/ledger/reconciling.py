@@ -1,0 +1,164 @@
+"""Holding the brokers' offsets against what is accounted for, and running again what is missing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+import psycopg
+
+from sluice.core.events.contracts import Contracts
+from sluice.core.ledger.holes import Hole, Standing, age, find_holes, judge, mark_rerun, subtract
+from sluice.core.ledger.rerun import name_event, read_failure, write_event
+from sluice.core.limits import Limits
+from sluice.core.offsets import Extent
+from sluice.edge.backlog import Backlog
+from sluice.edge.extents import Extents
+from sluice.edge.invoked import InvokedFunction
+from sluice.edge.ledger.rereading import Rereader
+from sluice.edge.ledger.tables import LedgerTables
+
+
+class Accountable(msgspec.Struct, frozen=True):
+    """A consumer that has to account for every offset it commits."""
+
+    function: InvokedFunction
+    backlog: Backlog
+    grace: timedelta
+    """How long what it has committed may be under way."""
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """The brokers, as they are asked and read."""
+
+    arn: str
+    bootstrap: str
+    extents: Extents
+    rereader: Rereader
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """How a consumer stands."""
+
+    standing: dict[int, Standing]
+    holes: dict[int, list[Hole]]
+    in_flight: int
+    newly_missing: int
+    """Of the offsets that are missing, those that were not when they were last looked at."""
+
+    @property
+    def open(self) -> int:
+        """Return how many offsets were committed and are not accounted for."""
+        return sum(hole.size for holes in self.holes.values() for hole in holes)
+
+    @property
+    def missing(self) -> int:
+        """Return how many of those are missing."""
+        return sum(_missing(holes) for holes in self.holes.values())
+
+
+class Rerun(msgspec.Struct, frozen=True):
+    """What running some offsets again came to: how many records, up to which, and the first that was not taken."""
+
+    records: int
+    until: int
+    failed_at: int | None = None
+
+
+class Reconciling:
+    """One run over one topic and its consumers."""
+
+    def __init__(
+        self,
+        tables: LedgerTables,
+        cluster: Cluster,
+        consumers: Mapping[str, Accountable],
+        contracts: Contracts,
+        now: Callable[[], datetime],
+        may_go_on: Callable[[], bool],
+    ) -> None:
+        self._tables = tables
+        self._cluster = cluster
+        self._consumers = consumers
+        self._contracts = contracts
+        self._now = now
+        self._may_go_on = may_go_on
+
+    def compare(self, *, complete: bool) -> dict[str, Comparison]:
+        """Find what each consumer does not account for; what is not counted yet may not be called missing."""
+        asked_at = self._now()
+        extents = self._cluster.extents.ask()
+        comparisons: dict[str, Comparison] = {}
+        for consumer, terms in self._consumers.items():
+            committed = terms.backlog.ask_committed(extents)
+            standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
+            # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
+            covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
+            holes: dict[int, list[Hole]] = {}
+            in_flight = newly_missing = 0
+            for partition, stands in standing.items():
+                found = age(find_holes(stands, covered.get(partition, ())), known.get(partition, ()), asked_at)
+                holes[partition] = judge(found, asked_at, terms.grace) if complete else found
+                newly_missing += _missing(holes[partition]) - _missing(found)
+                all_open = list(subtract((0, stands.last), covered.get(partition, ())))
+                in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
+            comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
+        # Written once all are compared: what is written as missing is new to nobody any more.
+        for consumer, one in comparisons.items():
+            self._tables.write_standing(consumer, one.standing, asked_at)
+            self._tables.write_holes(consumer, one.holes)
+        self._tables.forget_found()
+        return comparisons
+
+    def mend(self, comparisons: Mapping[str, Comparison], warn: Callable[[str], None]) -> int:
+        """Run again what is missing and still in Kafka, while there is time; say how many records those were.
+
+        Whatever is wrong with some offsets keeps none of the others from being run again.
+        """
+        records = 0
+        for consumer, comparison in comparisons.items():
+            grace = self._consumers[consumer].grace
+            for partition, holes in comparison.holes.items():
+                for hole in holes:
+                    start = max(hole.start, comparison.standing[partition].first)
+                    if start >= hole.end or not hole.may_rerun(self._now(), grace):
+                        continue
+                    if not self._may_go_on():
+                        return records
+                    try:
+                        done = self.rerun(consumer, partition, start, hole.end, missing=True)
+                    except psycopg.OperationalError:
+                        raise  # the database is away
+                    except Exception as error:  # noqa: BLE001 - it stays missing, and an alarm tells of that
+                        warn(f"{consumer} could not be run again from partition {partition} offset {start}: {error!r}")
+                        continue
+                    records += done.records
+                    if done.failed_at is not None:
+                        warn(f"{consumer} did not take partition {partition} offset {done.failed_at}")
+        return records
+
+    def rerun(self, consumer: str, partition: int, start: int, end: int, *, missing: bool) -> Rerun:
+        """Give a consumer the records of some offsets again, as its event source would, while there is time."""
+        done = Rerun(0, start)
+        for piece in self._cluster.rereader.read(partition, start, end):
+            if missing:
+                self._tables.name(consumer, (name_event(record, self._contracts, Limits()) for record in piece))
+            event = write_event(piece, self._cluster.arn, self._cluster.bootstrap)
+            failed_at = read_failure(self._consumers[consumer].function.invoke(event))
+            until = piece[-1].origin.offset + 1
+            done = Rerun(done.records + len(piece), until if failed_at is None else failed_at, failed_at)
+            holes = self._tables.holes(consumer).get(partition, [])
+            self._tables.write_holes(
+                consumer, {partition: mark_rerun(holes, (piece[0].origin.offset, until), self._now())}
+            )
+            if failed_at is not None or not self._may_go_on():
+                break
+        return done
+
+
+def _missing(holes: Iterable[Hole]) -> int:
+    return sum(hole.size for hole in holes if hole.missing)
+
+
+def _stand(extent: Extent, committed: int) -> Standing:
+    # The group may have gone on since the partition's end was asked for.
+    return Standing(extent.first, committed, max(extent.last, committed))

@@ -1,0 +1,76 @@
+"""Reading records again by their offsets, beside every consumer group and without being in any."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from sluice.core.errors import Retryable
+from sluice.core.ledger.rerun import MOST_BYTES, MOST_RECORDS, ReadRecord
+from sluice.core.records import Origin
+from sluice.edge.broker import identify
+from sluice.edge.settings import BrokerSettings
+
+READ_SECONDS = 10.0
+GROUP = "reconcile"
+"""The client cannot do without a name; it never joins, and never commits."""
+
+
+class Rereader:
+    """Reads a topic's records from where it is told to."""
+
+    def __init__(
+        self, settings: BrokerSettings, topic: str, make_client: Callable[[dict[str, Any]], Consumer] = Consumer
+    ) -> None:
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "client.id": "sluice",
+            "group.id": GROUP,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # What is no longer there must not be taken for what comes after it.
+            "auto.offset.reset": "error",
+            # What waits to be run again waits here, and not for more than two invocations.
+            "queued.max.messages.kbytes": 2 * MOST_BYTES // 1024,
+            "log.connection.close": False,
+            **identify(settings),
+        }
+        self._topic = topic
+        self._make = make_client
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[list[ReadRecord]]:
+        """Read from an offset up to, but not including, another, in pieces as large as one invocation carries."""
+        with closing(self._make(self._config)) as consumer:
+            consumer.assign([TopicPartition(self._topic, partition, start)])
+            piece: list[ReadRecord] = []
+            room = MOST_BYTES
+            for record in self._records(consumer, partition, start, end):
+                room -= record.payload_bytes
+                if piece and (room < 0 or len(piece) == MOST_RECORDS):
+                    yield piece
+                    piece, room = [], MOST_BYTES - record.payload_bytes
+                piece.append(record)
+            yield piece
+
+    def _records(self, consumer: Consumer, partition: int, start: int, end: int) -> Iterator[ReadRecord]:
+        next_one = start
+        while next_one < end:
+            # No more than there are: it would wait for them.
+            messages = consumer.consume(num_messages=min(500, end - next_one), timeout=READ_SECONDS)
+            if not messages:
+                raise Retryable(f"partition {partition} gives nothing from offset {next_one} on")
+            for message in messages:
+                if message.error() is not None:
+                    raise Retryable(f"partition {partition} cannot be read from {next_one} on: {message.error()}")
+                record = _read(message)
+                if record.origin.offset >= end:
+                    return
+                next_one = record.origin.offset + 1
+                yield record
+
+
+def _read(message: Any) -> ReadRecord:
+    kind, timestamp = message.timestamp()
+    origin = Origin(message.topic(), message.partition(), message.offset())
+    return ReadRecord(origin, kind, timestamp, message.key(), message.value(), tuple(message.headers() or ()))

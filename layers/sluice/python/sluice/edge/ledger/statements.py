@@ -1,0 +1,90 @@
+"""Reading what a statement is drawn up from; the form is that of a reader's question, so that both may ask it."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from sluice.core.ledger.statement import Facts
+
+MOST_LISTED = 200
+
+ALL_FLEETS = ""
+
+# Of each partition: of [0, last) what is covered, and of what is not, what was committed and what of that is missing.
+FACTS = """
+    WITH place AS (
+        SELECT
+            s.consumer, s.topic, s.partition, s.asked_at, s.first_offset AS first, s.last_offset AS last,
+            int8multirange(int8range(0, s.last_offset)) - coalesce(c.offsets, '{}') AS open,
+            int8range(s.committed_offset, s.last_offset) AS uncommitted
+        FROM standing AS s LEFT JOIN coverage AS c USING (consumer, topic, partition)
+    ), counted AS (
+        SELECT
+            consumer, last,
+            (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(open) AS r) AS open,
+            (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(open * int8multirange(uncommitted)) AS r)
+                AS in_flight,
+            (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(open * lacking.offsets) AS r) AS missing,
+            (
+                SELECT coalesce(sum(upper(r) - lower(r)), 0)
+                FROM unnest(open * lacking.offsets * int8multirange(int8range(0, first))) AS r
+            ) AS lost
+        FROM place
+        CROSS JOIN LATERAL (
+            SELECT coalesce(range_agg(offsets), '{}') AS offsets FROM hole
+            WHERE hole.consumer = place.consumer AND hole.topic = place.topic AND hole.partition = place.partition
+            AND hole.missing
+        ) AS lacking
+    ), lacked AS (
+        -- What only one of them is missing, the other has: there the accounts differ.
+        SELECT archive.topic, archive.partition, archive.offsets * aggregate.offsets AS offsets,
+            least(archive.noticed_at, aggregate.noticed_at) AS noticed_at
+        FROM hole AS archive JOIN hole AS aggregate USING (topic, partition)
+        WHERE archive.consumer = 'archive' AND archive.missing
+        AND aggregate.consumer = 'aggregate' AND aggregate.missing AND archive.offsets && aggregate.offsets
+    ), known AS (SELECT fleet_id FROM fleet WHERE $2 IN ('', fleet_id) UNION SELECT '' WHERE $2 = '')
+    SELECT json_build_object(
+        'as_of', (SELECT write_time(min(asked_at)) FROM standing),
+        'unnamed_until', (
+            SELECT write_time(max(noticed_at)) FROM lacked
+            WHERE upper(offsets) - lower(offsets) > (
+                SELECT count(DISTINCT kafka_offset) FROM missing_event AS m
+                WHERE m.topic = lacked.topic AND m.partition = lacked.partition AND lacked.offsets @> m.kafka_offset
+                AND fleet_id <> '' AND received_at IS NOT NULL
+            )
+        ),
+        'tallies', (
+            SELECT coalesce(json_agg(tally), '[]') FROM (
+                SELECT known.fleet_id, consumer, outcome, sum(events) AS events
+                FROM known JOIN outcome USING (fleet_id)
+                WHERE received_hour >= to_timestamp($1::bigint) AND received_hour < to_timestamp($3::bigint)
+                GROUP BY known.fleet_id, consumer, outcome
+            ) AS tally
+        ),
+        'positions', (
+            SELECT coalesce(json_agg(position ORDER BY consumer DESC), '[]') FROM (
+                SELECT
+                    consumer, sum(last) AS accepted, sum(last - open) AS covered, sum(in_flight) AS in_flight,
+                    sum(open - in_flight - missing) AS under_way, sum(missing) AS missing, sum(lost) AS lost
+                FROM counted GROUP BY consumer
+            ) AS position
+        ),
+        'missing', (
+            SELECT coalesce(json_agg(event ORDER BY event.consumer, event.kafka_partition, event.kafka_offset), '[]')
+            FROM (
+                SELECT
+                    m.consumer, fleet_id, device_id, event_id, write_time(received_at) AS received_at,
+                    partition AS kafka_partition, kafka_offset, kafka_offset >= coalesce(place.first, 0) AS in_kafka
+                FROM missing_event AS m JOIN known USING (fleet_id) LEFT JOIN place USING (consumer, topic, partition)
+                ORDER BY m.consumer, partition, kafka_offset LIMIT $4::int
+            ) AS event
+        )
+    )
+"""
+
+Ask = Callable[[type[Facts], str, str, str, str, str], Facts]
+
+
+def read_facts(ask: Ask, day: date, fleet_id: str) -> Facts:
+    """Read a day's facts, of one fleet or of all."""
+    start = (day - date(1970, 1, 1)) // timedelta(seconds=1)
+    return ask(Facts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED))

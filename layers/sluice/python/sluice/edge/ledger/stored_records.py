@@ -1,0 +1,135 @@
+"""What objects tell of: the records behind the rows of a raw file, and behind dead letters, as the same columns."""
+
+import gzip
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sluice.core.failures.salvage import MEANINGS
+from sluice.core.limits import Limits
+from sluice.core.numbers.samples import Group, hour_of
+
+SCHEMA = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int64()),
+        ("offset", pa.int64()),
+        ("received", pa.int64()),
+        ("hour", pa.int64()),
+        ("fleet_id", pa.string()),
+        ("contract", pa.string()),
+        ("schema_version", pa.int64()),
+        ("given_up", pa.bool_()),
+    ]
+)
+"""Receptions and hours are microseconds; UNKNOWN is the reception of a record that does not say, or cannot be true.
+
+Given up is what its consumer could have dealt with, had there been time, or room.
+"""
+UNKNOWN = int(np.iinfo(np.int64).min)
+
+Clock = Callable[[], datetime]
+
+GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"}
+
+_COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
+_PLACE = ("kafka_topic", "kafka_partition", "kafka_offset")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = 3_600_000_000
+
+
+class StoredLetter(msgspec.Struct, frozen=True):
+    """A dead letter as it is kept, as far as it is counted by; times are in the Hive form."""
+
+    letter_id: str
+    consumer: str
+    reason: str
+    failed_at: str
+    fleet_id: str = ""
+    contract: str = ""
+    schema_version: int = 0
+    received_at: str | None = None
+    kafka_topic: str | None = None
+    kafka_partition: int | None = None
+    kafka_offset: int | None = None
+
+
+_read_letter = msgspec.json.Decoder(StoredLetter).decode
+
+
+def read_rows(file: Any, clock: Clock) -> pa.Table:
+    """Read the records of a raw file: of its seventeen columns the few that say whose they are."""
+    raw = pq.ParquetFile(file, pre_buffer=True).read(columns=_COLUMNS, use_threads=False)
+    if any(raw[name].null_count for name in _PLACE):
+        raise ValueError("a row does not say where it comes from")
+    received = pc.cast(pc.cast(raw["received_at"], pa.timestamp("us"), safe=False), pa.int64())
+    # Asked for now that the file is here: one that is written while a run goes on tells of receptions after its start.
+    now = clock()
+    doubtful = pc.or_kleene(pc.is_null(received), pc.greater(received, as_micros(_latest(now))))
+    believed = pc.if_else(doubtful, UNKNOWN, received)
+    hours = pc.multiply(pc.divide(pc.fill_null(received, as_micros(now)), HOUR), HOUR)
+    columns = {
+        "topic": raw["kafka_topic"],
+        "partition": raw["kafka_partition"],
+        "offset": raw["kafka_offset"],
+        "received": believed,
+        "hour": hours,
+        "given_up": pa.repeat(pa.scalar(False), raw.num_rows),
+    } | {name: raw[name] for name in ("fleet_id", "contract", "schema_version")}
+    return pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
+
+
+def read_letters(data: bytes) -> list[StoredLetter]:
+    """Read the letters of an object."""
+    return [_read_letter(line) for line in gzip.decompress(data).splitlines()]
+
+
+def records_of(letters: Iterable[StoredLetter], clock: Clock) -> pa.Table:
+    """Read the records behind letters, of those that had been stored before they failed."""
+    latest = _latest(clock())
+    rows = [
+        {
+            "topic": letter.kafka_topic,
+            "partition": letter.kafka_partition,
+            "offset": letter.kafka_offset,
+            "received": UNKNOWN if received is None or received > latest else as_micros(received),
+            "hour": as_micros(hour_of(received or _read_time(letter.failed_at))),
+            "fleet_id": letter.fleet_id,
+            "contract": letter.contract,
+            "schema_version": letter.schema_version,
+            "given_up": letter.reason in GIVEN_UP,
+        }
+        for letter in letters
+        if None not in (letter.kafka_topic, letter.kafka_partition, letter.kafka_offset)
+        for received in [None if letter.received_at is None else _read_time(letter.received_at)]
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def count_rejected(letters: Iterable[StoredLetter]) -> Counter[Group]:
+    """Count letters of what never was a record, by the hour in which it was refused."""
+    return Counter(
+        Group(letter.fleet_id, hour_of(_read_time(letter.failed_at)), letter.contract, letter.schema_version)
+        for letter in letters
+    )
+
+
+def as_micros(moment: datetime) -> int:
+    """Write a time as a number."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _latest(now: datetime) -> datetime:
+    """Return up to when receptions are believed: after one to come, nothing could show that a topic was made anew."""
+    return now + Limits().clock_ahead
+
+
+def _read_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,0 +1,138 @@
+"""The ledger's tables as reconcile reads and writes them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from psycopg.types.range import Int8Range
+
+from sluice.core.ledger.holes import Hole, Standing
+from sluice.core.ledger.rerun import MissingEvent
+from sluice.core.offsets import Span
+from sluice.edge.database import Connection
+
+MOST_NAMED = 200
+"""How many missing events of a consumer are named: of thousands, the names help nobody."""
+
+_COVERED = "SELECT partition, offsets FROM coverage WHERE consumer = %s AND topic = %s"
+
+_HOLES = """
+    SELECT partition, lower(offsets), upper(offsets), noticed_at, rerun_at, missing FROM hole
+    WHERE consumer = %s AND topic = %s ORDER BY partition, offsets
+"""
+
+_STAND = """
+    INSERT INTO standing (consumer, topic, partition, first_offset, committed_offset, last_offset, asked_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (consumer, topic, partition) DO UPDATE SET
+        first_offset = excluded.first_offset, committed_offset = excluded.committed_offset,
+        last_offset = excluded.last_offset, asked_at = excluded.asked_at
+"""
+
+_FILL = "DELETE FROM hole WHERE consumer = %s AND topic = %s AND partition = ANY(%s)"
+
+_DIG = """
+    INSERT INTO hole (consumer, topic, partition, offsets, noticed_at, rerun_at, missing)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+_FOUND = """
+    DELETE FROM missing_event USING coverage
+    WHERE missing_event.consumer = coverage.consumer AND missing_event.topic = coverage.topic
+        AND missing_event.partition = coverage.partition AND coverage.offsets @> missing_event.kafka_offset
+"""
+
+_NAMED = "SELECT count(*) FROM missing_event WHERE consumer = %s"
+
+_NAME = """
+    INSERT INTO missing_event
+        (consumer, topic, partition, kafka_offset, fleet_id, device_id, event_id, received_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT DO NOTHING
+"""
+
+
+class LedgerTables:
+    """What is known of one topic."""
+
+    def __init__(self, connection: Connection, topic: str) -> None:
+        self._connection = connection
+        self._topic = topic
+
+    def lock(self) -> bool:
+        """Keep other runs out for as long as the connection is open; False while one is at work."""
+        row = self._connection.execute("SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))").fetchone()
+        return bool(row and row[0])
+
+    def any_missing(self) -> bool:
+        """Say whether anything was missing when it was last looked for."""
+        row = self._connection.execute("SELECT EXISTS (SELECT FROM hole WHERE missing)").fetchone()
+        return bool(row and row[0])
+
+    def covered(self, consumer: str) -> dict[int, list[Span]]:
+        """Read what a consumer accounts for."""
+        rows = self._connection.execute(_COVERED, (consumer, self._topic)).fetchall()
+        return {partition: [(one.lower, one.upper) for one in offsets] for partition, offsets in rows}
+
+    def holes(self, consumer: str) -> dict[int, list[Hole]]:
+        """Read the holes that were noticed before."""
+        holes: defaultdict[int, list[Hole]] = defaultdict(list)
+        for partition, *hole in self._connection.execute(_HOLES, (consumer, self._topic)).fetchall():
+            holes[partition].append(Hole(*hole))
+        return holes
+
+    def write_standing(self, consumer: str, standing: Mapping[int, Standing], asked_at: datetime) -> None:
+        """Write down what the brokers said."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                _STAND,
+                [
+                    (consumer, self._topic, partition, one.first, one.committed, one.last, asked_at)
+                    for partition, one in standing.items()
+                ],
+            )
+
+    def write_holes(self, consumer: str, holes: Mapping[int, Sequence[Hole]]) -> None:
+        """Put these holes in the place of those that their partitions had."""
+        rows = [
+            (
+                consumer,
+                self._topic,
+                partition,
+                Int8Range(hole.start, hole.end),
+                hole.noticed_at,
+                hole.rerun_at,
+                hole.missing,
+            )
+            for partition, found in holes.items()
+            for hole in found
+        ]
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(_FILL, (consumer, self._topic, list(holes)))
+            cursor.executemany(_DIG, rows)
+
+    def forget_found(self) -> None:
+        """Forget the names of events that are accounted for by now."""
+        self._connection.execute(_FOUND)
+
+    def name(self, consumer: str, events: Iterable[MissingEvent]) -> None:
+        """Name missing events, as far as there is room for more."""
+        row = self._connection.execute(_NAMED, (consumer,)).fetchone()
+        room = MOST_NAMED - (row[0] if row else 0)
+        if room <= 0:
+            return
+        rows = [
+            (
+                consumer,
+                event.origin.topic,
+                event.origin.partition,
+                event.origin.offset,
+                event.fleet_id,
+                event.device_id,
+                event.event_id,
+                event.received_at,
+            )
+            for event, _ in zip(events, range(room), strict=False)
+        ]
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_NAME, rows)

@@ -1,0 +1,38 @@
+"""Counts of what became of records: rows that are only ever added, so that nobody waits for anybody."""
+
+from collections import Counter
+
+from sluice.core.numbers.samples import Group
+from sluice.edge.database import Connection
+
+_COUNT = """
+    INSERT INTO outcome (consumer, fleet_id, received_hour, contract, schema_version, outcome, events)
+    SELECT %s, fleet_id, received_hour, contract, schema_version, outcome, events
+    FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::integer[], %s::text[], %s::bigint[])
+        AS tally (fleet_id, received_hour, contract, schema_version, outcome, events)
+"""
+
+_LIST = """
+    INSERT INTO unknown_field (fleet_id, received_hour, contract, schema_version, field, events)
+    SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::integer[], %s::text[], %s::bigint[])
+"""
+
+
+def count_outcomes(connection: Connection, consumer: str, outcomes: Counter[tuple[Group, str]]) -> None:
+    """Add what became of events, as far as anything did."""
+    if happened := +outcomes:
+        connection.execute(_COUNT, (consumer, *_columns(happened)))
+
+
+def list_undeclared(connection: Connection, fields: Counter[tuple[Group, str]]) -> None:
+    """Add the fields that no contract names."""
+    if fields:
+        connection.execute(_LIST, _columns(fields))
+
+
+def _columns(tallies: Counter[tuple[Group, str]]) -> tuple[list[object], ...]:
+    rows = [
+        (group.fleet_id, group.received_hour, group.contract, group.schema_version, name, events)
+        for (group, name), events in tallies.items()
+    ]
+    return tuple(list(column) for column in zip(*rows, strict=True))

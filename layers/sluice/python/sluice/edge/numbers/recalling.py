@@ -1,0 +1,99 @@
+"""Reading back a few rows of files: of each file its end, which says what is where in it, and then what is wanted."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow, TooMuch, answer_rows
+from sluice.edge.stored_file import StoredFile
+
+# What waits for S3 waits together.
+READERS = 16
+
+_NUMBERS = ("window_start", "device_id", "metric", "unit", "count", "avg", "min", "max", "p50", "p95", "sum", "m2")
+_DIGEST = ("bins", "bin_counts")
+
+
+class Recaller:
+    """Answers questions from the files of a bucket."""
+
+    def __init__(self, s3: Any, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def recall(self, question: Question) -> Answer:
+        """Answer with the wanted rows in the order of time; TooMuch when they are more than an answer can carry."""
+        rows: list[RecalledRow] = []
+        with ThreadPoolExecutor(READERS) as readers:
+            for table in readers.map(lambda name: self._read(name, question), question.objects):
+                rows += make_rows(table)
+                if len(rows) > MAX_ROWS:
+                    readers.shutdown(wait=False, cancel_futures=True)
+                    raise TooMuch(f"these are more than {MAX_ROWS} rows")
+        return answer_rows(rows)
+
+    def _read(self, name: str, question: Question) -> pa.Table:
+        # What is wanted of a part lies together: fetched in one piece instead of column by column.
+        file = pq.ParquetFile(StoredFile(self._s3, self._bucket, name), pre_buffer=True)
+        columns = [*_NUMBERS, *(_DIGEST if question.digests else ()), "fleet_id"]
+        groups = list(wanted_groups(file.metadata, question))
+        return pick(file.read_row_groups(groups, columns=columns, use_threads=False), question)
+
+
+def wanted_groups(metadata: Any, question: Question) -> Iterator[int]:
+    """Choose the parts of a file that may hold wanted rows, by the first and last names in each."""
+    places = {metadata.schema.column(place).name: place for place in range(metadata.num_columns)}
+    devices = None if question.device_ids is None else sorted(question.device_ids, key=str.encode)
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        fleets = group.column(places["fleet_id"]).statistics
+        if not _may_hold(fleets, [question.fleet_id]):
+            continue
+        within = group.column(places["device_id"]).statistics
+        if devices is None and within is not None and within.has_null_count and not within.null_count:
+            continue
+        if devices is None or _may_hold(within, devices):
+            yield number
+
+
+def pick(table: pa.Table, question: Question) -> pa.Table:
+    """Keep the rows that are wanted."""
+    start, end = (_naive(moment) for moment in (question.window_from, question.window_to))
+    who = (
+        pc.is_null(table["device_id"])
+        if question.device_ids is None
+        else pc.is_in(table["device_id"], pa.array(question.device_ids, pa.string()))
+    )
+    wanted = pc.and_(pc.equal(table["fleet_id"], question.fleet_id), who)
+    wanted = pc.and_(wanted, pc.greater_equal(table["window_start"], start))
+    wanted = pc.and_(wanted, pc.less(table["window_start"], end))
+    if question.metrics:
+        wanted = pc.and_(wanted, pc.is_in(table["metric"], pa.array(question.metrics, pa.string())))
+    return table.filter(wanted).drop_columns(["fleet_id"])
+
+
+def make_rows(table: pa.Table) -> Iterable[RecalledRow]:
+    """Make rows of a table."""
+    columns = table.to_pydict()
+    digests = zip(columns["bins"], columns["bin_counts"], strict=True) if "bins" in columns else None
+    for moment, *values in zip(*(columns[name] for name in _NUMBERS), strict=True):
+        digest = next(digests) if digests is not None else ((), ())
+        yield RecalledRow(moment.replace(tzinfo=UTC), *values, *map(tuple, digest))
+
+
+def _may_hold(statistics: Any, names: list[str]) -> bool:
+    """Say whether one of some sorted names can be among those of a column; without statistics it can."""
+    if statistics is None or not statistics.has_min_max:
+        return statistics is None or statistics.num_values > 0
+    place = bisect_left([name.encode() for name in names], statistics.min.encode())
+    return place < len(names) and names[place].encode() <= statistics.max.encode()
+
+
+def _naive(moment: datetime) -> pa.Scalar:
+    return pa.scalar(moment.astimezone(UTC).replace(tzinfo=None), pa.timestamp("ms"))

@@ -1,0 +1,314 @@
+"""Rolling in the database: one transaction at a time, in which windows are claimed, computed and put in their places.
+
+A transaction locks shards that nobody else works on and deletes the markers of the windows it takes on. It computes in
+later statements: under READ COMMITTED these see every sample whose marker the deletion saw, and a marker committed
+after that stays for the next time. (Deleted and computed in one statement, such samples would be lost.)
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from sluice.core.errors import Retryable
+from sluice.core.numbers.claims import Claim, Marker, drop_covered, mark_wider, select_complete
+from sluice.core.numbers.resolutions import WIDTHS, Resolution, floor_to
+from sluice.core.numbers.watermark import Covered
+from sluice.edge import database
+from sluice.edge.database import Connection
+from sluice.edge.session import Session
+from sluice.edge.settings import DatabaseSettings
+
+FEW_DEVICES = 500
+"""Up to so many devices of fleets are read one by one; for more, all samples of a minute are."""
+NARROWER: dict[Resolution, Resolution] = {"1h": "1m", "1d": "1h"}
+WIDER: dict[Resolution, Resolution] = {"1m": "1h", "1h": "1d"}
+
+_SETTINGS = b"""
+    SET jit = off;
+    -- It would remember what was unpacked of each row's arrays, which no other row has.
+    SET enable_memoize = off;
+    SET work_mem = '64MB';
+    -- maintain takes its locks for moments only.
+    SET lock_timeout = '5s';
+    -- A roller that was killed or frozen must not keep its shards from the others.
+    SET idle_in_transaction_session_timeout = '10s';
+    SET client_connection_check_interval = '1s'
+"""
+
+_COVERED = """
+    SELECT partition, coalesce(upper(offsets), 0), nullif(received_until, '-infinity')
+    FROM coverage
+    WHERE consumer = %s AND topic = %s
+"""
+
+# maintain raises the floor before it drops what lies below: locked, it stays where it is for as long as we read.
+_FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s FOR SHARE"
+
+_DEVICES = "SELECT entity_key FROM entity WHERE shard = ANY(%s) AND device_id IS NOT NULL"
+
+# Only rollers mark wider windows, and only with their shard locked: one marker that is there already will do.
+_MARK = """
+    INSERT INTO dirty (resolution, shard, window_start, entity_key, marked_at)
+    SELECT %(resolution)s, m.shard, m.window_start, m.entity_key, coalesce(m.waits_since, clock_timestamp())
+    FROM unnest(
+        %(shards)s::smallint[], %(windows)s::timestamptz[], %(entities)s::bigint[], %(moments)s::timestamptz[]
+    ) AS m (shard, window_start, entity_key, waits_since)
+    WHERE NOT EXISTS (
+        SELECT FROM dirty AS d
+        WHERE d.resolution = %(resolution)s AND d.shard = m.shard AND d.window_start = m.window_start
+            AND d.entity_key IS NOT DISTINCT FROM m.entity_key
+    )
+"""
+
+_CLOSE = """
+    UPDATE shard SET closed_until = closed.until
+    FROM unnest(%(shards)s::smallint[], %(untils)s::timestamptz[]) AS closed (shard, until)
+    WHERE shard.shard = closed.shard AND shard.closed_until < closed.until
+"""
+
+
+def _read(name: str) -> sql.SQL:
+    text: Any = (Path(__file__).parent / "sql" / "roll" / f"{name}.sql").read_text()
+    return sql.SQL(text)
+
+
+def _compose(source: str, numbers: str, resolution: Resolution) -> sql.Composed:
+    """Put a statement together: where a window's input comes from, what is computed of it, and where that goes."""
+    claimed = _read(source).format(source=_table(NARROWER[resolution])) if resolution in NARROWER else _read(source)
+    replace = _read("replace").format(target=_table(resolution))
+    return sql.SQL("WITH claimed AS ({}), {} {}").format(claimed, _read(numbers), replace)
+
+
+def _table(resolution: Resolution) -> sql.Identifier:
+    return sql.Identifier(f"rollup_{resolution}")
+
+
+_LOCK_MINUTES, _CLAIM_MINUTES = _read("lock_minutes"), _read("claim_minutes")
+_LOCK_WIDER, _CLAIM_WIDER = _read("lock_wider"), _read("claim_wider")
+_SHARDS = {
+    "1m": _compose("samples_of_shards", "few", "1m"),
+    **{wider: _compose("rollups_of_shards", "merged", wider) for wider in NARROWER},
+}
+_ENTITIES = {
+    "1m": _compose("samples_of_devices", "few", "1m"),
+    **{wider: _compose("rollups_of_entities", "merged", wider) for wider in NARROWER},
+}
+_FLEETS = _compose("samples_of_fleets", "many", "1m")
+_SMALL_FLEETS = _compose("samples_of_small_fleets", "many", "1m")
+
+
+def connect(login: DatabaseSettings, answer_seconds: float) -> Connection:
+    """Open a connection for rolling."""
+    return prepare(database.connect(login, answer_seconds))
+
+
+def prepare(connection: Connection) -> Connection:
+    """Set a connection up for rolling."""
+    connection.execute(_SETTINGS)
+    # Each statement is planned for the windows it is about, not for windows in general.
+    connection.prepare_threshold = None
+    return connection
+
+
+class Settling(msgspec.Struct, frozen=True):
+    """How long windows that have been rolled wait for more to come before they are rolled again."""
+
+    minute: timedelta
+    hour: timedelta
+    day: timedelta
+
+    def of(self, resolution: Resolution) -> timedelta:
+        """Return how long windows of a resolution wait."""
+        waits: dict[Resolution, timedelta] = {"1m": self.minute, "1h": self.hour, "1d": self.day}
+        return waits[resolution]
+
+
+class Rolled(msgspec.Struct, frozen=True):
+    """What one transaction has done."""
+
+    shards: int = 0
+    """How many it had locked: none when there was nothing to do."""
+    windows: int = 0
+    below_horizon: int = 0
+
+
+class UnrollableError(Exception):
+    """What some shards hold cannot be computed, now or later: a defect of ours, which the others must not wait for."""
+
+    def __init__(self, shards: Collection[int], cause: psycopg.Error) -> None:
+        super().__init__(f"shards {sorted(shards)} cannot be rolled: {cause}")
+        self.shards = frozenset(shards)
+
+
+class _Work(msgspec.Struct, frozen=True):
+    """What one transaction has taken on."""
+
+    connection: Connection
+    shards: set[int]
+    windows: set[datetime]
+
+
+class Rolling:
+    """The roller's side of the database."""
+
+    def __init__(self, session: Session, grace: timedelta, settling: Settling) -> None:
+        self._session = session
+        self._grace = grace
+        self._settling = settling
+
+    def read_covered(self, consumer: str, topic: str) -> dict[int, Covered]:
+        """Read how far a consumer has come in each partition of a topic."""
+        with self._session.use() as connection:
+            rows = connection.execute(_COVERED, [consumer, topic]).fetchall()
+        return {partition: Covered(until, received_until) for partition, until, received_until in rows}
+
+    def count_markers(self) -> int:
+        """Count the markers that wait."""
+        with self._session.use() as connection:
+            ((count,),) = connection.execute("SELECT count(*) FROM dirty").fetchall()
+        return int(count)
+
+    def roll_minutes(self, watermark: datetime | None, shards: int, aside: Collection[int] = ()) -> Rolled:
+        """Roll minutes of up to so many shards: those that the watermark closes, and those that changed since."""
+        bound = None if watermark is None else floor_to(watermark - self._grace, WIDTHS["1m"])
+        parameters: dict[str, Any] = {"bound": bound, "shards": shards, "straggler": self._settling.minute}
+        parameters["aside"] = [*aside]
+        with self._transaction("1m") as work:
+            connection = work.connection
+            untils: dict[int, datetime] = dict(connection.execute(_LOCK_MINUTES, parameters).fetchall())
+            if not untils:
+                return Rolled()
+            work.shards.update(untils)
+            floor = _lock_floor(connection, "sample")
+            parameters |= {"shards": [*untils], "untils": [*untils.values()], "many": FEW_DEVICES + 1}
+            claims = [Claim(*row) for row in connection.execute(_CLAIM_MINUTES, parameters).fetchall()]
+            complete, below = select_complete(claims, floor)
+            work.windows.update(claim.window_start for claim in complete)
+            rolled = _roll_minutes(connection, drop_covered(complete))
+            _mark(connection, "1h", mark_wider(complete, WIDTHS["1h"], untils))
+            connection.execute(_CLOSE, parameters)
+        return Rolled(len(untils), rolled, len(below))
+
+    def roll_wider(self, resolution: Resolution, aside: Collection[int] = ()) -> Rolled:
+        """Roll hours or days of one shard that are closed, whose narrower windows are rolled as far as they are due."""
+        narrower = NARROWER[resolution]
+        parameters: dict[str, Any] = {
+            "resolution": resolution,
+            "width": WIDTHS[resolution],
+            "settling": self._settling.of(resolution),
+            "narrower": narrower,
+            "narrower_settling": self._settling.of(narrower),
+            "aside": [*aside],
+        }
+        with self._transaction(resolution) as work:
+            connection = work.connection
+            untils: dict[int, datetime] = dict(connection.execute(_LOCK_WIDER, parameters).fetchall())
+            if not untils:
+                return Rolled()
+            work.shards.update(untils)
+            floor = _lock_floor(connection, f"rollup_{narrower}")
+            ((shard, closed_until),) = untils.items()
+            parameters |= {"shard": shard, "closed_until": closed_until}
+            rows = connection.execute(_CLAIM_WIDER, parameters).fetchall()
+            claims = [Claim(shard, window, key, fleet, again=again) for window, key, fleet, again in rows]
+            complete, below = select_complete(claims, floor)
+            work.windows.update(claim.window_start for claim in complete)
+            rolled = _roll(connection, resolution, drop_covered(complete))
+            if resolution in WIDER:
+                wider = WIDER[resolution]
+                _mark(connection, wider, mark_wider(complete, WIDTHS[wider], untils))
+        return Rolled(len(untils), rolled, len(below))
+
+    @contextmanager
+    def _transaction(self, resolution: Resolution) -> Iterator[_Work]:
+        """Run a transaction that says what it takes on; a partition that is missing for a window is made."""
+        windows, shards = set[datetime](), set[int]()
+        try:
+            # One transaction, without savepoints: what it has written is told by its id.
+            with self._session.use() as connection, connection.transaction():
+                yield _Work(connection, shards, windows)
+        except psycopg.DataError as error:
+            raise UnrollableError(shards, error) from error
+        except psycopg.errors.CheckViolation as error:
+            with self._session.use() as connection:
+                for window in sorted(windows):
+                    connection.execute("SELECT ensure_partition(%s, %s)", [f"rollup_{resolution}", window])
+            raise Retryable(f"a partition of rollup_{resolution} was missing: {error}") from error
+
+
+def _lock_floor(connection: Connection, store: str) -> datetime | None:
+    floor: datetime | None
+    ((floor,),) = connection.execute(_FLOOR, [store]).fetchall()
+    return floor
+
+
+def _roll_minutes(connection: Connection, claims: Sequence[Claim]) -> int:
+    """Compute minutes from samples: of shards and devices by sorting each one's few readings, of fleets by counting."""
+    fleets = [claim for claim in claims if claim.fleet_id is not None]
+    rolled = _roll(connection, "1m", [claim for claim in claims if claim.fleet_id is None])
+    if fleets:
+        few = sum(claim.devices for claim in fleets) <= FEW_DEVICES
+        rolled += _replace(connection, _SMALL_FLEETS if few else _FLEETS, "1m", fleets, many=not few)
+    return rolled
+
+
+def _roll(connection: Connection, resolution: Resolution, claims: Sequence[Claim]) -> int:
+    shards = [claim for claim in claims if claim.entity_key is None]
+    entities = [claim for claim in claims if claim.entity_key is not None]
+    rolled = _replace(connection, _SHARDS[resolution], resolution, shards, many=True) if shards else 0
+    return rolled + (_replace(connection, _ENTITIES[resolution], resolution, entities, many=False) if entities else 0)
+
+
+def _replace(
+    connection: Connection, statement: sql.Composed, resolution: Resolution, claims: Sequence[Claim], *, many: bool
+) -> int:
+    """Compute the rows of claimed windows, put them in their places, and remove those that have no input any more."""
+    # The planner takes a partition it has not counted yet for empty, and would compare everything with everything.
+    connection.execute("SET LOCAL enable_nestloop = off" if many else "SET LOCAL enable_nestloop = on")
+    parameters = {
+        "shards": [claim.shard for claim in claims],
+        "windows": [claim.window_start for claim in claims],
+        "entities": [claim.entity_key for claim in claims],
+        "fleets": [claim.fleet_id for claim in claims],
+        "single": claims[0].entity_key is not None,
+        "resolution": resolution,
+        "width": WIDTHS[resolution],
+    }
+    ((rolled,),) = connection.execute(statement, parameters).fetchall()
+    remove = _read("remove").format(target=_table(resolution))
+    for window, entities in _group_written_before(connection, claims):
+        connection.execute(remove, {"window": window, "entities": entities, "resolution": resolution})
+    return int(rolled)
+
+
+def _group_written_before(connection: Connection, claims: Iterable[Claim]) -> Iterator[tuple[datetime, list[int]]]:
+    """List by window the entities that may have a row from before."""
+    by_window: defaultdict[datetime, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        if claim.again:
+            by_window[claim.window_start].append(claim)
+    for window, group in sorted(by_window.items()):
+        entities = [claim.entity_key for claim in group if claim.entity_key is not None]
+        shards = [claim.shard for claim in group if claim.entity_key is None]
+        if shards:
+            entities += [entity_key for (entity_key,) in connection.execute(_DEVICES, [shards]).fetchall()]
+        yield window, entities
+
+
+def _mark(connection: Connection, resolution: Resolution, markers: Sequence[Marker]) -> None:
+    if markers:
+        parameters = {
+            "resolution": resolution,
+            "shards": [marker.shard for marker in markers],
+            "windows": [marker.window_start for marker in markers],
+            "entities": [marker.entity_key for marker in markers],
+            "moments": [marker.waits_since for marker in markers],
+        }
+        connection.execute(_MARK, parameters)

@@ -1,0 +1,86 @@
+"""Tables written as files of bounded size, and read back."""
+
+import hashlib
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sluice.core.numbers.tiers import Totals
+from sluice.edge.numbers.rollup_tables import SCHEMA, total
+
+MAX_PART = 64 * 1024 * 1024
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One file's bytes, and the first and last fleet and device in it."""
+
+    data: bytes
+    rows: int
+    first: tuple[str, str]
+    last: tuple[str, str]
+    digest: str
+
+
+class PartWriter:
+    """Fills one file after the other with sorted tables, each of which becomes a row group that can be read alone."""
+
+    def __init__(self, max_part: int = MAX_PART) -> None:
+        self._max_part = max_part
+        self._sink = BytesIO()
+        self._writer: Any = None
+        self._rows = 0
+        self._written = False
+        self._first: tuple[str, str] | None = None
+        self._last: tuple[str, str] = ("", "")
+
+    def add(self, table: pa.Table) -> Iterator[Part]:
+        """Write a table; yield the file once it is large enough."""
+        if self._writer is None:
+            self._open()
+        self._writer.write_table(table, row_group_size=table.num_rows)
+        self._rows += table.num_rows
+        self._first = self._first or _entity(table, 0)
+        self._last = _entity(table, table.num_rows - 1)
+        if self._sink.tell() >= self._max_part:
+            yield self._close()
+
+    def finish(self) -> Iterator[Part]:
+        """Yield the last file, and an empty one where there was nothing: that nothing was there is written down too."""
+        if self._writer is None and not self._written:
+            self._open()
+        if self._writer is not None:
+            yield self._close()
+
+    def _open(self) -> None:
+        # Snappy: the library in the managed layer is built with little else.
+        self._writer = pq.ParquetWriter(self._sink, SCHEMA, compression="snappy", version="2.6")
+
+    def _close(self) -> Part:
+        self._writer.close()
+        data = self._sink.getvalue()
+        part = Part(data, self._rows, self._first or ("", ""), self._last, digest(data))
+        self._sink, self._writer, self._rows, self._first, self._written = BytesIO(), None, 0, None, True
+        return part
+
+
+def digest(data: bytes) -> str:
+    """Return what a file's name and the list of files know it by."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def total_part(data: bytes) -> dict[str, Totals]:
+    """Add up what a file says when it is read."""
+    totals: dict[str, Totals] = {}
+    file = pq.ParquetFile(BytesIO(data))
+    for group in range(file.num_row_groups):
+        for metric, more in total(file.read_row_group(group)).items():
+            totals[metric] = totals[metric].with_more(more) if metric in totals else more
+    return totals
+
+
+def _entity(table: pa.Table, row: int) -> tuple[str, str]:
+    return table["fleet_id"][row].as_py(), table["device_id"][row].as_py() or ""

@@ -1,0 +1,178 @@
+"""What tier asks of the database and tells it."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Resolution, Slice, Totals
+from sluice.edge.database import Connection
+from sluice.edge.numbers.rollup_tables import Metric
+
+# Two runs would do the same work twice; the number is ours and means nothing else.
+_LOCK = 5_170_002
+# A partition is dropped only when nobody has to wait for it for longer; otherwise it is dropped by the next run.
+_DROP_LOCK_MS = 2000
+
+_COPY = """
+    COPY (
+        SELECT fleet_id, device_id, (extract(epoch FROM window_start) * 1000)::bigint,
+               metric_keys, counts, means, mins, maxs, p50s, p95s, sums, m2s, bins, bin_counts
+        FROM {store} JOIN entity USING (entity_key)
+        -- A window of events without metrics has nothing to keep.
+        WHERE window_start >= {start} AND window_start < {end} AND metric_keys <> '{{}}'
+        ORDER BY fleet_id COLLATE "C", device_id COLLATE "C" NULLS FIRST, window_start
+    ) TO STDOUT (FORMAT csv)
+"""
+
+# Without a look at entities, or at anything else that the copy could have lost rows by.
+_TOTALS = """
+    WITH numbers AS (
+        SELECT each.metric_key, count(*) AS row_count, sum(each.count)::bigint AS events, sum(each.sum) AS total,
+               min(each.min) AS low, max(each.max) AS high, sum(each.m2) AS m2
+        FROM {store} CROSS JOIN LATERAL unnest(metric_keys, counts, sums, mins, maxs, m2s)
+            AS each (metric_key, count, sum, min, max, m2)
+        WHERE window_start >= %(start)s AND window_start < %(end)s
+        GROUP BY each.metric_key
+    ), digests AS (
+        SELECT (bin.key >> 32)::smallint AS metric_key, sum(bin.count)::bigint AS binned
+        FROM {store} CROSS JOIN LATERAL unnest(bins, bin_counts) AS bin (key, count)
+        WHERE window_start >= %(start)s AND window_start < %(end)s
+        GROUP BY 1
+    )
+    SELECT metric.name, row_count, events, total, low, high, m2, coalesce(binned, 0)
+    FROM numbers JOIN metric USING (metric_key) LEFT JOIN digests USING (metric_key)
+"""
+
+# Why a store cannot be moved up to a moment; null where nothing can change there any more.
+_UNSETTLED = """
+    SELECT CASE
+        WHEN (SELECT floor FROM horizon WHERE store = %(source)s) < %(until)s THEN 'can be computed again'
+        WHEN (SELECT min(closed_until) FROM shard) < %(until)s THEN 'not every window is closed'
+        WHEN EXISTS (SELECT FROM dirty WHERE window_start < %(until)s) THEN 'windows wait to be computed again'
+    END
+"""
+
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, File.__struct_fields__))
+
+
+class TierDatabase:
+    """One connection, for one run."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock(self) -> bool:
+        """Be the only one; the lock ends with the connection."""
+        return bool(self._value("SELECT pg_try_advisory_lock(%(lock)s)", lock=_LOCK))
+
+    def partitions(self, resolution: Resolution) -> list[Partition]:
+        """Return the partitions of a store, the oldest first."""
+        found = self._connection.execute(
+            "SELECT partition_name, lower(span), upper(span) FROM partitions_of(%s) ORDER BY lower(span)",
+            (STORES[resolution],),
+        )
+        return [Partition(name, start.astimezone(UTC), end.astimezone(UTC)) for name, start, end in found]
+
+    def floor(self, resolution: Resolution) -> datetime | None:
+        """Return from where on a store is read in the database; None: all of it."""
+        found = self._value("SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %(s)s", s=STORES[resolution])
+        return None if found is None else found.astimezone(UTC)  # type: ignore[attr-defined]
+
+    def unsettled(self, resolution: Resolution, until: datetime) -> str | None:
+        """Say why rows before a moment may still change, or None."""
+        reason = self._value(_UNSETTLED, source=SOURCES[resolution], until=until)
+        return None if reason is None else str(reason)
+
+    def metrics(self) -> dict[int, Metric]:
+        """Return what the metrics' keys stand for."""
+        found = self._connection.execute("SELECT metric_key, name, unit FROM metric")
+        return {key: Metric(name, unit) for key, name, unit in found}
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let everything read meanwhile be of one moment."""
+        with self._connection.transaction():
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+    def copy(self, part: Slice, chunk: int) -> Generator[bytes, None, None]:
+        """Yield the rows of a slice as CSV, in whole lines and about so many bytes at a time."""
+        query = sql.SQL(_COPY).format(store=_store(part), start=part.start, end=part.end)
+        with self._connection.cursor() as cursor, cursor.copy(query) as copy:
+            lines = bytearray()
+            for line in copy:
+                lines += line
+                if len(lines) >= chunk:
+                    yield bytes(lines)
+                    lines.clear()
+            if lines:
+                yield bytes(lines)
+
+    def totals(self, part: Slice) -> dict[str, Totals]:
+        """Add up a slice, by metric."""
+        query = sql.SQL(_TOTALS).format(store=_store(part))
+        found = self._connection.execute(query, {"start": part.start, "end": part.end})
+        return {name: Totals(*numbers) for name, *numbers in found}
+
+    def record(self, files: Sequence[File]) -> None:
+        """Write down the files of a slice, all of them or none."""
+        query = sql.SQL("INSERT INTO tiered ({}) VALUES ({})").format(
+            _COLUMNS, sql.SQL(", ").join(map(sql.Placeholder, File.__struct_fields__))
+        )
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.executemany(query, [msgspec.structs.asdict(file) for file in files])
+
+    def recorded(self, resolution: Resolution, start: datetime, end: datetime) -> list[File]:
+        """Return the files that were written down of a span, in the order of time."""
+        query = sql.SQL(
+            "SELECT {} FROM tiered WHERE resolution = %s AND window_from >= %s AND window_to <= %s"
+            " ORDER BY window_from, object"
+        ).format(_COLUMNS)
+        found = self._connection.execute(query, (resolution, start, end))
+        files = [File(*row) for row in found]
+        return [
+            msgspec.structs.replace(
+                file, window_from=file.window_from.astimezone(UTC), window_to=file.window_to.astimezone(UTC)
+            )
+            for file in files
+        ]
+
+    def raise_floor(self, resolution: Resolution, until: datetime) -> str | None:
+        """Say to readers and rollers that the store ends at a moment; or why not, when rows could still change.
+
+        Rollers hold the row while they compute: once it is ours, whatever they did is seen by the question after it.
+        """
+        with self._connection.transaction():
+            self._connection.execute("SELECT FROM horizon WHERE store = %s FOR UPDATE", (STORES[resolution],))
+            reason = self.unsettled(resolution, until)
+            if reason is None:
+                self._connection.execute(
+                    "UPDATE horizon SET floor = greatest(floor, %s) WHERE store = %s", (until, STORES[resolution])
+                )
+            return reason
+
+    def drop_partition(self, resolution: Resolution) -> str | None:
+        """Drop the oldest partition that is no longer needed; None when there is none, or somebody reads just then."""
+        try:
+            with self._connection.transaction():
+                self._connection.execute(f"SET LOCAL lock_timeout = {_DROP_LOCK_MS}")
+                dropped = self._value("SELECT drop_oldest_partition(%(store)s)", store=STORES[resolution])
+        except psycopg.errors.LockNotAvailable:
+            return None
+        return None if dropped is None else str(dropped)
+
+    def forget(self, resolution: Resolution, before: datetime) -> None:
+        """Forget files that are about to end by the bucket's lifecycle."""
+        self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
+
+    def _value(self, query: str, **parameters: object) -> object:
+        row = self._connection.execute(query, parameters).fetchone()
+        return None if row is None else row[0]
+
+
+def _store(part: Slice) -> sql.Identifier:
+    return sql.Identifier(STORES[part.resolution])

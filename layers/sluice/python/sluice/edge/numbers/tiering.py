@@ -1,0 +1,139 @@
+"""Moving rollups from the database to files, so that at every moment each row is found in exactly one of the two.
+
+each slice: copy -> stage -> read back and compare -> write down; then: publish -> raise the floor; a run later: drop
+
+A run that ends between any two of these is finished by the next one, which first looks for what was done already.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import get_args
+
+import msgspec
+
+from sluice.core.numbers.resolutions import WIDTHS
+from sluice.core.numbers.tiers import File, Partition, Resolution, Slice, Totals, compare, cut_slices, name_object
+from sluice.edge.numbers.rollup_files import RollupFiles
+from sluice.edge.numbers.rollup_parts import MAX_PART, Part, PartWriter, total_part
+from sluice.edge.numbers.rollup_tables import read_copy
+from sluice.edge.numbers.tier_database import TierDatabase
+
+# As CSV; a row group has about a quarter of it, and is what is read to find one device.
+CHUNK = 8 * 1024 * 1024
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What stays in the database and for how long, and how much is moved at a time."""
+
+    hot: dict[Resolution, timedelta]
+    kept: timedelta
+    slice_windows: int
+    chunk: int = CHUNK
+    max_part: int = MAX_PART
+
+
+class Report(msgspec.Struct):
+    """What a run did."""
+
+    rows: int = 0
+    partitions: int = 0
+    behind: timedelta = timedelta(0)
+    waits_for: dict[Resolution, str] = {}
+
+
+class Tiering:
+    """One run over both stores."""
+
+    def __init__(self, database: TierDatabase, files: RollupFiles, plan: Plan) -> None:
+        self._database = database
+        self._files = files
+        self._plan = plan
+
+    def run(self, now: datetime, may_go_on: Callable[[], bool]) -> Report:
+        """Move what is old enough, slice by slice, for as long as there is time."""
+        report = Report()
+        for resolution in get_args(Resolution):
+            until = now - self._plan.hot[resolution]
+            # What an earlier run has moved: whoever asked for the floor before that has long read the rows.
+            while self._database.drop_partition(resolution) is not None:
+                report.partitions += 1
+            self._move_store(resolution, until, may_go_on, report)
+            self._database.forget(resolution, now - self._plan.kept)
+            left = self._database.partitions(resolution)
+            if left:
+                report.behind = max(report.behind, until - left[0].end)
+        return report
+
+    def _move_store(
+        self, resolution: Resolution, until: datetime, may_go_on: Callable[[], bool], report: Report
+    ) -> None:
+        floor = self._database.floor(resolution)
+        for partition in self._database.partitions(resolution):
+            if partition.end > until:
+                return
+            if floor is not None and partition.end <= floor:
+                continue
+            reason = self._database.unsettled(resolution, partition.end)
+            if reason is None and not self._move(resolution, partition, may_go_on, report):
+                return
+            reason = reason or self._database.raise_floor(resolution, partition.end)
+            if reason is not None:
+                report.waits_for[resolution] = reason
+                return
+
+    def _move(
+        self, resolution: Resolution, partition: Partition, may_go_on: Callable[[], bool], report: Report
+    ) -> bool:
+        """Bring all rows of a partition to where they are found; False when there was no time for the rest."""
+        files = self._database.recorded(resolution, partition.start, partition.end)
+        start = max((file.window_to for file in files), default=partition.start)
+        for part in cut_slices(resolution, start, partition.end, self._plan.slice_windows * WIDTHS[resolution]):
+            if not may_go_on():
+                return False
+            moved = self._move_slice(part)
+            report.rows += sum(file.row_count for file in moved)
+            files += moved
+        for file in files:
+            self._files.publish(file)
+        for _, day in groupby(files, key=lambda file: file.window_from.date()):
+            self._files.list_day(list(day))
+        return True
+
+    def _move_slice(self, part: Slice) -> list[File]:
+        # Closed before the transaction ends: a copy that is still going on would keep it from ending.
+        with self._database.snapshot(), closing(self._write(part)) as parts:
+            files = [self._stage(part, number, written) for number, written in enumerate(parts)]
+            stored = self._database.totals(part)
+        found: dict[str, Totals] = {}
+        for file in files:
+            for metric, more in total_part(self._files.read_staged(file)).items():
+                found[metric] = found[metric].with_more(more) if metric in found else more
+        compare(stored, found)
+        self._database.record(files)
+        return files
+
+    def _write(self, part: Slice) -> Generator[Part, None, None]:
+        writer = PartWriter(self._plan.max_part)
+        metrics = self._database.metrics()
+        with closing(self._database.copy(part, self._plan.chunk)) as copied:
+            for lines in copied:
+                yield from writer.add(read_copy(lines, metrics))
+        yield from writer.finish()
+
+    def _stage(self, part: Slice, number: int, written: Part) -> File:
+        name = name_object(part, number, written.digest)
+        self._files.stage(name, written.data)
+        return File(
+            resolution=part.resolution,
+            window_from=part.start,
+            window_to=part.end,
+            object=name,
+            row_count=written.rows,
+            first_fleet_id=written.first[0],
+            first_device_id=written.first[1],
+            last_fleet_id=written.last[0],
+            last_device_id=written.last[1],
+            digest=written.digest,
+        )

@@ -1,0 +1,91 @@
+"""Asking the external directory over HTTP: in bounded time, for a bounded answer, and nobody but it."""
+
+import http.client
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from sluice.core.errors import Retryable
+from sluice.core.query.groups import Told, Wanted, read_told
+from sluice.edge.settings import DirectorySettings, SettingsError
+
+MOST_BYTES = 512 * 1024
+PIECE = 64 * 1024
+NONE = "none"
+LOOPBACK = "127.0.0.1"
+
+
+class Place(NamedTuple):
+    """Where the directory is."""
+
+    host: str
+    port: int | None
+    path: str
+    encrypted: bool
+
+
+class Directory:
+    """The directory of groups, if there is one."""
+
+    def __init__(self, settings: DirectorySettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._place = None if settings.directory_url == NONE else read_address(settings.directory_url)
+        self._seconds = settings.directory_seconds
+        self._clock = clock
+
+    def ask(self, wanted: Wanted) -> Told:
+        """Ask for a fleet's groups or for one of them; what went wrong is part of what is told."""
+        if self._place is None:
+            return Told(problem="no_directory")
+        try:
+            status, body = self._get(self._place, wanted)
+            if status == http.HTTPStatus.NOT_FOUND:
+                return Told(problem="unknown")
+            return read_told(wanted, body)
+        except Retryable as error:
+            return Told(problem="unavailable", detail=str(error))
+
+    def _get(self, place: Place, wanted: Wanted) -> tuple[int, bytes]:
+        deadline = self._clock() + self._seconds
+        kind = http.client.HTTPSConnection if place.encrypted else http.client.HTTPConnection
+        connection = kind(place.host, place.port, timeout=self._seconds)
+        try:
+            headers = {"accept": "application/json", "x-correlation-id": wanted.correlation_id}
+            connection.request("GET", write_path(place, wanted), headers=headers)
+            with connection.getresponse() as answer:
+                # A redirect is no answer either: where it leads is nobody we were told to trust.
+                if answer.status not in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND):
+                    raise Retryable(f"the directory answered {answer.status}")
+                return answer.status, self._read(answer, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            raise Retryable(f"the directory does not answer: {error!r}") from error
+        finally:
+            connection.close()
+
+    def _read(self, answer: http.client.HTTPResponse, deadline: float) -> bytes:
+        """Read piece by piece: a server that sends a byte now and then never lets a connection time out."""
+        body = bytearray()
+        while piece := answer.read1(PIECE):
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise Retryable(f"the directory's answer has more than {MOST_BYTES} bytes")
+            if self._clock() > deadline:
+                raise Retryable(f"the directory did not finish within {self._seconds:g} s")
+        if answer.length:
+            raise Retryable("the directory's answer was cut off")
+        return bytes(body)
+
+
+def read_address(url: str) -> Place:
+    """Take the directory's address apart; only what runs on the same machine may be asked without encryption."""
+    parts = urlsplit(url)
+    encrypted = parts.scheme == "https"
+    if not parts.hostname or not (encrypted or (parts.scheme == "http" and parts.hostname == LOOPBACK)):
+        raise SettingsError(f"DIRECTORY_URL: {url!r} is no https address")
+    return Place(parts.hostname, parts.port, parts.path.rstrip("/"), encrypted)
+
+
+def write_path(place: Place, wanted: Wanted) -> str:
+    """Write what to ask for; a name, whatever it is, is one part of the path and never more of it."""
+    path = f"{place.path}/fleets/{quote(wanted.fleet_id, safe='')}/groups"
+    return path if wanted.group_id is None else f"{path}/{quote(wanted.group_id, safe='')}"

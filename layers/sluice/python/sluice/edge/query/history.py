@@ -1,0 +1,103 @@
+"""Answering for a range, page by page: from the database, or from the files its older rows were moved to."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from sluice.core.numbers.merging import merge_parts
+from sluice.core.numbers.recalled import gather_parts, gather_windows
+from sluice.core.numbers.resolutions import WIDTHS, choose_resolution
+from sluice.core.numbers.windows import Item, Window, list_items
+from sluice.core.query.paging import Page, cut_page, split_page
+from sluice.core.query.questions import Rollups, Span
+from sluice.core.query.states import Knowledge, Stretch, describe
+from sluice.core.times import write_time
+from sluice.edge.query.entities import Entities, Entity
+from sluice.edge.query.moved import MovedRows
+from sluice.edge.query.rollups import RollupReader
+
+
+class History(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """One page of a range: its items, and what can be said of its windows."""
+
+    resolution: str
+    start: str
+    end: str
+    complete_until: str | None
+    states: list[Stretch]
+    items: list[Item]
+    next_cursor: str | None
+
+
+class Historian:
+    """Reads ranges of rollups."""
+
+    def __init__(self, entities: Entities, rollups: RollupReader, moved: MovedRows) -> None:
+        self._entities = entities
+        self._rollups = rollups
+        self._moved = moved
+
+    def read(self, asked: Rollups, members: Sequence[str]) -> History:
+        """Read the next page of what was asked, for a device, a fleet or the members of a group."""
+        kept_from = self._rollups.kept_from()
+        size = max(1, len(members))
+        span = asked.span or asked.spanned(
+            asked.resolution or choose_resolution(asked.start, asked.end, kept_from, size)
+        )
+        series = len(asked.metrics) or len(self._entities.book(set()))
+        page = cut_page(span, asked.limit, series, size, kept_from[span.resolution])
+        found = self._entities.find(asked.subject, members)
+        moved = page.start < kept_from[span.resolution]
+        if moved:
+            page = self._moved.shorten(page, series, size, merging=asked.subject.group_id is not None)
+        # Asked before the rows are: what is closed in between is not called complete yet.
+        known = self._rollups.know(page, found, kept_from[span.resolution])
+        if moved:
+            known = known._replace(kept_from=self._moved.kept_from(span.resolution))
+            page, windows = self._recall(asked, page, found)
+        else:
+            windows = self._read(asked, page, found, known)
+        book = self._entities.book({key for window in windows for key in window.metric_keys})
+        items = list_items(windows, book, asked.metrics, asked.subject.device_id)
+        return self._answer(asked, span, page, known, items)
+
+    def _recall(self, asked: Rollups, page: Page, found: Sequence[Entity]) -> tuple[Page, list[Window]]:
+        if not found:
+            return page, []
+        book = self._entities.book(set())
+        devices = tuple(entity.device_id for entity in found if entity.device_id is not None)
+        merging = asked.subject.group_id is not None
+        page, rows = self._moved.read(page, asked.subject.fleet_id, devices, asked.metrics, merging=merging)
+        return page, merge_parts(gather_parts(rows, book), book) if merging else gather_windows(rows, book)
+
+    def _read(self, asked: Rollups, page: Page, found: Sequence[Entity], known: Knowledge) -> list[Window]:
+        if asked.subject.group_id is not None:
+            parts = self._rollups.read_parts(page.resolution, found, page.start, page.end)
+            return merge_parts(parts, self._entities.book({key for part in parts for key in part.metric_keys}))
+        windows: list[Window] = []
+        for entity in found:
+            for closed, start, end in split_page(page, known.complete_until):
+                if closed or page.resolution != "1m" or entity.device_id is None:
+                    windows += self._rollups.read(page.resolution, entity, start, end)
+                else:
+                    windows += self._rollups.read_open(entity, start, end)
+        return windows
+
+    @staticmethod
+    def _answer(asked: Rollups, span: Span, page: Page, known: Knowledge, items: list[Item]) -> History:
+        width = WIDTHS[span.resolution]
+        start, end = (_write_seconds(moment) for moment in (span.start, span.end))
+        return History(
+            span.resolution,
+            start,
+            end,
+            None if known.complete_until is None else write_time(known.complete_until),
+            describe(page.start, page.end, width, known),
+            items,
+            asked.goes_on(span, page.end),
+        )
+
+
+def _write_seconds(seconds: int) -> str:
+    return write_time(datetime.fromtimestamp(seconds, UTC))

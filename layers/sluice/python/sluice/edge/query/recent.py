@@ -1,0 +1,73 @@
+"""Reading the samples of the last minutes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from sluice.core.numbers.windows import Sample
+from sluice.edge.query.entities import Entity
+from sluice.edge.query.reading import Reader, as_json
+
+MOST_SAMPLES = 20_000
+"""What one answer may hold: about 2 MB of a device's usual metrics."""
+
+# The newest first, so that those beyond the bound are the oldest.
+_SAMPLES = """
+    SELECT coalesce(json_agg(json_build_array(entity_key, micros, metric_keys, readings) ORDER BY micros), '[]')
+    FROM (
+        SELECT
+            entity_key, (extract(epoch FROM effective_time) * 1000000)::bigint AS micros, metric_keys, readings
+        FROM sample
+        WHERE entity_key IN (SELECT json_array_elements_text($1::json)::bigint)
+        AND effective_time > to_timestamp($2::double precision)
+        AND metric_keys <> '{}'
+        ORDER BY effective_time DESC
+        LIMIT $3::int
+    ) AS newest
+"""
+
+# Of every fleet: how far aggregation has come is the same for all.
+_RECEIVED = """
+    SELECT json_build_array(
+        (extract(epoch FROM max(received_until)) * 1000000)::bigint,
+        (extract(epoch FROM min(received_until)) * 1000000)::bigint
+    )
+    FROM coverage WHERE consumer = 'aggregate' AND topic = 'raw-events' AND isfinite(received_until)
+"""
+
+
+class Received(msgspec.Struct, frozen=True, array_like=True):
+    """Up to when what was received has been counted, in microseconds: on the partition ahead, and on the last one."""
+
+    newest: int | None
+    oldest: int | None
+
+    def until(self) -> datetime | None:
+        """Return when the newest event that was counted had been received."""
+        return None if self.newest is None else datetime.fromtimestamp(self.newest / 1e6, UTC)
+
+    def all_until(self) -> datetime | None:
+        """Return up to when the events of every partition were counted."""
+        return None if self.oldest is None else datetime.fromtimestamp(self.oldest / 1e6, UTC)
+
+    def age(self, now: datetime) -> float | None:
+        """Return how many seconds old the newest is."""
+        newest = self.until()
+        return None if newest is None else max(0.0, round((now - newest).total_seconds(), 3))
+
+
+class RecentReader:
+    """Reads what has just come in."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def read(self, entities: Sequence[Entity], start: datetime) -> list[Sample]:
+        """Read samples in the order of their times, the newest so many of them."""
+        keys = as_json([entity.key for entity in entities])
+        return self._reader.read(list[Sample], _SAMPLES, keys, str(start.timestamp()), str(MOST_SAMPLES))
+
+    def received(self) -> Received:
+        """Find out how far aggregation has come."""
+        return self._reader.read(Received, _RECEIVED)

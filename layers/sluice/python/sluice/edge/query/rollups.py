@@ -1,0 +1,164 @@
+"""Reading rollups: what is known about the windows of a range, and their rows."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from sluice.core.limits import Limits
+from sluice.core.numbers.merging import Part
+from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, Resolution, floor_to
+from sluice.core.numbers.windows import Window
+from sluice.core.query.paging import Page
+from sluice.core.query.states import Knowledge
+from sluice.edge.query.entities import Entity
+from sluice.edge.query.reading import Reader, as_json
+
+TABLES: dict[Resolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h", "1d": "rollup_1d"}
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+
+_KEPT = """
+    SELECT coalesce(json_object_agg(store, greatest(0, ceil(extract(epoch FROM floor)))::bigint), '{}')
+    FROM horizon WHERE isfinite(floor)
+"""
+
+# Markers of finer windows count too: what is rolled again there reaches the coarser ones a little later. A fleet's row
+# has markers of its own. Nobody knows what came before a partition's first records, and unreadable ones do not say when
+# they came: what lies beside those may be missing at any time.
+_KNOWN = """
+    SELECT json_build_object(
+        'closed_until', (
+            SELECT floor(extract(epoch FROM min(closed_until)))::bigint FROM shard
+            WHERE $5::boolean OR shard IN (SELECT json_array_elements_text($6::json)::smallint)
+            HAVING isfinite(min(closed_until))
+        ),
+        'pending', (
+            SELECT coalesce(json_agg(DISTINCT seconds - seconds % $3::bigint), '[]')
+            FROM (
+                SELECT extract(epoch FROM window_start)::bigint AS seconds FROM dirty
+                WHERE resolution IN (SELECT json_array_elements_text($4::json))
+                AND shard IN (SELECT json_array_elements_text($6::json)::smallint)
+                AND (entity_key IS NULL OR entity_key IN (SELECT json_array_elements_text($7::json)::bigint))
+                AND window_start >= to_timestamp($1::bigint) AND window_start < to_timestamp($2::bigint)
+            ) AS marked
+        ),
+        'missing', (
+            SELECT coalesce(json_agg(json_build_array(
+                floor(extract(epoch FROM greatest(received_from, 'epoch')))::bigint,
+                ceil(extract(epoch FROM coalesce(nullif(received_to, '-infinity'), now())))::bigint
+            )), '[]')
+            FROM gap LEFT JOIN coverage USING (consumer, topic, partition)
+            WHERE consumer = 'aggregate' AND (given_up OR NOT gap.offsets <@ coalesce(coverage.offsets, '{}'))
+        )
+    )
+"""
+
+_ROWS = """
+    SELECT coalesce(json_agg(json_build_array(
+        extract(epoch FROM window_start)::bigint, metric_keys, counts, means, sums, mins, maxs, p50s, p95s
+    ) ORDER BY window_start), '[]')
+    FROM {table}
+    WHERE entity_key = $1::bigint
+    AND window_start >= to_timestamp($2::bigint) AND window_start < to_timestamp($3::bigint)
+"""
+
+_PARTS = """
+    SELECT coalesce(json_agg(json_build_array(
+        extract(epoch FROM window_start)::bigint, metric_keys, counts, sums, mins, maxs, bins, bin_counts
+    )), '[]')
+    FROM {table}
+    WHERE entity_key IN (SELECT json_array_elements_text($1::json)::bigint)
+    AND window_start >= to_timestamp($2::bigint) AND window_start < to_timestamp($3::bigint)
+"""
+
+# What roll will make of the samples once their minutes are closed.
+_OPEN = """
+    SELECT coalesce(json_agg(json_build_array(
+        seconds, metric_keys, counts, means, sums, mins, maxs, p50s, p95s
+    ) ORDER BY seconds), '[]')
+    FROM (
+        SELECT
+            seconds, array_agg(metric_key) AS metric_keys, array_agg(readings) AS counts, array_agg(mean) AS means,
+            array_agg(total) AS sums, array_agg(low) AS mins, array_agg(high) AS maxs,
+            array_agg(percentiles[1]) AS p50s, array_agg(percentiles[2]) AS p95s
+        FROM (
+            SELECT
+                extract(epoch FROM date_trunc('minute', effective_time))::bigint AS seconds, metric_key,
+                count(*) AS readings, avg(reading) AS mean, sum(reading) AS total, min(reading) AS low,
+                max(reading) AS high, percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reading) AS percentiles
+            FROM sample CROSS JOIN LATERAL unnest(metric_keys, readings) AS one (metric_key, reading)
+            WHERE entity_key = $1::bigint
+            AND effective_time >= to_timestamp($2::bigint) AND effective_time < to_timestamp($3::bigint)
+            GROUP BY 1, 2
+        ) AS metrics
+        GROUP BY seconds
+    ) AS windows
+"""
+
+
+class _Known(msgspec.Struct, frozen=True):
+    closed_until: int | None
+    pending: list[int]
+    missing: list[tuple[int, int]]
+
+
+class RollupReader:
+    """Reads windows from the database."""
+
+    def __init__(self, reader: Reader, limits: Limits) -> None:
+        self._reader = reader
+        # An event may be counted in a window so long before it was received, or after.
+        self._before, self._after = limits.late, limits.clock_ahead
+
+    def kept_from(self) -> dict[Resolution, datetime]:
+        """Say from when on the database has the rows of each resolution."""
+        floors = self._reader.read(dict[str, int], _KEPT)
+        return {each: _moment(floors.get(TABLES[each], 0)) for each in RESOLUTIONS}
+
+    def know(self, page: Page, entities: Sequence[Entity], kept_from: datetime) -> Knowledge:
+        """Find out what can be said about the windows of some entities."""
+        width = WIDTHS[page.resolution]
+        finer = RESOLUTIONS[: RESOLUTIONS.index(page.resolution) + 1]
+        found = self._reader.read(
+            _Known,
+            _KNOWN,
+            _seconds(page.start),
+            _seconds(page.end),
+            str(int(width.total_seconds())),
+            as_json(finer),
+            # A fleet is complete once every shard is: its devices are in all of them.
+            str(any(entity.device_id is None for entity in entities) or not entities).lower(),
+            as_json(sorted({entity.shard for entity in entities})),
+            as_json([entity.key for entity in entities]),
+        )
+        return Knowledge(
+            None if found.closed_until is None else floor_to(_moment(found.closed_until), width),
+            {_moment(window) for window in found.pending},
+            [(_moment(first) - self._before, _moment(last) + self._after) for first, last in found.missing],
+            kept_from,
+        )
+
+    def read(self, resolution: Resolution, entity: Entity, start: datetime, end: datetime) -> list[Window]:
+        """Read the windows of one device or fleet."""
+        sql = _ROWS.format(table=TABLES[resolution])
+        return self._reader.read(list[Window], sql, str(entity.key), _seconds(start), _seconds(end))
+
+    def read_parts(
+        self, resolution: Resolution, entities: Sequence[Entity], start: datetime, end: datetime
+    ) -> list[Part]:
+        """Read the windows of devices, to be merged: in SQL it takes as long, and of a machine that all share."""
+        keys = as_json([entity.key for entity in entities])
+        sql = _PARTS.format(table=TABLES[resolution])
+        return self._reader.read(list[Part], sql, keys, _seconds(start), _seconds(end))
+
+    def read_open(self, entity: Entity, start: datetime, end: datetime) -> list[Window]:
+        """Compute the minutes of a device that are not closed yet, from its samples."""
+        return self._reader.read(list[Window], _OPEN, str(entity.key), _seconds(start), _seconds(end))
+
+
+def _moment(seconds: int) -> datetime:
+    return ALWAYS + timedelta(seconds=seconds)
+
+
+def _seconds(moment: datetime) -> str:
+    return str(int(moment.timestamp()))

@@ -1,0 +1,1 @@
+"""Asking Athena and the database about one event."""

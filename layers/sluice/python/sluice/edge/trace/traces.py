@@ -1,0 +1,127 @@
+"""What the database knows of one event: its samples, how far aggregate has come, and the windows it is in."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from sluice.core.events.identity import event_key
+from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, floor_to
+from sluice.core.query.paging import Page
+from sluice.core.query.states import describe
+from sluice.core.records import Origin
+from sluice.core.trace.fate import AGGREGATE, Kept, Numbers, Progress, Sample, Who, Window
+from sluice.edge.query.entities import Entity
+from sluice.edge.query.reading import Reader, as_json
+from sluice.edge.query.rollups import RollupReader
+
+# In one statement: what is covered and what is there are then of the same moment.
+_KNOWN = """
+    SELECT json_build_object(
+        'devices', (
+            SELECT coalesce(json_agg(json_build_array(
+                wanted ->> 0, wanted ->> 1, entity_key, shard,
+                (
+                    SELECT coalesce(json_agg(json_build_array(
+                        (extract(epoch FROM effective_time) * 1000000)::bigint, cardinality(metric_keys)
+                    ) ORDER BY effective_time), '[]')
+                    FROM sample WHERE sample.entity_key = entity.entity_key AND sample.event_key = $2::uuid
+                ),
+                (
+                    SELECT (extract(epoch FROM received_at) * 1000000)::bigint
+                    FROM settled_event
+                    WHERE settled_event.entity_key = entity.entity_key AND settled_event.event_key = $2::uuid
+                )
+            )), '[]')
+            FROM json_array_elements($1::json) AS wanted
+            INNER JOIN entity ON entity.fleet_id = wanted ->> 0 AND entity.device_id = wanted ->> 1
+        ),
+        'progress', (
+            SELECT coalesce(json_agg(json_build_array(
+                place ->> 0, (place ->> 1)::integer, (place ->> 2)::bigint,
+                CASE
+                    WHEN coverage.offsets @> (place ->> 2)::bigint THEN 'done'
+                    WHEN (place ->> 2)::bigint < upper(coverage.offsets) THEN 'passed_over'
+                    ELSE 'in_flight'
+                END
+            )), '[]')
+            FROM json_array_elements($3::json) AS place
+            LEFT JOIN coverage
+                ON coverage.consumer = $4 AND coverage.topic = place ->> 0
+                AND coverage.partition = (place ->> 1)::integer
+        ),
+        'floor', (
+            SELECT (extract(epoch FROM floor) * 1000000)::bigint FROM horizon
+            WHERE store = 'sample' AND isfinite(floor)
+        )
+    )
+"""
+
+
+class _Device(msgspec.Struct, frozen=True, array_like=True):
+    fleet_id: str
+    device_id: str
+    key: int
+    shard: int
+    samples: list[tuple[int, int]]
+    settled_at: int | None
+
+
+class _Known(msgspec.Struct, frozen=True):
+    devices: list[_Device]
+    progress: list[tuple[str, int, int, Progress]]
+    floor: int | None
+
+
+class TraceReader:
+    """Reads what the numbers know of events."""
+
+    def __init__(self, reader: Reader, rollups: RollupReader) -> None:
+        self._reader = reader
+        self._rollups = rollups
+
+    def read(self, event_id: str, devices: Sequence[Who], origins: Iterable[Origin]) -> Numbers:
+        """Read everything about an event of some devices, and about some offsets."""
+        found = self._reader.read(
+            _Known,
+            _KNOWN,
+            as_json(devices),
+            event_key(event_id).hex(),
+            as_json([[origin.topic, origin.partition, origin.offset] for origin in origins]),
+            AGGREGATE,
+        )
+        return Numbers(
+            dict.fromkeys(devices, Kept())
+            | {
+                (device.fleet_id, device.device_id): Kept(
+                    tuple(self._read_sample(device, micros, numbers) for micros, numbers in device.samples),
+                    None if device.settled_at is None else _moment(device.settled_at),
+                )
+                for device in found.devices
+            },
+            {Origin(topic, partition, offset): progress for topic, partition, offset, progress in found.progress},
+            None if found.floor is None else _moment(found.floor),
+        )
+
+    def _read_sample(self, device: _Device, micros: int, numbers: int) -> Sample:
+        moment = _moment(micros)
+        entity = Entity(device.key, device.shard, device.device_id)
+        return Sample(moment, numbers, tuple(self._windows(entity, moment)) if numbers else ())
+
+    def _windows(self, entity: Entity, moment: datetime) -> Iterable[Window]:
+        """Say of each window around a moment what it is, as query does."""
+        kept_from = self._rollups.kept_from()
+        for resolution in RESOLUTIONS:
+            width = WIDTHS[resolution]
+            start = floor_to(moment, width)
+            if start < kept_from[resolution]:
+                yield Window(resolution, start, "moved", None)
+                continue
+            page = Page(resolution, start, start + width)
+            known = self._rollups.know(page, [entity], kept_from[resolution])
+            (stretch,) = describe(page.start, page.end, width, known)
+            yield Window(resolution, start, stretch.state, stretch.reason)
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)

@@ -1,0 +1,49 @@
+import msgspec
+import pytest
+
+from sluice.core.archive.rows import make_row
+from sluice.core.errors import Poison
+from sluice.core.limits import Limits
+from sluice.core.records import KafkaRecord, read_records
+from tests import samples
+
+BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
+
+
+def test_a_row_holds_the_event_as_sent_beside_the_columns_taken_from_it() -> None:
+    row = make_row(BATCH[0], samples.contracts(), Limits())
+    assert row.event.encode() == samples.read_bytes("telemetry-v1.json")
+    assert (row.fleet_id, row.device_id, row.firmware) == ("demo", "press-0007", "1.8.3")
+    assert (row.event_time, row.event_date) == ("2026-11-20T09:30:00.250000Z", "2026-11-20")
+    assert row.received_at == "2026-11-20T09:30:05.250000Z"
+    assert row.metrics == {"cpu_temp": 48.5, "vibration_rms": 2.31, "supply_voltage": 24.02}
+    assert (row.kafka_topic, row.kafka_partition, row.kafka_offset) == ("raw-events", 4, 100)
+
+
+def test_the_date_of_an_event_is_its_day_in_utc() -> None:
+    document = samples.read("telemetry-v1.json") | {"timestamp": "2026-11-20T00:30:00+01:00"}
+    record = msgspec.structs.replace(BATCH[0], value=samples.encode(document))
+    assert make_row(record, samples.contracts(), Limits()).event_date == "2026-11-19"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        KafkaRecord(BATCH[0].origin, BATCH[0].value, {}),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": b"\xff"}),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": b"[1]"}),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": BATCH[0].headers["sluice"].replace(b"[1,", b"[2,", 1)}),
+        KafkaRecord(BATCH[0].origin, b"not json", BATCH[0].headers),
+        KafkaRecord(BATCH[0].origin, b"", BATCH[0].headers),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value[:-1] + b',"diagnostics":{"x":"\xff"}}', BATCH[0].headers),
+        KafkaRecord(BATCH[0].origin, b"[" * 5000, BATCH[0].headers),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value[:-1] + b" " * 32_768 + b"}", BATCH[0].headers),
+        KafkaRecord(
+            BATCH[0].origin, BATCH[0].value, {"sluice": BATCH[0].headers["sluice"].replace(b'y",1,', b'y",%d,' % 2**40)}
+        ),
+        KafkaRecord(BATCH[0].origin, b"{}", BATCH[0].headers),
+    ],
+)
+def test_a_record_that_never_came_through_our_edge_is_poison(record: KafkaRecord) -> None:
+    with pytest.raises(Poison):
+        make_row(record, samples.contracts(), Limits())

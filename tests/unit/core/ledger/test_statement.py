@@ -1,0 +1,107 @@
+"""A statement balances where both accounts agree, and says of every other what that means."""
+
+import pytest
+
+from sluice.core.ledger.statement import Facts, Missing, Position, State, Tally, draw_up, draw_up_for, write_text
+
+DAY, AS_OF = "2026-03-01", "2026-03-01T12:00:00.000000Z"
+MISSING = Missing("archive", "demo", "press-1", "e-1", "2026-03-01T11:00:00.000000Z", 3, 40, in_kafka=True)
+
+
+def tally(consumer: str, fleet_id: str = "demo", **outcomes: int) -> list[Tally]:
+    return [Tally(fleet_id, consumer, outcome, events) for outcome, events in outcomes.items()]
+
+
+def position(consumer: str, in_flight: int = 0, under_way: int = 0, missing: int = 0, lost: int = 0) -> Position:
+    covered = 100 - in_flight - under_way - missing
+    return Position(consumer, 100, covered, in_flight, under_way, missing, lost)
+
+
+BALANCED = [
+    *tally("archive", archived=90, dead_lettered=10),
+    *tally("aggregate", counted=80, late=5, duplicate=5, dead_lettered=10),
+    *tally("ingest", rejected=7),
+]
+
+
+def test_accepted_is_archived_and_dead_lettered_and_counted_late_duplicate_and_dead_lettered() -> None:
+    (account,) = draw_up(DAY, Facts(AS_OF, BALANCED, [position("archive"), position("aggregate")], [])).fleets
+    assert (account.state, account.accepted, account.rejected) == ("balanced", 100, 7)
+    assert account.archive == {"archived": 90, "dead_lettered": 10, "not_yet": 0}
+    assert account.aggregate == {"counted": 80, "late": 5, "duplicate": 5, "dead_lettered": 10, "not_yet": 0}
+
+
+@pytest.mark.parametrize(
+    ("archive", "named", "state"),
+    [
+        (position("archive", in_flight=1), [], "in_flight"),
+        (position("archive", under_way=1), [], "in_flight"),
+        (position("archive", missing=1), [], "missing"),
+        (position("archive"), [], "unbalanced"),
+        (position("archive", under_way=1, missing=1), [MISSING], "missing"),
+    ],
+)
+def test_what_only_one_of_them_has_seen_is_on_its_way_missing_or_a_fault(
+    archive: Position, named: list[Missing], state: State
+) -> None:
+    facts = Facts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], named)
+    account = draw_up_for("demo", DAY, facts).account
+    assert (account.state, account.accepted, account.archive["not_yet"]) == (state, 101, 1)
+
+
+def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() -> None:
+    facts = Facts(AS_OF, BALANCED, [position("archive", missing=1)], [MISSING])
+    assert draw_up_for("demo", DAY, facts).account.state == "missing"
+    assert draw_up_for("demo", "2026-02-28", facts).account.state == "balanced"
+    assert draw_up_for("other", DAY, facts).account.state == "balanced"
+
+
+@pytest.mark.parametrize(
+    ("unnamed_until", "state"),
+    [(None, "balanced"), ("2026-02-28T23:59:59.000000Z", "balanced"), ("2026-03-01T00:00:00.000000Z", "missing")],
+)
+def test_an_account_that_both_sides_lack_the_same_of_is_not_balanced(unnamed_until: str | None, state: State) -> None:
+    facts = Facts(
+        AS_OF, BALANCED, [position("archive", missing=1), position("aggregate", missing=1)], [], unnamed_until
+    )
+    assert draw_up_for("demo", DAY, facts).account.state == state
+
+
+@pytest.mark.parametrize(
+    ("as_of", "missing", "state"),
+    [
+        ("2026-03-02T06:59:59.000000Z", 0, "in_flight"),
+        ("2026-03-02T07:00:00.000000Z", 1, "missing"),
+        ("2026-03-02T07:00:00.000000Z", 0, "unbalanced"),
+    ],
+)
+def test_of_a_day_that_is_long_over_nothing_is_on_its_way(as_of: str, missing: int, state: State) -> None:
+    archive = position("archive", in_flight=5, missing=missing)
+    facts = Facts(as_of, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], [])
+    assert draw_up_for("demo", DAY, facts).account.state == state
+
+
+def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
+    lost = Missing("aggregate", "", None, None, None, 1, 2, in_kafka=False)
+    facts = Facts(
+        AS_OF,
+        [*BALANCED, *tally("archive", "", dead_lettered=2)],
+        [position("archive", under_way=3, missing=1), position("aggregate", missing=2, lost=1)],
+        [MISSING, lost],
+    )
+    text = "\n".join(write_text(draw_up(DAY, facts)))
+    assert "Events received on 2026-03-01 (UTC), as of 2026-03-01 12:00:00" in text
+    assert "(unknown)" in text
+    assert "archive: 100 accepted = 96 accounted for + 0 in flight + 3 under way + 1 missing" in text
+    assert "missing in archive: fleet demo, device press-1, event e-1" in text
+    assert "partition 1 offset 2, no longer in Kafka" in text
+    assert "and 1 more that have not been named" in text
+    assert "2 are still in Kafka: reconcile runs them again" in text
+    assert "1 are no longer in Kafka" in text
+    lines = text.splitlines()
+    assert len({len(line) for line in lines[2:5]}) == 1
+
+
+def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_told() -> None:
+    assert "nothing was received" in "\n".join(write_text(draw_up(DAY, Facts(AS_OF, [], [], []))))
+    assert "have not been asked yet" in "\n".join(write_text(draw_up(DAY, Facts(None, [], [], []))))

@@ -1,0 +1,32 @@
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from sluice.core.numbers.recalls import MAX_ANSWER, Answer, RecalledRow, TooMuch, answer_rows, refuse
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def row(minute: int, metric: str = "cpu_temp", **more: tuple[int, ...]) -> RecalledRow:
+    return RecalledRow(
+        NOON + timedelta(minutes=minute), "press-1", metric, "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, **more
+    )
+
+
+def test_an_answer_is_in_the_order_of_time_and_survives_the_way() -> None:
+    answer = answer_rows([row(2), row(0, "vibration"), row(0, bins=(-3, 4), bin_counts=(1, 5)), row(1)])
+    assert [(each.window_start.minute, each.metric) for each in answer.rows] == [
+        (0, "cpu_temp"),
+        (0, "vibration"),
+        (1, "cpu_temp"),
+        (2, "cpu_temp"),
+    ]
+    assert msgspec.json.decode(msgspec.json.encode(answer), type=Answer) == answer
+
+
+def test_an_answer_that_would_not_fit_is_refused_with_what_to_do() -> None:
+    long = tuple(range(4_000_000, 4_000_000 + 10_000))
+    with pytest.raises(TooMuch) as refused:
+        answer_rows([row(minute, bins=long, bin_counts=long) for minute in range(MAX_ANSWER // 100_000)])
+    assert "shorter range" in (refuse(refused.value).too_much or "")

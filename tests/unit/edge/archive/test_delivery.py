@@ -1,0 +1,79 @@
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from sluice.core.archive.packing import Pack
+from sluice.core.records import Origin
+from sluice.edge.archive.delivery import Delivery
+from sluice.edge.patience import Patience
+
+PACKS = [Pack(f"row {index}\n".encode(), (Origin("raw-events", 0, index),)) for index in range(3)]
+TAKEN = {"RecordId": "1"}
+REFUSED = {"ErrorCode": "ServiceUnavailableException", "ErrorMessage": "slow down"}
+
+
+def request(packs: list[Pack]) -> dict[str, Any]:
+    return {"DeliveryStreamName": "raw", "Records": [{"Data": pack.data} for pack in packs]}
+
+
+def answer(*responses: dict[str, str]) -> dict[str, Any]:
+    return {"FailedPutCount": sum("ErrorCode" in one for one in responses), "RequestResponses": list(responses)}
+
+
+@pytest.fixture
+def firehose() -> Any:
+    return boto3.client("firehose", "us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
+
+
+class Clock:
+    """A clock that goes by what is slept, and notes it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses = 0
+
+    def patience(self, seconds: float) -> Patience:
+        return Patience(seconds, clock=lambda: self.now, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses += 1
+
+
+def test_only_what_a_successful_call_refused_is_sent_again(firehose: Any) -> None:
+    clock = Clock()
+    with Stubber(firehose) as service:
+        service.add_response("put_record_batch", answer(TAKEN, REFUSED, TAKEN), request(PACKS))
+        service.add_response("put_record_batch", answer(TAKEN), request([PACKS[1]]))
+        assert Delivery(firehose, "raw").deliver(PACKS, clock.patience(10)) == []
+        service.assert_no_pending_responses()
+    assert clock.pauses == 1
+
+
+def test_what_is_not_taken_while_patience_lasts_is_named_with_the_reason(firehose: Any) -> None:
+    with Stubber(firehose) as service:
+        service.add_response("put_record_batch", answer(TAKEN, TAKEN, REFUSED), request(PACKS))
+        for _ in range(100):
+            service.add_response("put_record_batch", answer(REFUSED), request([PACKS[2]]))
+        clock = Clock()
+        (left,) = Delivery(firehose, "raw").deliver(PACKS, clock.patience(10))
+    assert left.pack == PACKS[2]
+    assert "slow down" in left.reason
+    assert 5 < clock.now <= 10
+
+
+def test_a_call_that_fails_whole_is_sent_again_whole(firehose: Any) -> None:
+    with Stubber(firehose) as service:
+        service.add_client_error("put_record_batch", "ServiceUnavailableException", http_status_code=503)
+        service.add_response("put_record_batch", answer(TAKEN, TAKEN, TAKEN), request(PACKS))
+        assert Delivery(firehose, "raw").deliver(PACKS, Clock().patience(10)) == []
+        service.assert_no_pending_responses()
+
+
+def test_without_patience_everything_is_sent_once(firehose: Any) -> None:
+    with Stubber(firehose) as service:
+        service.add_response("put_record_batch", answer(REFUSED, REFUSED, REFUSED), request(PACKS))
+        assert len(Delivery(firehose, "raw").deliver(PACKS, Patience(0))) == 3
+        assert Delivery(firehose, "raw").deliver([], Patience(0)) == []
