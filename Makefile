@@ -6,8 +6,12 @@ PARTS := ingest archive aggregate roll query
 CDK := aws-cdk@2.1148.1
 
 # Tests that start real services come last: what is wrong in a single function is known before they do. They wait more
-# than they work, so that two halves of them run side by side; a stack ends with the run that started it.
+# than they work, so that three shares of them run side by side, cut to take as long; a stack ends with the run that
+# started it. Whoever breaks things looks last at what the logs hold.
 SERVICES := tests/database tests/local tests/flow tests/browser tests/faults
+FAULTS := $(wildcard tests/faults/test_*.py)
+FAULTS_AFTER_FLOW := $(patsubst %,tests/faults/test_%.py,ledger pressure salvage stores zz_secrets)
+FAULTS_ALONE := $(filter-out $(FAULTS_AFTER_FLOW),$(FAULTS)) tests/faults/test_zz_secrets.py
 TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/))))
 
 # The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
@@ -17,7 +21,7 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary whole broken
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary parts flows faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -27,15 +31,18 @@ demo: setup ## start the stack, let a simulated fleet post to it, show what happ
 
 test: check .local/setup/browser-complete ## everything CI runs
 	@$(WITH_NODE) $(PYTHON) -m pytest $(TESTS)
-	@$(MAKE) --no-print-directory -j2 whole broken
+	@$(MAKE) --no-print-directory -j3 parts flows faults
 
-whole:
+parts:
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/database tests/local
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
-
-broken:
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/faults
+
+flows:
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
+	@$(WITH_NODE) $(PYTHON) -m pytest $(FAULTS_AFTER_FLOW)
+
+faults:
+	@$(WITH_NODE) $(PYTHON) -m pytest $(FAULTS_ALONE)
 
 check: setup ## style and types
 	@.venv/bin/ruff check .
