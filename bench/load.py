@@ -6,8 +6,10 @@ is looked for in the raw store and among the numbers. CPU time of every part is 
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 import urllib.request
@@ -20,6 +22,8 @@ from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from pyarrow import fs
 
 from bench.costs import cpu_seconds
@@ -30,6 +34,8 @@ from local.processes import ROOT
 from local.seed import make_key
 
 STEADY, FLOOD = ("north", "south", "west"), "east"
+# Three brokers on two cores have no time for a fetch of each follower for each record that is produced.
+FETCH_IN_COMPANY = "replica.fetch.min.bytes=65536\nreplica.fetch.wait.max.ms=20\n"
 GATEWAYS, AT_ONCE = 16, 6
 CATCH_UP_SECONDS = 600
 
@@ -47,6 +53,7 @@ def main() -> int:
     try:
         stack = home.description()
         assert stack is not None  # noqa: S101 -- it has just been found healthy
+        change_brokers(home, stack["broker"], FETCH_IN_COMPANY)
         return asyncio.run(load(stack, options))
     finally:
         print(background.down(home))
@@ -88,6 +95,32 @@ async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
     return 1 if any(missing.values()) else 0
 
 
+def change_brokers(home: Home, bootstrap: str, properties: str) -> None:
+    """Start every broker again with more properties, one after the other."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for broker in sorted(home.state.glob("kafka/[0-9]")):
+        with (broker / "server.properties").open("a") as file:
+            file.write(properties)
+        pid = find_pids()[f"kafka-{broker.name}"]
+        os.kill(pid, signal.SIGKILL)
+        while find_pids().get(f"kafka-{broker.name}", pid) == pid or not in_sync(admin):
+            time.sleep(0.5)
+
+
+def in_sync(admin: AdminClient) -> bool:
+    """Say whether every replica is where its leader is."""
+    with contextlib.suppress(KafkaException):
+        topics = admin.list_topics(timeout=5).topics.values()
+        return all(len(one.isrs) == len(one.replicas) for topic in topics for one in topic.partitions.values())
+    return False
+
+
+def find_pids() -> dict[str, int]:
+    """Find the processes of the stack's parts, as they are now."""
+    pids: dict[str, int] = json.loads((ROOT / ".local" / "load" / "stack.json").read_text())["pids"]
+    return pids
+
+
 def create_fleet(stack: dict[str, Any], fleet_id: str) -> str:
     """Make a fleet with a quota above what this machine can send, so that not quotas are what is measured."""
     with psycopg.connect(stack["database"]) as connection:
@@ -99,7 +132,7 @@ def cpu_by_part(stack: dict[str, Any]) -> dict[str, float]:
     """CPU seconds that the processes of each part have used."""
     with urllib.request.urlopen(f"{stack['lambdas']}/_model/functions", timeout=10) as answer:  # noqa: S310 -- ours
         functions = json.load(answer)
-    pids = json.loads((ROOT / ".local" / "load" / "stack.json").read_text())["pids"]
+    pids = find_pids()
     parts: dict[str, list[int]] = {
         "brokers": [pid for name, pid in pids.items() if name.startswith("kafka")],
         "database": list(family(pids["postgres"])),

@@ -129,9 +129,6 @@ class Cluster:
             # A killed broker comes back only when its former self has timed out.
             "broker.session.timeout.ms": "6000",
             "broker.heartbeat.interval.ms": "1000",
-            # A follower's fetch waits for company: answered for every record, fetching is a third of the brokers' work.
-            "replica.fetch.min.bytes": "65536",
-            "replica.fetch.wait.max.ms": "20",
             **self.settings,
             "process.roles": "broker,controller",
             "node.id": str(node.number),
