@@ -90,11 +90,10 @@ def build() -> Parts:
 def handler(event: dict[str, Any], context: Context) -> Any:
     """Do what is asked, or what is due."""
     parts = build()
-    if "statement" in event:
-        with parts.connect() as connection:
-            return msgspec.to_builtins(state(date.fromisoformat(event["statement"]), connection, parts))
     try:
         with parts.connect() as connection:
+            if "statement" in event:
+                return msgspec.to_builtins(draw_up_day(date.fromisoformat(event["statement"]), connection, parts))
             if "rerun" in event:
                 return rerun(msgspec.convert(event["rerun"], Order), connection, parts, context)
             return reconcile(connection, parts, context)
@@ -173,7 +172,7 @@ def rerun(order: Order, connection: Connection, parts: Parts, context: Context) 
     return {"records": done.records, "next": done.until if goes_on else None, "failed_at": done.failed_at}
 
 
-def state(day: date, connection: Connection, parts: Parts) -> Statement:
+def draw_up_day(day: date, connection: Connection, parts: Parts) -> Statement:
     """Draw up a day's statement for all fleets."""
 
     def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:

@@ -18,8 +18,6 @@ from sluice.core.ledger.statement import Statement, write_text
 
 # Longer than reconcile may run, which is ten minutes.
 PATIENCE = Config(read_timeout=900, retries={"mode": "standard", "max_attempts": 5})
-
-
 WAIT_SECONDS = 10
 
 
@@ -33,14 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         reconcile = _find(options)
         if options.what == "statement":
-            for line in write_text(msgspec.convert(reconcile({"statement": options.day}), Statement)):
-                print(line)
+            _print_statement(reconcile({"statement": options.day}))
         else:
             _rerun(reconcile, options)
     except (NotAnsweredError, BotoCoreError, ClientError) as error:
         print(f"reconcile did not answer: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_statement(drawn_up: dict[str, Any]) -> None:
+    if not drawn_up:
+        raise NotAnsweredError("the database does not answer; the function's log says why")
+    for line in write_text(msgspec.convert(drawn_up, Statement)):
+        print(line)
 
 
 def _rerun(reconcile: Any, options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -173,6 +174,20 @@ def test_by_hand_nothing_is_run_again_while_another_run_is_at_work(
     said = capsys.readouterr().out
     assert "another run of reconcile is at work" in said
     assert "given 20 records" in said
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours_and_the_operator_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def connect() -> Any:
+        raise psycopg.OperationalError("away")
+
+    away = msgspec.structs.replace(parts(), connect=connect)
+    monkeypatch.setattr(handler, "build", lambda: away)
+    monkeypatch.setattr(ledger, "_find", lambda _options: lambda order: handler.handler(order, Clock()))
+    assert ledger.main(["--dir", str(tmp_path), "statement"]) == 1
+    assert "the database does not answer" in capsys.readouterr().err
 
 
 def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_end(

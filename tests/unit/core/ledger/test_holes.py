@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.ledger.holes import Hole, Standing, age, find_holes, judge, mark_rerun, subtract
+from sluice.core.ledger.holes import Hole, Standing, date_holes, find_holes, judge_holes, mark_rerun, subtract
 from sluice.core.offsets import Span, span
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_every_offset_keeps_the_moment_it_was_noticed_for_as_long_as_it_is_open(
     noticed: dict[int, datetime] = {}
     for minutes, found in enumerate((first, second, third)):
         now = NOON + timedelta(minutes=minutes)
-        holes = age(span(found), holes, now)
+        holes = date_holes(span(found), holes, now)
         noticed = {offset: noticed.get(offset, now) for offset in found}
     assert {offset: hole.noticed_at for hole in holes for offset in range(hole.start, hole.end)} == noticed
     assert sum(hole.size for hole in holes) == len(third)
@@ -46,9 +46,9 @@ def test_every_offset_keeps_the_moment_it_was_noticed_for_as_long_as_it_is_open(
 
 def test_a_hole_that_stays_longer_than_its_grace_is_missing_and_stays_so() -> None:
     young, old = Hole(0, 5, NOON - GRACE / 2), Hole(5, 9, NOON - GRACE)
-    judged = judge([young, old], NOON, GRACE)
+    judged = judge_holes([young, old], NOON, GRACE)
     assert [hole.missing for hole in judged] == [False, True]
-    assert [(hole.start, hole.end, hole.missing) for hole in age([(3, 7)], judged, NOON)] == [
+    assert [(hole.start, hole.end, hole.missing) for hole in date_holes([(3, 7)], judged, NOON)] == [
         (3, 5, False),
         (5, 7, True),
     ]
@@ -56,7 +56,7 @@ def test_a_hole_that_stays_longer_than_its_grace_is_missing_and_stays_so() -> No
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20), st.integers(0, 3))), offsets)
 def test_holes_that_lie_over_one_another_come_out_apart(known: list[tuple[int, int, int]], found: set[int]) -> None:
-    holes = age(span(found), [Hole(at, at + size, NOON + minute * GRACE) for at, size, minute in known], NOON)
+    holes = date_holes(span(found), [Hole(at, at + size, NOON + minute * GRACE) for at, size, minute in known], NOON)
     assert sum(hole.size for hole in holes) == len(found)
     assert members([(hole.start, hole.end) for hole in holes]) == found
 

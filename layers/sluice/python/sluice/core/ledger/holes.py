@@ -45,7 +45,7 @@ def find_holes(standing: Standing, covered: Sequence[Span]) -> list[Span]:
     return list(subtract((0, standing.committed), covered))
 
 
-def age(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
+def date_holes(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
     """Date holes, offset by offset: what was noticed before keeps its moment, what is new gets this one."""
     known = list(_part(known))
     holes: list[Hole] = []
@@ -69,7 +69,7 @@ def _part(holes: Iterable[Hole]) -> Iterator[Hole]:
             end = hole.end
 
 
-def judge(holes: Iterable[Hole], now: datetime, grace: timedelta) -> list[Hole]:
+def judge_holes(holes: Iterable[Hole], now: datetime, grace: timedelta) -> list[Hole]:
     """Say which holes are missing: what was under way would be there by now."""
     return [msgspec.structs.replace(hole, missing=True) if hole.noticed_at <= now - grace else hole for hole in holes]
 

@@ -16,7 +16,7 @@ import psycopg
 from sluice.core.numbers.samples import DEAD_LETTERED
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counting import cover
-from sluice.edge.ledger.stored_records import Clock, StoredLetter, count_rejected, read_letters, read_rows, records_of
+from sluice.edge.ledger.stored_records import Clock, LetterRow, count_rejected, read_letters, read_rows, records_of
 from sluice.edge.ledger.tallies import count_outcomes
 from sluice.edge.stored_file import StoredFile
 
@@ -49,7 +49,7 @@ class Bucket(msgspec.Struct, frozen=True):
     prefix: str
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundObject(msgspec.Struct, frozen=True):
     """An object that is not counted yet, or was written again."""
 
     name: str
@@ -112,23 +112,23 @@ class CountedObjects:
         # A name may say anything: nothing that is written today lies beyond a day that is yet to come.
         return f"{bucket.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else None
 
-    def _find(self, bucket: Bucket, start: str | None) -> Iterator[Found]:
+    def _find(self, bucket: Bucket, start: str | None) -> Iterator[FoundObject]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(
             Bucket=bucket.name, Prefix=bucket.prefix, **({"StartAfter": start} if start else {})
         )
         for page in pages:
             found = {each["Key"]: each["ETag"] for each in page.get("Contents", ())}
             counted: dict[str, str] = dict(self._connection.execute(_COUNTED, (list(found),)).fetchall())
-            yield from (Found(name, etag) for name, etag in found.items() if counted.get(name) != etag)
+            yield from (FoundObject(name, etag) for name, etag in found.items() if counted.get(name) != etag)
 
-    def _count_rows(self, found: Found) -> tuple[int, int]:
+    def _count_rows(self, found: FoundObject) -> tuple[int, int]:
         rows = read_rows(StoredFile(self._s3, self._raw.name, found.name), self._clock)
         with self._connection.transaction():
             new = cover(self._connection, "archive", rows, ARCHIVED)
             self._note(found, rows.num_rows, new)
         return rows.num_rows, new
 
-    def _count_letters(self, found: Found) -> tuple[int, int]:
+    def _count_letters(self, found: FoundObject) -> tuple[int, int]:
         letters = read_letters(self._s3.get_object(Bucket=self._letters.name, Key=found.name)["Body"].read())
         with self._connection.transaction():
             new = self._count_rejected([letter for letter in letters if letter.consumer == "ingest"])
@@ -138,7 +138,7 @@ class CountedObjects:
             self._note(found, len(letters), new)
         return len(letters), new
 
-    def _count_rejected(self, letters: list[StoredLetter]) -> int:
+    def _count_rejected(self, letters: list[LetterRow]) -> int:
         by_id = {(letter.failed_at[:10], letter.letter_id[:32]): letter for letter in letters}
         days, ids = [day for day, _ in by_id], [one for _, one in by_id]
         new = {one for (one,) in self._connection.execute(_NEW_LETTERS, (days, ids)).fetchall()}
@@ -146,7 +146,7 @@ class CountedObjects:
         count_outcomes(self._connection, "ingest", Counter({(group, REJECTED): n for group, n in counts.items()}))
         return counts.total()
 
-    def _note(self, found: Found, records: int, new: int) -> None:
+    def _note(self, found: FoundObject, records: int, new: int) -> None:
         self._connection.execute(_NOTE, (found.name, found.etag, records, new))
 
 

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from sluice.core.events.contracts import Contracts
-from sluice.core.ledger.holes import Hole, Standing, age, find_holes, judge, mark_rerun, subtract
+from sluice.core.ledger.holes import Hole, Standing, date_holes, find_holes, judge_holes, mark_rerun, subtract
 from sluice.core.ledger.rerun import name_event, read_failure, write_event
 from sluice.core.limits import Limits
 from sluice.core.offsets import Extent
@@ -96,8 +96,8 @@ class Reconciling:
             holes: dict[int, list[Hole]] = {}
             in_flight = newly_missing = 0
             for partition, stands in standing.items():
-                found = age(find_holes(stands, covered.get(partition, ())), known.get(partition, ()), asked_at)
-                holes[partition] = judge(found, asked_at, terms.grace) if complete else found
+                found = date_holes(find_holes(stands, covered.get(partition, ())), known.get(partition, ()), asked_at)
+                holes[partition] = judge_holes(found, asked_at, terms.grace) if complete else found
                 newly_missing += _missing(holes[partition]) - _missing(found)
                 all_open = list(subtract((0, stands.last), covered.get(partition, ())))
                 in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)

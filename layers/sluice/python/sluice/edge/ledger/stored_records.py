@@ -45,7 +45,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3_600_000_000
 
 
-class StoredLetter(msgspec.Struct, frozen=True):
+class LetterRow(msgspec.Struct, frozen=True):
     """A dead letter as it is kept, as far as it is counted by; times are in the Hive form."""
 
     letter_id: str
@@ -61,7 +61,7 @@ class StoredLetter(msgspec.Struct, frozen=True):
     kafka_offset: int | None = None
 
 
-_read_letter = msgspec.json.Decoder(StoredLetter).decode
+_read_letter = msgspec.json.Decoder(LetterRow).decode
 
 
 def read_rows(file: Any, clock: Clock) -> pa.Table:
@@ -86,12 +86,12 @@ def read_rows(file: Any, clock: Clock) -> pa.Table:
     return pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
 
 
-def read_letters(data: bytes) -> list[StoredLetter]:
+def read_letters(data: bytes) -> list[LetterRow]:
     """Read the letters of an object."""
     return [_read_letter(line) for line in gzip.decompress(data).splitlines()]
 
 
-def records_of(letters: Iterable[StoredLetter], clock: Clock) -> pa.Table:
+def records_of(letters: Iterable[LetterRow], clock: Clock) -> pa.Table:
     """Read the records behind letters, of those that had been stored before they failed."""
     latest = _latest(clock())
     rows = [
@@ -113,7 +113,7 @@ def records_of(letters: Iterable[StoredLetter], clock: Clock) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def count_rejected(letters: Iterable[StoredLetter]) -> Counter[Group]:
+def count_rejected(letters: Iterable[LetterRow]) -> Counter[Group]:
     """Count letters of what never was a record, by the hour in which it was refused."""
     return Counter(
         Group(letter.fleet_id, hour_of(_read_time(letter.failed_at)), letter.contract, letter.schema_version)
