@@ -122,8 +122,9 @@ class Work(msgspec.Struct, frozen=True):
             # So do the unreadable records: their letters are written then, and not at every try.
             return {record.origin for record in records}
         self._count(effect)
-        self.counts["RecordsQuarantined"] += len(batch.unreadable)
-        return put_aside(batch.unreadable, len(batch.events), parts)
+        unstored = put_aside(batch.unreadable, len(batch.events), parts)
+        self.counts["RecordsQuarantined"] += len(batch.unreadable) - len(unstored)
+        return unstored
 
     def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
         """Store the dead letter of a record that breaks aggregate."""
@@ -132,8 +133,9 @@ class Work(msgspec.Struct, frozen=True):
         # Nothing was stored before it that would have shown whether its letter can be covered.
         self.parts.samples.ask()
         logger.error("a record breaks aggregate", reason=str(killer), exc_info=killer.__cause__)
-        self.counts["RecordsQuarantined"] += 1
-        return put_aside([put_down(record, killer, now)], 0, self.parts)
+        unstored = put_aside([put_down(record, killer, now)], 0, self.parts)
+        self.counts["RecordsQuarantined"] += 1 - len(unstored)
+        return unstored
 
     def _count(self, effect: Effect) -> None:
         self.counts["SamplesStored"] += effect.count(COUNTED)

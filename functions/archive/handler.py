@@ -111,13 +111,15 @@ class Work(msgspec.Struct, frozen=True):
         # What lies behind a failure comes again with it: its letter is written then, and not at every try.
         due = [one for one in poison if not comes_again(one[0].origin, failed)]
         self.counts["RowsArchived"] += len(rows) - len(failed)
-        self.counts["RecordsQuarantined"] += len(due)
-        return failed | self.parts.quarantine.put_aside(due, len(rows) - len(failed), now)
+        unstored = self.parts.quarantine.put_aside(due, len(rows) - len(failed), now)
+        self.counts["RecordsQuarantined"] += len(due) - len(unstored)
+        return failed | unstored
 
     def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
         """Store the dead letter of a record that breaks archive."""
         now = self.parts.clock()
         self.parts.quarantine.check(1, 0, now)
         logger.error("a record breaks archive", reason=str(killer), exc_info=killer.__cause__)
-        self.counts["RecordsQuarantined"] += 1
-        return self.parts.quarantine.put_aside([(record, killer)], 0, now)
+        unstored = self.parts.quarantine.put_aside([(record, killer)], 0, now)
+        self.counts["RecordsQuarantined"] += 1 - len(unstored)
+        return unstored

@@ -181,6 +181,7 @@ def test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered(world:
     world.brokers_away = True
     assert world.aggregate(batch_of(4, poison=[101])) == [first(4, 101)]
     assert "bury" not in dict(world.diary)
+    assert not world.metrics.get("RecordsQuarantined")
 
 
 def test_poison_that_cannot_be_covered_comes_again(world: World) -> None:

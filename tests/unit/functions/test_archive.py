@@ -125,6 +125,7 @@ def test_poison_whose_letter_is_not_stored_comes_again(world: World) -> None:
     world.brokers_away = True
     assert world.archive(batch_with_poison(1)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 101}}]
     assert len(world.rows) == 2
+    assert not world.metrics.get("RecordsQuarantined")
 
 
 def test_rows_that_are_not_taken_come_again_from_the_first(world: World) -> None:
@@ -288,6 +289,7 @@ def test_a_killer_whose_letter_is_not_stored_comes_again_and_is_not_tried_again(
             world.archive(batch_with_poison(size=3))
     world.brokers_away = True
     assert world.archive(batch_with_poison(size=3)) == [again(101)]
+    assert not world.metrics.get("RecordsQuarantined")
     world.brokers_away = False
     rest = batch_with_poison(size=3)
     rest["records"]["raw-events-4"] = rest["records"]["raw-events-4"][1:]
