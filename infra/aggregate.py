@@ -3,6 +3,7 @@
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.base import Base
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
 from infra.database import PORT as DATABASE_PORT
@@ -10,10 +11,7 @@ from infra.database import Database
 from infra.event_source import EventSource, Failures, Subscription
 from infra.function import Function, Reach
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.network import Network
-from infra.operations import Operations
-from infra.settings import DEAD_LETTERS, RAW_EVENTS, Deployment
+from infra.settings import DEAD_LETTERS, RAW_EVENTS
 from infra.stream import IAM_PORT, Stream
 
 DATABASE_USER = "sluice_aggregate"
@@ -27,10 +25,7 @@ class Aggregate(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         lake: Lake,
         database: Database,
@@ -38,19 +33,18 @@ class Aggregate(Construct):
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.aggregate
+        settings = base.deployment.profile.aggregate
         subscription = Subscription(
             stream, RAW_EVENTS, consumer="aggregate", failures=Failures(lake.buckets.failed_batches, key)
         )
         self.function = Function(
             self,
             "aggregate",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.consumer.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",
@@ -82,8 +76,7 @@ class Aggregate(Construct):
         EventSource(
             self,
             "Source",
-            deployment=deployment,
-            operations=operations,
+            base=base,
             function=self.function,
             subscription=subscription,
             settings=settings.consumer,

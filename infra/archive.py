@@ -3,15 +3,14 @@
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.base import Base
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
 from infra.event_source import EventSource, Failures, Subscription
 from infra.function import Function, Reach
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import Operations
-from infra.settings import DEAD_LETTERS, RAW_EVENTS, Deployment, require
+from infra.network import HTTPS_PORT
+from infra.settings import DEAD_LETTERS, RAW_EVENTS, require
 from infra.stream import IAM_PORT, Stream
 
 # Longer than at the edge: nobody waits for archive, and a dead letter not written means the whole batch again.
@@ -30,17 +29,14 @@ class Archive(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         lake: Lake,
         cache: Cache,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.archive
+        settings = base.deployment.profile.archive
         # The last round may begin when the time to hold is over; then dead letters are stored.
         longest = HOLD_SECONDS + ROUND_SECONDS + PRODUCE_DEADLINE_SECONDS
         require(
@@ -53,12 +49,11 @@ class Archive(Construct):
         self.function = Function(
             self,
             "archive",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream],
+            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "DELIVERY_STREAM": lake.delivery.stream.delivery_stream_name,
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
@@ -79,7 +74,7 @@ class Archive(Construct):
                 *subscription.grants(),
             ],
             reaches=[
-                Reach(network.firehose, HTTPS_PORT),
+                Reach(base.network.firehose, HTTPS_PORT),
                 Reach(stream.security_group, IAM_PORT),
                 Reach(cache.security_group, CACHE_PORT),
             ],
@@ -87,8 +82,7 @@ class Archive(Construct):
         EventSource(
             self,
             "Source",
-            deployment=deployment,
-            operations=operations,
+            base=base,
             function=self.function,
             subscription=subscription,
             settings=settings,

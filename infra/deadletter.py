@@ -4,13 +4,12 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.base import Base
 from infra.event_source import EventSource, Subscription
 from infra.function import Function, Reach
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import Operations
-from infra.settings import DEAD_LETTERS, Deployment
+from infra.network import HTTPS_PORT
+from infra.settings import DEAD_LETTERS
 from infra.stream import Stream
 
 
@@ -22,41 +21,36 @@ class Deadletter(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         lake: Lake,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.deadletter
+        settings = base.deployment.profile.deadletter
         bucket = lake.buckets.dead_letter
         # There is nowhere further to send what fails here: it stays in Kafka, and alarms say so.
         subscription = Subscription(stream, DEAD_LETTERS, consumer="deadletter", failures=None)
         self.function = Function(
             self,
             "deadletter",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream],
+            layers=[base.layers.sluice, base.layers.stream],
             environment={"DEAD_LETTER_BUCKET": bucket.bucket_name},
             grants=[
                 iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("dead_letters/*")]),
                 iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[key.key_arn]),
                 *subscription.grants(),
             ],
-            reaches=[Reach(network.s3, HTTPS_PORT)],
+            reaches=[Reach(base.network.s3, HTTPS_PORT)],
         )
         EventSource(
             self,
             "Source",
-            deployment=deployment,
-            operations=operations,
+            base=base,
             function=self.function,
             subscription=subscription,
             settings=settings,

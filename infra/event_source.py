@@ -8,7 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.function import metrics_of
+from infra.base import Base
 from infra.operations import NOTHING_HAPPENED, UNKNOWN, Operations, counted
 from infra.settings import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES, Consumer, Deployment
 from infra.stream import Stream
@@ -57,8 +57,7 @@ class EventSource(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
+        base: Base,
         function: lambda_.IFunction,
         subscription: Subscription,
         settings: Consumer,
@@ -86,7 +85,7 @@ class EventSource(Construct):
                 minimum_pollers=settings.minimum_pollers,
                 maximum_pollers=settings.maximum_pollers,
                 # Consumers in one group share a poller unit instead of paying for one each.
-                poller_group_name=deployment.named("consumers"),
+                poller_group_name=base.deployment.named("consumers"),
             ),
             maximum_retry_attempts=FOR_EVER if failures is None else RETRIES,
             maximum_record_age_in_seconds=FOR_EVER if failures is None else CONSUMER_RECORD_AGE_SECONDS,
@@ -100,12 +99,12 @@ class EventSource(Construct):
             # What is retried, given up and lost is counted here only: a handler that reports failures does not fail.
             metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=["EventCount"]),
         )
-        self._watch(scope, operations, subscription, settings, mapping)
+        self._watch(scope, base.operations, subscription, settings, mapping)
         if failures is not None:
-            _watch_quarantine(scope, deployment, operations, subscription.consumer)
-        cap = deployment.profile.topics.by_name()[subscription.topic].partition_bytes
+            _watch_quarantine(scope, base.deployment, base.operations, subscription.consumer)
+        cap = base.deployment.profile.topics.by_name()[subscription.topic].partition_bytes
         if cap is not None:
-            self._watch_unread(scope, operations, subscription, cap)
+            self._watch_unread(scope, base.operations, subscription, cap)
 
     def _watch(
         self,
@@ -173,7 +172,7 @@ def _watch_quarantine(scope: Construct, deployment: Deployment, operations: Oper
     operations.alarm(
         scope,
         "quarantine",
-        metric=counted(metrics_of(deployment), "QuarantineExceeded", {"service": consumer}, minutes=5),
+        metric=counted(deployment.metrics, "QuarantineExceeded", {"service": consumer}, minutes=5),
         above=0,
         no_data=NOTHING_HAPPENED,
         means=f"{consumer} is halted: it cannot process so many records that the fault must be ours."

@@ -10,12 +10,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.base import Base
 from infra.findings import accept
 from infra.layers import ARCHITECTURE, NOT_CODE, ROOT, RUNTIME
 from infra.network import Network
 from infra.operations import NOTHING_HAPPENED, Operations, counted
 from infra.retention import kept_for
-from infra.settings import Compute, Deployment
+from infra.settings import Compute
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,8 @@ class Function(lambda_.Function):
         scope: Construct,
         verb: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network | None,
+        base: Base,
+        private: bool,
         compute: Compute,
         synchronous: bool,
         layers: Sequence[lambda_.ILayerVersion],
@@ -44,6 +44,9 @@ class Function(lambda_.Function):
         grants: Sequence[iam.PolicyStatement],
         reaches: Sequence[Reach],
     ) -> None:
+        deployment = base.deployment
+        # Outside the private network it reaches the internet, and none of our stores.
+        network = base.network if private else None
         log_group = logs.LogGroup(
             scope,
             "Logs",
@@ -70,7 +73,7 @@ class Function(lambda_.Function):
             environment={
                 "SLUICE_STAGE": deployment.stage,
                 "POWERTOOLS_SERVICE_NAME": verb,
-                "POWERTOOLS_METRICS_NAMESPACE": metrics_of(deployment),
+                "POWERTOOLS_METRICS_NAMESPACE": deployment.metrics,
                 **environment,
             },
             memory_size=compute.memory_mib,
@@ -78,7 +81,6 @@ class Function(lambda_.Function):
             reserved_concurrent_executions=compute.concurrency,
             # Everything it may do stands in the one document above: constructs add nothing to it on the way.
             role=role.without_policy_updates(),
-            # Outside the private network it reaches the internet, and none of our stores.
             vpc=network.vpc if network else None,
             vpc_subnets=network.subnets if network else None,
             security_groups=security_groups or None,
@@ -93,7 +95,7 @@ class Function(lambda_.Function):
         self.security_groups = security_groups
         for reach in reaches:
             self.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
-        self._watch(scope, verb, operations, synchronous=synchronous)
+        self._watch(scope, verb, base.operations, synchronous=synchronous)
 
     def _watch(self, scope: Construct, verb: str, operations: Operations, *, synchronous: bool) -> None:
         function = {"FunctionName": self.function_name}
@@ -115,11 +117,6 @@ class Function(lambda_.Function):
                 no_data=NOTHING_HAPPENED,
                 means=f"{verb} was asked for more at a time than it may run: callers got errors that are not ours.",
             )
-
-
-def metrics_of(deployment: Deployment) -> str:
-    """Return where a stage's own metrics are: stages of one account must not answer for each other."""
-    return f"Sluice/{deployment.stage}"
 
 
 def _group(scope: Construct, verb: str, network: Network) -> ec2.SecurityGroup:

@@ -5,15 +5,14 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.base import Base
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach, metrics_of
-from infra.layers import Layers
-from infra.network import Network
-from infra.operations import NOTHING_HAPPENED, Operations, counted
-from infra.settings import DEAD_LETTERS, RAW_EVENTS, Deployment
+from infra.function import Function, Reach
+from infra.operations import NOTHING_HAPPENED, counted
+from infra.settings import DEAD_LETTERS, RAW_EVENTS
 from infra.stream import IAM_PORT, Stream
 
 DATABASE_USER = "sluice_ingest"
@@ -28,25 +27,21 @@ class Ingest(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         database: Database,
         cache: Cache,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.ingest
+        settings = base.deployment.profile.ingest
         self.function = Function(
             self,
             "ingest",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=True,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",
@@ -77,29 +72,29 @@ class Ingest(Construct):
         )
         # Whoever sends requests sends them here.
         self.entrance = self._started(settings.started) if settings.started else self.function
-        operations.alarm(
+        base.operations.alarm(
             self,
             "unstored",
-            metric=_percent_unstored(metrics_of(deployment)),
+            metric=_percent_unstored(base.deployment.metrics),
             above=UNSTORED_PERCENT,
             times=5,
             no_data=NOTHING_HAPPENED,
             means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
         )
         own = {"service": "ingest"}
-        operations.alarm(
+        base.operations.alarm(
             self,
             "refusing",
-            metric=counted(metrics_of(deployment), "RefusedForPressure", own, minutes=1),
+            metric=counted(base.deployment.metrics, "RefusedForPressure", own, minutes=1),
             above=0,
             times=5,
             no_data=NOTHING_HAPPENED,
             means="Devices are told to send less: the buffer or the brokers' disks fill up, or producing is slow.",
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "uninformed",
-            metric=counted(metrics_of(deployment), "PressureUnknown", own, minutes=1),
+            metric=counted(base.deployment.metrics, "PressureUnknown", own, minutes=1),
             above=0,
             times=5,
             no_data=NOTHING_HAPPENED,

@@ -2,10 +2,9 @@
 
 from constructs import Construct
 
-from infra.function import Function, metrics_of
-from infra.layers import Layers
-from infra.operations import NOTHING_HAPPENED, Operations, counted
-from infra.settings import Deployment
+from infra.base import Base
+from infra.function import Function
+from infra.operations import NOTHING_HAPPENED, counted
 
 NO_DIRECTORY = "none"
 
@@ -13,32 +12,33 @@ NO_DIRECTORY = "none"
 class Lookup(Construct):
     """The function that speaks to the directory; it has no right to anything of ours."""
 
-    def __init__(
-        self, scope: Construct, name: str, *, deployment: Deployment, operations: Operations, layers: Layers
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, *, base: Base) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.lookup
+        settings = base.deployment.profile.lookup
         self.function = Function(
             self,
             "lookup",
-            deployment=deployment,
-            operations=operations,
-            network=None,
+            base=base,
+            private=False,
             compute=settings.compute,
             synchronous=True,
-            layers=[layers.sluice, layers.stream],
+            layers=[base.layers.sluice, base.layers.stream],
             environment={
-                "DIRECTORY_URL": deployment.directory or NO_DIRECTORY,
+                "DIRECTORY_URL": base.deployment.directory or NO_DIRECTORY,
                 "DIRECTORY_SECONDS": str(settings.directory_seconds),
             },
             grants=[],
             reaches=[],
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "unavailable",
             metric=counted(
-                metrics_of(deployment), "DirectoryUnavailable", {"service": "lookup"}, minutes=5, statistic="Maximum"
+                base.deployment.metrics,
+                "DirectoryUnavailable",
+                {"service": "lookup"},
+                minutes=5,
+                statistic="Maximum",
             ),
             above=0,
             times=3,

@@ -2,14 +2,13 @@
 
 from constructs import Construct
 
+from infra.base import Base
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach, metrics_of
-from infra.layers import Layers
-from infra.network import Network
-from infra.operations import NOTHING_HAPPENED, Operations, counted
+from infra.function import Function, Reach
+from infra.operations import NOTHING_HAPPENED, counted
 from infra.schedule import Schedule
-from infra.settings import HOUR, Deployment
+from infra.settings import HOUR
 
 DATABASE_USER = "sluice_maintain"
 # A drop that is put off by whoever reads just then is none to speak of; half a day of them is.
@@ -24,23 +23,19 @@ class Maintain(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         database: Database,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.maintain
+        settings = base.deployment.profile.maintain
         self.function = Function(
             self,
             "maintain",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 "PARTITIONS_AHEAD_HOURS": str(settings.partitions_ahead_hours),
                 "SAMPLE_HOURS": str(settings.sample_hours),
@@ -62,25 +57,29 @@ class Maintain(Construct):
         Schedule(
             self,
             "Schedule",
-            operations=operations,
+            base=base,
             function=self.function,
             every_minutes=settings.every_minutes,
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "overdue",
             metric=counted(
-                metrics_of(deployment), "PartitionsOverdue", {"service": "maintain"}, minutes=60, statistic="Maximum"
+                base.deployment.metrics,
+                "PartitionsOverdue",
+                {"service": "maintain"},
+                minutes=60,
+                statistic="Maximum",
             ),
             above=OVERDUE_PARTITIONS,
             no_data=NOTHING_HAPPENED,
             means="Partitions of samples cannot be dropped, because somebody holds on to them: the disk fills up.",
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "waiting",
             metric=counted(
-                metrics_of(deployment), "SampleAge", {"service": "maintain"}, minutes=60, statistic="Maximum"
+                base.deployment.metrics, "SampleAge", {"service": "maintain"}, minutes=60, statistic="Maximum"
             ),
             # The floor is a full hour, and a run may be missed.
             above=(settings.sample_hours + 3) * HOUR,

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from aws_cdk import Duration, triggers
 from constructs import Construct
 
+from infra.base import Base
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
 from infra.function import Function, Reach
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import Operations
-from infra.settings import Deployment
+from infra.network import HTTPS_PORT
 
 
 class Migrate(Construct):
@@ -22,32 +20,28 @@ class Migrate(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         database: Database,
         dependents: Sequence[Construct],
     ) -> None:
         super().__init__(scope, name)
-        compute = deployment.profile.migrate
+        compute = base.deployment.profile.migrate
         self.function = Function(
             self,
             "migrate",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=compute,
             # A deployment waits for it, and fails with it.
             synchronous=True,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 **database.address,
                 "DATABASE_SECRET_ARN": database.administrator_secret_arn,
                 "DATABASE_AUTH": "secret",
             },
             grants=[database.may_administer()],
-            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(network.secrets, HTTPS_PORT)],
+            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(base.network.secrets, HTTPS_PORT)],
         )
         triggers.Trigger(
             self,

@@ -3,14 +3,14 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.base import Base
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
-from infra.function import Function, Reach, metrics_of
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import NOTHING_HAPPENED, UNKNOWN, Operations, counted
+from infra.function import Function, Reach
+from infra.network import HTTPS_PORT
+from infra.operations import NOTHING_HAPPENED, UNKNOWN, counted
 from infra.schedule import Schedule
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS, RAW_EVENTS, Deployment
+from infra.settings import CONSUMER_RECORD_AGE_SECONDS, RAW_EVENTS
 from infra.stream import IAM_PORT, Stream
 
 CONSUMERS = ("archive", "aggregate")
@@ -25,32 +25,28 @@ class Pressure(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         cache: Cache,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.pressure
+        settings = base.deployment.profile.pressure
         self.function = Function(
             self,
             "pressure",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",
                 "KAFKA_CLUSTER": stream.cluster.cluster_name,
-                "KAFKA_BROKERS": str(deployment.profile.brokers.count),
+                "KAFKA_BROKERS": str(base.deployment.profile.brokers.count),
                 "RAW_EVENTS_TOPIC": RAW_EVENTS,
                 # Part of how to reach the brokers; it produces nothing.
-                "PRODUCE_DEADLINE_SECONDS": str(deployment.profile.ingest.produce_deadline_seconds),
+                "PRODUCE_DEADLINE_SECONDS": str(base.deployment.profile.ingest.produce_deadline_seconds),
                 "BUFFER_SECONDS": str(CONSUMER_RECORD_AGE_SECONDS),
                 "SNAPSHOT_SECONDS": str(settings.snapshot_seconds),
                 "HOLD_SECONDS": str(settings.hold_seconds),
@@ -67,25 +63,25 @@ class Pressure(Construct):
             reaches=[
                 Reach(stream.security_group, IAM_PORT),
                 Reach(cache.security_group, CACHE_PORT),
-                Reach(network.monitoring, HTTPS_PORT),
+                Reach(base.network.monitoring, HTTPS_PORT),
             ],
         )
-        Schedule(self, "Schedule", operations=operations, function=self.function, every_minutes=EVERY_MINUTES)
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
         own = {"service": "pressure"}
-        operations.alarm(
+        base.operations.alarm(
             self,
             "level",
-            metric=counted(metrics_of(deployment), "PressureLevel", own, minutes=1, statistic="Maximum"),
+            metric=counted(base.deployment.metrics, "PressureLevel", own, minutes=1, statistic="Maximum"),
             above=0,
             times=5,
             # A run that cannot tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
             means="Consumers fall so far behind, or disks fill so far, that ingest refuses a part of what is sent.",
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "disk-unknown",
-            metric=counted(metrics_of(deployment), "DiskUnknown", own, minutes=5),
+            metric=counted(base.deployment.metrics, "DiskUnknown", own, minutes=5),
             above=0,
             times=3,
             no_data=NOTHING_HAPPENED,

@@ -4,15 +4,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.base import Base
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
 from infra.function import Function, Reach
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import Operations
-from infra.settings import Deployment
+from infra.network import HTTPS_PORT
 
 DATABASE_USER = "sluice_query"
 
@@ -25,26 +23,22 @@ class Query(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         database: Database,
         cache: Cache,
         lookup: lambda_.IFunction,
         recall: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, name)
-        settings, keys = deployment.profile.query, deployment.profile.ingest
+        settings, keys = base.deployment.profile.query, base.deployment.profile.ingest
         self.function = Function(
             self,
             "query",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=True,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 # One promise for all doors: how soon a revoked key stops working.
                 "KEY_MEMORY_SECONDS": str(keys.key_memory_seconds),
@@ -54,7 +48,7 @@ class Query(Construct):
                 "QUERY_REQUESTS_PER_SECOND": str(settings.requests_per_second),
                 "QUERY_ANSWER_SECONDS": str(settings.answer_seconds),
                 "RECENT_SECONDS": str(settings.recent_seconds),
-                "CHANGE_HOURS": str(deployment.profile.maintain.change_hours),
+                "CHANGE_HOURS": str(base.deployment.profile.maintain.change_hours),
                 "LOOKUP_FUNCTION": lookup.function_name,
                 "LOOKUP_SECONDS": str(settings.lookup_seconds),
                 "LOOKUP_REST_SECONDS": str(settings.lookup_rest_seconds),
@@ -78,6 +72,6 @@ class Query(Construct):
             reaches=[
                 Reach(database.security_group, DATABASE_PORT),
                 Reach(cache.security_group, CACHE_PORT),
-                Reach(network.lambdas, HTTPS_PORT),
+                Reach(base.network.lambdas, HTTPS_PORT),
             ],
         )

@@ -4,11 +4,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.base import Base
 from infra.function import Function
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.operations import Operations
-from infra.settings import Deployment
 
 
 class Recall(Construct):
@@ -19,9 +17,7 @@ class Recall(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        layers: Layers,
+        base: Base,
         lake: Lake,
         key: kms.IKey,
     ) -> None:
@@ -30,13 +26,12 @@ class Recall(Construct):
         self.function = Function(
             self,
             "recall",
-            deployment=deployment,
-            operations=operations,
-            network=None,
-            compute=deployment.profile.recall,
+            base=base,
+            private=False,
+            compute=base.deployment.profile.recall,
             # query waits for it.
             synchronous=True,
-            layers=[layers.sluice, layers.stream, layers.parquet],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.parquet],
             environment={"ROLLUP_BUCKET": bucket.bucket_name},
             grants=[
                 iam.PolicyStatement(actions=["s3:GetObject"], resources=[bucket.arn_for_objects("rollups/*")]),

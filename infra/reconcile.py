@@ -5,15 +5,15 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.base import Base
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach, metrics_of
+from infra.function import Function, Reach
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import NOTHING_HAPPENED, TROUBLE, Operations, counted
+from infra.network import HTTPS_PORT
+from infra.operations import NOTHING_HAPPENED, TROUBLE, counted
 from infra.schedule import Schedule
-from infra.settings import RAW_EVENTS, Deployment
+from infra.settings import RAW_EVENTS
 from infra.stream import IAM_PORT, Stream
 
 DATABASE_USER = "sluice_reconcile"
@@ -29,10 +29,7 @@ class Reconcile(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         lake: Lake,
         database: Database,
@@ -41,24 +38,23 @@ class Reconcile(Construct):
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.reconcile
+        settings = base.deployment.profile.reconcile
         raw, letters = lake.buckets.raw, lake.buckets.dead_letter
         self.function = Function(
             self,
             "reconcile",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream, layers.database, layers.parquet],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database, base.layers.parquet],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",
                 "KAFKA_CLUSTER_ARN": stream.cluster.attr_arn,
                 "RAW_EVENTS_TOPIC": RAW_EVENTS,
                 # Not used, it produces nothing: part of how brokers are reached.
-                "PRODUCE_DEADLINE_SECONDS": str(deployment.profile.ingest.produce_deadline_seconds),
+                "PRODUCE_DEADLINE_SECONDS": str(base.deployment.profile.ingest.produce_deadline_seconds),
                 "RAW_BUCKET": raw.bucket_name,
                 "DEAD_LETTER_BUCKET": letters.bucket_name,
                 "ARCHIVE_FUNCTION": archive.function_name,
@@ -88,16 +84,16 @@ class Reconcile(Construct):
             reaches=[
                 Reach(database.security_group, DATABASE_PORT),
                 Reach(stream.security_group, IAM_PORT),
-                Reach(network.lambdas, HTTPS_PORT),
-                Reach(network.s3, HTTPS_PORT),
+                Reach(base.network.lambdas, HTTPS_PORT),
+                Reach(base.network.s3, HTTPS_PORT),
             ],
         )
-        Schedule(self, "Schedule", operations=operations, function=self.function, every_minutes=settings.every_minutes)
-        operations.alarm(
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
+        base.operations.alarm(
             self,
             "unaccounted",
             metric=counted(
-                metrics_of(deployment),
+                base.deployment.metrics,
                 "UnaccountedEvents",
                 {"service": "reconcile"},
                 minutes=NOTICE_MINUTES,
@@ -123,11 +119,11 @@ class Reconcile(Construct):
             ("newly-missing", "NewlyMissing", newly_missing),
             ("unreadable", "ObjectsUnreadable", unreadable),
         ):
-            operations.alarm(
+            base.operations.alarm(
                 self,
                 name,
                 metric=counted(
-                    metrics_of(deployment),
+                    base.deployment.metrics,
                     metric,
                     {"service": "reconcile"},
                     minutes=NOTICE_MINUTES,

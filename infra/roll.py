@@ -2,14 +2,13 @@
 
 from constructs import Construct
 
+from infra.base import Base
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach, metrics_of
-from infra.layers import Layers
-from infra.network import Network
-from infra.operations import NOTHING_HAPPENED, UNKNOWN, Operations, counted
+from infra.function import Function, Reach
+from infra.operations import NOTHING_HAPPENED, UNKNOWN, counted
 from infra.schedule import Schedule
-from infra.settings import RAW_EVENTS, Deployment
+from infra.settings import RAW_EVENTS
 from infra.stream import IAM_PORT, Stream
 
 DATABASE_USER = "sluice_roll"
@@ -25,30 +24,26 @@ class Roll(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         database: Database,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.roll
+        settings = base.deployment.profile.roll
         self.function = Function(
             self,
             "roll",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",
                 "RAW_EVENTS_TOPIC": RAW_EVENTS,
                 # Not its own, it produces nothing: how much later than received something may still be stored.
-                "PRODUCE_DEADLINE_SECONDS": str(deployment.profile.ingest.produce_deadline_seconds),
+                "PRODUCE_DEADLINE_SECONDS": str(base.deployment.profile.ingest.produce_deadline_seconds),
                 "GRACE_SECONDS": str(settings.grace_seconds),
                 "STRAGGLER_SECONDS": str(settings.straggler_seconds),
                 "HOUR_SECONDS": str(settings.hour_seconds),
@@ -64,21 +59,21 @@ class Roll(Construct):
             grants=[*stream.may_describe(RAW_EVENTS), database.may_connect_as(DATABASE_USER)],
             reaches=[Reach(database.security_group, DATABASE_PORT), Reach(stream.security_group, IAM_PORT)],
         )
-        Schedule(self, "Schedule", operations=operations, function=self.function, every_minutes=EVERY_MINUTES)
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
         own = {"service": "roll"}
-        operations.alarm(
+        base.operations.alarm(
             self,
             "behind",
-            metric=counted(metrics_of(deployment), "WatermarkAgeSeconds", own, minutes=5, statistic="Maximum"),
+            metric=counted(base.deployment.metrics, "WatermarkAgeSeconds", own, minutes=5, statistic="Maximum"),
             above=settings.behind_seconds,
             # A run that cannot even tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
             means=f"Windows close more than {settings.behind_seconds} s late: events wait to be aggregated.",
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "below-horizon",
-            metric=counted(metrics_of(deployment), "WindowsBelowHorizon", own, minutes=5),
+            metric=counted(base.deployment.metrics, "WindowsBelowHorizon", own, minutes=5),
             above=0,
             no_data=NOTHING_HAPPENED,
             means="Windows were not rolled again although samples came for them: the others were gone already.",

@@ -4,13 +4,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.function import Function, Reach, metrics_of
+from infra.base import Base
+from infra.function import Function, Reach
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import NOTHING_HAPPENED, TROUBLE, Operations, counted
+from infra.network import HTTPS_PORT
+from infra.operations import NOTHING_HAPPENED, TROUBLE, counted
 from infra.schedule import Schedule
-from infra.settings import DEAD_LETTERS, Deployment
+from infra.settings import DEAD_LETTERS
 from infra.stream import IAM_PORT, Stream
 
 EVERY_MINUTES = 1
@@ -24,27 +24,23 @@ class Salvage(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         stream: Stream,
         lake: Lake,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.salvage
+        settings = base.deployment.profile.salvage
         failed, raw = lake.buckets.failed_batches, lake.buckets.raw
         waiting = [failed.arn_for_objects("aws/lambda/*"), raw.arn_for_objects("errors/*")]
         self.function = Function(
             self,
             "salvage",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream],
+            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "FAILED_BATCH_BUCKET": failed.bucket_name,
                 "RAW_BUCKET": raw.bucket_name,
@@ -73,23 +69,23 @@ class Salvage(Construct):
                 iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]),
                 *stream.may_produce(DEAD_LETTERS),
             ],
-            reaches=[Reach(network.s3, HTTPS_PORT), Reach(stream.security_group, IAM_PORT)],
+            reaches=[Reach(base.network.s3, HTTPS_PORT), Reach(stream.security_group, IAM_PORT)],
         )
-        Schedule(self, "Schedule", operations=operations, function=self.function, every_minutes=EVERY_MINUTES)
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
         own = {"service": "salvage"}
-        operations.alarm(
+        base.operations.alarm(
             self,
             "expired",
-            metric=counted(metrics_of(deployment), "EventsExpired", own, minutes=5),
+            metric=counted(base.deployment.metrics, "EventsExpired", own, minutes=5),
             above=0,
             no_data=NOTHING_HAPPENED,
             means="The oldest events were given up, because a consumer did not come to them in hours. They are in the "
             "dead letters with the reason `expired`, and missing in what that consumer makes.",
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "waiting",
-            metric=counted(metrics_of(deployment), "LeftoverSeconds", own, minutes=15, statistic="Maximum"),
+            metric=counted(base.deployment.metrics, "LeftoverSeconds", own, minutes=15, statistic="Maximum"),
             above=settings.waiting_seconds,
             # A run that cannot even look tells nothing.
             no_data=TROUBLE,

@@ -7,8 +7,9 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
+from infra.base import Base
 from infra.function import Function
-from infra.operations import TROUBLE, Operations, counted
+from infra.operations import TROUBLE, counted
 
 # Nobody waits for a run, and the next one does what this one did not: after a while it is better not to start it.
 ATTEMPTS = 3
@@ -17,9 +18,7 @@ ATTEMPTS = 3
 class Schedule(Construct):
     """The schedule of one function, with a role that may start it and nothing else."""
 
-    def __init__(
-        self, scope: Construct, name: str, *, operations: Operations, function: Function, every_minutes: int
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, *, base: Base, function: Function, every_minutes: int) -> None:
         super().__init__(scope, name)
         interval = Duration.minutes(every_minutes)
         patience = Duration.minutes(min(every_minutes, 60))
@@ -47,7 +46,7 @@ class Schedule(Construct):
                 function, role=role.without_policy_updates(), retry_attempts=ATTEMPTS, max_event_age=patience
             ),
         )
-        operations.alarm(
+        base.operations.alarm(
             scope,
             "not-run",
             metric=_not_run(function, max(every_minutes, 5)),

@@ -7,11 +7,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.base import Base
 from infra.function import Function
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.operations import NOTHING_HAPPENED, Operations, counted
-from infra.settings import GIB, Deployment
+from infra.operations import NOTHING_HAPPENED, counted
+from infra.settings import GIB
 
 TABLES = ("raw_events", "dead_letters")
 SCANNED_AN_HOUR = 2000 * GIB
@@ -26,25 +26,22 @@ class Seek(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        layers: Layers,
+        base: Base,
         lake: Lake,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.seek
+        settings = base.deployment.profile.seek
         workgroup, database = lake.queries.workgroup.name, lake.catalog.database_name
         self.function = Function(
             self,
             "seek",
-            deployment=deployment,
-            operations=operations,
-            network=None,
+            base=base,
+            private=False,
             compute=settings.compute,
             # trace waits for it.
             synchronous=True,
-            layers=[layers.sluice, layers.stream],
+            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "ATHENA_WORKGROUP": workgroup,
                 "ATHENA_DATABASE": database,
@@ -60,7 +57,7 @@ class Seek(Construct):
             ],
             reaches=[],
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "scans",
             metric=_paid_for(workgroup),

@@ -547,3 +547,8 @@ class Deployment:
     def named(self, what: str) -> str:
         """Return the name a resource of this stage has."""
         return f"sluice-{self.stage}-{what}"
+
+    @property
+    def metrics(self) -> str:
+        """Where a stage's own metrics are: stages of one account must not answer for each other."""
+        return f"Sluice/{self.stage}"

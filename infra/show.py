@@ -6,30 +6,26 @@ from tempfile import TemporaryDirectory
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.base import Base
 from infra.function import Function
-from infra.layers import ARCHITECTURE, RUNTIME, Layers
-from infra.operations import Operations
+from infra.layers import ARCHITECTURE, RUNTIME
 from infra.page import assemble_page
-from infra.settings import Deployment
 
 
 class Show(Construct):
     """The function that hands out files; what they show comes from query, with a key."""
 
-    def __init__(
-        self, scope: Construct, name: str, *, deployment: Deployment, operations: Operations, layers: Layers
-    ) -> None:
+    def __init__(self, scope: Construct, name: str, *, base: Base) -> None:
         super().__init__(scope, name)
         self.function = Function(
             self,
             "show",
-            deployment=deployment,
-            operations=operations,
+            base=base,
             # Whoever opens the page may ask it, so it is kept away from everything.
-            network=None,
-            compute=deployment.profile.show.compute,
+            private=False,
+            compute=base.deployment.profile.show.compute,
             synchronous=True,
-            layers=[layers.sluice, layers.stream, self._page()],
+            layers=[base.layers.sluice, base.layers.stream, self._page()],
             environment={},
             grants=[],
             reaches=[],

@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from infra.aggregate import Aggregate
 from infra.api import Api
 from infra.archive import Archive
+from infra.base import Base
 from infra.cache import Cache
 from infra.database import Database
 from infra.deadletter import Deadletter
@@ -61,14 +62,11 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     cache = Cache(data, "Cache", deployment=deployment, network=network, key=key)
 
     pipeline = _stack(app, deployment, "pipeline", "functions, their event sources and the API")
-    layers = Layers(pipeline, "Layers")
+    base = Base(deployment, operations, network, Layers(pipeline, "Layers"))
     ingest = Ingest(
         pipeline,
         "Ingest",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         database=database,
         cache=cache,
@@ -76,10 +74,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     archive = Archive(
         pipeline,
         "Archive",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         lake=lake,
         cache=cache,
@@ -88,10 +83,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     aggregate = Aggregate(
         pipeline,
         "Aggregate",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         lake=lake,
         database=database,
@@ -101,10 +93,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Deadletter(
         pipeline,
         "Deadletter",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         lake=lake,
         key=key,
@@ -112,10 +101,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Salvage(
         pipeline,
         "Salvage",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         lake=lake,
         key=key,
@@ -123,20 +109,14 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     roll = Roll(
         pipeline,
         "Roll",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         database=database,
     )
     tier = Tier(
         pipeline,
         "Tier",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         lake=lake,
         database=database,
         key=key,
@@ -144,10 +124,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     reconcile = Reconcile(
         pipeline,
         "Reconcile",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         lake=lake,
         database=database,
@@ -158,44 +135,32 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     maintain = Maintain(
         pipeline,
         "Maintain",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         database=database,
     )
     Pressure(
         pipeline,
         "Pressure",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         stream=stream,
         cache=cache,
     )
-    lookup = Lookup(pipeline, "Lookup", deployment=deployment, operations=operations, layers=layers)
-    recall = Recall(pipeline, "Recall", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
+    lookup = Lookup(pipeline, "Lookup", base=base)
+    recall = Recall(pipeline, "Recall", base=base, lake=lake, key=key)
     query = Query(
         pipeline,
         "Query",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         database=database,
         cache=cache,
         lookup=lookup.function,
         recall=recall.function,
     )
-    seek = Seek(pipeline, "Seek", deployment=deployment, operations=operations, layers=layers, lake=lake, key=key)
+    seek = Seek(pipeline, "Seek", base=base, lake=lake, key=key)
     trace = Trace(
         pipeline,
         "Trace",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         database=database,
         cache=cache,
         seek=seek.function,
@@ -203,14 +168,11 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Migrate(
         pipeline,
         "Migrate",
-        deployment=deployment,
-        operations=operations,
-        network=network,
-        layers=layers,
+        base=base,
         database=database,
         dependents=[ingest, archive, aggregate, roll, maintain, query, tier, reconcile, trace],
     )
-    show = Show(pipeline, "Show", deployment=deployment, operations=operations, layers=layers)
+    show = Show(pipeline, "Show", base=base)
     Api(
         pipeline,
         "Api",

@@ -4,15 +4,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.base import Base
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach, metrics_of
+from infra.function import Function, Reach
 from infra.lake import Lake
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import TROUBLE, Operations, counted
+from infra.network import HTTPS_PORT
+from infra.operations import TROUBLE, counted
 from infra.schedule import Schedule
-from infra.settings import HOUR, Deployment
+from infra.settings import HOUR
 
 DATABASE_USER = "sluice_tier"
 
@@ -25,31 +25,27 @@ class Tier(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         lake: Lake,
         database: Database,
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, name)
-        settings = deployment.profile.tier
+        settings = base.deployment.profile.tier
         bucket = lake.buckets.rollups
         self.function = Function(
             self,
             "tier",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[layers.sluice, layers.stream, layers.database, layers.parquet],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database, base.layers.parquet],
             environment={
                 "ROLLUP_BUCKET": bucket.bucket_name,
                 "MINUTE_DAYS": str(settings.minute_days),
                 "HOUR_DAYS": str(settings.hour_days),
-                "ROLLUP_DAYS": str(deployment.profile.retention.rollup_days),
+                "ROLLUP_DAYS": str(base.deployment.profile.retention.rollup_days),
                 "TIER_SLICE_WINDOWS": str(settings.slice_windows),
                 "TIER_RESERVE_SECONDS": str(settings.reserve_seconds),
                 # What takes longer than a slice may would be cut off with the function.
@@ -67,13 +63,13 @@ class Tier(Construct):
                 iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]),
                 database.may_connect_as(DATABASE_USER),
             ],
-            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(network.s3, HTTPS_PORT)],
+            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(base.network.s3, HTTPS_PORT)],
         )
-        Schedule(self, "Schedule", operations=operations, function=self.function, every_minutes=settings.every_minutes)
-        operations.alarm(
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
+        base.operations.alarm(
             self,
             "behind",
-            metric=counted(metrics_of(deployment), "TierBehind", {"service": "tier"}, minutes=60, statistic="Maximum"),
+            metric=counted(base.deployment.metrics, "TierBehind", {"service": "tier"}, minutes=60, statistic="Maximum"),
             above=settings.behind_hours * HOUR,
             # A run that ends before its time is no error and tells nothing; one may, and the next, but not all of them.
             times=3,

@@ -4,15 +4,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.base import Base
 from infra.cache import PORT as CACHE_PORT
 from infra.cache import Cache
 from infra.database import PORT as DATABASE_PORT
 from infra.database import Database
-from infra.function import Function, Reach, metrics_of
-from infra.layers import Layers
-from infra.network import HTTPS_PORT, Network
-from infra.operations import NOTHING_HAPPENED, Operations, counted
-from infra.settings import Deployment, Profile
+from infra.function import Function, Reach
+from infra.network import HTTPS_PORT
+from infra.operations import NOTHING_HAPPENED, counted
+from infra.settings import Profile
 
 DATABASE_USER = "sluice_trace"
 
@@ -25,25 +25,21 @@ class Trace(Construct):
         scope: Construct,
         name: str,
         *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        layers: Layers,
+        base: Base,
         database: Database,
         cache: Cache,
         seek: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, name)
-        settings, keys = deployment.profile.trace, deployment.profile.ingest
+        settings, keys = base.deployment.profile.trace, base.deployment.profile.ingest
         self.function = Function(
             self,
             "trace",
-            deployment=deployment,
-            operations=operations,
-            network=network,
+            base=base,
+            private=True,
             compute=settings.compute,
             synchronous=True,
-            layers=[layers.sluice, layers.stream, layers.database],
+            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
             environment={
                 # One promise for all doors: how soon a revoked key stops working.
                 "KEY_MEMORY_SECONDS": str(keys.key_memory_seconds),
@@ -51,7 +47,7 @@ class Trace(Construct):
                 "TRACE_CONCURRENCY": str(settings.compute.concurrency),
                 "TRACE_REQUESTS_PER_SECOND": str(settings.requests_per_second),
                 "TRACE_ANSWER_SECONDS": str(settings.answer_seconds),
-                "TRACE_VISIBLE_SECONDS": str(visible_seconds(deployment.profile)),
+                "TRACE_VISIBLE_SECONDS": str(visible_seconds(base.deployment.profile)),
                 "SEEK_FUNCTION": seek.function_name,
                 "SEEK_SECONDS": str(settings.seek_seconds),
                 **database.address,
@@ -69,14 +65,14 @@ class Trace(Construct):
             reaches=[
                 Reach(database.security_group, DATABASE_PORT),
                 Reach(cache.security_group, CACHE_PORT),
-                Reach(network.lambdas, HTTPS_PORT),
+                Reach(base.network.lambdas, HTTPS_PORT),
             ],
         )
-        operations.alarm(
+        base.operations.alarm(
             self,
             "blind",
             # One is enough: traces are rare, and whoever asked for this one has no whole answer.
-            metric=counted(metrics_of(deployment), "SourcesUnavailable", {"service": "trace"}, minutes=60),
+            metric=counted(base.deployment.metrics, "SourcesUnavailable", {"service": "trace"}, minutes=60),
             above=0,
             no_data=NOTHING_HAPPENED,
             means="Within an hour, a trace has lacked the files or the numbers. The logs of trace and seek say why.",
