@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,8 @@ TOLERANCE = 1e-9
 LOG_BIN = 1e-3
 """How far apart a sensor's readings are told where they are more than a million of its steps from zero."""
 STEPS = 2**20
+READ_AGAIN = 200_000
+"""So many events are read once, however often they are checked while more of them come."""
 
 COLUMNS = (
     "fleet_id",
@@ -123,13 +125,20 @@ def is_uuid(name: str) -> bool:
 
 def counts_at(event: RawEvent) -> datetime:
     """When an event counts: when it happened, unless its clock ran ahead."""
-    document = json.loads(event.event)
-    return event.received_at if "clock_ahead" in event.flags else _read_time(event.contract, document)
+    return _count(event)[0]
 
 
 def readings(event: RawEvent) -> dict[str, float]:
     """What an event says of declared series, in their units."""
-    return dict(_readings(event, json.loads(event.event)))
+    return dict(_count(event)[1])
+
+
+@lru_cache(READ_AGAIN)
+def _count(event: RawEvent) -> tuple[datetime, tuple[tuple[str, float], ...]]:
+    """When an event counts, and what for."""
+    document = json.loads(event.event)
+    moment = event.received_at if "clock_ahead" in event.flags else _read_time(event.contract, document)
+    return moment, tuple(_readings(event, document))
 
 
 def recompute(events: Iterable[RawEvent]) -> dict[Window, list[float]]:
@@ -138,15 +147,14 @@ def recompute(events: Iterable[RawEvent]) -> dict[Window, list[float]]:
     for event in distinct(events):
         if "late_arrival" in event.flags:
             continue
-        document = json.loads(event.event)
-        moment = event.received_at if "clock_ahead" in event.flags else _read_time(event.contract, document)
-        for metric, value in _readings(event, document):
-            for resolution, length in LENGTHS.items():
-                start = moment - (moment - EPOCH) % length
+        moment, readings = _count(event)
+        for resolution, length in LENGTHS.items():
+            start = moment - (moment - EPOCH) % length
+            for metric, value in readings:
                 for device in (event.device_id, None):
                     windows[Window(event.fleet_id, device, metric, resolution, start)].append(value)
-    for readings in windows.values():
-        readings.sort()
+    for values in windows.values():
+        values.sort()
     return dict(windows)
 
 
