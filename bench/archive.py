@@ -14,7 +14,7 @@ from sluice.core.archive.rows import make_row
 from sluice.core.ingest.judge import Accepted, Rules, judge
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
-from sluice.edge.schemas import load_contracts
+from sluice.edge.events.schemas import load_contracts
 
 EVENTS, ROUNDS = 2_000, 5
 

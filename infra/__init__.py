@@ -1,4 +1,4 @@
-"""The AWS side of Sluice: one module per stage, composed in `stacks`."""
+"""The AWS side of Sluice: one module for each function and each part, put together in `stacks`."""
 
 import os
 from pathlib import Path

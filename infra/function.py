@@ -45,7 +45,7 @@ class Function(lambda_.Function):
         reaches: Sequence[Reach],
     ) -> None:
         deployment = base.deployment
-        # Outside the private network it reaches the internet, and none of our stores.
+        # Outside the private network it reaches AWS and the internet, and no broker, database or cache of ours.
         network = base.network if private else None
         log_group = logs.LogGroup(
             scope,

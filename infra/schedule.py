@@ -11,8 +11,8 @@ from infra.base import Base
 from infra.function import Function
 from infra.operations import TROUBLE, counted
 
-# Nobody waits for a run, and the next one does what this one did not: after a while it is better not to start it.
-ATTEMPTS = 3
+# An invocation that could not even be handed over is tried again so often.
+RETRIES = 3
 
 
 class Schedule(Construct):
@@ -21,6 +21,7 @@ class Schedule(Construct):
     def __init__(self, scope: Construct, name: str, *, base: Base, function: Function, every_minutes: int) -> None:
         super().__init__(scope, name)
         interval = Duration.minutes(every_minutes)
+        # Nobody waits for a run, and the next does what this one did not: after a while it is better not to start it.
         patience = Duration.minutes(min(every_minutes, 60))
         role = iam.Role(
             self,
@@ -43,7 +44,7 @@ class Schedule(Construct):
             "Schedule",
             schedule=scheduler.ScheduleExpression.rate(interval),
             target=targets.LambdaInvoke(
-                function, role=role.without_policy_updates(), retry_attempts=ATTEMPTS, max_event_age=patience
+                function, role=role.without_policy_updates(), retry_attempts=RETRIES, max_event_age=patience
             ),
         )
         base.operations.alarm(

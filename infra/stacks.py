@@ -170,7 +170,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         "Migrate",
         base=base,
         database=database,
-        dependents=[ingest, archive, aggregate, roll, maintain, query, tier, reconcile, trace],
+        dependents=[ingest, aggregate, roll, maintain, query, tier, reconcile, trace],
     )
     show = Show(pipeline, "Show", base=base)
     Api(

@@ -10,7 +10,7 @@ from sluice.core.api.requests import Request
 from sluice.core.events.contracts import Contracts
 from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
-from sluice.edge.schemas import load_contracts
+from sluice.edge.events.schemas import load_contracts
 
 EVENTS = Path(__file__).parents[1] / "events"
 NOW = datetime(2026, 11, 20, 9, 30, 5, 250000, tzinfo=UTC)

@@ -17,14 +17,16 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.errors import Killer, Retryable
 from sluice.core.events.contracts import Contracts
+from sluice.core.ledger.outcomes import COUNTED, DUPLICATE, LATE
 from sluice.core.limits import Limits
-from sluice.core.numbers.samples import COUNTED, DUPLICATE, LATE, Event, Unreadable, put_down, read_batch
+from sluice.core.numbers.samples import Event, Unreadable, put_down, read_batch
 from sluice.core.records import KafkaRecord, Origin, report_failures
 from sluice.edge import cache as valkey
 from sluice.edge import database
 from sluice.edge.broker import Broker
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.context import Context, seconds_left
+from sluice.edge.events.schemas import load_contracts
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
@@ -33,7 +35,6 @@ from sluice.edge.numbers.numbering import Numbering
 from sluice.edge.numbers.samples import Effect, Samples
 from sluice.edge.numbers.seen import Seen
 from sluice.edge.patience import Patience
-from sluice.edge.schemas import load_contracts
 from sluice.edge.session import Session
 from sluice.edge.settings import AggregateSettings, BrokerSettings, CacheSettings, DatabaseSettings
 

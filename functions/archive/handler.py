@@ -26,11 +26,11 @@ from sluice.edge import cache as valkey
 from sluice.edge.archive.delivery import ANSWER_SECONDS, Delivery
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
+from sluice.edge.events.schemas import load_contracts
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.patience import Patience
-from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import ArchiveSettings, BrokerSettings, CacheSettings
 
 logger = Logger()

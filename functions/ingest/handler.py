@@ -33,8 +33,8 @@ from sluice.edge.api.authenticate import authenticate
 from sluice.edge.api.keystore import KeyStore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
+from sluice.edge.events.schemas import load_contracts
 from sluice.edge.ingest.pressure import Pressure, Snapshots
-from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
 
 logger = Logger()

@@ -23,7 +23,6 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.ledger.statement import draw_up_for
 from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
-from sluice.core.numbers.windows import list_series
 from sluice.core.query.breaker import Breaker
 from sluice.core.query.questions import (
     Subject,
@@ -48,6 +47,7 @@ from sluice.core.query.reports import (
     report_minutes,
     write_optional,
 )
+from sluice.core.query.windows import list_series
 from sluice.core.times import write_time
 from sluice.edge import cache as valkey
 from sluice.edge import database

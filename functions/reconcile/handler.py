@@ -23,6 +23,7 @@ from sluice.edge import aws, database
 from sluice.edge.backlog import Backlog
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.database import Connection
+from sluice.edge.events.schemas import load_contracts
 from sluice.edge.extents import Extents
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.counted_objects import Bucket, CountedObjects, Counts
@@ -30,7 +31,6 @@ from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Rec
 from sluice.edge.ledger.rereading import Rereader
 from sluice.edge.ledger.statements import ALL_FLEETS, read_facts
 from sluice.edge.ledger.tables import LedgerTables
-from sluice.edge.schemas import load_contracts
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
 
 logger = Logger()

@@ -28,7 +28,7 @@ from sluice.core.numbers import resolutions
 from sluice.core.query import questions, states
 from sluice.core.trace import fate
 from sluice.core.trace import question as trace_question
-from sluice.edge.schemas import load_contracts
+from sluice.edge.events.schemas import load_contracts
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"

@@ -9,43 +9,55 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers" / "sluice" / "python" / "sluice"
-TABLE = (ROOT / "docs" / "architecture.md").read_text().split("### Rooms")[1].split("\n## ")[0]
-ROOMS = re.findall(r"^\| `(\w+)` \|", TABLE, re.MULTILINE)
+HALVES = ("core", "edge")
+SECTION = (ROOT / "docs" / "architecture.md").read_text().split("### Rooms")[1].split("\n###")[0]
 FUNCTIONS = {
-    name for cells in re.findall(r"\| ([\w, ]*) \|$", TABLE, re.MULTILINE) for name in re.findall(r"\w+", cells)
+    room: set(re.findall(r"\w+", functions))
+    for room, functions in re.findall(r"^\| `(\w+)` \| [^|]* \|([^|]*)\|$", SECTION, re.MULTILINE)
 }
+ROOMS = list(FUNCTIONS)
+BEFORE = {
+    half: set(re.findall(r"`(\w+)`", line)) for half, line in re.findall(r"Before .* of the (\w+): (.*)", SECTION)
+}
+MODULES = sorted(path for half in HALVES for path in (PACKAGE / half).rglob("*.py") if path.stem != "__init__")
 
 
-def rooms_used(module: Path) -> Iterator[str]:
-    """The rooms of its own half of the package from which a module takes something; none for what all share."""
-    half = module.relative_to(PACKAGE).parts[0]
-    for node in ast.walk(ast.parse(module.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"sluice.{half}"):
-            names = (node.module or "").split(".")[2:] or [alias.name for alias in node.names]
-            yield from (name for name in names[:1] if (PACKAGE / half / name).is_dir())
+def rooms_used(source: Path) -> Iterator[str]:
+    """The rooms, of either half, from which something is taken."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        parts = [name.split(".") for name in names if name.startswith("sluice.")]
+        yield from (part[2] for part in parts if part[2] in ROOMS)
 
 
-@pytest.mark.parametrize("half", ["core", "edge"])
-def test_the_rooms_are_those_of_the_page(half: str) -> None:
-    there = {path.name for path in (PACKAGE / half).iterdir() if (path / "__init__.py").exists()}
-    assert there
-    assert there <= set(ROOMS)
+@pytest.mark.parametrize("half", HALVES)
+def test_both_halves_have_the_rooms_of_the_page_and_before_them_what_it_lists(half: str) -> None:
+    assert {path.parent.name for path in (PACKAGE / half).glob("*/__init__.py")} == set(ROOMS)
+    assert {path.stem for path in (PACKAGE / half).glob("*.py")} - {"__init__"} == BEFORE[half]
 
 
-def test_no_room_of_the_page_is_missing_and_every_function_has_one() -> None:
-    assert {room for room in ROOMS if not any((PACKAGE / half / room).is_dir() for half in ("core", "edge"))} == set()
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_uses_only_rooms_above_its_own(module: Path) -> None:
+    _half, *places = module.relative_to(PACKAGE).parts
+    allowed = ROOMS[: ROOMS.index(places[0]) + 1] if len(places) > 1 else []
+    assert set(rooms_used(module)) <= set(allowed)
+
+
+def test_every_function_works_from_its_room() -> None:
     functions = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
-    assert functions - FUNCTIONS == {"migrate"}  # which brings a database up to date for all rooms
-    assert {*functions, "functions"} >= FUNCTIONS
+    told = [function for room in ROOMS for function in FUNCTIONS[room]]
+    assert sorted(told) == sorted(functions - {"migrate"})  # which brings a database up to date for all rooms
+    for room, verbs in FUNCTIONS.items():
+        for verb in verbs:
+            assert room in set(rooms_used(ROOT / "functions" / verb / "handler.py")), verb
 
 
-@pytest.mark.parametrize("half", ["core", "edge"])
-def test_a_room_uses_only_rooms_above_its_own(half: str) -> None:
-    used = 0
-    for module in sorted((PACKAGE / half).rglob("*.py")):
-        places = module.relative_to(PACKAGE / half).parts
-        own = ROOMS.index(places[0]) if len(places) > 1 else -1
-        above = [ROOMS.index(room) for room in rooms_used(module)]
-        used += len(above)
-        assert [ROOMS[room] for room in above if room > own] == [], module
-    assert used
+def test_tests_lie_in_the_rooms_of_their_modules() -> None:
+    tests = [path for half in HALVES for path in (ROOT / "tests" / "unit" / half).rglob("test_*.py")]
+    assert tests
+    places = {path: path.relative_to(ROOT / "tests" / "unit").with_name(f"{path.stem[5:]}.py") for path in tests}
+    assert {path for path, place in places.items() if not (PACKAGE / place).exists()} == set()

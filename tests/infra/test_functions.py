@@ -75,7 +75,7 @@ ENVIRONMENTS = {
     | {"DATABASE_USER", "RAW_BUCKET", "DEAD_LETTER_BUCKET", "STATEMENT_SECONDS", "RESERVE_SECONDS", "RERUN_SECONDS"}
     | {"ARCHIVE_FUNCTION", "ARCHIVE_GRACE_SECONDS", "AGGREGATE_FUNCTION", "AGGREGATE_GRACE_SECONDS"},
 }
-# What touches no store of ours is kept away from them.
+# What asks no broker, database or cache of ours is kept away from them.
 OUTSIDE = {"show", "lookup", "recall", "seek"}
 
 

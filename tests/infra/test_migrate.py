@@ -1,18 +1,23 @@
 """The schema is there before anything uses it, and a deployment fails where it cannot be."""
 
 from tests.infra.templates import Templates
+from tests.infra.test_schedule import schedules
 
 
 def test_migrations_run_before_what_depends_on_them_and_after_they_can_connect(templates: Templates) -> None:
     trigger = templates.only("Custom::Trigger")
+    connecting = {
+        verb
+        for verb, function in templates.functions().items()
+        if "DATABASE_USER" in function.properties["Environment"]["Variables"]
+    } - {"migrate"}
+    assert connecting > {"ingest", "aggregate", "query"}
     for dependent in (
-        templates.functions()["ingest"],
-        templates.functions()["archive"],
-        templates.sources()["archive"],
-        templates.functions()["aggregate"],
+        *(templates.functions()[verb] for verb in connecting),
         templates.sources()["aggregate"],
+        *(schedule for verb, schedule in schedules(templates).items() if verb in connecting),
     ):
-        assert trigger.name in dependent.policies["DependsOn"], dependent.name
+        assert trigger.name in (dependent.policies["DependsOn"] or ()), dependent.name
     doors = {
         rule.name
         for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")

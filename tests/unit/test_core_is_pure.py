@@ -35,7 +35,7 @@ def called_by(tree: ast.AST) -> set[str]:
     return {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
 def test_a_core_module_imports_and_calls_nothing_of_the_world(module: Path) -> None:
     tree = ast.parse(module.read_text())
     imports = imported_by(tree)

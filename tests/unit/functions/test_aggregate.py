@@ -12,9 +12,10 @@ import pytest
 
 from functions.aggregate.handler import Parts, aggregate, metrics
 from sluice.core.errors import Retryable
+from sluice.core.ledger.outcomes import COUNTED
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
-from sluice.core.numbers.samples import COUNTED, Event, Unreadable
+from sluice.core.numbers.samples import Event, Unreadable
 from sluice.core.records import Origin
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.cache import CacheAwayError

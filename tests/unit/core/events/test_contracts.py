@@ -6,7 +6,7 @@ import pytest
 from sluice.core.errors import Rejection
 from sluice.core.events.contracts import Contracts, Facts, derive_event_id
 from sluice.core.events.units import SeriesBook
-from sluice.edge.schemas import SCHEMAS
+from sluice.edge.events.schemas import SCHEMAS
 from tests import samples
 
 

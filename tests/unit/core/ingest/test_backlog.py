@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.ingest.backlog import find_age, find_unread, holds_older
-from sluice.core.offsets import Extent
+from sluice.core.ingest.backlog import find_age, holds_older
+from sluice.core.offsets import Extent, find_unread
 
 
 def test_unread_is_what_lies_behind_the_consumer_and_is_still_there() -> None:

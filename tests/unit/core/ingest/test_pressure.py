@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from sluice.core.errors import Advice
 from sluice.core.ingest.pressure import (
-    Slowness,
     UnknownPressureError,
     advise,
     measure_strain,
@@ -18,6 +17,7 @@ from sluice.core.ingest.pressure import (
     settle_share,
     share_for_slowness,
 )
+from sluice.core.slowness import Slowness
 from tests.samples import NOW
 
 strains = st.floats(-2, 3)

@@ -7,15 +7,14 @@ import pytest
 
 from sluice.core.errors import Poison
 from sluice.core.events.envelope import HEADER, Envelope, write_envelope
+from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
 from sluice.core.numbers.samples import (
     MAX_UNDECLARED,
     OTHERS,
     Event,
-    Group,
     count_undeclared,
     first_of_each,
-    hour_of,
     lookback,
     read_batch,
     read_event,

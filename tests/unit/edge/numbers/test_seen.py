@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from sluice.core.numbers.samples import Event, Group, hour_of
+from sluice.core.ledger.outcomes import Group, hour_of
+from sluice.core.numbers.samples import Event
 from sluice.core.records import Origin
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.numbers.seen import Seen

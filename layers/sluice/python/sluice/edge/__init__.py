@@ -1,1 +1,1 @@
-"""Where the core meets the world: the environment, the broker, the database, the cache, the delivery stream."""
+"""Where the core meets the world: brokers, the database, the cache, AWS and the environment."""

@@ -8,8 +8,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sluice.core.errors import Retryable
-from sluice.core.ingest.backlog import find_unread
-from sluice.core.offsets import Extent
+from sluice.core.offsets import Extent, find_unread
 from sluice.edge.broker import identify
 from sluice.edge.settings import BrokerSettings
 

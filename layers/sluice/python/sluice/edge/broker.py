@@ -12,8 +12,8 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
 
-from sluice.core.ingest.pressure import Slowness
 from sluice.core.messages import Message
+from sluice.core.slowness import Slowness
 from sluice.edge.settings import BrokerSettings
 
 LEAVE_ALONE_SECONDS = 2.0

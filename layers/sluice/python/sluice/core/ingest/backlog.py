@@ -2,14 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-from sluice.core.offsets import Extent
-
-
-def find_unread(extents: Mapping[int, Extent], committed: Mapping[int, int]) -> dict[int, int]:
-    """Return the first unread offset of each partition that has one; what Kafka no longer holds is not waiting."""
-    places = {partition: max(committed.get(partition, 0), extent.first) for partition, extent in extents.items()}
-    return {partition: place for partition, place in places.items() if place < extents[partition].last}
-
 
 def holds_older(unread: Mapping[int, int], since: Mapping[int, int]) -> bool:
     """Say whether something unread is older than a moment, given the first offset since then of each partition.

@@ -12,14 +12,9 @@ from typing import Literal
 
 import msgspec
 
+from sluice.core.ledger.outcomes import ENDS
+
 State = Literal["balanced", "in_flight", "missing", "unbalanced"]
-
-ENDS: dict[str, tuple[str, ...]] = {
-    "archive": ("archived", "dead_lettered"),
-    "aggregate": ("counted", "late", "duplicate", "dead_lettered"),
-}
-"""What may become of an accepted event, by who decides it: exactly one of these."""
-
 
 SETTLED = timedelta(hours=7)
 """So long after a day nothing of it is on its way: Kafka keeps it for six hours, and archive's grace is one."""

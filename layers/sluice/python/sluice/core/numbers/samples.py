@@ -11,6 +11,7 @@ from sluice.core.events.contracts import Contracts
 from sluice.core.events.envelope import HEADER, read_envelope
 from sluice.core.events.identity import event_key
 from sluice.core.events.stored import read_stored
+from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
@@ -18,21 +19,10 @@ from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
 # Of what only a fault of ours can say, the hours before could not even be written.
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
-COUNTED, LATE, DUPLICATE, DEAD_LETTERED = "counted", "late", "duplicate", "dead_lettered"
-
 # Devices name these fields: of one batch only the most frequent are listed, so that they cannot fill the database.
 MAX_UNDECLARED = 20
 MAX_FIELD = 80
 OTHERS = "…"
-
-
-class Group(msgspec.Struct, frozen=True, order=True):
-    """What events are counted by."""
-
-    fleet_id: str
-    received_hour: datetime
-    contract: str
-    schema_version: int
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -130,11 +120,6 @@ def count_undeclared(events: Iterable[Event]) -> Counter[tuple[Group, str]]:
             listed = place < MAX_UNDECLARED and len(field) <= MAX_FIELD and field.isprintable()
             counts[group, field if listed else OTHERS] += times
     return counts
-
-
-def hour_of(moment: datetime) -> datetime:
-    """Return the beginning of an hour."""
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def lookback(limits: Limits) -> timedelta:

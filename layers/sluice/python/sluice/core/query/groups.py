@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from sluice.core.errors import Retryable
-from sluice.core.names import is_name
+from sluice.core.events.names import is_name
 
 MOST_GROUPS = 1000
 MOST_DEVICES = 1000

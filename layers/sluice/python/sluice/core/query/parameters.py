@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from urllib.parse import parse_qsl
 
 from sluice.core.errors import Refusal, Rejection
-from sluice.core.names import is_name
+from sluice.core.events.names import is_name
 from sluice.core.times import parse_time
 
 MOST_PARAMETERS = 64

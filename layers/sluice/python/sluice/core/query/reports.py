@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from sluice.core.numbers.windows import Series
 from sluice.core.query.groups import Group, GroupName
+from sluice.core.query.windows import Series
 from sluice.core.times import write_time
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from sluice.core.errors import Refusal
 from sluice.core.events.identity import same_id
-from sluice.core.names import is_name
+from sluice.core.events.names import is_name
 from sluice.core.query.parameters import Parameters, parse_day
 from sluice.core.query.questions import MOST_DEVICE
 from sluice.core.trace.fate import Asked

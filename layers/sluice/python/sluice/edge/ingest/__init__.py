@@ -1,1 +1,1 @@
-"""How hard it presses: what is measured, and the word about it."""
+"""How full the buffer and its disks are, and the word about it that every process of ingest hears."""

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg.types.range import Int8Range
 
-from sluice.core.numbers.samples import Group
+from sluice.core.ledger.outcomes import Group
 from sluice.core.offsets import Span
 from sluice.edge.database import Connection
 from sluice.edge.ledger.coverage import Held, Partition, begin_anew, extend_coverage, lock_places, name_aside

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sluice.core.failures.salvage import MEANINGS
+from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
-from sluice.core.numbers.samples import Group, hour_of
 
 SCHEMA = pa.schema(
     [

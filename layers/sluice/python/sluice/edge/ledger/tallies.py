@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sluice.core.numbers.samples import Group
+from sluice.core.ledger.outcomes import Group
 from sluice.edge.database import Connection
 
 _COUNT = """

@@ -15,20 +15,9 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from sluice.core.ledger.outcomes import COUNTED, DEAD_LETTERED, DUPLICATE, LATE, Group, hour_of
 from sluice.core.limits import Limits
-from sluice.core.numbers.samples import (
-    COUNTED,
-    DEAD_LETTERED,
-    DUPLICATE,
-    LATE,
-    Event,
-    Group,
-    Unreadable,
-    count_undeclared,
-    first_of_each,
-    hour_of,
-    lookback,
-)
+from sluice.core.numbers.samples import Event, Unreadable, count_undeclared, first_of_each, lookback
 from sluice.core.records import Origin
 from sluice.edge.database import ANSWER_SECONDS, Connection
 from sluice.edge.ledger.coverage import Partition, extend_coverage, lock_coverage, span_partitions

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from redis.cluster import ClusterPipeline
 
 from sluice.core.events.identity import hash_64
-from sluice.core.numbers.samples import Event, hour_of
+from sluice.core.ledger.outcomes import hour_of
+from sluice.core.numbers.samples import Event
 from sluice.core.records import Origin
 from sluice.edge.cache import Cache, CacheAwayError
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from sluice.core.errors import Refusal
-from sluice.core.numbers.windows import Metric
 from sluice.core.query.questions import Devices, Subject
+from sluice.core.query.windows import Metric
 from sluice.edge.query.reading import Reader, as_json
 
 # How long a list of metrics is believed to be whole; one that is missing from it is looked for at once.

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from sluice.core.numbers.merging import merge_parts
-from sluice.core.numbers.recalled import gather_parts, gather_windows
 from sluice.core.numbers.resolutions import WIDTHS, choose_resolution
-from sluice.core.numbers.windows import Item, Window, list_items
+from sluice.core.query.merging import merge_parts
 from sluice.core.query.paging import Page, cut_page, split_page
 from sluice.core.query.questions import Rollups, Span
+from sluice.core.query.recalled import gather_parts, gather_windows
 from sluice.core.query.states import Knowledge, Stretch, describe
+from sluice.core.query.windows import Item, Window, list_items
 from sluice.core.times import write_time
 from sluice.edge.query.entities import Entities, Entity
 from sluice.edge.query.moved import MovedRows

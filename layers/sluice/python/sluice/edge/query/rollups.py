@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from sluice.core.limits import Limits
-from sluice.core.numbers.merging import Part
 from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, Resolution, floor_to
-from sluice.core.numbers.windows import Window
+from sluice.core.query.merging import Part
 from sluice.core.query.paging import Page
 from sluice.core.query.states import Knowledge
+from sluice.core.query.windows import Window
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 

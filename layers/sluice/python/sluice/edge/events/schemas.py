@@ -7,7 +7,7 @@ import msgspec
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY, Contracts
 from sluice.core.events.units import SeriesBook
 
-SCHEMAS = Path(__file__).parents[3] / "schemas"
+SCHEMAS = Path(__file__).parents[4] / "schemas"
 
 
 def load_contracts(schemas: Path = SCHEMAS) -> Contracts:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import strategies
 
 from sluice.core.numbers.digests import pack
-from sluice.core.numbers.merging import Part, merge_parts
-from sluice.core.numbers.recalled import gather_parts, gather_windows
 from sluice.core.numbers.recalls import RecalledRow
-from sluice.core.numbers.windows import Metric
+from sluice.core.query.merging import Part, merge_parts
+from sluice.core.query.recalled import gather_parts, gather_windows
+from sluice.core.query.windows import Metric
 from tests.samples import NOW
 
 BOOK = {1: Metric("cpu_temp", "degC", 0.1), 2: Metric("humidity", "%RH", 0.1)}

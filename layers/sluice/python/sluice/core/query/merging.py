@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from sluice.core.numbers.digests import Digest, merge_digests, percentile
-from sluice.core.numbers.windows import Metric, Window
+from sluice.core.query.windows import Metric, Window
 
 MEDIAN, HIGH = 0.5, 0.95
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from sluice.core.numbers.digests import pack
-from sluice.core.numbers.merging import Part
 from sluice.core.numbers.recalls import RecalledRow
-from sluice.core.numbers.windows import Metric, Window
+from sluice.core.query.merging import Part
+from sluice.core.query.windows import Metric, Window
 
 
 def gather_windows(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Window]:

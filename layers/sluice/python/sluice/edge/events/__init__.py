@@ -1,0 +1,1 @@
+"""The contracts as shipped with the code."""
