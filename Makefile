@@ -10,8 +10,8 @@ CDK := aws-cdk@2.1148.1
 # started it. Whoever breaks things looks last at what the logs hold.
 SERVICES := tests/database tests/local tests/flow tests/browser tests/faults
 FAULTS := $(wildcard tests/faults/test_*.py)
-FAULTS_AFTER_FLOW := $(patsubst %,tests/faults/test_%.py,ledger pressure salvage stores zz_secrets)
-FAULTS_ALONE := $(filter-out $(FAULTS_AFTER_FLOW),$(FAULTS)) tests/faults/test_zz_secrets.py
+SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger pressure salvage stores zz_secrets)
+OTHER_FAULTS := $(filter-out $(SOME_FAULTS),$(FAULTS)) tests/faults/test_zz_secrets.py
 TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/))))
 
 # The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
@@ -21,7 +21,7 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary parts flows faults
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary share-1 share-2 share-3
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -31,18 +31,18 @@ demo: setup ## start the stack, let a simulated fleet post to it, show what happ
 
 test: check .local/setup/browser-complete ## everything CI runs
 	@$(WITH_NODE) $(PYTHON) -m pytest $(TESTS)
-	@$(MAKE) --no-print-directory -j3 parts flows faults
+	@$(MAKE) --no-print-directory -j3 share-1 share-2 share-3
 
-parts:
+share-1: .local/setup/browser-complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/database tests/local
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser
 
-flows:
+share-2: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
-	@$(WITH_NODE) $(PYTHON) -m pytest $(FAULTS_AFTER_FLOW)
+	@$(WITH_NODE) $(PYTHON) -m pytest $(SOME_FAULTS)
 
-faults:
-	@$(WITH_NODE) $(PYTHON) -m pytest $(FAULTS_ALONE)
+share-3: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest $(OTHER_FAULTS)
 
 check: setup ## style and types
 	@.venv/bin/ruff check .

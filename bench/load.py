@@ -6,7 +6,6 @@ is looked for in the raw store and among the numbers. CPU time of every part is 
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -33,8 +32,10 @@ from local.home import Home
 from local.processes import ROOT
 from local.seed import make_key
 
+HOME = Home(ROOT / ".local" / "load")
 STEADY, FLOOD = ("north", "south", "west"), "east"
 # Three brokers on two cores have no time for a fetch of each follower for each record that is produced.
+SESSION_SECONDS, RESTART_SECONDS = 8, 60
 FETCH_IN_COMPANY = "replica.fetch.min.bytes=65536\nreplica.fetch.wait.max.ms=20\n"
 GATEWAYS, AT_ONCE = 16, 6
 CATCH_UP_SECONDS = 600
@@ -48,15 +49,14 @@ def main() -> int:
     parser.add_argument("--flood-minutes", type=float, default=1, help="how long the flood lasts (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same readings (default: 1)")
     options = parser.parse_args()
-    home = Home(ROOT / ".local" / "load")
-    print(background.up(home, "test"), flush=True)
+    print(background.up(HOME, "test"), flush=True)
     try:
-        stack = home.description()
+        stack = HOME.description()
         assert stack is not None  # noqa: S101 -- it has just been found healthy
-        change_brokers(home, stack["broker"], FETCH_IN_COMPANY)
+        change_brokers(stack["broker"], FETCH_IN_COMPANY)
         return asyncio.run(load(stack, options))
     finally:
-        print(background.down(home))
+        print(background.down(HOME))
 
 
 async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
@@ -95,29 +95,34 @@ async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
     return 1 if any(missing.values()) else 0
 
 
-def change_brokers(home: Home, bootstrap: str, properties: str) -> None:
+def change_brokers(bootstrap: str, properties: str) -> None:
     """Start every broker again with more properties, one after the other."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for broker in sorted(home.state.glob("kafka/[0-9]")):
-        with (broker / "server.properties").open("a") as file:
+    for broker in sorted(HOME.state.glob("kafka/*/server.properties")):
+        with broker.open("a") as file:
             file.write(properties)
-        pid = find_pids()[f"kafka-{broker.name}"]
-        os.kill(pid, signal.SIGKILL)
-        while find_pids().get(f"kafka-{broker.name}", pid) == pid or not in_sync(admin):
+        os.kill(find_pids()[f"kafka-{broker.parent.name}"], signal.SIGKILL)
+        # Until then the others take it for alive, and its replicas for being where their leaders are.
+        time.sleep(SESSION_SECONDS)
+        deadline = time.monotonic() + RESTART_SECONDS
+        while not in_sync(admin):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"broker {broker.parent.name} is not back after {RESTART_SECONDS} s")
             time.sleep(0.5)
 
 
 def in_sync(admin: AdminClient) -> bool:
     """Say whether every replica is where its leader is."""
-    with contextlib.suppress(KafkaException):
+    try:
         topics = admin.list_topics(timeout=5).topics.values()
-        return all(len(one.isrs) == len(one.replicas) for topic in topics for one in topic.partitions.values())
-    return False
+    except KafkaException:
+        return False
+    return all(len(one.isrs) == len(one.replicas) for topic in topics for one in topic.partitions.values())
 
 
 def find_pids() -> dict[str, int]:
     """Find the processes of the stack's parts, as they are now."""
-    pids: dict[str, int] = json.loads((ROOT / ".local" / "load" / "stack.json").read_text())["pids"]
+    pids: dict[str, int] = (HOME.description() or {})["pids"]
     return pids
 
 

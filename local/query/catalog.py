@@ -18,8 +18,8 @@ from pyarrow import fs
 #: A column of every table that only those rows have who ask for it by name: in Athena it is hidden, and so it is here.
 PATH = "$path"
 
-#: What was read of files, by path and size: one that is written again has another size, or the same content.
-Kept = dict[tuple[str, int], ds.Fragment]
+#: What was read of files, by their path, size and time of change.
+Kept = dict[tuple[str, int, int], ds.Fragment]
 
 SQL = Path(__file__).parents[2] / "infra" / "athena"
 
@@ -65,29 +65,37 @@ def open_store(stack: dict[str, Any], sql: str, kept: Kept | None = None) -> duc
 def read_table(
     table: dict[str, Any], files: fs.FileSystem, kept: Kept | None, *, with_path: bool
 ) -> ds.FileSystemDataset:
+    """Read what lies where a table is, as the catalog describes it; of Parquet that is not kept, what is asked for."""
     storage = table["StorageDescriptor"]
     location = storage["Location"].removeprefix("s3://").rstrip("/")
     columns = pa.schema([(column["Name"], ARROW[column["Type"]]) for column in storage["Columns"]])
-    keys = [key["Name"] for key in table["PartitionKeys"]]
-    partitions = pa.schema([(key["Name"], ARROW[key["Type"]]) for key in table["PartitionKeys"]])
+    keys = pa.schema([(key["Name"], ARROW[key["Type"]]) for key in table["PartitionKeys"]])
+
+    def open_file(path: str) -> ds.Fragment:
+        place = _place(path, keys.names)
+        if table["Parameters"]["classification"] == "json":
+            return _fragment(_write_parquet(files.open_input_file(path).read(), columns), place)
+        if kept is not None:
+            return _fragment(files.open_input_file(path).read(), place)
+        return _PARQUET.make_fragment(path, files, partition_expression=place)
+
     # Listed through the API rather than as folders: an empty store is an empty table, not an error.
     found = files.get_file_info(fs.FileSelector(location, recursive=True, allow_not_found=True))
-    fragments = {} if kept is None else kept
-    present = [(info.path, info.size) for info in found if info.type == fs.FileType.File]
-    for path, size in present:
-        if (path, size) not in fragments:
-            source: tuple[Any, ...] = (path, files)
-            if table["Parameters"]["classification"] == "json":
-                source = (pa.BufferReader(_write_parquet(files.open_input_file(path).read(), columns)),)
-            elif kept is not None:
-                source = (pa.BufferReader(files.open_input_file(path).read()),)
-            fragments[path, size] = _PARQUET.make_fragment(*source, partition_expression=_place(path, keys))
-    schema = pa.unify_schemas([columns, partitions, pa.schema({PATH: pa.string()} if with_path else {})])
-    return ds.FileSystemDataset([fragments[file] for file in present], schema, _PARQUET, files)
+    present = [(info.path, info.size, info.mtime_ns) for info in found if info.type == fs.FileType.File]
+    known = {} if kept is None else kept
+    for file in present:
+        if file not in known:
+            known[file] = open_file(file[0])
+    schema = pa.unify_schemas([columns, keys, pa.schema({PATH: pa.string()} if with_path else {})])
+    return ds.FileSystemDataset([known[file] for file in present], schema, _PARQUET, files)
+
+
+def _fragment(parquet: bytes | pa.Buffer, place: ds.Expression) -> ds.Fragment:
+    return _PARQUET.make_fragment(pa.BufferReader(parquet), partition_expression=place)
 
 
 def _place(path: str, keys: list[str]) -> ds.Expression:
-    """What a path says is true of all rows in its file: conditions on it leave files unread."""
+    """What a path says is true of all rows in its file: conditions on it leave files out."""
     place = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
     return reduce(and_, (ds.field(name) == place[name] for name in keys), ds.field(PATH) == f"s3://{path}")
 

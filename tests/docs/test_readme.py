@@ -1,6 +1,7 @@
 """What the README enumerates is there, and what is there is enumerated."""
 
 import re
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,6 +14,16 @@ def test_every_command_of_the_readme_is_a_target_and_every_target_is_in_the_read
     named = set(re.findall(r"\bmake ([a-z]+)", README))
     assert named <= TARGETS
     assert TARGETS - {"help"} <= named
+
+
+def test_every_test_is_run_by_make_test_once() -> None:
+    said = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named = [path for run in re.findall(r"-m pytest (.*)", said) for path in run.split()]
+    globs = [path if path.endswith(".py") else f"{path}/**/test_*.py" for path in named]
+    modules = [module for pattern in globs for module in ROOT.glob(pattern)]
+    # Each of the shares that break something looks at its own logs.
+    modules.remove(ROOT / "tests/faults/test_zz_secrets.py")
+    assert sorted(modules) == sorted((ROOT / "tests").rglob("test_*.py"))
 
 
 def test_every_function_has_its_place_on_the_way_of_an_event() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
 
-# Its list_offsets may lose a question (edge.backlog): that costs a step or a run, and the next one asks again.
-# Documented there, but not listed among the package's names.
+# Documented there, but not listed among the package's names. Its list_offsets may lose a question (edge.backlog): that
+# costs a step or a run, and the next one asks again.
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from sluice.core.errors import Retryable
