@@ -41,10 +41,9 @@ class Aggregate(Construct):
             self,
             "aggregate",
             base=base,
-            private=True,
             compute=settings.consumer.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
+            further_layers=[base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",

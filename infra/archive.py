@@ -50,10 +50,8 @@ class Archive(Construct):
             self,
             "archive",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "DELIVERY_STREAM": lake.delivery.stream.delivery_stream_name,
                 "KAFKA_BOOTSTRAP": stream.bootstrap,

@@ -35,10 +35,8 @@ class Deadletter(Construct):
             self,
             "deadletter",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream],
             environment={"DEAD_LETTER_BUCKET": bucket.bucket_name},
             grants=[
                 iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("dead_letters/*")]),

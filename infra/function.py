@@ -36,17 +36,16 @@ class Function(lambda_.Function):
         verb: str,
         *,
         base: Base,
-        private: bool,
         compute: Compute,
         synchronous: bool,
-        layers: Sequence[lambda_.ILayerVersion],
         environment: Mapping[str, str],
         grants: Sequence[iam.PolicyStatement],
         reaches: Sequence[Reach],
+        further_layers: Sequence[lambda_.ILayerVersion] = (),
     ) -> None:
         deployment = base.deployment
-        # Outside the private network it reaches AWS and the internet, and no broker, database or cache of ours.
-        network = base.network if private else None
+        # Who reaches nothing inside the private network stays outside, where AWS and the internet are.
+        network = base.network if reaches else None
         log_group = logs.LogGroup(
             scope,
             "Logs",
@@ -69,7 +68,7 @@ class Function(lambda_.Function):
             architecture=ARCHITECTURE,
             handler="handler.handler",
             code=lambda_.Code.from_asset(str(ROOT / "functions" / verb), exclude=NOT_CODE),
-            layers=layers,
+            layers=[base.layers.sluice, base.layers.stream, *further_layers],
             environment={
                 "SLUICE_STAGE": deployment.stage,
                 "POWERTOOLS_SERVICE_NAME": verb,

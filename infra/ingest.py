@@ -38,10 +38,9 @@ class Ingest(Construct):
             self,
             "ingest",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
+            further_layers=[base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",

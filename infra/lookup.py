@@ -19,10 +19,8 @@ class Lookup(Construct):
             self,
             "lookup",
             base=base,
-            private=False,
             compute=settings.compute,
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "DIRECTORY_URL": base.deployment.directory or NO_DIRECTORY,
                 "DIRECTORY_SECONDS": str(settings.directory_seconds),

@@ -32,10 +32,9 @@ class Maintain(Construct):
             self,
             "maintain",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
+            further_layers=[base.layers.database],
             environment={
                 "PARTITIONS_AHEAD_HOURS": str(settings.partitions_ahead_hours),
                 "SAMPLE_HOURS": str(settings.sample_hours),

@@ -30,11 +30,10 @@ class Migrate(Construct):
             self,
             "migrate",
             base=base,
-            private=True,
             compute=compute,
             # A deployment waits for it, and fails with it.
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
+            further_layers=[base.layers.database],
             environment={
                 **database.address,
                 "DATABASE_SECRET_ARN": database.administrator_secret_arn,

@@ -35,10 +35,9 @@ class Pressure(Construct):
             self,
             "pressure",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
+            further_layers=[base.layers.database],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",

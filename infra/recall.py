@@ -27,11 +27,10 @@ class Recall(Construct):
             self,
             "recall",
             base=base,
-            private=False,
             compute=base.deployment.profile.recall,
             # query waits for it.
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.parquet],
+            further_layers=[base.layers.parquet],
             environment={"ROLLUP_BUCKET": bucket.bucket_name},
             grants=[
                 iam.PolicyStatement(actions=["s3:GetObject"], resources=[bucket.arn_for_objects("rollups/*")]),

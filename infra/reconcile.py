@@ -44,10 +44,9 @@ class Reconcile(Construct):
             self,
             "reconcile",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database, base.layers.parquet],
+            further_layers=[base.layers.database, base.layers.parquet],
             environment={
                 "KAFKA_BOOTSTRAP": stream.bootstrap,
                 "KAFKA_AUTH": "iam",

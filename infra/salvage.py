@@ -37,10 +37,8 @@ class Salvage(Construct):
             self,
             "salvage",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "FAILED_BATCH_BUCKET": failed.bucket_name,
                 "RAW_BUCKET": raw.bucket_name,

@@ -37,11 +37,9 @@ class Seek(Construct):
             self,
             "seek",
             base=base,
-            private=False,
             compute=settings.compute,
             # trace waits for it.
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream],
             environment={
                 "ATHENA_WORKGROUP": workgroup,
                 "ATHENA_DATABASE": database,

@@ -21,12 +21,11 @@ class Show(Construct):
             self,
             "show",
             base=base,
-            # Whoever opens the page may ask it, so it is kept away from everything.
-            private=False,
             compute=base.deployment.profile.show.compute,
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream, self._page()],
+            further_layers=[self._page()],
             environment={},
+            # Whoever opens the page may ask it, so it is kept away from everything.
             grants=[],
             reaches=[],
         )

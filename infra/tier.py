@@ -37,10 +37,9 @@ class Tier(Construct):
             self,
             "tier",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=False,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database, base.layers.parquet],
+            further_layers=[base.layers.database, base.layers.parquet],
             environment={
                 "ROLLUP_BUCKET": bucket.bucket_name,
                 "MINUTE_DAYS": str(settings.minute_days),

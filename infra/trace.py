@@ -36,10 +36,9 @@ class Trace(Construct):
             self,
             "trace",
             base=base,
-            private=True,
             compute=settings.compute,
             synchronous=True,
-            layers=[base.layers.sluice, base.layers.stream, base.layers.database],
+            further_layers=[base.layers.database],
             environment={
                 # One promise for all doors: how soon a revoked key stops working.
                 "KEY_MEMORY_SECONDS": str(keys.key_memory_seconds),
