@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
 from sluice.core.numbers.recalls import Question, RecalledRow
-from sluice.core.numbers.tiers import STAGING, STORES, Resolution, Slice, Unverified
+from sluice.core.numbers.tiers import STAGING, STORES, Slice, TieredResolution, Unverified
 from sluice.edge.numbers.recalling import Recaller
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
@@ -32,7 +32,7 @@ PLAN = Plan(hot={"1m": 2 * DAY, "1h": 60 * DAY}, kept=730 * DAY, slice_windows=7
 MINUTES_ONLY = replace(PLAN, hot={"1m": 2 * DAY, "1h": 3650 * DAY})
 MINUTES = (datetime(2026, 6, 6, tzinfo=UTC), datetime(2026, 6, 10, tzinfo=UTC))
 HOURS = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 20, tzinfo=UTC))
-FLOORS: dict[Resolution, datetime] = {
+FLOORS: dict[TieredResolution, datetime] = {
     "1m": datetime(2026, 6, 8, tzinfo=UTC),
     "1h": datetime(2026, 4, 1, tzinfo=UTC),
 }
@@ -65,7 +65,7 @@ class Place:
         if names := self.names(""):
             self.s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": name} for name in names]})
 
-    def floor(self, resolution: Resolution) -> datetime | None:
+    def floor(self, resolution: TieredResolution) -> datetime | None:
         """Return where the database ends and the files begin."""
         (row,) = self.connection.execute(
             "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s", (STORES[resolution],)
@@ -73,7 +73,7 @@ class Place:
         found: datetime | None = row[0]
         return found
 
-    def listed(self, resolution: Resolution) -> list[str]:
+    def listed(self, resolution: TieredResolution) -> list[str]:
         """Return the files that lie below the floor."""
         rows = self.connection.execute(
             "SELECT object FROM tiered JOIN horizon ON store = 'rollup_' || resolution"
@@ -82,7 +82,7 @@ class Place:
         )
         return [name for (name,) in rows]
 
-    def found(self, resolution: Resolution) -> dict[tuple[Any, ...], dict[str, Any]]:
+    def found(self, resolution: TieredResolution) -> dict[tuple[Any, ...], dict[str, Any]]:
         """Return every row that readers find."""
         rows = in_database(self.connection, STORES[resolution], self.floor(resolution))
         for name in self.listed(resolution):
@@ -101,7 +101,7 @@ class Place:
         data: bytes = self.s3.get_object(Bucket=BUCKET, Key=name)["Body"].read()
         return data
 
-    def partitions(self, resolution: Resolution) -> list[datetime]:
+    def partitions(self, resolution: TieredResolution) -> list[datetime]:
         """Return where the partitions that are still there start."""
         rows = self.connection.execute("SELECT lower(span) FROM partitions_of(%s) ORDER BY 1", (STORES[resolution],))
         return [start for (start,) in rows]
@@ -380,7 +380,7 @@ def test_what_is_staged_and_what_is_listed_lie_where_no_query_looks(place: Place
 @pytest.mark.parametrize(("fleet_id", "device_ids"), [("acme", ("press-1", 'press "2", new')), ("zeta", None)])
 @pytest.mark.parametrize("resolution", STORES)
 def test_what_is_recalled_has_the_numbers_that_the_database_had(
-    place: Place, resolution: Resolution, fleet_id: str, device_ids: tuple[str, ...] | None
+    place: Place, resolution: TieredResolution, fleet_id: str, device_ids: tuple[str, ...] | None
 ) -> None:
     start, end = FLOORS[resolution] - timedelta(hours=30), FLOORS[resolution] - timedelta(hours=4)
     wanted = {

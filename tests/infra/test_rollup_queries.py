@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from infra.catalog import SQL
-from sluice.core.numbers.tiers import Resolution, Slice, name_object
+from sluice.core.numbers.tiers import Slice, TieredResolution, name_object
 from sluice.edge.numbers.rollup_parts import PartWriter
 from sluice.edge.numbers.rollup_tables import SCHEMA
 
@@ -23,7 +23,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def write(self, resolution: Resolution, day: datetime, *rows: dict[str, Any]) -> None:
+    def write(self, resolution: TieredResolution, day: datetime, *rows: dict[str, Any]) -> None:
         """Write one file of a day."""
         (part,) = self._parts([self._row(day, **row) for row in rows])
         path = self._root / name_object(Slice(resolution, day, day + timedelta(days=1)), 0, part.digest)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from sluice.core.numbers.tiers import Resolution
+from sluice.core.numbers.tiers import TieredResolution
 
 # An answer may have 6 MB, of which the service's own wrapping takes some.
 MAX_ANSWER = 5 * 1024 * 1024
@@ -19,7 +19,7 @@ class TooMuch(Exception):
 class Question(msgspec.Struct, frozen=True):
     """Which rows of which files are wanted."""
 
-    resolution: Resolution
+    resolution: TieredResolution
     fleet_id: str
     device_ids: tuple[str, ...] | None  # None: the fleet as a whole
     metrics: tuple[str, ...]

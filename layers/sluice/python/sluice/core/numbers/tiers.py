@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-Resolution = Literal["1m", "1h"]
+TieredResolution = Literal["1m", "1h"]
 """Of which the older windows are moved; days stay."""
 
-STORES: dict[Resolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h"}
-SOURCES: dict[Resolution, str] = {"1m": "sample", "1h": "rollup_1m"}
+STORES: dict[TieredResolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h"}
+SOURCES: dict[TieredResolution, str] = {"1m": "sample", "1h": "rollup_1m"}
 """What a store is computed from: below the floor of that, its rows no longer change."""
 
 STAGING = "staging/"
@@ -30,7 +30,7 @@ class Unverified(Exception):
 class Slice(msgspec.Struct, frozen=True):
     """A part of one day of a store: what is moved at a time."""
 
-    resolution: Resolution
+    resolution: TieredResolution
     start: datetime
     end: datetime
 
@@ -46,7 +46,7 @@ class Partition(msgspec.Struct, frozen=True):
 class File(msgspec.Struct, frozen=True):
     """One file of rollups, as the database and the manifest beside the files list it."""
 
-    resolution: Resolution
+    resolution: TieredResolution
     window_from: datetime
     window_to: datetime
     object: str
@@ -82,7 +82,7 @@ class Totals(msgspec.Struct, frozen=True):
         )
 
 
-def cut_slices(resolution: Resolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:
+def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:
     """Cut a span into slices none of which is longer than `length` or reaches into another day."""
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
@@ -99,7 +99,7 @@ def name_object(part: Slice, number: int, digest: str) -> str:
     )
 
 
-def name_manifest(resolution: Resolution, day: str) -> str:
+def name_manifest(resolution: TieredResolution, day: str) -> str:
     """Name the list of a day's files; it lies where no query looks for rows."""
     return f"manifests/resolution={resolution}/dt={day}.json"
 

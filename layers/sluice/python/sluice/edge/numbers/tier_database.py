@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Resolution, Slice, Totals
+from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Slice, TieredResolution, Totals
 from sluice.edge.database import Connection
 from sluice.edge.numbers.rollup_tables import Metric
 
@@ -69,7 +69,7 @@ class TierDatabase:
         """Be the only one; the lock ends with the connection."""
         return bool(self._value("SELECT pg_try_advisory_lock(%(lock)s)", lock=_LOCK))
 
-    def partitions(self, resolution: Resolution) -> list[Partition]:
+    def partitions(self, resolution: TieredResolution) -> list[Partition]:
         """Return the partitions of a store, the oldest first."""
         found = self._connection.execute(
             "SELECT partition_name, lower(span), upper(span) FROM partitions_of(%s) ORDER BY lower(span)",
@@ -77,12 +77,12 @@ class TierDatabase:
         )
         return [Partition(name, start.astimezone(UTC), end.astimezone(UTC)) for name, start, end in found]
 
-    def floor(self, resolution: Resolution) -> datetime | None:
+    def floor(self, resolution: TieredResolution) -> datetime | None:
         """Return from where on a store is read in the database; None: all of it."""
         found = self._value("SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %(s)s", s=STORES[resolution])
         return None if found is None else found.astimezone(UTC)  # type: ignore[attr-defined]
 
-    def unsettled(self, resolution: Resolution, until: datetime) -> str | None:
+    def unsettled(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Say why rows before a moment may still change, or None."""
         reason = self._value(_UNSETTLED, source=SOURCES[resolution], until=until)
         return None if reason is None else str(reason)
@@ -126,7 +126,7 @@ class TierDatabase:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(query, [msgspec.structs.asdict(file) for file in files])
 
-    def recorded(self, resolution: Resolution, start: datetime, end: datetime) -> list[File]:
+    def recorded(self, resolution: TieredResolution, start: datetime, end: datetime) -> list[File]:
         """Return the files that were written down of a span, in the order of time."""
         query = sql.SQL(
             "SELECT {} FROM tiered WHERE resolution = %s AND window_from >= %s AND window_to <= %s"
@@ -141,7 +141,7 @@ class TierDatabase:
             for file in files
         ]
 
-    def raise_floor(self, resolution: Resolution, until: datetime) -> str | None:
+    def raise_floor(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Say to readers and rollers that the store ends at a moment; or why not, when rows could still change.
 
         Rollers hold the row while they compute: once it is ours, whatever they did is seen by the question after it.
@@ -155,7 +155,7 @@ class TierDatabase:
                 )
             return reason
 
-    def drop_partition(self, resolution: Resolution) -> str | None:
+    def drop_partition(self, resolution: TieredResolution) -> str | None:
         """Drop the oldest partition that is no longer needed; None when there is none, or somebody reads just then."""
         try:
             with self._connection.transaction():
@@ -165,7 +165,7 @@ class TierDatabase:
             return None
         return None if dropped is None else str(dropped)
 
-    def forget(self, resolution: Resolution, before: datetime) -> None:
+    def forget(self, resolution: TieredResolution, before: datetime) -> None:
         """Forget files that are about to end by the bucket's lifecycle."""
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
 

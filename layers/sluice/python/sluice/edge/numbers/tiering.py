@@ -14,7 +14,7 @@ from typing import get_args
 import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS
-from sluice.core.numbers.tiers import File, Partition, Resolution, Slice, Totals, compare, cut_slices, name_object
+from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, Totals, compare, cut_slices, name_object
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.rollup_parts import MAX_PART, Part, PartWriter, total_part
 from sluice.edge.numbers.rollup_tables import read_copy
@@ -27,7 +27,7 @@ CHUNK = 8 * 1024 * 1024
 class Plan(msgspec.Struct, frozen=True):
     """What stays in the database and for how long, and how much is moved at a time."""
 
-    hot: dict[Resolution, timedelta]
+    hot: dict[TieredResolution, timedelta]
     kept: timedelta
     slice_windows: int
     chunk: int = CHUNK
@@ -40,7 +40,7 @@ class Report(msgspec.Struct):
     rows: int = 0
     partitions: int = 0
     behind: timedelta = timedelta(0)
-    waits_for: dict[Resolution, str] = {}
+    waits_for: dict[TieredResolution, str] = {}
 
 
 class Tiering:
@@ -54,7 +54,7 @@ class Tiering:
     def run(self, now: datetime, may_go_on: Callable[[], bool]) -> Report:
         """Move what is old enough, slice by slice, for as long as there is time."""
         report = Report()
-        for resolution in get_args(Resolution):
+        for resolution in get_args(TieredResolution):
             until = now - self._plan.hot[resolution]
             # What an earlier run has moved: whoever asked for the floor before that has long read the rows.
             while self._database.drop_partition(resolution) is not None:
@@ -67,7 +67,7 @@ class Tiering:
         return report
 
     def _move_store(
-        self, resolution: Resolution, until: datetime, may_go_on: Callable[[], bool], report: Report
+        self, resolution: TieredResolution, until: datetime, may_go_on: Callable[[], bool], report: Report
     ) -> None:
         floor = self._database.floor(resolution)
         for partition in self._database.partitions(resolution):
@@ -84,7 +84,7 @@ class Tiering:
                 return
 
     def _move(
-        self, resolution: Resolution, partition: Partition, may_go_on: Callable[[], bool], report: Report
+        self, resolution: TieredResolution, partition: Partition, may_go_on: Callable[[], bool], report: Report
     ) -> bool:
         """Bring all rows of a partition to where they are found; False when there was no time for the rest."""
         files = self._database.recorded(resolution, partition.start, partition.end)
