@@ -5,19 +5,33 @@ worker's invocation is known to be lost.
 """
 
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
+from local.models.config import FunctionConfig
 from local.models.invocations import ANSWER_BYTES, Invocation, Outcome, answer_too_large
-
-if TYPE_CHECKING:
-    from local.models.workers import Worker
 
 _ACCEPTED = b'{"status":"OK"}'
 
 
-def runtime_api(worker: "Worker") -> web.Application:
+class Worker(Protocol):
+    """What is asked of the worker whose end this is."""
+
+    function: FunctionConfig
+    current: Invocation | None
+
+    async def next(self) -> Invocation:
+        """Wait for what is to be done next."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Take what became of it."""
+
+    def fail_to_start(self, outcome: Outcome) -> None:
+        """Take why there will be nothing."""
+
+
+def runtime_api(worker: Worker) -> web.Application:
     """The application a worker's runtime client speaks to."""
     endpoint = _RuntimeApi(worker)
     application = web.Application(client_max_size=ANSWER_BYTES)
@@ -30,7 +44,7 @@ def runtime_api(worker: "Worker") -> web.Application:
 
 
 class _RuntimeApi:
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
     async def next(self, _request: web.Request) -> web.Response:
