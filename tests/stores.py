@@ -8,6 +8,7 @@ import base64
 import gzip
 import io
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,13 +20,20 @@ from uuid import UUID, uuid5
 import boto3
 import psycopg
 import pyarrow.parquet as pq
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tests.ledger import digest
 from tests.recomputation import COLUMNS, Numbers, RawEvent, read_numbers
 
 RAW_EVENTS, DEAD_LETTERS = "raw-events", "dead-letter"
 ENVELOPE = "sluice"
+# What brokers answer for a moment where the leader of a partition is another one than the client believes.
+_CHANGING = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+}
 
 # What an activity without an id is called follows from it; it cannot change, since it is written in what is stored.
 _DERIVED_IDS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
@@ -172,7 +180,7 @@ class Stores:
                 reached[place.partition] = max(reached[place.partition], place.offset + 1)
             left: dict[int, int] = {}
             for number in numbers:
-                first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+                first, end = _ask_extent(consumer, TopicPartition(topic, number))
                 reached[number] = max(reached[number], first)
                 if reached[number] < end:
                     left[number] = end
@@ -232,9 +240,24 @@ def end_offsets(broker: str, topic: str) -> dict[int, int]:
     consumer = _consumer(broker)
     try:
         partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
-        return {number: consumer.get_watermark_offsets(TopicPartition(topic, number))[1] for number in partitions}
+        return {number: _ask_extent(consumer, TopicPartition(topic, number))[1] for number in partitions}
     finally:
         consumer.close()
+
+
+def _ask_extent(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """Ask where a partition begins and ends; while it changes its leader, ask again."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            first, end = consumer.get_watermark_offsets(partition, timeout=20)
+        except KafkaException as error:
+            if error.args[0].code() not in _CHANGING or time.monotonic() > deadline:
+                raise
+            consumer.list_topics(partition.topic, timeout=20)
+            time.sleep(0.2)
+        else:
+            return first, end
 
 
 def _consumer(broker: str) -> Consumer:
