@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 import time
 import urllib.request
@@ -21,8 +20,6 @@ from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from pyarrow import fs
 
 from bench.costs import cpu_seconds
@@ -32,11 +29,7 @@ from local.home import Home
 from local.processes import ROOT
 from local.seed import make_key
 
-HOME = Home(ROOT / ".local" / "load")
 STEADY, FLOOD = ("north", "south", "west"), "east"
-# Three brokers on two cores have no time for a fetch of each follower for each record that is produced.
-SESSION_SECONDS, RESTART_SECONDS = 8, 60
-FETCH_IN_COMPANY = "replica.fetch.min.bytes=65536\nreplica.fetch.wait.max.ms=20\n"
 GATEWAYS, AT_ONCE = 16, 6
 CATCH_UP_SECONDS = 600
 
@@ -49,14 +42,14 @@ def main() -> int:
     parser.add_argument("--flood-minutes", type=float, default=1, help="how long the flood lasts (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same readings (default: 1)")
     options = parser.parse_args()
-    print(background.up(HOME, "test"), flush=True)
+    home = Home(ROOT / ".local" / "load")
+    print(background.up(home, "test"), flush=True)
     try:
-        stack = HOME.description()
+        stack = home.description()
         assert stack is not None  # noqa: S101 -- it has just been found healthy
-        change_brokers(stack["broker"], FETCH_IN_COMPANY)
         return asyncio.run(load(stack, options))
     finally:
-        print(background.down(HOME))
+        print(background.down(home))
 
 
 async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
@@ -95,37 +88,6 @@ async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
     return 1 if any(missing.values()) else 0
 
 
-def change_brokers(bootstrap: str, properties: str) -> None:
-    """Start every broker again with more properties, one after the other."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for broker in sorted(HOME.state.glob("kafka/*/server.properties")):
-        with broker.open("a") as file:
-            file.write(properties)
-        os.kill(find_pids()[f"kafka-{broker.parent.name}"], signal.SIGKILL)
-        # Until then the others take it for alive, and its replicas for being where their leaders are.
-        time.sleep(SESSION_SECONDS)
-        deadline = time.monotonic() + RESTART_SECONDS
-        while not in_sync(admin):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"broker {broker.parent.name} is not back after {RESTART_SECONDS} s")
-            time.sleep(0.5)
-
-
-def in_sync(admin: AdminClient) -> bool:
-    """Say whether every replica is where its leader is."""
-    try:
-        topics = admin.list_topics(timeout=5).topics.values()
-    except KafkaException:
-        return False
-    return all(len(one.isrs) == len(one.replicas) for topic in topics for one in topic.partitions.values())
-
-
-def find_pids() -> dict[str, int]:
-    """Find the processes of the stack's parts, as they are now."""
-    pids: dict[str, int] = (HOME.description() or {})["pids"]
-    return pids
-
-
 def create_fleet(stack: dict[str, Any], fleet_id: str) -> str:
     """Make a fleet with a quota above what this machine can send, so that not quotas are what is measured."""
     with psycopg.connect(stack["database"]) as connection:
@@ -137,7 +99,7 @@ def cpu_by_part(stack: dict[str, Any]) -> dict[str, float]:
     """CPU seconds that the processes of each part have used."""
     with urllib.request.urlopen(f"{stack['lambdas']}/_model/functions", timeout=10) as answer:  # noqa: S310 -- ours
         functions = json.load(answer)
-    pids = find_pids()
+    pids = json.loads((ROOT / ".local" / "load" / "stack.json").read_text())["pids"]
     parts: dict[str, list[int]] = {
         "brokers": [pid for name, pid in pids.items() if name.startswith("kafka")],
         "database": list(family(pids["postgres"])),
