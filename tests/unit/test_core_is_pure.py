@@ -45,7 +45,9 @@ def test_a_core_module_imports_and_calls_nothing_of_the_world(module: Path) -> N
 
 
 def test_importing_the_whole_core_loads_no_client_of_a_service() -> None:
-    places = (module.relative_to(PACKAGE.parent).with_suffix("").parts for module in MODULES)
+    places = (
+        module.relative_to(PACKAGE.parent).with_suffix("").parts for module in MODULES if module.stem != "__init__"
+    )
     modules = ", ".join(".".join(parts) for parts in places)
     script = f"import sys, {modules}\nprint(*sys.modules)"
     loaded = subprocess.run(
