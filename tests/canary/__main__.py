@@ -25,8 +25,8 @@ from typing import Any
 
 from local.fleet.devices import EVENTS, Fleet, Sent, write
 from tests.canary.checking import Found, find_faults, find_miscounts
-from tests.ledger import ACCEPTED, Ledger, digest, post_all
-from tests.stream import ended_minutes
+from tests.support.ledger import ACCEPTED, Ledger, digest, post_all
+from tests.support.stream import ended_minutes
 
 ROOT = Path(__file__).parents[2]
 BATCH, DEVICES = 50, 20

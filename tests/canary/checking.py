@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.ledger import Ledger, digest
+from tests.support.ledger import Ledger, digest
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 
 from local.fleet.devices import EVENTS, Sent
 from tests.canary.checking import Found, find_faults, find_miscounts
-from tests.ledger import Ledger
+from tests.support.ledger import Ledger
 
 GOOD = [Sent(EVENTS, b'{"event_id":"%d"}' % number, "telemetry") for number in range(3)]
 BAD = Sent(EVENTS, b"{}", "invalid")

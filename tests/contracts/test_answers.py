@@ -10,7 +10,7 @@ import pytest
 from sluice.core.api.answers import Result, answer_refusal, answer_results, reject
 from sluice.core.errors import Advice, Refusal
 from sluice.core.ingest.judge import Rejected, judge
-from tests import samples
+from tests.support import samples
 
 PROBLEM: dict[str, Any] = json.loads((Path(__file__).parents[2] / "schemas/problem/1.json").read_text())
 

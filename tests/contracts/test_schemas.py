@@ -15,7 +15,7 @@ from functions.query.handler import ROUTES
 from sluice.core.events.violations import list_violations
 from sluice.core.numbers.resolutions import MOST_WINDOWS
 from sluice.core.query.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
-from tests import samples
+from tests.support import samples
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 FILES = sorted(SCHEMAS.glob("*/*.json"))

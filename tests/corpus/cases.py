@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sluice.core.api.keys import StoredKey, compose_key, hash_key
-from tests import samples
+from tests.support import samples
 
 EVENTS, READINGS, ACTIVITY = "/v1/events", "/v1/readings", "/v1/activity"
 ACCEPTED = "accepted"

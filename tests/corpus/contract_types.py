@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests import samples
 from tests.corpus.cases import ROUTE_OF, VERSIONS, Case, good, one, write
+from tests.support import samples
 
 SCHEMAS = samples.EVENTS.parent / "schemas"
 

@@ -14,11 +14,11 @@ from functions.ingest.handler import CONTRACT_OF, LIMITS
 from sluice.core.api.answers import Answer
 from sluice.core.api.keys import StoredKey
 from sluice.core.events.envelope import HEADER, read_envelope
-from tests import samples
 from tests.corpus import compression
 from tests.corpus.cases import ACCEPTED, Case, make_keys, paste, read_outcome, stored_keys, write
 from tests.corpus.families import FAMILIES, corpus
-from tests.world import World
+from tests.support import samples
+from tests.support.world import World
 
 SCHEMAS = samples.EVENTS.parent / "schemas"
 PROBLEM = jsonschema.Draft7Validator(json.loads((SCHEMAS / "problem/1.json").read_text()))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from tests import samples
 from tests.corpus.cases import (
     ACCEPTED,
     ACTIVITY,
@@ -17,6 +16,7 @@ from tests.corpus.cases import (
     unparsable,
     write,
 )
+from tests.support import samples
 
 NO_UTF8 = {
     "a lone continuation byte": b"\x80",

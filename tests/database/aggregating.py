@@ -21,7 +21,7 @@ from sluice.edge.numbers.numbering import Numbering
 from sluice.edge.numbers.samples import Samples
 from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
-from tests import samples
+from tests.support import samples
 
 LIMITS = Limits()
 FIRMWARE = {1: "1.8.3", 2: "2.4.1", 3: "3.0.2"}

@@ -12,7 +12,7 @@ import psycopg
 
 from sluice.edge.numbers.rolling import Rolling, Settling, prepare
 from sluice.edge.session import Session
-from tests.recomputation import EPOCH, LENGTHS, TOLERANCE, percentile
+from tests.support.recomputation import EPOCH, LENGTHS, TOLERANCE, percentile
 
 METRICS: dict[str, float | None] = {"coarse": 0.5, "fine": 0.01, "undeclared": None}
 TABLES = {"1m": "rollup_1m", "1h": "rollup_1h", "1d": "rollup_1d"}

@@ -27,8 +27,8 @@ from sluice.edge.ledger.counted_objects import Bucket, CountedObjects, Counts
 from sluice.edge.ledger.reconciling import Accountable, Cluster, Reconciling
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.samples import Samples
-from tests import samples
 from tests.database.aggregating import LIMITS, Sent, now
+from tests.support import samples
 
 RAW, LETTERS = Bucket("raw", "raw/region=here/"), Bucket("letters", "dead_letters/region=here/")
 TOPIC = "raw-events"

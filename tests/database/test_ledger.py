@@ -26,7 +26,6 @@ from sluice.edge.ledger.statements import read_facts
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.session import Session
-from tests import samples
 from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
 from tests.database.stored import (
     RAW,
@@ -44,6 +43,7 @@ from tests.database.stored import (
     rejected,
     shuffled,
 )
+from tests.support import samples
 
 MINUTE, GRACE = timedelta(minutes=1), timedelta(minutes=15)
 TALLIES = (

@@ -27,7 +27,7 @@ from sluice.edge.numbers.samples import Samples
 from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Processes, Sent, as_aggregate, read
-from tests.recomputation import RawEvent, find_differences, read_numbers, recompute
+from tests.support.recomputation import RawEvent, find_differences, read_numbers, recompute
 
 BEGIN = datetime(2026, 1, 31, 22, 20, tzinfo=UTC)
 END = datetime(2026, 2, 2, 0, 30, tzinfo=UTC)

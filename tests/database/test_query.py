@@ -14,7 +14,7 @@ import pytest
 from sluice.core.numbers.shards import shard_of
 from sluice.core.times import write_time
 from tests.database.numbers import add_entity, add_metrics, add_sample, add_window, close
-from tests.readers import FLEET, Reader
+from tests.support.readers import FLEET, Reader
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 

@@ -12,7 +12,7 @@ import pytest
 from sluice.core.query.questions import ChangePlace, Changes
 from sluice.core.times import write_time
 from tests.database.numbers import add_entity
-from tests.readers import FLEET, Reader
+from tests.support.readers import FLEET, Reader
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 FEED = f"/v1/fleets/{FLEET}/changes"

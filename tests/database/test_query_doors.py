@@ -13,7 +13,7 @@ from local.seed import make_key
 from sluice.core.numbers.recalls import Answer, Question, RecalledRow
 from sluice.core.times import write_time
 from tests.database.numbers import add_entity, add_metrics, add_window, close
-from tests.readers import FLEET, SETTINGS, STAGE, Reader
+from tests.support.readers import FLEET, SETTINGS, STAGE, Reader
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 Owner = psycopg.Connection[tuple[Any, ...]]

@@ -20,7 +20,7 @@ from sluice.edge.numbers.tier_database import TierDatabase
 from sluice.edge.numbers.tiering import Plan, Tiering
 from tests.database.numbers import add_entity, add_metrics, add_window, close
 from tests.local.emulation import emulated_aws
-from tests.readers import FLEET, Reader
+from tests.support.readers import FLEET, Reader
 
 BUCKET = "rollups"
 DAY = timedelta(days=1)

@@ -19,7 +19,7 @@ from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import NARROWER, UnrollableError
 from tests.database.rolled import Sample, Samples, differences, drain, window_of
 from tests.database.server import Databases
-from tests.recomputation import percentile
+from tests.support.recomputation import percentile
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOON = DAY + timedelta(hours=12)

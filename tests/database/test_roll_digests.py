@@ -10,7 +10,7 @@ import pytest
 
 from sluice.core.numbers.digests import merge_digests, middle_of, percentile
 from tests.database.rolled import METRICS, Sample, Samples, drain, expect
-from tests.recomputation import TOLERANCE
+from tests.support.recomputation import TOLERANCE
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 FAR = DAY + timedelta(days=2)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from confluent_kafka import Producer
 
 from local.fleet.devices import EVENTS, Fleet, Sent
-from tests import samples
 from tests.faults.conftest import Injector, check, letters, post_settled, wait_until
 from tests.flow.conftest import Stack
-from tests.ledger import digest
+from tests.support import samples
+from tests.support.ledger import digest
 
 
 def good_batches(seed: int, count: int) -> Iterator[list[Sent]]:

@@ -16,10 +16,10 @@ import pytest
 from local.fleet.devices import EVENTS, Fleet
 from tests.faults.conftest import check, post_settled
 from tests.flow.conftest import READERS, Stack
-from tests.invariants import UnbalancedError, balance
-from tests.ledger import Ledger, digest
-from tests.recomputation import RawEvent
-from tests.stream import ended_minutes
+from tests.support.invariants import UnbalancedError, balance
+from tests.support.ledger import Ledger, digest
+from tests.support.recomputation import RawEvent
+from tests.support.stream import ended_minutes
 
 Fields = dict[str, Any]
 Change = Callable[[Fields], list[Fields]]

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local.fleet.devices import EVENTS, Fleet, Sent
-from tests import samples
 from tests.faults.conftest import Injector, check, letters, post_during, post_settled, wait_until
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
-from tests.ledger import digest
-from tests.stream import load
+from tests.support import samples
+from tests.support.ledger import digest
+from tests.support.stream import load
 
 
 def good_batches(seed: int, count: int, size: int = 100) -> Iterator[list[Sent]]:

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from local.overrides import WORKERS_PER_FUNCTION
-from tests import samples
 from tests.faults.conftest import Injector, wait_until
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
+from tests.support import samples
 
 EVENT = samples.read_bytes("telemetry-v1.json")
 

@@ -23,7 +23,7 @@ from sluice.core.numbers.shards import shard_of
 from tests.database.aggregating import Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack, check_numbers
-from tests.ledger import Ledger, digest
+from tests.support.ledger import Ledger, digest
 
 TOPIC = "raw-events"
 

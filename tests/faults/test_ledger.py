@@ -17,8 +17,8 @@ from local.fleet.devices import Sent
 from local.seed import make_key
 from tests.faults.conftest import wait_until
 from tests.flow.conftest import ROOT, Stack, check_numbers, create_fleet
-from tests.ledger import Ledger, post_all
-from tests.stream import mixed
+from tests.support.ledger import Ledger, post_all
+from tests.support.stream import mixed
 
 FLEET = "ledger"
 # What aggregation and counting write; a restore takes all of it back to one moment.

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 import redis
 
-from tests import samples
 from tests.faults.conftest import Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack, check_numbers
 from tests.flow.http import post
-from tests.ledger import Ledger, digest
-from tests.stream import LATEST, load, now
+from tests.support import samples
+from tests.support.ledger import Ledger, digest
+from tests.support.stream import LATEST, load, now
 
 
 def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int) -> None:

@@ -22,13 +22,13 @@ from sluice.edge.ingest.disks import Disks
 from sluice.edge.ingest.pressure import NAME, Snapshots
 from sluice.edge.patience import Patience
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
-from tests import samples
 from tests.faults.conftest import Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
-from tests.ledger import Ledger, post_all
-from tests.stores import end_offsets
-from tests.stream import now
+from tests.support import samples
+from tests.support.ledger import Ledger, post_all
+from tests.support.stores import end_offsets
+from tests.support.stream import now
 
 EVENT = samples.read_bytes("telemetry-v1.json")
 # What the disks said before is the highest of its minute for CloudWatch.

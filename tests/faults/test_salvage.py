@@ -14,8 +14,8 @@ from infra.settings import CONSUMER_RECORD_AGE_SECONDS
 from local.fleet.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, check, wait_until
 from tests.flow.conftest import Stack
-from tests.ledger import Ledger, digest, post_all
-from tests.stores import Place
+from tests.support.ledger import Ledger, digest, post_all
+from tests.support.stores import Place
 
 LETTERS = "SELECT kafka_partition, kafka_offset, event FROM dead_letters WHERE reason = '{}' AND consumer = '{}'"
 

@@ -9,7 +9,7 @@ import redis
 
 from tests.faults.conftest import Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack
-from tests.stream import load
+from tests.support.stream import load
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Last of the fault tests: after everything that happened, no log holds a key, a secret or a device's name."""
 
-from tests import samples
 from tests.flow.conftest import Stack
 from tests.flow.http import post
+from tests.support import samples
 
 
 def test_no_log_holds_a_key_or_a_device(stack: Stack) -> None:

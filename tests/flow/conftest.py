@@ -18,8 +18,8 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local.seed import make_key
-from tests.recomputation import find_differences, read_numbers, recompute
-from tests.stores import DEAD_LETTERS, RAW_EVENTS, Stores, end_offsets
+from tests.support.recomputation import find_differences, read_numbers, recompute
+from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Stores, end_offsets
 
 ROOT = Path(__file__).parents[2]
 READERS = ("archive", "aggregate", "deadletter")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import samples
 from tests.flow.conftest import ROOT, Stack
+from tests.support import samples
 
 CLIENTS = ROOT / "docs/client"
 

@@ -19,9 +19,9 @@ import pytest
 from tests.corpus.cases import Case, Keys, make_keys, read_outcome, stored_keys
 from tests.corpus.families import corpus
 from tests.flow.conftest import READERS, Stack
-from tests.invariants import balance
-from tests.ledger import ACCEPTED, REJECTED, Ledger
-from tests.stores import end_offsets
+from tests.support.invariants import balance
+from tests.support.ledger import ACCEPTED, REJECTED, Ledger
+from tests.support.stores import end_offsets
 
 FLEET = "corpus"
 PLENTY = 1_000_000  # quotas are another test's

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
-from tests import samples
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
-from tests.invariants import balance
-from tests.ledger import digest, post_all
+from tests.support import samples
+from tests.support.invariants import balance
+from tests.support.ledger import digest, post_all
 
 COUNT = 10_000
 SEED = 20_261_120

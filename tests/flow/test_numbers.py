@@ -14,12 +14,12 @@ import psycopg
 import redis
 
 from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Sent, write
-from tests import samples
 from tests.flow.conftest import Stack, check_numbers, create_fleet
 from tests.flow.http import post
-from tests.ledger import post_all
-from tests.recomputation import percentile
-from tests.stream import LATEST, mixed, now
+from tests.support import samples
+from tests.support.ledger import post_all
+from tests.support.recomputation import percentile
+from tests.support.stream import LATEST, mixed, now
 
 
 def rows(stack: Stack, sql: str, *parameters: Any) -> list[Any]:

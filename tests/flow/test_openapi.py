@@ -14,9 +14,9 @@ import schemathesis
 from schemathesis import checks
 
 from local.seed import make_key
-from tests import samples
 from tests.database.numbers import add_entity, add_metrics, add_sample, add_window
 from tests.flow.conftest import Stack
+from tests.support import samples
 
 OPENAPI = Path(__file__).parents[2] / "schemas/openapi.yaml"
 FLEET = "openapi"

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 
 from local.seed import make_key
-from tests import samples
 from tests.flow.conftest import ROOT, Stack, create_fleet
 from tests.flow.http import post
+from tests.support import samples
 
 DEVICE = "traced-1"
 

@@ -29,8 +29,8 @@ from sluice.edge.numbers.counters import MAX_TYPES, Counters
 from sluice.edge.numbers.seen import KEEP as KEEP_SEEN
 from sluice.edge.numbers.seen import Seen
 from sluice.edge.settings import CacheSettings
-from tests.attempts import AttemptsContract, records
-from tests.samples import NOW
+from tests.support.attempts import AttemptsContract, records
+from tests.support.samples import NOW
 from tests.unit.edge.numbers.test_seen import event
 
 HOUR = timedelta(hours=1)

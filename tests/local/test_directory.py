@@ -14,7 +14,7 @@ from local.directory.groups import demo_groups
 from local.fleet.devices import Fleet
 from sluice.core.errors import Retryable
 from sluice.core.query.groups import Wanted, read_told
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 
 def run(check: Callable[[Any], Awaitable[None]]) -> None:

@@ -18,7 +18,7 @@ from sluice.core.events.violations import list_violations
 from sluice.core.ingest.slices import split_body
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin, report_failures
-from tests import samples
+from tests.support import samples
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

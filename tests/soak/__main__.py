@@ -22,10 +22,10 @@ from pathlib import Path
 from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
 from tests.faults.injector import Injector
 from tests.flow.conftest import READERS, ROOT, Stack, start, stop
-from tests.invariants import UnbalancedError, balance
-from tests.ledger import Ledger, post_all
 from tests.soak.schedule import TOGETHER, Step, draw_schedule
-from tests.stream import ended_minutes
+from tests.support.invariants import UnbalancedError, balance
+from tests.support.ledger import Ledger, post_all
+from tests.support.stream import ended_minutes
 
 BATCH = 20
 AT_ONCE = 4

@@ -13,10 +13,10 @@ from uuid import UUID
 import pytest
 
 from local.fleet.devices import EVENTS, Fleet, Sent
-from tests.invariants import UnbalancedError, balance, find_faults
-from tests.ledger import Ledger, digest
-from tests.recomputation import Numbers, RawEvent, Rollup, counts_at, percentile, readings, recompute
-from tests.stores import Letter, Place, Record, Row, Sample, Snapshot
+from tests.support.invariants import UnbalancedError, balance, find_faults
+from tests.support.ledger import Ledger, digest
+from tests.support.recomputation import Numbers, RawEvent, Rollup, counts_at, percentile, readings, recompute
+from tests.support.stores import Letter, Place, Record, Row, Sample, Snapshot
 
 NOW = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
 BAD = Sent(EVENTS, b'{"event_id": "bad"}', "invalid")
@@ -318,7 +318,7 @@ def test_twenty_thousand_events_are_checked_in_seconds() -> None:
 
 def test_it_shares_no_code_with_the_pipeline() -> None:
     script = (
-        "import sys; sys.path[:0] = ['.', 'layers/sluice/python']; import tests.invariants;"
+        "import sys; sys.path[:0] = ['.', 'layers/sluice/python']; import tests.support.invariants;"
         "print([name for name in sys.modules if name.split('.')[0] in ('sluice', 'functions', 'infra')])"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

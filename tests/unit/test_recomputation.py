@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.recomputation import (
+from tests.support.recomputation import (
     Numbers,
     RawEvent,
     Rollup,
@@ -229,7 +229,7 @@ def test_what_a_percentile_may_be_off_by_grows_with_readings_a_million_steps_fro
 
 def test_it_shares_no_code_with_the_pipeline() -> None:
     script = (
-        "import sys; sys.path[:0] = ['.', 'layers/sluice/python']; import tests.recomputation;"
+        "import sys; sys.path[:0] = ['.', 'layers/sluice/python']; import tests.support.recomputation;"
         "print([name for name in sys.modules if name.split('.')[0] in ('sluice', 'functions', 'infra')])"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

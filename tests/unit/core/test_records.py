@@ -1,5 +1,5 @@
 from sluice.core.records import Origin, read_records, report_failures
-from tests import samples
+from tests.support import samples
 
 BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from functions.aggregate.handler import Parts, aggregate, metrics
+from sluice.core.consumers import COUNTED
 from sluice.core.errors import Retryable
-from sluice.core.ledger.outcomes import COUNTED
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.numbers.samples import Event, Unreadable
@@ -23,8 +23,8 @@ from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.numbers.samples import Effect
-from tests import samples
-from tests.attempts import PlayedCache
+from tests.support import samples
+from tests.support.attempts import PlayedCache
 
 if TYPE_CHECKING:
     from sluice.edge.numbers.counters import Counters

@@ -19,8 +19,8 @@ from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.patience import Patience
-from tests import samples
-from tests.attempts import PlayedCache
+from tests.support import samples
+from tests.support.attempts import PlayedCache
 
 
 class Killed(BaseException):

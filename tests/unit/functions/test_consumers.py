@@ -9,7 +9,7 @@ from infra.settings import RAW_EVENTS
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
 from sluice.edge.settings import DeadLetterSettings
-from tests.attempts import PlayedCache
+from tests.support.attempts import PlayedCache
 
 VERBS = ("archive", "aggregate", "deadletter")
 

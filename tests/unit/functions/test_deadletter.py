@@ -10,7 +10,7 @@ from botocore.stub import ANY, Stubber
 
 from functions.deadletter.handler import Parts, keep
 from sluice.edge.settings import DeadLetterSettings
-from tests import samples
+from tests.support import samples
 
 NAME = "dead_letters/region=us-east-1/dt=2026-11-20/00004-00000000000000000100.json.gz"
 

@@ -8,8 +8,8 @@ import pytest
 from sluice.core.api.keys import StoredKey, hash_key
 from sluice.edge.broker import Broker
 from sluice.edge.settings import BrokerSettings
-from tests import samples
-from tests.world import KEY, World
+from tests.support import samples
+from tests.support.world import KEY, World
 
 if TYPE_CHECKING:
     from confluent_kafka import Producer

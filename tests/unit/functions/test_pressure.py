@@ -14,7 +14,7 @@ from sluice.edge.cache import CacheAwayError
 from sluice.edge.ingest.pressure import Snapshots
 from sluice.edge.patience import Patience
 from sluice.edge.settings import PressureSettings
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.failures import salvage as edge
 from sluice.edge.failures.salvage import MOST_LETTERS, Salvage, error_output, failed_batches
-from tests import samples
+from tests.support import samples
 from tests.unit.core.failures.test_salvage import given_up, rows, undelivered
 
 BATCH, OUTPUT = "aws/lambda/u/2026/11/20/1", "errors/raw/format-conversion-failed/dt=2026-11-20/1"

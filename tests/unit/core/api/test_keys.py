@@ -5,7 +5,7 @@ import pytest
 
 from sluice.core.api.keys import StoredKey, compose_key, hash_key, open_with, parse_key
 from sluice.core.errors import Refusal
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
 STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from sluice.core.api.quotas import BURST_SECONDS, Bucket
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sluice.core.api.requests import read_body, read_request
 from sluice.core.errors import Refusal
 from sluice.core.limits import Limits
-from tests import samples
+from tests.support import samples
 
 
 def event(**changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from sluice.core.archive.packing import fill_calls, pack_rows
 from sluice.core.archive.rows import make_row
 from sluice.core.limits import Limits
 from sluice.core.records import read_records
-from tests import samples
+from tests.support import samples
 
 BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
 

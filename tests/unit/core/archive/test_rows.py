@@ -5,7 +5,7 @@ from sluice.core.archive.rows import make_row
 from sluice.core.errors import Poison
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, read_records
-from tests import samples
+from tests.support import samples
 
 BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
 

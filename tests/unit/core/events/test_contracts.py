@@ -7,7 +7,7 @@ from sluice.core.errors import Rejection
 from sluice.core.events.contracts import Contracts, Facts, derive_event_id
 from sluice.core.events.units import SeriesBook
 from sluice.edge.events.schemas import SCHEMAS
-from tests import samples
+from tests.support import samples
 
 
 def read(contract: str, document: Any) -> Facts:

@@ -3,7 +3,7 @@ import pytest
 from sluice.core.errors import Rejection
 from sluice.core.events.parse import parse_event
 from sluice.core.limits import Limits
-from tests import samples
+from tests.support import samples
 
 
 @pytest.mark.parametrize(

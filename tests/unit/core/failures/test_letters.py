@@ -12,7 +12,7 @@ from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, read_claims, write_letter
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin, read_records
-from tests import samples
+from tests.support import samples
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[4] / "schemas/dead_letter/1.json").read_text())
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from sluice.core.failures.quarantine import KEEP, Allowance, QuarantineExceededError, check_budget
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 
 def test_a_few_poison_records_are_put_aside_and_a_flood_of_them_stops_the_consumer() -> None:

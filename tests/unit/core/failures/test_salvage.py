@@ -15,7 +15,7 @@ from sluice.core.failures.letters import Letter
 from sluice.core.failures.salvage import Wreck, read_batch, read_output
 from sluice.core.limits import Limits
 from sluice.core.records import read_records
-from tests import samples
+from tests.support import samples
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[4] / "schemas/dead_letter/1.json").read_text())
 WRECK = Wreck("salvaged/aws/lambda/u/2026/11/20/1", samples.NOW)

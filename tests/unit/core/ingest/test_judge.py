@@ -4,7 +4,7 @@ import pytest
 
 from sluice.core.events.envelope import HEADER, Envelope, read_envelope
 from sluice.core.ingest.judge import Accepted, Rejected, Verdict, judge
-from tests import samples
+from tests.support import samples
 
 
 def verdict(slice_: bytes, contract: str = "telemetry") -> Verdict:

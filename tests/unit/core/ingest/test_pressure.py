@@ -18,7 +18,7 @@ from sluice.core.ingest.pressure import (
     share_for_slowness,
 )
 from sluice.core.slowness import Slowness
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 strains = st.floats(-2, 3)
 

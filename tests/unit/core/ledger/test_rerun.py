@@ -10,7 +10,7 @@ from sluice.core.events.envelope import HEADER
 from sluice.core.ledger.rerun import MOST_BYTES, ReadRecord, name_event, read_failure, write_event
 from sluice.core.limits import Limits
 from sluice.core.records import Origin, read_records, read_rerun
-from tests import samples
+from tests.support import samples
 
 ENVELOPE = b'[1,"2026-11-20T09:30:01Z","demo","telemetry",2,["late_arrival"],"c"]'
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.core.numbers.digests import merge_digests, middle_of, percentile
-from tests.recomputation import percentile as exact
+from tests.support.recomputation import percentile as exact
 
 Row = tuple[list[int], list[int]]
 

@@ -21,7 +21,7 @@ from sluice.core.numbers.samples import (
 )
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import write_time
-from tests import samples
+from tests.support import samples
 
 MINUTE = timedelta(minutes=1)
 

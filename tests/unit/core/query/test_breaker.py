@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from sluice.core.query.breaker import Breaker
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 REST = timedelta(seconds=30)
 

@@ -18,7 +18,7 @@ from sluice.core.query.questions import (
     read_recent,
     read_rollups,
 )
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 KEPT = timedelta(hours=71)
 KEY = StoredKey("k1", "demo", "reader", "0" * 64, 1, 1)

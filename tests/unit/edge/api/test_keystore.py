@@ -10,7 +10,7 @@ from sluice.core.api.keys import StoredKey
 from sluice.core.errors import Retryable
 from sluice.edge.api.keystore import LAST_KNOWN, LEAVE_ALONE_SECONDS, KeyStore
 from sluice.edge.cache import Cache
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 if TYPE_CHECKING:
     from sluice.edge.database import Database as EdgeDatabase

@@ -5,7 +5,7 @@ from typing import Any, cast
 from sluice.core.api.quotas import BURST_SECONDS, Quota
 from sluice.edge.api.quotas import LEASE, Quotas
 from sluice.edge.cache import Cache, CacheAwayError
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 QUOTA = Quota(events=100, rejects=10)
 

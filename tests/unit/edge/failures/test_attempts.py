@@ -5,7 +5,7 @@ from sluice.core.failures.attempts import KEEP, by_partition
 from sluice.core.records import Origin
 from sluice.edge.cache import Cache
 from sluice.edge.failures.attempts import Attempts
-from tests.attempts import AttemptsContract, PlayedCache, records
+from tests.support.attempts import AttemptsContract, PlayedCache, records
 
 
 class TestPlayed(AttemptsContract):

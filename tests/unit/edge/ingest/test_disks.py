@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from sluice.core.errors import Retryable
 from sluice.edge.ingest.disks import LAST_KNOWN, Disks
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 UNREACHABLE = ReadTimeoutError(endpoint_url="https://monitoring")
 

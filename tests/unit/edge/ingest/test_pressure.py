@@ -8,7 +8,7 @@ import pytest
 from sluice.core.ingest.pressure import UnknownPressureError
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.ingest.pressure import MEMORY_SECONDS, NAME, Pressure, Snapshots
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 if TYPE_CHECKING:
     from sluice.edge.cache import Cache

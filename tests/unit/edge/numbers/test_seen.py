@@ -11,7 +11,7 @@ from sluice.core.numbers.samples import Event
 from sluice.core.records import Origin
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.numbers.seen import Seen
-from tests import samples
+from tests.support import samples
 
 if TYPE_CHECKING:
     from sluice.edge.cache import Cache

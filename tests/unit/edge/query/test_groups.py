@@ -8,7 +8,7 @@ from sluice.core.query.breaker import Breaker
 from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
 from sluice.edge.cache import Cache
 from sluice.edge.query.groups import LAST_KNOWN, Groups
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 BELIEVED, REST = timedelta(seconds=60), timedelta(seconds=30)
 HALL = Group("hall", "Hall", ("press-1",))

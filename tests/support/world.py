@@ -16,7 +16,7 @@ from sluice.core.ingest.pressure import UnknownPressureError
 from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.settings import IngestSettings
-from tests import samples
+from tests.support import samples
 
 if TYPE_CHECKING:
     from sluice.edge.api.keystore import KeyStore

@@ -16,7 +16,7 @@ from sluice.edge.failures import attempts as counting
 from sluice.edge.failures import quarantine as allowing
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.quarantine import SharedAllowance
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 A, B = ("raw-events", 4), ("raw-events", 7)
 STATE = "attempt:{archive}:raw-events:4"

@@ -1,7 +1,7 @@
 """A black-box client with a ledger of its own: what it sent, when, and what it was told of each event.
 
 It shares no code with the pipeline: it speaks HTTP and believes nothing but answers. What must therefore be stored, and
-nowhere else, is for tests.invariants to find.
+nowhere else, is for tests.support.invariants to find.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-SCHEMAS = Path(__file__).parents[1] / "schemas"
+SCHEMAS = Path(__file__).parents[2] / "schemas"
 LENGTHS = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOLERANCE = 1e-9

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid5
 
-from tests.ledger import Ledger, digest
-from tests.recomputation import (
+from tests.support.ledger import Ledger, digest
+from tests.support.recomputation import (
     RawEvent,
     counts_at,
     distinct,
@@ -23,7 +23,7 @@ from tests.recomputation import (
     readings,
     recompute,
 )
-from tests.stores import DEAD_LETTERS, RAW_EVENTS, Letter, Place, Record, Row, Sample, Snapshot
+from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Letter, Place, Record, Row, Sample, Snapshot
 
 # Under what an id is kept that is no UUID; it cannot change, since it is written in what is stored.
 _KEYS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000002")

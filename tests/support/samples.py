@@ -12,7 +12,7 @@ from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
 from sluice.edge.events.schemas import load_contracts
 
-EVENTS = Path(__file__).parents[1] / "events"
+EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 20, 9, 30, 5, 250000, tzinfo=UTC)
 
 

@@ -22,8 +22,8 @@ import psycopg
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tests.ledger import digest
-from tests.recomputation import COLUMNS, Numbers, RawEvent, read_numbers
+from tests.support.ledger import digest
+from tests.support.recomputation import COLUMNS, Numbers, RawEvent, read_numbers
 
 RAW_EVENTS, DEAD_LETTERS = "raw-events", "dead-letter"
 ENVELOPE = "sluice"

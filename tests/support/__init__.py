@@ -1,0 +1,1 @@
+"""What tests of several folders use: clients, a ledger of their own, and checks."""
