@@ -15,9 +15,9 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from sluice.core.consumers import COUNTED, DUPLICATE, LATE
 from sluice.core.errors import Killer, Retryable
 from sluice.core.events.contracts import Contracts
-from sluice.core.ledger.outcomes import COUNTED, DUPLICATE, LATE
 from sluice.core.limits import Limits
 from sluice.core.numbers.samples import Event, Unreadable, put_down, read_batch
 from sluice.core.records import KafkaRecord, Origin, report_failures

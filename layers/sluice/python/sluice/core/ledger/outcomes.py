@@ -1,16 +1,8 @@
-"""What may become of an accepted event, and what events are counted by."""
+"""What events are counted by."""
 
 from datetime import datetime
 
 import msgspec
-
-ARCHIVED, COUNTED, LATE, DUPLICATE, DEAD_LETTERED = "archived", "counted", "late", "duplicate", "dead_lettered"
-
-ENDS: dict[str, tuple[str, ...]] = {
-    "archive": (ARCHIVED, DEAD_LETTERED),
-    "aggregate": (COUNTED, LATE, DUPLICATE, DEAD_LETTERED),
-}
-"""By who decides it: exactly one of these."""
 
 
 class Group(msgspec.Struct, frozen=True, order=True):

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from sluice.core.ledger.outcomes import ENDS
+from sluice.core.consumers import ACCOUNTED
 
 State = Literal["balanced", "in_flight", "missing", "unbalanced"]
 
@@ -118,7 +118,7 @@ def _account(fleet_id: str, day: str, facts: Facts) -> FleetAccount:
     for tally in facts.tallies:
         if tally.fleet_id == fleet_id:
             events[tally.consumer, tally.outcome] += tally.events
-    sides = {consumer: {end: events[consumer, end] for end in ends} for consumer, ends in ENDS.items()}
+    sides = {consumer.name: {end: events[consumer.name, end] for end in consumer.ends} for consumer in ACCOUNTED}
     accepted = max(sum(side.values()) for side in sides.values())
     not_yet = {consumer: accepted - sum(side.values()) for consumer, side in sides.items()}
     for consumer, side in sides.items():
@@ -205,8 +205,8 @@ def _tell_missing(statement: Statement) -> Iterator[str]:
 
 def _row(account: FleetAccount) -> Sequence[str]:
     archive, aggregate = (
-        [f"{side[end]:,}" for end in (*ends, "not_yet")]
-        for side, ends in zip((account.archive, account.aggregate), ENDS.values(), strict=True)
+        [f"{side[end]:,}" for end in (*consumer.ends, "not_yet")]
+        for side, consumer in zip((account.archive, account.aggregate), ACCOUNTED, strict=True)
     )
     ours = (account.fleet_id or "(unknown)", account.state.replace("_", " "), f"{account.accepted:,}")
     return (*ours, "|", *archive, "|", *aggregate, "|", f"{account.rejected:,}")

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from sluice.core.ledger.outcomes import DEAD_LETTERED
+from sluice.core.consumers import DEAD_LETTERED
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counting import cover
 from sluice.edge.ledger.stored_records import Clock, LetterRow, count_rejected, read_letters, read_rows, records_of

@@ -15,7 +15,8 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from sluice.core.ledger.outcomes import COUNTED, DEAD_LETTERED, DUPLICATE, LATE, Group, hour_of
+from sluice.core.consumers import COUNTED, DEAD_LETTERED, DUPLICATE, LATE
+from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
 from sluice.core.numbers.samples import Event, Unreadable, count_undeclared, first_of_each, lookback
 from sluice.core.records import Origin

@@ -1,0 +1,29 @@
+"""The registry of consumers: which function reads which topic, and how an event may end there.
+
+Whatever concerns every consumer (pressure, the ledger, the statement, alarms, tools) iterates over this list.
+"""
+
+import msgspec
+
+RAW_EVENTS, REPLAY_EVENTS, DEAD_LETTERS, ALERT_EVENTS = "raw-events", "replay-events", "dead-letter", "alert-events"
+
+ARCHIVED, COUNTED, LATE, DUPLICATE, DEAD_LETTERED = "archived", "counted", "late", "duplicate", "dead_lettered"
+
+
+class Consumer(msgspec.Struct, frozen=True):
+    """A function that reads a topic."""
+
+    name: str
+    """The function, its consumer group, and its lines in the ledger."""
+    topic: str
+    ends: tuple[str, ...] = ()
+    """How an accepted event may end here: exactly one of these. Empty: the ledger has no line for this consumer."""
+
+
+ARCHIVE = Consumer("archive", RAW_EVENTS, (ARCHIVED, DEAD_LETTERED))
+AGGREGATE = Consumer("aggregate", RAW_EVENTS, (COUNTED, LATE, DUPLICATE, DEAD_LETTERED))
+DEADLETTER = Consumer("deadletter", DEAD_LETTERS)
+
+CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER)
+ACCOUNTED = tuple(consumer for consumer in CONSUMERS if consumer.ends)
+"""Those that must account for every accepted event; until they have read it, it waits in Kafka."""

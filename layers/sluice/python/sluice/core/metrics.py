@@ -1,0 +1,91 @@
+"""The registry of metrics: every name that functions write and alarms read, with its unit and its meaning.
+
+Each has the dimension `service`, the function that writes it; further dimensions are named here. None has a device.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Unit = Literal["Count", "Seconds", "Percent", "None"]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric."""
+
+    name: str
+    unit: Unit
+    means: str
+    dimensions: tuple[str, ...] = ()
+
+
+# ingest
+EVENTS_ACCEPTED = Metric("EventsAccepted", "Count", "Events that the brokers acknowledged.")
+EVENTS_REJECTED = Metric("EventsRejected", "Count", "Events that break their contract; each is a dead letter.")
+EVENTS_TO_RETRY = Metric("EventsToRetry", "Count", "Events answered `retry`: not acknowledged in time.")
+REQUESTS_REFUSED = Metric("RequestsRefused", "Count", "Requests refused as a whole.", ("fleet", "reason"))
+REFUSED_FOR_PRESSURE = Metric("RefusedForPressure", "Count", "Requests refused because the buffer or a disk fills up.")
+PRESSURE_UNKNOWN = Metric("PressureUnknown", "Count", "Requests for which no current pressure was published.")
+
+# archive, aggregate and deadletter
+ROWS_ARCHIVED = Metric("RowsArchived", "Count", "Rows that Firehose took.")
+SAMPLES_STORED = Metric("SamplesStored", "Count", "Events that became a sample.")
+EVENTS_LATE = Metric("EventsLate", "Count", "Events too old to count; raw has them.")
+EVENTS_DUPLICATE = Metric("EventsDuplicate", "Count", "Events that were counted before.")
+OLDEST_EVENT = Metric("OldestEventSeconds", "Seconds", "Age of a batch's oldest event once it is stored.")
+RECORDS_FAILED = Metric("RecordsFailed", "Count", "Records reported to the event source as failed; it retries them.")
+RECORDS_QUARANTINED = Metric("RecordsQuarantined", "Count", "Records whose dead letters are stored.")
+QUARANTINE_EXCEEDED = Metric("QuarantineExceeded", "Count", "Batches that halted the consumer: too many bad records.")
+LETTERS_KEPT = Metric("LettersKept", "Count", "Dead letters stored in S3.")
+
+# salvage
+OBJECTS_SALVAGED = Metric("ObjectsSalvaged", "Count", "Failed objects whose events became dead letters.")
+LETTERS_SALVAGED = Metric("LettersSalvaged", "Count", "Dead letters written for failed objects.")
+EVENTS_EXPIRED = Metric("EventsExpired", "Count", "Events that the event source gave up because of their age.")
+OBJECTS_LEFT = Metric("ObjectsLeft", "Count", "Failed objects that wait for the next run.")
+LEFTOVER = Metric("LeftoverSeconds", "Seconds", "Age of the oldest failed object that waits.")
+
+# roll, maintain, tier and recall
+WINDOWS_ROLLED = Metric("WindowsRolled", "Count", "Windows that were computed and stored.")
+WINDOWS_BELOW_HORIZON = Metric("WindowsBelowHorizon", "Count", "Windows not computed again: samples are gone.")
+STEPS_FAILED = Metric("StepsFailed", "Count", "Steps of a run that failed; the run tries again.")
+BROKERS_UNANSWERED = Metric("BrokersUnanswered", "Count", "Questions that the brokers did not answer.")
+MARKERS_PENDING = Metric("MarkersPending", "Count", "Dirty markers that wait to be rolled.")
+ROLL_TIME = Metric("RollSeconds", "Seconds", "Time that a run spent on rolling.")
+WATERMARK_AGE = Metric("WatermarkAgeSeconds", "Seconds", "How far the watermark is behind the clock.")
+PARTITIONS_MADE = Metric("PartitionsMade", "Count", "Partitions of samples created ahead of time.")
+PARTITIONS_DROPPED = Metric("PartitionsDropped", "Count", "Partitions dropped at the end of their retention.")
+PARTITIONS_OVERDUE = Metric("PartitionsOverdue", "Count", "Partitions that should have been dropped and were not.")
+COUNTS_FOLDED = Metric("CountsFolded", "Count", "Rows of counts merged into fewer.")
+ROWS_FORGOTTEN = Metric("RowsForgotten", "Count", "Rows deleted at the end of their retention.")
+SAMPLE_AGE = Metric("SampleAge", "Seconds", "Age of the oldest sample that is kept.")
+ROLLUPS_MOVED = Metric("RollupsMoved", "Count", "Rollup rows moved from the database to Parquet.")
+TIER_BEHIND = Metric("TierBehind", "Seconds", "How long the oldest rollups have been due to move.")
+FILES_ASKED = Metric("FilesAsked", "Count", "Parquet files that a recall reads.")
+ROWS_RECALLED = Metric("RowsRecalled", "Count", "Rollup rows read back from Parquet.")
+
+# pressure
+BUFFER_USED = Metric("BufferUsed", "None", "Share of the buffer's time used by the oldest unread record.")
+REFUSED_SHARE = Metric("RefusedShare", "None", "Share of requests that ingest is to refuse.")
+PRESSURE_LEVEL = Metric("PressureLevel", "None", "0: nothing is refused; 1: some is; 2: everything is.")
+DISK_UNKNOWN = Metric("DiskUnknown", "Count", "Runs in which CloudWatch did not say how full the disks are.")
+DISK_PERCENT = Metric("DiskPercent", "Percent", "How full the fullest broker's disk is.")
+OLDEST_UNREAD = Metric("OldestUnreadSeconds", "Seconds", "Age of a consumer's oldest unread record.", ("consumer",))
+
+# reconcile
+OBJECTS_COUNTED = Metric("ObjectsCounted", "Count", "Stored objects counted into the ledger.")
+RECORDS_NEWLY_COUNTED = Metric("RecordsNewlyCounted", "Count", "Records counted for the first time.")
+OBJECTS_UNREADABLE = Metric("ObjectsUnreadable", "Count", "Stored objects that cannot be counted.")
+EVENTS_RERUN = Metric("EventsRerun", "Count", "Records given to a consumer again.")
+HOLES_OPEN = Metric("HolesOpen", "Count", "Ranges of committed offsets that nothing accounts for.")
+RECORDS_IN_FLIGHT = Metric("RecordsInFlight", "Count", "Records that a consumer has not committed.", ("consumer",))
+UNACCOUNTED_EVENTS = Metric("UnaccountedEvents", "Count", "Accepted events that no consumer's account explains.")
+NEWLY_MISSING = Metric("NewlyMissing", "Count", "Events that were not missing in the run before.")
+
+# trace, seek and lookup
+EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")
+SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trace could not read.")
+SEARCHES_UNANSWERED = Metric("SearchesUnanswered", "Count", "Athena searches without an answer.")
+DIRECTORY_UNAVAILABLE = Metric("DirectoryUnavailable", "Count", "Questions that the directory did not answer.")
+
+METRICS = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
