@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from confluent_kafka import Producer
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, post_settled, wait_until
 from tests.flow.conftest import Stack
 from tests.support import samples
-from tests.support.ledger import digest
 
 
 def good_batches(seed: int, count: int) -> Iterator[list[Sent]]:

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import digest
 
 
 def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from local.fleet.devices import EVENTS, Fleet, Sent, write
+from cli.simulation.client import digest
+from cli.simulation.clocks import now
+from cli.simulation.devices import EVENTS, Fleet, Sent, write
 from tests.faults.conftest import check, post_during, post_settled
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import digest
-from tests.support.stream import now
 
 BASE_RATE, BURST = 50, 40
 

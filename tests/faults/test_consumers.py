@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, post_during, post_settled, wait_until
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import digest
 from tests.support.stream import load
 
 

@@ -7,10 +7,10 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import post_all
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack
-from tests.support.ledger import post_all
 
 #: What one invocation may take: the hold, the round that began within it, and the machine's own pace.
 LONGEST = 10 + 6 + 10

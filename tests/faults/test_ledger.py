@@ -13,11 +13,11 @@ import boto3
 import psycopg
 import pytest
 
-from local.fleet.devices import Sent
+from cli.simulation.client import Ledger, post_all
+from cli.simulation.devices import Sent
 from local.seed import make_key
 from tests.faults.conftest import wait_until
 from tests.flow.conftest import ROOT, Stack, check_numbers, create_fleet
-from tests.support.ledger import Ledger, post_all
 from tests.support.stream import mixed
 
 FLEET = "ledger"
@@ -145,11 +145,10 @@ def invoke(stack: Stack, payload: dict[str, Any]) -> Any:
         return said
 
 
-def command(stack: Stack, *arguments: str) -> str:
-    """Run the operator's command."""
-    run = [sys.executable, "-m", "local.ledger", "--dir", str(stack.directory), *arguments]
-    environment = {"PYTHONPATH": "layers/sluice/python"}
-    ran = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def command(stack: Stack, name: str, *arguments: str) -> str:
+    """Run an operator's command."""
+    run = [sys.executable, "-m", "cli", name, "--dir", str(stack.directory), *arguments]
+    ran = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

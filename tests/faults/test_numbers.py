@@ -9,12 +9,13 @@ import psycopg
 import pytest
 import redis
 
+from cli.simulation.client import Ledger, digest
+from cli.simulation.clocks import LATEST, now
 from tests.faults.conftest import Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack, check_numbers
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import Ledger, digest
-from tests.support.stream import LATEST, load, now
+from tests.support.stream import load
 
 
 def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int) -> None:

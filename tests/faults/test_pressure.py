@@ -12,8 +12,10 @@ from functools import partial
 import pytest
 import redis
 
+from cli.simulation.client import Ledger, post_all
+from cli.simulation.clocks import now
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from functions.pressure.handler import Parts, watch
-from local.fleet.devices import EVENTS, Fleet, Sent
 from local.models.aws_client import aws_client
 from sluice.core.ingest.pressure import LEAST_SAMPLE
 from sluice.edge import cache as valkey
@@ -26,9 +28,7 @@ from tests.faults.conftest import Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import Ledger, post_all
 from tests.support.stores import end_offsets
-from tests.support.stream import now
 
 EVENT = samples.read_bytes("telemetry-v1.json")
 # What the disks said before is the highest of its minute for CloudWatch.

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 from confluent_kafka import Message, Producer
 
+from cli.simulation.client import Ledger, digest, post_all
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from infra.settings import CONSUMER_RECORD_AGE_SECONDS
-from local.fleet.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, check, wait_until
 from tests.flow.conftest import Stack
-from tests.support.ledger import Ledger, digest, post_all
 from tests.support.stores import Place
 
 LETTERS = "SELECT kafka_partition, kafka_offset, event FROM dead_letters WHERE reason = '{}' AND consumer = '{}'"

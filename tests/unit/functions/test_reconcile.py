@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +11,6 @@ from botocore.exceptions import EndpointConnectionError
 
 from functions.reconcile import handler
 from functions.reconcile.handler import Order, Parts
-from local.ledger import __main__ as ledger
 from sluice.core.errors import Retryable
 from sluice.core.ledger.holes import Hole, Standing
 from sluice.core.offsets import Extent
@@ -159,35 +157,19 @@ def test_a_consumer_is_run_again_from_what_kafka_still_has_and_it_is_said_where_
     assert asked == ([] if given is None else [given])
 
 
-def test_by_hand_nothing_is_run_again_while_another_run_is_at_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_by_hand_nothing_is_run_again_while_another_run_is_at_work() -> None:
     connection: Any = Lock(free=False)
-    busy = handler.rerun(Order("aggregate", 3, 20, 40), connection, parts(), Clock())
-    assert busy == {"busy": True}
-    answers = iter([busy, {"records": 20, "next": None, "failed_at": None}])
-    waited: list[float] = []
-    monkeypatch.setattr(ledger, "_find", lambda _options: lambda _order: next(answers))
-    monkeypatch.setattr("local.ledger.__main__.time.sleep", waited.append)
-    assert ledger.main(["--dir", str(tmp_path), "rerun", "aggregate", "3", "20", "40"]) == 0
-    assert waited == [ledger.WAIT_SECONDS]
-    said = capsys.readouterr().out
-    assert "another run of reconcile is at work" in said
-    assert "given 20 records" in said
+    assert handler.rerun(Order("aggregate", 3, 20, 40), connection, parts(), Clock()) == {"busy": True}
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours_and_the_operator_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect() -> Any:
         raise psycopg.OperationalError("away")
 
     away = msgspec.structs.replace(parts(), connect=connect)
     monkeypatch.setattr(handler, "build", lambda: away)
-    monkeypatch.setattr(ledger, "_find", lambda _options: lambda order: handler.handler(order, Clock()))
-    assert ledger.main(["--dir", str(tmp_path), "statement"]) == 1
-    assert "the database does not answer" in capsys.readouterr().err
+    assert handler.handler({"statement": "2026-03-01"}, Clock()) == {}
 
 
 def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_end(

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import Ledger, digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.support.invariants import UnbalancedError, balance, find_faults
-from tests.support.ledger import Ledger, digest
 from tests.support.recomputation import Numbers, RawEvent, Rollup, counts_at, percentile, readings, recompute
 from tests.support.stores import Letter, Place, Record, Row, Sample, Snapshot
 
