@@ -57,6 +57,13 @@ def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: St
     assert "balanced: every event is accounted for" in text
 
 
+@pytest.mark.shows_loss_path(
+    fails="the database is restored to an earlier moment",
+    section="In the stores",
+    event_is="in raw; in Kafka for six hours",
+    told="`reconcile-unaccounted`, `reconcile-newly-missing`",
+    comes_back="what came since is run again, by itself",
+)
 def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: Stack, key: str) -> None:
     post(stack, key, list(mixed(seed=82, count=600)))
     settle(stack, balanced)
@@ -74,6 +81,18 @@ def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: S
     check_numbers(stack)
 
 
+@pytest.mark.shows_fault(
+    part="consumer",
+    fault="answers null without having done its work",
+    expected="to Lambda that is success: the gap in the offsets is found and run again",
+)
+@pytest.mark.shows_loss_path(
+    fails="a handler answers success without having done its work",
+    section="Between Kafka and the stores",
+    event_is="raw or numbers lack it; Kafka has it for six hours",
+    told="`reconcile-unaccounted`, `reconcile-newly-missing`",
+    comes_back="reconcile finds the hole and runs it again",
+)
 def test_a_file_that_is_lost_before_it_was_counted_is_missing_by_name_and_stored_again(stack: Stack, key: str) -> None:
     before = settle(stack, balanced)["accepted"]
     batches = list(mixed(seed=84, count=150))

@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from tests.infra.templates import Templates
 
 
@@ -18,6 +20,7 @@ def test_it_reads_dead_letters_as_itself_from_the_first_one(templates: Templates
     assert source["FunctionName"]["Fn::GetAtt"][0] == templates.functions()["deadletter"].name
 
 
+@pytest.mark.shows_fault(part="dead letters", fault="their store unavailable")
 def test_a_dead_letter_is_never_given_up_and_has_nowhere_further_to_go(templates: Templates) -> None:
     source = templates.sources()["deadletter"].properties
     assert source["MaximumRetryAttempts"] == -1
@@ -63,6 +66,13 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     ]
 
 
+@pytest.mark.shows_loss_path(
+    fails="more come than the topic may hold",
+    section="On the way to the dead letters",
+    event_is="in the topic, which is capped in bytes",
+    told="`deadletter-unread`, before the cap is reached",
+    comes_back="deadletter catches up",
+)
 def test_somebody_hears_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
     (topic,) = [
         topic.properties

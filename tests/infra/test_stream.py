@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from infra.settings import CONSUMER_RECORD_AGE_SECONDS
 from tests.infra.templates import Templates
 
@@ -32,6 +34,13 @@ def test_raw_events_has_30_partitions_and_120_when_large_and_replay_events_as_ma
     assert topics["replay-events"]["PartitionCount"] == partitions
 
 
+@pytest.mark.shows_loss_path(
+    fails="Kafka would delete what a consumer has not read",
+    section="Between Kafka and the stores",
+    event_is="nowhere: consumers give records up two hours sooner",
+    told="`archive-late`, `aggregate-late`",
+    comes_back="as for four hours above",
+)
 def test_kafka_keeps_an_event_longer_than_consumers_may_take(templates: Templates) -> None:
     configs = _configs(_topics(templates)["raw-events"])
     assert int(configs["retention.ms"]) == 6 * 3600 * 1000 > CONSUMER_RECORD_AGE_SECONDS * 1000

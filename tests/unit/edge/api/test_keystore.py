@@ -105,6 +105,7 @@ def test_without_the_cache_the_database_answers(database: Database, cache: Serve
     assert store(database, cache).find("k1", NOW) == KEY
 
 
+@pytest.mark.shows_fault(part="config", fault="empty, corrupt, older than the code")
 def test_an_unreadable_copy_in_the_cache_is_not_believed(database: Database, cache: Server) -> None:
     cache.held["key:k1"] = b"{}"
     assert store(database, cache).find("k1", NOW) == KEY
@@ -169,6 +170,7 @@ def test_a_revoked_key_is_believed_no_longer_than_both_copies_together(database:
     assert changed.revoked_at == NOW
 
 
+@pytest.mark.shows_fault(part="config", fault="empty, corrupt, older than the code")
 def test_a_row_that_cannot_be_read_is_for_later_and_never_a_crash(cache: Server) -> None:
     class Odd(Database):
         def ask(self, _sql: str, _key_id: str) -> bytes | None:
