@@ -16,7 +16,10 @@ export class Refused extends Error {
 
   /** Whether it is the question that cannot be answered, and others can. */
   get ofQuestion() {
-    return ["directory_unavailable", "too_slow"].includes(this.code) || (!this.needsKey && this.status < 500 && this.status !== 429);
+    return (
+      ["directory_unavailable", "too_slow"].includes(this.code) ||
+      (!this.needsKey && this.status < 500 && this.status !== 429)
+    );
   }
 
   /** Whether it passes by itself. */
@@ -99,7 +102,12 @@ export class Api {
     if (answer.ok) return document;
     const asked = Number(answer.headers.get("retry-after")) || 0;
     // The gateway's own answers carry a message and no code.
-    throw new Refused(answer.status, document.code, document.detail ?? document.message ?? `status ${answer.status}`, asked);
+    throw new Refused(
+      answer.status,
+      document.code,
+      document.detail ?? document.message ?? `status ${answer.status}`,
+      asked,
+    );
   }
 }
 

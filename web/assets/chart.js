@@ -72,7 +72,12 @@ export class Chart {
     const { devices, zooms, columns } = this.#picture;
     const dense = columns[0].length > this.#place.clientWidth;
     const lines = devices === null ? WINDOW_LINES : deviceLines(devices);
-    const axis = { stroke: colour("muted"), font: "12px system-ui, sans-serif", ticks: { stroke: colour("grid"), size: 4 }, grid: { stroke: colour("grid"), width: 1 } };
+    const axis = {
+      stroke: colour("muted"),
+      font: "12px system-ui, sans-serif",
+      ticks: { stroke: colour("grid"), size: 4 },
+      grid: { stroke: colour("grid"), width: 1 },
+    };
     return {
       width: Math.max(200, this.#place.clientWidth),
       height: HEIGHT,
@@ -84,7 +89,12 @@ export class Chart {
         y: { range: (_plot, least, most) => padded(least, most) },
       },
       axes: [
-        { ...axis, space: 64, size: 34, values: (_plot, splits, _axis, _space, step) => splits.map((seconds) => tick(seconds, step)) },
+        {
+          ...axis,
+          space: 64,
+          size: 34,
+          values: (_plot, splits, _axis, _space, step) => splits.map((seconds) => tick(seconds, step)),
+        },
         { ...axis, size: 56 },
       ],
       series: [{}, ...lines.map((line) => this.#line(line, dense))],

@@ -36,5 +36,7 @@ export function ofSamples(series) {
 function broken(points) {
   const pauses = points.slice(1).map(([time], place) => time - points[place][0]);
   const usual = [...pauses].sort((one, other) => one - other)[Math.floor(pauses.length / 2)];
-  return points.flatMap((point, place) => (pauses[place] > SILENT * usual ? [point, [point[0] + usual, null]] : [point]));
+  return points.flatMap((point, place) =>
+    pauses[place] > SILENT * usual ? [point, [point[0] + usual, null]] : [point],
+  );
 }

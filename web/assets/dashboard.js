@@ -155,7 +155,8 @@ export class Dashboard {
   #whyNothing() {
     const { width, until } = this.#windows;
     const { to } = views.span(this.#view, this.#now());
-    if (views.isLive(this.#view) || width === null || width <= MINUTE || (until !== null && to <= until)) return "There is nothing in this range.";
+    if (views.isLive(this.#view) || width === null || width <= MINUTE || (until !== null && to <= until))
+      return "There is nothing in this range.";
     return `Nothing is finished in this range yet: the running ${width >= DAY ? "day" : "hour"} is shown when it is over. Try 1 h.`;
   }
 
@@ -236,7 +237,10 @@ export class Dashboard {
     say(find("progress"), texts.detail);
     find("nothing").hidden = shown.length > 0 || nothing === "";
     say(find("nothing"), nothing);
-    say(find("announcer"), shown.length ? `${texts.title}, ${views.rangeName(this.#view)}: ${countOf(shown.length, "chart")}` : nothing);
+    say(
+      find("announcer"),
+      shown.length ? `${texts.title}, ${views.rangeName(this.#view)}: ${countOf(shown.length, "chart")}` : nothing,
+    );
     this.#notice();
   }
 

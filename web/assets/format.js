@@ -7,7 +7,11 @@ const DAY = 24 * HOUR;
 
 export { DAY, HOUR, MINUTE };
 
-const numbers = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, maximumFractionDigits: 1, roundingPriority: "morePrecision" });
+const numbers = new Intl.NumberFormat("en", {
+  maximumSignificantDigits: 4,
+  maximumFractionDigits: 1,
+  roundingPriority: "morePrecision",
+});
 const counts = new Intl.NumberFormat("en");
 
 export function number(value) {

@@ -15,7 +15,9 @@ export function writeNotices({ status, states, width }) {
   if (key === written) return;
   written = key;
   const items = notices.map(({ kind, name, text }) => make("li", { class: kind }, make("strong", {}, name), " ", text));
-  find("notices").replaceChildren(...(items.length ? items : [make("li", { class: "fine" }, "All numbers shown are complete.")]));
+  find("notices").replaceChildren(
+    ...(items.length ? items : [make("li", { class: "fine" }, "All numbers shown are complete.")]),
+  );
 }
 
 function ofStates(states, width) {
@@ -26,7 +28,12 @@ function ofStates(states, width) {
     text: `${moment(from, width)} to ${moment(to, width)} UTC: ${explain(reason)}.`,
   }));
   const rest = doubtful.length - shown.length;
-  return rest > 0 ? [...shown, { kind: "more", name: "", text: `… and ${countOf(rest, "earlier stretch").replace("stretchs", "stretches")}.` }] : shown;
+  return rest > 0
+    ? [
+        ...shown,
+        { kind: "more", name: "", text: `… and ${countOf(rest, "earlier stretch").replace("stretchs", "stretches")}.` },
+      ]
+    : shown;
 }
 
 function ofStatus(status) {
@@ -37,15 +44,39 @@ function ofStatus(status) {
     name: "Not counted",
     text: `${countOf(gap.to_offset - gap.from_offset, "event")} received ${moment(parseTime(gap.received_from), 60)} to ${moment(parseTime(gap.received_to), 60)} UTC: stored, and missing in these numbers.`,
   }));
-  if (late > 0) notices.push({ kind: "info", name: "Late", text: `${countOf(late, "event")} came more than an hour late: kept raw, not in these numbers.` });
-  if (duplicate > 0) notices.push({ kind: "info", name: "Duplicates", text: `${countOf(duplicate, "event")} came again and counted once.` });
-  if (dead > 0) notices.push({ kind: "info", name: "Unreadable", text: `${countOf(dead, "event")} could not be read and lie with the dead letters.` });
+  if (late > 0)
+    notices.push({
+      kind: "info",
+      name: "Late",
+      text: `${countOf(late, "event")} came more than an hour late: kept raw, not in these numbers.`,
+    });
+  if (duplicate > 0)
+    notices.push({
+      kind: "info",
+      name: "Duplicates",
+      text: `${countOf(duplicate, "event")} came again and counted once.`,
+    });
+  if (dead > 0)
+    notices.push({
+      kind: "info",
+      name: "Unreadable",
+      text: `${countOf(dead, "event")} could not be read and lie with the dead letters.`,
+    });
   const fields = overVersions(status.unknown_fields);
   for (const { field, contract, versions, events } of fields.slice(0, MOST_FIELDS)) {
     const which = `version${versions.length === 1 ? "" : "s"} ${versions.join(", ")}`;
-    notices.push({ kind: "field", name: "Unknown field", text: `“${field}” of ${contract} ${which}, in ${countOf(events, "event")}: kept raw, not aggregated.` });
+    notices.push({
+      kind: "field",
+      name: "Unknown field",
+      text: `“${field}” of ${contract} ${which}, in ${countOf(events, "event")}: kept raw, not aggregated.`,
+    });
   }
-  if (fields.length > MOST_FIELDS) notices.push({ kind: "more", name: "", text: `… and ${countOf(fields.length - MOST_FIELDS, "more unknown field")}.` });
+  if (fields.length > MOST_FIELDS)
+    notices.push({
+      kind: "more",
+      name: "",
+      text: `… and ${countOf(fields.length - MOST_FIELDS, "more unknown field")}.`,
+    });
   return notices;
 }
 

@@ -15,7 +15,12 @@ export class Overview {
     this.takeFreshness(status);
     const until = status.complete_until["1m"];
     say(find("complete"), until ? clock(parseTime(until)) : "–");
-    say(find("complete-note"), until ? `${dateAndTime(parseTime(until)).slice(0, 10)} UTC, every window before it is complete` : "nothing has been rolled up yet");
+    say(
+      find("complete-note"),
+      until
+        ? `${dateAndTime(parseTime(until)).slice(0, 10)} UTC, every window before it is complete`
+        : "nothing has been rolled up yet",
+    );
     this.#showLeftOut(status.events);
     this.#showFirmware(status.firmware_versions);
   }
@@ -88,6 +93,11 @@ export class Overview {
 }
 
 function share(type, events, total) {
-  const bar = make("meter", { min: "0", max: String(Math.max(1, total)), value: String(events), "aria-hidden": "true" });
+  const bar = make("meter", {
+    min: "0",
+    max: String(Math.max(1, total)),
+    value: String(events),
+    "aria-hidden": "true",
+  });
   return make("li", {}, make("span", { class: "type" }, type), bar, make("span", { class: "amount" }, count(events)));
 }

@@ -60,7 +60,12 @@ export class Panel {
       zooms: true,
       columns: ofWindows(rows, width),
       table: () => windowTable(rows, stateAt),
-      writeAt: (column) => writeWindow(rows.find(({ start }) => start === this.#time(column) - width / 2), width, stateAt),
+      writeAt: (column) =>
+        writeWindow(
+          rows.find(({ start }) => start === this.#time(column) - width / 2),
+          width,
+          stateAt,
+        ),
       latest: last ? writeWindow(last, width, stateAt) : "",
     });
     say(this.#parts.figure, last ? `${number(last.avg)}` : "");
@@ -90,7 +95,9 @@ export class Panel {
 
   #showEach(given) {
     const { series, unit } = given;
-    const last = series.map(({ device, points }) => ({ device, point: points.at(-1) })).sort((one, other) => other.point[0] - one.point[0])[0];
+    const last = series
+      .map(({ device, points }) => ({ device, point: points.at(-1) }))
+      .sort((one, other) => other.point[0] - one.point[0])[0];
     const write = (device, [time, value]) => `${clock(time)} · ${device} · ${number(value)} ${unit}`;
     this.#show({
       ...given,
@@ -99,7 +106,8 @@ export class Panel {
       zooms: false,
       columns: ofSamples(series),
       table: () => sampleTable(series),
-      writeAt: (column, line) => write(series[line - 1].device, [this.#time(column), this.#shown.columns[line][column]]),
+      writeAt: (column, line) =>
+        write(series[line - 1].device, [this.#time(column), this.#shown.columns[line][column]]),
       latest: write(last.device, last.point),
     });
     say(this.#parts.figure, series.length === 1 ? number(last.point[1]) : countOf(series.length, "device"));
@@ -131,7 +139,9 @@ export class Panel {
       return found ? [countOf(found, `${name} stretch`).replace("stretchs", "stretches")] : [];
     });
     const values = countOf(columns[0].length, "moment");
-    return [`Chart of ${this.#metric}, ${writeRange(from, to)}`, values, ...marks, "Arrow keys read values."].join(", ");
+    return [`Chart of ${this.#metric}, ${writeRange(from, to)}`, values, ...marks, "Arrow keys read values."].join(
+      ", ",
+    );
   }
 
   #explainLines({ devices }) {
@@ -141,7 +151,9 @@ export class Panel {
     if (legend.dataset.key === key) return;
     legend.dataset.key = key;
     legend.replaceChildren(
-      ...names.map((name, place) => make("li", {}, make("i", { class: `key ${keyOf(devices, place)}`, "aria-hidden": "true" }), name)),
+      ...names.map((name, place) =>
+        make("li", {}, make("i", { class: `key ${keyOf(devices, place)}`, "aria-hidden": "true" }), name),
+      ),
     );
   }
 
@@ -161,7 +173,9 @@ export class Panel {
   #fill() {
     const { details, table } = this.#parts;
     if (!details.open || this.#shown === null) return;
-    table.replaceChildren(writeTable(`${this.#metric}, ${writeRange(this.#shown.from, this.#shown.to)}`, this.#shown.table()));
+    table.replaceChildren(
+      writeTable(`${this.#metric}, ${writeRange(this.#shown.from, this.#shown.to)}`, this.#shown.table()),
+    );
   }
 
   #save() {

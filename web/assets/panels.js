@@ -26,7 +26,14 @@ export class Panels {
       const panel = this.#panel(metric, place);
       const given = { unit: source.unit(metric), from, to };
       if (live) panel.showSamples({ ...given, series: source.series(metric) });
-      else panel.showWindows({ ...given, rows: source.rows(metric), width: source.width, states: source.states, stateAt: (start) => source.stateAt(start) });
+      else
+        panel.showWindows({
+          ...given,
+          rows: source.rows(metric),
+          width: source.width,
+          states: source.states,
+          stateAt: (start) => source.stateAt(start),
+        });
     }
   }
 

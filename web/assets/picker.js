@@ -62,7 +62,10 @@ export class Picker {
 
   offerGroups(groups) {
     const choices = groups.map(({ group_id: id, name }) => make("option", { value: id }, name || id));
-    find("group").replaceChildren(make("option", { value: "" }, choices.length ? "Choose a group" : "No groups"), ...choices);
+    find("group").replaceChildren(
+      make("option", { value: "" }, choices.length ? "Choose a group" : "No groups"),
+      ...choices,
+    );
     find("group").value = this.#view.group;
     // A link may name a group that the directory does not list any more.
     if (find("group").value !== this.#view.group) {
@@ -108,7 +111,8 @@ export class Picker {
     const button = make("button", { type: "button", "data-range": range, "aria-pressed": "false" }, name);
     if (range === views.LIVE) button.setAttribute("aria-describedby", "live-hint");
     this.#listen(button, "click", () => {
-      if (button.getAttribute("aria-disabled") !== "true") this.#pick({ range, from: null, to: null, resolution: "auto" });
+      if (button.getAttribute("aria-disabled") !== "true")
+        this.#pick({ range, from: null, to: null, resolution: "auto" });
     });
     return button;
   }

@@ -17,7 +17,10 @@ export function shade(plot, states) {
     if (state === "complete") continue;
     const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
     // Minutes in a month are narrower than a pixel, and must not be overlooked for that.
-    const right = Math.min(bbox.left + bbox.width, Math.max(plot.valToPos(to, "x", true), left + NARROWEST * devicePixelRatio));
+    const right = Math.min(
+      bbox.left + bbox.width,
+      Math.max(plot.valToPos(to, "x", true), left + NARROWEST * devicePixelRatio),
+    );
     if (right > left) paint(context, bbox, left, right, state, explain(reason));
   }
   context.restore();
@@ -43,7 +46,9 @@ function paint(context, { top, height }, left, right, state, text) {
   context.stroke();
   context.restore();
   context.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-  const label = [`${state}: ${text}`, state].find((one) => context.measureText(one).width + 12 * devicePixelRatio < right - left);
+  const label = [`${state}: ${text}`, state].find(
+    (one) => context.measureText(one).width + 12 * devicePixelRatio < right - left,
+  );
   if (label === undefined) return;
   context.fillStyle = colour("surface");
   context.fillRect(left + 2, top + 2, context.measureText(label).width + 8 * devicePixelRatio, 16 * devicePixelRatio);

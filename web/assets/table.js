@@ -11,7 +11,11 @@ export function writeTable(caption, { columns, rows }) {
   const more = rows.length > shown.length ? `, the latest ${shown.length} of ${rows.length}` : "";
   const head = make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)));
   const body = shown.map((row) =>
-    make("tr", {}, ...row.map((cell, place) => (place ? make("td", {}, text(cell)) : make("th", { scope: "row" }, text(cell))))),
+    make(
+      "tr",
+      {},
+      ...row.map((cell, place) => (place ? make("td", {}, text(cell)) : make("th", { scope: "row" }, text(cell)))),
+    ),
   );
   return make(
     "table",
