@@ -4,11 +4,22 @@ import { find, make } from "./elements.js";
 import { countOf, moment, parseTime } from "./format.js";
 import { explain } from "./reasons.js";
 
+/**
+ * @import { Schemas } from "../answers.js"
+ * @import { Stretch } from "./windows.js"
+ *
+ * @typedef {{ kind: string, name: string, text: string }} Notice
+ * @typedef {{ field: string, contract: string, versions: number[], events: number }} UnknownField
+ */
+
 const MOST_STRETCHES = 4;
 const MOST_FIELDS = 8;
 let written = "";
 
-/** Write all notices; where nothing is wrong, that is said too. */
+/**
+ * Write all notices; where nothing is wrong, that is said too.
+ * @param {{ status: Schemas["Fleet"] | null, states: Stretch[], width: number | null }} shown
+ */
 export function writeNotices({ status, states, width }) {
   const notices = [...ofStates(states, width ?? 60), ...ofStatus(status)];
   const key = JSON.stringify(notices);
@@ -20,6 +31,10 @@ export function writeNotices({ status, states, width }) {
   );
 }
 
+/**
+ * @param {Stretch[]} states
+ * @param {number} width
+ */
 function ofStates(states, width) {
   const doubtful = states.filter(({ state }) => state !== "complete");
   const shown = doubtful.slice(-MOST_STRETCHES).map(({ from, to, state, reason }) => ({
@@ -36,9 +51,11 @@ function ofStates(states, width) {
     : shown;
 }
 
+/** @param {Schemas["Fleet"] | null} status */
 function ofStatus(status) {
-  if (!status) return [];
+  if (status === null) return [];
   const { late = 0, duplicate = 0, dead_lettered: dead = 0 } = status.events;
+  /** @type {Notice[]} */
   const notices = status.gaps.slice(0, MOST_STRETCHES).map((gap) => ({
     kind: "gap",
     name: "Not counted",
@@ -80,15 +97,19 @@ function ofStatus(status) {
   return notices;
 }
 
-/** Unknown fields with what is the same in several versions of a contract as one. */
+/**
+ * Unknown fields with what is the same in several versions of a contract as one.
+ * @param {Schemas["Fleet"]["unknown_fields"]} fields
+ */
 function overVersions(fields) {
+  /** @type {Map<string, UnknownField>} */
   const found = new Map();
   for (const { field, contract, schema_version: version, events } of fields) {
     const key = JSON.stringify([field, contract]);
-    if (!found.has(key)) found.set(key, { field, contract, versions: [], events: 0 });
-    const one = found.get(key);
+    const one = found.get(key) ?? { field, contract, versions: [], events: 0 };
     one.versions = [...one.versions, version].sort((lower, higher) => lower - higher);
     one.events += events;
+    found.set(key, one);
   }
   return [...found.values()];
 }

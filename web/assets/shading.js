@@ -3,10 +3,16 @@
 import { explain } from "./reasons.js";
 import { colour } from "./theme.js";
 
+/** @import { Stretch } from "./windows.js" */
+
 const STRIPE = 8;
 const NARROWEST = 3;
 
-/** Draw the stretches that are not complete, below the lines. */
+/**
+ * Draw the stretches that are not complete, below the lines.
+ * @param {uPlot} plot
+ * @param {Stretch[]} states
+ */
 export function shade(plot, states) {
   const { ctx: context, bbox } = plot;
   context.save();
@@ -26,6 +32,14 @@ export function shade(plot, states) {
   context.restore();
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {{ top: number, height: number }} box
+ * @param {number} left
+ * @param {number} right
+ * @param {"provisional" | "gap"} state
+ * @param {string} text
+ */
 function paint(context, { top, height }, left, right, state, text) {
   context.fillStyle = colour(`${state}-wash`);
   context.fillRect(left, top, right - left, height);
