@@ -57,10 +57,16 @@ export const PAGE = 1000;
 
 export class Api {
   #key;
+  #stopped = new AbortController();
 
   /** @param {string} key */
   constructor(key) {
     this.#key = key;
+  }
+
+  /** Ask no more: a late answer would be shown to the next session. */
+  stop() {
+    this.#stopped.abort();
   }
 
   /** The fleet that the key may read: there is always one. */
@@ -155,7 +161,7 @@ export class Api {
    * @param {AbortSignal} [signal]
    */
   async #get(path, question = {}, signal) {
-    const limit = AbortSignal.timeout(ANSWER_SECONDS * 1000);
+    const ends = [AbortSignal.timeout(ANSWER_SECONDS * 1000), this.#stopped.signal];
     let answer;
     let document;
     try {
@@ -163,7 +169,7 @@ export class Api {
         headers: { "x-api-key": this.#key },
         // Asked each time, and answered with nothing when it is the same: what was just rolled must be seen.
         cache: "no-cache",
-        signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+        signal: AbortSignal.any(signal === undefined ? ends : [...ends, signal]),
       });
       document = await answer.json();
     } catch (error) {

@@ -84,6 +84,7 @@ export class Dashboard {
   stop() {
     this.#pulse.stop();
     this.#loading.abort();
+    this.#api.stop();
     clearInterval(this.#ticking);
     this.#picker.remove();
     this.#panels.clear();
