@@ -12,6 +12,7 @@ from infra.building_blocks.base import Base
 from infra.building_blocks.operations import NOTHING_HAPPENED, UNKNOWN, Operations, counted
 from infra.settings import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES, Consumer, Deployment
 from infra.stores.stream import Stream
+from sluice.core.metrics import RECORDS_HELD
 
 # Retried for as long as the age allows: infinite retries with a destination are silently capped at 10.
 RETRIES = 10_000
@@ -64,6 +65,7 @@ class EventSource(Construct):
     ) -> None:
         super().__init__(scope, name)
         failures = subscription.failures
+        subscription.stream.read_by(function, subscription.topic)
         mapping = lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
@@ -102,6 +104,7 @@ class EventSource(Construct):
         self._watch(scope, base.operations, subscription, settings, mapping)
         if failures is not None:
             _watch_quarantine(scope, base.deployment, base.operations, subscription.consumer)
+            _watch_versions(scope, base.deployment, base.operations, subscription.consumer)
         cap = base.deployment.profile.topics.by_name()[subscription.topic].partition_bytes
         if cap is not None:
             self._watch_unread(scope, base.operations, subscription, cap)
@@ -177,6 +180,19 @@ def _watch_quarantine(scope: Construct, deployment: Deployment, operations: Oper
         no_data=NOTHING_HAPPENED,
         means=f"{consumer} is halted: it cannot process so many records that the fault must be ours."
         " They stay in Kafka, and are given up after hours.",
+    )
+
+
+def _watch_versions(scope: Construct, deployment: Deployment, operations: Operations, consumer: str) -> None:
+    """Watch that no writer is of a newer release than this consumer for longer than a deployment takes."""
+    operations.alarm(
+        scope,
+        "version-ahead",
+        metric=counted(deployment.metrics, RECORDS_HELD.name, {"service": consumer}, minutes=5),
+        above=0,
+        no_data=NOTHING_HAPPENED,
+        means=f"{consumer} holds records whose version is newer than its release. They become dead letters unless a"
+        " release that can read them is deployed in minutes.",
     )
 
 

@@ -51,6 +51,7 @@ class Aggregate(Construct):
                 "DEAD_LETTER_TOPIC": DEAD_LETTERS,
                 "TRANSACTION_SECONDS": str(settings.transaction_seconds),
                 "HOLD_SECONDS": str(settings.hold_seconds),
+                "VERSION_HOLD_SECONDS": str(settings.version_hold_seconds),
                 # The part of what may be put aside that is one environment's while the cache cannot be asked.
                 "AGGREGATE_CONCURRENCY": str(settings.consumer.compute.concurrency),
                 **database.address,
@@ -72,6 +73,7 @@ class Aggregate(Construct):
                 Reach(cache.security_group, CACHE_PORT),
             ],
         )
+        self.function.node.add_dependency(*stream.readers_of(DEAD_LETTERS))
         EventSource(
             self,
             "Source",

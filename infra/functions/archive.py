@@ -59,6 +59,7 @@ class Archive(Construct):
                 "PRODUCE_DEADLINE_SECONDS": str(PRODUCE_DEADLINE_SECONDS),
                 "DEAD_LETTER_TOPIC": DEAD_LETTERS,
                 "HOLD_SECONDS": str(HOLD_SECONDS),
+                "VERSION_HOLD_SECONDS": str(settings.version_hold_seconds),
                 # The part of what may be put aside that is one environment's while the cache cannot be asked.
                 "ARCHIVE_CONCURRENCY": str(settings.compute.concurrency),
                 **cache.address,
@@ -77,6 +78,7 @@ class Archive(Construct):
                 Reach(cache.security_group, CACHE_PORT),
             ],
         )
+        self.function.node.add_dependency(*stream.readers_of(DEAD_LETTERS))
         EventSource(
             self,
             "Source",

@@ -69,6 +69,7 @@ class Ingest(Construct):
                 Reach(cache.security_group, CACHE_PORT),
             ],
         )
+        self.function.node.add_dependency(*stream.readers_of(RAW_EVENTS, DEAD_LETTERS))
         # Whoever sends requests sends them here.
         self.entrance = self._started(settings.started) if settings.started else self.function
         base.operations.alarm(

@@ -69,6 +69,7 @@ class Salvage(Construct):
             ],
             reaches=[Reach(base.network.s3, HTTPS_PORT), Reach(stream.security_group, IAM_PORT)],
         )
+        self.function.node.add_dependency(*stream.readers_of(DEAD_LETTERS))
         Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
         own = {"service": "salvage"}
         base.operations.alarm(

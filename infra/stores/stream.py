@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_msk as msk
 from aws_cdk import custom_resources as custom
-from constructs import Construct
+from constructs import Construct, DependencyGroup, IConstruct, IDependable
 
 from infra.building_blocks.operations import UNKNOWN, Operations, counted
 from infra.building_blocks.retention import kept_for
@@ -87,6 +87,7 @@ class Stream(Construct):
                 )
             ),
         )
+        self._readers = {topic: DependencyGroup() for topic in profile.topics.by_name()}
         self.topics = {topic: self._topic(topic, size) for topic, size in profile.topics.by_name().items()}
         self.bootstrap = self._bootstrap_brokers(log_days=profile.retention.log_days)
         self._watch(operations, profile.brokers.count)
@@ -110,6 +111,18 @@ class Stream(Construct):
             no_data=UNKNOWN,
             means="Partitions have no leader: what belongs to them can be neither stored nor read.",
         )
+
+    def read_by(self, function: IConstruct, topic: str) -> None:
+        """Register a function that reads a topic."""
+        self._readers[topic].add(function)
+
+    def readers_of(self, *topics: str) -> list[IDependable]:
+        """Return the functions that read these topics.
+
+        A function that writes to a topic depends on them: a deployment updates readers before writers, so that
+        nothing is written that no reader understands yet.
+        """
+        return [self._readers[topic] for topic in topics]
 
     def may_produce(self, *topics: str) -> list[iam.PolicyStatement]:
         """Grant what an idempotent producer of these topics needs."""
