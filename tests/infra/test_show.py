@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from infra import page
-from infra.openapi import write_openapi
-from infra.page import CHART_LIBRARY, assemble_page
+from infra.api import page
+from infra.api.openapi import write_openapi
+from infra.api.page import CHART_LIBRARY, assemble_page
 from tests.infra.templates import Templates
 
 
