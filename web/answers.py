@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from infra.openapi import write_openapi
+from infra.api.openapi import write_openapi
 
 TYPES = Path(__file__).with_name("answers.d.ts")
 PRIMITIVES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
