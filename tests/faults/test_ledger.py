@@ -58,7 +58,7 @@ def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: St
 
 
 @pytest.mark.shows_loss_path(
-    fails="the database is restored to an earlier moment",
+    fails="samples and ledger are set back to an earlier moment, as by a restore",
     section="In the stores",
     event_is="in raw; in Kafka for six hours",
     told="`reconcile-unaccounted`, `reconcile-newly-missing`",
