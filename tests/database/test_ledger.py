@@ -221,9 +221,9 @@ def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconci
     ):
         file = io.BytesIO()
         pq.write_table(odd, file)
-        s3.objects[f"{RAW.prefix}dt=2026-03-01/{name}"] = file.getvalue()
-    s3.objects[f"{RAW.prefix}dt=2026-03-01/empty"] = b""
-    s3.objects[f"{RAW.prefix}dt=2026-03-01/denied"] = b"denied"
+        s3.objects[f"{RAW}dt=2026-03-01/{name}"] = file.getvalue()
+    s3.objects[f"{RAW}dt=2026-03-01/empty"] = b""
+    s3.objects[f"{RAW}dt=2026-03-01/denied"] = b"denied"
     letter = letter_of(Sent(1, moment, moment), "archive", moment)
     s3.put_letters([msgspec.structs.replace(letter, received_at="2026-13-45T00:00:00.000000Z")])
     (odd_letter,) = (name for name in s3.objects if name.startswith("dead"))
@@ -235,8 +235,8 @@ def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconci
     }  # fmt: skip
     assert odd_letter in counts.unreadable
     for name in ("topic", "partition"):
-        assert "where it comes from" in counts.unreadable[f"{RAW.prefix}dt=2026-03-01/{name}"]
-    assert "KMS" in counts.unreadable[f"{RAW.prefix}dt=2026-03-01/denied"]
+        assert "where it comes from" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
+    assert "KMS" in counts.unreadable[f"{RAW}dt=2026-03-01/denied"]
     # Nothing of them is left behind.
     assert tables.rows(COVERED) == [("archive", "raw-events", 0, "{[0,1),[2,3),[5,6)}")]
 
@@ -457,7 +457,7 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
     statement = state(reconcile, day)
     assert statement.missing == []
     assert tables.rows("SELECT count(*) FROM hole") == [(0,)]
-    assert [(a.fleet_id, a.state, a.accepted, a.archive, a.aggregate) for a in statement.fleets] == [
+    assert [(a.fleet_id, a.state, a.accepted, a.of("archive"), a.of("aggregate")) for a in statement.fleets] == [
         (
             fleet,
             "balanced",

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg.types.range import Int8Range
 
+from sluice.core.consumers import AGGREGATE
 from sluice.core.ledger.outcomes import Group
 from sluice.core.offsets import Span
 from sluice.edge.database import Connection
@@ -25,8 +26,6 @@ from sluice.edge.ledger.tallies import count_outcomes
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-AGGREGATE = "aggregate"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Partition and offset in one number: 2^19 of the one, 2^44 of the other.
@@ -82,7 +81,7 @@ class _Cover:
             new[part] = ~known
         fresh = records.filter(pa.array(new))
         self._count(fresh)
-        if self._consumer == AGGREGATE:
+        if self._consumer == AGGREGATE.name:
             self._leave_gaps(fresh.filter(fresh["given_up"]))
         self._extend({place: (offsets[part][new[part]], received[part][new[part]]) for place, part in parts.items()})
         return before + int(new.sum())
