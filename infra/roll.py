@@ -55,7 +55,7 @@ class Roll(Construct):
                 "DATABASE_USER": DATABASE_USER,
                 "DATABASE_AUTH": "iam",
             },
-            grants=[*stream.may_describe(RAW_EVENTS), database.may_connect_as(DATABASE_USER)],
+            grants=[*stream.may_watch(RAW_EVENTS, groups=["aggregate"]), database.may_connect_as(DATABASE_USER)],
             reaches=[Reach(database.security_group, DATABASE_PORT), Reach(stream.security_group, IAM_PORT)],
         )
         Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)

@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import BotoCoreError
+from aws_lambda_powertools import Logger
 
+from sluice.core.errors import Retryable
+from sluice.core.metrics import PARTITIONS_DROPPED, ROLLUPS_MOVED, TIER_BEHIND
 from sluice.edge import aws
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.database import connect
+from sluice.edge.metrics import metrics, record_all
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
 from sluice.edge.numbers.tiering import Plan, Report, Tiering
 from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()
-metrics = Metrics()
 
 
 @metrics.log_metrics
@@ -31,9 +31,9 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     try:
         with connect(DatabaseSettings.from_environ(os.environ), settings.tier_statement_seconds) as connection:
             return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
-    except (psycopg.OperationalError, BotoCoreError) as error:
-        # What was begun is finished by the next run; an alarm waits for one that comes to its end.
-        logger.warning("the run ends before its time", reason=str(error))
+    except (psycopg.OperationalError, Retryable) as error:
+        # The next run finishes what was begun; an alarm waits for one that comes to its end.
+        logger.warning("the run ends before its time", extra={"reason": str(error)})
         return {}
 
 
@@ -54,11 +54,14 @@ def tier(database: TierDatabase, settings: TierSettings, now: datetime, context:
 
 
 def tell(report: Report) -> dict[str, Any]:
-    """Count what was done, and how far behind the work is."""
-    done = {"RollupsMoved": report.rows, "PartitionsDropped": report.partitions}
-    for name, value in done.items():
-        metrics.add_metric(name, MetricUnit.Count, value)
-    behind = max(report.behind.total_seconds(), 0.0)
-    metrics.add_metric("TierBehind", MetricUnit.Seconds, behind)
-    logger.info("tiered", extra={"behind": behind, "waits_for": report.waits_for, **done})
-    return {**done, "TierBehind": behind, "waits_for": report.waits_for}
+    """Record what was done, and how far behind the work is."""
+    done = record_all(
+        {
+            ROLLUPS_MOVED: report.rows,
+            PARTITIONS_DROPPED: report.partitions,
+            TIER_BEHIND: max(report.behind.total_seconds(), 0.0),
+        }
+    )
+    told = {**done, "waits_for": report.waits_for}
+    logger.info("tiered", extra=told)
+    return told

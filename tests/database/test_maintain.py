@@ -11,7 +11,8 @@ import msgspec
 import psycopg
 import pytest
 
-from functions.maintain.handler import handler, maintain, metrics
+from functions.maintain.handler import handler, maintain
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers.maintenance import Maintenance
 from sluice.edge.settings import MaintainSettings
 

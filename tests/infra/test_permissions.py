@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from tests.infra.templates import Resource, Templates
 
 # Every statement with a wildcard, by where it stands and what it allows, with the reason why it cannot be narrower.
@@ -154,6 +156,11 @@ def _topics_of(kafka: list[tuple[str, str]], action: str) -> set[str]:
     }
 
 
+def _groups_of(kafka: list[tuple[str, str]]) -> list[str]:
+    """Return the consumer groups about which anything is granted."""
+    return sorted(place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group"))
+
+
 def _joins_only(kafka: list[tuple[str, str]], group: str) -> None:
     groups = [place for action, place in kafka if action.endswith("Group")]
     assert len(groups) == 2
@@ -171,21 +178,16 @@ def _kafka_grants(templates: Templates, verb: str) -> list[tuple[str, str]]:
     ]
 
 
-def test_roll_may_ask_what_a_topic_holds_and_read_nothing_of_it(templates: Templates) -> None:
-    kafka = _kafka_grants(templates, "roll")
-    assert {action for action, _ in kafka} == {"kafka-cluster:Connect", "kafka-cluster:DescribeTopic"}
-    assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
-
-
-def test_pressure_may_ask_how_far_two_consumers_are_and_read_nothing_of_it(templates: Templates) -> None:
-    kafka = _kafka_grants(templates, "pressure")
+@pytest.mark.parametrize(("verb", "watched"), [("roll", ["aggregate"]), ("pressure", ["aggregate", "archive"])])
+def test_who_asks_how_far_consumers_are_reads_nothing_of_their_topic(
+    templates: Templates, verb: str, watched: list[str]
+) -> None:
+    kafka = _kafka_grants(templates, verb)
     assert {action for action, _ in kafka} == {
         f"kafka-cluster:{may}" for may in ("Connect", "DescribeTopic", "DescribeGroup")
     }
     assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
-    groups = [place for action, place in kafka if action == "kafka-cluster:DescribeGroup"]
-    assert all(any(place.endswith(f'"/{group}"]]}}') for place in groups) for group in ("archive", "aggregate"))
-    assert len(groups) == 2
+    assert _groups_of(kafka) == watched
 
 
 def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates) -> None:
@@ -197,8 +199,7 @@ def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates)
         "kafka-cluster:DescribeGroup",
     }
     assert _topics_of(kafka, "ReadData") == {"RawEvents"}
-    groups = [place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group")]
-    assert sorted(groups) == ["aggregate", "archive", "reconcile"]
+    assert _groups_of(kafka) == ["aggregate", "archive", "reconcile"]
 
 
 def _verb(role: str) -> str:

@@ -14,6 +14,7 @@ from sluice.core.errors import Retryable
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.ingest.gauge import Gauge
 from sluice.edge.ingest.pressure import Snapshots
+from sluice.edge.metrics import metrics
 from sluice.edge.patience import Patience
 from tests.support.samples import NOW
 
@@ -110,14 +111,14 @@ def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Metrics of one run."""
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "pressure")
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     yield
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:
     """The metrics of the run."""
-    return {name: sum(metric["Value"]) for name, metric in handler.metrics.metric_set.items()}
+    return {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
 
 
 @pytest.fixture

@@ -17,11 +17,13 @@ from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.core.ledger.holes import Hole, Standing
 from sluice.core.offsets import Extent
+from sluice.edge import database as databases
 from sluice.edge.bucket import Bucket
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
 from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
 from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
 from sluice.edge.ledger.tables import LedgerTables
+from sluice.edge.metrics import metrics
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RESERVE_SECONDS = 180
@@ -48,9 +50,9 @@ def ledger_of(s3: Any = None, moment: datetime = NOON) -> Ledger:
     brokers: Any = Brokers()
     nothing: Any = None
     consumers = {one.name: Accountable(nothing, nothing, timedelta(minutes=15)) for one in ACCOUNTED}
-    folders = (Folder(Bucket(s3, name), f"{name}/") for name in ("raw", "letters"))
+    raw, letters = (Folder(Bucket(s3, name), f"{name}/") for name in ("raw", "letters"))
     cluster = Cluster("arn", "broker", brokers, nothing)
-    return Ledger("raw-events", *folders, cluster, consumers, nothing, 30, handler.logger, lambda: moment)
+    return Ledger("raw-events", raw, letters, cluster, consumers, nothing, 30, handler.logger, lambda: moment)
 
 
 def run(connection: Any = None, **given: Any) -> ReconcileRun:
@@ -80,11 +82,11 @@ class Lock:
 
 
 @pytest.fixture(autouse=True)
-def metrics(monkeypatch: pytest.MonkeyPatch) -> Any:
+def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     yield
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
 def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +104,7 @@ def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytes
         "RecordsInFlight": {"archive": 3, "aggregate": 0},
         "UnaccountedEvents": 7,
     }
-    assert handler.metrics.metric_set["UnaccountedEvents"]["Value"] == [7]
+    assert metrics.metric_set["UnaccountedEvents"]["Value"] == [7]
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "Namespace" in line]
     assert {line["consumer"]: line["RecordsInFlight"] for line in lines} == {"archive": [3], "aggregate": [0]}
 
@@ -110,7 +112,7 @@ def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytes
 def test_nobody_is_told_that_nothing_is_missing_while_not_all_is_counted() -> None:
     done = run().tell(Counts(complete=False), {}, {}, 0)
     assert "UnaccountedEvents" not in done
-    assert "UnaccountedEvents" not in handler.metrics.metric_set
+    assert "UnaccountedEvents" not in metrics.metric_set
 
 
 def test_buckets_that_cannot_be_read_are_left_to_the_next_run_and_nothing_is_missing_meanwhile(
@@ -188,7 +190,7 @@ def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours_and_the_operato
         raise psycopg.OperationalError("away")
 
     monkeypatch.setattr(handler, "build", parts)
-    monkeypatch.setattr(handler.database, "connect", connect)
+    monkeypatch.setattr(databases, "connect", connect)
     monkeypatch.setattr(ledger, "_find", lambda _options: lambda order: handler.handler(order, Clock()))
     assert ledger.main(["--dir", str(tmp_path), "statement"]) == 1
     assert "the database does not answer" in capsys.readouterr().err
@@ -208,7 +210,7 @@ def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_e
     monkeypatch.setattr(Reconciling, "mend", mend)
     with pytest.raises(psycopg.OperationalError):
         run(Lock(free=True)).reconcile()
-    assert {name: one["Value"] for name, one in handler.metrics.metric_set.items()} == {"NewlyMissing": [5]}
+    assert {name: one["Value"] for name, one in metrics.metric_set.items()} == {"NewlyMissing": [5]}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_whoever_is_away_is_left_to_the_next_run_and_a_defect_is_not(
         raise error
 
     monkeypatch.setattr(handler, "build", parts)
-    monkeypatch.setattr(handler.database, "connect", lambda *_arguments: nullcontext())
+    monkeypatch.setattr(databases, "connect", lambda *_arguments: nullcontext())
     monkeypatch.setattr(ReconcileRun, "reconcile", fail)
     assert handler.handler({}, Clock()) == {}
     monkeypatch.setattr(ReconcileRun, "reconcile", lambda _self: 1 / 0)

@@ -15,6 +15,7 @@ from sluice.core.errors import Retryable
 from sluice.core.numbers.resolutions import Resolution
 from sluice.core.numbers.watermark import Covered
 from sluice.core.offsets import Extent
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers.roll_loop import LEAVE_ALONE_SECONDS, Clock, RollLoop, Tally
 from sluice.edge.numbers.rolling import Rolled, UnrollableError
 from sluice.edge.settings import RollSettings
@@ -108,14 +109,14 @@ class Brokers:
 @pytest.fixture(autouse=True)
 def fresh_metrics() -> Iterator[None]:
     """Metrics of one run."""
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     yield
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:
     """The metrics of the run."""
-    return {name: sum(metric["Value"]) for name, metric in handler.metrics.metric_set.items()}
+    return {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
 
 
 def loop(time: Time, database: Database, brokers: Brokers | None = None) -> RollLoop:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from functions.tier import handler
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers.tiering import Plan, Report
 from sluice.edge.settings import TierSettings
 
@@ -78,7 +79,7 @@ def tier(run: Run, monkeypatch: pytest.MonkeyPatch, *, free: bool = True, second
     monkeypatch.setattr(handler, "Tiering", run)
     monkeypatch.setattr("boto3.client", lambda *_service, **_settings: None)
     done = handler.tier(cast("TierDatabase", Database(free=free)), SETTINGS, NOW, Clock(seconds))
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     return done
 
 

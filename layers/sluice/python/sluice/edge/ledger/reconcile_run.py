@@ -18,6 +18,7 @@ from sluice.core.metrics import (
     RECORDS_IN_FLIGHT,
     RECORDS_NEWLY_COUNTED,
     UNACCOUNTED_EVENTS,
+    Metric,
 )
 from sluice.edge import database
 from sluice.edge.database import Connection
@@ -25,7 +26,7 @@ from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
 from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling
 from sluice.edge.ledger.statements import ALL_FLEETS, read_facts
 from sluice.edge.ledger.tables import LedgerTables
-from sluice.edge.metrics import record, record_apart
+from sluice.edge.metrics import record, record_all, record_apart
 
 
 class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
@@ -104,7 +105,7 @@ class ReconcileRun:
         self, counts: Counts, found: Mapping[str, Comparison], left: Mapping[str, Comparison], records: int
     ) -> dict[str, Any]:
         """Record what was done and what is left; what was missing is told even where it was mended at once."""
-        done = {
+        done: dict[Metric, float] = {
             OBJECTS_COUNTED: counts.objects,
             RECORDS_NEWLY_COUNTED: counts.new,
             OBJECTS_UNREADABLE: len(counts.unreadable),
@@ -113,12 +114,10 @@ class ReconcileRun:
         }
         if counts.complete:
             done[UNACCOUNTED_EVENTS] = sum(one.missing for one in found.values())
-        for metric, value in done.items():
-            record(metric, value)
         in_flight = {consumer: one.in_flight for consumer, one in left.items()}
         for consumer, number in in_flight.items():
             record_apart(RECORDS_IN_FLIGHT, number, consumer=consumer)
-        told = {metric.name: value for metric, value in done.items()} | {RECORDS_IN_FLIGHT.name: in_flight}
+        told = {**record_all(done), RECORDS_IN_FLIGHT.name: in_flight}
         self._ledger.log.info(
             "reconciled", extra={"missing": {name: one.missing for name, one in left.items()}, **told}
         )
