@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import KafkaException
 
+from sluice.core.consumers import ACCOUNTED, RAW_EVENTS, Consumer
 from sluice.core.errors import Poison
 from sluice.core.failures.salvage import GivenUp
 from sluice.core.ledger.rerun import MissingEvent, ReadRecord
 from sluice.core.ledger.statement import Facts, Statement, draw_up
 from sluice.core.numbers.samples import Unreadable, put_down, read_batch
 from sluice.core.numbers.watermark import Covered
+from sluice.core.records import Origin
 from sluice.core.times import write_time
 from sluice.edge import database as databases
 from sluice.edge.database import Connection
@@ -315,6 +317,37 @@ def test_what_both_are_missing_and_nobody_has_named_leaves_no_day_before_it_bala
     assert facts(reconcile, day).unnamed_until is not None
     LedgerTables(reconcile, "raw-events").name("aggregate", named[9:])
     assert facts(reconcile, day).unnamed_until is None
+
+
+def test_what_every_consumer_is_missing_was_received_before_the_first_was_noticed_to_miss_it(
+    reconcile: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, day = now(), now().date()
+
+    def hole(consumer: str, start: int, end: int, minutes: int) -> None:
+        reconcile.execute(
+            "INSERT INTO hole (consumer, topic, partition, offsets, noticed_at, missing)"
+            " VALUES (%s, 'raw-events', 0, int8range(%s, %s), %s, true)",
+            (consumer, start, end, moment + minutes * MINUTE),
+        )
+
+    def unnamed_until() -> str | None:
+        return facts(reconcile, day).unnamed_until
+
+    hole("archive", 0, 10, 5)
+    assert unnamed_until() is None
+    hole("aggregate", 0, 4, 0)
+    hole("aggregate", 4, 12, 9)
+    assert unnamed_until() == write_time(moment + 5 * MINUTE)
+    monkeypatch.setattr("sluice.edge.ledger.statements.ACCOUNTED", (*ACCOUNTED, Consumer("detect", RAW_EVENTS, ("judged",))))
+    assert unnamed_until() is None
+    hole("detect", 2, 6, 3)
+    assert unnamed_until() == write_time(moment + 3 * MINUTE)
+    # What is missed first by aggregate is all that has no name.
+    for offset in (4, 5):
+        named = MissingEvent(Origin("raw-events", 0, offset), "demo", "d", "e", moment)
+        LedgerTables(reconcile, "raw-events").name("archive", [named])
+    assert unnamed_until() == write_time(moment)
 
 
 def test_one_partition_that_cannot_be_run_again_keeps_no_other_from_it(
