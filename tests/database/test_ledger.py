@@ -339,7 +339,8 @@ def test_what_every_consumer_is_missing_was_received_before_the_first_was_notice
     hole("aggregate", 0, 4, 0)
     hole("aggregate", 4, 12, 9)
     assert unnamed_until() == write_time(moment + 5 * MINUTE)
-    monkeypatch.setattr("sluice.edge.ledger.statements.ACCOUNTED", (*ACCOUNTED, Consumer("detect", RAW_EVENTS, ("judged",))))
+    three = (*ACCOUNTED, Consumer("detect", RAW_EVENTS, ("judged",)))
+    monkeypatch.setattr("sluice.edge.ledger.statements.ACCOUNTED", three)
     assert unnamed_until() is None
     hole("detect", 2, 6, 3)
     assert unnamed_until() == write_time(moment + 3 * MINUTE)
