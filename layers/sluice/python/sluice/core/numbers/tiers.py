@@ -3,7 +3,7 @@
 A rollup is read from the database where its window starts at or after the floor of its store, and from files below it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -80,6 +80,15 @@ class Totals(msgspec.Struct, frozen=True):
             self.m2 + more.m2,
             self.binned + more.binned,
         )
+
+
+def add_up(parts: Iterable[Mapping[str, Totals]]) -> dict[str, Totals]:
+    """Add up what parts come to, by metric."""
+    totals: dict[str, Totals] = {}
+    for part in parts:
+        for metric, more in part.items():
+            totals[metric] = totals[metric].with_more(more) if metric in totals else more
+    return totals
 
 
 def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:

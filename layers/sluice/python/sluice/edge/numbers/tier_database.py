@@ -5,17 +5,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import msgspec
-import psycopg
 from psycopg import sql
 
 from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Slice, TieredResolution, Totals
 from sluice.edge.database import Connection
+from sluice.edge.numbers.partitions import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
 
 # Two runs would do the same work twice; the number is ours and means nothing else.
 _LOCK = 5_170_002
-# A partition is dropped only when nobody has to wait for it for longer; otherwise it is dropped by the next run.
-_DROP_LOCK_MS = 2000
+# How long a drop may wait for its lock.
+_DROP_SECONDS = 2.0
 
 _COPY = """
     COPY (
@@ -155,15 +155,9 @@ class TierDatabase:
                 )
             return reason
 
-    def drop_partition(self, resolution: TieredResolution) -> str | None:
-        """Drop the oldest partition that is no longer needed; None when there is none, or somebody reads just then."""
-        try:
-            with self._connection.transaction():
-                self._connection.execute(f"SET LOCAL lock_timeout = {_DROP_LOCK_MS}")
-                dropped = self._value("SELECT drop_oldest_partition(%(store)s)", store=STORES[resolution])
-        except psycopg.errors.LockNotAvailable:
-            return None
-        return None if dropped is None else str(dropped)
+    def drop_partition(self, resolution: TieredResolution) -> bool:
+        """Drop the oldest partition that was moved; False when there is none, or a reader holds it."""
+        return drop_oldest(self._connection, STORES[resolution], _DROP_SECONDS)
 
     def forget(self, resolution: TieredResolution, before: datetime) -> None:
         """Forget files that are about to end by the bucket's lifecycle."""

@@ -14,7 +14,7 @@ from typing import get_args
 import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS
-from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, Totals, compare, cut_slices, name_object
+from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, add_up, compare, cut_slices, name_object
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.rollup_parts import MAX_PART, Part, PartWriter, total_part
 from sluice.edge.numbers.rollup_tables import read_copy
@@ -57,7 +57,7 @@ class Tiering:
         for resolution in get_args(TieredResolution):
             until = now - self._plan.hot[resolution]
             # What an earlier run has moved: whoever asked for the floor before that has long read the rows.
-            while self._database.drop_partition(resolution) is not None:
+            while self._database.drop_partition(resolution):
                 report.partitions += 1
             self._move_store(resolution, until, may_go_on, report)
             self._database.forget(resolution, now - self._plan.kept)
@@ -106,11 +106,7 @@ class Tiering:
         with self._database.snapshot(), closing(self._write(part)) as parts:
             files = [self._stage(part, number, written) for number, written in enumerate(parts)]
             stored = self._database.totals(part)
-        found: dict[str, Totals] = {}
-        for file in files:
-            for metric, more in total_part(self._files.read_staged(file)).items():
-                found[metric] = found[metric].with_more(more) if metric in found else more
-        compare(stored, found)
+        compare(stored, add_up(total_part(self._files.read_staged(file)) for file in files))
         self._database.record(files)
         return files
 
