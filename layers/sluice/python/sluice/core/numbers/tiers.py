@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 TieredResolution = Literal["1m", "1h"]
-"""Of which the older windows are moved; days stay."""
+"""The widths whose older windows are moved; days stay."""
 
 STORES: dict[TieredResolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h"}
 SOURCES: dict[TieredResolution, str] = {"1m": "sample", "1h": "rollup_1m"}
@@ -92,7 +92,7 @@ def add_up(parts: Iterable[Mapping[str, Totals]]) -> dict[str, Totals]:
 
 
 def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:
-    """Cut a span into slices none of which is longer than `length` or reaches into another day."""
+    """Cut a span into slices; none is longer than `length` or reaches into another day."""
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
         until = min(start + length, midnight, end)

@@ -104,7 +104,7 @@ class ReconcileRun:
     def tell(
         self, counts: Counts, found: Mapping[str, Comparison], left: Mapping[str, Comparison], records: int
     ) -> dict[str, Any]:
-        """Record what was done and what is left; what was missing is told even where it was mended at once."""
+        """Record what was done and what is left; what was missing counts even where it was mended at once."""
         done: dict[Metric, float] = {
             OBJECTS_COUNTED: counts.objects,
             RECORDS_NEWLY_COUNTED: counts.new,

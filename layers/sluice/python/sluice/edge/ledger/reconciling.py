@@ -101,7 +101,7 @@ class Reconciling:
                 all_open = list(subtract((0, stands.last), covered.get(partition, ())))
                 in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
             comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
-        # Written once all are compared: what is written as missing is new to nobody any more.
+        # Written once all are compared: what is written as missing is no longer new.
         for consumer, one in comparisons.items():
             self._tables.write_standing(consumer, one.standing, asked_at)
             self._tables.write_holes(consumer, one.holes)
@@ -111,7 +111,7 @@ class Reconciling:
     def mend(self, comparisons: Mapping[str, Comparison], warn: Callable[[str], None]) -> int:
         """Run again what is missing and still in Kafka, while there is time; say how many records those were.
 
-        Whatever is wrong with some offsets keeps none of the others from being run again.
+        A failure at some offsets keeps none of the others from being run again.
         """
         records = 0
         for consumer, comparison in comparisons.items():

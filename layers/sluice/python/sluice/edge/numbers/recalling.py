@@ -1,4 +1,4 @@
-"""Reading back a few rows of files: of each file its end, which says what is where in it, and then what is wanted."""
+"""Reading back a few rows of files: of each file its end, which has its table of contents, and then the wanted parts."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow,
 from sluice.edge.bucket import Bucket
 from sluice.edge.stored_file import StoredFile
 
-# What waits for S3 waits together.
+# Most of a recall is waiting for S3: files are read at the same time.
 READERS = 16
 
 _NUMBERS = ("window_start", "device_id", "metric", "unit", "count", "avg", "min", "max", "p50", "p95", "sum", "m2")

@@ -26,7 +26,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class PartWriter:
-    """Fills one file after the other with sorted tables, each of which becomes a row group that can be read alone."""
+    """Fills one file after the other with sorted tables; each becomes a row group that can be read alone."""
 
     def __init__(self, max_part: int = MAX_PART) -> None:
         self._max_part = max_part

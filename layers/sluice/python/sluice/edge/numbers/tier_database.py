@@ -1,4 +1,4 @@
-"""What tier asks of the database and tells it."""
+"""The questions and changes of tier in the database."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from sluice.edge.database import Connection
 from sluice.edge.numbers.partitions import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
 
-# Two runs would do the same work twice; the number is ours and means nothing else.
+# Two runs would do the same work twice; the number stands for this lock alone.
 _LOCK = 5_170_002
 # How long a drop may wait for its lock.
 _DROP_SECONDS = 2.0
@@ -28,7 +28,7 @@ _COPY = """
     ) TO STDOUT (FORMAT csv)
 """
 
-# Without a look at entities, or at anything else that the copy could have lost rows by.
+# Not joined with entities: the copy could lose rows by that, and this would lose the same.
 _TOTALS = """
     WITH numbers AS (
         SELECT each.metric_key, count(*) AS row_count, sum(each.count)::bigint AS events, sum(each.sum) AS total,
@@ -66,7 +66,7 @@ class TierDatabase:
         self._connection = connection
 
     def lock(self) -> bool:
-        """Be the only one; the lock ends with the connection."""
+        """Keep other runs out for as long as the connection is open; False while one is at work."""
         return bool(self._value("SELECT pg_try_advisory_lock(%(lock)s)", lock=_LOCK))
 
     def partitions(self, resolution: TieredResolution) -> list[Partition]:
@@ -144,7 +144,7 @@ class TierDatabase:
     def raise_floor(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Say to readers and rollers that the store ends at a moment; or why not, when rows could still change.
 
-        Rollers hold the row while they compute: once it is ours, whatever they did is seen by the question after it.
+        Rollers hold the row while they compute: once this transaction has it, the next question sees what they did.
         """
         with self._connection.transaction():
             self._connection.execute("SELECT FROM horizon WHERE store = %s FOR UPDATE", (STORES[resolution],))

@@ -56,7 +56,7 @@ class Tiering:
         report = Report()
         for resolution in get_args(TieredResolution):
             until = now - self._plan.hot[resolution]
-            # What an earlier run has moved: whoever asked for the floor before that has long read the rows.
+            # An earlier run moved these rows: readers that took the floor from before it have long read them.
             while self._database.drop_partition(resolution):
                 report.partitions += 1
             self._move_store(resolution, until, may_go_on, report)
