@@ -4,6 +4,7 @@ make partitions ahead -> raise the floor of samples -> drop what lies below -> f
 """
 
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,21 +19,24 @@ from sluice.core.metrics import (
     SAMPLE_AGE,
 )
 from sluice.core.numbers.upkeep import Terms, place_floor
-from sluice.edge import database
+from sluice.edge.context import Context, seconds_to_work
+from sluice.edge.database import connect
 from sluice.edge.metrics import metrics, record, record_all
 from sluice.edge.numbers.maintenance import COUNTED_BY, Maintenance
+from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings, MaintainSettings
 
 logger = Logger()
 
 
 @metrics.log_metrics
-def handler(_event: object, _context: object) -> dict[str, Any]:
+def handler(_event: object, context: Context) -> dict[str, Any]:
     """Do what is due."""
     settings = MaintainSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
+    session = Session(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
     # A run is rare, and its connection would only be cut while it lies idle.
-    with database.connect(login, answer_seconds=settings.statement_seconds) as connection:
+    with closing(session), session.use() as connection:
         return maintain(Maintenance(connection, settings.lock_seconds), settings, datetime.now(UTC))
 
 

@@ -6,19 +6,20 @@ count what is stored -> compare with the brokers' offsets -> name what is missin
 """
 
 import os
+from contextlib import closing
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
 import msgspec
-import psycopg
 from aws_lambda_powertools import Logger
 
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
-from sluice.edge import aws, database
+from sluice.edge import aws
 from sluice.edge.bucket import Bucket
-from sluice.edge.context import Context, seconds_left
+from sluice.edge.context import Context, seconds_left, seconds_to_work
+from sluice.edge.database import connect
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.counted_objects import Folder
@@ -26,6 +27,7 @@ from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
 from sluice.edge.ledger.reconciling import Accountable, Cluster
 from sluice.edge.ledger.rereading import GROUP, Rereader
 from sluice.edge.metrics import metrics
+from sluice.edge.session import Session
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -79,10 +81,12 @@ def build() -> Parts:
 def handler(event: dict[str, Any], context: Context) -> Any:
     """Do what is asked, or what is due."""
     parts = build()
+    session = Session(lambda: connect(parts.login, parts.ledger.statement_seconds), seconds_to_work(context))
     try:
-        with database.connect(parts.login, parts.ledger.statement_seconds) as connection:
+        # The lock of a run ends with its connection.
+        with closing(session), session.use() as connection:
             return work(event, ReconcileRun(parts.ledger, connection, lambda: has_time(parts, context)))
-    except (psycopg.OperationalError, Retryable) as error:
+    except Retryable as error:
         # Not an error: without its metric, the alarm on UnaccountedEvents calls after a quarter of an hour.
         logger.warning("the run ends before its time", extra={"reason": str(error)})
         return {}

@@ -75,6 +75,19 @@ class Run:
         return self._report
 
 
+class Lent:
+    """A session whose connection is of no use."""
+
+    def __init__(self, _connect: Any, seconds: float) -> None:
+        assert seconds == 898
+
+    def use(self) -> Any:
+        return nullcontext()
+
+    def close(self) -> None:
+        pass
+
+
 def tier(run: Run, monkeypatch: pytest.MonkeyPatch, *, free: bool = True, seconds: int = 900) -> dict[str, Any]:
     monkeypatch.setattr(handler, "Tiering", run)
     monkeypatch.setattr("boto3.client", lambda *_service, **_settings: None)
@@ -131,7 +144,7 @@ def test_a_database_that_is_away_is_left_to_the_next_run_and_a_defect_is_not(mon
     def fail(*_arguments: object) -> dict[str, Any]:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(handler, "connect", lambda *_arguments: nullcontext())
+    monkeypatch.setattr(handler, "Session", Lent)
     monkeypatch.setattr(handler, "tier", fail)
     with pytest.raises(RuntimeError):
         handler.handler(None, Clock(900))

@@ -89,7 +89,7 @@ class _Cover:
     def _compare(
         self, place: Partition, held: Held, offsets: Numbers, received: Numbers
     ) -> tuple[Flags, datetime | None]:
-        """Say which records are covered already, and since when the topic is this one; it may have been created again."""
+        """Say which records are covered, and since when the topic is this one; it may have been created again."""
         known = np.zeros(len(offsets), dtype=np.bool_)
         for start, end in held.covered:
             known[np.searchsorted(offsets, start) : np.searchsorted(offsets, end)] = True

@@ -1,4 +1,4 @@
-"""Reading back a few rows of files: of each file its end, which has its table of contents, and then the wanted parts."""
+"""Reading back a few rows of files: of each file its end, with its table of contents, and then the wanted parts."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
