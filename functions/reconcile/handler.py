@@ -36,16 +36,8 @@ logger = Logger()
 ANSWER_SECONDS, TRIES = 30, 3  # of S3, for a file of some 100 MB read by columns
 
 
-class Parts(msgspec.Struct, frozen=True):
-    """What a warm function holds."""
-
-    ledger: Ledger
-    login: DatabaseSettings
-    reserve_seconds: float
-
-
 @cache
-def build() -> Parts:
+def build() -> tuple[Ledger, ReconcileSettings]:
     """Put the function together, once per cold start."""
     settings = ReconcileSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
@@ -74,27 +66,25 @@ def build() -> Parts:
         settings.statement_seconds,
         logger,
     )
-    return Parts(ledger, DatabaseSettings.from_environ(os.environ), settings.reserve_seconds)
+    return ledger, settings
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Context) -> Any:
     """Do what is asked, or what is due."""
-    parts = build()
-    session = Session(lambda: connect(parts.login, parts.ledger.statement_seconds), seconds_to_work(context))
+    ledger, settings = build()
+    login = DatabaseSettings.from_environ(os.environ)
+    session = Session(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
     try:
         # The lock of a run ends with its connection.
         with closing(session), session.use() as connection:
-            return work(event, ReconcileRun(parts.ledger, connection, lambda: has_time(parts, context)))
+            # A run begins nothing that it could not end.
+            run = ReconcileRun(ledger, connection, lambda: seconds_left(context) > settings.reserve_seconds)
+            return work(event, run)
     except Retryable as error:
         # Not an error: without its metric, the alarm on UnaccountedEvents calls after a quarter of an hour.
         logger.warning("the run ends before its time", extra={"reason": str(error)})
         return {}
-
-
-def has_time(parts: Parts, context: Context) -> bool:
-    """Say whether a run may begin something more: it must be able to end it."""
-    return seconds_left(context) > parts.reserve_seconds
 
 
 def work(event: dict[str, Any], run: ReconcileRun) -> Any:

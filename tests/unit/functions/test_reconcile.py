@@ -11,7 +11,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.reconcile import handler
-from functions.reconcile.handler import Parts
 from local.ledger import __main__ as ledger
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
@@ -23,9 +22,31 @@ from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
 from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.metrics import metrics
+from sluice.edge.settings import ReconcileSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-RESERVE_SECONDS = 180
+SETTINGS = ReconcileSettings(
+    raw_events_topic="raw-events",
+    kafka_cluster_arn="arn",
+    raw_bucket="raw",
+    dead_letter_bucket="letters",
+    aws_region="here",
+    archive_function="archive",
+    archive_grace_seconds=3600,
+    aggregate_function="aggregate",
+    aggregate_grace_seconds=900,
+    rerun_seconds=120,
+    reserve_seconds=180,
+    statement_seconds=30,
+)
+LOGIN = {
+    "DATABASE_HOST": "nowhere",
+    "DATABASE_PORT": "1",
+    "DATABASE_NAME": "sluice",
+    "DATABASE_USER": "sluice_reconcile",
+    "DATABASE_AUTH": "none",
+    "AWS_REGION": "here",
+}
 
 
 class Clock:
@@ -58,9 +79,8 @@ def run(connection: Any = None, **given: Any) -> ReconcileRun:
     return ReconcileRun(ledger_of(**given), connection, lambda: True)
 
 
-def parts() -> Parts:
-    nothing: Any = None
-    return Parts(ledger_of(), nothing, RESERVE_SECONDS)
+def parts() -> tuple[Ledger, ReconcileSettings]:
+    return ledger_of(), SETTINGS
 
 
 def comparison(*holes: Hole, in_flight: int = 0, newly_missing: int = 0) -> Comparison:
@@ -84,7 +104,7 @@ class Lent:
     """A session whose connection is of no use."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
-        assert seconds == 598
+        assert seconds in (178, 179, 598)
 
     def use(self) -> Any:
         return nullcontext()
@@ -96,6 +116,9 @@ class Lent:
 @pytest.fixture(autouse=True)
 def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
+    monkeypatch.setattr(handler, "build", parts)
+    for name, value in LOGIN.items():
+        monkeypatch.setenv(name, value)
     metrics.clear_metrics()
     yield
     metrics.clear_metrics()
@@ -145,8 +168,11 @@ def test_buckets_that_cannot_be_read_are_left_to_the_next_run_and_nothing_is_mis
 
 
 @pytest.mark.parametrize(("seconds", "may"), [(181, True), (180, False)])
-def test_nothing_is_begun_that_could_not_be_ended(seconds: int, may: bool) -> None:
-    assert handler.has_time(parts(), Clock(seconds)) is may
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_nothing_is_begun_that_could_not_be_ended(seconds: int, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler, "Session", Lent)
+    monkeypatch.setattr(ReconcileRun, "reconcile", lambda self: self._may_go_on())
+    assert handler.handler({}, Clock(seconds)) is may
 
 
 @pytest.mark.parametrize(
@@ -201,7 +227,6 @@ def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours_and_the_operato
     def connect(*_arguments: Any) -> Any:
         raise psycopg.OperationalError("away")
 
-    monkeypatch.setattr(handler, "build", parts)
     monkeypatch.setattr(handler, "connect", connect)
     monkeypatch.setattr(ledger, "_find", lambda _options: lambda order: handler.handler(order, Clock()))
     assert ledger.main(["--dir", str(tmp_path), "statement"]) == 1
@@ -245,6 +270,11 @@ def test_all_letters_are_looked_through_while_something_is_missing_and_once_a_da
     assert asked == [all_letters]
 
 
+@pytest.mark.parametrize("consumer", [consumer.name for consumer in ACCOUNTED])
+def test_every_accounted_consumer_has_a_function_to_run_again_and_a_grace(consumer: str) -> None:
+    assert {f"{consumer}_function", f"{consumer}_grace_seconds"} <= set(ReconcileSettings.__struct_fields__)
+
+
 def test_who_accounts_for_nothing_is_not_run_again() -> None:
     with pytest.raises(ValueError, match="'detect' is not one of archive, aggregate"):
         run().rerun(Order("detect", 0, 0, 1))
@@ -255,7 +285,6 @@ def test_whoever_is_away_is_left_to_the_next_run_and_a_defect_is_not(monkeypatch
     def fail(*_arguments: Any) -> Any:
         raise Retryable("the brokers do not answer")
 
-    monkeypatch.setattr(handler, "build", parts)
     monkeypatch.setattr(handler, "Session", Lent)
     monkeypatch.setattr(ReconcileRun, "reconcile", fail)
     assert handler.handler({}, Clock()) == {}
