@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from msgspec.structs import astuple
 from psycopg.types.range import Int8Range
 
 from sluice.core.ledger.holes import Hole, Standing
@@ -12,7 +13,7 @@ from sluice.core.offsets import Span
 from sluice.edge.database import Connection
 
 MOST_NAMED = 200
-"""How many missing events of a consumer are named: of thousands, the names help nobody."""
+"""How many missing events of a consumer are named: a list of thousands is no help."""
 
 _COVERED = "SELECT partition, offsets FROM coverage WHERE consumer = %s AND topic = %s"
 
@@ -84,28 +85,15 @@ class LedgerTables:
     def write_standing(self, consumer: str, standing: Mapping[int, Standing], asked_at: datetime) -> None:
         """Write down what the brokers said."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(
-                _STAND,
-                [
-                    (consumer, self._topic, partition, one.first, one.committed, one.last, asked_at)
-                    for partition, one in standing.items()
-                ],
-            )
+            rows = [(consumer, self._topic, each, *astuple(stands), asked_at) for each, stands in standing.items()]
+            cursor.executemany(_STAND, rows)
 
     def write_holes(self, consumer: str, holes: Mapping[int, Sequence[Hole]]) -> None:
         """Put these holes in the place of those that their partitions had."""
         rows = [
-            (
-                consumer,
-                self._topic,
-                partition,
-                Int8Range(hole.start, hole.end),
-                hole.noticed_at,
-                hole.rerun_at,
-                hole.missing,
-            )
+            (consumer, self._topic, partition, Int8Range(one.start, one.end), one.noticed_at, one.rerun_at, one.missing)
             for partition, found in holes.items()
-            for hole in found
+            for one in found
         ]
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(_FILL, (consumer, self._topic, list(holes)))
@@ -122,17 +110,8 @@ class LedgerTables:
         if room <= 0:
             return
         rows = [
-            (
-                consumer,
-                event.origin.topic,
-                event.origin.partition,
-                event.origin.offset,
-                event.fleet_id,
-                event.device_id,
-                event.event_id,
-                event.received_at,
-            )
-            for event, _ in zip(events, range(room), strict=False)
+            (consumer, *astuple(one.origin), one.fleet_id, one.device_id, one.event_id, one.received_at)
+            for one, _ in zip(events, range(room), strict=False)
         ]
         with self._connection.cursor() as cursor:
             cursor.executemany(_NAME, rows)

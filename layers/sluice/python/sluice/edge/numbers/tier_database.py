@@ -133,12 +133,8 @@ class TierDatabase:
             " ORDER BY window_from, object"
         ).format(_COLUMNS)
         found = self._connection.execute(query, (resolution, start, end))
-        files = [File(*row) for row in found]
         return [
-            msgspec.structs.replace(
-                file, window_from=file.window_from.astimezone(UTC), window_to=file.window_to.astimezone(UTC)
-            )
-            for file in files
+            File(width, since.astimezone(UTC), until.astimezone(UTC), *others) for width, since, until, *others in found
         ]
 
     def raise_floor(self, resolution: TieredResolution, until: datetime) -> str | None:

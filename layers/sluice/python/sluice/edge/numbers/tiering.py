@@ -121,15 +121,5 @@ class Tiering:
     def _stage(self, part: Slice, number: int, written: Part) -> File:
         name = name_object(part, number, written.digest)
         self._files.stage(name, written.data)
-        return File(
-            resolution=part.resolution,
-            window_from=part.start,
-            window_to=part.end,
-            object=name,
-            row_count=written.rows,
-            first_fleet_id=written.first[0],
-            first_device_id=written.first[1],
-            last_fleet_id=written.last[0],
-            last_device_id=written.last[1],
-            digest=written.digest,
-        )
+        width, start, end = part.resolution, part.start, part.end
+        return File(width, start, end, name, written.rows, *written.first, *written.last, written.digest)
