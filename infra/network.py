@@ -5,7 +5,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.findings import accept
+from infra.building_blocks.findings import accept
 from infra.settings import AVAILABILITY_ZONES
 
 HTTPS_PORT = 443

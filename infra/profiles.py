@@ -7,6 +7,7 @@ from infra.settings import (
     GIB,
     HOUR,
     Aggregate,
+    Archive,
     Brokers,
     Cache,
     Compute,
@@ -58,13 +59,15 @@ BASELINE = Profile(
         key_memory_seconds=30,
         key_cache_seconds=240,
     ),
-    archive=Consumer(
+    archive=Archive(
         compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=15),
         batch_size=10_000,
         batching_window_seconds=5,
         late_after_seconds=60,
         minimum_pollers=3,
         maximum_pollers=15,
+        # A deployment takes a few minutes, and updates readers first: longer than that is a mistake.
+        version_hold_seconds=600,
     ),
     # A batch is one transaction: large ones cost the database the least, and a second is what freshness can spare.
     aggregate=Aggregate(
@@ -78,6 +81,7 @@ BASELINE = Profile(
         ),
         transaction_seconds=30,
         hold_seconds=30,
+        version_hold_seconds=600,
         # Longer than at the edge: nobody waits for aggregate.
         produce_deadline_seconds=10,
     ),
@@ -325,8 +329,8 @@ TEST = replace(
         key_memory_seconds=1,
         key_cache_seconds=2,
     ),
-    archive=replace(DEV.archive, batching_window_seconds=1),
-    aggregate=replace(DEV.aggregate, transaction_seconds=10, hold_seconds=1),
+    archive=replace(DEV.archive, batching_window_seconds=1, version_hold_seconds=6),
+    aggregate=replace(DEV.aggregate, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
     # A schedule's minute lasts five seconds there.
     roll=replace(
         DEV.roll,

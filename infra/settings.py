@@ -153,6 +153,14 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive(Consumer):
+    """The consumer that writes to the delivery stream."""
+
+    version_hold_seconds: int
+    """How long a record of a newer version waits for the release that can read it, before it is a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
 class Maintain:
     """How far ahead the database is prepared, and how long it keeps what."""
 
@@ -192,6 +200,8 @@ class Aggregate:
     """How long one batch may take before its connection is cut."""
     hold_seconds: int
     """How long an invocation tries again while the database is away, before its batch is given back."""
+    version_hold_seconds: int
+    """As for archive."""
     produce_deadline_seconds: int
 
     def __post_init__(self) -> None:
@@ -456,7 +466,7 @@ class Profile:
     brokers: Brokers
     topics: Topics
     ingest: Ingest
-    archive: Consumer
+    archive: Archive
     aggregate: Aggregate
     roll: Roll
     deadletter: Consumer

@@ -5,34 +5,34 @@ from collections.abc import Mapping
 from aws_cdk import App, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
 
-from infra.aggregate import Aggregate
-from infra.api import Api
-from infra.archive import Archive
-from infra.base import Base
-from infra.cache import Cache
-from infra.database import Database
-from infra.deadletter import Deadletter
-from infra.ingest import Ingest
-from infra.lake import Lake
-from infra.layers import Layers
-from infra.lookup import Lookup
-from infra.maintain import Maintain
-from infra.migrate import Migrate
+from infra.api.api import Api
+from infra.building_blocks.base import Base
+from infra.building_blocks.layers import Layers
+from infra.building_blocks.operations import Operations
+from infra.functions.aggregate import Aggregate
+from infra.functions.archive import Archive
+from infra.functions.deadletter import Deadletter
+from infra.functions.ingest import Ingest
+from infra.functions.lookup import Lookup
+from infra.functions.maintain import Maintain
+from infra.functions.migrate import Migrate
+from infra.functions.pressure import Pressure
+from infra.functions.query import Query
+from infra.functions.recall import Recall
+from infra.functions.reconcile import Reconcile
+from infra.functions.roll import Roll
+from infra.functions.salvage import Salvage
+from infra.functions.seek import Seek
+from infra.functions.show import Show
+from infra.functions.tier import Tier
+from infra.functions.trace import Trace
 from infra.network import Network
-from infra.operations import Operations
-from infra.pressure import Pressure
 from infra.profiles import profile_named
-from infra.query import Query
-from infra.recall import Recall
-from infra.reconcile import Reconcile
-from infra.roll import Roll
-from infra.salvage import Salvage
-from infra.seek import Seek
 from infra.settings import Deployment
-from infra.show import Show
-from infra.stream import Stream
-from infra.tier import Tier
-from infra.trace import Trace
+from infra.stores.cache import Cache
+from infra.stores.database import Database
+from infra.stores.lake import Lake
+from infra.stores.stream import Stream
 
 
 def define(context: Mapping[str, object], *, outdir: str) -> App:

@@ -18,15 +18,15 @@ Complaints = Iterator[str]
 
 
 def names_mirror(templates: Templates) -> Complaints:
-    """A function has one name, in functions/, in infra/ and in tests/, and nothing there belongs to no function."""
+    """A function has one name, in functions/, infra/functions/ and tests/, and nothing there belongs to no function."""
     verbs = set(templates.functions())
     paths = [path for path in (ROOT / "tests").rglob("test_*.py") if not {"core", "edge"} & set(path.parts)]
     tested = {path.stem.removeprefix("test_") for path in paths}
     for verb in sorted(verbs):
         if not (ROOT / "functions" / verb / "handler.py").is_file():
             yield f"{verb}: no functions/{verb}/handler.py"
-        if not (ROOT / "infra" / f"{verb}.py").is_file():
-            yield f"{verb}: no infra/{verb}.py"
+        if not (ROOT / "infra" / "functions" / f"{verb}.py").is_file():
+            yield f"{verb}: no infra/functions/{verb}.py"
         if verb not in tested:
             yield f"{verb}: nothing in tests/ is named after it"
     for folder in sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py")):
@@ -35,7 +35,7 @@ def names_mirror(templates: Templates) -> Complaints:
 
 
 def every_function_is_built_by_its_construct(templates: Templates) -> Complaints:
-    """The construct of infra/<verb>.py holds the function, its role, its log and, inside the network, its group."""
+    """Its construct in infra/functions holds the function, its role, its log and, inside the network, its group."""
     for verb, function in templates.functions().items():
         inside = ("SecurityGroup",) if "VpcConfig" in function.properties else ()
         for part in ("Function", "Role", "Logs", *inside):

@@ -50,6 +50,11 @@ class Templates:
         (found,) = self.every(kind)
         return found
 
+    def named(self, name: str) -> Resource:
+        """Return the resource with a logical name."""
+        (found,) = (resource for resource in self.every() if resource.name == name)
+        return found
+
     def sources(self) -> dict[str, Resource]:
         """Return the event sources by the consumers they poll for."""
         return {

@@ -1,6 +1,6 @@
 """Archive gives an event four hours of failures, and never blocks or drops silently."""
 
-from infra.archive import ROUND_SECONDS
+from infra.functions.archive import ROUND_SECONDS
 from sluice.core.archive.packing import MAX_CALL
 from sluice.edge import aws
 from sluice.edge.archive import delivery

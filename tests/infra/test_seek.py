@@ -2,7 +2,7 @@
 
 import json
 
-from infra.seek import SCANNED_AN_HOUR
+from infra.functions.seek import SCANNED_AN_HOUR
 from sluice.edge.aws import CONNECT_SECONDS
 from sluice.edge.trace.athena import CALL_SECONDS, TRIES
 from tests.infra.templates import Templates

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from infra.catalog import FIRST_DAY, ROLLUP_COLUMNS, ROLLUP_PARTITIONS
-from infra.layers import PANDAS_LAYER
+from infra.building_blocks.layers import PANDAS_LAYER
+from infra.stores.catalog import FIRST_DAY, ROLLUP_COLUMNS, ROLLUP_PARTITIONS
 from sluice.edge.numbers.rollup_tables import SCHEMA
 from tests.infra.templates import Templates
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from infra.functions.trace import visible_seconds
 from infra.profiles import BASELINE
-from infra.trace import visible_seconds
 from tests.infra.templates import Templates
 from tests.infra.test_tier import granted
 

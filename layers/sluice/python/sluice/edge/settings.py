@@ -85,6 +85,8 @@ class ArchiveSettings(Settings, frozen=True):
     delivery_stream: str
     dead_letter_topic: str
     hold_seconds: float
+    version_hold_seconds: float
+    """How long a record of a newer version waits for the release that can read it."""
     archive_concurrency: int
 
 
@@ -94,6 +96,8 @@ class AggregateSettings(Settings, frozen=True):
     dead_letter_topic: str
     transaction_seconds: float
     hold_seconds: float
+    version_hold_seconds: float
+    """How long a record of a newer version waits for the release that can read it."""
     aggregate_concurrency: int
 
 
