@@ -20,10 +20,9 @@ from sluice.core.metrics import (
 )
 from sluice.core.numbers.upkeep import Terms, place_floor
 from sluice.edge.context import Context, seconds_to_work
-from sluice.edge.database import connect
+from sluice.edge.database import Database, connect
 from sluice.edge.metrics import metrics, record, record_all
 from sluice.edge.numbers.maintenance import COUNTED_BY, Maintenance
-from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings, MaintainSettings
 
 logger = Logger()
@@ -34,9 +33,9 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     """Do what is due."""
     settings = MaintainSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
-    session = Session(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
+    database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
     # A run is rare, and its connection would only be cut while it lies idle.
-    with closing(session), session.use() as connection:
+    with closing(database), database.use() as connection:
         return maintain(Maintenance(connection, settings.lock_seconds), settings, datetime.now(UTC))
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from sluice.edge.context import Context, seconds_to_work
-from sluice.edge.database import connect_owner
+from sluice.edge.database import Database, connect_owner
 from sluice.edge.migrations import migrate
-from sluice.edge.session import Session
 from sluice.edge.settings import OwnerSettings
 
 logger = Logger()
@@ -21,8 +20,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def handler(_event: object, context: Context) -> dict[str, Any]:
     """Bring the database up to date and say what was applied."""
     settings = OwnerSettings.from_environ(os.environ)
-    session = Session(lambda: connect_owner(settings), seconds_to_work(context))
-    with closing(session), session.use() as connection:
+    database = Database(lambda: connect_owner(settings), seconds_to_work(context))
+    with closing(database), database.use() as connection:
         applied = migrate(connection, MIGRATIONS)
     logger.info("migrated", applied=applied)
     return {"applied": applied}

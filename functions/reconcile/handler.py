@@ -19,7 +19,7 @@ from sluice.core.errors import Retryable
 from sluice.edge import aws
 from sluice.edge.bucket import Bucket
 from sluice.edge.context import Context, seconds_left, seconds_to_work
-from sluice.edge.database import connect
+from sluice.edge.database import Database, connect
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.counted_objects import Folder
@@ -27,7 +27,6 @@ from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
 from sluice.edge.ledger.reconciling import Accountable, Cluster
 from sluice.edge.ledger.rereading import GROUP, Rereader
 from sluice.edge.metrics import metrics
-from sluice.edge.session import Session
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -63,7 +62,6 @@ def build() -> tuple[Ledger, ReconcileSettings]:
         ),
         consumers,
         load_contracts(),
-        settings.statement_seconds,
         logger,
     )
     return ledger, settings
@@ -74,10 +72,10 @@ def handler(event: dict[str, Any], context: Context) -> Any:
     """Do what is asked, or what is due."""
     ledger, settings = build()
     login = DatabaseSettings.from_environ(os.environ)
-    session = Session(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
+    database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
     try:
         # The lock of a run ends with its connection.
-        with closing(session), session.use() as connection:
+        with closing(database), database.use() as connection:
             # A run begins nothing that it could not end.
             run = ReconcileRun(ledger, connection, lambda: seconds_left(context) > settings.reserve_seconds)
             return work(event, run)

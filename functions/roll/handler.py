@@ -20,11 +20,11 @@ from sluice.core.metrics import (
     WINDOWS_BELOW_HORIZON,
     WINDOWS_ROLLED,
 )
+from sluice.edge.database import Database
 from sluice.edge.metrics import metrics, record
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.roll_loop import RollLoop, Tally
 from sluice.edge.numbers.rolling import Rolling, Settling
-from sluice.edge.session import Session
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -38,12 +38,12 @@ def build() -> RollLoop:
     login = DatabaseSettings.from_environ(os.environ)
     seconds = settings.roll_answer_seconds
     # The server gives up first, so that it is left in order.
-    session = Session(lambda: rolling.connect(login, seconds - 1), seconds)
+    store = Database(lambda: rolling.connect(login, seconds - 1), seconds)
     settling = Settling(
         *(timedelta(seconds=one) for one in (settings.straggler_seconds, settings.hour_seconds, settings.day_seconds))
     )
     offsets = TopicOffsets(BrokerSettings.from_environ(os.environ), settings.raw_events_topic, AGGREGATE.name)
-    return RollLoop(settings, Rolling(session, timedelta(seconds=settings.grace_seconds), settling), offsets, logger)
+    return RollLoop(settings, Rolling(store, timedelta(seconds=settings.grace_seconds), settling), offsets, logger)
 
 
 @metrics.log_metrics

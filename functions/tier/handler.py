@@ -14,12 +14,11 @@ from sluice.core.errors import Retryable
 from sluice.core.metrics import PARTITIONS_DROPPED, ROLLUPS_MOVED, TIER_BEHIND
 from sluice.edge import aws
 from sluice.edge.context import Context, seconds_left, seconds_to_work
-from sluice.edge.database import connect
+from sluice.edge.database import Database, connect
 from sluice.edge.metrics import metrics, record_all
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
 from sluice.edge.numbers.tiering import Plan, Report, Tiering
-from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()
@@ -30,10 +29,10 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     """Do what there is time for."""
     settings = TierSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
-    session = Session(lambda: connect(login, settings.tier_statement_seconds), seconds_to_work(context))
+    database = Database(lambda: connect(login, settings.tier_statement_seconds), seconds_to_work(context))
     try:
         # The lock of a run ends with its connection.
-        with closing(session), session.use() as connection:
+        with closing(database), database.use() as connection:
             return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
     except Retryable as error:
         # The next run finishes what was begun; an alarm waits for one that comes to its end.

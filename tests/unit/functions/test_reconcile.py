@@ -72,7 +72,7 @@ def ledger_of(s3: Any = None, moment: datetime = NOON) -> Ledger:
     consumers = {one.name: Accountable(nothing, nothing, timedelta(minutes=15)) for one in ACCOUNTED}
     raw, letters = (Folder(Bucket(s3, name), f"{name}/") for name in ("raw", "letters"))
     cluster = Cluster("arn", "broker", brokers, nothing)
-    return Ledger("raw-events", raw, letters, cluster, consumers, nothing, 30, handler.logger, lambda: moment)
+    return Ledger("raw-events", raw, letters, cluster, consumers, nothing, handler.logger, lambda: moment)
 
 
 def run(connection: Any = None, **given: Any) -> ReconcileRun:
@@ -101,7 +101,7 @@ class Lock:
 
 
 class Lent:
-    """A session whose connection is of no use."""
+    """A database whose connection is of no use."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
         assert seconds in (178, 179, 598)
@@ -170,7 +170,7 @@ def test_buckets_that_cannot_be_read_are_left_to_the_next_run_and_nothing_is_mis
 @pytest.mark.parametrize(("seconds", "may"), [(181, True), (180, False)])
 @pytest.mark.filterwarnings("ignore:No application metrics")
 def test_nothing_is_begun_that_could_not_be_ended(seconds: int, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler, "Session", Lent)
+    monkeypatch.setattr(handler, "Database", Lent)
     monkeypatch.setattr(ReconcileRun, "reconcile", lambda self: self._may_go_on())
     assert handler.handler({}, Clock(seconds)) is may
 
@@ -285,7 +285,7 @@ def test_whoever_is_away_is_left_to_the_next_run_and_a_defect_is_not(monkeypatch
     def fail(*_arguments: Any) -> Any:
         raise Retryable("the brokers do not answer")
 
-    monkeypatch.setattr(handler, "Session", Lent)
+    monkeypatch.setattr(handler, "Database", Lent)
     monkeypatch.setattr(ReconcileRun, "reconcile", fail)
     assert handler.handler({}, Clock()) == {}
     monkeypatch.setattr(ReconcileRun, "reconcile", lambda _self: 1 / 0)

@@ -76,7 +76,7 @@ class Run:
 
 
 class Lent:
-    """A session whose connection is of no use."""
+    """A database whose connection is of no use."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
         assert seconds == 898
@@ -144,7 +144,7 @@ def test_a_database_that_is_away_is_left_to_the_next_run_and_a_defect_is_not(mon
     def fail(*_arguments: object) -> dict[str, Any]:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(handler, "Session", Lent)
+    monkeypatch.setattr(handler, "Database", Lent)
     monkeypatch.setattr(handler, "tier", fail)
     with pytest.raises(RuntimeError):
         handler.handler(None, Clock(900))

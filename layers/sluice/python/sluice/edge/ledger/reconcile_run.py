@@ -47,7 +47,6 @@ class Ledger(msgspec.Struct, frozen=True):
     cluster: Cluster
     consumers: Mapping[str, Accountable]
     contracts: Contracts
-    statement_seconds: float
     log: Logger
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -96,7 +95,7 @@ class ReconcileRun:
         """Draw up a day's statement for all fleets."""
 
         def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
-            answer = database.ask(self._connection, sql, *parameters, seconds=self._ledger.statement_seconds)
+            answer = database.ask(self._connection, sql, *parameters)
             return msgspec.json.decode(answer or b"null", type=kind)
 
         return draw_up(day.isoformat(), read_facts(ask, day, ALL_FLEETS))

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from aws_lambda_powertools import Logger
 
+from sluice.core.breaker import Breaker
 from sluice.core.consumers import AGGREGATE
 from sluice.core.errors import Retryable
 from sluice.core.numbers.watermark import Question, place_watermark
-from sluice.core.offsets import Extent
 from sluice.edge.numbers.rolling import NARROWER, Rolled, Rolling, UnrollableError
 from sluice.edge.settings import RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
@@ -69,7 +69,7 @@ class RollLoop:
         self._log = log
         self._clock = clock or Clock()
         self._questions = deque[Question](maxlen=QUESTIONS)
-        self._brokers_away_until = 0.0
+        self._brokers = Breaker("the brokers", LEAVE_ALONE_SECONDS, self._clock.passed)
 
     def run(self) -> Tally:
         """Take step after step; a step that fails is taken again, with less at a time.
@@ -130,19 +130,10 @@ class RollLoop:
         """Ask the brokers and the ledger; without the brokers, their last answers and the ledger have to do."""
         asked_at = self._clock.now()
         try:
-            self._questions.append(Question(asked_at, self._ask_brokers()))
+            with self._brokers.asking():
+                self._questions.append(Question(asked_at, self._offsets.ask_extents()))
         except Retryable as error:
             tally.unanswered += 1
             self._log.warning("the brokers do not answer", extra={"reason": str(error)})
         covered = self._rolling.read_covered(AGGREGATE.name, self._settings.raw_events_topic)
         return place_watermark(covered, self._questions, timedelta(seconds=self._settings.produce_deadline_seconds))
-
-    def _ask_brokers(self) -> dict[int, Extent]:
-        """Ask what the topic holds; brokers that do not answer are left alone for a while."""
-        if self._clock.passed() < self._brokers_away_until:
-            raise Retryable("the brokers did not answer a moment ago")
-        try:
-            return self._offsets.ask_extents()
-        except Retryable:
-            self._brokers_away_until = self._clock.passed() + LEAVE_ALONE_SECONDS
-            raise
