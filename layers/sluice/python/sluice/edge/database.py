@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
+from psycopg.abc import Params, Query
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from sluice.core.errors import Retryable
@@ -55,6 +56,12 @@ def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
     if answer.status != ExecStatus.TUPLES_OK:
         raise psycopg.errors.error_from_result(answer)
     return answer.get_value(0, 0) if answer.ntuples else None
+
+
+def find_value(connection: Connection, query: Query, parameters: Params | None = None) -> Any:
+    """Return the first value of the first row; None where there is no row."""
+    row = connection.execute(query, parameters).fetchone()
+    return row[0] if row else None
 
 
 @contextlib.contextmanager

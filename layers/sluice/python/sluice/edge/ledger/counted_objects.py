@@ -16,7 +16,7 @@ from sluice.core.consumers import ACCOUNTED, ARCHIVE, ARCHIVED, DEAD_LETTERED
 from sluice.core.errors import Retryable
 from sluice.core.ledger.outcomes import INGEST, REJECTED
 from sluice.edge.bucket import Bucket
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.counting import cover
 from sluice.edge.ledger.stored_records import Clock, LetterRow, count_rejected, read_letters, read_rows, records_of
 from sluice.edge.ledger.tallies import count_outcomes
@@ -113,8 +113,8 @@ class CountedObjects:
         counts.new += new
 
     def _start(self, folder: Folder) -> str:
-        row = self._connection.execute(_LATEST, {"prefix": folder.prefix}).fetchone()
-        day = _day_of(row[0]) if row and row[0] else None
+        latest = find_value(self._connection, _LATEST, {"prefix": folder.prefix})
+        day = _day_of(latest) if latest else None
         # A name may claim a day that is yet to come: nothing of today lies behind today.
         return f"{folder.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else ""
 

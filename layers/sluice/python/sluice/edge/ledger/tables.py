@@ -10,7 +10,7 @@ from psycopg.types.range import Int8Range
 from sluice.core.ledger.holes import Hole, Standing
 from sluice.core.ledger.rerun import MissingEvent
 from sluice.core.offsets import Span
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 
 MOST_NAMED = 200
 """How many missing events of a consumer are named: a list of thousands is no help."""
@@ -62,13 +62,11 @@ class LedgerTables:
 
     def lock(self) -> bool:
         """Keep other runs out for as long as the connection is open; False while one is at work."""
-        row = self._connection.execute("SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))").fetchone()
-        return bool(row and row[0])
+        return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))"))
 
     def any_missing(self) -> bool:
         """Say whether anything was missing when it was last looked for."""
-        row = self._connection.execute("SELECT EXISTS (SELECT FROM hole WHERE missing)").fetchone()
-        return bool(row and row[0])
+        return bool(find_value(self._connection, "SELECT EXISTS (SELECT FROM hole WHERE missing)"))
 
     def covered(self, consumer: str) -> dict[int, list[Span]]:
         """Read what a consumer accounts for."""
@@ -105,8 +103,7 @@ class LedgerTables:
 
     def name(self, consumer: str, events: Iterable[MissingEvent]) -> None:
         """Name missing events, as far as there is room for more."""
-        row = self._connection.execute(_NAMED, (consumer,)).fetchone()
-        room = MOST_NAMED - (row[0] if row else 0)
+        room = MOST_NAMED - find_value(self._connection, _NAMED, (consumer,))
         if room <= 0:
             return
         rows = [

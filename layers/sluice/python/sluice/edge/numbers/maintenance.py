@@ -5,11 +5,12 @@ Every step is a short transaction of its own: locks are held for moments, and wh
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import sql
+from psycopg.abc import Query
 
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 from sluice.edge.numbers.partitions import drop_oldest
 
 STORES = ("sample", "rollup_1m", "rollup_1h")
@@ -97,7 +98,6 @@ class Maintenance:
             forgotten += piece
         return forgotten
 
-    def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
+    def _ask(self, query: Query, *parameters: object) -> Any:
         """Ask for one value."""
-        row = self._connection.execute(query, parameters).fetchone()
-        return row[0] if row else None
+        return find_value(self._connection, query, parameters)

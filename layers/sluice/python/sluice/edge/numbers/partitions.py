@@ -2,7 +2,7 @@
 
 import psycopg
 
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 
 
 def drop_oldest(connection: Connection, store: str, lock_seconds: float) -> bool:
@@ -13,7 +13,7 @@ def drop_oldest(connection: Connection, store: str, lock_seconds: float) -> bool
     try:
         with connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{int(lock_seconds * 1000)}ms",))
-            row = connection.execute("SELECT drop_oldest_partition(%s)", (store,)).fetchone()
+            dropped = find_value(connection, "SELECT drop_oldest_partition(%s)", (store,))
     except psycopg.errors.LockNotAvailable:
         return False
-    return row is not None and row[0] is not None
+    return dropped is not None

@@ -8,7 +8,7 @@ import msgspec
 from psycopg import sql
 
 from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Slice, TieredResolution, Totals
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 from sluice.edge.numbers.partitions import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
 
@@ -47,6 +47,8 @@ _TOTALS = """
     FROM numbers JOIN metric USING (metric_key) LEFT JOIN digests USING (metric_key)
 """
 
+_FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s"
+
 # Why a store cannot be moved up to a moment; null where nothing can change there any more.
 _UNSETTLED = """
     SELECT CASE
@@ -67,7 +69,7 @@ class TierDatabase:
 
     def lock(self) -> bool:
         """Keep other runs out for as long as the connection is open; False while one is at work."""
-        return bool(self._value("SELECT pg_try_advisory_lock(%(lock)s)", lock=_LOCK))
+        return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,)))
 
     def partitions(self, resolution: TieredResolution) -> list[Partition]:
         """Return the partitions of a store, the oldest first."""
@@ -79,13 +81,14 @@ class TierDatabase:
 
     def floor(self, resolution: TieredResolution) -> datetime | None:
         """Return from where on a store is read in the database; None: all of it."""
-        found = self._value("SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %(s)s", s=STORES[resolution])
-        return None if found is None else found.astimezone(UTC)  # type: ignore[attr-defined]
+        found = find_value(self._connection, _FLOOR, (STORES[resolution],))
+        return None if found is None else found.astimezone(UTC)
 
     def unsettled(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Say why rows before a moment may still change, or None."""
-        reason = self._value(_UNSETTLED, source=SOURCES[resolution], until=until)
-        return None if reason is None else str(reason)
+        parameters = {"source": SOURCES[resolution], "until": until}
+        reason: str | None = find_value(self._connection, _UNSETTLED, parameters)
+        return reason
 
     def metrics(self) -> dict[int, Metric]:
         """Return what the metrics' keys stand for."""
@@ -158,10 +161,6 @@ class TierDatabase:
     def forget(self, resolution: TieredResolution, before: datetime) -> None:
         """Forget files that are about to end by the bucket's lifecycle."""
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
-
-    def _value(self, query: str, **parameters: object) -> object:
-        row = self._connection.execute(query, parameters).fetchone()
-        return None if row is None else row[0]
 
 
 def _store(part: Slice) -> sql.Identifier:
