@@ -5,10 +5,9 @@ Every step is a short transaction of its own: locks are held for moments, and wh
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
-from psycopg.abc import Query
 
 from sluice.edge.database import Connection, find_value
 from sluice.edge.numbers.partitions import drop_oldest
@@ -98,6 +97,6 @@ class Maintenance:
             forgotten += piece
         return forgotten
 
-    def _ask(self, query: Query, *parameters: object) -> Any:
+    def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
         """Ask for one value."""
         return find_value(self._connection, query, parameters)
