@@ -100,15 +100,15 @@ clean: ## stop the stack and forget everything that was set up
 
 setup: .local/setup/complete
 
-.venv/complete: local/venv.sh requirements.txt requirements-dev.txt constraints.txt
+.venv/complete: local/venv.sh local/packages.py requirements.txt requirements-dev.txt constraints.txt
 	@sh local/venv.sh
 	@touch $@
 
 .venv/bench: .venv/complete requirements-bench.txt
-	@$(PYTHON) -m pip install -q --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
+	@$(PYTHON) -m local.packages requirements-bench.txt
 	@touch $@
 
-.local/setup/complete: .venv/complete local/install.py web/package-lock.json
+.local/setup/complete: .venv/complete local/install.py local/services/kafka.lock web/package-lock.json
 	@$(PYTHON) -m local.install
 	@touch $@
 

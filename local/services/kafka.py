@@ -18,6 +18,9 @@ from confluent_kafka.admin import AdminClient
 from local.ports import LOOPBACK, Ports, address
 from local.processes import Program, StackError, run_once
 
+#: The broker's release: its jars and all they need.
+LOCK = Path(__file__).with_suffix(".lock")
+
 #: Small heaps and a fast start: these brokers carry a laptop's traffic for minutes or hours.
 _JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xlog:disable", "-Xlog:all=error:stderr")
 _LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
