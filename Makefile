@@ -20,6 +20,9 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
 LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
 
+# Packages are installed without byte code: what is imported is compiled then, and has to be kept.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary share-1 share-2 share-3
 

@@ -1,4 +1,4 @@
-"""Sets up what pip cannot bring: the broker's jars, a Redis server, the page's libraries, and a browser for its tests.
+"""Sets up what no Python package brings: the broker's jars, a Redis server, the page's libraries, and a browser for its tests.
 
 Nothing of it needs root or touches the machine: everything goes to one directory of this clone.
 """
@@ -197,7 +197,7 @@ def _fetch_kafka(directory: Path) -> None:
 
 
 async def _train(installation: kafka.Installation) -> None:
-    """Start a broker once, so that the Java runtime learns what a start needs; it writes that down when it ends."""
+    """Run a broker once, so that Java learns what starting and serving need; it writes that down when it ends."""
     print("preparing fast starts of Kafka ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-kafka-") as scratch, Ports() as ports:
         logs = Path(scratch)
@@ -209,6 +209,7 @@ async def _train(installation: kafka.Installation) -> None:
             async with asyncio.timeout(60):
                 while process.returncode is None and not await broker.ready(process.pid):
                     await asyncio.sleep(0.1)
+                await asyncio.to_thread(kafka.exercise, cluster.bootstrap)
         finally:
             await stop(process, signal.SIGTERM, seconds=60)
         if not installation.startup_cache.exists():
@@ -217,7 +218,7 @@ async def _train(installation: kafka.Installation) -> None:
 
 def _run(command: Sequence[str], directory: Path) -> str:
     """Run a tool and return what it printed; its failure is quoted."""
-    # Beside our own programs first those that pip brought: npm starts node by its name.
+    # Node.js comes with a Python package, and npm starts it by its name.
     environment = {**os.environ, "PATH": os.pathsep.join((str(node_directory()), os.environ["PATH"]))}
     ran = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode != 0:

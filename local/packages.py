@@ -1,7 +1,7 @@
 """`python -m local.packages FILE ...`: installs requirements, as pinned in constraints.txt, by uv.
 
-uv reads none of pip's configuration, so this passes it on: a mirror, a certificate or a proxy is configured once. It runs
-before there is any package but pip and uv.
+uv reads none of pip's configuration, so this passes it on: a mirror, a certificate or a proxy is configured once. It
+runs before there is any package but pip and uv.
 """
 
 import ast
@@ -28,7 +28,7 @@ NAMES = {
 
 
 def read_settings(listed: str) -> dict[str, str]:
-    """Read what `pip config list` says about installing: variables win over the command's section, and that over all."""
+    """Read what `pip config list` says of installing: variables win over the command's section, and that over all."""
     by_section: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
     for line in listed.splitlines():
         key, _, value = line.partition("=")
