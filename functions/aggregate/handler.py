@@ -35,7 +35,6 @@ from sluice.edge.numbers.numbering import Numbering
 from sluice.edge.numbers.samples import Effect, Samples
 from sluice.edge.numbers.seen import Seen
 from sluice.edge.patience import Patience
-from sluice.edge.session import Session
 from sluice.edge.settings import AggregateSettings, BrokerSettings, CacheSettings, DatabaseSettings
 
 logger = Logger()
@@ -74,7 +73,9 @@ def build() -> Parts:
     return Parts(
         contracts,
         Seen(shared),
-        Samples(Session(connect, settings.transaction_seconds), Numbering(contracts.book.series), CONSUMER, LIMITS),
+        Samples(
+            database.Database(connect, settings.transaction_seconds), Numbering(contracts.book.series), CONSUMER, LIMITS
+        ),
         Counters(shared),
         Quarantine(Broker(brokers), settings.dead_letter_topic, CONSUMER, LIMITS.max_letter, allowance),
         Consumer(Attempts(shared, CONSUMER), settings.hold_seconds, record_seconds),
