@@ -20,6 +20,9 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
 ON_STAGE = $(if $(STAGE),--stage $(STAGE))
 
+# Packages are installed without byte code: what is imported is compiled then, and has to be kept.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary share-1 share-2 share-3
 
@@ -102,15 +105,15 @@ clean: ## stop the stack and forget everything that was set up
 
 setup: .local/setup/complete
 
-.venv/complete: local/venv.sh requirements.txt requirements-dev.txt constraints.txt
+.venv/complete: local/venv.sh local/packages.py requirements.txt requirements-dev.txt constraints.txt
 	@sh local/venv.sh
 	@touch $@
 
 .venv/bench: .venv/complete requirements-bench.txt
-	@$(PYTHON) -m pip install -q --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
+	@$(PYTHON) -m local.packages requirements-bench.txt
 	@touch $@
 
-.local/setup/complete: .venv/complete local/install.py web/package-lock.json
+.local/setup/complete: .venv/complete local/install.py local/services/kafka.lock web/package-lock.json
 	@$(PYTHON) -m local.install
 	@touch $@
 

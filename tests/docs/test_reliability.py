@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from tests.docs.pages import LOSS_PATHS, collect
 from tests.infra.templates import synthesize
 

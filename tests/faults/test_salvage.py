@@ -13,7 +13,7 @@ from confluent_kafka import Message, Producer
 
 from cli.simulation.client import Ledger, digest, post_all
 from cli.simulation.devices import EVENTS, Fleet, Sent
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
 from tests.faults.conftest import BROKERS, Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.support.stores import Place

@@ -1,5 +1,8 @@
 """Event sources poll by provisioned mode's rules, and can be watched."""
 
+import pytest
+
+from sluice.core.consumers import ACCOUNTED
 from tests.infra.templates import Templates
 
 PROVISIONED_ONLY = {
@@ -37,7 +40,9 @@ def test_the_handler_says_which_record_failed_and_nothing_is_split_or_skipped(te
         assert source.properties["StartingPosition"] == "TRIM_HORIZON", consumer
 
 
+@pytest.mark.shows_fault(part="dead letters", fault="their store unavailable")
 def test_infinite_retries_come_without_a_destination_which_would_make_them_ten(templates: Templates) -> None:
+    assert templates.sources()["deadletter"].properties["MaximumRetryAttempts"] == -1
     for consumer, source in templates.sources().items():
         endless = source.properties["MaximumRetryAttempts"] == -1
         assert endless == ("DestinationConfig" not in source.properties), consumer
@@ -55,6 +60,14 @@ def test_the_metrics_that_alarms_read_are_written(templates: Templates) -> None:
     assert set(read) == set(sources)
     for name in read:
         assert sources[name]["MetricsConfig"] == {"Metrics": ["EventCount"]}
+
+
+def test_what_may_be_given_up_is_retried_for_four_hours_and_then_kept_in_a_bucket(templates: Templates) -> None:
+    for consumer in ACCOUNTED:
+        source = templates.sources()[consumer.name].properties
+        assert source["MaximumRetryAttempts"] == 10_000
+        assert source["MaximumRecordAgeInSeconds"] == 4 * 3600
+        assert "FailedBatches" in source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::ImportValue"]
 
 
 def test_lag_is_asked_for_by_all_three_of_its_dimensions(templates: Templates) -> None:

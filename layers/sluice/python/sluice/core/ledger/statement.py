@@ -1,17 +1,21 @@
 """The statement of a day: of every accepted event what became of it, and whether the accounts agree.
 
-Each consumer accounts for what it has dealt with by itself. As many as the one that is further ahead has seen were
-accepted; what the other has not is on its way to it, or missing. Of all fleets together the brokers say how many were
-accepted, and that is held against what each consumer has covered.
+Each consumer accounts for what it has dealt with by itself. A fleet's accepted events are as many as the consumer that
+is furthest ahead has seen; what another consumer has not seen is on its way to it, or missing. Of all fleets together
+the brokers say how many were accepted, and that is held against what each consumer has covered.
 """
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from sluice.core.consumers import ACCOUNTED
+from sluice.core.ledger.outcomes import INGEST, REJECTED
+
+NOT_YET = "not_yet"
+"""What a consumer that is further ahead has seen, and this one has not."""
 
 State = Literal["balanced", "in_flight", "missing", "unbalanced"]
 
@@ -65,10 +69,10 @@ class Facts(msgspec.Struct, frozen=True):
     positions: list[Position]
     missing: list[Missing]
     unnamed_until: str | None = None
-    """Until when there may have been receptions of what both consumers are missing and nobody has named."""
+    """Until when events may have been received that every consumer is missing and that have no name."""
 
 
-class FleetAccount(msgspec.Struct, frozen=True):
+class _FleetAccount(msgspec.Struct, frozen=True):
     """One fleet's day."""
 
     fleet_id: str
@@ -76,8 +80,23 @@ class FleetAccount(msgspec.Struct, frozen=True):
     state: State
     accepted: int
     rejected: int
-    archive: dict[str, int]
-    aggregate: dict[str, int]
+
+    def of(self, consumer: str) -> dict[str, int]:
+        """Return how many events came to each end of a consumer, and how many have not yet."""
+        side: dict[str, int] = getattr(self, consumer)
+        return side
+
+
+if TYPE_CHECKING:
+    FleetAccount = _FleetAccount
+else:
+    # Its answer has a member for each accounted consumer, by the consumer's name.
+    FleetAccount = msgspec.defstruct(
+        "FleetAccount",
+        [(consumer.name, dict[str, int]) for consumer in ACCOUNTED],
+        bases=(_FleetAccount,),
+        frozen=True,
+    )
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -121,9 +140,9 @@ def _account(fleet_id: str, day: str, facts: Facts) -> FleetAccount:
     accepted = max(sum(side.values()) for side in sides.values())
     not_yet = {consumer: accepted - sum(side.values()) for consumer, side in sides.items()}
     for consumer, side in sides.items():
-        side["not_yet"] = not_yet[consumer]
+        side[NOT_YET] = not_yet[consumer]
     state = _judge(fleet_id, day, not_yet, facts)
-    return FleetAccount(fleet_id, state, accepted, events["ingest", "rejected"], sides["archive"], sides["aggregate"])
+    return FleetAccount(fleet_id, state, accepted, events[INGEST, REJECTED], *sides.values())
 
 
 def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> State:
@@ -131,7 +150,7 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> St
         return "missing"
     behind = [position for position in facts.positions if not_yet.get(position.consumer)]
     if not any(not_yet.values()):
-        # What both lack shows in neither account; whose it is, and of which day before it was noticed, nobody knows.
+        # What every consumer lacks shows in no account: its fleet is unknown, and its day may be any until then.
         return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
     if _is_open(day, facts.as_of) and any(position.in_flight + position.under_way for position in behind):
         return "in_flight"
