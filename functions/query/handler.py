@@ -25,6 +25,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.ledger.statement import draw_up_for
 from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.core.query.groups import Told
 from sluice.core.query.questions import (
     Subject,
     ask_nothing,
@@ -61,7 +62,7 @@ from sluice.edge.numbers.counters import Counters
 from sluice.edge.query.changes import ChangeReader
 from sluice.edge.query.entities import Entities
 from sluice.edge.query.fleets import FleetReader
-from sluice.edge.query.groups import Groups, LookupFunction
+from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
 from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.reading import Reader
@@ -153,7 +154,7 @@ def compose(
         ChangeReader(reader),
         FleetReader(reader),
         Groups(
-            LookupFunction(lookup),
+            partial(lookup.ask, kind=Told),
             shared,
             Breaker("the directory", settings.lookup_rest_seconds, time.monotonic, failures=BREAKS_AFTER),
             timedelta(seconds=settings.group_believed_seconds),

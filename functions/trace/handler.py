@@ -150,11 +150,10 @@ def find(asked: Asked, parts: Parts) -> dict[str, Any]:
 def look_among_files(asked: Asked, parts: Parts) -> Found:
     """Have seek look for the event."""
     try:
-        found = parts.files.invoke(msgspec.json.encode(where_to_look(asked)))
+        return parts.files.ask(where_to_look(asked), Found)
     except Retryable as error:
         logger.warning("the files could not be looked through", reason=str(error))
         return Found(problem="unavailable")
-    return msgspec.json.decode(found, type=Found)
 
 
 def ask_numbers(asked: Asked, found: Found, parts: Parts) -> Numbers | Unasked:

@@ -1,6 +1,7 @@
 """A reader before query: real requests, a real database, and a directory and a cache that are played."""
 
 import gzip
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -83,10 +84,13 @@ class Played(InvokedFunction):
     """A function that is called instead of being invoked."""
 
     def __init__(self, call: Callable[[bytes], bytes]) -> None:
+        super().__init__("played", 0, "us-east-1")
         self._call = call
+        self._client = self
 
-    def invoke(self, payload: bytes) -> bytes:
-        return self._call(payload)
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as Lambda's client has them
+        assert FunctionName == "played"
+        return {"Payload": io.BytesIO(self._call(Payload))}
 
 
 def no_cache() -> Any:

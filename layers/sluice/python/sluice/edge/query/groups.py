@@ -7,13 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-import msgspec
-
 from sluice.core.breaker import Breaker
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.groups import Group, GroupNames, Told, Wanted
 from sluice.edge.cache import Cache
-from sluice.edge.invoked import InvokedFunction
 from sluice.edge.known import Ages, Copy, Found, Known
 
 MOST_KEPT = 1000
@@ -67,17 +64,3 @@ class Groups:
             if told.problem == "unavailable":
                 raise Retryable(told.detail)
             return told
-
-
-class LookupFunction:
-    """Asks the function that asks the directory."""
-
-    def __init__(self, function: InvokedFunction) -> None:
-        self._function = function
-
-    def __call__(self, wanted: Wanted) -> Told:
-        """Ask for a fleet's groups or for one of them."""
-        try:
-            return msgspec.json.decode(self._function.invoke(msgspec.json.encode(wanted)), type=Told)
-        except msgspec.DecodeError as error:
-            raise Retryable(f"lookup's answer cannot be read: {error}") from error
