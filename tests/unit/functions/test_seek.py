@@ -10,6 +10,7 @@ import pytest
 
 from functions.seek import handler
 from sluice.core.trace.seeking import Found, Wanted
+from sluice.edge.metrics import metrics
 from sluice.edge.trace.athena import Athena, Failure, Rows, Statement
 from sluice.edge.trace.seeking import Seeker
 from tests.unit.core.trace.test_seeking import ID, LETTER, ROW
@@ -32,7 +33,7 @@ class Played:
 def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> Found:
     """Ask as trace does: what comes and what is answered go through JSON."""
     monkeypatch.setattr(handler, "build", lambda: Seeker(cast("Athena", played)))
-    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    monkeypatch.setattr(metrics.provider, "namespace", "test")
     event: dict[str, Any] = json.loads(msgspec.json.encode(WANTED))
     return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Found)
 
