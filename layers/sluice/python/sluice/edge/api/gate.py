@@ -1,6 +1,7 @@
 """The gate of requests that read: whose each is, how often a key may ask, and how an answer or a refusal leaves."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.api.keys import StoredKey
 from sluice.core.api.quotas import BURST_SECONDS, Quota
 from sluice.core.api.representations import represent
-from sluice.core.api.requests import Request, correlate, read_request
+from sluice.core.api.requests import correlate, read_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.metrics import REQUESTS_REFUSED
 from sluice.edge.api.authenticate import authenticate
@@ -27,10 +28,19 @@ UNKNOWN_FLEET = "unknown"
 class ReaderRequest(msgspec.Struct, frozen=True):
     """A request that a reader's key has let in."""
 
-    request: Request
     key: StoredKey
     path: Mapping[str, str]
     query: str
+    now: datetime
+    """When the request came."""
+    correlation_id: str
+
+    @property
+    def fleet_id(self) -> str:
+        """The fleet of the route, if it is the key's."""
+        if self.path["fleet"] != self.key.fleet_id:
+            raise Refusal(403, "wrong_fleet", "This key reads another fleet.")
+        return self.key.fleet_id
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -56,15 +66,15 @@ class Gate(msgspec.Struct, frozen=True):
     def admit(self, asked: ReaderRequest) -> None:
         """Let a key ask so often and no oftener: one page left open must not take the numbers from the others."""
         rate = self.requests_per_second
-        now = asked.request.received_at
-        if self.quotas.exceeded(f"{self.name}/{asked.key.key_id}", Quota(rate, rate), 1, now):
+        if self.quotas.exceeded(f"{self.name}/{asked.key.key_id}", Quota(rate, rate), 1, asked.now):
             most = max(1, round(rate * BURST_SECONDS))
             raise Refusal(429, "quota_requests", f"This key may ask {most} times in {BURST_SECONDS} s.")
 
     def _let_in(self, event: Mapping[str, Any]) -> ReaderRequest:
         request = read_request(event)
         key = authenticate(request, self.keys, self.stage, "reader")
-        return ReaderRequest(request, key, event.get("pathParameters", {}), event.get("rawQueryString", ""))
+        path, query = event.get("pathParameters", {}), event.get("rawQueryString", "")
+        return ReaderRequest(key, path, query, request.received_at, request.correlation_id)
 
 
 def answer(

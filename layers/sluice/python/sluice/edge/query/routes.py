@@ -14,7 +14,6 @@ from sluice.core.query.questions import (
     Subject,
     ask_nothing,
     name_group,
-    open_fleet,
     read_changes,
     read_counters,
     read_day,
@@ -66,56 +65,26 @@ class Sources(msgspec.Struct, frozen=True):
     counters: Counters
 
 
-class Question(msgspec.Struct, frozen=True):
-    """A request on one of the routes, and the sources of its answer."""
-
-    asked: ReaderRequest
-    sources: Sources
-
-    @property
-    def fleet_id(self) -> str:
-        """The fleet of the route, if it is the key's."""
-        return open_fleet(self.asked.path, self.asked.key)
-
-    @property
-    def now(self) -> datetime:
-        """When the request came."""
-        return self.asked.request.received_at
-
-    @property
-    def query(self) -> str:
-        """The query string."""
-        return self.asked.query
-
-    def members(self, subject: Subject) -> tuple[str, ...]:
-        """Find out whose numbers a group's are."""
-        if subject.group_id is None:
-            return ()
-        correlation_id = self.asked.request.correlation_id
-        group, _ = self.sources.groups.group(subject.fleet_id, subject.group_id, correlation_id, self.now)
-        return group.devices
-
-
 def check_health(sources: Sources) -> object:
     """Say that numbers can be read; that they cannot is a refusal."""
     sources.fleets.alive()
     return {"status": "ok"}
 
 
-def list_fleets(question: Question) -> object:
+def list_fleets(asked: ReaderRequest, _sources: Sources) -> object:
     """List the fleets that a key may read: its own."""
-    ask_nothing(question.query)
-    return Listing([FleetName(question.asked.key.fleet_id)])
+    ask_nothing(asked.query)
+    return Listing([FleetName(asked.key.fleet_id)])
 
 
-def show_fleet(question: Question) -> object:
+def show_fleet(asked: ReaderRequest, sources: Sources) -> object:
     """Tell how a fleet is doing."""
-    ask_nothing(question.query)
-    now = question.now
-    status, received = question.sources.fleets.read(question.fleet_id, now), question.sources.recent.received()
+    ask_nothing(asked.query)
+    now = asked.now
+    status, received = sources.fleets.read(asked.fleet_id, now), sources.recent.received()
     closed = None if status.closed_until is None else datetime.fromtimestamp(status.closed_until, UTC)
     return FleetReport(
-        question.fleet_id,
+        asked.fleet_id,
         write_time(now),
         received.age(now),
         write_optional(received.until()),
@@ -130,34 +99,33 @@ def show_fleet(question: Question) -> object:
     )
 
 
-def list_devices(question: Question) -> object:
+def list_devices(asked: ReaderRequest, sources: Sources) -> object:
     """List a page of a fleet's devices."""
-    wanted = read_devices(question.fleet_id, question.query)
-    found = question.sources.entities.list_devices(wanted)
+    wanted = read_devices(asked.fleet_id, asked.query)
+    found = sources.entities.list_devices(wanted)
     page, more = found[: wanted.limit], found[wanted.limit :]
     return Listing(page, wanted.goes_on(page[-1].device_id) if more else None)
 
 
-def list_groups(question: Question) -> object:
+def list_groups(asked: ReaderRequest, sources: Sources) -> object:
     """List a fleet's groups."""
-    ask_nothing(question.query)
-    correlation_id = question.asked.request.correlation_id
-    names, as_of = question.sources.groups.names(question.fleet_id, correlation_id, question.now)
+    ask_nothing(asked.query)
+    names, as_of = sources.groups.names(asked.fleet_id, asked.correlation_id, asked.now)
     return GroupsReport(write_time(as_of), names.groups)
 
 
-def show_group(question: Question) -> object:
+def show_group(asked: ReaderRequest, sources: Sources) -> object:
     """Tell of one group."""
-    ask_nothing(question.query)
-    group_id, correlation_id = name_group(question.asked.path["group"]), question.asked.request.correlation_id
-    return report_group(*question.sources.groups.group(question.fleet_id, group_id, correlation_id, question.now))
+    ask_nothing(asked.query)
+    group_id = name_group(asked.path["group"])
+    return report_group(*sources.groups.group(asked.fleet_id, group_id, asked.correlation_id, asked.now))
 
 
-def read_last_minutes(question: Question) -> object:
+def read_last_minutes(asked: ReaderRequest, sources: Sources) -> object:
     """Read the samples of the last minutes."""
-    sources, now = question.sources, question.now
-    wanted = read_recent(question.fleet_id, question.query)
-    entities = sources.entities.find(wanted.subject, question.members(wanted.subject))
+    now = asked.now
+    wanted = read_recent(asked.fleet_id, asked.query)
+    entities = sources.entities.find(wanted.subject, find_members(wanted.subject, asked, sources))
     start = now - sources.recent_for
     received = sources.recent.received()
     samples = sources.recent.read(entities, start)
@@ -172,37 +140,45 @@ def read_last_minutes(question: Question) -> object:
     )
 
 
-def read_history(question: Question) -> object:
+def read_history(asked: ReaderRequest, sources: Sources) -> object:
     """Read a page of rollups."""
-    wanted = read_rollups(question.fleet_id, question.query, question.now)
-    return question.sources.history.read(wanted, question.members(wanted.subject))
+    wanted = read_rollups(asked.fleet_id, asked.query, asked.now)
+    return sources.history.read(wanted, find_members(wanted.subject, asked, sources))
 
 
-def read_live(question: Question) -> object:
+def read_live(asked: ReaderRequest, sources: Sources) -> object:
     """Read the live counters; while the cache is away the answer says so, and all other routes go on."""
-    now, minute = question.now, WIDTHS["1m"]
-    minutes = [floor_to(now, minute) - back * minute for back in reversed(range(read_counters(question.query)))]
+    now, minute = asked.now, WIDTHS["1m"]
+    minutes = [floor_to(now, minute) - back * minute for back in reversed(range(read_counters(asked.query)))]
     try:
-        return report_minutes(minutes, question.sources.counters.read(question.fleet_id, minutes), now)
+        return report_minutes(minutes, sources.counters.read(asked.fleet_id, minutes), now)
     except CacheAwayError:
         return CounterReport(write_time(now), available=False, items=[])
 
 
-def read_feed(question: Question) -> object:
+def read_feed(asked: ReaderRequest, sources: Sources) -> object:
     """Read what was rolled since the cursor."""
-    wanted = read_changes(question.fleet_id, question.query, question.now, question.sources.changes_for - MARGIN)
-    told, place = question.sources.changes.read(wanted, question.now)
+    wanted = read_changes(asked.fleet_id, asked.query, asked.now, sources.changes_for - MARGIN)
+    told, place = sources.changes.read(wanted, asked.now)
     return Listing(told, wanted.goes_on(place))
 
 
-def show_statement(question: Question) -> object:
+def show_statement(asked: ReaderRequest, sources: Sources) -> object:
     """Account for every event of a day."""
-    day, fleet_id = read_day(question.query, question.now), question.asked.key.fleet_id
-    return draw_up_for(fleet_id, day.isoformat(), read_facts(question.sources.reader.read, day, fleet_id))
+    day, fleet_id = read_day(asked.query, asked.now), asked.key.fleet_id
+    return draw_up_for(fleet_id, day.isoformat(), read_facts(sources.reader.read, day, fleet_id))
+
+
+def find_members(subject: Subject, asked: ReaderRequest, sources: Sources) -> tuple[str, ...]:
+    """Find out whose numbers a group's are."""
+    if subject.group_id is None:
+        return ()
+    group, _ = sources.groups.group(subject.fleet_id, subject.group_id, asked.correlation_id, asked.now)
+    return group.devices
 
 
 # For each route what looks up its answer, and for how many seconds the answer may be kept.
-ROUTES: dict[str, tuple[Callable[[Question], object], int]] = {
+ROUTES: dict[str, tuple[Callable[[ReaderRequest, Sources], object], int]] = {
     "GET /v1/fleets": (list_fleets, 60),
     "GET /v1/fleets/{fleet}": (show_fleet, 2),
     "GET /v1/fleets/{fleet}/devices": (list_devices, 10),
@@ -232,6 +208,6 @@ class Query(msgspec.Struct, frozen=True):
 
         def admit_and_look_up(asked: ReaderRequest) -> object:
             self.gate.admit(asked)
-            return look_up(Question(asked, self.sources))
+            return look_up(asked, self.sources)
 
         return self.gate.answer(event, admit_and_look_up, seconds, retry_after)

@@ -44,7 +44,7 @@ class Tracer(msgspec.Struct, frozen=True):
         """Answer what a reader asks of the key's own fleet, or refuse it."""
 
         def admit_and_find(by: ReaderRequest) -> object:
-            asked = read_address(by.path, by.query, by.key.fleet_id, by.request.received_at)
+            asked = read_address(by.path, by.query, by.key.fleet_id, by.now)
             # A question that cannot be read costs nothing, so it does not count.
             self.gate.admit(by)
             return self.find(asked)
