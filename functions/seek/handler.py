@@ -32,7 +32,9 @@ def build() -> Seeker:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    return msgspec.to_builtins(seek(msgspec.convert(event, Wanted), build()))
+    wanted = msgspec.convert(event, Wanted)
+    with logger.append_context_keys(correlation_id=wanted.correlation_id):
+        return msgspec.to_builtins(seek(wanted, build()))
 
 
 def seek(wanted: Wanted, seeker: Seeker) -> Found:

@@ -1,5 +1,6 @@
 """What seek does with a question: both queries with the same values, and an outage is no error of ours."""
 
+import io
 import json
 from collections.abc import Sequence
 from datetime import date
@@ -15,7 +16,7 @@ from sluice.edge.trace.athena import Athena, Failure, Rows, Statement
 from sluice.edge.trace.seeking import Seeker
 from tests.unit.core.trace.test_seeking import ID, LETTER, ROW
 
-WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21))
+WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21), "c-1")
 
 
 class Played:
@@ -58,7 +59,10 @@ def test_one_table_that_does_not_answer_leaves_the_other(monkeypatch: pytest.Mon
 
 def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     away = Failure("unavailable", "away")
+    written = io.StringIO()
+    monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
     assert ask(Played(away, away), monkeypatch) == Found(None, None, "unavailable", "away; away")
+    assert json.loads(written.getvalue())["correlation_id"] == "c-1"
 
 
 def test_of_two_problems_the_outage_is_told_and_the_words_of_both(monkeypatch: pytest.MonkeyPatch) -> None:

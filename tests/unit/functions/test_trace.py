@@ -132,7 +132,7 @@ def test_a_reader_asks_about_the_keys_own_fleet_whatever_is_asked() -> None:
     world = World()
     world.get(query="device_id=press-9")
     (wanted,) = world.wanted
-    assert (wanted.fleet_id, wanted.device_id) == ("demo", "press-9")
+    assert (wanted.fleet_id, wanted.device_id, wanted.correlation_id) == ("demo", "press-9", "r-1")
     assert world.get(query="fleet_id=acme")[0] == 400
 
 

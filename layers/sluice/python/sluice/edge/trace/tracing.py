@@ -15,7 +15,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.metrics import EVENTS_TRACED, SOURCES_UNAVAILABLE
 from sluice.core.trace.fate import Asked, Numbers, Unasked, devices_of, tell, write_document
 from sluice.core.trace.question import read_address, read_call, where_to_look
-from sluice.core.trace.seeking import Found
+from sluice.core.trace.seeking import Found, Wanted
 from sluice.core.trace.story import write_story
 from sluice.edge.api.gate import Gate, ReaderRequest, count_refusal
 from sluice.edge.invoked import InvokedFunction
@@ -47,22 +47,22 @@ class Tracer(msgspec.Struct, frozen=True):
             asked = read_address(by.path, by.query, by.key.fleet_id, by.now)
             # A question that cannot be read costs nothing, so it does not count.
             self.gate.admit(by)
-            return self.find(asked)
+            return self.find(asked, by.correlation_id)
 
         return self.gate.answer(event, admit_and_find, 0, retry_after)
 
     def answer_operator(self, event: Mapping[str, Any], retry_after: int) -> dict[str, Any]:
         """Answer what an operator asks, or the problem there is with it, as the API writes problems."""
         try:
-            return self.find(read_call(event, self.clock()))
+            return self.find(read_call(event, self.clock()), OPERATOR)
         except Refusal as refusal:
             count_refusal(OPERATOR, refusal)
             problem: dict[str, Any] = msgspec.json.decode(answer_refusal(refusal, OPERATOR, retry_after).body)
             return problem
 
-    def find(self, asked: Asked) -> dict[str, Any]:
+    def find(self, asked: Asked, correlation_id: str) -> dict[str, Any]:
         """Find out what became of an event, and tell it; a refusal if neither files nor numbers could be asked."""
-        found = self._look_among_files(asked)
+        found = self._look_among_files(where_to_look(asked, correlation_id))
         numbers = self._ask_numbers(asked, found)
         trace = tell(asked, found, numbers, self.clock(), self.visible_seconds)
         _count_unavailable(trace.unasked)
@@ -71,9 +71,9 @@ class Tracer(msgspec.Struct, frozen=True):
         record(EVENTS_TRACED, 1)
         return {**write_document(trace), "story": write_story(trace)}
 
-    def _look_among_files(self, asked: Asked) -> Found:
+    def _look_among_files(self, wanted: Wanted) -> Found:
         try:
-            return self.files.ask(where_to_look(asked), Found)
+            return self.files.ask(wanted, Found)
         except Retryable as error:
             logger.warning("the files could not be looked through", reason=str(error))
             return Found(problem="unavailable")
