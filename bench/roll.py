@@ -15,7 +15,7 @@ import msgspec
 
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
 from bench.stores import Connection, Stores, measure_size, running
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
 from sluice.edge.database import Database
 from sluice.edge.numbers import rolling

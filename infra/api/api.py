@@ -1,21 +1,20 @@
 """The HTTP API: routes to functions, each with its own limit, and an access log without secrets."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.api.door import Door, Throttle
+from infra.building_blocks.base import Base
 from infra.building_blocks.findings import accept
-from infra.building_blocks.operations import NOTHING_HAPPENED, Operations, counted
+from infra.building_blocks.operations import Operations, counted
 from infra.building_blocks.retention import kept_for
-from infra.settings import Deployment, Throttle
 
 FAILED_PERCENT = 1
 SLOW_MILLISECONDS = 1000
@@ -34,65 +33,23 @@ ACCESS_LOG = {
 }
 
 
-@dataclass(frozen=True)
-class Door:
-    """The routes that lead to one function, each with its limit."""
-
-    function: lambda_.IFunction
-    limits: Mapping[str, Throttle]
-
-
 class Api(Construct):
     """The door: it limits and hands over; keys are checked behind it."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        deployment: Deployment,
-        operations: Operations,
-        ingest: lambda_.IFunction,
-        query: lambda_.IFunction,
-        trace: lambda_.IFunction,
-        show: lambda_.IFunction,
-    ) -> None:
-        super().__init__(scope, name)
-        throttles = deployment.profile.ingest.throttles
-        pages = ("GET /", "GET /assets/{name}", "GET /openapi.json")
-        fleet = "GET /v1/fleets/{fleet}"
-        parts = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
-        questions = (
-            "GET /health",
-            "GET /v1/fleets",
-            fleet,
-            *(f"{fleet}/{part}" for part in parts),
-            "GET /v1/statement",
-        )
-        doors = {
-            "Ingest": Door(
-                ingest,
-                {
-                    "POST /v1/events": throttles.events,
-                    "POST /v1/readings": throttles.readings,
-                    "POST /v1/activity": throttles.activity,
-                },
-            ),
-            "Query": Door(query, dict.fromkeys(questions, deployment.profile.query.throttle)),
-            "Trace": Door(trace, {"GET /v1/trace/{event_id}": deployment.profile.trace.throttle}),
-            "Show": Door(show, dict.fromkeys(pages, deployment.profile.show.throttle)),
-        }
+    def __init__(self, scope: Construct, base: Base, doors: Sequence[Door]) -> None:
+        super().__init__(scope, "Api")
+        deployment = base.deployment
         api = gateway.HttpApi(self, "HttpApi", api_name=deployment.named("api"), create_default_stage=False)
         accept(
             api,
             "APIG4",
             "functions check the key themselves: an authorizer cannot shape answers, and its cache serves revoked keys",
         )
-        routes = [route for name, door in doors.items() for route in _add_routes(api, name, door)]
+        routes = [route for door in doors for route in _add_routes(api, door)]
         access_log = logs.LogGroup(
             self,
             "AccessLog",
-            retention=kept_for(deployment.profile.retention.log_days),
+            retention=kept_for(deployment.log_days),
             removal_policy=RemovalPolicy.DESTROY,
         )
         stage = gateway.CfnStage(
@@ -104,14 +61,12 @@ class Api(Construct):
             access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
                 destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
             ),
-            route_settings={
-                route: _limited_to(limit) for door in doors.values() for route, limit in door.limits.items()
-            },
+            route_settings={route: _limited_to(limit) for door in doors for route, limit in door.limits.items()},
         )
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
         CfnOutput(self, "Url", value=api.api_endpoint)
-        self._watch(operations, {"ApiId": api.api_id})
+        self._watch(base.operations, {"ApiId": api.api_id})
 
     def _watch(self, operations: Operations, api: dict[str, str]) -> None:
         operations.alarm(
@@ -126,7 +81,6 @@ class Api(Construct):
                 period=Duration.minutes(5),
             ),
             above=FAILED_PERCENT,
-            no_data=NOTHING_HAPPENED,
             means=f"More than {FAILED_PERCENT} % of requests failed within five minutes.",
         )
         operations.alarm(
@@ -135,13 +89,12 @@ class Api(Construct):
             metric=counted("AWS/ApiGateway", "Latency", api, minutes=1, statistic="p99"),
             above=SLOW_MILLISECONDS,
             times=5,
-            no_data=NOTHING_HAPPENED,
             means=f"For five minutes, one request in a hundred took more than {SLOW_MILLISECONDS} ms.",
         )
 
 
-def _add_routes(api: gateway.HttpApi, name: str, door: Door) -> Iterator[gateway.HttpRoute]:
-    integration = integrations.HttpLambdaIntegration(name, door.function)
+def _add_routes(api: gateway.HttpApi, door: Door) -> Iterator[gateway.HttpRoute]:
+    integration = integrations.HttpLambdaIntegration(door.name, door.function)
     for route in door.limits:
         method, _, path = route.partition(" ")
         yield from api.add_routes(path=path, methods=[gateway.HttpMethod[method]], integration=integration)

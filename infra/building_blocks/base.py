@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
+from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
-from infra.building_blocks.operations import Operations
-from infra.network import Network
-from infra.settings import Deployment
+from infra.stores.cache import Cache
+from infra.stores.database import Database
+from infra.stores.lake import Lake
+from infra.stores.stream import Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
-    """The same four for all of them; what else a function needs is its own."""
+@dataclass(frozen=True, kw_only=True)
+class Base(Foundation):
+    """What stores stand on, and the stores: a function names those that it uses."""
 
-    deployment: Deployment
-    operations: Operations
-    network: Network
     layers: Layers
+    stream: Stream
+    lake: Lake
+    database: Database
+    cache: Cache

@@ -3,51 +3,63 @@
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.building_blocks.access import Access
 from infra.building_blocks.base import Base
-from infra.building_blocks.operations import NOTHING_HAPPENED, UNKNOWN, Operations, counted
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES, Consumer, Deployment
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import UNKNOWN, Operations, counted
+from infra.deployment import require
+from infra.stores.buckets import Bucket
 from infra.stores.stream import Stream
-from sluice.core.metrics import RECORDS_HELD
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES
+from sluice.core.consumers import Consumer
+from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_HELD
 
 # Retried for as long as the age allows: infinite retries with a destination are silently capped at 10.
 RETRIES = 10_000
 FOR_EVER = -1
 
 
-@dataclass(frozen=True)
-class Failures:
-    """The bucket for batches that were given up, and the key it is encrypted with."""
+@dataclass(frozen=True, kw_only=True)
+class ConsumerProfile:
+    """A function behind a Kafka event source: its size, its batches and its pollers (the autoscaling bounds)."""
 
-    bucket: s3.IBucket
-    key: kms.IKey
+    compute: Compute
+    batch_size: int
+    batching_window_seconds: int
+    late_after_seconds: int
+    """How far it may fall behind before an alarm is raised."""
+    minimum_pollers: int
+    maximum_pollers: int
+
+    def __post_init__(self) -> None:
+        require(1 <= self.minimum_pollers <= self.maximum_pollers, "pollers scale between a minimum and a maximum")
+        require(1 <= self.batch_size <= 10_000, "a Kafka batch has 1 to 10,000 records")
+        require(0 <= self.batching_window_seconds <= 300, "a batching window lasts 0 to 300 s")
+        require(self.batching_window_seconds < self.late_after_seconds, "waiting for a full batch is not being late")
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """Which topic is read, as which consumer, and where goes what cannot be processed in hours."""
+    """A consumer of the stream, and the bucket for batches that were given up after hours."""
 
     stream: Stream
-    topic: str
-    consumer: str
-    failures: Failures | None
-    """None: nothing is given up, ever; one bad batch holds up its partition until somebody mends it."""
+    consumer: Consumer
+    failures: Bucket | None
+    """None: nothing is ever given up; one bad batch holds up its partition until it is mended."""
 
-    def grants(self) -> list[iam.PolicyStatement]:
-        """Grant what the event source does under its function's role: it polls, and writes down what it gave up."""
-        grants = [*self.stream.may_consume(self.topic, group=self.consumer), _finding_the_brokers()]
+    def access(self) -> Access:
+        """Let the event source work under its function's role: it polls, and writes down what it gave up."""
+        grants = [*self.stream.may_consume(self.consumer), _finding_the_brokers()]
         if self.failures is not None:
-            bucket, key = self.failures.bucket, self.failures.key
             grants += [
-                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
-                iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("*")]),
-                iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]),
+                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.failures.bucket_arn]),
+                iam.PolicyStatement(actions=["s3:PutObject"], resources=[self.failures.arn_for_objects("*")]),
+                self.failures.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
             ]
-        return grants
+        return Access(grants=grants)
 
 
 class EventSource(Construct):
@@ -59,22 +71,22 @@ class EventSource(Construct):
         name: str,
         *,
         base: Base,
-        function: lambda_.IFunction,
+        function: Function,
         subscription: Subscription,
-        settings: Consumer,
+        settings: ConsumerProfile,
     ) -> None:
         super().__init__(scope, name)
-        failures = subscription.failures
-        subscription.stream.read_by(function, subscription.topic)
+        stream, consumer, failures = subscription.stream, subscription.consumer, subscription.failures
+        stream.read_by(function, consumer.topic)
         mapping = lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
             function_name=function.function_arn,
-            event_source_arn=subscription.stream.cluster.attr_arn,
-            topics=[subscription.topic],
+            event_source_arn=stream.cluster.attr_arn,
+            topics=[consumer.topic],
             amazon_managed_kafka_event_source_config=(
                 lambda_.CfnEventSourceMapping.AmazonManagedKafkaEventSourceConfigProperty(
-                    consumer_group_id=subscription.consumer
+                    consumer_group_id=consumer.name
                 )
             ),
             # From the beginning: LATEST may skip what arrives while the mapping is being made.
@@ -96,112 +108,102 @@ class EventSource(Construct):
             destination_config=None
             if failures is None
             else lambda_.CfnEventSourceMapping.DestinationConfigProperty(
-                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=failures.bucket.bucket_arn)
+                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=failures.bucket_arn)
             ),
             # What is retried, given up and lost is counted here only: a handler that reports failures does not fail.
             metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=["EventCount"]),
         )
-        self._watch(scope, base.operations, subscription, settings, mapping)
+        group = {
+            "Cluster Name": stream.cluster.cluster_name,
+            "Consumer Group": consumer.name,
+            "Topic": consumer.topic,
+        }
+        _watch(scope, base.operations, consumer, group, mapping, settings.late_after_seconds)
         if failures is not None:
-            _watch_quarantine(scope, base.deployment, base.operations, subscription.consumer)
-            _watch_versions(scope, base.deployment, base.operations, subscription.consumer)
-        cap = base.deployment.profile.topics.by_name()[subscription.topic].partition_bytes
+            _watch_failures(scope, base.operations, function, mapping)
+        cap = stream.topics.by_name()[consumer.topic].partition_bytes
         if cap is not None:
-            self._watch_unread(scope, base.operations, subscription, cap)
-
-    def _watch(
-        self,
-        scope: Construct,
-        operations: Operations,
-        subscription: Subscription,
-        settings: Consumer,
-        mapping: lambda_.CfnEventSourceMapping,
-    ) -> None:
-        consumer = subscription.consumer
-        source = {"EventSourceMappingUUID": mapping.ref}
-        operations.alarm(
-            scope,
-            "late",
-            metric=counted("AWS/Kafka", "EstimatedMaxTimeLag", _group(subscription), minutes=1, statistic="Maximum"),
-            above=settings.late_after_seconds,
-            times=5,
-            no_data=UNKNOWN,
-            means=f"{consumer} is more than {settings.late_after_seconds} s behind {subscription.topic}.",
-        )
-        operations.alarm(
-            scope,
-            "retrying",
-            # One attempt may take minutes: shorter periods would have gaps between failures.
-            metric=counted("AWS/Lambda", "FailedInvokeEventCount", source, minutes=5),
-            above=0,
-            times=2,
-            no_data=NOTHING_HAPPENED,
-            means=f"{consumer} has been failing and retrying for ten minutes: what it writes to may be down.",
-        )
-        operations.alarm(
-            scope,
-            "dropped",
-            metric=counted("AWS/Lambda", "DroppedEventCount", source, minutes=5),
-            above=0,
-            no_data=NOTHING_HAPPENED,
-            means=f"{consumer} lost records: they were given up and could not even be set aside.",
-        )
-        if subscription.failures is not None:
-            operations.alarm(
-                scope,
-                "set-aside",
-                metric=counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
-                above=0,
-                no_data=NOTHING_HAPPENED,
-                means=f"{consumer} gave records up after hours of retries: salvage makes dead letters of them.",
-            )
-
-    def _watch_unread(self, scope: Construct, operations: Operations, subscription: Subscription, cap: int) -> None:
-        """Watch that Kafka's cap on bytes never deletes an unread record, however large the records are."""
-        operations.alarm(
-            scope,
-            "unread",
-            metric=counted("AWS/Kafka", "MaxOffsetLag", _group(subscription), minutes=1, statistic="Maximum"),
-            above=cap // 2 // MAXIMUM_RECORD_BYTES,
-            times=5,
-            no_data=UNKNOWN,
-            means=f"What {subscription.consumer} has not read may fill half of what a partition of"
-            f" {subscription.topic} holds; beyond all of it, Kafka deletes the oldest unread.",
-        )
+            _watch_unread(scope, base.operations, consumer, group, cap)
 
 
-def _watch_quarantine(scope: Construct, deployment: Deployment, operations: Operations, consumer: str) -> None:
-    """Watch that no consumer drains its stream into the dead letters: it halts instead, and says so."""
+def _watch(
+    scope: Construct,
+    operations: Operations,
+    consumer: Consumer,
+    group: dict[str, str],
+    mapping: lambda_.CfnEventSourceMapping,
+    late_after_seconds: int,
+) -> None:
+    """Watch what may happen to every consumer."""
+    source = {"EventSourceMappingUUID": mapping.ref}
     operations.alarm(
         scope,
-        "quarantine",
-        metric=counted(deployment.metrics, "QuarantineExceeded", {"service": consumer}, minutes=5),
-        above=0,
-        no_data=NOTHING_HAPPENED,
-        means=f"{consumer} is halted: it cannot process so many records that the fault must be ours."
-        " They stay in Kafka, and are given up after hours.",
+        "late",
+        metric=counted("AWS/Kafka", "EstimatedMaxTimeLag", group, minutes=1, statistic="Maximum"),
+        above=late_after_seconds,
+        times=5,
+        no_data=UNKNOWN,
+        means=f"{consumer.name} is more than {late_after_seconds} s behind {consumer.topic}.",
+    )
+    operations.alarm(
+        scope,
+        "retrying",
+        # One attempt may take minutes: shorter periods would have gaps between failures.
+        metric=counted("AWS/Lambda", "FailedInvokeEventCount", source, minutes=5),
+        times=2,
+        means=f"{consumer.name} has been failing and retrying for ten minutes: what it writes to may be down.",
+    )
+    operations.alarm(
+        scope,
+        "dropped",
+        metric=counted("AWS/Lambda", "DroppedEventCount", source, minutes=5),
+        means=f"{consumer.name} lost records: they were given up and could not even be set aside.",
     )
 
 
-def _watch_versions(scope: Construct, deployment: Deployment, operations: Operations, consumer: str) -> None:
-    """Watch that no writer is of a newer release than this consumer for longer than a deployment takes."""
+def _watch_failures(
+    scope: Construct, operations: Operations, function: Function, mapping: lambda_.CfnEventSourceMapping
+) -> None:
+    """Watch a consumer that gives records up, halts, and holds records of newer versions."""
+    consumer, source = function.verb, {"EventSourceMappingUUID": mapping.ref}
     operations.alarm(
         scope,
+        "set-aside",
+        metric=counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
+        means=f"{consumer} gave records up after hours of retries: salvage makes dead letters of them.",
+    )
+    function.alarm(
+        "quarantine",
+        # It halts instead of draining its stream into the dead letters.
+        QUARANTINE_EXCEEDED,
+        minutes=5,
+        means=f"{consumer} is halted: it cannot process so many records that the fault must be ours."
+        " They stay in Kafka, and are given up after hours.",
+    )
+    function.alarm(
         "version-ahead",
-        metric=counted(deployment.metrics, RECORDS_HELD.name, {"service": consumer}, minutes=5),
-        above=0,
-        no_data=NOTHING_HAPPENED,
+        # No writer is of a newer release for longer than a deployment takes.
+        RECORDS_HELD,
+        minutes=5,
         means=f"{consumer} holds records whose version is newer than its release. They become dead letters unless a"
         " release that can read them is deployed in minutes.",
     )
 
 
-def _group(subscription: Subscription) -> dict[str, str]:
-    return {
-        "Cluster Name": subscription.stream.cluster.cluster_name,
-        "Consumer Group": subscription.consumer,
-        "Topic": subscription.topic,
-    }
+def _watch_unread(
+    scope: Construct, operations: Operations, consumer: Consumer, group: dict[str, str], cap: int
+) -> None:
+    """Watch that Kafka's cap on bytes never deletes an unread record, however large the records are."""
+    operations.alarm(
+        scope,
+        "unread",
+        metric=counted("AWS/Kafka", "MaxOffsetLag", group, minutes=1, statistic="Maximum"),
+        above=cap // 2 // MAXIMUM_RECORD_BYTES,
+        times=5,
+        no_data=UNKNOWN,
+        means=f"What {consumer.name} has not read may fill half of what a partition of"
+        f" {consumer.topic} holds; beyond all of it, Kafka deletes the oldest unread.",
+    )
 
 
 def _finding_the_brokers() -> iam.PolicyStatement:

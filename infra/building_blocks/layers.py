@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, Literal
 
 import jsii
 from aws_cdk import AssetHashType, BundlingOptions, DockerImage, IgnoreMode, ILocalBundling, Stack, SymlinkFollowMode
@@ -17,6 +17,9 @@ CONSTRAINTS = ROOT / "constraints.txt"
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 ARCHITECTURE = lambda_.Architecture.ARM_64
 NOT_CODE = ["**/__pycache__", "**/*.pyc", "**/.*"]
+
+Library = Literal["database", "parquet"]
+"""What not every function imports: drivers of PostgreSQL and Valkey; pyarrow."""
 
 PYTHON_VERSION = "3.13"
 # All four: each library publishes for another one, and pip takes an older release rather than none.
@@ -66,10 +69,12 @@ class Layers(Construct):
             ),
         )
         self.stream = self._layer("Stream", self._libraries("stream"))
-        self.database = self._layer("Database", self._libraries("database"))
-        self.parquet = lambda_.LayerVersion.from_layer_version_arn(
-            self, "Parquet", f"arn:aws:lambda:{Stack.of(self).region}:{PANDAS_LAYER}"
-        )
+        self.further: dict[Library, lambda_.ILayerVersion] = {
+            "database": self._layer("Database", self._libraries("database")),
+            "parquet": lambda_.LayerVersion.from_layer_version_arn(
+                self, "Parquet", f"arn:aws:lambda:{Stack.of(self).region}:{PANDAS_LAYER}"
+            ),
+        }
 
     def _layer(self, name: str, code: lambda_.Code) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(

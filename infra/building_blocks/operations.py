@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.settings import Deployment
+from infra.deployment import Deployment
 
 # What no data means. Counters are written only when there is something to count: none is none.
 NOTHING_HAPPENED = cloudwatch.TreatMissingData.NOT_BREACHING
@@ -19,7 +19,7 @@ TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
 
 class Operations(Construct):
-    """Where whoever runs a stage hears of it: subscribe people or a pager to this topic."""
+    """The topic of a stage's alarms: people or a pager subscribe to it."""
 
     def __init__(self, scope: Construct, name: str, *, deployment: Deployment, key: kms.Key) -> None:
         super().__init__(scope, name)
@@ -27,7 +27,7 @@ class Operations(Construct):
         self.topic = sns.Topic(
             self, "Topic", topic_name=deployment.named("operations"), master_key=key, enforce_ssl=True
         )
-        # Without both, alarms change their state and nobody hears of it.
+        # Without both, alarms change their state and no message is sent.
         self.topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], self.topic.topic_arn))
         key.add_to_resource_policy(self._for_alarms(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
         CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
@@ -38,9 +38,9 @@ class Operations(Construct):
         name: str,
         *,
         metric: cloudwatch.IMetric,
-        above: float,
+        above: float = 0,
         times: int = 1,
-        no_data: cloudwatch.TreatMissingData,
+        no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
         means: str,
     ) -> None:
         """Raise an alarm, named after where it stands, once a metric is above a bound so many periods running."""
@@ -57,7 +57,7 @@ class Operations(Construct):
         )
         action = actions.SnsAction(self.topic)
         alarm.add_alarm_action(action)
-        # The end is told too, so that nobody has to look whether it is over.
+        # The end is a message too: no one has to look whether it is over.
         alarm.add_ok_action(action)
 
     def _for_alarms(self, may: list[str], resource: str) -> iam.PolicyStatement:

@@ -1,84 +1,61 @@
 """aggregate: from Kafka to samples in PostgreSQL."""
 
-from aws_cdk import aws_kms as kms
+from dataclasses import dataclass
+
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.event_source import EventSource, Failures, Subscription
-from infra.building_blocks.function import Function, Reach
-from infra.settings import DEAD_LETTERS, RAW_EVENTS
-from infra.stores.cache import PORT as CACHE_PORT
-from infra.stores.cache import Cache
-from infra.stores.database import PORT as DATABASE_PORT
-from infra.stores.database import Database
-from infra.stores.lake import Lake
-from infra.stores.stream import IAM_PORT, Stream
+from infra.building_blocks.event_source import ConsumerProfile, EventSource, Subscription
+from infra.building_blocks.function import Function
+from infra.deployment import require
+from infra.stores.cache import BATCHES, COUNTERS, SEEN
+from infra.stores.database import CONNECT_SECONDS
+from sluice.core.consumers import AGGREGATE, DEAD_LETTERS
+from sluice.edge.settings import AggregateSettings
 
-DATABASE_USER = "sluice_aggregate"
+
+@dataclass(frozen=True, kw_only=True)
+class AggregateProfile(ConsumerProfile):
+    """The consumer that writes to the database, and how long it waits for it."""
+
+    transaction_seconds: int
+    """How long one batch may take before its connection is cut."""
+    hold_seconds: int
+    """How long an invocation tries again while the database is away, before its batch is given back."""
+    version_hold_seconds: int
+    """How long a record of a newer version waits for the release that can read it, before it is a dead letter."""
+    produce_deadline_seconds: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # The last try of the samples may begin when the time to hold is over; then dead letters are stored and covered.
+        longest = self.hold_seconds + self.produce_deadline_seconds + 2 * (self.transaction_seconds + CONNECT_SECONDS)
+        require(
+            longest < self.compute.timeout_seconds,
+            f"aggregate may wait for {longest} s, and must be able to say what comes again before it is stopped",
+        )
 
 
 class Aggregate(Construct):
     """The function that takes events into the set of samples, and the event source that feeds it."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        stream: Stream,
-        lake: Lake,
-        database: Database,
-        cache: Cache,
-        key: kms.IKey,
-    ) -> None:
-        super().__init__(scope, name)
-        settings = base.deployment.profile.aggregate
-        subscription = Subscription(
-            stream, RAW_EVENTS, consumer="aggregate", failures=Failures(lake.buckets.failed_batches, key)
-        )
+    def __init__(self, scope: Construct, base: Base, settings: AggregateProfile) -> None:
+        super().__init__(scope, "Aggregate")
+        verb = AGGREGATE.name
+        subscription = Subscription(base.stream, AGGREGATE, base.lake.buckets.failed_batches)
         self.function = Function(
             self,
-            "aggregate",
+            verb,
             base=base,
-            compute=settings.consumer.compute,
+            compute=settings.compute,
             synchronous=False,
-            further_layers=[base.layers.database],
-            environment={
-                "KAFKA_BOOTSTRAP": stream.bootstrap,
-                "KAFKA_AUTH": "iam",
-                "PRODUCE_DEADLINE_SECONDS": str(settings.produce_deadline_seconds),
-                "DEAD_LETTER_TOPIC": DEAD_LETTERS,
-                "TRANSACTION_SECONDS": str(settings.transaction_seconds),
-                "HOLD_SECONDS": str(settings.hold_seconds),
-                "VERSION_HOLD_SECONDS": str(settings.version_hold_seconds),
-                # The part of what may be put aside that is one environment's while the cache cannot be asked.
-                "AGGREGATE_CONCURRENCY": str(settings.consumer.compute.concurrency),
-                **database.address,
-                "DATABASE_USER": DATABASE_USER,
-                "DATABASE_AUTH": "iam",
-                **cache.address,
-                "CACHE_USER": cache.user_of("aggregate"),
-                "CACHE_AUTH": "iam",
-            },
-            grants=[
-                database.may_connect_as(DATABASE_USER),
-                cache.may_connect_as("aggregate"),
-                *stream.may_produce(DEAD_LETTERS),
-                *subscription.grants(),
-            ],
-            reaches=[
-                Reach(stream.security_group, IAM_PORT),
-                Reach(database.security_group, DATABASE_PORT),
-                Reach(cache.security_group, CACHE_PORT),
+            reads=AggregateSettings,
+            settings=[settings],
+            uses=[
+                subscription.access(),
+                base.stream.produce(DEAD_LETTERS),
+                base.database.access(verb),
+                base.cache.access(verb, BATCHES, SEEN, COUNTERS),
             ],
         )
-        self.function.node.add_dependency(*stream.readers_of(DEAD_LETTERS))
-        EventSource(
-            self,
-            "Source",
-            base=base,
-            function=self.function,
-            subscription=subscription,
-            settings=settings.consumer,
-        )
+        EventSource(self, "Source", base=base, function=self.function, subscription=subscription, settings=settings)

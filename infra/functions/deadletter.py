@@ -1,55 +1,31 @@
 """deadletter: from Kafka to objects that can be queried, and the end of every failure."""
 
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.event_source import EventSource, Subscription
-from infra.building_blocks.function import Function, Reach
-from infra.network import HTTPS_PORT
-from infra.settings import DEAD_LETTERS
-from infra.stores.lake import Lake
-from infra.stores.stream import Stream
+from infra.building_blocks.event_source import ConsumerProfile, EventSource, Subscription
+from infra.building_blocks.function import Function
+from sluice.core.consumers import DEADLETTER
+from sluice.edge.settings import DeadLetterSettings
 
 
 class Deadletter(Construct):
     """The function that keeps dead letters, and an event source that never gives one up."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        stream: Stream,
-        lake: Lake,
-        key: kms.IKey,
-    ) -> None:
-        super().__init__(scope, name)
-        settings = base.deployment.profile.deadletter
-        bucket = lake.buckets.dead_letter
+    def __init__(self, scope: Construct, base: Base, settings: ConsumerProfile) -> None:
+        super().__init__(scope, "Deadletter")
         # There is nowhere further to send what fails here: it stays in Kafka, and alarms say so.
-        subscription = Subscription(stream, DEAD_LETTERS, consumer="deadletter", failures=None)
+        subscription = Subscription(base.stream, DEADLETTER, failures=None)
         self.function = Function(
             self,
-            "deadletter",
+            DEADLETTER.name,
             base=base,
             compute=settings.compute,
             synchronous=False,
-            environment={"DEAD_LETTER_BUCKET": bucket.bucket_name},
-            grants=[
-                iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("dead_letters/*")]),
-                iam.PolicyStatement(actions=["kms:GenerateDataKey"], resources=[key.key_arn]),
-                *subscription.grants(),
+            reads=DeadLetterSettings,
+            uses=[
+                subscription.access(),
+                base.lake.buckets.dead_letter.access(base.network.s3, writes=["dead_letters/"]),
             ],
-            reaches=[Reach(base.network.s3, HTTPS_PORT)],
         )
-        EventSource(
-            self,
-            "Source",
-            base=base,
-            function=self.function,
-            subscription=subscription,
-            settings=settings,
-        )
+        EventSource(self, "Source", base=base, function=self.function, subscription=subscription, settings=settings)

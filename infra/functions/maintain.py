@@ -1,87 +1,86 @@
 """maintain: the database's partitions, floors and retention, once an hour."""
 
+from dataclasses import dataclass
+
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.function import Function, Reach
-from infra.building_blocks.operations import NOTHING_HAPPENED, counted
+from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.schedule import Schedule
-from infra.settings import HOUR
-from infra.stores.database import PORT as DATABASE_PORT
-from infra.stores.database import Database
+from infra.deployment import HOUR, require
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
+from sluice.core.limits import Limits
+from sluice.core.metrics import PARTITIONS_OVERDUE, SAMPLE_AGE
+from sluice.edge.settings import MaintainSettings
 
-DATABASE_USER = "sluice_maintain"
-# A drop that is put off by whoever reads just then is none to speak of; half a day of them is.
+# A reader may put off a drop for a run or two; half a day of them is too long.
 OVERDUE_PARTITIONS = 6
+
+
+@dataclass(frozen=True)
+class MaintainProfile:
+    """How far ahead the database is prepared, and how long it keeps what."""
+
+    compute: Compute
+    every_minutes: int
+    partitions_ahead_hours: int
+    sample_hours: int
+    waiting_sample_hours: int
+    """At most, where windows still wait to be rolled from them: what the disk must hold."""
+    change_hours: int
+    """How long a reader of the change feed may be away and miss nothing."""
+    outcome_days: int
+    sighting_days: int
+    summary_days: int
+    """Of days; shorter windows go to Parquet."""
+    lock_seconds: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.sample_hours * HOUR > 2 * (CONSUMER_RECORD_AGE_SECONDS + Limits().late.total_seconds()),
+            "samples must outlive the oldest event that can still come, twice, or windows are rolled from what is left",
+        )
+        require(self.waiting_sample_hours >= self.sample_hours, "waiting makes samples stay longer, not shorter")
+        require(
+            self.partitions_ahead_hours * 60 >= 10 * self.every_minutes,
+            "partitions must be there for longer than it takes to notice that nobody makes them",
+        )
+        require(self.change_hours > 2, "a place in the feed is believed for an hour less than changes are kept")
+        require(self.lock_seconds >= 2, "a shorter wait ends before the server moves its own vacuum out of the way")
 
 
 class Maintain(Construct):
     """The function that keeps the database in shape, and its schedule."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        database: Database,
-    ) -> None:
-        super().__init__(scope, name)
-        settings = base.deployment.profile.maintain
+    def __init__(self, scope: Construct, base: Base, settings: MaintainProfile) -> None:
+        super().__init__(scope, "Maintain")
         self.function = Function(
             self,
             "maintain",
             base=base,
             compute=settings.compute,
             synchronous=False,
-            further_layers=[base.layers.database],
-            environment={
-                "PARTITIONS_AHEAD_HOURS": str(settings.partitions_ahead_hours),
-                "SAMPLE_HOURS": str(settings.sample_hours),
-                "WAITING_SAMPLE_HOURS": str(settings.waiting_sample_hours),
-                "CHANGE_HOURS": str(settings.change_hours),
-                "OUTCOME_DAYS": str(settings.outcome_days),
-                "SIGHTING_DAYS": str(settings.sighting_days),
-                "SUMMARY_DAYS": str(settings.summary_days),
-                "LOCK_SECONDS": str(settings.lock_seconds),
-                # One statement may take most of a run, and is rolled back rather than cut off.
-                "STATEMENT_SECONDS": str(settings.compute.timeout_seconds // 2),
-                **database.address,
-                "DATABASE_USER": DATABASE_USER,
-                "DATABASE_AUTH": "iam",
-            },
-            grants=[database.may_connect_as(DATABASE_USER)],
-            reaches=[Reach(database.security_group, DATABASE_PORT)],
+            reads=MaintainSettings,
+            settings=[settings],
+            # One statement may take most of a run, and is rolled back rather than cut off.
+            facts={"statement_seconds": settings.compute.timeout_seconds // 2},
+            uses=[base.database.access("maintain")],
         )
-        Schedule(
-            self,
-            "Schedule",
-            base=base,
-            function=self.function,
-            every_minutes=settings.every_minutes,
-        )
-        base.operations.alarm(
-            self,
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
+        self.function.alarm(
             "overdue",
-            metric=counted(
-                base.deployment.metrics,
-                "PartitionsOverdue",
-                {"service": "maintain"},
-                minutes=60,
-                statistic="Maximum",
-            ),
+            PARTITIONS_OVERDUE,
+            minutes=60,
+            statistic="Maximum",
             above=OVERDUE_PARTITIONS,
-            no_data=NOTHING_HAPPENED,
             means="Partitions of samples cannot be dropped, because somebody holds on to them: the disk fills up.",
         )
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "waiting",
-            metric=counted(
-                base.deployment.metrics, "SampleAge", {"service": "maintain"}, minutes=60, statistic="Maximum"
-            ),
+            SAMPLE_AGE,
+            minutes=60,
+            statistic="Maximum",
             # The floor is a full hour, and a run may be missed.
             above=(settings.sample_hours + 3) * HOUR,
-            no_data=NOTHING_HAPPENED,
             means=f"Samples stay because roll has not rolled them. After {settings.waiting_sample_hours} h they go.",
         )

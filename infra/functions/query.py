@@ -1,18 +1,53 @@
 """query: what readers ask, from the database, the cache and two other functions."""
 
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
+from dataclasses import dataclass
+
 from constructs import Construct
 
+from infra.api.door import GATEWAY_SECONDS, Door, Keys, Throttle
 from infra.building_blocks.base import Base
-from infra.building_blocks.function import Function, Reach
-from infra.network import HTTPS_PORT
-from infra.stores.cache import PORT as CACHE_PORT
-from infra.stores.cache import Cache
-from infra.stores.database import PORT as DATABASE_PORT
-from infra.stores.database import Database
+from infra.building_blocks.function import Compute, Function
+from infra.deployment import require
+from infra.stores import cache as names
+from infra.stores.database import CONNECT_SECONDS
+from sluice.edge.settings import QuerySettings
 
-DATABASE_USER = "sluice_query"
+OF_A_FLEET = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
+ROUTES = (
+    "GET /health",
+    "GET /v1/fleets",
+    "GET /v1/fleets/{fleet}",
+    *(f"GET /v1/fleets/{{fleet}}/{part}" for part in OF_A_FLEET),
+    "GET /v1/statement",
+)
+
+
+@dataclass(frozen=True)
+class QueryProfile:
+    """The function that readers ask, and how long it may wait for the functions that it asks."""
+
+    compute: Compute
+    throttle: Throttle
+    """Of each of its routes, for all readers together."""
+    requests_per_second: int
+    """What one key may ask."""
+    answer_seconds: int
+    """How long the database may take for one question."""
+    recent_seconds: int
+    lookup_seconds: int
+    lookup_rest_seconds: int
+    """How long a directory that does not answer is left alone."""
+    recall_seconds: int
+    group_believed_seconds: int
+    """How long a group is taken to be what the directory last said it was."""
+
+    def __post_init__(self) -> None:
+        # A connection that was cut is noticed by waiting for its answer; then another is opened and asked.
+        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + max(self.lookup_seconds, self.recall_seconds)
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"query may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+        )
 
 
 class Query(Construct):
@@ -21,56 +56,29 @@ class Query(Construct):
     def __init__(
         self,
         scope: Construct,
-        name: str,
-        *,
         base: Base,
-        database: Database,
-        cache: Cache,
-        lookup: lambda_.IFunction,
-        recall: lambda_.IFunction,
+        settings: QueryProfile,
+        *,
+        keys: Keys,
+        change_hours: int,
+        lookup: Function,
+        recall: Function,
     ) -> None:
-        super().__init__(scope, name)
-        settings, keys = base.deployment.profile.query, base.deployment.profile.ingest
+        super().__init__(scope, "Query")
         self.function = Function(
             self,
             "query",
             base=base,
             compute=settings.compute,
             synchronous=True,
-            further_layers=[base.layers.database],
-            environment={
-                # One promise for all doors: how soon a revoked key stops working.
-                "KEY_MEMORY_SECONDS": str(keys.key_memory_seconds),
-                "KEY_CACHE_SECONDS": str(keys.key_cache_seconds),
-                # The part of a key's rate that is one environment's while the cache cannot be asked.
-                "QUERY_CONCURRENCY": str(settings.compute.concurrency),
-                "QUERY_REQUESTS_PER_SECOND": str(settings.requests_per_second),
-                "QUERY_ANSWER_SECONDS": str(settings.answer_seconds),
-                "RECENT_SECONDS": str(settings.recent_seconds),
-                "CHANGE_HOURS": str(base.deployment.profile.maintain.change_hours),
-                "LOOKUP_FUNCTION": lookup.function_name,
-                "LOOKUP_SECONDS": str(settings.lookup_seconds),
-                "LOOKUP_REST_SECONDS": str(settings.lookup_rest_seconds),
-                "GROUP_BELIEVED_SECONDS": str(settings.group_believed_seconds),
-                "RECALL_FUNCTION": recall.function_name,
-                "RECALL_SECONDS": str(settings.recall_seconds),
-                **database.address,
-                "DATABASE_USER": DATABASE_USER,
-                "DATABASE_AUTH": "iam",
-                **cache.address,
-                "CACHE_USER": cache.user_of("query"),
-                "CACHE_AUTH": "iam",
-            },
-            grants=[
-                database.may_connect_as(DATABASE_USER),
-                cache.may_connect_as("query"),
-                iam.PolicyStatement(
-                    actions=["lambda:InvokeFunction"], resources=[lookup.function_arn, recall.function_arn]
-                ),
-            ],
-            reaches=[
-                Reach(database.security_group, DATABASE_PORT),
-                Reach(cache.security_group, CACHE_PORT),
-                Reach(base.network.lambdas, HTTPS_PORT),
+            reads=QuerySettings,
+            settings=[settings, keys],
+            facts={"change_hours": change_hours},
+            uses=[
+                base.database.access("query"),
+                base.cache.access("query", names.KEYS, names.QUOTAS, names.GROUPS, names.COUNTERS_TO_READ),
+                lookup.access(base.network.lambdas),
+                recall.access(base.network.lambdas),
             ],
         )
+        self.door = Door(self.node.id, self.function, dict.fromkeys(ROUTES, settings.throttle))

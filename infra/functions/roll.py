@@ -1,79 +1,91 @@
 """roll: from samples to minutes, hours and days, all the time."""
 
+from dataclasses import dataclass
+
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.function import Function, Reach
-from infra.building_blocks.operations import NOTHING_HAPPENED, UNKNOWN, counted
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import UNKNOWN
 from infra.building_blocks.schedule import Schedule
-from infra.settings import RAW_EVENTS
-from infra.stores.database import PORT as DATABASE_PORT
-from infra.stores.database import Database
-from infra.stores.stream import IAM_PORT, Stream
+from infra.deployment import HOUR, require
+from infra.stores.database import CONNECT_SECONDS
+from sluice.core.consumers import AGGREGATE, RAW_EVENTS
+from sluice.core.metrics import WATERMARK_AGE, WINDOWS_BELOW_HORIZON
+from sluice.edge.settings import RollSettings
 
-DATABASE_USER = "sluice_roll"
 EVERY_MINUTES = 1
 """The least a schedule knows; within it, and into the next, a run loops."""
+
+
+@dataclass(frozen=True)
+class RollProfile:
+    """When windows close, how long they wait before they are rolled again, and for how long one run goes on."""
+
+    compute: Compute
+    grace_seconds: int
+    """How much longer than reception a window stays open, for what its devices send late."""
+    straggler_seconds: int
+    hour_seconds: int
+    day_seconds: int
+    shards: int
+    """How many are rolled in one transaction, at most."""
+    loop_seconds: int
+    pause_seconds: float
+    answer_seconds: int
+    """How long one transaction may take before its connection is cut."""
+    behind_seconds: int
+    """How far the watermark may fall behind before an alarm is raised."""
+
+    def __post_init__(self) -> None:
+        # Its last step may begin when the loop is over: three transactions and two questions.
+        longest = self.loop_seconds + 5 * (self.answer_seconds + CONNECT_SECONDS)
+        require(
+            longest < self.compute.timeout_seconds,
+            f"roll may run for {longest} s, and must be able to say how far it came before it is stopped",
+        )
+        require(
+            self.loop_seconds < 60 * self.compute.concurrency,
+            "a run that starts every minute must find a place: those before it have to be over",
+        )
+        require(
+            max(self.hour_seconds, self.day_seconds) <= HOUR,
+            "an hour that just closed must not wait as if it had been rolled before",
+        )
+        require(self.answer_seconds > 1, "the server gives up a second before the function does")
 
 
 class Roll(Construct):
     """The function that rolls windows, and the schedule that keeps it running."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        stream: Stream,
-        database: Database,
-    ) -> None:
-        super().__init__(scope, name)
-        settings = base.deployment.profile.roll
+    def __init__(self, scope: Construct, base: Base, settings: RollProfile, *, produce_deadline_seconds: int) -> None:
+        super().__init__(scope, "Roll")
         self.function = Function(
             self,
             "roll",
             base=base,
             compute=settings.compute,
             synchronous=False,
-            further_layers=[base.layers.database],
-            environment={
-                "KAFKA_BOOTSTRAP": stream.bootstrap,
-                "KAFKA_AUTH": "iam",
-                "RAW_EVENTS_TOPIC": RAW_EVENTS,
-                # Not its own, it produces nothing: how much later than received something may still be stored.
-                "PRODUCE_DEADLINE_SECONDS": str(base.deployment.profile.ingest.produce_deadline_seconds),
-                "GRACE_SECONDS": str(settings.grace_seconds),
-                "STRAGGLER_SECONDS": str(settings.straggler_seconds),
-                "HOUR_SECONDS": str(settings.hour_seconds),
-                "DAY_SECONDS": str(settings.day_seconds),
-                "ROLL_SHARDS": str(settings.shards),
-                "ROLL_LOOP_SECONDS": str(settings.loop_seconds),
-                "ROLL_PAUSE_SECONDS": str(settings.pause_seconds),
-                "ROLL_ANSWER_SECONDS": str(settings.answer_seconds),
-                **database.address,
-                "DATABASE_USER": DATABASE_USER,
-                "DATABASE_AUTH": "iam",
-            },
-            grants=[*stream.may_describe(RAW_EVENTS), database.may_connect_as(DATABASE_USER)],
-            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(stream.security_group, IAM_PORT)],
+            reads=RollSettings,
+            settings=[settings],
+            # Ingest's: how much later than received something may still be stored.
+            facts={"produce_deadline_seconds": produce_deadline_seconds},
+            uses=[base.stream.watch(RAW_EVENTS, [AGGREGATE]), base.database.access("roll")],
         )
         Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
-        own = {"service": "roll"}
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "behind",
-            metric=counted(base.deployment.metrics, "WatermarkAgeSeconds", own, minutes=5, statistic="Maximum"),
+            WATERMARK_AGE,
+            minutes=5,
+            statistic="Maximum",
             above=settings.behind_seconds,
             # A run that cannot even tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
             means=f"Windows close more than {settings.behind_seconds} s late: events wait to be aggregated.",
         )
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "below-horizon",
-            metric=counted(base.deployment.metrics, "WindowsBelowHorizon", own, minutes=5),
-            above=0,
-            no_data=NOTHING_HAPPENED,
+            WINDOWS_BELOW_HORIZON,
+            minutes=5,
             means="Windows were not rolled again although samples came for them: the others were gone already.",
         )

@@ -1,90 +1,78 @@
 """salvage: what was given up outside our handlers, from buckets to the dead letters."""
 
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
+from dataclasses import dataclass
+
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.function import Function, Reach
-from infra.building_blocks.operations import NOTHING_HAPPENED, TROUBLE, counted
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import TROUBLE
 from infra.building_blocks.schedule import Schedule
-from infra.network import HTTPS_PORT
-from infra.settings import DEAD_LETTERS
-from infra.stores.lake import Lake
-from infra.stores.stream import IAM_PORT, Stream
+from infra.deployment import require
+from sluice.core.consumers import DEAD_LETTERS
+from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER
+from sluice.edge.settings import SalvageSettings
 
 EVERY_MINUTES = 1
+FAILED, UNCONVERTED, SALVAGED = "aws/lambda/", "errors/", "salvaged/"
+
+
+@dataclass(frozen=True)
+class SalvageProfile:
+    """The function that makes dead letters of what was given up elsewhere."""
+
+    compute: Compute
+    reserve_seconds: int
+    """How long one object may take: it is not begun when there is less time left."""
+    waiting_seconds: int
+    """How long an object may lie there before an alarm is raised."""
+    produce_deadline_seconds: int
+
+    def __post_init__(self) -> None:
+        require(self.reserve_seconds < self.compute.timeout_seconds, "a run must have time for an object")
+        require(
+            self.compute.timeout_seconds <= 5 * 60,
+            "a run that takes longer keeps others from starting, which looks as if there were none",
+        )
 
 
 class Salvage(Construct):
-    """The function that empties the buckets nobody else reads, and its schedule."""
+    """The function that empties the buckets that no other function reads, and its schedule."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        stream: Stream,
-        lake: Lake,
-        key: kms.IKey,
-    ) -> None:
-        super().__init__(scope, name)
-        settings = base.deployment.profile.salvage
-        failed, raw = lake.buckets.failed_batches, lake.buckets.raw
-        waiting = [failed.arn_for_objects("aws/lambda/*"), raw.arn_for_objects("errors/*")]
+    def __init__(self, scope: Construct, base: Base, settings: SalvageProfile) -> None:
+        super().__init__(scope, "Salvage")
         self.function = Function(
             self,
             "salvage",
             base=base,
             compute=settings.compute,
             synchronous=False,
-            environment={
-                "FAILED_BATCH_BUCKET": failed.bucket_name,
-                "RAW_BUCKET": raw.bucket_name,
-                "SALVAGE_RESERVE_SECONDS": str(settings.reserve_seconds),
-                "KAFKA_BOOTSTRAP": stream.bootstrap,
-                "KAFKA_AUTH": "iam",
-                "PRODUCE_DEADLINE_SECONDS": str(settings.produce_deadline_seconds),
-                "DEAD_LETTER_TOPIC": DEAD_LETTERS,
-            },
-            grants=[
-                iam.PolicyStatement(
-                    actions=["s3:ListBucket"],
-                    resources=[failed.bucket_arn],
-                    conditions={"StringEquals": {"s3:prefix": "aws/lambda/"}},
+            reads=SalvageSettings,
+            settings=[settings],
+            uses=[
+                *(
+                    bucket.access(base.network.s3, lists=waiting, reads=[waiting], deletes=[waiting], writes=[SALVAGED])
+                    for bucket, waiting in (
+                        (base.lake.buckets.failed_batches, FAILED),
+                        (base.lake.buckets.raw, UNCONVERTED),
+                    )
                 ),
-                iam.PolicyStatement(
-                    actions=["s3:ListBucket"],
-                    resources=[raw.bucket_arn],
-                    conditions={"StringEquals": {"s3:prefix": "errors/"}},
-                ),
-                iam.PolicyStatement(actions=["s3:DeleteObject", "s3:GetObject"], resources=waiting),
-                iam.PolicyStatement(
-                    actions=["s3:PutObject"],
-                    resources=[failed.arn_for_objects("salvaged/*"), raw.arn_for_objects("salvaged/*")],
-                ),
-                iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]),
-                *stream.may_produce(DEAD_LETTERS),
+                base.stream.produce(DEAD_LETTERS),
             ],
-            reaches=[Reach(base.network.s3, HTTPS_PORT), Reach(stream.security_group, IAM_PORT)],
         )
-        self.function.node.add_dependency(*stream.readers_of(DEAD_LETTERS))
         Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
-        own = {"service": "salvage"}
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "expired",
-            metric=counted(base.deployment.metrics, "EventsExpired", own, minutes=5),
-            above=0,
-            no_data=NOTHING_HAPPENED,
+            EVENTS_EXPIRED,
+            minutes=5,
             means="The oldest events were given up, because a consumer did not come to them in hours. They are in the "
             "dead letters with the reason `expired`, and missing in what that consumer makes.",
         )
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "waiting",
-            metric=counted(base.deployment.metrics, "LeftoverSeconds", own, minutes=15, statistic="Maximum"),
+            LEFTOVER,
+            minutes=15,
+            statistic="Maximum",
             above=settings.waiting_seconds,
             # A run that cannot even look tells nothing.
             no_data=TROUBLE,

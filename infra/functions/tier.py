@@ -1,74 +1,74 @@
 """tier: rollups from the database to files, once they are seldom looked at."""
 
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
+from dataclasses import dataclass
+
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.function import Function, Reach
-from infra.building_blocks.operations import TROUBLE, counted
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import TROUBLE
 from infra.building_blocks.schedule import Schedule
-from infra.network import HTTPS_PORT
-from infra.settings import HOUR
-from infra.stores.database import PORT as DATABASE_PORT
-from infra.stores.database import Database
-from infra.stores.lake import Lake
+from infra.deployment import HOUR, require
+from sluice.core.metrics import TIER_BEHIND
+from sluice.edge.settings import TierSettings
 
-DATABASE_USER = "sluice_tier"
+
+@dataclass(frozen=True)
+class TierProfile:
+    """How long rollups stay in the database, and how they leave it."""
+
+    compute: Compute
+    every_minutes: int
+    minute_days: int
+    hour_days: int
+    slice_windows: int
+    """How many windows in a row are moved at a time, those of one day at most."""
+    reserve_seconds: int
+    """How long moving them may take: a slice is not begun when there is less time left."""
+    behind_hours: int
+    """How far it may fall behind before an alarm is raised."""
+
+    def __post_init__(self) -> None:
+        require(self.reserve_seconds < self.compute.timeout_seconds, "a run must have time for a slice")
+        # A day's minutes are moved as a whole, and dropped by the next run.
+        require(
+            self.minute_days >= 1 and self.hour_days > self.minute_days,
+            "hours are computed from minutes, and stay for longer",
+        )
 
 
 class Tier(Construct):
     """The function that moves rollups, and its schedule."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        lake: Lake,
-        database: Database,
-        key: kms.IKey,
-    ) -> None:
-        super().__init__(scope, name)
-        settings = base.deployment.profile.tier
-        bucket = lake.buckets.rollups
+    def __init__(self, scope: Construct, base: Base, settings: TierProfile, *, rollup_days: int) -> None:
+        super().__init__(scope, "Tier")
         self.function = Function(
             self,
             "tier",
             base=base,
             compute=settings.compute,
             synchronous=False,
-            further_layers=[base.layers.database, base.layers.parquet],
-            environment={
-                "ROLLUP_BUCKET": bucket.bucket_name,
-                "MINUTE_DAYS": str(settings.minute_days),
-                "HOUR_DAYS": str(settings.hour_days),
-                "ROLLUP_DAYS": str(base.deployment.profile.retention.rollup_days),
-                "TIER_SLICE_WINDOWS": str(settings.slice_windows),
-                "TIER_RESERVE_SECONDS": str(settings.reserve_seconds),
+            reads=TierSettings,
+            settings=[settings],
+            facts={
+                "rollup_days": rollup_days,
                 # What takes longer than a slice may would be cut off with the function.
-                "TIER_STATEMENT_SECONDS": str(settings.reserve_seconds),
-                **database.address,
-                "DATABASE_USER": DATABASE_USER,
-                "DATABASE_AUTH": "iam",
+                "tier_statement_seconds": settings.reserve_seconds,
             },
-            grants=[
-                iam.PolicyStatement(
-                    actions=["s3:GetObject", "s3:PutObject"],
-                    resources=[bucket.arn_for_objects("staging/*"), bucket.arn_for_objects("rollups/*")],
+            uses=[
+                base.lake.buckets.rollups.access(
+                    base.network.s3, reads=["staging/", "rollups/"], writes=["staging/", "rollups/", "manifests/"]
                 ),
-                iam.PolicyStatement(actions=["s3:PutObject"], resources=[bucket.arn_for_objects("manifests/*")]),
-                iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]),
-                database.may_connect_as(DATABASE_USER),
+                base.database.access("tier"),
             ],
-            reaches=[Reach(database.security_group, DATABASE_PORT), Reach(base.network.s3, HTTPS_PORT)],
+            libraries=["parquet"],
         )
         Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "behind",
-            metric=counted(base.deployment.metrics, "TierBehind", {"service": "tier"}, minutes=60, statistic="Maximum"),
+            TIER_BEHIND,
+            minutes=60,
+            statistic="Maximum",
             above=settings.behind_hours * HOUR,
             # A run that ends before its time is no error and tells nothing; one may, and the next, but not all of them.
             times=3,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from aws_cdk import Aws
 from aws_cdk import aws_glue as glue
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.settings import Deployment
+from infra.deployment import Deployment
+from infra.stores.buckets import Buckets
 
 SQL = Path(__file__).parents[1] / "athena"
 FIRST_DAY = "2026-01-01"
@@ -117,17 +117,8 @@ def _presto_view(sql: str, database: str, types: dict[str, str]) -> str:
 class Catalog(Construct):
     """The Glue database with tables `raw_events`, `dead_letters` and `rollups` and view `events`."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        deployment: Deployment,
-        raw: s3.IBucket,
-        dead_letter: s3.IBucket,
-        rollups: s3.IBucket,
-    ) -> None:
-        super().__init__(scope, name)
+    def __init__(self, scope: Construct, deployment: Deployment, buckets: Buckets) -> None:
+        super().__init__(scope, "Catalog")
         self.database_name = f"sluice_{deployment.stage}"
         self._database = glue.CfnDatabase(
             self,
@@ -139,7 +130,7 @@ class Catalog(Construct):
             "raw_events",
             COLUMNS,
             partitions={"region": deployment.region},
-            root=f"s3://{raw.bucket_name}/raw/",
+            root=f"s3://{buckets.raw.bucket_name}/raw/",
             classification="parquet",
             file_format=PARQUET,
             description="Every event as Firehose delivered it: at least once, so with the occasional second copy.",
@@ -148,7 +139,7 @@ class Catalog(Construct):
             "dead_letters",
             DEAD_LETTER_COLUMNS,
             partitions={"region": deployment.region},
-            root=f"s3://{dead_letter.bucket_name}/dead_letters/",
+            root=f"s3://{buckets.dead_letter.bucket_name}/dead_letters/",
             classification="json",
             file_format=JSON_LINES,
             description="What went no further, and why: at least once, and as often as it was sent.",
@@ -157,7 +148,7 @@ class Catalog(Construct):
             "rollups",
             ROLLUP_COLUMNS,
             partitions={"resolution": "1m,1h"},
-            root=f"s3://{rollups.bucket_name}/rollups/",
+            root=f"s3://{buckets.rollups.bucket_name}/rollups/",
             classification="parquet",
             file_format=PARQUET,
             description="Rollups that are no longer in the database: each window of each metric once.",

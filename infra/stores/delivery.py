@@ -1,41 +1,48 @@
 """Firehose: rows from archive become Parquet files, partitioned by the day they arrived."""
 
+from dataclasses import dataclass
+
 from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.building_blocks.operations import NOTHING_HAPPENED, Operations, counted
+from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.operations import counted
 from infra.building_blocks.retention import kept_for
-from infra.settings import Deployment
+from infra.deployment import require
+from infra.stores.buckets import Bucket
 from infra.stores.catalog import Catalog
 
 LATE_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class DeliveryProfile:
+    """When Firehose writes a file: at this age or this size, whichever comes first."""
+
+    interval_seconds: int
+    size_mib: int
+
+    def __post_init__(self) -> None:
+        require(64 <= self.size_mib <= 128, "Firehose buffers 64 to 128 MiB when it converts to Parquet")
+        require(0 < self.interval_seconds <= 900, "Firehose buffers for at most 900 s")
 
 
 class Delivery(Construct):
     """One delivery stream into the raw bucket, with its failures beside the data instead of lost."""
 
     def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        deployment: Deployment,
-        raw: s3.IBucket,
-        catalog: Catalog,
-        key: kms.IKey,
-        operations: Operations,
+        self, scope: Construct, foundation: Foundation, settings: DeliveryProfile, *, raw: Bucket, catalog: Catalog
     ) -> None:
-        super().__init__(scope, name)
-        profile = deployment.profile
+        super().__init__(scope, "Delivery")
+        deployment, operations = foundation.deployment, foundation.operations
         delivery_logs = logs.LogGroup(
-            self, "Logs", retention=kept_for(profile.retention.log_days), removal_policy=RemovalPolicy.DESTROY
+            self, "Logs", retention=kept_for(deployment.log_days), removal_policy=RemovalPolicy.DESTROY
         )
-        role = self._role(raw=raw, catalog=catalog, key=key, delivery_logs=delivery_logs)
+        role = self._role(raw, catalog, delivery_logs)
         self.stream = firehose.DeliveryStream(
             self,
             "Stream",
@@ -48,8 +55,8 @@ class Delivery(Construct):
                 role=role.without_policy_updates(),
                 data_output_prefix=f"raw/region={deployment.region}/dt=!{{timestamp:yyyy-MM-dd}}/",
                 error_output_prefix="errors/raw/!{firehose:error-output-type}/dt=!{timestamp:yyyy-MM-dd}/",
-                buffering_interval=Duration.seconds(profile.delivery.interval_seconds),
-                buffering_size=Size.mebibytes(profile.delivery.size_mib),
+                buffering_interval=Duration.seconds(settings.interval_seconds),
+                buffering_size=Size.mebibytes(settings.size_mib),
                 logging_config=firehose.EnableLogging(delivery_logs),
                 data_format_conversion=firehose.DataFormatConversionProps(
                     # Unless told not to, it lowers the case of every key, those of the metrics map too: cpuTemp
@@ -66,25 +73,27 @@ class Delivery(Construct):
             self,
             "late",
             metric=counted("AWS/Firehose", "DeliveryToS3.DataFreshness", stream, minutes=5, statistic="Maximum"),
-            above=profile.delivery.interval_seconds + LATE_SECONDS,
+            above=settings.interval_seconds + LATE_SECONDS,
             # The age of the oldest row not yet written; no row is no age.
-            no_data=NOTHING_HAPPENED,
             means="Rows have waited in Firehose for minutes: it cannot write, and keeps them for a day only.",
         )
         operations.alarm(
             self,
             "unconverted",
             metric=counted("AWS/Firehose", "FailedConversion.Records", stream, minutes=5),
-            above=0,
-            no_data=NOTHING_HAPPENED,
             means="Rows did not fit the table: salvage makes dead letters of them, with the reason `delivery_failed`.",
         )
 
-    def may_deliver(self) -> iam.PolicyStatement:
-        """Grant putting records on the stream."""
-        return iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=[self.stream.delivery_stream_arn])
+    def access(self, way: Reach) -> Access:
+        """Let a function put records on the stream."""
+        arn = self.stream.delivery_stream_arn
+        return Access(
+            grants=[iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=[arn])],
+            facts={"delivery_stream": self.stream.delivery_stream_name},
+            reaches=[way],
+        )
 
-    def _role(self, *, raw: s3.IBucket, catalog: Catalog, key: kms.IKey, delivery_logs: logs.LogGroup) -> iam.Role:
+    def _role(self, raw: Bucket, catalog: Catalog, delivery_logs: logs.LogGroup) -> iam.Role:
         """Return the role Firehose works under: write two prefixes, read one table's schema, say what failed."""
         stack = Stack.of(self)
 
@@ -108,7 +117,7 @@ class Delivery(Construct):
                             actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
                             resources=[raw.bucket_arn],
                         ),
-                        iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[key.key_arn]),
+                        raw.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
                         iam.PolicyStatement(
                             actions=["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"],
                             resources=[

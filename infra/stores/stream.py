@@ -1,23 +1,26 @@
-"""The Kafka cluster and its topics: IAM authentication, TLS, three replicas, no topic that nobody declared."""
+"""The Kafka cluster and its topics: IAM authentication, TLS, three replicas, no topic that is not declared."""
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_msk as msk
 from aws_cdk import custom_resources as custom
 from constructs import Construct, DependencyGroup, IConstruct, IDependable
 
+from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.operations import UNKNOWN, Operations, counted
 from infra.building_blocks.retention import kept_for
-from infra.network import Network
-from infra.settings import DAY, MIN_IN_SYNC_REPLICAS, REPLICATION_FACTOR, Deployment, Topic
+from infra.deployment import DAY
+from infra.stores.topics import MIN_IN_SYNC_REPLICAS, REPLICATION_FACTOR, Brokers, Topic, Topics
+from sluice.core.consumers import Consumer
+from sluice.edge.settings import BrokerSettings
 
 IAM_PORT = 9098
 DISK_PERCENT = 70
@@ -33,40 +36,33 @@ unclean.leader.election.enable=false
 class Stream(Construct):
     """The buffer between the edge and every consumer."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        deployment: Deployment,
-        operations: Operations,
-        network: Network,
-        key: kms.IKey,
-    ) -> None:
-        super().__init__(scope, name)
-        profile = deployment.profile
-        self.security_group = ec2.SecurityGroup(self, "SecurityGroup", vpc=network.vpc, description="Kafka brokers")
+    def __init__(self, scope: Construct, foundation: Foundation, brokers: Brokers, topics: Topics) -> None:
+        super().__init__(scope, "Stream")
+        deployment, network, key = foundation.deployment, foundation.network, foundation.key
+        self.brokers = brokers
+        self.topics = topics
+        self._security_group = ec2.SecurityGroup(self, "SecurityGroup", vpc=network.vpc, description="Kafka brokers")
         # An event source's pollers live in the brokers' subnets and wear the brokers' own security group.
-        self.security_group.add_ingress_rule(self.security_group, ec2.Port.tcp(IAM_PORT), "event source pollers")
+        self._security_group.add_ingress_rule(self._security_group, ec2.Port.tcp(IAM_PORT), "event source pollers")
 
         configuration = msk.CfnConfiguration(
             self, "Configuration", name=deployment.named("brokers"), server_properties=SERVER_PROPERTIES
         )
         broker_logs = logs.LogGroup(
-            self, "BrokerLogs", retention=kept_for(profile.retention.log_days), removal_policy=RemovalPolicy.DESTROY
+            self, "BrokerLogs", retention=kept_for(deployment.log_days), removal_policy=RemovalPolicy.DESTROY
         )
         self.cluster = msk.CfnCluster(
             self,
             "Cluster",
             cluster_name=deployment.named("events"),
             kafka_version=KAFKA_VERSION,
-            number_of_broker_nodes=profile.brokers.count,
+            number_of_broker_nodes=brokers.count,
             broker_node_group_info=msk.CfnCluster.BrokerNodeGroupInfoProperty(
                 client_subnets=network.vpc.select_subnets(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED).subnet_ids,
-                instance_type=profile.brokers.instance_type,
-                security_groups=[self.security_group.security_group_id],
+                instance_type=brokers.instance_type,
+                security_groups=[self._security_group.security_group_id],
                 storage_info=msk.CfnCluster.StorageInfoProperty(
-                    ebs_storage_info=msk.CfnCluster.EBSStorageInfoProperty(volume_size=profile.brokers.storage_gib)
+                    ebs_storage_info=msk.CfnCluster.EBSStorageInfoProperty(volume_size=brokers.storage_gib)
                 ),
             ),
             configuration_info=msk.CfnCluster.ConfigurationInfoProperty(
@@ -87,10 +83,83 @@ class Stream(Construct):
                 )
             ),
         )
-        self._readers = {topic: DependencyGroup() for topic in profile.topics.by_name()}
-        self.topics = {topic: self._topic(topic, size) for topic, size in profile.topics.by_name().items()}
-        self.bootstrap = self._bootstrap_brokers(log_days=profile.retention.log_days)
-        self._watch(operations, profile.brokers.count)
+        self._topic_arns = {name: self._topic(name, size).attr_topic_arn for name, size in topics.by_name().items()}
+        self._readers = {name: DependencyGroup() for name in topics.by_name()}
+        self._bootstrap = self._bootstrap_brokers(log_days=deployment.log_days)
+        self._watch(foundation.operations, brokers.count)
+
+    def read_by(self, function: IConstruct, topic: str) -> None:
+        """Register a function that reads a topic."""
+        self._readers[topic].add(function)
+
+    def produce(self, *topics: str) -> Access:
+        """Let a function be an idempotent producer of these topics.
+
+        It comes after the functions that read them: a deployment updates readers before writers, so that nothing is
+        written that no reader understands yet.
+        """
+        connecting = iam.PolicyStatement(
+            actions=["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"], resources=[self.cluster.attr_arn]
+        )
+        writing = self._may(["DescribeTopic", "WriteData"], *(self._topic_arns[topic] for topic in topics))
+        return self._access([connecting, writing], topics, after=[self._readers[topic] for topic in topics])
+
+    def watch(self, topic: str, consumers: Iterable[Consumer]) -> Access:
+        """Let a function ask what a topic holds, and how far consumers have come in it; it reads nothing of it."""
+        groups = [self._group_arn(consumer.name) for consumer in consumers]
+        grants = [self._may(["DescribeTopic"], self._topic_arns[topic]), self._may(["DescribeGroup"], *groups)]
+        return self._access([self._may_connect(), *grants], [topic])
+
+    def reread(self, topic: str, reader: str, consumers: Iterable[Consumer]) -> Access:
+        """Let a function read a topic from any offset, joining no group, and ask how far consumers have come."""
+        # Of its own group too: the client looks for its group's coordinator whether it joins or not.
+        groups = [self._group_arn(name) for name in (*(consumer.name for consumer in consumers), reader)]
+        reading = self._may(["DescribeTopic", "ReadData"], self._topic_arns[topic])
+        return self._access([self._may_connect(), reading, self._may(["DescribeGroup"], *groups)], [topic])
+
+    def may_consume(self, consumer: Consumer) -> list[iam.PolicyStatement]:
+        """Grant what an event source needs to poll as a consumer, under the role of the function it invokes."""
+        return [
+            iam.PolicyStatement(
+                actions=[
+                    "kafka:DescribeCluster",
+                    "kafka:DescribeClusterV2",
+                    "kafka:GetBootstrapBrokers",
+                    "kafka-cluster:Connect",
+                    "kafka-cluster:DescribeClusterDynamicConfiguration",
+                ],
+                resources=[self.cluster.attr_arn],
+            ),
+            self._may(["DescribeTopic", "ReadData"], self._topic_arns[consumer.topic]),
+            self._may(["AlterGroup", "DescribeGroup"], self._group_arn(consumer.name)),
+        ]
+
+    def _access(
+        self, grants: Sequence[iam.PolicyStatement], topics: Sequence[str], after: Sequence[IDependable] = ()
+    ) -> Access:
+        """Let a function reach the brokers; it reads a topic's name as `<topic>_topic`."""
+        return Access(
+            grants=grants,
+            reads=[BrokerSettings],
+            facts={
+                "kafka_bootstrap": self._bootstrap,
+                "kafka_auth": "iam",
+                **{f"{topic.replace('-', '_')}_topic": topic for topic in topics},
+            },
+            reaches=[Reach(self._security_group, IAM_PORT)],
+            after=after,
+        )
+
+    def _may_connect(self) -> iam.PolicyStatement:
+        return self._may(["Connect"], self.cluster.attr_arn)
+
+    def _may(self, actions: Sequence[str], *resources: str) -> iam.PolicyStatement:
+        return iam.PolicyStatement(actions=[f"kafka-cluster:{action}" for action in actions], resources=list(resources))
+
+    def _group_arn(self, group: str) -> str:
+        """Return the ARN of a consumer group, which has the cluster's name and id in it."""
+        cluster_and_id = Fn.select(1, Fn.split(":cluster/", self.cluster.attr_arn))
+        return Stack.of(self).format_arn(service="kafka", resource="group", resource_name=f"{cluster_and_id}/{group}")
 
     def _watch(self, operations: Operations, brokers: int) -> None:
         cluster = {"Cluster Name": self.cluster.cluster_name}
@@ -106,90 +175,10 @@ class Stream(Construct):
             self,
             "offline",
             metric=counted("AWS/Kafka", "OfflinePartitionsCount", cluster, minutes=1, statistic="Maximum"),
-            above=0,
             times=3,
             no_data=UNKNOWN,
             means="Partitions have no leader: what belongs to them can be neither stored nor read.",
         )
-
-    def read_by(self, function: IConstruct, topic: str) -> None:
-        """Register a function that reads a topic."""
-        self._readers[topic].add(function)
-
-    def readers_of(self, *topics: str) -> list[IDependable]:
-        """Return the functions that read these topics.
-
-        A function that writes to a topic depends on them: a deployment updates readers before writers, so that
-        nothing is written that no reader understands yet.
-        """
-        return [self._readers[topic] for topic in topics]
-
-    def may_produce(self, *topics: str) -> list[iam.PolicyStatement]:
-        """Grant what an idempotent producer of these topics needs."""
-        return [
-            iam.PolicyStatement(
-                actions=["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"],
-                resources=[self.cluster.attr_arn],
-            ),
-            iam.PolicyStatement(
-                actions=["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"],
-                resources=[self.topics[topic].attr_topic_arn for topic in topics],
-            ),
-        ]
-
-    def may_describe(self, topic: str) -> list[iam.PolicyStatement]:
-        """Grant asking which partitions a topic has, and where they begin and end."""
-        return [
-            iam.PolicyStatement(actions=["kafka-cluster:Connect"], resources=[self.cluster.attr_arn]),
-            iam.PolicyStatement(actions=["kafka-cluster:DescribeTopic"], resources=[self.topics[topic].attr_topic_arn]),
-        ]
-
-    def may_watch(self, topic: str, *, groups: Sequence[str]) -> list[iam.PolicyStatement]:
-        """Grant asking what a topic holds, and how far consumer groups have come in it; nothing of it is read."""
-        return [
-            *self.may_describe(topic),
-            iam.PolicyStatement(
-                actions=["kafka-cluster:DescribeGroup"], resources=[self._group_arn(group) for group in groups]
-            ),
-        ]
-
-    def may_reread(self, topic: str, *, reader: str, groups: list[str]) -> list[iam.PolicyStatement]:
-        """Grant reading a topic from any offset, as a reader that joins no group, and asking how far groups are."""
-        return [
-            iam.PolicyStatement(actions=["kafka-cluster:Connect"], resources=[self.cluster.attr_arn]),
-            iam.PolicyStatement(
-                actions=["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"],
-                resources=[self.topics[topic].attr_topic_arn],
-            ),
-            iam.PolicyStatement(
-                # Of its own too: the client looks for its group's coordinator whether it joins or not.
-                actions=["kafka-cluster:DescribeGroup"],
-                resources=[self._group_arn(group) for group in [*groups, reader]],
-            ),
-        ]
-
-    def may_consume(self, topic: str, *, group: str) -> list[iam.PolicyStatement]:
-        """Grant what an event source needs to poll one topic in one consumer group, as the function it invokes."""
-        return [
-            iam.PolicyStatement(
-                actions=[
-                    "kafka:DescribeCluster",
-                    "kafka:DescribeClusterV2",
-                    "kafka:GetBootstrapBrokers",
-                    "kafka-cluster:Connect",
-                    "kafka-cluster:DescribeClusterDynamicConfiguration",
-                ],
-                resources=[self.cluster.attr_arn],
-            ),
-            iam.PolicyStatement(
-                actions=["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"],
-                resources=[self.topics[topic].attr_topic_arn],
-            ),
-            iam.PolicyStatement(
-                actions=["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"],
-                resources=[self._group_arn(group)],
-            ),
-        ]
 
     def _topic(self, name: str, size: Topic) -> msk.CfnTopic:
         configs = {
@@ -210,11 +199,6 @@ class Stream(Construct):
             replication_factor=REPLICATION_FACTOR,
             configs=base64.b64encode(json.dumps(configs, sort_keys=True).encode()).decode(),
         )
-
-    def _group_arn(self, group: str) -> str:
-        """Return the ARN of a consumer group, which has the cluster's name and id in it."""
-        cluster_and_id = Fn.select(1, Fn.split(":cluster/", self.cluster.attr_arn))
-        return Stack.of(self).format_arn(service="kafka", resource="group", resource_name=f"{cluster_and_id}/{group}")
 
     def _bootstrap_brokers(self, *, log_days: int) -> str:
         """Ask for the brokers' addresses at deployment: CloudFormation does not return them."""

@@ -5,10 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from infra.settings import RAW_EVENTS
+from sluice.core.consumers import RAW_EVENTS
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
-from sluice.edge.settings import DeadLetterSettings
 from tests.support.attempts import PlayedCache
 
 VERBS = ("archive", "aggregate", "deadletter")
@@ -25,7 +24,7 @@ class Parts:
     """What an empty batch asks for."""
 
     consumer = Consumer(Attempts(PlayedCache().as_cache(), "any"), 0, 0)
-    settings = DeadLetterSettings("letters", "us-east-1")
+    region = "us-east-1"
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -21,16 +21,11 @@ class InvokedFunction:
 
     def ask(self, question: object, kind: type[Answer]) -> Answer:
         """Send a question as JSON, and read the answer; every failure, an unreadable answer too, is Retryable."""
-        # Imported here: the SDK takes a while to load, and most processes never ask.
-        from botocore.exceptions import BotoCoreError, ClientError
-
         if self._client is None:
             self._client = aws.client("lambda", answer_seconds=self._seconds, region=self._region)
-        try:
+        with aws.asking(self._name):
             answer = self._client.invoke(FunctionName=self._name, Payload=msgspec.json.encode(question))
             body: bytes = answer["Payload"].read()
-        except (BotoCoreError, ClientError, OSError) as error:
-            raise Retryable(f"{self._name} cannot be asked: {error}") from error
         if "FunctionError" in answer:
             raise Retryable(f"{self._name} failed: {body[:200]!r}")
         try:

@@ -25,6 +25,14 @@ class SettingsError(Exception):
     """The environment does not hold what the function needs."""
 
 
+class FunctionSettings(Settings, frozen=True):
+    """What every function has: its stage, and what Powertools reads by itself."""
+
+    sluice_stage: str
+    powertools_service_name: str
+    powertools_metrics_namespace: str
+
+
 class BrokerSettings(Settings, frozen=True):
     """How to reach the brokers."""
 
