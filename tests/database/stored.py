@@ -19,7 +19,7 @@ from sluice.core.errors import Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, write_letter
 from sluice.core.ledger.rerun import ReadRecord
-from sluice.core.numbers.samples import read_batch
+from sluice.core.numbers.samples import read_event
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.edge.database import Connection
@@ -219,8 +219,8 @@ def aggregating(writer: Samples) -> Function:
     """Aggregate, as far as the database sees it."""
 
     def call(records: Sequence[KafkaRecord]) -> None:
-        batch = read_batch(records, samples.contracts(), LIMITS, now() + timedelta(days=2))
-        writer.add(batch.events, set())
+        later = now() + timedelta(days=2)
+        writer.add([read_event(record, samples.contracts(), LIMITS, later) for record in records], set())
 
     return Function(call)
 

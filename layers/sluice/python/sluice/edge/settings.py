@@ -85,6 +85,7 @@ class ArchiveSettings(Settings, frozen=True):
     delivery_stream: str
     dead_letter_topic: str
     hold_seconds: float
+    version_hold_seconds: float
     archive_concurrency: int
 
 
@@ -94,6 +95,7 @@ class AggregateSettings(Settings, frozen=True):
     dead_letter_topic: str
     transaction_seconds: float
     hold_seconds: float
+    version_hold_seconds: float
     aggregate_concurrency: int
 
 
