@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Fault, Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, write_letter
 from sluice.core.ledger.rerun import ReadRecord
@@ -114,7 +114,7 @@ class S3:
 UNREADABLE = Poison("it cannot be read")
 
 
-def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Poison = UNREADABLE) -> Letter:
+def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Fault = UNREADABLE) -> Letter:
     """The dead letter of a record that a consumer gave up on."""
     return about_record(one.record(), poison, consumer, failed_at, 1000)
 
