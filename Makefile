@@ -48,6 +48,8 @@ check: setup ## style and types
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy .
+	@$(PYTHON) -m web.answers
+	@export $(WITH_NODE) && cd web && node_modules/.bin/biome check --error-on-warnings . && node_modules/.bin/tsc
 
 up: setup ## start the stack in the background; PROFILE=test unless said otherwise
 	@$(PYTHON) -m local up $(if $(PROFILE),--profile $(PROFILE))
@@ -96,7 +98,7 @@ canary: setup ## post as devices do and read back what came of it: STAGE=... API
 
 clean: ## stop the stack and forget everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	rm -rf .local .venv web/node_modules cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .local .venv web/node_modules web/answers.d.ts cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 setup: .local/setup/complete
 

@@ -25,7 +25,7 @@ from bench.costs import ROUNDS, Cost, Costs, cpu_seconds, write_costs
 from bench.ours import gateway_event
 from bench.workloads import GATEWAY
 from functions.ingest import handler as ingest
-from infra.settings import MIN_IN_SYNC_REPLICAS, REPLICATION_FACTOR
+from infra.stores.topics import MIN_IN_SYNC_REPLICAS, REPLICATION_FACTOR
 from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery
 from sluice.edge.settings import BrokerSettings

@@ -21,14 +21,14 @@ from bench.stores import Connection, Stores, running
 from functions.query import handler as query
 from local import seed
 from local.synthesis import STAGE
+from sluice.core.breaker import Breaker
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
-from sluice.core.query.breaker import Breaker
 from sluice.core.query.groups import Group, Told, Wanted
 from sluice.edge import cache as valkey
+from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.query.groups import Groups
-from sluice.edge.session import Session
 from sluice.edge.settings import CacheSettings
 
 DEVICES, DAYS, MEMBERS = 10_000, 30, 100
@@ -110,8 +110,8 @@ def fill(stores: Stores, connection: Connection, devices: int, days: int) -> Non
 def make_roller(stores: Stores) -> Rolling:
     """Make roll's side of the database, which waits for nothing."""
     login = stores.login("roll")
-    session = Session(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
-    return Rolling(session, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
+    store = Database(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
+    return Rolling(store, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
 
 
 def count_rows(connection: Connection) -> Iterator[tuple[str, int]]:
@@ -147,7 +147,7 @@ def wire(stores: Stores) -> query.Parts:
     with mock.patch.dict("os.environ", stores.environment("query")):
         parts = query.build()
         shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
-    groups = Groups(know_group, shared, Breaker(1, MINUTE), DAY)
+    groups = Groups(know_group, shared, Breaker("the directory", 60, time.monotonic), DAY)
     # One key asks for all readers here.
     settings = msgspec.structs.replace(parts.settings, query_requests_per_second=100_000)
     return msgspec.structs.replace(parts, groups=groups, settings=settings)

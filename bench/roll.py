@@ -15,11 +15,11 @@ import msgspec
 
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
 from bench.stores import Connection, Stores, measure_size, running
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import Rolling, Settling
-from sluice.edge.session import Session
 
 FLEETS, DEVICES = 5, 10_000
 ROUNDS = 3
@@ -112,8 +112,8 @@ def hours(stores: Stores, connection: Connection, hour: datetime) -> None:
 def make_roller(stores: Stores) -> Rolling:
     """Make roll's side of the database, which waits for nothing."""
     login = stores.login("roll")
-    session = Session(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
-    return Rolling(session, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
+    store = Database(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
+    return Rolling(store, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
 
 
 def measure(stores: Stores, windows: int, *works: Callable[[], int]) -> Taken:

@@ -5,14 +5,18 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.findings import accept
-from infra.settings import AVAILABILITY_ZONES
+from infra.building_blocks.access import Reach
+from infra.building_blocks.findings import accept
 
+AVAILABILITY_ZONES = 3
 HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: what runs inside reaches our stores and five AWS services."""
+    """A VPC without internet gateway or NAT: what runs inside reaches our stores and five AWS services.
+
+    Each service has a way to it, which a function names where it needs it.
+    """
 
     def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
@@ -30,30 +34,29 @@ class Network(Construct):
         # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
         self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
         self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
-        # From function to function: query asks those that see what it cannot.
+        # From function to function: some see what others cannot.
         self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
         # How full the brokers' disks are, only CloudWatch tells.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()
 
-    def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> ec2.SecurityGroup:
-        """Add an interface endpoint and return its security group, which admits only whoever is let in by name."""
+    def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> Reach:
+        """Add an interface endpoint, whose security group admits only functions that are let in by name."""
         door = ec2.SecurityGroup(
             self, f"{name}Door", vpc=self.vpc, description=f"{name} endpoint", allow_all_outbound=False
         )
         ec2.InterfaceVpcEndpoint(
             self, name, vpc=self.vpc, service=service, subnets=self.subnets, security_groups=[door], open=False
         )
-        return door
+        return Reach(door, HTTPS_PORT)
 
-    def _gateway_to_s3(self) -> ec2.IConnectable:
-        """Add a route to S3, which costs nothing, to the objects of this account only; return its far end."""
+    def _gateway_to_s3(self) -> Reach:
+        """Add a route to S3, which costs nothing, to the objects of this account only."""
         gateway = self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
         gateway.add_to_policy(
             iam.PolicyStatement(
                 principals=[iam.AnyPrincipal()],
-                # Writing is for many; listing, reading and deleting for whoever verifies or salvages what was written.
-                # Who may do what to which objects, the functions' roles say.
+                # Many functions write; some list, read or delete what was written. Their roles say which objects.
                 actions=["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"],
                 resources=["*"],
                 conditions={"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}},
@@ -61,4 +64,4 @@ class Network(Construct):
         )
         # A gateway has no security group, and the list of its addresses differs by region. Any address will do:
         # no other one has a route.
-        return ec2.Peer.any_ipv4()
+        return Reach(ec2.Peer.any_ipv4(), HTTPS_PORT)

@@ -132,7 +132,10 @@ def install_browser(setup: Path = SETUP) -> None:
 
 
 def page_is_complete(web: Path) -> bool:
-    """Whether the page's libraries are those of its lock file: npm writes down what it has installed."""
+    """Whether the page's packages are those of its lock file: npm writes down what it has installed.
+
+    An optional package is a program for one kind of machine: npm leaves out those of the others.
+    """
     try:
         installed, locked = (
             json.loads((web / name).read_text())["packages"]
@@ -140,15 +143,25 @@ def page_is_complete(web: Path) -> bool:
         )
     except FileNotFoundError:
         return False
-    return bool(installed == {name: package for name, package in locked.items() if name})
+    wanted = {
+        name: package
+        for name, package in locked.items()
+        if name and (name in installed or not package.get("optional", False))
+    }
+    # npm also leaves out an optional package that it failed to fetch, and says nothing.
+    choices = [package["optionalDependencies"] for package in wanted.values() if "optionalDependencies" in package]
+    runs_here = all(any(f"node_modules/{name}" in installed for name in choice) for choice in choices)
+    return bool(installed == wanted) and runs_here
 
 
 def _install_page(web: Path) -> None:
-    """Have the page's libraries fetched; what they would like to run is not run."""
-    print("setting up the page's libraries ...", flush=True)
+    """Have npm fetch the page's packages, without running the scripts they bring."""
+    print("setting up the page's packages ...", flush=True)
     node = node_directory()
     npm = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     _run([str(node / "node"), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], web)
+    if not page_is_complete(web):
+        raise StackError("npm could not fetch a program that checks the page; run `make setup` again")
 
 
 def complete(directory: Path, fill: Callable[[Path], None]) -> None:

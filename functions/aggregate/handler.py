@@ -22,7 +22,6 @@ from sluice.edge.numbers.counters import Counters
 from sluice.edge.numbers.numbering import Numbering
 from sluice.edge.numbers.samples import Samples
 from sluice.edge.numbers.seen import Seen
-from sluice.edge.session import Session
 from sluice.edge.settings import AggregateSettings, BrokerSettings, CacheSettings, DatabaseSettings
 
 
@@ -35,9 +34,9 @@ def build() -> Consumer:
     connect = partial(
         database.connect, DatabaseSettings.from_environ(os.environ), answer_seconds=settings.transaction_seconds
     )
-    session = Session(connect, settings.transaction_seconds)
+    store = database.Database(connect, settings.transaction_seconds)
     contracts, limits = load_contracts(), Limits()
-    samples = Samples(session, Numbering(contracts.book.series), AGGREGATE.name, limits)
+    samples = Samples(store, Numbering(contracts.book.series), AGGREGATE.name, limits)
     allowance = SharedAllowance(shared, AGGREGATE.name, settings.aggregate_concurrency)
     # A transaction for its sample; or a question, its dead letter, and a transaction that covers it.
     record_seconds = brokers.produce_deadline_seconds + 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)

@@ -34,7 +34,9 @@ def build() -> Ingest:
     settings = IngestSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     keys = KeyStore(
-        database.Database(partial(database.connect, DatabaseSettings.from_environ(os.environ))),
+        database.Database(
+            partial(database.connect, DatabaseSettings.from_environ(os.environ)), database.ANSWER_SECONDS
+        ),
         shared,
         memory=timedelta(seconds=settings.key_memory_seconds),
         shared=timedelta(seconds=settings.key_cache_seconds),

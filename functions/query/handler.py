@@ -5,6 +5,7 @@ authenticate -> admit by rate -> is it the key's fleet -> read the question -> l
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -19,11 +20,11 @@ from sluice.core.api.keys import StoredKey
 from sluice.core.api.quotas import Quota
 from sluice.core.api.representations import represent
 from sluice.core.api.requests import Request, correlate, read_request
+from sluice.core.breaker import Breaker
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.ledger.statement import draw_up_for
 from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
-from sluice.core.query.breaker import Breaker
 from sluice.core.query.questions import (
     Subject,
     ask_nothing,
@@ -154,7 +155,7 @@ def compose(
         Groups(
             LookupFunction(lookup),
             shared,
-            Breaker(BREAKS_AFTER, timedelta(seconds=settings.lookup_rest_seconds)),
+            Breaker("the directory", settings.lookup_rest_seconds, time.monotonic, failures=BREAKS_AFTER),
             timedelta(seconds=settings.group_believed_seconds),
         ),
         Counters(shared),

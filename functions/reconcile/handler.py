@@ -93,7 +93,7 @@ def handler(event: dict[str, Any], context: Context) -> Any:
     try:
         with parts.connect() as connection:
             if "statement" in event:
-                return msgspec.to_builtins(draw_up_day(date.fromisoformat(event["statement"]), connection, parts))
+                return msgspec.to_builtins(draw_up_day(date.fromisoformat(event["statement"]), connection))
             if "rerun" in event:
                 return rerun(msgspec.convert(event["rerun"], Order), connection, parts, context)
             return reconcile(connection, parts, context)
@@ -172,11 +172,11 @@ def rerun(order: Order, connection: Connection, parts: Parts, context: Context) 
     return {"records": done.records, "next": done.until if goes_on else None, "failed_at": done.failed_at}
 
 
-def draw_up_day(day: date, connection: Connection, parts: Parts) -> Statement:
+def draw_up_day(day: date, connection: Connection) -> Statement:
     """Draw up a day's statement for all fleets."""
 
     def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
-        answer = database.ask(connection, sql, *parameters, seconds=parts.settings.statement_seconds)
+        answer = database.ask(connection, sql, *parameters)
         return msgspec.json.decode(answer or b"null", type=kind)
 
     return draw_up(day.isoformat(), read_facts(ask, day, ALL_FLEETS))

@@ -19,10 +19,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from sluice.core.errors import Retryable
 from sluice.core.numbers.watermark import Question, place_watermark
+from sluice.edge.database import Database
 from sluice.edge.extents import Extents
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import NARROWER, Rolled, Rolling, Settling, UnrollableError
-from sluice.edge.session import Session
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 
 logger = Logger()
@@ -78,13 +78,13 @@ def build() -> Parts:
     login = DatabaseSettings.from_environ(os.environ)
     seconds = settings.roll_answer_seconds
     # The server gives up first, so that it is left in order.
-    session = Session(lambda: rolling.connect(login, seconds - 1), seconds)
+    store = Database(lambda: rolling.connect(login, seconds - 1), seconds)
     settling = Settling(
         *(timedelta(seconds=one) for one in (settings.straggler_seconds, settings.hour_seconds, settings.day_seconds))
     )
     return Parts(
         settings,
-        Rolling(session, timedelta(seconds=settings.grace_seconds), settling),
+        Rolling(store, timedelta(seconds=settings.grace_seconds), settling),
         Extents(BrokerSettings.from_environ(os.environ), settings.raw_events_topic),
         deque(maxlen=QUESTIONS),
         Clock(),

@@ -93,7 +93,7 @@ def test_everything_can_be_done_by_keyboard_alone(page: Page, fleet: WatchedFlee
     page.keyboard.press("Enter")
     expect(page.locator("#progress")).to_contain_text("one value a minute")
 
-    press_until(page, "input[data-metric=vibration_rms]")
+    press_until(page, "input[value=vibration_rms]")
     page.keyboard.press("Space")
     expect(page.get_by_role("region", name="vibration_rms")).to_have_count(0)
 

@@ -37,6 +37,16 @@ def test_points_of_a_device_appear_while_somebody_watches(page: Page, fleet: Wat
         assert (device_shown, value) == (device, round(sample.value, 2))
 
 
+def test_samples_of_the_same_second_are_listed_in_their_order(page: Page, fleet: WatchedFleet) -> None:
+    device = f"press-{uuid.uuid4().hex[:6]}"
+    second = now().replace(microsecond=0) - timedelta(seconds=5)
+    fleet.send([Sample(device, second + timedelta(milliseconds=after), 40.0 + after) for after in (500, 0)])
+    fleet.stack.settle()
+    log_in(page, fleet.reader_key, f"#device={device}&range=5m&metric=cpu_temp")
+    expect(page.get_by_role("group", name="Chart of cpu_temp")).to_be_visible()
+    assert [row[2] for row in read_table(page, "cpu_temp")] == ["540", "40"]
+
+
 def test_a_group_shows_each_of_its_devices(page: Page, fleet: WatchedFleet) -> None:
     devices = [f"hall-{uuid.uuid4().hex[:6]}" for _ in range(3)]
     group = f"group-{uuid.uuid4().hex[:6]}"

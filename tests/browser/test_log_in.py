@@ -5,7 +5,7 @@ import uuid
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from local.seed import make_key
 from tests.browser.conftest import Complaints, WatchedFleet, log_in
@@ -47,6 +47,28 @@ def test_who_logs_out_leaves_nothing_behind(page: Page, fleet: WatchedFleet) -> 
     assert page.evaluate("[sessionStorage.length, location.hash]") == [0, ""]
     page.reload()
     expect(page.get_by_label("Reader key")).to_be_visible()
+
+
+def test_who_logs_out_ends_the_questions_that_are_still_open(
+    page: Page, fleet: WatchedFleet, complaints: Complaints
+) -> None:
+    complaints.expect("net::ERR")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/fleets/*", hold)
+    log_in(page, fleet.reader_key)
+    while not held:
+        page.wait_for_timeout(100)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/v1/" in request.url else None)
+    # Sooner than the page gives up a question by itself.
+    with page.expect_event("requestfailed", lambda request: request.url == held[0].request.url, timeout=10_000):
+        page.get_by_role("button", name="Log out").click()
+    page.wait_for_timeout(500)
+    assert asked == [], "nothing more is asked with the key"
 
 
 def test_a_key_that_is_taken_back_closes_the_page_that_is_open(

@@ -19,7 +19,6 @@ from sluice.core.times import time_flags
 from sluice.edge import database
 from sluice.edge.numbers.numbering import Numbering
 from sluice.edge.numbers.samples import Samples
-from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests.support import samples
 
@@ -87,18 +86,18 @@ class Processes:
 
     def __init__(self, dsn: str) -> None:
         self.connect = as_aggregate(dsn)
-        self._sessions: list[Session] = []
+        self._databases: list[database.Database] = []
 
     def start(self, connect: Callable[[], database.Connection] | None = None, seconds: float = 60) -> Samples:
         """Start one."""
-        session = Session(connect or self.connect, seconds)
-        self._sessions.append(session)
-        return Samples(session, Numbering(samples.contracts().book.series), "aggregate", LIMITS)
+        store = database.Database(connect or self.connect, seconds)
+        self._databases.append(store)
+        return Samples(store, Numbering(samples.contracts().book.series), "aggregate", LIMITS)
 
     def end(self) -> None:
         """End all."""
-        for session in self._sessions:
-            session.close()
+        for store in self._databases:
+            store.close()
 
 
 class Tables:

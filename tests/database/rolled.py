@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from sluice.edge.database import Database
 from sluice.edge.numbers.rolling import Rolling, Settling, prepare
-from sluice.edge.session import Session
 from tests.support.recomputation import EPOCH, LENGTHS, TOLERANCE, percentile
 
 METRICS: dict[str, float | None] = {"coarse": 0.5, "fine": 0.01, "undeclared": None}
@@ -46,12 +46,12 @@ class Samples:
             inserted = "INSERT INTO metric (name, unit, resolution) VALUES (%s, 'u', %s) RETURNING metric_key"
             ((self.metrics[name],),) = self.connection.execute(inserted, [name, resolution]).fetchall()
         self._entities: dict[tuple[str, str | None], tuple[int, int]] = {}
-        self._sessions: list[Session] = []
+        self._databases: list[Database] = []
 
     def close(self) -> None:
         """Close every connection."""
-        for session in self._sessions:
-            session.close()
+        for store in self._databases:
+            store.close()
         self.connection.close()
 
     def roller(self, settling: float = 0.0, grace: float = 0.0) -> Rolling:
@@ -60,9 +60,9 @@ class Samples:
         def connect() -> Connection:
             return prepare(psycopg.connect(self.dsn, user="sluice_roll", autocommit=True))
 
-        session, wait = Session(connect, 60), timedelta(seconds=settling)
-        self._sessions.append(session)
-        return Rolling(session, timedelta(seconds=grace), Settling(wait, wait, wait))
+        store, wait = Database(connect, 60), timedelta(seconds=settling)
+        self._databases.append(store)
+        return Rolling(store, timedelta(seconds=grace), Settling(wait, wait, wait))
 
     def prepare_for(self, first: datetime, last: datetime) -> None:
         """Make every partition of a time."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data-model.md").read_text()
 

@@ -26,7 +26,6 @@ from sluice.edge.database import Connection
 from sluice.edge.ledger.statements import read_facts
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.rolling import Rolling, Settling
-from sluice.edge.session import Session
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 from tests.database.stored import (
     RAW,
@@ -97,7 +96,7 @@ def outcome(tables: Tables) -> tuple[list[tuple[object, ...]], list[tuple[object
 
 def facts(connection: Connection, day: date) -> Facts:
     def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
-        return msgspec.json.decode(databases.ask(connection, sql, *parameters, seconds=20) or b"", type=kind)
+        return msgspec.json.decode(databases.ask(connection, sql, *parameters) or b"", type=kind)
 
     return read_facts(ask, day, "")
 
@@ -533,7 +532,7 @@ def test_a_topic_that_was_made_anew_loses_none_of_its_first_events(
     # What comes again is known as before, and the watermark is that of the new topic.
     assert processes.start().add(read(new), set()).events == []
     assert tables.outcomes() == {"counted": 12}
-    covered = Rolling(Session(lambda: reconcile, 5), MINUTE, Settling(MINUTE, MINUTE, MINUTE)).read_covered(
+    covered = Rolling(databases.Database(lambda: reconcile, 5), MINUTE, Settling(MINUTE, MINUTE, MINUTE)).read_covered(
         "aggregate", "raw-events"
     )
     assert covered == {0: Covered(4, start + 20 * MINUTE)}

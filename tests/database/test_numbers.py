@@ -20,11 +20,10 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.core.times import LATE_ARRIVAL
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, Database
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import NARROWER, Rolling, Settling
 from sluice.edge.numbers.samples import Samples
-from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Processes, Sent, as_aggregate, read
 from tests.support.recomputation import RawEvent, find_differences, read_numbers, recompute
@@ -112,7 +111,7 @@ class Pipeline:
         self._mortal = True
         self._read = dict.fromkeys(range(PARTITIONS), 0)
         self._samples = self._start_aggregate()
-        self._rolling, self._session = self._start_roll()
+        self._rolling, self._store = self._start_roll()
         self.deaths = 0
 
     def run(self) -> None:
@@ -127,7 +126,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._session.close()
+        self._store.close()
         self._processes.end()
 
     def _deliver(self) -> None:
@@ -156,8 +155,8 @@ class Pipeline:
             for roll in self._wider():
                 roll()
         except Retryable:
-            self._session.close()
-            self._rolling, self._session = self._start_roll()
+            self._store.close()
+            self._rolling, self._store = self._start_roll()
             raise
 
     def _wider(self) -> list[Callable[[], rolling.Rolled]]:
@@ -172,13 +171,13 @@ class Pipeline:
     def _start_aggregate(self) -> Samples:
         return self._processes.start(lambda: self._perilous(as_aggregate(self._dsn)()))
 
-    def _start_roll(self) -> tuple[Rolling, Session]:
+    def _start_roll(self) -> tuple[Rolling, Database]:
         place = urlparse(self._dsn)
         assert place.hostname
         assert place.port
         login = DatabaseSettings(place.hostname, place.port, place.path[1:], "sluice_roll", "none", "us-east-1")
-        session = Session(lambda: self._perilous(rolling.connect(login, 60)), 60)
-        return Rolling(session, timedelta(seconds=10), Settling(*[timedelta(0)] * 3)), session
+        store = Database(lambda: self._perilous(rolling.connect(login, 60)), 60)
+        return Rolling(store, timedelta(seconds=10), Settling(*[timedelta(0)] * 3)), store
 
     def _perilous(self, connection: Connection) -> Connection:
         """A connection whose owner may die whenever it waits for an answer, before the question or after it."""

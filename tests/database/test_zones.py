@@ -6,9 +6,9 @@ from urllib.parse import urlparse
 import psycopg
 from psycopg import sql
 
+from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import Rolling, Settling
-from sluice.edge.session import Session
 from sluice.edge.settings import DatabaseSettings
 from tests.database.rolled import Sample, Samples, differences, drain
 
@@ -25,8 +25,8 @@ def test_days_on_which_clocks_are_changed_have_all_their_hours(database: str) ->
         )
     samples = Samples(database)
     login = DatabaseSettings(place.hostname, place.port or 0, place.path[1:], "sluice_roll", "none", "us-east-1")
-    session = Session(lambda: rolling.connect(login, 60), 60)
-    roller = Rolling(session, timedelta(0), Settling(*[timedelta(0)] * 3))
+    store = Database(lambda: rolling.connect(login, 60), 60)
+    roller = Rolling(store, timedelta(0), Settling(*[timedelta(0)] * 3))
     for day in (SHORT_DAY, LONG_DAY):
         samples.prepare_for(day - timedelta(days=1), day + timedelta(days=2))
         samples.write(
@@ -37,5 +37,5 @@ def test_days_on_which_clocks_are_changed_have_all_their_hours(database: str) ->
         )
         drain(roller, day + timedelta(days=2))
     assert differences(samples, LONG_DAY + timedelta(days=2)) == []
-    session.close()
+    store.close()
     samples.close()

@@ -16,7 +16,7 @@ import yaml
 
 from functions.ingest.handler import CONTRACT_OF
 from functions.query.handler import MARGIN, ROUTES
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from sluice.core import times
 from sluice.core.api import keys, quotas, requests
 from sluice.core.errors import Refusal, Rejection, Unparsable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from tests.infra.templates import synthesize
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Message, Producer
 
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
 from local.fleet.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, check, wait_until
 from tests.flow.conftest import Stack

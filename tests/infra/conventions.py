@@ -1,8 +1,14 @@
 """What every function, bucket, alarm and name here has in common; each convention names what does not keep to it."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
+from sluice.core.consumers import ACCOUNTED, CONSUMERS
+from sluice.core.metrics import METRICS, QUARANTINE_EXCEEDED, RECORDS_HELD
+from sluice.edge import settings
 from tests.infra.templates import ROOT, Resource, Templates
 
 # The end of every failure has no failure destination itself; it never gives up instead.
@@ -18,24 +24,27 @@ Complaints = Iterator[str]
 
 
 def names_mirror(templates: Templates) -> Complaints:
-    """A function has one name, in functions/, in infra/ and in tests/, and nothing there belongs to no function."""
+    """A function has one name, in functions/, infra/functions/ and tests/, and nothing there belongs to no function."""
     verbs = set(templates.functions())
     paths = [path for path in (ROOT / "tests").rglob("test_*.py") if not {"core", "edge"} & set(path.parts)]
     tested = {path.stem.removeprefix("test_") for path in paths}
     for verb in sorted(verbs):
         if not (ROOT / "functions" / verb / "handler.py").is_file():
             yield f"{verb}: no functions/{verb}/handler.py"
-        if not (ROOT / "infra" / f"{verb}.py").is_file():
-            yield f"{verb}: no infra/{verb}.py"
+        if not (ROOT / "infra" / "functions" / f"{verb}.py").is_file():
+            yield f"{verb}: no infra/functions/{verb}.py"
         if verb not in tested:
             yield f"{verb}: nothing in tests/ is named after it"
-    for folder in sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py")):
-        if folder not in verbs:
-            yield f"functions/{folder} is no function"
+    for folder in sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir()):
+        if folder not in verbs and folder != "__pycache__":
+            yield f"functions/{folder}: add infra/functions/{folder}.py, and use its construct in infra/stacks.py"
+    for module in sorted(path.stem for path in (ROOT / "infra" / "functions").glob("*.py")):
+        if module not in verbs and module != "__init__":
+            yield f"infra/functions/{module}.py: infra/stacks.py does not use its construct"
 
 
 def every_function_is_built_by_its_construct(templates: Templates) -> Complaints:
-    """The construct of infra/<verb>.py holds the function, its role, its log and, inside the network, its group."""
+    """Its construct in infra/functions holds the function, its role, its log and, inside the network, its group."""
     for verb, function in templates.functions().items():
         inside = ("SecurityGroup",) if "VpcConfig" in function.properties else ()
         for part in ("Function", "Role", "Logs", *inside):
@@ -58,6 +67,39 @@ def every_log_expires(templates: Templates) -> Complaints:
             yield f"{verb}: has no log group"
         elif used.count(group) > 1:
             yield f"{verb}: shares its log group"
+
+
+def every_function_is_told_what_its_code_reads(templates: Templates) -> Complaints:
+    """Every function's environment has the fields of the structs that its handler reads, and no other."""
+    for verb in templates.functions():
+        handler = ROOT / "functions" / verb / "handler.py"
+        names = set(re.findall(r"(\w+Settings)\.from_environ", handler.read_text())) if handler.is_file() else set()
+        structs = [settings.FunctionSettings, *(getattr(settings, name) for name in sorted(names))]
+        told = set(templates.variables(verb))
+        fields = [(struct, field) for struct in structs for field in msgspec.structs.fields(struct)]
+        for struct, field in fields:
+            if field.required and field.name.upper() not in told:
+                yield f"{verb}: reads {struct.__name__}.{field.name}, and is not told it"
+        for name in sorted(told - {field.name.upper() for _, field in fields} - {"AWS_REGION"}):
+            yield f"{verb}: is told {name}, and reads no struct with it"
+
+
+def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
+    """The registry's consumers are the functions behind event sources, each with its topic."""
+    functions = {function.name: verb for verb, function in templates.functions().items()}
+    sources = {
+        (
+            group,
+            functions.get(source.properties["FunctionName"]["Fn::GetAtt"][0], ""),
+            *source.properties["Topics"],
+        )
+        for group, source in templates.sources().items()
+    }
+    registered = {(consumer.name, consumer.name, consumer.topic) for consumer in CONSUMERS}
+    for name, _, topic in sorted(registered - sources):
+        yield f"{name}: is a consumer of {topic}, and no event source of that name and topic feeds its function"
+    for name, verb, topic in sorted(sources - registered):
+        yield f"{name}: feeds {verb} from {topic}, and is not in sluice.core.consumers"
 
 
 def every_function_is_bounded(templates: Templates) -> Complaints:
@@ -88,7 +130,7 @@ def every_function_is_watched(templates: Templates) -> Complaints:
 
 
 def every_consumer_is_watched(templates: Templates) -> Complaints:
-    """Every consumer has an alarm on being late, on failing for long and on losing records."""
+    """Every consumer has an alarm on being late, on failing for long, on losing records, on halting and on holding."""
     for consumer, source in templates.sources().items():
         late = [
             alarm.name
@@ -101,6 +143,32 @@ def every_consumer_is_watched(templates: Templates) -> Complaints:
         for metric in ("FailedInvokeEventCount", "DroppedEventCount"):
             if metric not in _watched(templates, "EventSourceMappingUUID", source):
                 yield f"{consumer}: no alarm on {metric}"
+    own = [
+        (alarm.properties["MetricName"], one["Value"])
+        for alarm in templates.every("AWS::CloudWatch::Alarm")
+        for one in alarm.properties.get("Dimensions", [])
+        if one["Name"] == "service"
+    ]
+    for accounted in ACCOUNTED:
+        for recorded in (QUARANTINE_EXCEEDED, RECORDS_HELD):
+            if (recorded.name, accounted.name) not in own:
+                yield f"{accounted.name}: no alarm on {recorded.name}"
+
+
+def every_metric_of_ours_is_registered(templates: Templates) -> Complaints:
+    """An alarm on a metric of ours names one that the registry has, of a function, with all of its dimensions."""
+    registered = {metric.name: set(metric.dimensions) for metric in METRICS}
+    for alarm in templates.every("AWS::CloudWatch::Alarm"):
+        parts = [one["MetricStat"]["Metric"] for one in alarm.properties.get("Metrics", []) if "MetricStat" in one]
+        for metric in [*parts, alarm.properties]:
+            if not str(metric.get("Namespace", "AWS/")).startswith("AWS/"):
+                dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+                if metric["MetricName"] not in registered:
+                    yield f"{alarm.name}: {metric['MetricName']} is not in sluice.core.metrics"
+                elif set(dimensions) != {"service"} | registered[metric["MetricName"]]:
+                    yield f"{alarm.name}: {metric['MetricName']} is not written with {sorted(dimensions)}"
+                elif dimensions["service"] not in templates.functions():
+                    yield f"{alarm.name}: no function {dimensions['service']}"
 
 
 def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
@@ -165,11 +233,14 @@ def what_is_retained_has_no_fixed_name(templates: Templates) -> Complaints:
 CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
     names_mirror,
     every_function_is_built_by_its_construct,
+    every_function_is_told_what_its_code_reads,
+    every_consumer_has_its_event_source,
     every_log_expires,
     every_function_is_bounded,
     concurrency_adds_up,
     every_function_is_watched,
     every_consumer_is_watched,
+    every_metric_of_ours_is_registered,
     every_failure_has_somewhere_to_go,
     every_alarm_is_heard_and_understood,
     every_bucket_has_an_end_for_what_is_in_it,

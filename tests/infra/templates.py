@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.profiles import profile_named
-from infra.settings import Profile
+from infra.profiles.profile import Profile
 from infra.stacks import define
+from sluice.edge.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("network", "data", "pipeline")
+Read = TypeVar("Read", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Templates:
         (found,) = self.every(kind)
         return found
 
+    def named(self, name: str) -> Resource:
+        """Return the resource with a logical name."""
+        (found,) = (resource for resource in self.every() if resource.name == name)
+        return found
+
     def sources(self) -> dict[str, Resource]:
         """Return the event sources by the consumers they poll for."""
         return {
@@ -72,6 +79,35 @@ class Templates:
             for function in self.every("AWS::Lambda::Function")
             if "FunctionName" in function.properties
         }
+
+    def variables(self, verb: str) -> dict[str, str]:
+        """Return a function's environment; what only a deployment knows is "1", and the region is Lambda's."""
+        found = self.functions()[verb].properties["Environment"]["Variables"]
+        return {name: value if isinstance(value, str) else "1" for name, value in found.items()} | {"AWS_REGION": "x"}
+
+    def settings(self, verb: str, struct: type[Read]) -> Read:
+        """Return a function's settings as its code reads them."""
+        return struct.from_environ(self.variables(verb))
+
+    def statements(self, verb: str) -> list[dict[str, Any]]:
+        """Return what a function may do, statement by statement."""
+        role = self.named(self.functions()[verb].properties["Role"]["Fn::GetAtt"][0])
+        (policy,) = role.properties["Policies"]
+        found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
+        return found
+
+    def granted(self, verb: str) -> dict[str, list[str]]:
+        """Return what a function may do, and to which of its things."""
+        found: dict[str, list[str]] = {}
+        for statement in self.statements(verb):
+            for action in listed(statement["Action"]):
+                found.setdefault(action, []).extend(json.dumps(each) for each in listed(statement["Resource"]))
+        return found
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list, which a template writes as its one member where it has one."""
+    return value if isinstance(value, list) else [value]
 
 
 def context(profile: str, **changed: object) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import json
 
+from infra.api.door import GATEWAY_SECONDS
 from tests.infra.templates import Templates
 
 ROUTES = {
@@ -37,6 +38,11 @@ def test_every_route_leads_to_the_function_it_is_for(templates: Templates) -> No
         (verb,) = (verb for verb in ROUTES if f'"{verb.capitalize()}' in target)
         found[verb].add(route.properties["RouteKey"])
     assert found == ROUTES
+
+
+def test_the_gateway_waits_longer_than_functions_take(templates: Templates) -> None:
+    for verb in ROUTES:
+        assert templates.functions()[verb].properties["Timeout"] < GATEWAY_SECONDS, verb
 
 
 def test_every_route_has_its_own_limit(templates: Templates) -> None:

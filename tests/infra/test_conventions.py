@@ -72,6 +72,38 @@ def _rename_archive(change: Change) -> None:
     change.properties("ArchiveFunction")["FunctionName"] = "sluice-proof-hoard"
 
 
+def _tell_nothing(change: Change) -> None:
+    del change.properties("PressureFunction")["Environment"]["Variables"]["BUFFER_SECONDS"]
+
+
+def _tell_too_much(change: Change) -> None:
+    change.properties("PressureFunction")["Environment"]["Variables"]["SPEED"] = "9"
+
+
+def _lose_a_source(change: Change) -> None:
+    change.drop("AggregateSourceMapping")
+
+
+def _read_the_wrong_topic(change: Change) -> None:
+    change.properties("AggregateSourceMapping")["Topics"] = ["alert-events"]
+
+
+def _halt_in_silence(change: Change) -> None:
+    change.drop("ArchiveQuarantineAlarm")
+
+
+def _hold_in_silence(change: Change) -> None:
+    change.drop("AggregateVersionAheadAlarm")
+
+
+def _watch_what_nothing_writes(change: Change) -> None:
+    change.properties("TierBehindAlarm")["MetricName"] = "TierAhead"
+
+
+def _watch_without_its_service(change: Change) -> None:
+    change.properties("TierBehindAlarm")["Dimensions"] = []
+
+
 def _keep_a_log_for_ever(change: Change) -> None:
     del change.properties("ArchiveLogs")["RetentionInDays"]
 
@@ -150,10 +182,15 @@ def _keep_a_named_bucket(change: Change) -> None:
 
 
 BROKEN = [
-    (_rename_archive, conventions.names_mirror, "hoard: no infra/hoard.py"),
-    (_rename_archive, conventions.names_mirror, "functions/archive is no function"),
+    (_rename_archive, conventions.names_mirror, "hoard: no infra/functions/hoard.py"),
+    (_rename_archive, conventions.names_mirror, "functions/archive: add infra/functions/archive.py, and use"),
+    (_rename_archive, conventions.names_mirror, "infra/functions/archive.py: infra/stacks.py does not use"),
     (_rename_archive, conventions.names_mirror, "hoard: nothing in tests/ is named after it"),
     (_rename_archive, conventions.every_function_is_built_by_its_construct, "hoard: no HoardRole"),
+    (_tell_nothing, conventions.every_function_is_told_what_its_code_reads, "reads PressureSettings.buffer_seconds"),
+    (_tell_too_much, conventions.every_function_is_told_what_its_code_reads, "is told SPEED, and reads no struct"),
+    (_lose_a_source, conventions.every_consumer_has_its_event_source, "aggregate: is a consumer of raw-events, and no"),
+    (_read_the_wrong_topic, conventions.every_consumer_has_its_event_source, "aggregate: feeds aggregate from alert-"),
     (_keep_a_log_for_ever, conventions.every_log_expires, "is kept for ever"),
     (_share_a_log, conventions.every_log_expires, "archive: shares its log group"),
     (_let_it_run_as_long_as_it_likes, conventions.every_function_is_bounded, "ingest: no Timeout"),
@@ -167,6 +204,10 @@ BROKEN = [
     (_look_away_from_throttles, conventions.every_function_is_watched, "ingest: no alarm on throttles"),
     (_look_at_the_wrong_group, conventions.every_consumer_is_watched, "archive: no alarm on being late"),
     (_look_away_from_losses, conventions.every_consumer_is_watched, "archive: no alarm on DroppedEventCount"),
+    (_halt_in_silence, conventions.every_consumer_is_watched, "archive: no alarm on QuarantineExceeded"),
+    (_hold_in_silence, conventions.every_consumer_is_watched, "aggregate: no alarm on RecordsHeld"),
+    (_watch_what_nothing_writes, conventions.every_metric_of_ours_is_registered, "TierAhead is not in sluice.core"),
+    (_watch_without_its_service, conventions.every_metric_of_ours_is_registered, "TierBehind is not written with"),
     (_lose_what_fails, conventions.every_failure_has_somewhere_to_go, "archive: no failure destination"),
     (_set_aside_in_silence, conventions.every_failure_has_somewhere_to_go, "archive: no alarm on what goes to"),
     (_give_up_dead_letters, conventions.every_failure_has_somewhere_to_go, "deadletter: gives up"),

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from infra.catalog import DEAD_LETTER_COLUMNS, SQL
+from infra.stores.catalog import DEAD_LETTER_COLUMNS, SQL
 
 DUCKDB_TYPES = {"string": "VARCHAR", "int": "INTEGER", "bigint": "BIGINT", "timestamp": "TIMESTAMP"}
 QUERY = (SQL / "dead_letters_by_reason.sql").read_text()

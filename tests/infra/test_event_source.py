@@ -1,5 +1,6 @@
 """Event sources poll by provisioned mode's rules, and can be watched."""
 
+from sluice.core.consumers import ACCOUNTED
 from tests.infra.templates import Templates
 
 PROVISIONED_ONLY = {
@@ -55,6 +56,14 @@ def test_the_metrics_that_alarms_read_are_written(templates: Templates) -> None:
     assert set(read) == set(sources)
     for name in read:
         assert sources[name]["MetricsConfig"] == {"Metrics": ["EventCount"]}
+
+
+def test_what_may_be_given_up_is_retried_for_four_hours_and_then_kept_in_a_bucket(templates: Templates) -> None:
+    for consumer in ACCOUNTED:
+        source = templates.sources()[consumer.name].properties
+        assert source["MaximumRetryAttempts"] == 10_000
+        assert source["MaximumRecordAgeInSeconds"] == 4 * 3600
+        assert "FailedBatches" in source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::ImportValue"]
 
 
 def test_lag_is_asked_for_by_all_three_of_its_dimensions(templates: Templates) -> None:

@@ -1,86 +1,28 @@
-"""Every function is one of ours, runs by our one definition and has exactly the settings its code reads."""
+"""Every function is one of ours, runs by our one definition, and has what its code imports."""
 
-from tests.infra.templates import Templates
+import ast
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from infra.building_blocks.layers import PANDAS_LAYER
+from sluice.edge.settings import FunctionSettings
+from tests.infra.templates import ROOT, Templates
 
 CDKS_OWN = {
     # Both run at deployment only, in code and with settings that the CDK brings.
     "AWS679f53fac002430cb0da5b7982bd22872D164C4C": "asks for the brokers' addresses",
     "AWSCDKTriggerCustomResourceProviderCustomResourceProviderHandler97BECD91": "starts the migrations",
 }
-EVERY_FUNCTION = {"SLUICE_STAGE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
-DATABASE = {"DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_AUTH"}
-BROKERS = {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "PRODUCE_DEADLINE_SECONDS", "DEAD_LETTER_TOPIC"}
-ENVIRONMENTS = {
-    "ingest": EVERY_FUNCTION
-    | DATABASE
-    | BROKERS
-    | {"RAW_EVENTS_TOPIC", "INGEST_CONCURRENCY"}
-    | {"KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS", "DATABASE_USER"}
-    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
-    "archive": EVERY_FUNCTION
-    | BROKERS
-    | {"DELIVERY_STREAM", "HOLD_SECONDS", "ARCHIVE_CONCURRENCY"}
-    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
-    "aggregate": EVERY_FUNCTION
-    | DATABASE
-    | BROKERS
-    | {"DATABASE_USER", "TRANSACTION_SECONDS", "HOLD_SECONDS", "AGGREGATE_CONCURRENCY"}
-    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
-    "deadletter": EVERY_FUNCTION | {"DEAD_LETTER_BUCKET"},
-    "salvage": EVERY_FUNCTION | BROKERS | {"FAILED_BATCH_BUCKET", "RAW_BUCKET", "SALVAGE_RESERVE_SECONDS"},
-    "roll": EVERY_FUNCTION
-    | DATABASE
-    | {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "RAW_EVENTS_TOPIC", "PRODUCE_DEADLINE_SECONDS", "DATABASE_USER"}
-    | {"GRACE_SECONDS", "STRAGGLER_SECONDS", "HOUR_SECONDS", "DAY_SECONDS"}
-    | {"ROLL_SHARDS", "ROLL_LOOP_SECONDS", "ROLL_PAUSE_SECONDS", "ROLL_ANSWER_SECONDS"},
-    "maintain": EVERY_FUNCTION
-    | DATABASE
-    | {"DATABASE_USER", "STATEMENT_SECONDS", "LOCK_SECONDS", "PARTITIONS_AHEAD_HOURS"}
-    | {"SAMPLE_HOURS", "WAITING_SAMPLE_HOURS", "CHANGE_HOURS", "OUTCOME_DAYS", "SIGHTING_DAYS", "SUMMARY_DAYS"},
-    "migrate": EVERY_FUNCTION | DATABASE | {"DATABASE_SECRET_ARN"},
-    "show": EVERY_FUNCTION,
-    "query": EVERY_FUNCTION
-    | DATABASE
-    | {"DATABASE_USER", "KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS"}
-    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"}
-    | {"QUERY_CONCURRENCY", "QUERY_REQUESTS_PER_SECOND", "QUERY_ANSWER_SECONDS", "RECENT_SECONDS", "CHANGE_HOURS"}
-    | {
-        "LOOKUP_FUNCTION",
-        "LOOKUP_SECONDS",
-        "LOOKUP_REST_SECONDS",
-        "GROUP_BELIEVED_SECONDS",
-        "RECALL_FUNCTION",
-        "RECALL_SECONDS",
-    },
-    "trace": EVERY_FUNCTION
-    | DATABASE
-    | {"DATABASE_USER", "KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS"}
-    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"}
-    | {"TRACE_CONCURRENCY", "TRACE_REQUESTS_PER_SECOND", "TRACE_ANSWER_SECONDS", "TRACE_VISIBLE_SECONDS"}
-    | {"SEEK_FUNCTION", "SEEK_SECONDS"},
-    "seek": EVERY_FUNCTION | {"ATHENA_WORKGROUP", "ATHENA_DATABASE", "ATHENA_SECONDS"},
-    "lookup": EVERY_FUNCTION | {"DIRECTORY_URL", "DIRECTORY_SECONDS"},
-    "tier": EVERY_FUNCTION
-    | DATABASE
-    | {"DATABASE_USER", "ROLLUP_BUCKET", "MINUTE_DAYS", "HOUR_DAYS", "ROLLUP_DAYS"}
-    | {"TIER_SLICE_WINDOWS", "TIER_RESERVE_SECONDS", "TIER_STATEMENT_SECONDS"},
-    "recall": EVERY_FUNCTION | {"ROLLUP_BUCKET"},
-    "pressure": EVERY_FUNCTION
-    | {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "KAFKA_CLUSTER", "KAFKA_BROKERS", "RAW_EVENTS_TOPIC"}
-    | {"PRODUCE_DEADLINE_SECONDS", "BUFFER_SECONDS", "SNAPSHOT_SECONDS", "HOLD_SECONDS"}
-    | {"CACHE_HOST", "CACHE_PORT", "CACHE_NAME", "CACHE_USER", "CACHE_AUTH"},
-    "reconcile": EVERY_FUNCTION
-    | DATABASE
-    | {"KAFKA_BOOTSTRAP", "KAFKA_AUTH", "KAFKA_CLUSTER_ARN", "RAW_EVENTS_TOPIC", "PRODUCE_DEADLINE_SECONDS"}
-    | {"DATABASE_USER", "RAW_BUCKET", "DEAD_LETTER_BUCKET", "STATEMENT_SECONDS", "RESERVE_SECONDS", "RERUN_SECONDS"}
-    | {"ARCHIVE_FUNCTION", "ARCHIVE_GRACE_SECONDS", "AGGREGATE_FUNCTION", "AGGREGATE_GRACE_SECONDS"},
-}
 # What asks no broker, database or cache of ours is kept away from them.
 OUTSIDE = {"show", "lookup", "recall", "seek"}
+PACKAGE = ROOT / "layers" / "sluice" / "python"
+IN_THE_RUNTIME = {"boto3", "botocore"}
+# The published layer has no requirements of ours to read.
+PARQUET = {"awswrangler", "numpy", "pandas", "pyarrow"}
 
 
 def test_there_is_no_function_but_ours_and_two_of_the_cdk(templates: Templates) -> None:
-    assert set(templates.functions()) == set(ENVIRONMENTS)
     others = {function.name for function in templates.every("AWS::Lambda::Function")} - {
         function.name for function in templates.functions().values()
     }
@@ -106,7 +48,7 @@ def test_every_function_logs_json_into_its_own_group_that_expires(templates: Tem
         assert logging["LogFormat"] == "JSON", verb
         group = groups[logging["LogGroup"]["Ref"]]
         assert group["LogGroupName"] == f"/aws/lambda/sluice-proof-{verb}"
-        assert group["RetentionInDays"] == templates.profile.retention.log_days
+        assert group["RetentionInDays"] == templates.profile.log_days
 
 
 def test_no_log_group_is_kept_for_ever(templates: Templates) -> None:
@@ -114,12 +56,23 @@ def test_no_log_group_is_kept_for_ever(templates: Templates) -> None:
         assert group.properties["RetentionInDays"] <= 30, group.name
 
 
-def test_every_function_has_exactly_the_settings_its_code_reads(templates: Templates) -> None:
-    for verb, function in templates.functions().items():
-        variables = function.properties["Environment"]["Variables"]
-        assert set(variables) == ENVIRONMENTS[verb], verb
-        assert variables["POWERTOOLS_SERVICE_NAME"] == verb
-        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Sluice/proof"
+def test_every_function_writes_its_metrics_under_its_own_name_and_stage(templates: Templates) -> None:
+    for verb in templates.functions():
+        assert templates.settings(verb, FunctionSettings) == FunctionSettings("proof", verb, "Sluice/proof")
+
+
+def test_every_environment_that_shares_a_limit_knows_how_many_share_it(templates: Templates) -> None:
+    told = {verb: templates.variables(verb).get(f"{verb.upper()}_CONCURRENCY") for verb in templates.functions()}
+    assert {verb for verb, number in told.items() if number} == {"ingest", "archive", "aggregate", "query", "trace"}
+    for verb, number in told.items():
+        reserved = templates.functions()[verb].properties["ReservedConcurrentExecutions"]
+        assert number in (None, str(reserved)), verb
+
+
+def test_a_revoked_key_stops_working_behind_every_route_at_once(templates: Templates) -> None:
+    for name in ("KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS"):
+        told = {verb: templates.variables(verb).get(name) for verb in ("ingest", "query", "trace")}
+        assert len(set(told.values())) == 1, told
 
 
 def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -> None:
@@ -131,8 +84,57 @@ def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -
 
 def test_what_is_produced_is_settled_before_the_function_is_stopped(templates: Templates) -> None:
     for verb in ("ingest", "archive", "aggregate", "salvage"):
-        function = templates.functions()[verb].properties
-        assert int(function["Environment"]["Variables"]["PRODUCE_DEADLINE_SECONDS"]) < function["Timeout"], verb
+        timeout = templates.functions()[verb].properties["Timeout"]
+        assert int(templates.variables(verb)["PRODUCE_DEADLINE_SECONDS"]) < timeout, verb
+
+
+def test_every_function_has_the_libraries_that_its_code_imports(templates: Templates) -> None:
+    for verb, function in templates.functions().items():
+        had = set(IN_THE_RUNTIME)
+        for layer in function.properties["Layers"]:
+            for name in ("Stream", "Database"):
+                if f"Layers{name}" in str(layer):
+                    had |= _installed_by(ROOT / "layers" / name.lower() / "requirements.txt")
+            had |= PARQUET if PANDAS_LAYER in str(layer) else set()
+        if verb != "show":
+            imported = _libraries_imported_by(ROOT / "functions" / verb / "handler.py")
+            assert "aws_lambda_powertools" in imported
+            assert imported <= had, f"{verb} imports {imported - had}, and no layer of it has that"
+
+
+def _installed_by(requirements: Path) -> set[str]:
+    """Return what can be imported once these requirements are installed."""
+    wanted = {line.partition("[")[0] for line in requirements.read_text().split()}
+    return {
+        name for name, found in packages_distributions().items() if wanted & {each.replace("_", "-") for each in found}
+    }
+
+
+def _libraries_imported_by(handler: Path) -> set[str]:
+    """Return the libraries that a handler imports, itself or through our package."""
+    seen: set[Path] = set()
+    waiting = [handler]
+    libraries: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.exists():
+            continue
+        seen.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                named = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            for name in named:
+                first = name.partition(".")[0]
+                if first == "sluice":
+                    place = PACKAGE.joinpath(*name.split("."))
+                    waiting += [place.with_suffix(".py"), place / "__init__.py"]
+                elif first not in sys.stdlib_module_names:
+                    libraries.add(first)
+    return libraries
 
 
 def test_the_code_layer_holds_the_contracts_and_no_build_leftovers(templates: Templates) -> None:

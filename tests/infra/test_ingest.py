@@ -1,25 +1,8 @@
-"""Ingest is bounded, warm where devices wait for it, and asked through one entrance."""
+"""Ingest is warm where devices wait for it, and asked through one entrance."""
 
 import json
 
 from tests.infra.templates import Templates
-
-
-def test_the_gateway_waits_longer_than_ingest_takes(templates: Templates) -> None:
-    assert templates.functions()["ingest"].properties["Timeout"] < 30
-
-
-def test_every_environment_knows_how_many_of_it_there_may_be(templates: Templates) -> None:
-    ingest = templates.functions()["ingest"].properties
-    told = ingest["Environment"]["Variables"]["INGEST_CONCURRENCY"]
-    assert int(told) == ingest["ReservedConcurrentExecutions"]
-
-
-def test_ingest_runs_between_3_and_20_at_a_time_at_the_baseline(templates: Templates) -> None:
-    started = templates.profile.ingest.started
-    concurrency = templates.functions()["ingest"].properties["ReservedConcurrentExecutions"]
-    bounds = {"test": (0, 100), "dev": (0, 20), "baseline": (3, 20), "large": (20, 200)}
-    assert (started, concurrency) == bounds[templates.profile.name]
 
 
 def test_requests_go_to_what_is_kept_started_where_something_is(templates: Templates) -> None:
@@ -44,7 +27,4 @@ def test_somebody_hears_when_events_cannot_be_stored_although_every_answer_is_a_
     queries = {query["Id"]: query for query in alarm["Metrics"]}
     metrics = {query["MetricStat"]["Metric"]["MetricName"] for query in queries.values() if "MetricStat" in query}
     assert metrics == {"EventsAccepted", "EventsRejected", "EventsToRetry"}
-    assert {query["MetricStat"]["Metric"]["Namespace"] for query in queries.values() if "MetricStat" in query} == {
-        templates.functions()["ingest"].properties["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
-    }
     assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (1, 5)

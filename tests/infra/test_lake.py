@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.catalog import SQL
-from infra.queries import NAMED_QUERIES
+from infra.stores.catalog import SQL
+from infra.stores.queries import NAMED_QUERIES
 from tests.infra.templates import ROOT, Resource, Templates
 
 

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.infra.templates import Resource, Templates
+import pytest
+
+from tests.infra.templates import Resource, Templates, listed
 
 # Every statement with a wildcard, by where it stands and what it allows, with the reason why it cannot be narrower.
 NETWORK_INTERFACES = (
@@ -66,10 +68,6 @@ MANAGED = {
 }
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _statements(resource: Resource) -> Iterator[dict[str, Any]]:
     properties = resource.properties
     documents = [properties.get("PolicyDocument"), properties.get("KeyPolicy")]
@@ -101,8 +99,8 @@ def _place(resource: Any) -> str:
 def test_every_wildcard_has_a_reason(templates: Templates) -> None:
     found = set()
     for _, statement in _allowing(templates):
-        actions = tuple(sorted(_listed(statement["Action"])))
-        for resource in _listed(statement.get("Resource", [])):
+        actions = tuple(sorted(listed(statement["Action"])))
+        for resource in listed(statement.get("Resource", [])):
             if "*" in json.dumps(resource) or any("*" in action for action in actions):
                 found.add((_place(resource), actions))
     assert found == set(ALLOWED)
@@ -154,6 +152,11 @@ def _topics_of(kafka: list[tuple[str, str]], action: str) -> set[str]:
     }
 
 
+def _groups_of(kafka: list[tuple[str, str]]) -> list[str]:
+    """Return the consumer groups about which anything is granted."""
+    return sorted(place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group"))
+
+
 def _joins_only(kafka: list[tuple[str, str]], group: str) -> None:
     groups = [place for action, place in kafka if action.endswith("Group")]
     assert len(groups) == 2
@@ -162,30 +165,23 @@ def _joins_only(kafka: list[tuple[str, str]], group: str) -> None:
 
 def _kafka_grants(templates: Templates, verb: str) -> list[tuple[str, str]]:
     return [
-        (action, json.dumps(resource))
-        for role, statement in _allowing(templates)
-        if role.name.lower().startswith(f"{verb}role")
-        for action in _listed(statement["Action"])
+        (action, place)
+        for action, places in templates.granted(verb).items()
         if action.startswith("kafka-cluster:")
-        for resource in _listed(statement["Resource"])
+        for place in places
     ]
 
 
-def test_roll_may_ask_what_a_topic_holds_and_read_nothing_of_it(templates: Templates) -> None:
-    kafka = _kafka_grants(templates, "roll")
-    assert {action for action, _ in kafka} == {"kafka-cluster:Connect", "kafka-cluster:DescribeTopic"}
-    assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
-
-
-def test_pressure_may_ask_how_far_two_consumers_are_and_read_nothing_of_it(templates: Templates) -> None:
-    kafka = _kafka_grants(templates, "pressure")
+@pytest.mark.parametrize(("verb", "watched"), [("roll", ["aggregate"]), ("pressure", ["aggregate", "archive"])])
+def test_who_asks_how_far_consumers_are_reads_nothing_of_their_topic(
+    templates: Templates, verb: str, watched: list[str]
+) -> None:
+    kafka = _kafka_grants(templates, verb)
     assert {action for action, _ in kafka} == {
         f"kafka-cluster:{may}" for may in ("Connect", "DescribeTopic", "DescribeGroup")
     }
     assert _topics_of(kafka, "DescribeTopic") == {"RawEvents"}
-    groups = [place for action, place in kafka if action == "kafka-cluster:DescribeGroup"]
-    assert all(any(place.endswith(f'"/{group}"]]}}') for place in groups) for group in ("archive", "aggregate"))
-    assert len(groups) == 2
+    assert _groups_of(kafka) == watched
 
 
 def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates) -> None:
@@ -197,8 +193,28 @@ def test_reconcile_may_read_any_offset_and_moves_no_groups(templates: Templates)
         "kafka-cluster:DescribeGroup",
     }
     assert _topics_of(kafka, "ReadData") == {"RawEvents"}
-    groups = [place.rstrip('"]}').rpartition("/")[2] for action, place in kafka if action.endswith("Group")]
-    assert sorted(groups) == ["aggregate", "archive", "reconcile"]
+    assert _groups_of(kafka) == ["aggregate", "archive", "reconcile"]
+
+
+def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> None:
+    names = {function.name: verb for verb, function in templates.functions().items()}
+    invoked: dict[str, set[str]] = {}
+    for verb in templates.functions():
+        for place in templates.granted(verb).get("lambda:InvokeFunction", []):
+            invoked.setdefault(verb, set()).add(names[json.loads(place)["Fn::GetAtt"][0]])
+    assert invoked == {"query": {"lookup", "recall"}, "trace": {"seek"}, "reconcile": {"archive", "aggregate"}}
+    (door,) = [group for group in templates.every("AWS::EC2::SecurityGroup") if "LambdaDoor" in group.name]
+    admitted = {
+        _verb_of_group(rule.properties["SourceSecurityGroupId"])
+        for rule in templates.every("AWS::EC2::SecurityGroupIngress")
+        if door.name in json.dumps(rule.properties["GroupId"])
+    }
+    assert admitted == set(invoked)
+
+
+def _verb_of_group(group: Any) -> str:
+    """Return the function whose security group this is."""
+    return str(group["Fn::GetAtt"][0]).partition("SecurityGroup")[0].lower()
 
 
 def _verb(role: str) -> str:
@@ -210,7 +226,7 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
     grants = {
         (role.name, action): json.dumps(statement["Resource"])
         for role, statement in _allowing(templates)
-        for action in _listed(statement["Action"])
+        for action in listed(statement["Action"])
     }
     databases = {_verb(role): place for (role, action), place in grants.items() if action == "rds-db:connect"}
     assert {"ingest", "aggregate"} <= set(databases)

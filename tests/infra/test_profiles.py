@@ -3,19 +3,111 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from infra.profiles import BASELINE, PROFILES, profile_named
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS, Brokers, Delivery, Deployment, Topic
+from infra.deployment import Deployment
+from infra.profiles import PROFILES, profile_named
+from infra.profiles.baseline import BASELINE
 from infra.stacks import define
+from infra.stores import database as instance
+from infra.stores.delivery import DeliveryProfile
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS, Brokers, Topic
+from sluice.edge import database
+from sluice.edge import settings as read
 from tests.infra.templates import ROOT, STACKS, Templates, context, synthesize
+
+REFUSED: dict[str, Callable[[], object]] = {
+    "cannot hold 3 replicas": lambda: Brokers(instance_type="kafka.m7g.large", count=2, storage_gib=100),
+    "spread evenly": lambda: Brokers(instance_type="kafka.m7g.large", count=4, storage_gib=100),
+    "must outlive the age": lambda: replace(
+        BASELINE.topics, raw_events=Topic(partitions=30, retention_seconds=CONSUMER_RECORD_AGE_SECONDS)
+    ),
+    "64 to 128 MiB": lambda: DeliveryProfile(interval_seconds=60, size_mib=5),
+    "produce deadline": lambda: replace(BASELINE.ingest, produce_deadline_seconds=15),
+    "kept started": lambda: replace(BASELINE.ingest, started=21),
+    "revoked key": lambda: replace(BASELINE.keys, key_cache_seconds=290),
+    "between a minimum and a maximum": lambda: replace(BASELINE.archive, minimum_pollers=5, maximum_pollers=2),
+    "not being late": lambda: replace(BASELINE.archive, batching_window_seconds=60),
+    "archive may wait for": lambda: replace(BASELINE.archive, hold_seconds=90),
+    "aggregate may wait for": lambda: replace(BASELINE.aggregate, hold_seconds=60),
+    "outlive the oldest event": lambda: replace(BASELINE.maintain, sample_hours=10),
+    "longer, not shorter": lambda: replace(BASELINE.maintain, waiting_sample_hours=20),
+    "longer than it takes to notice": lambda: replace(BASELINE.maintain, partitions_ahead_hours=6),
+    "place in the feed": lambda: replace(BASELINE.maintain, change_hours=2),
+    "vacuum": lambda: replace(BASELINE.maintain, lock_seconds=1),
+    "pressure may ask for": lambda: replace(BASELINE.pressure, hold_seconds=60),
+    "query may wait for": lambda: replace(BASELINE.query, answer_seconds=10),
+    "lookup must be able to say": lambda: replace(BASELINE.lookup, directory_seconds=3),
+    "trace may wait for": lambda: replace(BASELINE.trace, seek_seconds=17),
+    "end what it begins": lambda: replace(BASELINE.reconcile, reserve_seconds=140),
+    "must be able to say how far it came": lambda: replace(BASELINE.roll, answer_seconds=60),
+    "must find a place": lambda: replace(BASELINE.roll, loop_seconds=120),
+    "an hour that just closed": lambda: replace(BASELINE.roll, hour_seconds=4000),
+    "gives up a second before": lambda: replace(BASELINE.roll, answer_seconds=1),
+    "time for an object": lambda: replace(BASELINE.salvage, reserve_seconds=300),
+    "as if there were none": lambda: replace(
+        BASELINE.salvage, compute=replace(BASELINE.salvage.compute, timeout_seconds=301)
+    ),
+    "time for a slice": lambda: replace(BASELINE.tier, reserve_seconds=900),
+    "hours are computed from minutes": lambda: replace(BASELINE.tier, hour_days=2),
+    "a poller without a partition": lambda: replace(BASELINE, archive=replace(BASELINE.archive, maximum_pollers=31)),
+    "without a partition has nothing": lambda: replace(
+        BASELINE, deadletter=replace(BASELINE.deadletter, maximum_pollers=7)
+    ),
+    "when their samples are gone": lambda: replace(BASELINE, tier=replace(BASELINE.tier, minute_days=1)),
+    "waits for a file": lambda: replace(BASELINE, reconcile=replace(BASELINE.reconcile, archive_grace_seconds=60)),
+    "while Kafka still has it": lambda: replace(
+        BASELINE, reconcile=replace(BASELINE.reconcile, aggregate_grace_seconds=4 * 3600)
+    ),
+    "as long as it takes": lambda: replace(BASELINE, reconcile=replace(BASELINE.reconcile, rerun_seconds=60)),
+    "lookup must give up before query does": lambda: replace(
+        BASELINE, lookup=replace(BASELINE.lookup, directory_seconds=4, compute=BASELINE.migrate)
+    ),
+    "seek must give up before trace does": lambda: replace(BASELINE, seek=replace(BASELINE.seek, athena_seconds=13)),
+    "recall must run for as long as query waits": lambda: replace(
+        BASELINE, recall=replace(BASELINE.recall, timeout_seconds=9)
+    ),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_settings_that_could_not_work_are_refused(message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        REFUSED[message]()
+
+
+def test_every_setting_is_used_by_a_template_or_read_by_a_function() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "infra").rglob("*.py"))
+    structs = [one for one in vars(read).values() if isinstance(one, type) and issubclass(one, read.Settings)]
+    fields_read = {field.name for struct in structs for field in msgspec.structs.fields(struct)}
+    found = list(_settings_in(BASELINE))
+    assert len(found) > 100
+    for owner, name in found:
+        prefixed = f"{owner.lower()}_{name}"
+        assert f".{name}" in code or {name, prefixed} & fields_read, f"{owner}Profile.{name} is used nowhere"
+
+
+def _settings_in(one: object) -> list[tuple[str, str]]:
+    """Return the fields of a profile and of everything in it, each with the name of its part."""
+    if not is_dataclass(one):
+        return []
+    owner = type(one).__name__.removesuffix("Profile")
+    own = [(owner, field.name) for field in fields(one)]
+    return own + [each for field in fields(one) for each in _settings_in(getattr(one, field.name))]
+
+
+def test_the_time_to_connect_is_the_codes() -> None:
+    assert instance.CONNECT_SECONDS == database.CONNECT_SECONDS
 
 
 def test_every_profile_gives_three_stacks(templates: Templates) -> None:
     assert [len(templates.template(stack)["Resources"]) > 0 for stack in STACKS] == [True, True, True]
+    assert profile_named(templates.profile.name).name == templates.profile.name in PROFILES
 
 
 def test_an_unknown_profile_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
@@ -26,12 +118,12 @@ def test_an_unknown_profile_is_refused_with_the_names_there_are(tmp_path: Path) 
 @pytest.mark.parametrize("stage", ["", "Prod", "my-stage", "1st", "averyverylongname"])
 def test_a_stage_that_cannot_be_part_of_names_is_refused(stage: str) -> None:
     with pytest.raises(ValueError, match="stage"):
-        Deployment(stage=stage, region="us-east-1", profile=PROFILES["dev"])
+        Deployment(stage=stage, region="us-east-1", log_days=7, keeps_data=False)
 
 
 def test_a_region_that_does_not_look_like_one_is_refused() -> None:
     with pytest.raises(ValueError, match="not the name of an AWS region"):
-        Deployment(stage="dev", region="moon", profile=PROFILES["dev"])
+        Deployment(stage="dev", region="moon", log_days=7, keeps_data=False)
 
 
 def test_two_syntheses_give_the_same_bytes(templates: Templates, tmp_path: Path) -> None:
@@ -66,34 +158,3 @@ def test_profiles_that_keep_data_are_guarded_against_deletion(templates: Templat
     assert templates.only("AWS::KMS::Key").policies["DeletionPolicy"] == expected
     database = templates.only("AWS::RDS::DBInstance")
     assert database.properties["DeletionProtection"] == templates.profile.keeps_data
-
-
-def test_settings_that_could_not_work_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot hold 3 replicas"):
-        Brokers(instance_type="kafka.m7g.large", count=2, storage_gib=100)
-    with pytest.raises(ValueError, match="spread evenly"):
-        Brokers(instance_type="kafka.m7g.large", count=4, storage_gib=100)
-    with pytest.raises(ValueError, match="must outlive the age"):
-        replace(BASELINE.topics, raw_events=Topic(partitions=30, retention_seconds=CONSUMER_RECORD_AGE_SECONDS))
-    with pytest.raises(ValueError, match="produce deadline"):
-        replace(BASELINE.ingest, produce_deadline_seconds=15)
-    with pytest.raises(ValueError, match="revoked key"):
-        replace(BASELINE.ingest, key_cache_seconds=290)
-    with pytest.raises(ValueError, match="between a minimum and a maximum"):
-        replace(BASELINE.archive, minimum_pollers=5, maximum_pollers=2)
-    with pytest.raises(ValueError, match="without a partition"):
-        replace(BASELINE, archive=replace(BASELINE.archive, maximum_pollers=31))
-    with pytest.raises(ValueError, match="without a partition"):
-        replace(BASELINE, deadletter=replace(BASELINE.deadletter, maximum_pollers=7))
-    with pytest.raises(ValueError, match="not being late"):
-        replace(BASELINE.archive, batching_window_seconds=60)
-    with pytest.raises(ValueError, match="must be able to say what comes again"):
-        replace(BASELINE.aggregate, hold_seconds=60)
-    with pytest.raises(ValueError, match="kept started"):
-        replace(BASELINE.ingest, started=21)
-    with pytest.raises(ValueError, match="64 to 128 MiB"):
-        Delivery(interval_seconds=60, size_mib=5)
-
-
-def test_a_profile_is_found_by_its_name() -> None:
-    assert [profile_named(name).name for name in PROFILES] == ["test", "dev", "baseline", "large"]

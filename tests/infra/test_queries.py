@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from infra.catalog import COLUMNS, PARTITIONS, SQL
-from infra.queries import NAMED_QUERIES
+from infra.stores.catalog import COLUMNS, PARTITIONS, SQL
+from infra.stores.queries import NAMED_QUERIES
 
 DUCKDB_TYPES = {
     "string": "VARCHAR",

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from infra.catalog import SQL
+from infra.stores.catalog import SQL
 from sluice.core.numbers.tiers import Slice, TieredResolution, name_object
 from sluice.edge.numbers.rollup_parts import PartWriter
 from sluice.edge.numbers.rollup_tables import SCHEMA

@@ -1,36 +1,19 @@
 """salvage may take what was given up and nothing else, and somebody hears of what it finds and cannot take."""
 
 import json
-from dataclasses import replace
 from math import ceil
 from typing import Any
 
-import pytest
-
 from functions.salvage.handler import ANSWER_SECONDS, MOVE_SECONDS, TRIES
-from infra.profiles import BASELINE
 from sluice.edge.failures.salvage import MOST_BYTES, MOST_LETTERS, SALVAGED, error_output, failed_batches
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 from tests.infra.templates import Templates
 
 
-def variables(templates: Templates) -> dict[str, str]:
-    found: dict[str, Any] = templates.functions()["salvage"].properties["Environment"]["Variables"]
-    # What is known at deployment only, and the region, which Lambda sets.
-    return {name: value if isinstance(value, str) else "1" for name, value in found.items()} | {"AWS_REGION": "here"}
-
-
-def statements(templates: Templates) -> list[dict[str, Any]]:
-    """What the function may do, statement by statement."""
-    (role,) = (role for role in templates.every("AWS::IAM::Role") if role.name.startswith("SalvageRole"))
-    found: list[dict[str, Any]] = role.properties["Policies"][0]["PolicyDocument"]["Statement"]
-    return found
-
-
 def places(templates: Templates, action: str) -> set[tuple[str, str]]:
     """On which objects of which bucket an action is granted."""
     granted = set()
-    for statement in statements(templates):
+    for statement in templates.statements("salvage"):
         resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         if action in statement["Action"]:
             granted |= {place_of(resource, statement) for resource in resources}
@@ -44,11 +27,6 @@ def place_of(resource: Any, statement: dict[str, Any]) -> tuple[str, str]:
     return bucket, resource["Fn::Join"][1][-1].removeprefix("/").removesuffix("*")
 
 
-def test_its_settings_are_what_its_code_reads(templates: Templates) -> None:
-    assert SalvageSettings.from_environ(variables(templates)).dead_letter_topic == "dead-letter"
-    assert BrokerSettings.from_environ(variables(templates)).kafka_auth == "iam"
-
-
 def test_it_may_take_what_waits_keep_what_it_took_and_touch_nothing_else(templates: Templates) -> None:
     waiting = {("failed", failed_batches("").prefix), ("raw", error_output("").prefix)}
     for action in ("s3:ListBucket", "s3:GetObject", "s3:DeleteObject"):
@@ -59,7 +37,7 @@ def test_it_may_take_what_waits_keep_what_it_took_and_touch_nothing_else(templat
 def test_it_may_write_dead_letters_and_nothing_else_in_kafka(templates: Templates) -> None:
     kafka = {
         action: json.dumps(statement["Resource"])
-        for statement in statements(templates)
+        for statement in templates.statements("salvage")
         for action in statement["Action"]
         if action.startswith("kafka-cluster:")
     }
@@ -101,7 +79,7 @@ def test_a_run_has_time_for_an_object_and_does_not_keep_the_next_one_from_starti
     function = templates.functions()["salvage"].properties
     not_run = templates.alarms()["salvage-not-run"].properties
     assert function["ReservedConcurrentExecutions"] == 1
-    assert SalvageSettings.from_environ(variables(templates)).salvage_reserve_seconds < function["Timeout"]
+    assert templates.settings("salvage", SalvageSettings).salvage_reserve_seconds < function["Timeout"]
     (period,) = {one["MetricStat"]["Period"] for one in not_run["Metrics"] if "MetricStat" in one}
     assert function["Timeout"] <= period
     # A store that is away is noticed many times over before the function is stopped.
@@ -109,8 +87,8 @@ def test_a_run_has_time_for_an_object_and_does_not_keep_the_next_one_from_starti
 
 
 def test_a_run_has_time_for_the_largest_object_though_every_flush_takes_as_long_as_it_may(templates: Templates) -> None:
-    deadline = BrokerSettings.from_environ(variables(templates)).produce_deadline_seconds
-    reserve = SalvageSettings.from_environ(variables(templates)).salvage_reserve_seconds
+    deadline = templates.settings("salvage", BrokerSettings).produce_deadline_seconds
+    reserve = templates.settings("salvage", SalvageSettings).salvage_reserve_seconds
     # So many letters a buffer of Firehose makes, or its bytes twice over.
     flushes = max(ceil(169_000 / MOST_LETTERS), ceil(2 * 128 * 1024**2 / MOST_BYTES))
     read_seconds = 20
@@ -124,20 +102,7 @@ def test_what_is_posted_at_once_fits_the_producers_own_queue() -> None:
     assert MOST_BYTES < 1024**3
 
 
-def test_somebody_hears_when_the_oldest_events_are_given_up(templates: Templates) -> None:
-    alarm = templates.alarms()["salvage-expired"].properties
-    assert (alarm["MetricName"], alarm["Threshold"], alarm["Statistic"]) == ("EventsExpired", 0, "Sum")
-    assert alarm["Dimensions"] == [{"Name": "service", "Value": "salvage"}]
-
-
 def test_somebody_hears_when_what_was_given_up_waits_for_a_quarter_of_an_hour(templates: Templates) -> None:
     alarm = templates.alarms()["salvage-waiting"].properties
-    assert (alarm["MetricName"], alarm["Threshold"], alarm["Statistic"]) == ("LeftoverSeconds", 900, "Maximum")
+    assert (alarm["Threshold"], alarm["Statistic"]) == (900, "Maximum")
     assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (900, 1, "breaching")
-
-
-def test_settings_that_could_not_work_are_refused() -> None:
-    with pytest.raises(ValueError, match="time for an object"):
-        replace(BASELINE.salvage, reserve_seconds=300)
-    with pytest.raises(ValueError, match="as if there were none"):
-        replace(BASELINE.salvage, compute=replace(BASELINE.salvage.compute, timeout_seconds=301))

@@ -2,15 +2,14 @@
 
 import json
 
-from infra.seek import SCANNED_AN_HOUR
+from infra.functions.seek import SCANNED_AN_HOUR
 from sluice.edge.aws import CONNECT_SECONDS
 from sluice.edge.trace.athena import CALL_SECONDS, TRIES
 from tests.infra.templates import Templates
-from tests.infra.test_tier import granted
 
 
 def test_it_may_ask_one_workgroup_and_nothing_else_of_athena(templates: Templates) -> None:
-    grants = granted(templates, "seek")
+    grants = templates.granted("seek")
     asking = {action: places for action, places in grants.items() if action.startswith("athena:")}
     assert set(asking) == {
         "athena:StartQueryExecution",
@@ -23,7 +22,7 @@ def test_it_may_ask_one_workgroup_and_nothing_else_of_athena(templates: Template
 
 
 def test_it_may_see_two_tables(templates: Templates) -> None:
-    grants = granted(templates, "seek")
+    grants = templates.granted("seek")
     assert {action for action in grants if action.startswith("glue:")} == {"glue:GetDatabase", "glue:GetTable"}
     places = sorted(grants["glue:GetTable"])
     assert [place.rpartition(":")[2].removesuffix('"]]}') for place in places] == [
@@ -35,7 +34,7 @@ def test_it_may_see_two_tables(templates: Templates) -> None:
 
 
 def test_it_may_read_events_and_dead_letters_and_write_results_alone(templates: Templates) -> None:
-    grants = granted(templates, "seek")
+    grants = templates.granted("seek")
     letters, raw = sorted(place for place in grants["s3:GetObject"] if "QueryResults" not in place)
     assert "DeadLetter" in letters
     assert letters.endswith('"/dead_letters/*"]]}')
@@ -46,22 +45,10 @@ def test_it_may_read_events_and_dead_letters_and_write_results_alone(templates: 
 
 
 def test_it_lists_only_below_what_it_may_read(templates: Templates) -> None:
-    (role,) = [role for role in templates.every("AWS::IAM::Role") if role.name.startswith("SeekRole")]
-    statements = [one for policy in role.properties["Policies"] for one in policy["PolicyDocument"]["Statement"]]
-    listing = [one for one in statements if "s3:ListBucket" in one["Action"]]
+    listing = [one for one in templates.statements("seek") if "s3:ListBucket" in one["Action"]]
     below = {json.dumps(one["Resource"]): one.get("Condition") for one in listing}
     for place, condition in below.items():
         assert (condition is None) == ("QueryResults" in place)
-
-
-def test_it_is_outside_the_private_network(templates: Templates) -> None:
-    assert "VpcConfig" not in templates.functions()["seek"].properties
-
-
-def test_it_gives_up_before_trace_does(templates: Templates) -> None:
-    seek, trace = (templates.functions()[verb].properties for verb in ("seek", "trace"))
-    waits = int(trace["Environment"]["Variables"]["SEEK_SECONDS"])
-    assert int(seek["Environment"]["Variables"]["ATHENA_SECONDS"]) < waits <= seek["Timeout"]
 
 
 def test_it_has_time_to_stop_the_queries_where_every_call_is_silent(templates: Templates) -> None:

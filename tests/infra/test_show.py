@@ -8,28 +8,14 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from infra import page
-from infra.openapi import write_openapi
-from infra.page import CHART_LIBRARY, assemble_page
+from infra.api import page
+from infra.api.openapi import write_openapi
+from infra.api.page import CHART_LIBRARY, assemble_page
 from tests.infra.templates import Templates
 
 
-def statements(templates: Templates) -> list[dict[str, Any]]:
-    (role,) = [role for role in templates.every("AWS::IAM::Role") if role.name.startswith("ShowRole")]
-    (policy,) = role.properties["Policies"]
-    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
-    return found
-
-
 def test_show_may_write_its_log_and_its_traces_and_nothing_else(templates: Templates) -> None:
-    actions = {action for statement in statements(templates) for action in statement["Action"]}
-    assert {action.partition(":")[0] for action in actions} == {"logs", "xray"}
-
-
-def test_show_is_outside_the_network_and_has_no_secrets(templates: Templates) -> None:
-    show = templates.functions()["show"].properties
-    assert "VpcConfig" not in show
-    assert not [name for name in show["Environment"]["Variables"] if "SECRET" in name or "DATABASE" in name]
+    assert {action.partition(":")[0] for action in templates.granted("show")} == {"logs", "xray"}
 
 
 def test_one_page_load_is_not_throttled(templates: Templates) -> None:
@@ -69,6 +55,8 @@ def test_the_lock_file_names_no_registry_and_pins_every_content() -> None:
         if name:
             assert "resolved" not in package
             assert package["integrity"].startswith("sha512-")
+            # npm forgets programs for other machines when it writes the file beside an installation (npm/cli#4828).
+            assert all(f"node_modules/{program}" in locked for program in package.get("optionalDependencies", {}))
     wanted = json.loads((page.WEB / "package.json").read_text())
     assert all(version[0].isdigit() for version in (wanted["dependencies"] | wanted["devDependencies"]).values())
 

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
 from tests.infra.templates import Templates
 
 
@@ -25,11 +25,9 @@ def test_the_four_topics_exist_with_three_replicas_of_which_two_acknowledge(temp
         assert _configs(topic)["min.insync.replicas"] == "2", name
 
 
-def test_raw_events_has_30_partitions_and_120_when_large_and_replay_events_as_many(templates: Templates) -> None:
+def test_what_is_replayed_has_a_partition_for_each_of_raw_events(templates: Templates) -> None:
     topics = _topics(templates)
-    partitions = 120 if templates.profile.name == "large" else 30
-    assert topics["raw-events"]["PartitionCount"] == partitions
-    assert topics["replay-events"]["PartitionCount"] == partitions
+    assert topics["replay-events"]["PartitionCount"] == topics["raw-events"]["PartitionCount"]
 
 
 def test_kafka_keeps_an_event_longer_than_consumers_may_take(templates: Templates) -> None:
@@ -77,3 +75,11 @@ def test_event_source_pollers_can_reach_the_brokers(templates: Templates) -> Non
         if rule.properties["SourceSecurityGroupId"] == rule.properties["GroupId"]
     ]
     assert [(rule["FromPort"], rule["ToPort"]) for rule in inside] == [(9098, 9098)]
+
+
+def test_the_alarm_on_disks_looks_at_every_broker_because_the_cluster_has_no_figure(templates: Templates) -> None:
+    metrics = templates.alarms()["stream-disk"].properties["Metrics"]
+    asked = [one["MetricStat"]["Metric"] for one in metrics if "MetricStat" in one]
+    assert {one["MetricName"] for one in asked} == {"KafkaDataLogsDiskUsed"}
+    brokers = {each["Value"] for one in asked for each in one["Dimensions"] if each["Name"] == "Broker ID"}
+    assert brokers == {str(number) for number in range(1, templates.profile.brokers.count + 1)}

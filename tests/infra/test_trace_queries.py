@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from infra.catalog import COLUMNS, DEAD_LETTER_COLUMNS, SQL
+from infra.stores.catalog import COLUMNS, DEAD_LETTER_COLUMNS, SQL
 from local.query.catalog import ARROW, read_table
 
 EVENT, LETTERS = ((SQL / f"{name}.sql").read_text() for name in ("event_by_id", "dead_letters_by_id"))

@@ -91,6 +91,22 @@ def test_the_pages_libraries_are_complete_when_they_are_those_of_the_lock_file(t
     assert not page_is_complete(tmp_path)
 
 
+def test_of_the_programs_of_the_page_those_for_this_machine_are_enough(tmp_path: Path) -> None:
+    checker = {"version": "2.6.8", "optionalDependencies": {"checker-x64": "2.6.8", "checker-arm64": "2.6.8"}}
+    program = {"version": "2.6.8", "optional": True}
+    packages = {"node_modules/checker": checker, "node_modules/checker-x64": program}
+    locked = {"packages": packages | {"node_modules/checker-arm64": program}}
+    (tmp_path / "package-lock.json").write_text(json.dumps(locked))
+    (tmp_path / "node_modules").mkdir()
+    installed = tmp_path / "node_modules" / ".package-lock.json"
+    installed.write_text(json.dumps({"packages": packages}))
+    assert page_is_complete(tmp_path)
+    installed.write_text(json.dumps({"packages": {"node_modules/checker": checker}}))
+    assert not page_is_complete(tmp_path), "npm leaves out what it failed to fetch"
+    installed.write_text(json.dumps({"packages": packages | {"node_modules/checker-x64": {"version": "2.6.7"}}}))
+    assert not page_is_complete(tmp_path)
+
+
 def test_a_browser_of_the_machine_is_used_if_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin")
     monkeypatch.setattr("local.install.BROWSERS", ("chromium",))

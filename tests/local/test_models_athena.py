@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.catalog import SQL
+from infra.stores.catalog import SQL
 from local.models.athena import Refused, read_parameter, write_value
 from local.models.aws_client import aws_client
 from local.models.config import AthenaConfig

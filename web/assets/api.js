@@ -1,7 +1,23 @@
 // The query API: one method a route, and its refusals as errors that say what to do.
 
+/**
+ * @import { Answers, Schemas } from "../answers.js"
+ * @import { Resolution, Subject } from "./view.js"
+ */
+
+/**
+ * @typedef {{ from: string, to: string, resolution: Resolution | "auto" }} Range as the API is asked for it
+ * @typedef {Record<string, string | number | readonly string[] | null>} Question parameters; a null is left out
+ */
+
 /** The API answered, and said no. */
 export class Refused extends Error {
+  /**
+   * @param {number} status
+   * @param {string | undefined} code
+   * @param {string} detail
+   * @param {number} retryAfter
+   */
   constructor(status, code, detail, retryAfter) {
     super(detail);
     this.status = status;
@@ -11,17 +27,24 @@ export class Refused extends Error {
 
   /** Whether another key is needed, rather than another try. */
   get needsKey() {
-    return this.status === 401 || ["wrong_role", "wrong_fleet"].includes(this.code);
+    return this.status === 401 || this.#isOneOf("wrong_role", "wrong_fleet");
   }
 
   /** Whether it is the question that cannot be answered, and others can. */
   get ofQuestion() {
-    return ["directory_unavailable", "too_slow"].includes(this.code) || (!this.needsKey && this.status < 500 && this.status !== 429);
+    return (
+      this.#isOneOf("directory_unavailable", "too_slow") || (!this.needsKey && this.status < 500 && this.status !== 429)
+    );
   }
 
   /** Whether it passes by itself. */
   get passes() {
     return this.status === 429 || this.status >= 500;
+  }
+
+  /** @param {string[]} codes */
+  #isOneOf(...codes) {
+    return this.code !== undefined && codes.includes(this.code);
   }
 }
 
@@ -34,37 +57,77 @@ export const PAGE = 1000;
 
 export class Api {
   #key;
+  #stopped = new AbortController();
 
+  /** @param {string} key */
   constructor(key) {
     this.#key = key;
   }
 
-  async fleets() {
-    return (await this.#get("/v1/fleets")).items;
+  /** Ask no more: a late answer would be shown to the next session. */
+  stop() {
+    this.#stopped.abort();
   }
 
+  /** The fleet that the key may read: there is always one. */
+  async fleet() {
+    /** @type {Answers["listFleets"]} */
+    const { items } = await this.#get("/v1/fleets");
+    const [fleet] = items;
+    if (fleet === undefined) throw new Unreachable("the API names no fleet");
+    return fleet.fleet_id;
+  }
+
+  /**
+   * @param {string} fleet
+   * @returns {Promise<Answers["getFleet"]>}
+   */
   status(fleet) {
     return this.#get(fleetPath(fleet));
   }
 
-  /** The first devices of a fleet, by name; more than a list can show is typed. */
+  /**
+   * The first devices of a fleet, by name; more than a list can show is typed.
+   * @param {string} fleet
+   * @returns {Promise<Answers["listDevices"]>}
+   */
   devices(fleet) {
     return this.#get(fleetPath(fleet, "devices"), { limit: PAGE });
   }
 
-  async groups(fleet) {
-    return (await this.#get(fleetPath(fleet, "groups"))).items;
+  /**
+   * @param {string} fleet
+   * @returns {Promise<Answers["listGroups"]>}
+   */
+  groups(fleet) {
+    return this.#get(fleetPath(fleet, "groups"));
   }
 
+  /**
+   * @param {string} fleet
+   * @param {Subject} subject
+   * @param {string[]} metrics
+   * @param {AbortSignal} signal
+   * @returns {Promise<Answers["getRecent"]>}
+   */
   recent(fleet, subject, metrics, signal) {
     return this.#get(fleetPath(fleet, "recent"), { ...subject, metric: metrics }, signal);
   }
 
-  /** All windows of a range, however many pages they fill. */
+  /**
+   * All windows of a range, however many pages they fill.
+   * @param {string} fleet
+   * @param {Subject} subject
+   * @param {string[]} metrics
+   * @param {Range} range
+   * @param {AbortSignal} signal
+   */
   async rollups(fleet, subject, metrics, { from, to, resolution }, signal) {
     const question = { ...subject, metric: metrics, from, to, resolution };
+    /** @type {Answers["getRollups"]} */
     const whole = await this.#get(fleetPath(fleet, "rollups"), question, signal);
     for (let cursor = whole.next_cursor; cursor !== null; ) {
+      /** @type {Answers["getRollups"]} */
       const page = await this.#get(fleetPath(fleet, "rollups"), { ...question, cursor }, signal);
       whole.items.push(...page.items);
       whole.states.push(...page.states);
@@ -73,44 +136,75 @@ export class Api {
     return whole;
   }
 
+  /**
+   * @param {string} fleet
+   * @param {number} minutes
+   * @returns {Promise<Answers["getCounters"]>}
+   */
   counters(fleet, minutes) {
     return this.#get(fleetPath(fleet, "counters"), { minutes });
   }
 
+  /**
+   * @param {string} fleet
+   * @param {string | null} cursor
+   * @returns {Promise<Answers["listChanges"]>}
+   */
   changes(fleet, cursor) {
     return this.#get(fleetPath(fleet, "changes"), { cursor, limit: PAGE });
   }
 
-  async #get(path, question = {}, signal = undefined) {
-    const limit = AbortSignal.timeout(ANSWER_SECONDS * 1000);
-    let answer, document;
+  /**
+   * The document of an answer; the API's description says of which type it is.
+   * @param {string} path
+   * @param {Question} [question]
+   * @param {AbortSignal} [signal]
+   */
+  async #get(path, question = {}, signal) {
+    const ends = [AbortSignal.timeout(ANSWER_SECONDS * 1000), this.#stopped.signal];
+    let answer;
+    let document;
     try {
       answer = await fetch(path + query(question), {
         headers: { "x-api-key": this.#key },
         // Asked each time, and answered with nothing when it is the same: what was just rolled must be seen.
         cache: "no-cache",
-        signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+        signal: AbortSignal.any(signal === undefined ? ends : [...ends, signal]),
       });
       document = await answer.json();
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new Unreachable(error.message);
+      throw new Unreachable("no answer", { cause: error });
     }
     if (answer.ok) return document;
-    const asked = Number(answer.headers.get("retry-after")) || 0;
-    // The gateway's own answers carry a message and no code.
-    throw new Refused(answer.status, document.code, document.detail ?? document.message ?? `status ${answer.status}`, asked);
+    throw refusal(answer, document);
   }
 }
 
-function fleetPath(fleet, ...rest) {
-  return ["/v1/fleets", fleet, ...rest].map((part, place) => (place ? encodeURIComponent(part) : part)).join("/");
+/**
+ * Read a refusal; the gateway's own carry a message and no code.
+ * @param {Response} answer
+ * @param {Partial<Schemas["Problem"]> & { message?: string }} problem
+ */
+function refusal(answer, problem) {
+  const detail = problem.detail ?? problem.message ?? `status ${answer.status}`;
+  const asked = Number(answer.headers.get("retry-after")) || 0;
+  return new Refused(answer.status, problem.code, detail, asked);
 }
 
+/**
+ * @param {string} fleet
+ * @param {string[]} rest
+ */
+function fleetPath(fleet, ...rest) {
+  return ["/v1/fleets", ...[fleet, ...rest].map(encodeURIComponent)].join("/");
+}
+
+/** @param {Question} question */
 function query(question) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(question)) {
-    for (const one of [value].flat()) if (one !== undefined && one !== null) parameters.append(name, one);
+    for (const one of [value].flat()) if (one !== null) parameters.append(name, String(one));
   }
   return parameters.size ? `?${parameters}` : "";
 }

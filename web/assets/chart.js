@@ -4,12 +4,36 @@ import { dateAndTime, tick } from "./format.js";
 import { shade } from "./shading.js";
 import { colour } from "./theme.js";
 
-const { uPlot } = globalThis;
+/**
+ * @import { Columns } from "./columns.js"
+ * @import { Stretch } from "./windows.js"
+ *
+ * @typedef {object} Picture
+ * @property {Columns} columns
+ * @property {string[] | null} devices a line for each; null for windows
+ * @property {number} from
+ * @property {number} to
+ * @property {Stretch[]} states
+ * @property {boolean} zooms
+ *
+ * @typedef {object} Line
+ * @property {string} name
+ * @property {string} stroke
+ * @property {number} width
+ * @property {number[]} [dash]
+ * @property {boolean} [points]
+ *
+ * @typedef {(from: number, to: number) => void} OnZoom
+ * @typedef {(places: (number | null)[], line: number | null) => void} OnCursor
+ */
 
 const HEIGHT = 220;
 const NEAR = 24;
 
-/** How the lines look: of one entity's windows, or one line for each device. */
+/**
+ * How the lines look: of one entity's windows, or one line for each device.
+ * @type {Line[]}
+ */
 const WINDOW_LINES = [
   { name: "max", stroke: "edge", width: 1 },
   { name: "min", stroke: "edge", width: 1 },
@@ -18,6 +42,16 @@ const WINDOW_LINES = [
   { name: "average", stroke: "line-1", width: 2 },
 ];
 
+/** @type {Record<string, number>} */
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+
+/** @type {Picture} */
+const EMPTY = { columns: [[]], devices: null, from: 0, to: 0, states: [], zooms: false };
+
+/**
+ * @param {string[]} devices
+ * @returns {Line[]}
+ */
 function deviceLines(devices) {
   // Each sample is marked where there is room for it.
   const points = devices.length === 1;
@@ -28,10 +62,15 @@ export class Chart {
   #place;
   #onZoom;
   #onCursor;
+  /** @type {uPlot | null} */
   #plot = null;
   #drawn = ""; // what the plot was made for; it is made anew for anything else
-  #picture = null;
+  #picture = EMPTY;
 
+  /**
+   * @param {HTMLElement} place
+   * @param {{ onZoom: OnZoom, onCursor: OnCursor }} listeners
+   */
   constructor(place, { onZoom, onCursor }) {
     this.#place = place;
     this.#onZoom = onZoom;
@@ -40,7 +79,7 @@ export class Chart {
     place.addEventListener("keydown", (event) => this.#press(event));
   }
 
-  /** Draw a picture: {columns, devices (null for windows), from, to, states, zooms}. */
+  /** @param {Picture} picture */
   draw(picture) {
     this.#picture = picture;
     const shape = JSON.stringify([picture.devices, picture.zooms, picture.columns[0].length > this.#place.clientWidth]);
@@ -54,7 +93,7 @@ export class Chart {
 
   /** Draw the same in the colours of now. */
   repaint() {
-    if (this.#picture !== null) this.#make();
+    if (this.#plot !== null) this.#make();
   }
 
   /** Forget the drawing and what it listens to. */
@@ -68,11 +107,17 @@ export class Chart {
     this.#plot = new uPlot(this.#options(), this.#picture.columns, this.#place);
   }
 
+  /** @returns {uPlot.Options} */
   #options() {
     const { devices, zooms, columns } = this.#picture;
     const dense = columns[0].length > this.#place.clientWidth;
     const lines = devices === null ? WINDOW_LINES : deviceLines(devices);
-    const axis = { stroke: colour("muted"), font: "12px system-ui, sans-serif", ticks: { stroke: colour("grid"), size: 4 }, grid: { stroke: colour("grid"), width: 1 } };
+    const axis = {
+      stroke: colour("muted"),
+      font: "12px system-ui, sans-serif",
+      ticks: { stroke: colour("grid"), size: 4 },
+      grid: { stroke: colour("grid"), width: 1 },
+    };
     return {
       width: Math.max(200, this.#place.clientWidth),
       height: HEIGHT,
@@ -84,7 +129,12 @@ export class Chart {
         y: { range: (_plot, least, most) => padded(least, most) },
       },
       axes: [
-        { ...axis, space: 64, size: 34, values: (_plot, splits, _axis, _space, step) => splits.map((seconds) => tick(seconds, step)) },
+        {
+          ...axis,
+          space: 64,
+          size: 34,
+          values: (_plot, splits, _axis, _space, step) => splits.map((seconds) => tick(seconds, step)),
+        },
         { ...axis, size: 56 },
       ],
       series: [{}, ...lines.map((line) => this.#line(line, dense))],
@@ -105,19 +155,25 @@ export class Chart {
     };
   }
 
-  #line({ name, stroke, width, dash, points }, dense) {
+  /**
+   * @param {Line} line
+   * @param {boolean} dense
+   * @returns {uPlot.Series}
+   */
+  #line({ name, stroke, width, dash = [], points = false }, dense) {
     return {
       label: name,
       stroke: colour(stroke),
       // Where there are more values than pixels, dashes say nothing and thick lines hide each other.
       width: dense ? 1 : width,
-      dash: dense ? undefined : dash,
+      dash: dense ? [] : dash,
       // Without being told, the library marks values that would be no line, between two gaps.
       points: points ? { show: true, size: 4 } : { size: 4 },
       spanGaps: false,
     };
   }
 
+  /** @param {uPlot} plot */
   #select(plot) {
     const { left, width } = plot.select;
     if (width < 6) return;
@@ -131,34 +187,51 @@ export class Chart {
     if (this.#plot !== null && width > 0 && width !== this.#plot.width) this.#plot.setSize({ width, height: HEIGHT });
   }
 
-  /** The arrow keys lead along the line, as the mouse does. */
+  /**
+   * The arrow keys lead along the line, as the mouse does.
+   * @param {KeyboardEvent} event
+   */
   #press(event) {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
-    if (this.#plot === null || !(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
+    const step = STEPS[event.key];
+    if (this.#plot === null || step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     const [times] = this.#picture.columns;
-    if (times.length === 0) return;
     const at = this.#plot.cursor.idx ?? times.length;
-    const next = Math.min(times.length - 1, Math.max(0, at + steps[event.key]));
-    const left = this.#plot.valToPos(times[next], "x");
+    const time = times[Math.min(times.length - 1, Math.max(0, at + step))];
+    if (time === undefined) return;
+    const left = this.#plot.valToPos(time, "x");
     this.#plot.setCursor({ left, top: this.#plot.over.clientHeight / 2 });
   }
 }
 
-/** Which line is nearest to the cursor; null where there is none. */
+/**
+ * Which line is nearest to the cursor; null where there is none.
+ * @param {uPlot} plot
+ */
 function focused(plot) {
-  const place = plot.series.findIndex((line, index) => index > 0 && line._focus === true);
-  return place > 0 && plot.series.some((line, index) => index > 0 && line._focus === false) ? place : null;
+  /** @type {(uPlot.Series & { _focus?: boolean | null })[]} */
+  const lines = plot.series; // the library marks the line in focus, and its types do not say so
+  const place = lines.findIndex((line, index) => index > 0 && line._focus === true);
+  return place > 0 && lines.some((line, index) => index > 0 && line._focus === false) ? place : null;
 }
 
-/** A little room above and below; a level line stands in the middle. */
+/**
+ * A little room above and below; a level line stands in the middle.
+ * @param {number | null} least
+ * @param {number | null} most
+ * @returns {uPlot.Range.MinMax}
+ */
 function padded(least, most) {
   if (least === null || most === null) return [0, 1];
   if (least === most) return [least - Math.max(1, Math.abs(least) * 0.05), most + Math.max(1, Math.abs(most) * 0.05)];
   return uPlot.rangeNum(least, most, 0.1, false);
 }
 
-/** The text of a range, for captions. */
+/**
+ * The text of a range, for captions.
+ * @param {number} from
+ * @param {number} to
+ */
 export function writeRange(from, to) {
   return `${dateAndTime(from)} to ${dateAndTime(to)} UTC`;
 }

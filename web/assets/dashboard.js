@@ -13,6 +13,22 @@ import { Samples } from "./samples.js";
 import * as views from "./view.js";
 import { Windows } from "./windows.js";
 
+/**
+ * @import { Schemas } from "../answers.js"
+ * @import { Api, Range } from "./api.js"
+ * @import { Change } from "./feed.js"
+ * @import { State } from "./pulse.js"
+ * @import { View } from "./view.js"
+ *
+ * @typedef {object} Session
+ * @property {Api} api
+ * @property {string} fleet
+ * @property {View} view
+ * @property {(view: View) => void} onView hears of every other view
+ * @property {(state: State) => void} onState hears of the connection
+ * @property {(refused: Refused) => void} onDefeat hears of a key that opens nothing any more
+ */
+
 const STATUS_SECONDS = 4;
 const LISTS_SECONDS = 60;
 /** The minute that goes on, and the last whole one. */
@@ -33,10 +49,14 @@ export class Dashboard {
   #panels;
   #windows = new Windows();
   #samples = new Samples();
+  /** @type {Schemas["Fleet"] | null} */
   #status = null;
   #stale = true; // everything that is shown has to be fetched
+  /** @type {{ from: number, to: number } | null} */
   #changed = null; // the range that has to be fetched again
+  /** @type {string[]} */
   #known = []; // the metrics that there are
+  /** @type {Map<string, string>} */
   #names = new Map(); // the groups' names by their ids
   #ahead = 0; // how far the API's clock is ahead of this one
   #due = { status: 0, lists: 0 };
@@ -44,7 +64,7 @@ export class Dashboard {
   #loading = new AbortController();
   #ticking;
 
-  /** `onView` hears of every other view, `onState` of the connection, `onDefeat` of a key that opens nothing any more. */
+  /** @param {Session} session */
   constructor({ api, fleet, view, onView, onState, onDefeat }) {
     this.#api = api;
     this.#fleet = fleet;
@@ -52,8 +72,7 @@ export class Dashboard {
     this.#onView = onView;
     this.#feed = new Feed(api, fleet);
     this.#panels = new Panels({ onZoom: (from, to) => this.#pick(views.lookAt(this.#view, from, to, this.#now())) });
-    this.#picker = new Picker({ onView: (picked) => this.#pick(picked), now: () => this.#now() });
-    this.#picker.show(view);
+    this.#picker = new Picker({ view, onView: (picked) => this.#pick(picked), now: () => this.#now() });
     this.#pulse = new Pulse({ beat: () => this.#beat(), onState, onDefeat });
     this.#ticking = setInterval(() => this.#overview.tick(), 1000);
   }
@@ -65,12 +84,16 @@ export class Dashboard {
   stop() {
     this.#pulse.stop();
     this.#loading.abort();
+    this.#api.stop();
     clearInterval(this.#ticking);
     this.#picker.remove();
     this.#panels.clear();
   }
 
-  /** Show another view. */
+  /**
+   * Show another view.
+   * @param {View} view
+   */
   show(view) {
     const other = JSON.stringify(views.subject(view)) !== JSON.stringify(views.subject(this.#view));
     if (other || views.isLive(view) !== views.isLive(this.#view)) this.#forget(other);
@@ -81,11 +104,13 @@ export class Dashboard {
     this.#pulse.hurry();
   }
 
+  /** @param {View} view */
   #pick(view) {
     this.#onView(view);
     this.show(view);
   }
 
+  /** @param {boolean} other whether it is of another subject */
   #forget(other) {
     this.#windows.clear();
     this.#samples.clear();
@@ -110,18 +135,25 @@ export class Dashboard {
     this.#beats += 1;
   }
 
-  /** Remember a change, if it is one of what is shown. */
+  /**
+   * Remember a change, if it is one of what is shown.
+   * @param {Change} change
+   */
   #note({ of, resolution, device, start }) {
-    const width = views.RESOLUTIONS.get(resolution);
     // A change of many devices names none; which of them are a group's the feed does not know.
     const ours = {
       fleet: of === "fleet",
       group: of !== "fleet",
       device: of === "devices" || device === this.#view.device,
     };
-    if (ours[this.#view.scope] && width === this.#windows.width) this.#extend(start, start + width);
+    if (ours[this.#view.scope] && resolution === this.#windows.resolution)
+      this.#extend(start, start + views.RESOLUTIONS[resolution]);
   }
 
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
   #extend(from, to) {
     const changed = this.#changed;
     this.#changed = changed ? { from: Math.min(changed.from, from), to: Math.max(changed.to, to) } : { from, to };
@@ -155,10 +187,12 @@ export class Dashboard {
   #whyNothing() {
     const { width, until } = this.#windows;
     const { to } = views.span(this.#view, this.#now());
-    if (views.isLive(this.#view) || width === null || width <= MINUTE || (until !== null && to <= until)) return "There is nothing in this range.";
+    if (views.isLive(this.#view) || width === null || width <= MINUTE || (until !== null && to <= until))
+      return "There is nothing in this range.";
     return `Nothing is finished in this range yet: the running ${width >= DAY ? "day" : "hour"} is shown when it is over. Try 1 h.`;
   }
 
+  /** @param {AbortSignal} signal */
   async #loadSamples(signal) {
     const around = this.#beats % LOOK_AROUND === 0;
     const answer = await this.#api.recent(this.#fleet, views.subject(this.#view), around ? [] : this.#shown(), signal);
@@ -169,18 +203,19 @@ export class Dashboard {
     this.#learn(this.#samples.metrics);
   }
 
+  /** @param {AbortSignal} signal */
   async #loadWindows(signal) {
     const { from, to } = views.span(this.#view, this.#now());
-    const width = this.#windows.width;
+    const { resolution } = this.#windows;
+    /** @type {Range} */
     let question = { from: writeTime(from), to: writeTime(to), resolution: this.#view.resolution };
     const changed = this.#changed;
-    if (!this.#stale && width !== null) {
+    if (!this.#stale && resolution !== null) {
       this.#windows.forget(from);
       if (changed === null || changed.to <= from || changed.from >= to) {
         this.#changed = null;
         return;
       }
-      const [resolution] = [...views.RESOLUTIONS].find(([, seconds]) => seconds === width);
       question = { from: writeTime(Math.max(from, changed.from)), to: writeTime(Math.min(to, changed.to)), resolution };
     }
     const metrics = this.#stale ? this.#shown() : [];
@@ -194,14 +229,15 @@ export class Dashboard {
 
   /** Ask how the fleet is, and how much comes in. */
   async #ask() {
-    this.#status = await this.#api.status(this.#fleet);
-    this.#setClock(this.#status.as_of);
-    this.#overview.showStatus(this.#status);
+    const status = await this.#api.status(this.#fleet);
+    this.#status = status;
+    this.#setClock(status.as_of);
+    this.#overview.showStatus(status);
     this.#overview.showCounters(await this.#api.counters(this.#fleet, COUNTED_MINUTES));
-    if (views.follows(this.#view) && !views.isLive(this.#view) && this.#windows.width !== null) {
+    const { width } = this.#windows;
+    if (views.follows(this.#view) && !views.isLive(this.#view) && width !== null) {
       // Time passes too: windows begin, and those that end become final without a change when they are empty.
       const open = this.#windows.states.find(({ state }) => state !== "complete");
-      const width = this.#windows.width;
       const latest = this.#now() - 2 * width;
       this.#extend(open && open.reason === "not_closed" ? Math.min(open.from, latest) : latest, this.#now() + width);
     }
@@ -212,7 +248,7 @@ export class Dashboard {
   async #list() {
     this.#picker.offerDevices((await this.#api.devices(this.#fleet)).items);
     try {
-      const groups = await this.#api.groups(this.#fleet);
+      const groups = (await this.#api.groups(this.#fleet)).items;
       this.#names = new Map(groups.map(({ group_id: id, name }) => [id, name]));
       this.#picker.offerGroups(groups);
     } catch (error) {
@@ -222,21 +258,29 @@ export class Dashboard {
     }
   }
 
+  /** @param {string} nothing what to say where there is nothing to show */
   #draw(nothing) {
-    const live = views.isLive(this.#view);
-    const source = live ? this.#samples : this.#windows;
+    const source = views.isLive(this.#view) ? this.#samples : this.#windows;
     this.#picker.show(this.#view);
     this.#picker.offerMetrics(this.#known, this.#shown());
     const shown = this.#shown().filter((metric) => source.metrics.includes(metric));
     const { from, to } = views.span(this.#view, this.#now());
-    this.#panels.show({ source, shown, live, from, to });
+    this.#panels.show({ source, shown, from, to });
     const name = this.#names.get(this.#view.group);
-    const texts = views.describe(this.#view, { fleet: this.#fleet, group: name }, this.#windows.width, this.#now());
+    const texts = views.describe(
+      this.#view,
+      { fleet: this.#fleet, group: name },
+      this.#windows.resolution,
+      this.#now(),
+    );
     say(find("showing"), texts.title);
     say(find("progress"), texts.detail);
     find("nothing").hidden = shown.length > 0 || nothing === "";
     say(find("nothing"), nothing);
-    say(find("announcer"), shown.length ? `${texts.title}, ${views.rangeName(this.#view)}: ${countOf(shown.length, "chart")}` : nothing);
+    say(
+      find("announcer"),
+      shown.length ? `${texts.title}, ${views.rangeName(this.#view)}: ${countOf(shown.length, "chart")}` : nothing,
+    );
     this.#notice();
   }
 
@@ -250,10 +294,12 @@ export class Dashboard {
     return this.#known.length ? chosen.filter((metric) => this.#known.includes(metric)) : chosen;
   }
 
+  /** @param {string[]} metrics */
   #learn(metrics) {
     this.#known = [...new Set([...this.#known, ...metrics])].sort();
   }
 
+  /** @param {string} asOf */
   #setClock(asOf) {
     this.#ahead = parseTime(asOf) - Date.now() / 1000;
   }

@@ -4,17 +4,32 @@
 import { PAGE, Refused } from "./api.js";
 import { parseTime } from "./format.js";
 
+/**
+ * @import { Schemas } from "../answers.js"
+ * @import { Api } from "./api.js"
+ *
+ * @typedef {ReturnType<typeof readChange>} Change
+ */
+
 export class Feed {
   #api;
   #fleet;
+  /** @type {string | null} */
   #cursor = null;
 
+  /**
+   * @param {Api} api
+   * @param {string} fleet
+   */
   constructor(api, fleet) {
     this.#api = api;
     this.#fleet = fleet;
   }
 
-  /** What changed, as {of, resolution, device, start}; or null when nobody can say any more. */
+  /**
+   * What changed; or null when nobody can say any more.
+   * @returns {Promise<Change[] | null>}
+   */
   async read() {
     const begins = this.#cursor === null;
     const changes = [];
@@ -34,6 +49,7 @@ export class Feed {
   }
 }
 
+/** @param {Schemas["Change"]} item */
 function readChange(item) {
   return {
     of: item.of,

@@ -8,6 +8,8 @@ import { forgetKey, keepKey, readKey } from "./session.js";
 import { theme, turnTheme } from "./theme.js";
 import { change, FIRST_VIEW, readView, writeView } from "./view.js";
 
+/** @import { State } from "./pulse.js" */
+
 const REFUSALS = new Map([
   ["wrong_role", "This is a device key. The dashboard needs a reader key."],
   ["expired_key", "This key has expired."],
@@ -15,18 +17,21 @@ const REFUSALS = new Map([
   ["malformed_key", "This is not a whole key: copy it once more."],
 ]);
 
+/** @type {Dashboard | null} */
 let dashboard = null;
 
-function showConnection({ name, reason, seconds }) {
+/** @param {State} state */
+function showConnection(state) {
   const chip = find("connection");
-  const texts = {
-    connected: "Connected",
-    reconnecting: `Reconnecting: ${reason}, next try in ${Math.round(seconds)} s`,
-    offline: "Offline: what is missing is fetched when the network is back",
-  };
   chip.hidden = false;
-  chip.dataset.state = name;
-  say(chip, texts[name]);
+  chip.dataset.state = state.name;
+  say(chip, writeConnection(state));
+}
+
+/** @param {State} state */
+function writeConnection(state) {
+  if (state.name === "reconnecting") return `Reconnecting: ${state.reason}, next try in ${Math.round(state.seconds)} s`;
+  return state.name === "connected" ? "Connected" : "Offline: what is missing is fetched when the network is back";
 }
 
 function showLogIn(message = "") {
@@ -40,14 +45,20 @@ function showLogIn(message = "") {
   find("key").focus();
 }
 
+/** @param {unknown} error */
 function explain(error) {
   if (error instanceof Unreachable) return "The API does not answer. Try again in a moment.";
   if (!(error instanceof Refused)) throw error;
-  if (error.status === 401 || error.status === 403) return REFUSALS.get(error.code) ?? "This key opens nothing here.";
+  if (error.status === 401 || error.status === 403)
+    return REFUSALS.get(error.code ?? "") ?? "This key opens nothing here.";
   return error.message;
 }
 
-/** Open the dashboard with a key that has been accepted. */
+/**
+ * Open the dashboard with a key that has been accepted.
+ * @param {Api} api
+ * @param {string} fleet
+ */
 function open(api, fleet) {
   find("log-in").hidden = true;
   for (const id of ["dashboard", "log-out"]) find(id).hidden = false;
@@ -66,50 +77,57 @@ function open(api, fleet) {
     onDefeat: leave,
   });
   if (other) say(find("scope-error"), `The link shows fleet ${asked.fleet}, which this key does not read.`);
-  dashboard.run();
+  // It handles its own failures, until it is stopped.
+  void dashboard.run();
 }
 
+/** @param {Refused} error */
 function leave(error) {
   forgetKey();
   showLogIn(explain(error));
 }
 
+/** @param {Event} event */
 async function logIn(event) {
   event.preventDefault();
-  const key = find("key").value.trim();
+  const field = find("key", HTMLInputElement);
+  const key = field.value.trim();
   const api = new Api(key);
   try {
-    const [fleet] = await api.fleets();
+    const fleet = await api.fleet();
     keepKey(key);
-    find("key").value = "";
-    open(api, fleet.fleet_id);
+    field.value = "";
+    open(api, fleet);
     find("content").focus();
   } catch (error) {
     showLogIn(explain(error));
   }
 }
 
-/** Go on with the key of this tab: the API being away is no reason to ask for it again. */
+/**
+ * Go on with the key of this tab: the API being away is no reason to ask for it again.
+ * @param {string} key
+ */
 async function resume(key) {
   const api = new Api(key);
   for (let failures = 1; ; failures += 1) {
     try {
-      const [fleet] = await api.fleets();
-      open(api, fleet.fleet_id);
+      open(api, await api.fleet());
       return;
     } catch (error) {
       if (error instanceof Refused && !error.passes) {
         leave(error);
         return;
       }
-      if (!(error instanceof Unreachable) && !(error instanceof Refused)) throw error;
-      const seconds = delay(failures, Math.random(), error.retryAfter);
+      if (!(error instanceof Unreachable || error instanceof Refused)) throw error;
+      const seconds = delay(failures, Math.random(), error instanceof Refused ? error.retryAfter : 0);
       showConnection({ name: "reconnecting", reason: "no answer", seconds });
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     }
   }
 }
 
+/** @param {string} name */
 function showTheme(name) {
   say(find("theme"), `Theme: ${name}`);
 }
@@ -123,7 +141,7 @@ find("log-out").addEventListener("click", () => {
   document.title = "Sluice";
   showLogIn();
 });
-document.querySelector(".skip").addEventListener("click", (event) => {
+find("skip").addEventListener("click", (event) => {
   // Followed, the link would take the place of the view in the address.
   event.preventDefault();
   find("content").focus();
@@ -136,6 +154,7 @@ addEventListener("popstate", () => {
   dashboard.show(view);
 });
 
-const key = readKey();
-if (key === null) showLogIn();
-else resume(key);
+const kept = readKey();
+if (kept === null) showLogIn();
+// What is thrown there is a mistake of ours, which the browser reports.
+else void resume(kept);

@@ -8,36 +8,64 @@ import { explain } from "./reasons.js";
 import { MOST_LINES, ofDevices, SLICE_SECONDS } from "./slices.js";
 import { download, writeTable } from "./table.js";
 
+/**
+ * @import { Columns } from "./columns.js"
+ * @import { OnCursor, OnZoom, Picture } from "./chart.js"
+ * @import { Series } from "./samples.js"
+ * @import { Slice } from "./slices.js"
+ * @import { Table } from "./table.js"
+ * @import { Row, Stretch, Windows } from "./windows.js"
+ *
+ * @typedef {{ unit: string, from: number, to: number }} Given
+ * @typedef {Given & { series: Series[] }} GivenSamples
+ * @typedef {Windows["stateAt"]} StateAt
+ *
+ * @typedef {object} GivenRows
+ * @property {Row[]} rows
+ * @property {number} width
+ * @property {Stretch[]} states
+ * @property {StateAt} stateAt
+ * @typedef {Given & GivenRows} GivenWindows
+ *
+ * @typedef {object} Texts
+ * @property {string} unit
+ * @property {() => Table} table
+ * @property {(column: number, line: number) => string} writeAt what is at a place of the columns
+ * @property {string} latest
+ * @typedef {Picture & Texts} Shown
+ */
+
 export class Panel {
   #metric;
   #chart;
+  /** @type {Shown | null} */
   #shown = null;
   #pointed = false; // whether the cursor is at something
   #parts;
   element;
 
+  /**
+   * @param {string} metric
+   * @param {{ onZoom: OnZoom }} listeners
+   */
   constructor(metric, { onZoom }) {
     this.#metric = metric;
     const id = `panel-${crypto.randomUUID()}`;
+    const save = make("button", { type: "button", class: "quiet" }, "Download CSV");
+    const table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${metric} as a table` });
     this.#parts = {
-      title: make("h3", { id }, metric),
       unit: make("span", { class: "unit" }),
       figure: make("p", { class: "latest" }),
       drawing: make("div", { class: "drawing", tabindex: "0", role: "group" }),
       readout: make("output", { class: "readout" }),
       legend: make("ul", { class: "legend" }),
-      table: make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${metric} as a table` }),
-    };
-    const { title, unit, figure, drawing, readout, legend, table } = this.#parts;
-    const details = make(
-      "details",
-      { on: { toggle: () => this.#fill() } },
-      make("summary", {}, "As a table"),
-      make("button", { type: "button", class: "quiet", on: { click: () => this.#save() } }, "Download CSV"),
+      details: make("details", {}, make("summary", {}, "As a table"), save, table),
       table,
-    );
-    this.#parts.details = details;
-    title.append(" ", unit);
+    };
+    const { unit, figure, drawing, readout, legend, details } = this.#parts;
+    details.addEventListener("toggle", () => this.#fill());
+    save.addEventListener("click", () => this.#save());
+    const title = make("h3", { id }, metric, " ", unit);
     this.element = make(
       "section",
       { class: "card panel", "aria-labelledby": id },
@@ -50,59 +78,66 @@ export class Panel {
     this.#chart = new Chart(drawing, { onZoom, onCursor: (places, line) => this.#point(places, line) });
   }
 
-  /** Show windows: {rows, unit, width, from, to, states, stateAt}. */
+  /** @param {GivenWindows} given */
   showWindows(given) {
     const { rows, width, stateAt } = given;
     const last = rows.at(-1);
+    const columns = ofWindows(rows, width);
     this.#show({
       ...given,
+      columns,
       devices: null,
       zooms: true,
-      columns: ofWindows(rows, width),
       table: () => windowTable(rows, stateAt),
-      writeAt: (column) => writeWindow(rows.find(({ start }) => start === this.#time(column) - width / 2), width, stateAt),
-      latest: last ? writeWindow(last, width, stateAt) : "",
+      writeAt: (column) => writeWindow(startingAt(rows, columns, column, width), width, stateAt),
+      latest: writeWindow(last, width, stateAt),
     });
-    say(this.#parts.figure, last ? `${number(last.avg)}` : "");
+    say(this.#parts.figure, last ? number(last.avg) : "");
   }
 
-  /** Show samples: {series, unit, from, to}. */
+  /** @param {GivenSamples} given */
   showSamples(given) {
     if (given.series.length > MOST_LINES) this.#showMany(given);
     else this.#showEach(given);
   }
 
+  /** @param {GivenSamples} given */
   #showMany(given) {
     const { series } = given;
     const slices = ofDevices(series);
+    const columns = ofWindows(slices, SLICE_SECONDS);
     this.#show({
       ...given,
+      columns,
       states: [],
       devices: null,
       zooms: false,
-      columns: ofWindows(slices, SLICE_SECONDS),
       table: () => sampleTable(series),
-      writeAt: (column) => writeSlice(slices.find(({ start }) => start === this.#time(column) - SLICE_SECONDS / 2)),
+      writeAt: (column) => writeSlice(startingAt(slices, columns, column, SLICE_SECONDS)),
       latest: writeSlice(slices.at(-1)),
     });
     say(this.#parts.figure, countOf(series.length, "device"));
   }
 
+  /** @param {GivenSamples} given */
   #showEach(given) {
     const { series, unit } = given;
-    const last = series.map(({ device, points }) => ({ device, point: points.at(-1) })).sort((one, other) => other.point[0] - one.point[0])[0];
-    const write = (device, [time, value]) => `${clock(time)} · ${device} · ${number(value)} ${unit}`;
+    const columns = ofSamples(series);
+    const devices = series.map(({ device }) => device);
+    const [last] = series
+      .flatMap(({ device, points }) => points.slice(-1).map(([time, value]) => ({ device, time, value })))
+      .sort((one, other) => other.time - one.time);
     this.#show({
       ...given,
+      columns,
+      devices,
       states: [],
-      devices: series.map(({ device }) => device),
       zooms: false,
-      columns: ofSamples(series),
       table: () => sampleTable(series),
-      writeAt: (column, line) => write(series[line - 1].device, [this.#time(column), this.#shown.columns[line][column]]),
-      latest: write(last.device, last.point),
+      writeAt: (column, line) => writeSample(columns[0][column], devices[line - 1], columns[line]?.[column], unit),
+      latest: writeSample(last?.time, last?.device, last?.value, unit),
     });
-    say(this.#parts.figure, series.length === 1 ? number(last.point[1]) : countOf(series.length, "device"));
+    say(this.#parts.figure, series.length === 1 ? number(last?.value ?? null) : countOf(series.length, "device"));
   }
 
   repaint() {
@@ -114,6 +149,7 @@ export class Panel {
     this.element.remove();
   }
 
+  /** @param {Shown} shown */
   #show(shown) {
     this.#shown = shown;
     const { unit, drawing } = this.#parts;
@@ -125,15 +161,19 @@ export class Panel {
     this.#fill();
   }
 
+  /** @param {Picture} picture */
   #describe({ from, to, states, columns }) {
     const marks = ["gap", "provisional"].flatMap((name) => {
       const found = states.filter(({ state }) => state === name).length;
       return found ? [countOf(found, `${name} stretch`).replace("stretchs", "stretches")] : [];
     });
     const values = countOf(columns[0].length, "moment");
-    return [`Chart of ${this.#metric}, ${writeRange(from, to)}`, values, ...marks, "Arrow keys read values."].join(", ");
+    return [`Chart of ${this.#metric}, ${writeRange(from, to)}`, values, ...marks, "Arrow keys read values."].join(
+      ", ",
+    );
   }
 
+  /** @param {Picture} picture */
   #explainLines({ devices }) {
     const { legend } = this.#parts;
     const names = devices ?? ["average", "median", "p95", "min to max"];
@@ -141,27 +181,29 @@ export class Panel {
     if (legend.dataset.key === key) return;
     legend.dataset.key = key;
     legend.replaceChildren(
-      ...names.map((name, place) => make("li", {}, make("i", { class: `key ${keyOf(devices, place)}`, "aria-hidden": "true" }), name)),
+      ...names.map((name, place) =>
+        make("li", {}, make("i", { class: `key ${keyOf(devices, place)}`, "aria-hidden": "true" }), name),
+      ),
     );
   }
 
+  /** @type {OnCursor} */
   #point(places, line) {
+    if (this.#shown === null) return;
     const { columns, devices, writeAt } = this.#shown;
     const nearest = line ?? (devices === null || devices.length === 1 ? 1 : null);
-    const column = nearest === null ? null : places[nearest];
-    const known = column !== null && column !== undefined && columns[0][column] !== undefined;
-    this.#pointed = known;
-    say(this.#parts.readout, known ? writeAt(column, nearest) : this.#shown.latest);
-  }
-
-  #time(column) {
-    return this.#shown.columns[0][column];
+    const column = nearest === null ? null : (places[nearest] ?? null);
+    const pointed = nearest !== null && column !== null && columns[0][column] !== undefined;
+    this.#pointed = pointed;
+    say(this.#parts.readout, pointed ? writeAt(column, nearest) : this.#shown.latest);
   }
 
   #fill() {
     const { details, table } = this.#parts;
     if (!details.open || this.#shown === null) return;
-    table.replaceChildren(writeTable(`${this.#metric}, ${writeRange(this.#shown.from, this.#shown.to)}`, this.#shown.table()));
+    table.replaceChildren(
+      writeTable(`${this.#metric}, ${writeRange(this.#shown.from, this.#shown.to)}`, this.#shown.table()),
+    );
   }
 
   #save() {
@@ -169,10 +211,42 @@ export class Panel {
   }
 }
 
+/**
+ * @param {string[] | null} devices
+ * @param {number} place
+ */
 function keyOf(devices, place) {
   return devices === null ? ["average", "median", "p95", "range"][place] : `line-${place + 1}`;
 }
 
+/**
+ * The row that is drawn at a place of the columns: in its middle.
+ * @template {{ start: number }} Kind
+ * @param {Kind[]} rows
+ * @param {Columns} columns
+ * @param {number} column
+ * @param {number} width
+ */
+function startingAt(rows, columns, column, width) {
+  return rows.find(({ start }) => start + width / 2 === columns[0][column]);
+}
+
+/**
+ * @param {number | undefined} time
+ * @param {string | undefined} device
+ * @param {number | null | undefined} value
+ * @param {string} unit
+ */
+function writeSample(time, device, value, unit) {
+  if (time === undefined || device === undefined) return "";
+  return `${clock(time)} · ${device} · ${number(value ?? null)} ${unit}`;
+}
+
+/**
+ * @param {Row | undefined} row
+ * @param {number} width
+ * @param {StateAt} stateAt
+ */
 function writeWindow(row, width, stateAt) {
   // Between two stretches there is a moment without a window.
   if (row === undefined) return "";
@@ -189,6 +263,7 @@ function writeWindow(row, width, stateAt) {
   ].join(" · ");
 }
 
+/** @param {Slice | undefined} slice */
 function writeSlice(slice) {
   if (slice === undefined) return "";
   return [
@@ -201,6 +276,11 @@ function writeSlice(slice) {
   ].join(" · ");
 }
 
+/**
+ * @param {Row[]} rows
+ * @param {StateAt} stateAt
+ * @returns {Table}
+ */
 function windowTable(rows, stateAt) {
   return {
     columns: ["From (UTC)", "Samples", "Min", "Average", "Median", "p95", "Max", "State"],
@@ -212,12 +292,23 @@ function windowTable(rows, stateAt) {
   };
 }
 
-/** A time as tables and spreadsheets take it. */
+/**
+ * A time as tables and spreadsheets take it.
+ * @param {number} seconds
+ */
 function timeOf(seconds) {
   return writeTime(seconds).replace(".000Z", "Z");
 }
 
+/**
+ * @param {Series[]} series
+ * @returns {Table}
+ */
 function sampleTable(series) {
-  const rows = series.flatMap(({ device, points }) => points.map(([time, value]) => [timeOf(time), device, value]));
-  return { columns: ["Time (UTC)", "Device", "Value"], rows: rows.sort((one, other) => (one[0] < other[0] ? -1 : 1)) };
+  const samples = series.flatMap(({ device, points }) => points.map(([time, value]) => ({ time, device, value })));
+  const rows = samples.sort((one, other) => one.time - other.time);
+  return {
+    columns: ["Time (UTC)", "Device", "Value"],
+    rows: rows.map(({ time, device, value }) => [timeOf(time), device, value]),
+  };
 }

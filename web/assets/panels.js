@@ -2,12 +2,26 @@
 
 import { find } from "./elements.js";
 import { Panel } from "./panel.js";
+import { Samples } from "./samples.js";
 import { onColours } from "./theme.js";
 
+/**
+ * @import { OnZoom } from "./chart.js"
+ * @import { Windows } from "./windows.js"
+ *
+ * @typedef {object} Shown
+ * @property {Samples | Windows} source
+ * @property {string[]} shown the metrics, in their order
+ * @property {number} from
+ * @property {number} to
+ */
+
 export class Panels {
+  /** @type {Map<string, Panel>} */
   #panels = new Map();
   #onZoom;
 
+  /** @param {{ onZoom: OnZoom }} listeners */
   constructor({ onZoom }) {
     this.#onZoom = onZoom;
     onColours(() => {
@@ -15,8 +29,11 @@ export class Panels {
     });
   }
 
-  /** Show the metrics named by `shown` of what there is, and no others. */
-  show({ source, shown, live, from, to }) {
+  /**
+   * Show the metrics named by `shown` of what there is, and no others.
+   * @param {Shown} what
+   */
+  show({ source, shown, from, to }) {
     for (const [metric, panel] of this.#panels) {
       if (shown.includes(metric)) continue;
       panel.remove();
@@ -25,8 +42,16 @@ export class Panels {
     for (const [place, metric] of shown.entries()) {
       const panel = this.#panel(metric, place);
       const given = { unit: source.unit(metric), from, to };
-      if (live) panel.showSamples({ ...given, series: source.series(metric) });
-      else panel.showWindows({ ...given, rows: source.rows(metric), width: source.width, states: source.states, stateAt: (start) => source.stateAt(start) });
+      if (source instanceof Samples) panel.showSamples({ ...given, series: source.series(metric) });
+      else if (source.width !== null) {
+        panel.showWindows({
+          ...given,
+          rows: source.rows(metric),
+          width: source.width,
+          states: source.states,
+          stateAt: (start) => source.stateAt(start),
+        });
+      }
     }
   }
 
@@ -35,12 +60,16 @@ export class Panels {
     this.#panels.clear();
   }
 
+  /**
+   * @param {string} metric
+   * @param {number} place
+   */
   #panel(metric, place) {
-    if (!this.#panels.has(metric)) {
-      const panel = new Panel(metric, { onZoom: this.#onZoom });
-      this.#panels.set(metric, panel);
-      find("charts").insertBefore(panel.element, find("charts").children[place] ?? null);
-    }
-    return this.#panels.get(metric);
+    const known = this.#panels.get(metric);
+    if (known !== undefined) return known;
+    const panel = new Panel(metric, { onZoom: this.#onZoom });
+    this.#panels.set(metric, panel);
+    find("charts").insertBefore(panel.element, find("charts").children[place] ?? null);
+    return panel;
   }
 }

@@ -4,6 +4,12 @@ import { find, make, say } from "./elements.js";
 import { writeTime } from "./format.js";
 import * as views from "./view.js";
 
+/**
+ * @import { Answers } from "../answers.js"
+ * @import { Change, Range, Scope, View } from "./view.js"
+ */
+
+/** @type {Map<Range, string>} */
 const RANGE_NAMES = new Map([
   [views.LIVE, "Live 5 min"],
   ["1h", "1 h"],
@@ -21,76 +27,94 @@ export class Picker {
   #gone = new AbortController();
   #offered = "";
 
-  /** `onView` hears of every view that is picked; `now` tells the API's time. */
-  constructor({ onView, now }) {
+  /**
+   * `onView` hears of every view that is picked; `now` tells the API's time.
+   * @param {{ view: View, onView: (view: View) => void, now: () => number }} session
+   */
+  constructor({ view, onView, now }) {
+    this.#view = view;
     this.#onView = onView;
     this.#now = now;
+    const [group, device] = [find("group", HTMLSelectElement), find("device", HTMLInputElement)];
     find("ranges").replaceChildren(...[...RANGE_NAMES].map(([range, name]) => this.#rangeButton(range, name)));
-    for (const radio of scopes()) this.#listen(radio, "change", () => this.#pick({ scope: radio.value }));
-    this.#listen(find("group"), "change", () => this.#pick({ scope: "group", group: find("group").value }));
-    this.#listen(find("device"), "change", () => this.#pick({ scope: "device", device: find("device").value.trim() }));
+    for (const [scope, radio] of scopes()) this.#listen(radio, "change", () => this.#pick({ scope }));
+    this.#listen(group, "change", () => this.#pick({ scope: "group", group: group.value }));
+    this.#listen(device, "change", () => this.#pick({ scope: "device", device: device.value.trim() }));
     this.#listen(find("earlier"), "click", () => this.#move(views.step(this.#view, -1, this.#now())));
     this.#listen(find("later"), "click", () => this.#move(views.step(this.#view, 1, this.#now())));
     this.#listen(find("zoom-in"), "click", () => this.#move(views.zoom(this.#view, 0.5, this.#now())));
     this.#listen(find("zoom-out"), "click", () => this.#move(views.zoom(this.#view, 2, this.#now())));
     this.#listen(find("apply-times"), "click", () => this.#pickTimes());
     this.#listen(find("picker"), "submit", (event) => event.preventDefault());
+    this.show(view);
   }
 
-  /** Show a view as picked. */
+  /**
+   * Show a view as picked.
+   * @param {View} view
+   */
   show(view) {
     this.#view = view;
-    for (const radio of scopes()) radio.checked = radio.value === view.scope;
+    for (const [scope, radio] of scopes()) radio.checked = scope === view.scope;
     find("group-choice").hidden = view.scope !== "group";
     find("device-choice").hidden = view.scope !== "device";
-    if (document.activeElement !== find("device")) find("device").value = view.device;
-    find("group").value = view.group;
-    for (const button of find("ranges").children) {
+    const device = find("device", HTMLInputElement);
+    if (document.activeElement !== device) device.value = view.device;
+    find("group", HTMLSelectElement).value = view.group;
+    for (const button of find("ranges").querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.range === view.range));
       if (button.dataset.range === views.LIVE) this.#allowLive(button, view.scope !== "fleet");
     }
     const { from, to } = views.span(view, this.#now());
     // A field that somebody is filling in is left alone.
-    if (!find("picker").querySelector(".exact").contains(document.activeElement)) {
-      find("from").value = writeTime(from).slice(0, 16);
-      find("to").value = writeTime(to).slice(0, 16);
-      find("resolution").value = view.resolution;
+    if (!find("exact").contains(document.activeElement)) {
+      find("from", HTMLInputElement).value = writeTime(from).slice(0, 16);
+      find("to", HTMLInputElement).value = writeTime(to).slice(0, 16);
+      find("resolution", HTMLSelectElement).value = view.resolution;
     }
-    find("later").disabled = to >= this.#now() - 1;
+    find("later", HTMLButtonElement).disabled = to >= this.#now() - 1;
     this.#check();
   }
 
+  /** @param {Answers["listGroups"]["items"]} groups */
   offerGroups(groups) {
+    const field = find("group", HTMLSelectElement);
     const choices = groups.map(({ group_id: id, name }) => make("option", { value: id }, name || id));
-    find("group").replaceChildren(make("option", { value: "" }, choices.length ? "Choose a group" : "No groups"), ...choices);
-    find("group").value = this.#view.group;
+    field.replaceChildren(make("option", { value: "" }, choices.length ? "Choose a group" : "No groups"), ...choices);
+    field.value = this.#view.group;
     // A link may name a group that the directory does not list any more.
-    if (find("group").value !== this.#view.group) {
-      find("group").append(make("option", { value: this.#view.group }, this.#view.group));
-      find("group").value = this.#view.group;
+    if (field.value !== this.#view.group) {
+      field.append(make("option", { value: this.#view.group }, this.#view.group));
+      field.value = this.#view.group;
     }
   }
 
+  /** @param {Answers["listDevices"]["items"]} devices */
   offerDevices(devices) {
     find("devices").replaceChildren(...devices.map(({ device_id: id }) => make("option", { value: id })));
   }
 
-  /** Offer metrics to choose from, those that are shown already checked. */
+  /**
+   * Offer metrics to choose from, those that are shown already checked.
+   * @param {string[]} metrics
+   * @param {string[]} shown
+   */
   offerMetrics(metrics, shown) {
     const key = JSON.stringify([metrics, shown]);
     if (key === this.#offered) return;
     this.#offered = key;
-    const focused = document.activeElement?.dataset?.metric;
+    const focused = boxes().find((box) => box === document.activeElement)?.value;
     find("metrics").replaceChildren(
       ...metrics.map((metric) => {
-        const box = make("input", { type: "checkbox", "data-metric": metric, checked: shown.includes(metric) });
+        const box = make("input", { type: "checkbox", value: metric, checked: shown.includes(metric) });
         box.addEventListener("change", () => this.#pickMetrics());
         return make("label", {}, box, make("span", {}, metric));
       }),
     );
-    for (const box of boxes()) if (box.dataset.metric === focused) box.focus();
+    for (const box of boxes()) if (box.value === focused) box.focus();
   }
 
+  /** @param {string} text */
   complain(text) {
     say(find("scope-error"), text);
   }
@@ -100,19 +124,33 @@ export class Picker {
     this.#gone.abort();
   }
 
+  /**
+   * @param {HTMLElement} element
+   * @param {string} event
+   * @param {(event: Event) => void} listener
+   */
   #listen(element, event, listener) {
     element.addEventListener(event, listener, { signal: this.#gone.signal });
   }
 
+  /**
+   * @param {Range} range
+   * @param {string} name
+   */
   #rangeButton(range, name) {
     const button = make("button", { type: "button", "data-range": range, "aria-pressed": "false" }, name);
     if (range === views.LIVE) button.setAttribute("aria-describedby", "live-hint");
     this.#listen(button, "click", () => {
-      if (button.getAttribute("aria-disabled") !== "true") this.#pick({ range, from: null, to: null, resolution: "auto" });
+      if (button.getAttribute("aria-disabled") !== "true")
+        this.#pick({ range, from: null, to: null, resolution: "auto" });
     });
     return button;
   }
 
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {boolean} allowed
+   */
   #allowLive(button, allowed) {
     button.setAttribute("aria-disabled", String(!allowed));
     button.title = allowed ? "" : "Choose a group or a device: a fleet as a whole has no samples of its own.";
@@ -120,26 +158,29 @@ export class Picker {
   }
 
   #pickMetrics() {
-    const chosen = [...boxes()].filter((box) => box.checked).map((box) => box.dataset.metric);
+    const chosen = boxes().flatMap((box) => (box.checked ? [box.value] : []));
     this.#offered = "";
     this.#pick({ metrics: chosen });
   }
 
   #pickTimes() {
-    const [from, to] = ["from", "to"].map((end) => Date.parse(`${find(end).value}Z`) / 1000);
+    const [from, to] = [readTime("from"), readTime("to")];
     if (!(from < to)) {
       say(find("time-error"), "The first time has to lie before the second.");
       return;
     }
     say(find("time-error"), "");
     const view = views.lookAt(this.#view, from, to, this.#now());
-    this.#move(views.change(view, { resolution: find("resolution").value }));
+    const resolution = views.readResolution(find("resolution", HTMLSelectElement).value);
+    this.#move(views.change(view, { resolution }));
   }
 
+  /** @param {Change} changes */
   #pick(changes) {
     this.#move(views.change(this.#view, changes));
   }
 
+  /** @param {View} view */
   #move(view) {
     this.complain("");
     this.show(view);
@@ -152,10 +193,23 @@ export class Picker {
   }
 }
 
+/** @returns {[Scope, HTMLInputElement][]} */
 function scopes() {
-  return find("picker").elements.namedItem("scope");
+  return [
+    ["fleet", find("scope-fleet", HTMLInputElement)],
+    ["group", find("scope-group", HTMLInputElement)],
+    ["device", find("scope-device", HTMLInputElement)],
+  ];
 }
 
 function boxes() {
-  return find("metrics").querySelectorAll("input");
+  return [...find("metrics").querySelectorAll("input")];
+}
+
+/**
+ * A time as its field has it; not a number where the field is empty.
+ * @param {string} id
+ */
+function readTime(id) {
+  return Date.parse(`${find(id, HTMLInputElement).value}Z`) / 1000;
 }

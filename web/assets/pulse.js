@@ -1,7 +1,9 @@
 // The page's heartbeat: does its work every few seconds, and after a failure waits longer each time until it is back.
 
-import { delay } from "./backoff.js";
 import { Refused, Unreachable } from "./api.js";
+import { delay } from "./backoff.js";
+
+/** @typedef {{ name: "connected" | "offline" } | { name: "reconnecting", reason: string, seconds: number }} State */
 
 export const BEAT_SECONDS = 2;
 
@@ -14,7 +16,10 @@ export class Pulse {
   #hurried = false;
   #wake = () => {};
 
-  /** `beat` does the work, `onState` hears how it goes, `onDefeat` hears that the key opens nothing any more. */
+  /**
+   * `beat` does the work, `onState` hears how it goes, `onDefeat` hears that the key opens nothing any more.
+   * @param {{ beat: () => Promise<void>, onState: (state: State) => void, onDefeat: (refused: Refused) => void }} session
+   */
   constructor({ beat, onState, onDefeat }) {
     this.#beat = beat;
     this.#onState = onState;
@@ -68,23 +73,22 @@ export class Pulse {
       // A mistake of ours is told where developers look, and is no reason to stand still either.
       if (!foreseen) reportError(error);
       this.#failures += 1;
-      const seconds = delay(this.#failures, Math.random(), error.retryAfter);
-      const name = navigator.onLine ? "reconnecting" : "offline";
+      const seconds = delay(this.#failures, Math.random(), error instanceof Refused ? error.retryAfter : 0);
       const reason = error instanceof Refused ? error.message : foreseen ? "no answer" : "the page failed";
-      this.#onState({ name, reason, seconds });
+      this.#onState(navigator.onLine ? { name: "reconnecting", reason, seconds } : { name: "offline" });
       await this.#wait(seconds);
     }
   }
 
+  /** @param {number} seconds */
   async #wait(seconds) {
     if (this.#hurried || this.#stopped) return;
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, seconds * 1000);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise, resolve } = Promise.withResolvers();
+    const timer = setTimeout(resolve, seconds * 1000);
+    this.#wake = resolve;
+    await promise;
+    clearTimeout(timer);
     this.#wake = () => {};
   }
 }

@@ -2,31 +2,45 @@
 
 import { parseTime } from "./format.js";
 
-export class Samples {
-  #series = new Map(); // metric -> [{device, unit, points}]
+/**
+ * @import { Answers } from "../answers.js"
+ *
+ * @typedef {{ device: string, points: [number, number][] }} Series a device's values, each with its time
+ */
 
+export class Samples {
+  /** @type {Map<string, Series[]>} */
+  #series = new Map();
+  /** @type {Map<string, string>} */
+  #units = new Map();
+
+  /** @param {Answers["getRecent"]} answer */
   take(answer) {
-    this.#series.clear();
-    for (const item of answer.items) {
-      if (!this.#series.has(item.metric)) this.#series.set(item.metric, []);
-      const points = item.points.map(([time, value]) => [parseTime(time), value]);
-      this.#series.get(item.metric).push({ device: item.device_id, unit: item.unit, points });
+    this.clear();
+    for (const { metric, unit, device_id: device, points } of answer.items) {
+      const series = this.series(metric);
+      series.push({ device, points: points.map(([time, value]) => [parseTime(time), value]) });
+      this.#series.set(metric, series);
+      this.#units.set(metric, unit);
     }
     for (const series of this.#series.values()) series.sort((one, other) => (one.device < other.device ? -1 : 1));
   }
 
   clear() {
     this.#series.clear();
+    this.#units.clear();
   }
 
   get metrics() {
     return [...this.#series.keys()].sort();
   }
 
+  /** @param {string} metric */
   unit(metric) {
-    return this.#series.get(metric)?.[0].unit ?? "";
+    return this.#units.get(metric) ?? "";
   }
 
+  /** @param {string} metric */
   series(metric) {
     return this.#series.get(metric) ?? [];
   }

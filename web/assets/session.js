@@ -6,6 +6,7 @@ export function readKey() {
   return sessionStorage.getItem(NAME);
 }
 
+/** @param {string} key */
 export function keepKey(key) {
   sessionStorage.setItem(NAME, key);
 }

@@ -3,10 +3,16 @@
 import { explain } from "./reasons.js";
 import { colour } from "./theme.js";
 
+/** @import { Stretch } from "./windows.js" */
+
 const STRIPE = 8;
 const NARROWEST = 3;
 
-/** Draw the stretches that are not complete, below the lines. */
+/**
+ * Draw the stretches that are not complete, below the lines.
+ * @param {uPlot} plot
+ * @param {Stretch[]} states
+ */
 export function shade(plot, states) {
   const { ctx: context, bbox } = plot;
   context.save();
@@ -17,12 +23,23 @@ export function shade(plot, states) {
     if (state === "complete") continue;
     const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
     // Minutes in a month are narrower than a pixel, and must not be overlooked for that.
-    const right = Math.min(bbox.left + bbox.width, Math.max(plot.valToPos(to, "x", true), left + NARROWEST * devicePixelRatio));
+    const right = Math.min(
+      bbox.left + bbox.width,
+      Math.max(plot.valToPos(to, "x", true), left + NARROWEST * devicePixelRatio),
+    );
     if (right > left) paint(context, bbox, left, right, state, explain(reason));
   }
   context.restore();
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {{ top: number, height: number }} box
+ * @param {number} left
+ * @param {number} right
+ * @param {"provisional" | "gap"} state
+ * @param {string} text
+ */
 function paint(context, { top, height }, left, right, state, text) {
   context.fillStyle = colour(`${state}-wash`);
   context.fillRect(left, top, right - left, height);
@@ -43,7 +60,9 @@ function paint(context, { top, height }, left, right, state, text) {
   context.stroke();
   context.restore();
   context.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-  const label = [`${state}: ${text}`, state].find((one) => context.measureText(one).width + 12 * devicePixelRatio < right - left);
+  const label = [`${state}: ${text}`, state].find(
+    (one) => context.measureText(one).width + 12 * devicePixelRatio < right - left,
+  );
   if (label === undefined) return;
   context.fillStyle = colour("surface");
   context.fillRect(left + 2, top + 2, context.measureText(label).width + 8 * devicePixelRatio, 16 * devicePixelRatio);

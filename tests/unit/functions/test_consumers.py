@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.settings import RAW_EVENTS
+from sluice.core.consumers import RAW_EVENTS
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
 from sluice.edge.settings import DeadLetterSettings

@@ -12,7 +12,7 @@ from botocore.response import StreamingBody
 
 from functions.salvage import handler
 from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Parts, salvage
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery, Unstored

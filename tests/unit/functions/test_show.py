@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from functions.show.handler import show
-from infra.page import PACKAGE, assemble_page
+from infra.api.page import PACKAGE, assemble_page
 from sluice.core.api.page import File, make_file
 from sluice.edge.api.page import load_page
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from infra.profiles import BASELINE
+from infra.profiles.baseline import BASELINE
 from sluice.core.errors import Refusal
 from sluice.core.trace.fate import Asked
 from sluice.core.trace.question import MOST_DAYS, MOST_DAYS_OF_OPERATORS, read_address, read_call, where_to_look

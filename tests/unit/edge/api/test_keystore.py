@@ -10,6 +10,7 @@ from sluice.core.api.keys import StoredKey
 from sluice.core.errors import Retryable
 from sluice.edge.api.keystore import LAST_KNOWN, LEAVE_ALONE_SECONDS, KeyStore
 from sluice.edge.cache import Cache
+from sluice.edge.database import DatabaseAwayError
 from tests.support.samples import NOW
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Database:
         self.asked += 1
         if self.away:
             self.time += 3  # it takes as long to find out
-            raise psycopg.OperationalError("connection refused")
+            raise DatabaseAwayError("connection refused")
         found = self.rows.get(key_id)
         return None if found is None else msgspec.json.encode(found)
 
@@ -167,6 +168,22 @@ def test_a_revoked_key_is_believed_no_longer_than_both_copies_together(database:
     changed = late.find("k1", after(239 + 30))
     assert changed is not None
     assert changed.revoked_at == NOW
+
+
+def test_a_question_that_the_database_does_not_understand_leaves_known_keys_working(cache: Server) -> None:
+    class Strange(Database):
+        def ask(self, _sql: str, key_id: str) -> bytes | None:
+            if self.away:
+                raise psycopg.errors.UndefinedColumn("no such column")
+            return super().ask(_sql, key_id)
+
+    database = Strange()
+    keys = store(database, cache)
+    keys.find("k1", NOW)
+    database.away = True
+    assert keys.find("k1", after(3600)) == KEY
+    with pytest.raises(Retryable):
+        keys.find("k2", NOW)
 
 
 def test_a_row_that_cannot_be_read_is_for_later_and_never_a_crash(cache: Server) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from infra.settings import CONSUMER_RECORD_AGE_SECONDS
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
 from sluice.core.failures.attempts import KEEP, by_partition
 from sluice.core.records import Origin
 from sluice.edge.cache import Cache

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from sluice.core.breaker import Breaker
 from sluice.core.errors import Refusal, Retryable
-from sluice.core.query.breaker import Breaker
 from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
 from sluice.edge.cache import Cache
 from sluice.edge.query.groups import LAST_KNOWN, Groups
@@ -21,6 +21,7 @@ class Directory:
         self.told = Told(group=HALL)
         self.fails: str | None = None
         self.asked: list[Wanted] = []
+        self.time = 0.0
 
     def __call__(self, wanted: Wanted) -> Told:
         self.asked.append(wanted)
@@ -62,9 +63,9 @@ def server() -> Server:
 
 
 def groups(directory: Directory, server: Server) -> Groups:
-    return Groups(
-        directory, Cache(server.connect, clock=lambda: float(len(directory.asked) * 60)), Breaker(3, REST), BELIEVED
-    )
+    cache = Cache(server.connect, clock=lambda: float(len(directory.asked) * 60))
+    breaker = Breaker("the directory", REST.total_seconds(), lambda: directory.time, failures=3)
+    return Groups(directory, cache, breaker, BELIEVED)
 
 
 def after(seconds: float) -> datetime:
@@ -116,9 +117,11 @@ def test_after_some_failures_the_directory_is_left_alone_and_then_tried_by_one(
         with pytest.raises(Refusal):
             find(asked, NOW)
     assert len(directory.asked) == 3
+    directory.time += REST.total_seconds()
     with pytest.raises(Refusal):
         find(asked, NOW + REST)
     assert len(directory.asked) == 4
+    directory.time += REST.total_seconds()
     directory.fails = None
     assert find(asked, NOW + 2 * REST) == HALL
     assert asked.group("demo", "hall", "c", NOW + 3 * REST) == (HALL, NOW + 2 * REST)

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from sluice.core.errors import Refusal, Retryable
+from sluice.edge.database import DatabaseAwayError, TooSlowError
 from sluice.edge.query.reading import LEAVE_ALONE_SECONDS, Reader
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ class Store:
     """A database that answers, fails or takes its time as it is told; its clock goes with what it is asked."""
 
     def __init__(self) -> None:
-        self.fails: psycopg.Error | None = None
+        self.fails: Exception | None = None
         self.takes = 0.0
         self.now = 0.0
         self.asked = 0
@@ -46,7 +47,7 @@ def test_a_document_is_read_into_its_type(reader: Reader) -> None:
 
 
 def test_a_database_that_just_failed_is_left_alone_for_a_moment(store: Store, reader: Reader) -> None:
-    store.fails = psycopg.OperationalError("refused")
+    store.fails = DatabaseAwayError("refused")
     for _ in range(5):
         with pytest.raises(Retryable):
             read(reader)
@@ -56,7 +57,7 @@ def test_a_database_that_just_failed_is_left_alone_for_a_moment(store: Store, re
 
 
 def test_a_question_that_takes_too_long_says_nothing_about_the_database(store: Store, reader: Reader) -> None:
-    store.fails = psycopg.errors.QueryCanceled("statement timeout")
+    store.fails = TooSlowError("statement timeout")
     for _ in range(2):
         with pytest.raises(Refusal) as refusal:
             read(reader)

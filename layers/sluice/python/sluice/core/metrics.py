@@ -34,6 +34,7 @@ EVENTS_LATE = Metric("EventsLate", "Count", "Events too old to count; raw has th
 EVENTS_DUPLICATE = Metric("EventsDuplicate", "Count", "Events that were counted before.")
 OLDEST_EVENT = Metric("OldestEventSeconds", "Seconds", "Age of a batch's oldest event once it is stored.")
 RECORDS_FAILED = Metric("RecordsFailed", "Count", "Records reported to the event source as failed; it retries them.")
+RECORDS_HELD = Metric("RecordsHeld", "Count", "Records held because their version is newer than this release.")
 RECORDS_QUARANTINED = Metric("RecordsQuarantined", "Count", "Records whose dead letters are stored.")
 RECORDS_HELD = Metric("RecordsHeld", "Count", "Records held because their version is newer than this release.")
 QUARANTINE_EXCEEDED = Metric("QuarantineExceeded", "Count", "Batches that halted the consumer: too many bad records.")

@@ -12,6 +12,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
 
+from sluice.core.breaker import Breaker
 from sluice.core.messages import Message
 from sluice.core.slowness import Slowness
 from sluice.edge.settings import BrokerSettings
@@ -48,13 +49,12 @@ class Broker:
         self._make = make_producer
         self._clock = clock
         self._producer: Producer | None = None
-        self._answering = True
-        self._away_until = 0.0
+        self._breaker = Breaker("the brokers", LEAVE_ALONE_SECONDS, clock)
         self._slowness = Slowness()
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         """Produce messages and wait for their reports, until the deadline at most."""
-        if self._clock() < self._away_until:
+        if not self._breaker.lets():
             return [Unstored("the brokers did not answer a moment ago")] * len(messages)
         producer = self._producer = self._producer or self._make(self._config)
         deliveries: list[Delivery] = [Unstored("no report within the deadline")] * len(messages)
@@ -73,17 +73,16 @@ class Broker:
                 deliveries[index] = Unstored(str(error))
                 self._give_up_if_fatal(error.args[0])
         began = self._clock()
-        in_time = producer.flush(self._deadline if self._answering else PROBE_SECONDS) == 0
+        in_time = producer.flush(self._deadline if self._breaker.closed else PROBE_SECONDS) == 0
         took = self._clock() - began
         if not in_time:
             producer.purge()
             # Serves the purged records' reports now, so that none is left to arrive in a later request.
             producer.flush(0)
-        self._answering = in_time or None in deliveries
-        if self._answering:
+        answered = in_time or None in deliveries
+        self._breaker.note(answered=answered)
+        if answered:
             self._slowness.add(took / self._deadline if in_time else 1, self._clock())
-        else:
-            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
         return deliveries
 
     def slowness(self) -> float:

@@ -14,6 +14,8 @@ from redis.cluster import ClusterPipeline, RedisCluster
 from redis.credentials import CredentialProvider
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from sluice.core.breaker import Breaker
+from sluice.core.errors import Retryable
 from sluice.edge.settings import CacheSettings
 
 SOCKET_SECONDS = 0.5
@@ -21,7 +23,7 @@ LEAVE_ALONE_SECONDS = 5.0
 TOKEN_SECONDS = 900
 
 
-class CacheAwayError(Exception):
+class CacheAwayError(Retryable):
     """The cache does not answer, or did not a moment ago."""
 
 
@@ -30,9 +32,8 @@ class Cache:
 
     def __init__(self, connect: Callable[[], RedisCluster], clock: Callable[[], float] = time.monotonic) -> None:
         self._connect = connect
-        self._clock = clock
+        self._breaker = Breaker("the cache", LEAVE_ALONE_SECONDS, clock, error=CacheAwayError)
         self._client: RedisCluster | None = None
-        self._away_until = 0.0
 
     def get(self, name: str) -> bytes | None:
         """Read a value."""
@@ -66,16 +67,14 @@ class Cache:
         return cast("list[Any]", self._ask(call))
 
     def _ask(self, question: Callable[[RedisCluster], Any]) -> Any:
-        if self._clock() < self._away_until:
-            raise CacheAwayError("the cache was away a moment ago")
-        try:
-            self._client = self._client or self._connect()
-            return question(self._client)
-        # The exception of a cluster that cannot be reached is, of all things, no RedisError.
-        except (RedisError, RedisClusterException, OSError) as error:
-            self._client = None
-            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
-            raise CacheAwayError(str(error)) from error
+        with self._breaker.asking():
+            try:
+                self._client = self._client or self._connect()
+                return question(self._client)
+            # The exception of a cluster that cannot be reached is no RedisError.
+            except (RedisError, RedisClusterException, OSError) as error:
+                self._client = None
+                raise CacheAwayError(str(error)) from error
 
 
 class Script:

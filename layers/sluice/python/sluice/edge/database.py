@@ -1,13 +1,18 @@
-"""Connections to PostgreSQL."""
+"""Connections to PostgreSQL: every use of one ends in bounded time, and its errors are ours."""
 
+import contextlib
 import json
-import select
+import os
+import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus, TransactionStatus
 
+from sluice.core.errors import Retryable
 from sluice.edge import aws
 from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
@@ -15,6 +20,17 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 2  # the least that libpq knows
 ANSWER_SECONDS = 1.0
+
+# A statement or a row that is wrong will be wrong again: a defect of ours, which must not look like an outage.
+DEFECTS = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, psycopg.ProgrammingError)
+
+
+class DatabaseAwayError(Retryable):
+    """The database does not do its part."""
+
+
+class TooSlowError(DatabaseAwayError):
+    """The database gave a statement up at its own time limit."""
 
 
 def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) -> Connection:
@@ -33,64 +49,135 @@ def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) 
     )
 
 
-def ask(connection: Connection, sql: str, *parameters: str, seconds: float = ANSWER_SECONDS) -> bytes | None:
-    """Ask for one value and wait for it so long and no longer.
-
-    A server that hangs keeps its connections open and cannot be trusted with its own timeouts, so the waiting is done
-    here. After an error the connection is of no more use.
-    """
-    server = connection.pgconn
-    server.send_query_params(sql.encode(), [parameter.encode() for parameter in parameters])
-    deadline = time.monotonic() + seconds
-    while server.flush() or server.is_busy():
-        ready, _, _ = select.select([server.socket], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise psycopg.OperationalError(f"no answer within {seconds:g} s")
-        server.consume_input()
-    answer = server.get_result()
-    if answer is None:
-        raise psycopg.OperationalError(server.error_message.decode(errors="replace"))
-    if answer.status != psycopg.pq.ExecStatus.TUPLES_OK:
+def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
+    """Ask for one value, as the server writes it; parameters are named $1, $2 and so on."""
+    answer = connection.pgconn.exec_params(sql.encode(), [parameter.encode() for parameter in parameters])
+    if answer.status != ExecStatus.TUPLES_OK:
         raise psycopg.errors.error_from_result(answer)
-    value = answer.get_value(0, 0) if answer.ntuples else None
-    while server.get_result() is not None:
-        pass  # the protocol's end of this answer
-    return value
+    return answer.get_value(0, 0) if answer.ntuples else None
+
+
+@contextlib.contextmanager
+def our_errors() -> Iterator[None]:
+    """Raise the library's errors within this block as ours, and defects as they are."""
+    try:
+        yield
+    except DEFECTS:
+        raise
+    except psycopg.errors.QueryCanceled as error:
+        raise TooSlowError(f"the database gave a statement up: {error}") from error
+    except psycopg.Error as error:
+        raise DatabaseAwayError(f"the database does not do its part: {error}") from error
 
 
 class Database:
-    """One connection, opened when it is needed and again when it was cut."""
+    """One connection, opened when it is needed, and let go when an error has left it in any state but a clean one.
 
-    def __init__(self, connect: Callable[[], Connection], seconds: float = ANSWER_SECONDS) -> None:
+    Each use of it ends in bounded time. The server has timeouts of its own, but a server that hangs keeps none of them,
+    and its machine goes on acknowledging packets: neither TCP's timeouts nor a request to cancel would end the wait.
+    So this side cuts the line; what is then left on the server ends with the server's own timeouts.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], seconds: float) -> None:
         self._connect = connect
         self._seconds = seconds
         self._connection: Connection | None = None
+        self._watch = _Watch()
+
+    @contextlib.contextmanager
+    def use(self, seconds: float | None = None) -> Iterator[Connection]:
+        """Lend the connection for so many seconds; errors that leave the block are ours.
+
+        A session's locks live as long as the connection: a run that holds one does all its work within one use.
+        """
+        try:
+            with our_errors():
+                self._connection = self._connection or self._connect()
+                with self._watch.cut_after(self._connection, self._seconds if seconds is None else seconds):
+                    yield self._connection
+        finally:
+            if self._connection is not None and self._connection.info.transaction_status != TransactionStatus.IDLE:
+                self.close()
 
     def ask(self, sql: str, *parameters: str) -> bytes | None:
-        """Ask for one value."""
-        if self._connection is not None:
-            try:
-                return self._ask(self._connection, sql, parameters)
-            except psycopg.errors.QueryCanceled:
-                # It took too long, and would again.
-                raise
-            except psycopg.OperationalError:
-                # The connection lay idle and was cut; that says nothing yet about the database.
-                pass
-        self._connection = self._connect()
-        return self._ask(self._connection, sql, parameters)
-
-    def _ask(self, connection: Connection, sql: str, parameters: tuple[str, ...]) -> bytes | None:
+        """Ask for one value. A question changes nothing: it is asked again when the connection was cut while idle."""
+        fresh = self._connection is None
         try:
-            return ask(connection, sql, *parameters, seconds=self._seconds)
-        except psycopg.Error:
-            self._drop()
+            return self._ask(sql, parameters)
+        except TooSlowError:
             raise
+        except DatabaseAwayError:
+            if fresh:
+                raise
+            return self._ask(sql, parameters)
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Let the connection go; the next use opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _ask(self, sql: str, parameters: tuple[str, ...]) -> bytes | None:
+        with self.use() as connection:
+            return ask(connection, sql, *parameters)
+
+
+class _Watch:
+    """Cuts the line of a use whose time is over.
+
+    Its thread goes on for the uses that follow and ends when it finds none: to start one costs more than a question.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: socket.socket | None = None
+        self._ends = 0.0
+        self._cut = False
+        self._looks_at: float | None = None
+        """When the thread looks next; None while there is no thread."""
+
+    @contextlib.contextmanager
+    def cut_after(self, connection: Connection, seconds: float) -> Iterator[None]:
+        """Give a block so many seconds; one block at a time."""
+        with socket.socket(fileno=os.dup(connection.fileno())) as line:
+            self._begin(line, time.monotonic() + seconds)
+            try:
+                yield
+            except psycopg.Error as error:
+                if self._end():
+                    raise DatabaseAwayError(f"the database gave no answer within {seconds:g} s") from error
+                raise
+            finally:
+                if self._end():
+                    connection.close()
+
+    def _begin(self, line: socket.socket, ends: float) -> None:
+        with self._changed:
+            self._line, self._ends, self._cut = line, ends, False
+            if self._looks_at is None:
+                self._looks_at = ends
+                threading.Thread(target=self._watch, daemon=True).start()
+            elif ends < self._looks_at:
+                self._changed.notify()
+
+    def _end(self) -> bool:
+        with self._changed:
+            self._line = None
+            return self._cut
+
+    def _watch(self) -> None:
+        with self._changed:
+            while self._line is not None:
+                left = self._ends - time.monotonic()
+                if left > 0:
+                    self._looks_at = self._ends
+                    self._changed.wait(left)
+                    continue
+                # A call that waits on the connection now reads its end.
+                with contextlib.suppress(OSError):
+                    self._line.shutdown(socket.SHUT_RDWR)
+                self._line, self._cut = None, True
+            self._looks_at = None
 
 
 def connect_owner(settings: OwnerSettings) -> Connection:

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, TopicPartition
 # costs a step or a run, and the next one asks again.
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from sluice.core.breaker import Breaker
 from sluice.core.errors import Retryable
 from sluice.core.offsets import Extent
 from sluice.edge.broker import identify
@@ -39,20 +40,17 @@ class Extents:
         }
         self._topic = topic
         self._make = make_client
-        self._clock = clock
         self._client: AdminClient | None = None
-        self._away_until = 0.0
+        self._breaker = Breaker("the brokers", LEAVE_ALONE_SECONDS, clock)
 
     def ask(self) -> dict[int, Extent]:
         """Ask for all partitions at once; Retryable while the brokers do not answer."""
-        if self._clock() < self._away_until:
-            raise Retryable("the brokers did not answer a moment ago")
-        try:
-            self._client = self._client or self._make(self._config)
-            return self._ask(self._client)
-        except KafkaException as error:
-            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
-            raise Retryable(f"the brokers do not say what {self._topic} holds: {error}") from error
+        with self._breaker.asking():
+            try:
+                self._client = self._client or self._make(self._config)
+                return self._ask(self._client)
+            except KafkaException as error:
+                raise Retryable(f"the brokers do not say what {self._topic} holds: {error}") from error
 
     def _ask(self, client: AdminClient) -> dict[int, Extent]:
         topic = client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]

@@ -25,6 +25,14 @@ class SettingsError(Exception):
     """The environment does not hold what the function needs."""
 
 
+class FunctionSettings(Settings, frozen=True):
+    """What every function has: its stage, and what Powertools reads by itself."""
+
+    sluice_stage: str
+    powertools_service_name: str
+    powertools_metrics_namespace: str
+
+
 class BrokerSettings(Settings, frozen=True):
     """How to reach the brokers."""
 
@@ -86,6 +94,7 @@ class ArchiveSettings(Settings, frozen=True):
     dead_letter_topic: str
     hold_seconds: float
     version_hold_seconds: float
+    """How long a record of a newer version waits for the release that can read it."""
     archive_concurrency: int
 
 
@@ -96,6 +105,7 @@ class AggregateSettings(Settings, frozen=True):
     transaction_seconds: float
     hold_seconds: float
     version_hold_seconds: float
+    """How long a record of a newer version waits for the release that can read it."""
     aggregate_concurrency: int
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
-import psycopg
 
 from sluice.core.api.keys import StoredKey
+from sluice.core.breaker import Breaker
 from sluice.core.errors import Retryable
 from sluice.edge.cache import Cache, CacheAwayError
-from sluice.edge.database import Database
+from sluice.edge.database import DEFECTS, Database
 
 MEMORY_KEYS = 10_000
 LAST_KNOWN = timedelta(hours=6)
@@ -61,8 +61,7 @@ class KeyStore:
         self._shared = shared
         self._copies: OrderedDict[str, Copy] = OrderedDict()
         # By a clock of our own: a request's time is when it arrived, and the failure is seconds later.
-        self._clock = clock
-        self._away_until = 0.0
+        self._breaker = Breaker("the database", LEAVE_ALONE_SECONDS, clock)
 
     def find(self, key_id: str, now: datetime) -> StoredKey | None:
         """Find a key, or None when there is no such key; Retryable when nobody can tell."""
@@ -102,13 +101,12 @@ class KeyStore:
             return None
 
     def _read_stored(self, key_id: str) -> StoredKey | None:
-        if self._clock() < self._away_until:
-            raise Retryable("the database was away a moment ago")
-        try:
-            found = self._database.ask(_FIND, key_id)
-        except psycopg.Error as error:
-            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
-            raise Retryable(f"the key cannot be looked up: {error}") from error
+        with self._breaker.asking():
+            try:
+                found = self._database.ask(_FIND, key_id)
+            except DEFECTS as error:
+                # Of a table, say, that this release does not know: known keys work nevertheless.
+                raise Retryable(f"the key cannot be looked up: {error}") from error
         try:
             return None if found is None else msgspec.json.decode(found, type=StoredKey)
         except msgspec.DecodeError as error:

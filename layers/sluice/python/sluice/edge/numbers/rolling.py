@@ -21,8 +21,7 @@ from sluice.core.numbers.claims import Claim, Marker, drop_covered, mark_wider, 
 from sluice.core.numbers.resolutions import WIDTHS, Resolution, floor_to
 from sluice.core.numbers.watermark import Covered
 from sluice.edge import database
-from sluice.edge.database import Connection
-from sluice.edge.session import Session
+from sluice.edge.database import Connection, Database
 from sluice.edge.settings import DatabaseSettings
 
 FEW_DEVICES = 500
@@ -158,20 +157,20 @@ class _Work(msgspec.Struct, frozen=True):
 class Rolling:
     """The roller's side of the database."""
 
-    def __init__(self, session: Session, grace: timedelta, settling: Settling) -> None:
-        self._session = session
+    def __init__(self, store: Database, grace: timedelta, settling: Settling) -> None:
+        self._store = store
         self._grace = grace
         self._settling = settling
 
     def read_covered(self, consumer: str, topic: str) -> dict[int, Covered]:
         """Read how far a consumer has come in each partition of a topic."""
-        with self._session.use() as connection:
+        with self._store.use() as connection:
             rows = connection.execute(_COVERED, [consumer, topic]).fetchall()
         return {partition: Covered(until, received_until) for partition, until, received_until in rows}
 
     def count_markers(self) -> int:
         """Count the markers that wait."""
-        with self._session.use() as connection:
+        with self._store.use() as connection:
             ((count,),) = connection.execute("SELECT count(*) FROM dirty").fetchall()
         return int(count)
 
@@ -232,12 +231,12 @@ class Rolling:
         windows, shards = set[datetime](), set[int]()
         try:
             # One transaction, without savepoints: what it has written is told by its id.
-            with self._session.use() as connection, connection.transaction():
+            with self._store.use() as connection, connection.transaction():
                 yield _Work(connection, shards, windows)
         except psycopg.DataError as error:
             raise UnrollableError(shards, error) from error
         except psycopg.errors.CheckViolation as error:
-            with self._session.use() as connection:
+            with self._store.use() as connection:
                 for window in sorted(windows):
                     connection.execute("SELECT ensure_partition(%s, %s)", [f"rollup_{resolution}", window])
             raise Retryable(f"a partition of rollup_{resolution} was missing: {error}") from error

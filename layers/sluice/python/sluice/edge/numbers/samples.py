@@ -20,14 +20,13 @@ from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
 from sluice.core.numbers.samples import Event, Unreadable, count_undeclared, first_of_each, lookback
 from sluice.core.records import Origin
-from sluice.edge.database import ANSWER_SECONDS, Connection
+from sluice.edge.database import ANSWER_SECONDS, Connection, Database
 from sluice.edge.ledger.coverage import Partition, extend_coverage, lock_coverage, span_partitions
 from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes, list_undeclared
 from sluice.edge.numbers.copying import COLUMNS, HEADER, TRAILER, write_row
 from sluice.edge.numbers.numbering import Entity, Numbering, Who
 from sluice.edge.numbers.sightings import find_sightings, write_sightings
-from sluice.edge.session import Session
 
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'"
 
@@ -137,22 +136,22 @@ class Effect(msgspec.Struct, frozen=True):
 class Samples:
     """What one consumer adds to the set."""
 
-    def __init__(self, session: Session, numbering: Numbering, consumer: str, limits: Limits) -> None:
-        self._session = session
+    def __init__(self, database: Database, numbering: Numbering, consumer: str, limits: Limits) -> None:
+        self._database = database
         self._numbering = numbering
         self._consumer = consumer
         self._limits = limits
 
     def ask(self) -> None:
         """Raise Retryable while the database is away."""
-        with self._session.use(ANSWER_SECONDS) as connection:
+        with self._database.use(ANSWER_SECONDS) as connection:
             connection.execute("SELECT 1")
 
     def add(self, events: Sequence[Event], suspected: Collection[Origin]) -> Effect:
         """Take a batch's events in; those suspected to be duplicates are looked for before they are loaded."""
         if not events:
             return Effect([], [], Counter())
-        with self._session.use() as connection:
+        with self._database.use() as connection:
             connection.execute(_TEMPORARY)
             entities = self._numbering.entities(connection, _named_in(events))
             metrics = self._numbering.metrics(connection, {name for event in events for name in event.metrics})
@@ -171,7 +170,7 @@ class Samples:
         """Cover records whose dead letters are stored; the windows of those that are ahead stay gaps."""
         if not unreadable:
             return
-        with self._session.use() as connection, connection.transaction():
+        with self._database.use() as connection, connection.transaction():
             # A reception may be what is wrong with a record: it does not show that its topic was made anew.
             covered = lock_coverage(connection, self._consumer, {one.origin: None for one in unreadable})
             new = [one for one in unreadable if one.origin not in covered]

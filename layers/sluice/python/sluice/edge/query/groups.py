@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from sluice.core.breaker import Breaker
 from sluice.core.errors import Refusal, Retryable
-from sluice.core.query.breaker import Breaker
 from sluice.core.query.groups import Group, GroupNames, Told, Wanted
 from sluice.edge.cache import Cache, CacheAwayError
 from sluice.edge.invoked import InvokedFunction
@@ -61,7 +61,7 @@ class Groups:
         if shared is not None and now - shared.read_at < self._believed:
             return _open(self._keep(name, shared))
         try:
-            copy = Copy(self._ask(wanted, now), now)
+            copy = Copy(self._ask(wanted), now)
         except Retryable as error:
             known = [one for one in (own, shared) if one is not None and now - one.read_at < LAST_KNOWN]
             if known:
@@ -75,18 +75,12 @@ class Groups:
                 self._cache.put(name, msgspec.json.encode(copy), int(LAST_KNOWN.total_seconds()))
         return _open(self._keep(name, copy))
 
-    def _ask(self, wanted: Wanted, now: datetime) -> Told:
-        if not self._breaker.lets(now):
-            raise Retryable("the directory was away a moment ago")
-        try:
+    def _ask(self, wanted: Wanted) -> Told:
+        with self._breaker.asking():
             told = self._lookup(wanted)
-        except Retryable as error:
-            told = Told(problem="unavailable", detail=str(error))
-        if told.problem == "unavailable":
-            self._breaker.failed(now)
-            raise Retryable(told.detail)
-        self._breaker.succeeded()
-        return told
+            if told.problem == "unavailable":
+                raise Retryable(told.detail)
+            return told
 
     def _keep(self, name: str, copy: Copy) -> Copy:
         self._copies[name] = copy

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
-import psycopg
 
-from sluice.core.errors import Refusal, Retryable
-from sluice.edge.database import Database
+from sluice.core.breaker import Breaker
+from sluice.core.errors import Refusal
+from sluice.edge.database import Database, TooSlowError
 
 Document = TypeVar("Document")
 
@@ -31,7 +31,7 @@ class Reader:
         self._database = database
         self._seconds = seconds
         self._clock = clock
-        self._away_until = 0.0
+        self._breaker = Breaker("the database", LEAVE_ALONE_SECONDS, clock)
         self._no_more_from = float("inf")
 
     def begin(self) -> None:
@@ -39,18 +39,14 @@ class Reader:
         self._no_more_from = self._clock() + self._seconds
 
     def read(self, kind: type[Document], sql: str, *parameters: str) -> Document:
-        """Ask for one document."""
+        """Ask for one document; Retryable while the database is away."""
         if self._clock() >= self._no_more_from:
             raise _refuse_slow()
-        if self._clock() < self._away_until:
-            raise Retryable("the database was away a moment ago")
-        try:
-            found = self._database.ask(sql, *parameters)
-        except psycopg.errors.QueryCanceled as error:
-            raise _refuse_slow() from error
-        except psycopg.OperationalError as error:
-            self._away_until = self._clock() + LEAVE_ALONE_SECONDS
-            raise Retryable(f"the database does not answer: {error}") from error
+        with self._breaker.asking():
+            try:
+                found = self._database.ask(sql, *parameters)
+            except TooSlowError as error:
+                raise _refuse_slow() from error
         return msgspec.json.decode(b"null" if found is None else found, type=kind)
 
 

@@ -1,0 +1,108 @@
+"""The HTTP API: routes to functions, each with its own limit, and an access log without secrets."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from aws_cdk import CfnOutput, Duration, RemovalPolicy
+from aws_cdk import aws_apigatewayv2 as gateway
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.api.door import Door, Throttle
+from infra.building_blocks.base import Base
+from infra.building_blocks.findings import accept
+from infra.building_blocks.operations import Operations, counted
+from infra.building_blocks.retention import kept_for
+
+FAILED_PERCENT = 1
+SLOW_MILLISECONDS = 1000
+
+# No header is in it (the key is one), nor an address or an agent (who sent it).
+ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "response_bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "integration_status": "$context.integrationStatus",
+    "integration_latency_ms": "$context.integrationLatency",
+    "error": "$context.error.message",
+}
+
+
+class Api(Construct):
+    """The door: it limits and hands over; keys are checked behind it."""
+
+    def __init__(self, scope: Construct, base: Base, doors: Sequence[Door]) -> None:
+        super().__init__(scope, "Api")
+        deployment = base.deployment
+        api = gateway.HttpApi(self, "HttpApi", api_name=deployment.named("api"), create_default_stage=False)
+        accept(
+            api,
+            "APIG4",
+            "functions check the key themselves: an authorizer cannot shape answers, and its cache serves revoked keys",
+        )
+        routes = [route for door in doors for route in _add_routes(api, door)]
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=kept_for(deployment.log_days),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        stage = gateway.CfnStage(
+            self,
+            "Stage",
+            api_id=api.api_id,
+            stage_name="$default",
+            auto_deploy=True,
+            access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
+                destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
+            ),
+            route_settings={route: _limited_to(limit) for door in doors for route, limit in door.limits.items()},
+        )
+        # A stage may only limit routes that exist.
+        stage.node.add_dependency(*routes)
+        CfnOutput(self, "Url", value=api.api_endpoint)
+        self._watch(base.operations, {"ApiId": api.api_id})
+
+    def _watch(self, operations: Operations, api: dict[str, str]) -> None:
+        operations.alarm(
+            self,
+            "failures",
+            metric=cloudwatch.MathExpression(
+                expression="100 * failed / requests",
+                using_metrics={
+                    "failed": counted("AWS/ApiGateway", "5xx", api, minutes=5),
+                    "requests": counted("AWS/ApiGateway", "Count", api, minutes=5),
+                },
+                period=Duration.minutes(5),
+            ),
+            above=FAILED_PERCENT,
+            means=f"More than {FAILED_PERCENT} % of requests failed within five minutes.",
+        )
+        operations.alarm(
+            self,
+            "slow",
+            metric=counted("AWS/ApiGateway", "Latency", api, minutes=1, statistic="p99"),
+            above=SLOW_MILLISECONDS,
+            times=5,
+            means=f"For five minutes, one request in a hundred took more than {SLOW_MILLISECONDS} ms.",
+        )
+
+
+def _add_routes(api: gateway.HttpApi, door: Door) -> Iterator[gateway.HttpRoute]:
+    integration = integrations.HttpLambdaIntegration(door.name, door.function)
+    for route in door.limits:
+        method, _, path = route.partition(" ")
+        yield from api.add_routes(path=path, methods=[gateway.HttpMethod[method]], integration=integration)
+
+
+def _limited_to(limit: Throttle) -> dict[str, int | bool]:
+    return {
+        "ThrottlingRateLimit": limit.rate,
+        "ThrottlingBurstLimit": limit.burst,
+        "DetailedMetricsEnabled": True,
+    }

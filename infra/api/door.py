@@ -1,0 +1,43 @@
+"""What functions behind the HTTP API have in common: routes with limits, and how soon a revoked key stops working."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import aws_lambda as lambda_
+
+from infra.deployment import require
+
+GATEWAY_SECONDS = 30
+"""How long the HTTP API waits for a function."""
+KEY_REVOCATION_SECONDS = 5 * 60
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """What one route admits: requests a second, and how many at once."""
+
+    rate: int
+    burst: int
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How long copies of keys are believed: the same behind every route."""
+
+    key_memory_seconds: int
+    key_cache_seconds: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.key_memory_seconds + self.key_cache_seconds < KEY_REVOCATION_SECONDS,
+            f"a revoked key must stop working everywhere within {KEY_REVOCATION_SECONDS} s",
+        )
+
+
+@dataclass(frozen=True)
+class Door:
+    """The routes that lead to one function, each with its limit."""
+
+    name: str
+    function: lambda_.IFunction
+    limits: Mapping[str, Throttle]

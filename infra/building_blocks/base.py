@@ -1,0 +1,21 @@
+"""What every function of a deployment stands on."""
+
+from dataclasses import dataclass
+
+from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.layers import Layers
+from infra.stores.cache import Cache
+from infra.stores.database import Database
+from infra.stores.lake import Lake
+from infra.stores.stream import Stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base(Foundation):
+    """What stores stand on, and the stores: a function names those that it uses."""
+
+    layers: Layers
+    stream: Stream
+    lake: Lake
+    database: Database
+    cache: Cache

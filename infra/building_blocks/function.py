@@ -1,0 +1,209 @@
+"""Our Lambda function: the one definition of how code runs here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.base import Base
+from infra.building_blocks.environment import Fact, environment_of
+from infra.building_blocks.findings import accept
+from infra.building_blocks.layers import ARCHITECTURE, NOT_CODE, ROOT, RUNTIME, Library
+from infra.building_blocks.operations import NOTHING_HAPPENED, counted
+from infra.building_blocks.retention import kept_for
+from infra.network import Network
+from sluice.core.metrics import Metric
+from sluice.edge.settings import FunctionSettings, Settings
+
+
+@dataclass(frozen=True)
+class Compute:
+    """One Lambda function's size and bounds."""
+
+    memory_mib: int
+    timeout_seconds: int
+    concurrency: int
+
+
+class Function(lambda_.Function):
+    """A function named by its verb: the code in functions/<verb>, its log and alarms, a role with only its grants.
+
+    `reads` is the struct with which its handler reads the environment; `settings` and `facts` give the struct's
+    fields their values. `uses` are the stores, services and functions it uses.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        verb: str,
+        *,
+        base: Base,
+        compute: Compute,
+        synchronous: bool,
+        reads: type[Settings] | None = None,
+        settings: Sequence[object] = (),
+        facts: Mapping[str, Fact] | None = None,
+        uses: Sequence[Access] = (),
+        libraries: Sequence[Library] = (),
+        layers: Sequence[lambda_.ILayerVersion] = (),
+    ) -> None:
+        deployment = base.deployment
+        own = FunctionSettings(
+            sluice_stage=deployment.stage,
+            powertools_service_name=verb,
+            powertools_metrics_namespace=deployment.metrics,
+        )
+        environment = environment_of(
+            verb,
+            [FunctionSettings, *([reads] if reads else []), *(struct for use in uses for struct in use.reads)],
+            settings=[own, compute, *settings],
+            facts=[facts or {}, *(use.facts for use in uses)],
+        )
+        # A function that reaches nothing inside the private network stays outside, where AWS and the internet are.
+        reaches = [reach for use in uses for reach in use.reaches]
+        network = base.network if reaches else None
+        log_group = logs.LogGroup(
+            scope,
+            "Logs",
+            log_group_name=f"/aws/lambda/{deployment.named(verb)}",
+            retention=kept_for(deployment.log_days),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        grants = [*_running(log_group, network), *(grant for use in uses for grant in use.grants)]
+        role = iam.Role(
+            scope,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={verb: iam.PolicyDocument(statements=grants)},
+        )
+        security_groups = [_group(scope, verb, network)] if network else []
+        wanted = dict.fromkeys([*(library for use in uses for library in use.libraries), *libraries])
+        super().__init__(
+            scope,
+            "Function",
+            function_name=deployment.named(verb),
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            handler="handler.handler",
+            code=lambda_.Code.from_asset(str(ROOT / "functions" / verb), exclude=NOT_CODE),
+            layers=[
+                base.layers.sluice,
+                base.layers.stream,
+                *(base.layers.further[library] for library in wanted),
+                *layers,
+            ],
+            environment=environment,
+            memory_size=compute.memory_mib,
+            timeout=Duration.seconds(compute.timeout_seconds),
+            reserved_concurrent_executions=compute.concurrency,
+            # Everything it may do stands in the one document above: constructs add nothing to it on the way.
+            role=role.without_policy_updates(),
+            vpc=network.vpc if network else None,
+            vpc_subnets=network.subnets if network else None,
+            security_groups=security_groups or None,
+            tracing=lambda_.Tracing.ACTIVE,
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
+            # Start, end and report lines of every invocation would cost more than the invocations.
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
+        )
+        accept(self, "L1", "the runtime is chosen together with the layers built for it, and moves on with them")
+        self.verb = verb
+        self.security_groups = security_groups
+        self._scope = scope
+        self._namespace = deployment.metrics
+        self._operations = base.operations
+        for reach in reaches:
+            self.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
+        # With everything around it: nothing may start the function sooner.
+        scope.node.add_dependency(*(each for use in uses for each in use.after))
+        self._watch(synchronous=synchronous)
+
+    def access(self, way: Reach) -> Access:
+        """Let another function invoke this one; it reads the name as `<verb>_function`."""
+        return Access(
+            grants=[iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.function_arn])],
+            facts={f"{self.verb}_function": self.function_name},
+            reaches=[way],
+        )
+
+    def own(self, metric: Metric, *, minutes: int, statistic: str = "Sum") -> cloudwatch.Metric:
+        """Name a metric that this function's code records."""
+        if metric.dimensions:
+            raise ValueError(f"{metric.name} is recorded by {', '.join(metric.dimensions)} too: name a metric of each")
+        return counted(self._namespace, metric.name, {"service": self.verb}, minutes=minutes, statistic=statistic)
+
+    def alarm(
+        self,
+        name: str,
+        metric: Metric,
+        *,
+        minutes: int,
+        statistic: str = "Sum",
+        above: float = 0,
+        times: int = 1,
+        no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
+        means: str,
+    ) -> None:
+        """Raise an alarm on a metric that this function's code records."""
+        self._operations.alarm(
+            self._scope,
+            name,
+            metric=self.own(metric, minutes=minutes, statistic=statistic),
+            above=above,
+            times=times,
+            no_data=no_data,
+            means=means,
+        )
+
+    def _watch(self, *, synchronous: bool) -> None:
+        function = {"FunctionName": self.function_name}
+        self._operations.alarm(
+            self._scope,
+            "errors",
+            # What is expected to fail is answered, retried or dead-lettered: an error is a defect or a crash.
+            metric=counted("AWS/Lambda", "Errors", function, minutes=5),
+            means=f"{self.verb} crashed, timed out or raised what it does not handle.",
+        )
+        if synchronous:
+            self._operations.alarm(
+                self._scope,
+                "throttles",
+                metric=counted("AWS/Lambda", "Throttles", function, minutes=5),
+                means=f"{self.verb} was asked for more at a time than it may run:"
+                " callers got errors that are not ours.",
+            )
+
+
+def _group(scope: Construct, verb: str, network: Network) -> ec2.SecurityGroup:
+    return ec2.SecurityGroup(
+        scope, "SecurityGroup", vpc=network.vpc, description=f"Function {verb}", allow_all_outbound=False
+    )
+
+
+def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.PolicyStatement]:
+    """Grant what every function needs to run at all: its log, its trace and its place in the network, if it has one."""
+    statements = [
+        iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]),
+        # Neither X-Ray nor the network interfaces Lambda manages can be named in advance.
+        iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]),
+    ]
+    if network is not None:
+        interfaces = [
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+        ]
+        statements.append(iam.PolicyStatement(actions=interfaces, resources=["*"]))
+    return statements

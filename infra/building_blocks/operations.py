@@ -1,0 +1,92 @@
+"""Alarms, and the one topic they go to."""
+
+from aws_cdk import ArnFormat, Aws, CfnOutput, Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from infra.deployment import Deployment
+
+# What no data means. Counters are written only when there is something to count: none is none.
+NOTHING_HAPPENED = cloudwatch.TreatMissingData.NOT_BREACHING
+# Gauges pause while their source is unwell or idle: silence neither starts an alarm nor ends one.
+UNKNOWN = cloudwatch.TreatMissingData.IGNORE
+# What should be told again and again: silence is what the alarm is for.
+TROUBLE = cloudwatch.TreatMissingData.BREACHING
+
+
+class Operations(Construct):
+    """The topic of a stage's alarms: people or a pager subscribe to it."""
+
+    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, key: kms.Key) -> None:
+        super().__init__(scope, name)
+        self._deployment = deployment
+        self.topic = sns.Topic(
+            self, "Topic", topic_name=deployment.named("operations"), master_key=key, enforce_ssl=True
+        )
+        # Without both, alarms change their state and no message is sent.
+        self.topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], self.topic.topic_arn))
+        key.add_to_resource_policy(self._for_alarms(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
+        CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
+
+    def alarm(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        metric: cloudwatch.IMetric,
+        above: float = 0,
+        times: int = 1,
+        no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
+        means: str,
+    ) -> None:
+        """Raise an alarm, named after where it stands, once a metric is above a bound so many periods running."""
+        alarm = cloudwatch.Alarm(
+            scope,
+            "".join(word.capitalize() for word in name.split("-")) + "Alarm",
+            alarm_name=self._deployment.named(f"{scope.node.id.lower()}-{name}"),
+            alarm_description=means,
+            metric=metric,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            threshold=above,
+            evaluation_periods=times,
+            treat_missing_data=no_data,
+        )
+        action = actions.SnsAction(self.topic)
+        alarm.add_alarm_action(action)
+        # The end is a message too: no one has to look whether it is over.
+        alarm.add_ok_action(action)
+
+    def _for_alarms(self, may: list[str], resource: str) -> iam.PolicyStatement:
+        """Allow something to the alarms of this stage."""
+        alarms = Stack.of(self).format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name=self._deployment.named("*"),
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return iam.PolicyStatement(
+            principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+            actions=may,
+            resources=[resource],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                "ArnLike": {"aws:SourceArn": alarms},
+            },
+        )
+
+
+def counted(
+    namespace: str, name: str, dimensions: dict[str, str], *, minutes: int, statistic: str = "Sum"
+) -> cloudwatch.Metric:
+    """Name a metric with all its dimensions: CloudWatch finds none by a part of them."""
+    return cloudwatch.Metric(
+        namespace=namespace,
+        metric_name=name,
+        dimensions_map=dimensions,
+        period=Duration.minutes(minutes),
+        statistic=statistic,
+    )

@@ -1,0 +1,68 @@
+"""A schedule that invokes a function at a fixed rate, and an alarm for when it does not."""
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as targets
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Function
+from infra.building_blocks.operations import TROUBLE, counted
+
+# An invocation that could not even be handed over is tried again so often.
+RETRIES = 3
+
+
+class Schedule(Construct):
+    """The schedule of one function, with a role that may start it and nothing else."""
+
+    def __init__(self, scope: Construct, name: str, *, base: Base, function: Function, every_minutes: int) -> None:
+        super().__init__(scope, name)
+        interval = Duration.minutes(every_minutes)
+        # Nobody waits for a run, and the next does what this one did not: after a while it is better not to start it.
+        patience = Duration.minutes(min(every_minutes, 60))
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            ),
+            inline_policies={
+                "invoke": iam.PolicyDocument(
+                    statements=[
+                        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function.function_arn])
+                    ]
+                )
+            },
+        )
+        # Without these, an hour's runs would queue up behind one that hangs, and all be run then.
+        function.configure_async_invoke(retry_attempts=0, max_event_age=patience)
+        scheduler.Schedule(
+            self,
+            "Schedule",
+            schedule=scheduler.ScheduleExpression.rate(interval),
+            target=targets.LambdaInvoke(
+                function, role=role.without_policy_updates(), retry_attempts=RETRIES, max_event_age=patience
+            ),
+        )
+        base.operations.alarm(
+            scope,
+            "not-run",
+            metric=_not_run(function, max(every_minutes, 5)),
+            above=0,
+            times=2,
+            no_data=TROUBLE,
+            means=f"{scope.node.id.lower()} should run every {every_minutes} min and does not.",
+        )
+
+
+def _not_run(function: Function, minutes: int) -> cloudwatch.IMetric:
+    return cloudwatch.MathExpression(
+        expression="runs < 1",
+        using_metrics={
+            "runs": counted("AWS/Lambda", "Invocations", {"FunctionName": function.function_name}, minutes=minutes)
+        },
+        period=Duration.minutes(minutes),
+    )

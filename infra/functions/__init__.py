@@ -1,0 +1,1 @@
+"""One module for each function, named as its folder in functions/."""

@@ -1,0 +1,120 @@
+"""ingest: from the API to Kafka."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.api.door import Door, Keys, Throttle
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.deployment import require
+from infra.stores import cache as names
+from sluice.core import metrics
+from sluice.core.consumers import DEAD_LETTERS, RAW_EVENTS
+from sluice.edge.settings import IngestSettings
+
+UNSTORED_PERCENT = 1
+
+
+@dataclass(frozen=True)
+class Throttles:
+    """The limits of the routes that take events."""
+
+    events: Throttle
+    readings: Throttle
+    activity: Throttle
+
+
+@dataclass(frozen=True)
+class IngestProfile:
+    """The function behind the routes that take events, and how long it may wait for what it needs."""
+
+    compute: Compute
+    started: int
+    """How many environments are kept started, so that a quiet fleet's devices do not wait for one; 0 costs nothing."""
+    throttles: Throttles
+    produce_deadline_seconds: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.produce_deadline_seconds < self.compute.timeout_seconds,
+            "ingest must be able to answer after its produce deadline has passed",
+        )
+        require(0 <= self.started <= self.compute.concurrency, "no more can be kept started than may run")
+
+
+class Ingest(Construct):
+    """The function that authenticates, validates, produces and answers."""
+
+    def __init__(self, scope: Construct, base: Base, settings: IngestProfile, *, keys: Keys) -> None:
+        super().__init__(scope, "Ingest")
+        self.function = Function(
+            self,
+            "ingest",
+            base=base,
+            compute=settings.compute,
+            synchronous=True,
+            reads=IngestSettings,
+            settings=[settings, keys],
+            uses=[
+                base.stream.produce(RAW_EVENTS, DEAD_LETTERS),
+                base.database.access("ingest"),
+                base.cache.access("ingest", names.KEYS, names.QUOTAS, names.PRESSURE),
+            ],
+        )
+        self.door = Door(
+            self.node.id,
+            self._started(settings.started) if settings.started else self.function,
+            {
+                "POST /v1/events": settings.throttles.events,
+                "POST /v1/readings": settings.throttles.readings,
+                "POST /v1/activity": settings.throttles.activity,
+            },
+        )
+        base.operations.alarm(
+            self,
+            "unstored",
+            metric=self._percent_unstored(),
+            above=UNSTORED_PERCENT,
+            times=5,
+            means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
+        )
+        self.function.alarm(
+            "refusing",
+            metrics.REFUSED_FOR_PRESSURE,
+            minutes=1,
+            times=5,
+            means="Devices are told to send less: the buffer or the brokers' disks fill up, or producing is slow.",
+        )
+        self.function.alarm(
+            "uninformed",
+            metrics.PRESSURE_UNKNOWN,
+            minutes=1,
+            times=5,
+            means="ingest has no word about pressure that it could believe, and refuses nothing for it.",
+        )
+
+    def _started(self, environments: int) -> lambda_.IFunction:
+        return lambda_.Alias(
+            self,
+            "Started",
+            alias_name="started",
+            version=self.function.current_version,
+            provisioned_concurrent_executions=environments,
+        )
+
+    def _percent_unstored(self) -> cloudwatch.IMetric:
+        """Compute what the API's own numbers do not show: every one of these answers is a well-formed 429."""
+        counts = {
+            "stored": metrics.EVENTS_ACCEPTED,
+            "rejected": metrics.EVENTS_REJECTED,
+            "unstored": metrics.EVENTS_TO_RETRY,
+        }
+        return cloudwatch.MathExpression(
+            expression="100 * unstored / (stored + rejected + unstored)",
+            using_metrics={name: self.function.own(metric, minutes=1) for name, metric in counts.items()},
+            period=Duration.minutes(1),
+        )

@@ -1,0 +1,58 @@
+"""lookup: asks an external directory for groups, from outside the private network, which has no way out."""
+
+import re
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.deployment import require
+from sluice.core.metrics import DIRECTORY_UNAVAILABLE
+from sluice.edge.settings import DirectorySettings
+
+NO_DIRECTORY = "none"
+
+
+@dataclass(frozen=True)
+class LookupProfile:
+    """The function that asks the directory, and how long it waits for it."""
+
+    compute: Compute
+    directory_seconds: int
+
+    def __post_init__(self) -> None:
+        # As long to begin an answer as to end it.
+        require(
+            2 * self.directory_seconds < self.compute.timeout_seconds, "lookup must be able to say that nobody answers"
+        )
+
+
+class Lookup(Construct):
+    """The function that speaks to the directory; it has no right to anything of ours."""
+
+    def __init__(self, scope: Construct, base: Base, settings: LookupProfile, *, directory: str | None) -> None:
+        super().__init__(scope, "Lookup")
+        require(
+            directory is None or re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w./-]*)?", directory) is not None,
+            f"directory {directory!r} must be an https address without a query",
+        )
+        self.function = Function(
+            self,
+            "lookup",
+            base=base,
+            compute=settings.compute,
+            synchronous=True,
+            reads=DirectorySettings,
+            settings=[settings],
+            # Without a directory there are no groups.
+            facts={"directory_url": directory or NO_DIRECTORY},
+        )
+        self.function.alarm(
+            "unavailable",
+            DIRECTORY_UNAVAILABLE,
+            minutes=5,
+            statistic="Maximum",
+            times=3,
+            means="The directory of groups has not answered for a quarter of an hour: groups are shown as they were.",
+        )

@@ -1,0 +1,32 @@
+"""migrate: the database's schema, brought up to date before anything that uses it is."""
+
+from aws_cdk import Duration, triggers
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+
+
+class Migrate(Construct):
+    """The function that runs migrations, once per deployment and before functions that use the database change."""
+
+    def __init__(self, scope: Construct, base: Base, compute: Compute) -> None:
+        super().__init__(scope, "Migrate")
+        self.function = Function(
+            self,
+            "migrate",
+            base=base,
+            compute=compute,
+            # A deployment waits for it, and fails with it.
+            synchronous=True,
+            uses=[base.database.ownership(base.network.secrets)],
+        )
+        run = triggers.Trigger(
+            self,
+            "Trigger",
+            handler=self.function,
+            timeout=Duration.seconds(compute.timeout_seconds),
+            # The rules that let it reach the database are resources of their own, and may come later than the function.
+            execute_after=self.function.security_groups,
+        )
+        base.database.migrations.add(run)

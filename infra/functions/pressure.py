@@ -1,0 +1,92 @@
+"""pressure: from what is unread and from the brokers' disks to what ingest refuses, every minute."""
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.building_blocks.access import Access
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import UNKNOWN
+from infra.building_blocks.schedule import Schedule
+from infra.deployment import require
+from infra.stores import cache as names
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
+from sluice.core.consumers import ACCOUNTED, RAW_EVENTS
+from sluice.core.metrics import DISK_UNKNOWN, PRESSURE_LEVEL
+from sluice.edge.settings import PressureSettings
+
+EVERY_MINUTES = 1
+
+
+@dataclass(frozen=True)
+class PressureProfile:
+    """How long the function that measures pressure waits for the brokers, and how long its word is good for."""
+
+    compute: Compute
+    hold_seconds: int
+    """How long it tries again while the brokers do not answer."""
+    snapshot_seconds: int
+
+    def __post_init__(self) -> None:
+        # Its last try may begin when the time to hold is over: 26 questions, each answered within 3 s or not.
+        longest = self.hold_seconds + 80
+        require(
+            longest < self.compute.timeout_seconds,
+            f"pressure may ask for {longest} s, and must be able to say that nobody answers before it is stopped",
+        )
+
+
+class Pressure(Construct):
+    """The function that measures pressure, and its schedule."""
+
+    def __init__(
+        self, scope: Construct, base: Base, settings: PressureProfile, *, produce_deadline_seconds: int
+    ) -> None:
+        super().__init__(scope, "Pressure")
+        self.function = Function(
+            self,
+            "pressure",
+            base=base,
+            compute=settings.compute,
+            synchronous=False,
+            reads=PressureSettings,
+            settings=[settings],
+            facts={
+                "kafka_cluster": base.stream.cluster.cluster_name,
+                "kafka_brokers": base.stream.brokers.count,
+                "buffer_seconds": CONSUMER_RECORD_AGE_SECONDS,
+                # Part of how to reach the brokers; it produces nothing.
+                "produce_deadline_seconds": produce_deadline_seconds,
+            },
+            uses=[
+                base.stream.watch(RAW_EVENTS, ACCOUNTED),
+                base.cache.access("pressure", names.PRESSURE),
+                _disks(base),
+            ],
+        )
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
+        self.function.alarm(
+            "level",
+            PRESSURE_LEVEL,
+            minutes=1,
+            statistic="Maximum",
+            times=5,
+            # A run that cannot tell fails, and that has an alarm of its own.
+            no_data=UNKNOWN,
+            means="Consumers fall so far behind, or disks fill so far, that ingest refuses a part of what is sent.",
+        )
+        self.function.alarm(
+            "disk-unknown",
+            DISK_UNKNOWN,
+            minutes=5,
+            times=3,
+            means="CloudWatch does not say how full the brokers' disks are: nothing is refused for them.",
+        )
+
+
+def _disks(base: Base) -> Access:
+    """Let it ask CloudWatch how full the disks are; metrics have no resources to name."""
+    grant = iam.PolicyStatement(actions=["cloudwatch:GetMetricData"], resources=["*"])
+    return Access(grants=[grant], reaches=[base.network.monitoring])

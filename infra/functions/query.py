@@ -1,0 +1,84 @@
+"""query: what readers ask, from the database, the cache and two other functions."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.api.door import GATEWAY_SECONDS, Door, Keys, Throttle
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.deployment import require
+from infra.stores import cache as names
+from infra.stores.database import CONNECT_SECONDS
+from sluice.edge.settings import QuerySettings
+
+OF_A_FLEET = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
+ROUTES = (
+    "GET /health",
+    "GET /v1/fleets",
+    "GET /v1/fleets/{fleet}",
+    *(f"GET /v1/fleets/{{fleet}}/{part}" for part in OF_A_FLEET),
+    "GET /v1/statement",
+)
+
+
+@dataclass(frozen=True)
+class QueryProfile:
+    """The function that readers ask, and how long it may wait for the functions that it asks."""
+
+    compute: Compute
+    throttle: Throttle
+    """Of each of its routes, for all readers together."""
+    requests_per_second: int
+    """What one key may ask."""
+    answer_seconds: int
+    """How long the database may take for one question."""
+    recent_seconds: int
+    lookup_seconds: int
+    lookup_rest_seconds: int
+    """How long a directory that does not answer is left alone."""
+    recall_seconds: int
+    group_believed_seconds: int
+    """How long a group is taken to be what the directory last said it was."""
+
+    def __post_init__(self) -> None:
+        # A connection that was cut is noticed by waiting for its answer; then another is opened and asked.
+        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + max(self.lookup_seconds, self.recall_seconds)
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"query may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+        )
+
+
+class Query(Construct):
+    """The function behind every route that reads."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        base: Base,
+        settings: QueryProfile,
+        *,
+        keys: Keys,
+        change_hours: int,
+        lookup: Function,
+        recall: Function,
+    ) -> None:
+        super().__init__(scope, "Query")
+        self.function = Function(
+            self,
+            "query",
+            base=base,
+            compute=settings.compute,
+            synchronous=True,
+            reads=QuerySettings,
+            settings=[settings, keys],
+            facts={"change_hours": change_hours},
+            uses=[
+                base.database.access("query"),
+                base.cache.access("query", names.KEYS, names.QUOTAS, names.GROUPS, names.COUNTERS_TO_READ),
+                lookup.access(base.network.lambdas),
+                recall.access(base.network.lambdas),
+            ],
+        )
+        self.door = Door(self.node.id, self.function, dict.fromkeys(ROUTES, settings.throttle))

@@ -1,0 +1,25 @@
+"""recall: rollups in files, read back for query."""
+
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from sluice.edge.settings import RecallSettings
+
+
+class Recall(Construct):
+    """The function that reads files; it needs nothing that is in the private network, and stays outside."""
+
+    def __init__(self, scope: Construct, base: Base, compute: Compute) -> None:
+        super().__init__(scope, "Recall")
+        self.function = Function(
+            self,
+            "recall",
+            base=base,
+            compute=compute,
+            # query waits for it.
+            synchronous=True,
+            reads=RecallSettings,
+            uses=[base.lake.buckets.rollups.access(None, reads=["rollups/"])],
+            libraries=["parquet"],
+        )

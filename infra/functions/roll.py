@@ -1,0 +1,91 @@
+"""roll: from samples to minutes, hours and days, all the time."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import UNKNOWN
+from infra.building_blocks.schedule import Schedule
+from infra.deployment import HOUR, require
+from infra.stores.database import CONNECT_SECONDS
+from sluice.core.consumers import AGGREGATE, RAW_EVENTS
+from sluice.core.metrics import WATERMARK_AGE, WINDOWS_BELOW_HORIZON
+from sluice.edge.settings import RollSettings
+
+EVERY_MINUTES = 1
+"""The least a schedule knows; within it, and into the next, a run loops."""
+
+
+@dataclass(frozen=True)
+class RollProfile:
+    """When windows close, how long they wait before they are rolled again, and for how long one run goes on."""
+
+    compute: Compute
+    grace_seconds: int
+    """How much longer than reception a window stays open, for what its devices send late."""
+    straggler_seconds: int
+    hour_seconds: int
+    day_seconds: int
+    shards: int
+    """How many are rolled in one transaction, at most."""
+    loop_seconds: int
+    pause_seconds: float
+    answer_seconds: int
+    """How long one transaction may take before its connection is cut."""
+    behind_seconds: int
+    """How far the watermark may fall behind before an alarm is raised."""
+
+    def __post_init__(self) -> None:
+        # Its last step may begin when the loop is over: three transactions and two questions.
+        longest = self.loop_seconds + 5 * (self.answer_seconds + CONNECT_SECONDS)
+        require(
+            longest < self.compute.timeout_seconds,
+            f"roll may run for {longest} s, and must be able to say how far it came before it is stopped",
+        )
+        require(
+            self.loop_seconds < 60 * self.compute.concurrency,
+            "a run that starts every minute must find a place: those before it have to be over",
+        )
+        require(
+            max(self.hour_seconds, self.day_seconds) <= HOUR,
+            "an hour that just closed must not wait as if it had been rolled before",
+        )
+        require(self.answer_seconds > 1, "the server gives up a second before the function does")
+
+
+class Roll(Construct):
+    """The function that rolls windows, and the schedule that keeps it running."""
+
+    def __init__(self, scope: Construct, base: Base, settings: RollProfile, *, produce_deadline_seconds: int) -> None:
+        super().__init__(scope, "Roll")
+        self.function = Function(
+            self,
+            "roll",
+            base=base,
+            compute=settings.compute,
+            synchronous=False,
+            reads=RollSettings,
+            settings=[settings],
+            # Ingest's: how much later than received something may still be stored.
+            facts={"produce_deadline_seconds": produce_deadline_seconds},
+            uses=[base.stream.watch(RAW_EVENTS, [AGGREGATE]), base.database.access("roll")],
+        )
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
+        self.function.alarm(
+            "behind",
+            WATERMARK_AGE,
+            minutes=5,
+            statistic="Maximum",
+            above=settings.behind_seconds,
+            # A run that cannot even tell fails, and that has an alarm of its own.
+            no_data=UNKNOWN,
+            means=f"Windows close more than {settings.behind_seconds} s late: events wait to be aggregated.",
+        )
+        self.function.alarm(
+            "below-horizon",
+            WINDOWS_BELOW_HORIZON,
+            minutes=5,
+            means="Windows were not rolled again although samples came for them: the others were gone already.",
+        )

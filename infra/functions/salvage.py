@@ -1,0 +1,81 @@
+"""salvage: what was given up outside our handlers, from buckets to the dead letters."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import TROUBLE
+from infra.building_blocks.schedule import Schedule
+from infra.deployment import require
+from sluice.core.consumers import DEAD_LETTERS
+from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER
+from sluice.edge.settings import SalvageSettings
+
+EVERY_MINUTES = 1
+FAILED, UNCONVERTED, SALVAGED = "aws/lambda/", "errors/", "salvaged/"
+
+
+@dataclass(frozen=True)
+class SalvageProfile:
+    """The function that makes dead letters of what was given up elsewhere."""
+
+    compute: Compute
+    reserve_seconds: int
+    """How long one object may take: it is not begun when there is less time left."""
+    waiting_seconds: int
+    """How long an object may lie there before an alarm is raised."""
+    produce_deadline_seconds: int
+
+    def __post_init__(self) -> None:
+        require(self.reserve_seconds < self.compute.timeout_seconds, "a run must have time for an object")
+        require(
+            self.compute.timeout_seconds <= 5 * 60,
+            "a run that takes longer keeps others from starting, which looks as if there were none",
+        )
+
+
+class Salvage(Construct):
+    """The function that empties the buckets that no other function reads, and its schedule."""
+
+    def __init__(self, scope: Construct, base: Base, settings: SalvageProfile) -> None:
+        super().__init__(scope, "Salvage")
+        self.function = Function(
+            self,
+            "salvage",
+            base=base,
+            compute=settings.compute,
+            synchronous=False,
+            reads=SalvageSettings,
+            settings=[settings],
+            uses=[
+                *(
+                    bucket.access(base.network.s3, lists=waiting, reads=[waiting], deletes=[waiting], writes=[SALVAGED])
+                    for bucket, waiting in (
+                        (base.lake.buckets.failed_batches, FAILED),
+                        (base.lake.buckets.raw, UNCONVERTED),
+                    )
+                ),
+                base.stream.produce(DEAD_LETTERS),
+            ],
+        )
+        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
+        self.function.alarm(
+            "expired",
+            EVENTS_EXPIRED,
+            minutes=5,
+            means="The oldest events were given up, because a consumer did not come to them in hours. They are in the "
+            "dead letters with the reason `expired`, and missing in what that consumer makes.",
+        )
+        self.function.alarm(
+            "waiting",
+            LEFTOVER,
+            minutes=15,
+            statistic="Maximum",
+            above=settings.waiting_seconds,
+            # A run that cannot even look tells nothing.
+            no_data=TROUBLE,
+            means=f"What was given up has lain in a bucket for {settings.waiting_seconds} s and more and is in no dead "
+            "letter, or no run can see whether it has. The function's log says why.",
+        )

@@ -1,0 +1,67 @@
+"""trace: what became of one event, for readers and for operators."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.api.door import GATEWAY_SECONDS, Door, Keys, Throttle
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.deployment import require
+from infra.stores import cache as names
+from infra.stores.database import CONNECT_SECONDS
+from sluice.core.metrics import SOURCES_UNAVAILABLE
+from sluice.edge.settings import TraceSettings
+
+
+@dataclass(frozen=True)
+class TraceProfile:
+    """The function that tells what became of an event, and how long it waits for what it asks."""
+
+    compute: Compute
+    throttle: Throttle
+    requests_per_second: float
+    """What one key may ask: each answer reads days of files."""
+    answer_seconds: int
+    """How long the database may take for one question."""
+    seek_seconds: int
+
+    def __post_init__(self) -> None:
+        # The database may be away twice: when the key is looked up, and when the numbers are.
+        longest = 2 * (CONNECT_SECONDS + 2 * (self.answer_seconds + 1)) + self.seek_seconds
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"trace may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+        )
+
+
+class Trace(Construct):
+    """The function behind the route; operators may also invoke it."""
+
+    def __init__(
+        self, scope: Construct, base: Base, settings: TraceProfile, *, keys: Keys, visible_seconds: int, seek: Function
+    ) -> None:
+        super().__init__(scope, "Trace")
+        self.function = Function(
+            self,
+            "trace",
+            base=base,
+            compute=settings.compute,
+            synchronous=True,
+            reads=TraceSettings,
+            settings=[settings, keys],
+            facts={"trace_visible_seconds": visible_seconds},
+            uses=[
+                base.database.access("trace"),
+                base.cache.access("trace", names.KEYS, names.QUOTAS),
+                seek.access(base.network.lambdas),
+            ],
+        )
+        self.door = Door(self.node.id, self.function, {"GET /v1/trace/{event_id}": settings.throttle})
+        self.function.alarm(
+            "blind",
+            # One is enough: traces are rare, and the reader of this one has no whole answer.
+            SOURCES_UNAVAILABLE,
+            minutes=60,
+            means="Within an hour, a trace has lacked the files or the numbers. The logs of trace and seek say why.",
+        )

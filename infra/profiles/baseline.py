@@ -1,0 +1,197 @@
+"""The profile for a fleet of 50,000 devices."""
+
+from infra.api.door import Keys, Throttle
+from infra.building_blocks.event_source import ConsumerProfile
+from infra.building_blocks.function import Compute
+from infra.deployment import DAY, GIB, HOUR
+from infra.functions.aggregate import AggregateProfile
+from infra.functions.archive import ArchiveProfile
+from infra.functions.ingest import IngestProfile, Throttles
+from infra.functions.lookup import LookupProfile
+from infra.functions.maintain import MaintainProfile
+from infra.functions.pressure import PressureProfile
+from infra.functions.query import QueryProfile
+from infra.functions.reconcile import ReconcileProfile
+from infra.functions.roll import RollProfile
+from infra.functions.salvage import SalvageProfile
+from infra.functions.seek import SeekProfile
+from infra.functions.show import ShowProfile
+from infra.functions.tier import TierProfile
+from infra.functions.trace import TraceProfile
+from infra.profiles.profile import Profile
+from infra.stores.buckets import Retention
+from infra.stores.cache import CacheProfile
+from infra.stores.database import DatabaseProfile
+from infra.stores.delivery import DeliveryProfile
+from infra.stores.topics import Brokers, Topic, Topics
+
+BASELINE = Profile(
+    name="baseline",
+    brokers=Brokers(instance_type="kafka.m7g.large", count=3, storage_gib=500),
+    topics=Topics(
+        raw_events=Topic(partitions=30, retention_seconds=6 * HOUR),
+        replay_events=Topic(partitions=30, retention_seconds=6 * HOUR),
+        dead_letter=Topic(partitions=6, retention_seconds=30 * DAY, partition_bytes=4 * GIB),
+        alert_events=Topic(partitions=6, retention_seconds=7 * DAY),
+    ),
+    keys=Keys(key_memory_seconds=30, key_cache_seconds=240),
+    ingest=IngestProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
+        # About 15 USD a month each while idle; less than nothing when busy, since what is kept started runs cheaper.
+        started=3,
+        # One bucket for all fleets and for callers without a key: a cap on what requests may cost, set above what the
+        # function answers, so that it is a fleet's own quota that stops it and not its neighbours' answers.
+        throttles=Throttles(
+            events=Throttle(rate=2000, burst=4000),
+            readings=Throttle(rate=1000, burst=2000),
+            activity=Throttle(rate=1000, burst=2000),
+        ),
+        produce_deadline_seconds=5,
+    ),
+    archive=ArchiveProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=15),
+        batch_size=10_000,
+        batching_window_seconds=5,
+        late_after_seconds=60,
+        minimum_pollers=3,
+        maximum_pollers=15,
+        hold_seconds=10,
+        # Longer than at the edge: nobody waits for archive, and a dead letter not written means the whole batch again.
+        produce_deadline_seconds=10,
+        # A deployment takes a few minutes, and updates readers first: longer than that is a mistake.
+        version_hold_seconds=600,
+    ),
+    # A batch is one transaction: large ones cost the database the least, and a second is what freshness can spare.
+    aggregate=AggregateProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=10),
+        batch_size=10_000,
+        batching_window_seconds=1,
+        late_after_seconds=60,
+        minimum_pollers=2,
+        maximum_pollers=10,
+        transaction_seconds=30,
+        hold_seconds=30,
+        version_hold_seconds=600,
+        # Longer than at the edge: nobody waits for aggregate.
+        produce_deadline_seconds=10,
+    ),
+    # Two at a time, each for almost two minutes: no moment is without one, and what is much is done by both.
+    roll=RollProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=300, concurrency=2),
+        grace_seconds=10,
+        straggler_seconds=60,
+        hour_seconds=300,
+        day_seconds=900,
+        shards=16,
+        loop_seconds=110,
+        pause_seconds=1,
+        answer_seconds=30,
+        behind_seconds=120,
+    ),
+    # Nobody waits for a dead letter: long batches make fewer and larger objects.
+    deadletter=ConsumerProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=6),
+        batch_size=10_000,
+        batching_window_seconds=30,
+        late_after_seconds=900,
+        minimum_pollers=1,
+        maximum_pollers=6,
+    ),
+    # The largest object is a buffer of Firehose, 128 MiB, read line by line: its 169,000 letters took 20 s on a laptop.
+    salvage=SalvageProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=300, concurrency=1),
+        reserve_seconds=200,
+        waiting_seconds=900,
+        produce_deadline_seconds=10,
+    ),
+    migrate=Compute(memory_mib=512, timeout_seconds=600, concurrency=1),
+    # A browser asks for the page's files all at once.
+    show=ShowProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=5, concurrency=40), throttle=Throttle(rate=200, burst=400)
+    ),
+    # A CPU of its own: merging a group's digests is most of what a long answer takes.
+    query=QueryProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=25, concurrency=20),
+        throttle=Throttle(rate=100, burst=200),
+        requests_per_second=20,
+        answer_seconds=4,
+        recent_seconds=300,
+        lookup_seconds=5,
+        lookup_rest_seconds=30,
+        recall_seconds=10,
+        group_believed_seconds=60,
+    ),
+    lookup=LookupProfile(compute=Compute(memory_mib=512, timeout_seconds=6, concurrency=5), directory_seconds=2),
+    maintain=MaintainProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=600, concurrency=1),
+        every_minutes=60,
+        partitions_ahead_hours=48,
+        sample_hours=26,
+        waiting_sample_hours=72,
+        change_hours=72,
+        outcome_days=90,
+        sighting_days=90,
+        summary_days=730,
+        lock_seconds=2,
+    ),
+    # Minutes of 50,000 devices are 50,000 x 1,440 x 954 B = 69 GB a day. Two days hot, the day that is being filled and
+    # the one that is being moved as a whole are up to 275 GB on disk; a week would be 620. Hours are 1 GB a day and
+    # moved by the month: up to 120 GB.
+    tier=TierProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=900, concurrency=1),
+        every_minutes=60,
+        minute_days=2,
+        hour_days=90,
+        # An hour of minutes, or a day of hours: 3 million rows, 2.4 GB.
+        slice_windows=60,
+        reserve_seconds=400,
+        behind_hours=24,
+    ),
+    # Its word outlives two runs that fail or come late.
+    pressure=PressureProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1), hold_seconds=30, snapshot_seconds=180
+    ),
+    # One run at a time, and beside it whoever asks for a statement. Firehose tries for longer than an hour only when S3
+    # is away, and then nothing is called missing.
+    reconcile=ReconcileProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=2),
+        every_minutes=5,
+        archive_grace_seconds=3600,
+        aggregate_grace_seconds=900,
+        rerun_seconds=120,
+        reserve_seconds=180,
+        statement_seconds=30,
+    ),
+    recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
+    # Two days of ids are 20 GB here, 0.10 USD: asked by people, and as often as people ask.
+    trace=TraceProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=28, concurrency=5),
+        throttle=Throttle(rate=5, burst=10),
+        requests_per_second=0.1,
+        answer_seconds=1,
+        seek_seconds=15,
+    ),
+    # Longer than trace waits: where every call is silent, the queries are still to be stopped.
+    seek=SeekProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=5), athena_seconds=12),
+    delivery=DeliveryProfile(interval_seconds=60, size_mib=128),
+    database=DatabaseProfile(
+        instance_type="r7g.xlarge",
+        storage_gib=800,
+        maximum_storage_gib=2000,
+        max_connections=400,
+        multi_az=True,
+        backup_days=14,
+    ),
+    cache=CacheProfile(maximum_gib=10, maximum_ecpu_per_second=50_000),
+    retention=Retention(
+        raw_days=90,
+        dead_letter_days=30,
+        failed_batch_days=30,
+        delivery_error_days=30,
+        query_result_days=7,
+        rollup_days=730,
+    ),
+    log_days=30,
+    query_scan_limit_gib=200,
+    keeps_data=True,
+)

@@ -1,0 +1,50 @@
+"""The profile for one developer: the baseline with little of everything."""
+
+from dataclasses import replace
+
+from infra.profiles.baseline import BASELINE
+from infra.stores.cache import CacheProfile
+from infra.stores.database import DatabaseProfile
+from infra.stores.topics import Brokers
+
+# m7g.large even for one developer: t3.small admits too few new connections a second for IAM authentication.
+DEV = replace(
+    BASELINE,
+    name="dev",
+    brokers=Brokers(instance_type="kafka.m7g.large", count=3, storage_gib=100),
+    ingest=replace(BASELINE.ingest, started=0),
+    archive=replace(
+        BASELINE.archive,
+        compute=replace(BASELINE.archive.compute, concurrency=5),
+        batching_window_seconds=2,
+        minimum_pollers=1,
+        maximum_pollers=5,
+    ),
+    aggregate=replace(
+        BASELINE.aggregate,
+        compute=replace(BASELINE.aggregate.compute, concurrency=4),
+        minimum_pollers=1,
+        maximum_pollers=4,
+    ),
+    deadletter=replace(
+        BASELINE.deadletter,
+        compute=replace(BASELINE.deadletter.compute, concurrency=2),
+        batching_window_seconds=5,
+        maximum_pollers=2,
+    ),
+    # A file a day.
+    tier=replace(BASELINE.tier, slice_windows=1440),
+    recall=replace(BASELINE.recall, concurrency=4),
+    database=DatabaseProfile(
+        instance_type="t4g.medium",
+        storage_gib=20,
+        maximum_storage_gib=100,
+        max_connections=200,
+        multi_az=False,
+        backup_days=7,
+    ),
+    cache=CacheProfile(maximum_gib=1, maximum_ecpu_per_second=5_000),
+    log_days=7,
+    query_scan_limit_gib=20,
+    keeps_data=False,
+)

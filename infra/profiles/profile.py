@@ -1,0 +1,111 @@
+"""What a profile chooses, and what its choices must keep to among each other."""
+
+from dataclasses import dataclass
+
+from infra.api.door import Keys
+from infra.building_blocks.event_source import ConsumerProfile
+from infra.building_blocks.function import Compute
+from infra.deployment import require
+from infra.functions.aggregate import AggregateProfile
+from infra.functions.archive import ArchiveProfile
+from infra.functions.ingest import IngestProfile
+from infra.functions.lookup import LookupProfile
+from infra.functions.maintain import MaintainProfile
+from infra.functions.pressure import PressureProfile
+from infra.functions.query import QueryProfile
+from infra.functions.reconcile import ReconcileProfile
+from infra.functions.roll import RollProfile
+from infra.functions.salvage import SalvageProfile
+from infra.functions.seek import SeekProfile
+from infra.functions.show import ShowProfile
+from infra.functions.tier import TierProfile
+from infra.functions.trace import TraceProfile
+from infra.stores.buckets import Retention
+from infra.stores.cache import CacheProfile
+from infra.stores.database import DatabaseProfile
+from infra.stores.delivery import DeliveryProfile
+from infra.stores.topics import Brokers, Topics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Everything that is chosen for a size of deployment."""
+
+    name: str
+    brokers: Brokers
+    topics: Topics
+    delivery: DeliveryProfile
+    database: DatabaseProfile
+    cache: CacheProfile
+    retention: Retention
+    log_days: int
+    query_scan_limit_gib: int
+    """What one Athena query may read before it is stopped: a bound on the cost of a forgotten WHERE."""
+    keeps_data: bool
+    """Whether deleting the stacks leaves the data behind, and deletion itself is guarded."""
+
+    keys: Keys
+    ingest: IngestProfile
+    archive: ArchiveProfile
+    aggregate: AggregateProfile
+    deadletter: ConsumerProfile
+    salvage: SalvageProfile
+    pressure: PressureProfile
+    roll: RollProfile
+    maintain: MaintainProfile
+    tier: TierProfile
+    recall: Compute
+    reconcile: ReconcileProfile
+    query: QueryProfile
+    lookup: LookupProfile
+    trace: TraceProfile
+    seek: SeekProfile
+    show: ShowProfile
+    migrate: Compute
+
+    def __post_init__(self) -> None:
+        for consumer, topic in (
+            (self.archive, self.topics.raw_events),
+            (self.aggregate, self.topics.raw_events),
+            (self.deadletter, self.topics.dead_letter),
+        ):
+            require(
+                consumer.maximum_pollers <= topic.partitions,
+                "a poller without a partition has nothing to read",
+            )
+        require(
+            self.tier.minute_days * 24 > self.maintain.sample_hours,
+            "minutes are moved when they cannot be computed again, which is when their samples are gone",
+        )
+        require(
+            self.delivery.interval_seconds < self.reconcile.archive_grace_seconds,
+            "what waits for a file to be written is not missing",
+        )
+        require(
+            max(self.reconcile.archive_grace_seconds, self.reconcile.aggregate_grace_seconds)
+            < self.topics.raw_events.retention_seconds // 2,
+            "what is missing must be noticed while Kafka still has it",
+        )
+        require(
+            max(self.archive.compute.timeout_seconds, self.aggregate.compute.timeout_seconds)
+            <= self.reconcile.rerun_seconds,
+            "a consumer that is run again must have as long as it takes",
+        )
+        require(
+            2 * self.lookup.directory_seconds <= self.query.lookup_seconds,
+            "lookup must give up before query does, or query cannot say why",
+        )
+        require(
+            self.query.recall_seconds <= self.recall.timeout_seconds,
+            "recall must run for as long as query waits",
+        )
+        require(
+            self.seek.athena_seconds + 2 < self.trace.seek_seconds <= self.seek.compute.timeout_seconds,
+            "seek must give up before trace does, or trace cannot say why",
+        )
+
+    @property
+    def visible_seconds(self) -> int:
+        """How old an event is when trace should find it: twice as old as the buffers on its way may make it."""
+        stored = self.archive.batching_window_seconds + self.delivery.interval_seconds
+        return 2 * max(stored, self.deadletter.batching_window_seconds)

@@ -1,0 +1,54 @@
+"""The profile of the local stack and of tests."""
+
+from dataclasses import replace
+
+from infra.api.door import Keys, Throttle
+from infra.profiles.dev import DEV
+from infra.stores.delivery import DeliveryProfile
+
+# The same shape with short waits, so that no test sits through a real minute.
+TEST = replace(
+    DEV,
+    name="test",
+    keys=Keys(key_memory_seconds=1, key_cache_seconds=2),
+    ingest=replace(
+        DEV.ingest,
+        # A laptop's few processes answer slowly: callers wait for one there, where Lambda would start another.
+        compute=replace(DEV.ingest.compute, concurrency=100),
+        produce_deadline_seconds=3,
+    ),
+    archive=replace(DEV.archive, batching_window_seconds=1, version_hold_seconds=6),
+    aggregate=replace(DEV.aggregate, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
+    # A schedule's minute lasts five seconds there.
+    roll=replace(
+        DEV.roll,
+        grace_seconds=1,
+        straggler_seconds=1,
+        hour_seconds=2,
+        day_seconds=2,
+        loop_seconds=8,
+        pause_seconds=0.2,
+        answer_seconds=10,
+    ),
+    # As many of a schedule's short minutes.
+    pressure=replace(DEV.pressure, hold_seconds=1, snapshot_seconds=15),
+    query=replace(
+        DEV.query,
+        # Few enough to leave the database's connections to the many of ingest.
+        compute=replace(DEV.query.compute, concurrency=8),
+        requests_per_second=200,
+        lookup_seconds=3,
+        lookup_rest_seconds=2,
+        group_believed_seconds=2,
+    ),
+    lookup=replace(DEV.lookup, directory_seconds=1),
+    reconcile=replace(DEV.reconcile, every_minutes=1, archive_grace_seconds=20, aggregate_grace_seconds=10),
+    trace=replace(
+        DEV.trace,
+        compute=replace(DEV.trace.compute, concurrency=1),
+        throttle=Throttle(rate=100, burst=200),
+        requests_per_second=100,
+    ),
+    deadletter=replace(DEV.deadletter, batching_window_seconds=1),
+    delivery=DeliveryProfile(interval_seconds=2, size_mib=64),
+)

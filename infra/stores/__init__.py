@@ -1,0 +1,1 @@
+"""What keeps data, and how functions are let in."""

@@ -1,0 +1,126 @@
+"""The buckets: private, encrypted, TLS only, and each with an end for everything in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.findings import accept
+from infra.building_blocks.foundation import Foundation
+
+# By then, rollups that are being moved were, or an alarm has long been raised.
+STAGED_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many days each bucket keeps what it holds."""
+
+    raw_days: int
+    dead_letter_days: int
+    failed_batch_days: int
+    delivery_error_days: int
+    query_result_days: int
+    rollup_days: int
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """After how many days objects under a prefix are deleted; no prefix means the whole bucket."""
+
+    days: int
+    prefix: str | None = None
+
+
+class Bucket(s3.Bucket):
+    """One bucket; functions read its name as `field`."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, field: str, foundation: Foundation, expiries: Sequence[Expiry]
+    ) -> None:
+        super().__init__(
+            scope,
+            name,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=foundation.key,
+            bucket_key_enabled=True,
+            enforce_ssl=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(expiration=Duration.days(expiry.days), prefix=expiry.prefix) for expiry in expiries
+            ]
+            + [s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
+            removal_policy=RemovalPolicy.RETAIN if foundation.deployment.keeps_data else RemovalPolicy.DESTROY,
+        )
+        self._field = field
+        self._key = foundation.key
+
+    def access(
+        self,
+        way: Reach | None,
+        *,
+        reads: Sequence[str] = (),
+        writes: Sequence[str] = (),
+        deletes: Sequence[str] = (),
+        lists: str | None = None,
+    ) -> Access:
+        """Let a function read, write and delete below prefixes, and list below one; `""` is all of the bucket.
+
+        The way leads there from inside the private network; a function outside needs none.
+        """
+        allowed = {"s3:GetObject": reads, "s3:PutObject": writes, "s3:DeleteObject": deletes}
+        grants = [
+            iam.PolicyStatement(
+                actions=[action for action, below in allowed.items() if prefix in below],
+                resources=[self.arn_for_objects(f"{prefix}*")],
+            )
+            for prefix in dict.fromkeys([*reads, *writes, *deletes])
+        ]
+        if lists is not None:
+            below = {"StringEquals": {"s3:prefix": lists}} if lists else None
+            grants.append(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket_arn], conditions=below))
+        uses_of_key = [*(["kms:Decrypt"] if reads else []), *(["kms:GenerateDataKey"] if writes else [])]
+        return Access(
+            grants=[*grants, self.may_use_key(*uses_of_key)],
+            facts={self._field: self.bucket_name},
+            reaches=[way] if way else [],
+        )
+
+    def may_use_key(self, *actions: str) -> iam.PolicyStatement:
+        """Grant uses of the key that objects are encrypted with."""
+        return iam.PolicyStatement(actions=list(actions), resources=[self._key.key_arn])
+
+
+class Buckets(Construct):
+    """Raw events, dead letters, batches that no consumer could take, older rollups, and the results of queries."""
+
+    def __init__(self, scope: Construct, foundation: Foundation, retention: Retention) -> None:
+        super().__init__(scope, "Buckets")
+        accept(
+            self,
+            "S1",
+            "services write these objects, and Athena, which keeps who asked what, reads them",
+        )
+
+        def bucket(name: str, field: str, *expiries: Expiry) -> Bucket:
+            return Bucket(self, name, field=field, foundation=foundation, expiries=expiries)
+
+        self.raw = bucket(
+            "Raw",
+            "raw_bucket",
+            Expiry(retention.raw_days, prefix="raw/"),
+            Expiry(retention.delivery_error_days, prefix="errors/"),
+            Expiry(retention.delivery_error_days, prefix="salvaged/"),
+        )
+        self.dead_letter = bucket("DeadLetter", "dead_letter_bucket", Expiry(retention.dead_letter_days))
+        # What waits and, under salvaged/, what did: that is a new object, so its days begin again.
+        self.failed_batches = bucket("FailedBatches", "failed_batch_bucket", Expiry(retention.failed_batch_days))
+        self.rollups = bucket(
+            "Rollups", "rollup_bucket", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/")
+        )
+        self.query_results = bucket("QueryResults", "result_bucket", Expiry(retention.query_result_days))

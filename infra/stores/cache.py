@@ -1,0 +1,121 @@
+"""The serverless Valkey cache, reached with IAM tokens over TLS."""
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticache as elasticache
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.foundation import Foundation
+from sluice.edge.settings import CacheSettings
+
+PORT = 6379
+ENGINE = "valkey"
+# What every cluster client asks to find its way.
+FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"
+
+
+@dataclass(frozen=True)
+class CacheProfile:
+    """The serverless cache's spending limits."""
+
+    maximum_gib: int
+    maximum_ecpu_per_second: int
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a function may do with which names; nothing that lists, deletes all or administers.
+
+    What scripts call is checked like any other command.
+    """
+
+    patterns: str
+    commands: str
+
+
+KEYS = Names("~key:*", "+get +set")
+QUOTAS = Names("~quota:*", "+eval +evalsha +hmget +hset +pexpire +time")
+PRESSURE = Names("~pressure", "+get +set")
+GROUPS = Names("~group:*", "+get +set")
+COUNTERS = Names("~count:*", "+hgetall +hincrby +expire")
+COUNTERS_TO_READ = Names("~count:*", "+hgetall")
+SEEN = Names("~seen:*", "+smismember +sadd +expire")
+BATCHES = Names(
+    "~attempt:* ~quarantine:*", "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire"
+)
+"""Attempts at batches, and what may still be put aside."""
+
+
+class Cache(Construct):
+    """Copies that may be lost at any time: their readers have another source."""
+
+    def __init__(self, scope: Construct, foundation: Foundation, settings: CacheProfile) -> None:
+        super().__init__(scope, "Cache")
+        network = foundation.network
+        self._deployment = deployment = foundation.deployment
+        self._security_group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=network.vpc, description="Valkey", allow_all_outbound=False
+        )
+        self._users: list[str] = []
+        self._group = elasticache.CfnUserGroup(
+            self, "Users", engine=ENGINE, user_group_id=deployment.named("cache"), user_ids=[]
+        )
+        self._cache = elasticache.CfnServerlessCache(
+            self,
+            "Cache",
+            engine=ENGINE,
+            major_engine_version="8",
+            serverless_cache_name=deployment.named("cache"),
+            subnet_ids=network.vpc.select_subnets(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED).subnet_ids,
+            security_group_ids=[self._security_group.security_group_id],
+            kms_key_id=foundation.key.key_arn,
+            user_group_id=self._group.ref,
+            cache_usage_limits=elasticache.CfnServerlessCache.CacheUsageLimitsProperty(
+                data_storage=elasticache.CfnServerlessCache.DataStorageProperty(
+                    unit="GB", maximum=settings.maximum_gib
+                ),
+                ecpu_per_second=elasticache.CfnServerlessCache.ECPUPerSecondProperty(
+                    maximum=settings.maximum_ecpu_per_second
+                ),
+            ),
+        )
+
+    def access(self, verb: str, *names: Names) -> Access:
+        """Let a function log in as a user of its own, who may use these names."""
+        user = self._user(verb, names)
+        return Access(
+            grants=[
+                iam.PolicyStatement(actions=["elasticache:Connect"], resources=[self._cache.attr_arn, user.attr_arn])
+            ],
+            reads=[CacheSettings],
+            facts={
+                "cache_host": self._cache.attr_endpoint_address,
+                "cache_port": self._cache.attr_endpoint_port,
+                "cache_name": self._deployment.named("cache"),
+                "cache_user": user.user_name,
+                "cache_auth": "iam",
+            },
+            reaches=[Reach(self._security_group, PORT)],
+            libraries=["database"],
+        )
+
+    def _user(self, verb: str, names: tuple[Names, ...]) -> elasticache.CfnUser:
+        # With IAM authentication the user's id and name are the same.
+        user_name = self._deployment.named(verb)
+        patterns = " ".join(each.patterns for each in names)
+        commands = " ".join(dict.fromkeys(command for each in names for command in each.commands.split()))
+        user = elasticache.CfnUser(
+            self,
+            f"{verb.capitalize()}User",
+            engine=ENGINE,
+            user_id=user_name,
+            user_name=user_name,
+            authentication_mode={"Type": "iam"},
+            access_string=f"on {patterns} -@all {FINDING_NODES} {commands}",
+        )
+        self._users.append(user.ref)
+        self._group.user_ids = self._users
+        return user

@@ -1,0 +1,130 @@
+"""PostgreSQL: control data, samples and rollups. Encrypted, TLS only, and functions log in as themselves."""
+
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_rds as rds
+from constructs import Construct, DependencyGroup
+
+from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.findings import accept
+from infra.building_blocks.foundation import Foundation
+from sluice.edge.settings import DatabaseSettings, OwnerSettings
+
+PORT = 5432
+NAME = "sluice"
+CONNECT_SECONDS = 2
+"""How long a function tries to open a connection; a test holds it against the code."""
+
+
+@dataclass(frozen=True)
+class DatabaseProfile:
+    """The PostgreSQL instance's size."""
+
+    instance_type: str
+    storage_gib: int
+    maximum_storage_gib: int
+    max_connections: int
+    multi_az: bool
+    backup_days: int
+
+
+class Database(Construct):
+    """The PostgreSQL instance with its rules."""
+
+    def __init__(self, scope: Construct, foundation: Foundation, settings: DatabaseProfile) -> None:
+        super().__init__(scope, "Database")
+        self._security_group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=foundation.network.vpc, description="PostgreSQL", allow_all_outbound=False
+        )
+        self._instance = self._define(foundation, settings)
+        if not foundation.deployment.keeps_data:
+            accept(self._instance, "RDS10", "a stage that keeps no data is meant to be deleted")
+        if not settings.multi_az:
+            accept(self._instance, "RDS3", "a stage without devices that depend on it may wait for a zone")
+        self.migrations = DependencyGroup()
+        """What brings the schema up to date; functions that use the database come after it."""
+
+    def access(self, verb: str) -> Access:
+        """Let a function log in as a user of its own, once the schema is up to date."""
+        user = f"{NAME}_{verb}"
+        arn = Stack.of(self).format_arn(
+            service="rds-db",
+            resource="dbuser",
+            resource_name=f"{self._instance.instance_resource_id}/{user}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return Access(
+            grants=[iam.PolicyStatement(actions=["rds-db:connect"], resources=[arn])],
+            reads=[DatabaseSettings],
+            facts={**self._address(), "database_user": user, "database_auth": "iam"},
+            reaches=[Reach(self._security_group, PORT)],
+            libraries=["database"],
+            after=[self.migrations],
+        )
+
+    def ownership(self, way_to_secrets: Reach) -> Access:
+        """Let migrations log in as the schema's owner, with the administrator's password."""
+        secret = self._instance.secret
+        if secret is None:
+            raise RuntimeError("RDS manages the administrator's password, so there is a secret")
+        return Access(
+            grants=[iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[secret.secret_arn])],
+            reads=[OwnerSettings],
+            facts={**self._address(), "database_secret_arn": secret.secret_arn, "database_auth": "secret"},
+            reaches=[Reach(self._security_group, PORT), way_to_secrets],
+            libraries=["database"],
+        )
+
+    def _address(self) -> dict[str, str]:
+        return {
+            "database_host": self._instance.db_instance_endpoint_address,
+            "database_port": self._instance.db_instance_endpoint_port,
+            "database_name": NAME,
+        }
+
+    def _define(self, foundation: Foundation, settings: DatabaseProfile) -> rds.DatabaseInstance:
+        network, keeps_data = foundation.network, foundation.deployment.keeps_data
+        engine = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18_3)
+        instance = rds.DatabaseInstance(
+            self,
+            "Instance",
+            engine=engine,
+            instance_type=ec2.InstanceType(settings.instance_type),
+            vpc=network.vpc,
+            vpc_subnets=network.subnets,
+            security_groups=[self._security_group],
+            publicly_accessible=False,
+            port=PORT,
+            database_name=NAME,
+            multi_az=settings.multi_az,
+            storage_type=rds.StorageType.GP3,
+            allocated_storage=settings.storage_gib,
+            max_allocated_storage=settings.maximum_storage_gib,
+            storage_encryption_key=foundation.key,
+            # RDS keeps and rotates the administrator's password; only migrations read it.
+            manage_master_user_password=True,
+            credentials=rds.Credentials.from_username("postgres"),
+            iam_authentication=True,
+            ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
+            parameter_group=rds.ParameterGroup(
+                self,
+                "Parameters",
+                engine=engine,
+                parameters={
+                    "rds.force_ssl": "1",
+                    # Stated, because what functions may open is computed against it.
+                    "max_connections": str(settings.max_connections),
+                },
+            ),
+            backup_retention=Duration.days(settings.backup_days),
+            delete_automated_backups=not keeps_data,
+            copy_tags_to_snapshot=True,
+            auto_minor_version_upgrade=True,
+            deletion_protection=keeps_data,
+            removal_policy=RemovalPolicy.SNAPSHOT if keeps_data else RemovalPolicy.DESTROY,
+        )
+        accept(instance, "RDS11", "security groups decide who may connect; another port would hide nothing")
+        return instance

@@ -1,0 +1,32 @@
+"""The lake: files in buckets, their catalog, the stream that writes them and the queries that read them."""
+
+from aws_cdk import CfnOutput
+from constructs import Construct
+
+from infra.building_blocks.foundation import Foundation
+from infra.stores.buckets import Buckets, Retention
+from infra.stores.catalog import Catalog
+from infra.stores.delivery import Delivery, DeliveryProfile
+from infra.stores.queries import Queries
+
+
+class Lake(Construct):
+    """Everything from a row leaving archive to an answer in Athena."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        foundation: Foundation,
+        *,
+        retention: Retention,
+        delivery: DeliveryProfile,
+        scan_limit_gib: int,
+    ) -> None:
+        super().__init__(scope, "Lake")
+        self.buckets = Buckets(self, foundation, retention)
+        catalog = Catalog(self, foundation.deployment, self.buckets)
+        self.delivery = Delivery(self, foundation, delivery, raw=self.buckets.raw, catalog=catalog)
+        self.queries = Queries(self, foundation, scan_limit_gib=scan_limit_gib, catalog=catalog, buckets=self.buckets)
+        CfnOutput(self, "RawBucket", value=self.buckets.raw.bucket_name)
+        CfnOutput(self, "DeadLetterBucket", value=self.buckets.dead_letter.bucket_name)
+        CfnOutput(self, "WorkGroup", value=self.queries.workgroup.name)

@@ -1,0 +1,122 @@
+"""Athena: where analysts work, what a query may cost, and the questions asked most."""
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_athena as athena
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.building_blocks.access import Access
+from infra.building_blocks.foundation import Foundation
+from infra.deployment import GIB
+from infra.stores.buckets import Bucket, Buckets
+from infra.stores.catalog import SQL, Catalog
+
+NAMED_QUERIES = {
+    "device_between": "raw_events",
+    "metric_between": "raw_events",
+    "type_between": "raw_events",
+    "event_by_id": "raw_events",
+    "dead_letters_by_reason": "dead_letters",
+    "dead_letters_by_id": "dead_letters",
+    "rollups_between": "rollups",
+}
+"""Each by the file it is in, with the table it reads."""
+
+
+class Queries(Construct):
+    """A workgroup that no query gets around, and named queries in it."""
+
+    def __init__(
+        self, scope: Construct, foundation: Foundation, *, scan_limit_gib: int, catalog: Catalog, buckets: Buckets
+    ) -> None:
+        super().__init__(scope, "Queries")
+        self._catalog = catalog
+        self._buckets = buckets
+        results = buckets.query_results
+        self.workgroup = athena.CfnWorkGroup(
+            self,
+            "WorkGroup",
+            name=foundation.deployment.named("analysts"),
+            # Saved queries and history go with the workgroup; without this its deletion would fail.
+            recursive_delete_option=True,
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                bytes_scanned_cutoff_per_query=scan_limit_gib * GIB,
+                engine_version=athena.CfnWorkGroup.EngineVersionProperty(
+                    selected_engine_version="Athena engine version 3"
+                ),
+                publish_cloud_watch_metrics_enabled=True,
+                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
+                    output_location=f"s3://{results.bucket_name}/",
+                    encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
+                        encryption_option="SSE_KMS", kms_key=foundation.key.key_arn
+                    ),
+                ),
+            ),
+        )
+        for query, table in NAMED_QUERIES.items():
+            sql = (SQL / f"{query}.sql").read_text()
+            named = athena.CfnNamedQuery(
+                self,
+                "".join(word.capitalize() for word in query.split("_")),
+                name=query,
+                database=catalog.database_name,
+                work_group=self.workgroup.name,
+                query_string=sql,
+                description=sql.splitlines()[0].removeprefix("-- "),
+            )
+            named.add_resource_dependency(self.workgroup)
+            named.add_resource_dependency(catalog.tables[table])
+
+    def access(self) -> Access:
+        """Let a function outside the private network ask about raw events and dead letters."""
+        buckets = self._buckets
+        arn = Stack.of(self).format_arn(service="athena", resource="workgroup", resource_name=self.workgroup.name)
+        asking = ("StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution")
+        return Access(
+            grants=[
+                iam.PolicyStatement(actions=[f"athena:{action}" for action in asking], resources=[arn]),
+                self._may_see("raw_events", "dead_letters"),
+                *_may_read(buckets.raw, "raw/"),
+                *_may_read(buckets.dead_letter, "dead_letters/"),
+                *_may_keep_results(buckets.query_results),
+            ],
+            facts={"athena_workgroup": self.workgroup.name, "athena_database": self._catalog.database_name},
+        )
+
+    def _may_see(self, *tables: str) -> iam.PolicyStatement:
+        """Grant reading what the catalog says; partitions are projected, and not looked up."""
+        names = [f"database/{self._catalog.database_name}"]
+        names += [f"table/{self._catalog.database_name}/{table}" for table in tables]
+        arns = [
+            Stack.of(self).format_arn(service="glue", resource=name, arn_format=ArnFormat.NO_RESOURCE_NAME)
+            for name in ("catalog", *names)
+        ]
+        return iam.PolicyStatement(actions=["glue:GetDatabase", "glue:GetTable"], resources=arns)
+
+
+def _may_read(bucket: Bucket, prefix: str) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(actions=["s3:GetObject"], resources=[bucket.arn_for_objects(f"{prefix}*")]),
+        iam.PolicyStatement(actions=["s3:GetBucketLocation"], resources=[bucket.bucket_arn]),
+        iam.PolicyStatement(
+            actions=["s3:ListBucket"],
+            resources=[bucket.bucket_arn],
+            conditions={"StringLike": {"s3:prefix": [f"{prefix}*"]}},
+        ),
+    ]
+
+
+def _may_keep_results(bucket: Bucket) -> list[iam.PolicyStatement]:
+    """Grant what Athena does with a bucket in the name of the function that asks."""
+    return [
+        iam.PolicyStatement(
+            actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            resources=[bucket.bucket_arn],
+        ),
+        iam.PolicyStatement(
+            actions=["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
+            resources=[bucket.arn_for_objects("*")],
+        ),
+        bucket.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
+    ]

@@ -1,0 +1,55 @@
+"""A deployment updates the readers of a topic before its writers."""
+
+import json
+
+from sluice.core.consumers import ALERT_EVENTS, CONSUMERS, DEAD_LETTERS, RAW_EVENTS, REPLAY_EVENTS
+from tests.infra.templates import Resource, Templates
+
+TOPICS = (RAW_EVENTS, REPLAY_EVENTS, DEAD_LETTERS, ALERT_EVENTS)
+
+
+def test_whatever_writes_to_a_topic_is_updated_after_everything_that_reads_it(templates: Templates) -> None:
+    functions = templates.functions()
+    orders = {
+        (writer, consumer.name)
+        for writer, topics in _written(templates).items()
+        for consumer in CONSUMERS
+        if consumer.topic in topics
+    }
+    assert {("ingest", "archive"), ("ingest", "aggregate"), ("salvage", "deadletter")} <= orders
+    for writer, reader in orders:
+        assert functions[reader].name in functions[writer].policies["DependsOn"], f"{writer} does not wait for {reader}"
+
+
+def test_no_reader_waits_for_its_writers(templates: Templates) -> None:
+    functions = templates.functions()
+    for writer, topics in _written(templates).items():
+        for consumer in CONSUMERS:
+            if consumer.topic in topics:
+                assert functions[writer].name not in _all_before(templates, functions[consumer.name]), consumer.name
+
+
+def _written(templates: Templates) -> dict[str, set[str]]:
+    """Return the topics that each function may write to, by its role."""
+    names = {topic.name: topic.properties["TopicName"] for topic in templates.every("AWS::MSK::Topic")}
+    written: dict[str, set[str]] = {}
+    for verb, function in templates.functions().items():
+        role = function.properties["Role"]["Fn::GetAtt"][0]
+        for policy in templates.named(role).properties["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if "kafka-cluster:WriteData" in statement["Action"]:
+                    places = json.dumps(statement["Resource"])
+                    written.setdefault(verb, set()).update(topic for name, topic in names.items() if name in places)
+    return written
+
+
+def _all_before(templates: Templates, resource: Resource) -> set[str]:
+    """Return everything that is created or updated before a resource because of an explicit dependency."""
+    found: set[str] = set()
+    waiting = [resource.name]
+    while waiting:
+        for name in templates.named(waiting.pop()).policies["DependsOn"] or ():
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
