@@ -1,6 +1,6 @@
-"""Deadletter: dead letters become objects that can be queried, put directly, so that this end has no end of its own.
+"""Deadletter: dead letters become objects in S3, written directly, so that they need no dead letters of their own.
 
-decode -> group by partition and day -> put each group under a name made of its place; a retry writes the same again
+decode -> group by partition and day -> write each group under a name made of its first offset; a retry writes it again
 """
 
 import os
@@ -10,18 +10,19 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import BotoCoreError, ClientError
+from aws_lambda_powertools import Logger
 
+from sluice.core.errors import Retryable
 from sluice.core.failures.letterbox import collect
+from sluice.core.metrics import LETTERS_KEPT
 from sluice.core.records import Origin, read_records, report_failures
 from sluice.edge import aws
+from sluice.edge.bucket import Bucket
 from sluice.edge.context import Context, seconds_left
+from sluice.edge.metrics import metrics, record
 from sluice.edge.settings import DeadLetterSettings
 
 logger = Logger()
-metrics = Metrics()
 
 ANSWER_SECONDS, TRIES = 10, 3
 # Between tries the client pauses for some seconds at most.
@@ -31,15 +32,16 @@ PUT_SECONDS = TRIES * (aws.CONNECT_SECONDS + ANSWER_SECONDS) + 10
 class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
-    settings: DeadLetterSettings
-    s3: Any
+    letters: Bucket
+    region: str
 
 
 @cache
 def build() -> Parts:
     """Put the function together, once per cold start."""
     settings = DeadLetterSettings.from_environ(os.environ)
-    return Parts(settings, aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES))
+    s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
+    return Parts(Bucket(s3, settings.dead_letter_bucket), settings.aws_region)
 
 
 @metrics.log_metrics
@@ -49,28 +51,22 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def keep(event: dict[str, Any], parts: Parts, now: datetime, time_left: Callable[[], float]) -> dict[str, Any]:
-    """Put every letter of the batch, as long as the store takes them and there is time."""
-    away = ""
+    """Write every letter of the batch, as long as S3 takes them and there is time."""
+    trouble = ""
     failed: set[Origin] = set()
-    for name, body in collect(read_records(event), parts.settings.aws_region, now).items():
-        if not away and time_left() < PUT_SECONDS:
-            away = "there is no time left"
-        if not away:
+    for name, body in collect(read_records(event), parts.region, now).items():
+        if not trouble and time_left() < PUT_SECONDS:
+            trouble = "there is no time left"
+        if not trouble:
             try:
-                parts.s3.put_object(
-                    Bucket=parts.settings.dead_letter_bucket,
-                    Key=name,
-                    Body=body.data,
-                    ContentType="application/gzip",
-                )
-            except (BotoCoreError, ClientError) as error:
-                # Whoever does not answer now would keep each of the others waiting too.
-                away = str(error)
-        if away:
-            # From the partition's first on: the same records make the same names again.
+                parts.letters.put(name, body.data, "application/gzip")
+                record(LETTERS_KEPT, body.letters)
+            except Retryable as error:
+                # A store that is away would keep each of the other groups waiting too.
+                trouble = str(error)
+        if trouble:
+            # From the partition's first record on: the same records make the same names again.
             failed.add(body.first)
-        else:
-            metrics.add_metric("LettersKept", MetricUnit.Count, body.letters)
-    if away:
-        logger.warning("letters are not kept yet", reason=away)
+    if trouble:
+        logger.warning("letters are not kept yet", extra={"reason": trouble})
     return report_failures(failed)

@@ -4,45 +4,35 @@ ask the brokers what is unread and since when -> ask CloudWatch for the disks ->
 """
 
 import os
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
-from sluice.core.errors import Retryable
-from sluice.core.ingest.backlog import find_age, holds_older
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.ingest.pressure import UnknownPressureError, measure_strain, name_level, settle_share
+from sluice.core.metrics import BUFFER_USED, DISK_PERCENT, DISK_UNKNOWN, OLDEST_UNREAD, PRESSURE_LEVEL, REFUSED_SHARE
 from sluice.edge import aws
 from sluice.edge import cache as valkey
-from sluice.edge.backlog import Backlog
 from sluice.edge.ingest.disks import ANSWER_SECONDS, TRIES, Disks
+from sluice.edge.ingest.gauge import Gauge, Measured
 from sluice.edge.ingest.pressure import Snapshots
+from sluice.edge.metrics import metrics, record, record_apart
 from sluice.edge.patience import Patience
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
+from sluice.edge.topic_offsets import TopicOffsets
 
 logger = Logger()
-metrics = Metrics()
-
-# Everybody who has to have read an event before Kafka may forget it.
-CONSUMERS = ("archive", "aggregate")
-# Ages are looked for up to so many times what a record may wait, and found to such a part of it.
-LONGEST, EXACT_TO = 2, 1 / 120
 
 
 class Parts(msgspec.Struct, frozen=True):
     """What a warm function holds."""
 
-    settings: PressureSettings
-    backlogs: Mapping[str, Backlog]
-    """By their consumers."""
-    disks: Disks
+    gauge: Gauge
     snapshots: Snapshots
-    patience: Patience
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    snapshot_seconds: int
 
 
 @cache
@@ -51,13 +41,16 @@ def build() -> Parts:
     settings = PressureSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     cloudwatch = aws.client("cloudwatch", answer_seconds=ANSWER_SECONDS, tries=TRIES, region=settings.aws_region)
-    return Parts(
-        settings,
-        {consumer: Backlog(brokers, settings.raw_events_topic, consumer) for consumer in CONSUMERS},
+    gauge = Gauge(
+        {one.name: TopicOffsets(brokers, settings.raw_events_topic, one.name) for one in ACCOUNTED},
         Disks(cloudwatch, settings.kafka_cluster, settings.kafka_brokers),
-        Snapshots(valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))),
+        settings.buffer_seconds,
         Patience(settings.hold_seconds),
+        lambda: datetime.now(UTC),
+        logger,
     )
+    snapshots = Snapshots(valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ))))
+    return Parts(gauge, snapshots, settings.snapshot_seconds)
 
 
 @metrics.log_metrics
@@ -67,59 +60,34 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
 
 
 def watch(parts: Parts) -> dict[str, Any]:
-    """Publish the share to refuse; without the brokers nothing is published, and the last word ends with its time."""
-    waits = parts.patience.persist(
-        lambda: {consumer: ask_wait(backlog, parts) for consumer, backlog in parts.backlogs.items()}
-    )
-    now = parts.now()
-    disk = ask_disk(parts, now)
-    used = max(waits.values()) / parts.settings.buffer_seconds
-    before = read_before(parts, now)
-    share = settle_share(measure_strain(used, disk), before)
-    report(waits, used, disk, share)
+    """Publish the share to refuse; without the brokers nothing is published, and the last share ends with its time."""
+    measured = parts.gauge.measure()
+    before = read_before(parts.snapshots, measured.at)
+    share = settle_share(measure_strain(measured.used, measured.disk), before)
+    report(measured, share)
     if name_level(share) != name_level(before):
-        logger.warning("the pressure changes", extra={"share": share, "before": before, "used": used, "disk": disk})
-    parts.snapshots.publish(share, now, parts.settings.snapshot_seconds)
-    return {"share": share, "used": used}
+        told = {"share": share, "before": before, "used": measured.used, "disk": measured.disk}
+        logger.warning("the pressure changes", extra=told)
+    parts.snapshots.publish(share, measured.at, parts.snapshot_seconds)
+    return {"share": share, "used": measured.used}
 
 
-def ask_wait(backlog: Backlog, parts: Parts) -> float:
-    """Ask how long the oldest record has waited for a consumer, in seconds."""
-    unread, now = backlog.ask_unread(), parts.now()
-
-    def is_older(age: float) -> bool:
-        return holds_older(unread, backlog.ask_since(now - timedelta(seconds=age), unread))
-
-    buffer = parts.settings.buffer_seconds
-    return find_age(is_older, LONGEST * buffer, EXACT_TO * buffer) if unread else 0.0
-
-
-def ask_disk(parts: Parts, now: datetime) -> float | None:
-    """Ask how full the fullest disk is; without an answer the age of what waits decides alone, and somebody is told."""
-    try:
-        return parts.disks.ask(now)
-    except Retryable as error:
-        logger.warning("the disks are not known", extra={"reason": str(error)})
-        return None
-
-
-def read_before(parts: Parts, now: datetime) -> float:
+def read_before(snapshots: Snapshots, now: datetime) -> float:
     """Read which share was to be refused until now."""
     try:
-        return parts.snapshots.read(now).share
+        return snapshots.read(now).share
     except UnknownPressureError as error:
         logger.info("no share was published before", extra={"reason": str(error)})
         return 0.0
 
 
-def report(waits: dict[str, float], used: float, disk: float | None, share: float) -> None:
-    """Say what was measured, and what follows."""
-    metrics.add_metric("BufferUsed", MetricUnit.NoUnit, used)
-    metrics.add_metric("RefusedShare", MetricUnit.NoUnit, share)
-    metrics.add_metric("PressureLevel", MetricUnit.NoUnit, name_level(share))
-    metrics.add_metric("DiskUnknown", MetricUnit.Count, int(disk is None))
-    if disk is not None:
-        metrics.add_metric("DiskPercent", MetricUnit.Percent, disk)
-    for consumer, seconds in waits.items():
-        with single_metric("OldestUnreadSeconds", MetricUnit.Seconds, seconds) as metric:
-            metric.add_dimension("consumer", consumer)
+def report(measured: Measured, share: float) -> None:
+    """Record what was measured, and what follows."""
+    record(BUFFER_USED, measured.used)
+    record(REFUSED_SHARE, share)
+    record(PRESSURE_LEVEL, name_level(share))
+    record(DISK_UNKNOWN, int(measured.disk is None))
+    if measured.disk is not None:
+        record(DISK_PERCENT, measured.disk)
+    for consumer, seconds in measured.waits.items():
+        record_apart(OLDEST_UNREAD, seconds, consumer=consumer)

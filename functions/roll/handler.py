@@ -3,76 +3,36 @@
 ask how far reception is dealt with -> roll minutes that it closes, or that changed since -> an hour -> a day -> again
 """
 
-import contextlib
 import os
-import secrets
-import time
-from collections import deque
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
-import msgspec
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
-from sluice.core.errors import Retryable
-from sluice.core.numbers.watermark import Question, place_watermark
+from sluice.core.consumers import AGGREGATE
+from sluice.core.metrics import (
+    BROKERS_UNANSWERED,
+    MARKERS_PENDING,
+    ROLL_TIME,
+    STEPS_FAILED,
+    WATERMARK_AGE,
+    WINDOWS_BELOW_HORIZON,
+    WINDOWS_ROLLED,
+)
 from sluice.edge.database import Database
-from sluice.edge.extents import Extents
+from sluice.edge.metrics import metrics, record
 from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import NARROWER, Rolled, Rolling, Settling, UnrollableError
+from sluice.edge.numbers.roll_loop import RollLoop, Tally
+from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
+from sluice.edge.topic_offsets import TopicOffsets
 
 logger = Logger()
-metrics = Metrics()
-
-CONSUMER = "aggregate"
-# How many of the brokers' answers are remembered: a consumer further behind is known by what it has covered.
-QUESTIONS = 120
-
-
-class Clock(msgspec.Struct, frozen=True):
-    """Time as the roller sees it."""
-
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    passed: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What a warm function holds."""
-
-    settings: RollSettings
-    rolling: Rolling
-    extents: Extents
-    questions: deque[Question]
-    clock: Clock
-
-
-class Tally(msgspec.Struct):
-    """What a run has come to."""
-
-    windows: int = 0
-    below_horizon: int = 0
-    steps: int = 0
-    failures: int = 0
-    unanswered: int = 0
-    seconds: float = 0.0
-    aside: frozenset[int] = frozenset()
-    """Shards that could not be rolled; the next run tries them again."""
-    watermark: datetime | None = None
-
-    def add(self, rolled: Rolled) -> bool:
-        """Add what one transaction has done; say whether that was anything."""
-        self.windows += rolled.windows
-        self.below_horizon += rolled.below_horizon
-        return rolled.shards > 0
 
 
 @cache
-def build() -> Parts:
+def build() -> RollLoop:
     """Put the function together, once per cold start."""
     settings = RollSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
@@ -82,101 +42,28 @@ def build() -> Parts:
     settling = Settling(
         *(timedelta(seconds=one) for one in (settings.straggler_seconds, settings.hour_seconds, settings.day_seconds))
     )
-    return Parts(
-        settings,
-        Rolling(store, timedelta(seconds=settings.grace_seconds), settling),
-        Extents(BrokerSettings.from_environ(os.environ), settings.raw_events_topic),
-        deque(maxlen=QUESTIONS),
-        Clock(),
-    )
+    offsets = TopicOffsets(BrokerSettings.from_environ(os.environ), settings.raw_events_topic, AGGREGATE.name)
+    return RollLoop(settings, Rolling(store, timedelta(seconds=settings.grace_seconds), settling), offsets, logger)
 
 
 @metrics.log_metrics
 def handler(_event: object, _context: object) -> dict[str, Any]:
-    """Roll until it is time for the next run."""
-    return roll(build())
-
-
-def roll(parts: Parts) -> dict[str, Any]:
-    """Take step after step; one that fails is taken again, and only a run in which all fail is a failure.
-
-    So is one that met shards it could not roll, but not before its end: the others do not wait for them.
-    """
-    settings, clock, tally = parts.settings, parts.clock, Tally()
-    ends = clock.passed() + settings.roll_loop_seconds
-    shards = settings.roll_shards
-    failure: Retryable | UnrollableError | None = None
-    while clock.passed() < ends:
-        began = clock.passed()
-        try:
-            done = step(parts, shards, tally)
-        except Retryable as error:
-            failure = error
-            tally.failures += 1
-            logger.warning("a step failed", extra={"reason": str(error), "shards": shards})
-            # What was too much for one transaction may do in parts.
-            shards = max(1, shards // 2)
-            clock.sleep(settings.roll_pause_seconds * (0.5 + secrets.randbelow(1000) / 1000))
-            continue
-        except UnrollableError as error:
-            failure = error
-            tally.failures += 1
-            logger.exception("shards cannot be rolled")
-            if len(error.shards) == 1:
-                tally.aside |= error.shards
-            # Which of several it is shows when they are taken one by one.
-            shards = 1
-            clock.sleep(settings.roll_pause_seconds)
-            continue
-        tally.steps += 1
-        shards = min(settings.roll_shards, shards * 2)
-        if done:
-            tally.seconds += clock.passed() - began
-        else:
-            clock.sleep(settings.roll_pause_seconds)
-    report(parts, tally)
-    if failure is not None and (tally.steps == 0 or tally.aside):
-        raise failure
+    """Roll until it is time for the next run; a run that failed says first what it has done."""
+    tally = build().run()
+    report(tally)
+    if tally.error is not None:
+        raise tally.error
     return {"steps": tally.steps, "windows": tally.windows}
 
 
-def step(parts: Parts, shards: int, tally: Tally) -> bool:
-    """Roll some of what is due, of each width; say whether there was any."""
-    tally.watermark = find_watermark(parts, tally)
-    done = tally.add(parts.rolling.roll_minutes(tally.watermark, shards, tally.aside))
-    # Nothing that is due at one width keeps another waiting.
-    for resolution in NARROWER:
-        done |= tally.add(parts.rolling.roll_wider(resolution, tally.aside))
-    return done
-
-
-def find_watermark(parts: Parts, tally: Tally) -> datetime | None:
-    """Ask the brokers and the ledger; without the brokers, what they last said and the ledger have to do."""
-    asked_at = parts.clock.now()
-    try:
-        parts.questions.append(Question(asked_at, parts.extents.ask()))
-    except Retryable as error:
-        tally.unanswered += 1
-        logger.warning("the brokers do not answer", extra={"reason": str(error)})
-    covered = parts.rolling.read_covered(CONSUMER, parts.settings.raw_events_topic)
-    slack = timedelta(seconds=parts.settings.produce_deadline_seconds)
-    return place_watermark(covered, parts.questions, slack)
-
-
-def report(parts: Parts, tally: Tally) -> None:
-    """Say what the run has come to."""
-    counts = {
-        "WindowsRolled": tally.windows,
-        "WindowsBelowHorizon": tally.below_horizon,
-        "StepsFailed": tally.failures,
-        "BrokersUnanswered": tally.unanswered,
-    }
-    # A database that is away cannot say what waits; that it is away is said by the failures.
-    with contextlib.suppress(Retryable):
-        counts["MarkersPending"] = parts.rolling.count_markers()
-    for name, value in counts.items():
-        metrics.add_metric(name, MetricUnit.Count, value)
-    metrics.add_metric("RollSeconds", MetricUnit.Seconds, tally.seconds)
-    if tally.watermark is not None:
-        age = (parts.clock.now() - tally.watermark).total_seconds()
-        metrics.add_metric("WatermarkAgeSeconds", MetricUnit.Seconds, age)
+def report(tally: Tally) -> None:
+    """Record what the run has come to."""
+    record(WINDOWS_ROLLED, tally.windows)
+    record(WINDOWS_BELOW_HORIZON, tally.below_horizon)
+    record(STEPS_FAILED, tally.failures)
+    record(BROKERS_UNANSWERED, tally.unanswered)
+    record(ROLL_TIME, tally.seconds)
+    if tally.markers is not None:
+        record(MARKERS_PENDING, tally.markers)
+    if tally.watermark_age is not None:
+        record(WATERMARK_AGE, tally.watermark_age.total_seconds())

@@ -10,26 +10,26 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
+from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER, LETTERS_SALVAGED, OBJECTS_LEFT, OBJECTS_SALVAGED
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.failures.salvage import Report, Salvage, error_output, failed_batches
+from sluice.edge.metrics import metrics, record_all
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 
 logger = Logger()
-metrics = Metrics()
 
 # A store that takes longer is away, and the next run comes within a minute.
 ANSWER_SECONDS, TRIES = 20, 2
-# After the last letters of an object there is it to be moved, and the run to be told of.
+# After the last letters of an object, the object has to be moved and the run reported.
 MOVE_SECONDS = 30
 MOST_TOLD = 10
-"""Of an outage of the store, every object that waits tells the same."""
+"""How many troubles a log line tells: during an outage of the store, every object that waits has the same."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str,
     try:
         report = parts.salvage.run(lambda: left() > parts.reserve_seconds, lambda: left() > parts.post_seconds)
     except Retryable as error:
-        # Nobody knows what waits: nothing is told, and the alarm takes that for trouble.
+        # What waits is unknown: nothing is recorded, and the alarm takes that for trouble.
         logger.warning("what waits cannot be listed", extra={"reason": str(error)})
         return {}
     if report.troubles:
@@ -77,15 +77,14 @@ def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str,
 
 
 def tell(report: Report, now: datetime) -> dict[str, Any]:
-    """Count what was done, and how long the oldest of what was not has waited."""
-    done = {
-        "ObjectsSalvaged": report.objects,
-        "LettersSalvaged": report.letters,
-        "EventsExpired": report.expired,
-        "ObjectsLeft": report.left,
-    }
-    for name, value in done.items():
-        metrics.add_metric(name, MetricUnit.Count, value)
+    """Record what was done, and how long the oldest object that was left has waited."""
     waiting = (now - report.oldest).total_seconds() if report.oldest else 0.0
-    metrics.add_metric("LeftoverSeconds", MetricUnit.Seconds, max(waiting, 0.0))
-    return {**done, "LeftoverSeconds": waiting}
+    return record_all(
+        {
+            OBJECTS_SALVAGED: report.objects,
+            LETTERS_SALVAGED: report.letters,
+            EVENTS_EXPIRED: report.expired,
+            OBJECTS_LEFT: report.left,
+            LEFTOVER: max(waiting, 0.0),
+        }
+    )

@@ -4,36 +4,39 @@ for minutes, then for hours: drop what was moved before -> move what is old enou
 """
 
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import BotoCoreError
+from aws_lambda_powertools import Logger
 
+from sluice.core.errors import Retryable
+from sluice.core.metrics import PARTITIONS_DROPPED, ROLLUPS_MOVED, TIER_BEHIND
 from sluice.edge import aws
-from sluice.edge.context import Context, seconds_left
-from sluice.edge.database import connect
+from sluice.edge.context import Context, seconds_left, seconds_to_work
+from sluice.edge.database import Database, connect
+from sluice.edge.metrics import metrics, record_all
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
 from sluice.edge.numbers.tiering import Plan, Report, Tiering
 from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()
-metrics = Metrics()
 
 
 @metrics.log_metrics
 def handler(_event: object, context: Context) -> dict[str, Any]:
     """Do what there is time for."""
     settings = TierSettings.from_environ(os.environ)
+    login = DatabaseSettings.from_environ(os.environ)
+    database = Database(lambda: connect(login, settings.tier_statement_seconds), seconds_to_work(context))
     try:
-        with connect(DatabaseSettings.from_environ(os.environ), settings.tier_statement_seconds) as connection:
+        # The lock of a run ends with its connection.
+        with closing(database), database.use() as connection:
             return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
-    except (psycopg.OperationalError, BotoCoreError) as error:
-        # What was begun is finished by the next run; an alarm waits for one that comes to its end.
-        logger.warning("the run ends before its time", reason=str(error))
+    except Retryable as error:
+        # The next run finishes what was begun; an alarm waits for one that comes to its end.
+        logger.warning("the run ends before its time", extra={"reason": str(error)})
         return {}
 
 
@@ -54,11 +57,14 @@ def tier(database: TierDatabase, settings: TierSettings, now: datetime, context:
 
 
 def tell(report: Report) -> dict[str, Any]:
-    """Count what was done, and how far behind the work is."""
-    done = {"RollupsMoved": report.rows, "PartitionsDropped": report.partitions}
-    for name, value in done.items():
-        metrics.add_metric(name, MetricUnit.Count, value)
-    behind = max(report.behind.total_seconds(), 0.0)
-    metrics.add_metric("TierBehind", MetricUnit.Seconds, behind)
-    logger.info("tiered", extra={"behind": behind, "waits_for": report.waits_for, **done})
-    return {**done, "TierBehind": behind, "waits_for": report.waits_for}
+    """Record what was done, and how far behind the work is."""
+    done = record_all(
+        {
+            ROLLUPS_MOVED: report.rows,
+            PARTITIONS_DROPPED: report.partitions,
+            TIER_BEHIND: max(report.behind.total_seconds(), 0.0),
+        }
+    )
+    told = {**done, "waits_for": report.waits_for}
+    logger.info("tiered", extra=told)
+    return told

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import openapi_spec_validator
 import pytest
 import yaml
 
 from functions.ingest.handler import CONTRACT_OF
 from functions.query.handler import ROUTES
+from sluice.core.consumers import ACCOUNTED, Consumer
 from sluice.core.events.violations import list_violations
+from sluice.core.ledger.statement import NOT_YET, FleetAccount
 from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import MOST_WINDOWS
 from sluice.core.query.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
@@ -126,3 +129,12 @@ def test_the_openapi_document_names_every_version_of_every_contract() -> None:
         str(path.relative_to(SCHEMAS)) for path in FILES if path.parent.name in ("telemetry", "reading", "activity")
     }
     assert named == files
+
+
+@pytest.mark.parametrize("consumer", ACCOUNTED, ids=lambda consumer: consumer.name)
+def test_the_statement_has_the_account_of_each_consumer(consumer: Consumer) -> None:
+    statement = OPENAPI["components"]["schemas"]["Statement"]["properties"]
+    account = statement["account"]
+    assert account["required"] == [field.name for field in msgspec.structs.fields(FleetAccount)]
+    assert account["properties"][consumer.name]["required"] == [*consumer.ends, NOT_YET]
+    assert consumer.name in statement["missing"]["items"]["properties"]["consumer"]["enum"]

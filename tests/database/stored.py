@@ -22,15 +22,16 @@ from sluice.core.ledger.rerun import ReadRecord
 from sluice.core.numbers.samples import read_event
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
+from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
-from sluice.edge.ledger.counted_objects import Bucket, CountedObjects, Counts
+from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
 from sluice.edge.ledger.reconciling import Accountable, Cluster, Reconciling
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.samples import Samples
 from tests.database.aggregating import LIMITS, Sent, now
 from tests.support import samples
 
-RAW, LETTERS = Bucket("raw", "raw/region=here/"), Bucket("letters", "dead_letters/region=here/")
+RAW, LETTERS = "raw/region=here/", "dead_letters/region=here/"
 TOPIC = "raw-events"
 
 
@@ -98,7 +99,7 @@ class S3:
         )
         file = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
-        key = f"{RAW.prefix}dt={day}/{name or len(self.objects)}"
+        key = f"{RAW}dt={day}/{name or len(self.objects)}"
         self.objects[key] = file.getvalue()
         return key
 
@@ -149,7 +150,8 @@ def count(
 ) -> Counts:
     """Count what is in the buckets, as a run that has time for so many objects does."""
     left = iter(range(most)) if most is not None else None
-    objects = CountedObjects(connection, s3, RAW, LETTERS, clock)
+    raw, letters = Folder(Bucket(s3, "raw"), RAW), Folder(Bucket(s3, "letters"), LETTERS)
+    objects = CountedObjects(connection, raw, letters, clock)
     return objects.count(lambda: left is None or next(left, None) is not None, all_letters=all_letters)
 
 
@@ -189,12 +191,12 @@ class Kafka:
     def extents(self) -> dict[int, Extent]:
         return {partition: Extent(self.first[partition], max(found) + 1) for partition, found in self.records.items()}
 
-    def backlog(self, consumer: str) -> Any:
+    def offsets(self, consumer: str) -> Any:
         def ask(partitions: Iterable[int]) -> dict[int, int]:
             committed = self.committed[consumer]
             return {each: committed[each] for each in partitions if each in committed}
 
-        return type("Backlog", (), {"ask_committed": staticmethod(ask)})
+        return type("TopicOffsets", (), {"ask_committed": staticmethod(ask)})
 
     def read(self, partition: int, start: int, end: int) -> Iterator[list[ReadRecord]]:
         assert start >= self.first[partition]
@@ -239,13 +241,13 @@ def reconciling(
     connection: Connection, kafka: Kafka, functions: dict[str, Function], clock: Clock, grace: timedelta
 ) -> Reconciling:
     """A run of reconcile, before a played cluster."""
-    asked: Any = type("Asked", (), {"ask": staticmethod(kafka.extents)})
+    asked: Any = type("Asked", (), {"ask_extents": staticmethod(kafka.extents)})
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)
     return Reconciling(
         LedgerTables(connection, TOPIC),
         Cluster("arn", "broker", asked, reader),
-        {name: Accountable(function, kafka.backlog(name), grace) for name, function in consumers.items()},
+        {name: Accountable(function, kafka.offsets(name), grace) for name, function in consumers.items()},
         samples.contracts(),
         clock,
         lambda: True,

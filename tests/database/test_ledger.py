@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import KafkaException
 
+from sluice.core.consumers import ACCOUNTED, RAW_EVENTS, Consumer
 from sluice.core.errors import Poison
 from sluice.core.failures.salvage import GivenUp
 from sluice.core.ledger.rerun import MissingEvent, ReadRecord
@@ -220,9 +221,9 @@ def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconci
     ):
         file = io.BytesIO()
         pq.write_table(odd, file)
-        s3.objects[f"{RAW.prefix}dt=2026-03-01/{name}"] = file.getvalue()
-    s3.objects[f"{RAW.prefix}dt=2026-03-01/empty"] = b""
-    s3.objects[f"{RAW.prefix}dt=2026-03-01/denied"] = b"denied"
+        s3.objects[f"{RAW}dt=2026-03-01/{name}"] = file.getvalue()
+    s3.objects[f"{RAW}dt=2026-03-01/empty"] = b""
+    s3.objects[f"{RAW}dt=2026-03-01/denied"] = b"denied"
     letter = letter_of(Sent(1, moment, moment), "archive", moment)
     s3.put_letters([msgspec.structs.replace(letter, received_at="2026-13-45T00:00:00.000000Z")])
     (odd_letter,) = (name for name in s3.objects if name.startswith("dead"))
@@ -234,8 +235,8 @@ def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconci
     }  # fmt: skip
     assert odd_letter in counts.unreadable
     for name in ("topic", "partition"):
-        assert "where it comes from" in counts.unreadable[f"{RAW.prefix}dt=2026-03-01/{name}"]
-    assert "KMS" in counts.unreadable[f"{RAW.prefix}dt=2026-03-01/denied"]
+        assert "where it comes from" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
+    assert "KMS" in counts.unreadable[f"{RAW}dt=2026-03-01/denied"]
     # Nothing of them is left behind.
     assert tables.rows(COVERED) == [("archive", "raw-events", 0, "{[0,1),[2,3),[5,6)}")]
 
@@ -314,6 +315,38 @@ def test_what_both_are_missing_and_nobody_has_named_leaves_no_day_before_it_bala
     assert facts(reconcile, day).unnamed_until is not None
     LedgerTables(reconcile, "raw-events").name("aggregate", named[9:])
     assert facts(reconcile, day).unnamed_until is None
+
+
+def test_what_every_consumer_is_missing_was_received_before_the_first_was_noticed_to_miss_it(
+    reconcile: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, day = now(), now().date()
+
+    def hole(consumer: str, start: int, end: int, minutes: int) -> None:
+        reconcile.execute(
+            "INSERT INTO hole (consumer, topic, partition, offsets, noticed_at, missing)"
+            " VALUES (%s, 'raw-events', 0, int8range(%s, %s), %s, true)",
+            (consumer, start, end, moment + minutes * MINUTE),
+        )
+
+    def unnamed_until() -> str | None:
+        return facts(reconcile, day).unnamed_until
+
+    hole("archive", 0, 10, 5)
+    assert unnamed_until() is None
+    hole("aggregate", 0, 4, 0)
+    hole("aggregate", 4, 12, 9)
+    assert unnamed_until() == write_time(moment + 5 * MINUTE)
+    three = (*ACCOUNTED, Consumer("detect", RAW_EVENTS, ("judged",)))
+    monkeypatch.setattr("sluice.edge.ledger.statements.ACCOUNTED", three)
+    assert unnamed_until() is None
+    hole("detect", 2, 6, 3)
+    assert unnamed_until() == write_time(moment + 3 * MINUTE)
+    # What is missed first by aggregate is all that has no name.
+    for offset in (4, 5):
+        named = MissingEvent(Origin("raw-events", 0, offset), "demo", "d", "e", moment)
+        LedgerTables(reconcile, "raw-events").name("archive", [named])
+    assert unnamed_until() == write_time(moment)
 
 
 def test_one_partition_that_cannot_be_run_again_keeps_no_other_from_it(
@@ -456,7 +489,7 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
     statement = state(reconcile, day)
     assert statement.missing == []
     assert tables.rows("SELECT count(*) FROM hole") == [(0,)]
-    assert [(a.fleet_id, a.state, a.accepted, a.archive, a.aggregate) for a in statement.fleets] == [
+    assert [(a.fleet_id, a.state, a.accepted, a.of("archive"), a.of("aggregate")) for a in statement.fleets] == [
         (
             fleet,
             "balanced",

@@ -11,7 +11,8 @@ import msgspec
 import psycopg
 import pytest
 
-from functions.maintain.handler import handler, maintain, metrics
+from functions.maintain.handler import handler, maintain
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers.maintenance import Maintenance
 from sluice.edge.settings import MaintainSettings
 
@@ -45,6 +46,13 @@ def own(database: str) -> Iterator[Connection]:
     """The connection that maintain has."""
     with psycopg.connect(database, user="sluice_maintain", autocommit=True) as connection:
         yield connection
+
+
+class Clock:
+    """Says how much time is left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
 
 
 def run(own: Connection, now: datetime = NOW) -> dict[str, Any]:
@@ -334,5 +342,5 @@ def test_the_function_reads_its_settings_connects_as_itself_and_reports(
     for name, value in environment.items():
         monkeypatch.setenv(name.upper(), str(value))
     monkeypatch.setattr(metrics.provider, "namespace", "Sluice/test")  # read when the module was
-    assert handler({}, None)["PartitionsOverdue"] == 0
+    assert handler({}, Clock())["PartitionsOverdue"] == 0
     assert covered(owner, "sample", datetime.now(UTC), datetime.now(UTC) + 47 * HOUR)

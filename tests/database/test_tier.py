@@ -330,7 +330,7 @@ def test_a_marker_that_comes_while_rows_are_copied_keeps_the_floor_where_it_is(p
 
 
 def test_a_partition_that_somebody_reads_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.edge.numbers.tier_database._DROP_LOCK_MS", 50)
+    monkeypatch.setattr("sluice.edge.numbers.tier_database._DROP_SECONDS", 0.05)
     before = place.found("1m")
     place.tier(MINUTES_ONLY)
     with closing(psycopg.connect(place.dsn)) as reader:

@@ -12,16 +12,18 @@ from functools import partial
 import pytest
 import redis
 
-from functions.pressure.handler import Parts, watch
+from functions.pressure.handler import Parts, logger, watch
 from local.fleet.devices import EVENTS, Fleet, Sent
 from local.models.aws_client import aws_client
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.ingest.pressure import LEAST_SAMPLE
 from sluice.edge import cache as valkey
-from sluice.edge.backlog import Backlog
 from sluice.edge.ingest.disks import Disks
+from sluice.edge.ingest.gauge import Gauge
 from sluice.edge.ingest.pressure import NAME, Snapshots
 from sluice.edge.patience import Patience
-from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
+from sluice.edge.settings import BrokerSettings, CacheSettings
+from sluice.edge.topic_offsets import TopicOffsets
 from tests.faults.conftest import Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
@@ -96,15 +98,15 @@ class Watcher:
         login = CacheSettings(host, int(port), "local", "local", "none", stack["region"])
         cloudwatch = aws_client("cloudwatch", stack["aws"], stack["region"])
         brokers = BrokerSettings(stack["broker"], "none", stack["region"], 1)
-        self._parts = Parts(
-            PressureSettings(
-                "raw-events", f"sluice-{stack['stage']}-events", 3, stack["region"], buffer_seconds, 15, 1
-            ),
-            {consumer: Backlog(brokers, "raw-events", consumer) for consumer in ("archive", "aggregate")},
+        gauge = Gauge(
+            {one.name: TopicOffsets(brokers, one.topic, one.name) for one in ACCOUNTED},
             Disks(cloudwatch, f"sluice-{stack['stage']}-events", 3),
-            Snapshots(valkey.Cache(partial(valkey.connect, login))),
+            buffer_seconds,
             Patience(1),
+            now,
+            logger,
         )
+        self._parts = Parts(gauge, Snapshots(valkey.Cache(partial(valkey.connect, login))), 15)
 
     def watch(self) -> tuple[float, float]:
         """Measure and publish once; the share that is refused from now on, and how much of the buffer is used."""

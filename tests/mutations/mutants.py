@@ -241,8 +241,8 @@ MUTANTS = (
         (
             ("import os\n", "import contextlib\nimport os\n"),
             (
-                "                parts.s3.put_object(",
-                "                with contextlib.suppress(Exception): parts.s3.put_object(",
+                "                parts.letters.put(",
+                "                with contextlib.suppress(Exception): parts.letters.put(",
             ),
         ),
         f"{UNIT}/functions/test_deadletter.py::test_a_store_that_is_away_fails_what_is_not_kept_and_is_asked_for_nothing"

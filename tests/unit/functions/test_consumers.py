@@ -8,7 +8,6 @@ import pytest
 from sluice.core.consumers import RAW_EVENTS
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
-from sluice.edge.settings import DeadLetterSettings
 from tests.support.attempts import PlayedCache
 
 VERBS = ("archive", "aggregate", "deadletter")
@@ -24,7 +23,7 @@ class Context:
 class Parts:
     """What an empty batch asks for."""
 
-    settings = DeadLetterSettings("letters", "us-east-1")
+    region = "us-east-1"
 
 
 NOTHING: Any = None

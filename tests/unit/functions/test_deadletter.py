@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from functions.deadletter.handler import Parts, keep
-from sluice.edge.settings import DeadLetterSettings
+from sluice.edge.bucket import Bucket
 from tests.support import samples
 
 NAME = "dead_letters/region=us-east-1/dt=2026-11-20/00004-00000000000000000100.json.gz"
@@ -21,7 +21,7 @@ def s3() -> Any:
 
 
 def parts(s3: Any) -> Parts:
-    return Parts(DeadLetterSettings("letters", "us-east-1"), s3)
+    return Parts(Bucket(s3, "letters"), "us-east-1")
 
 
 def test_a_batch_is_put_whole_before_it_is_answered(s3: Any) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from functions.maintain.handler import maintain, metrics
+from functions.maintain.handler import maintain
+from sluice.edge.metrics import metrics
 from sluice.edge.settings import MaintainSettings
 
 if TYPE_CHECKING:

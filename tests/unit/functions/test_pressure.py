@@ -9,22 +9,25 @@ import pytest
 
 from functions.pressure import handler
 from functions.pressure.handler import Parts, watch
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.edge.cache import CacheAwayError
+from sluice.edge.ingest.gauge import Gauge
 from sluice.edge.ingest.pressure import Snapshots
+from sluice.edge.metrics import metrics
 from sluice.edge.patience import Patience
-from sluice.edge.settings import PressureSettings
 from tests.support.samples import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sluice.edge.backlog import Backlog
     from sluice.edge.cache import Cache
     from sluice.edge.ingest.disks import Disks
+    from sluice.edge.topic_offsets import TopicOffsets
 
 HOUR = 3600.0
-SETTINGS = PressureSettings("raw-events", "sluice-test-events", 3, "us-east-1", 4 * HOUR, 180, 30)
+CONSUMERS = [consumer.name for consumer in ACCOUNTED]
+SNAPSHOT_SECONDS, HOLD_SECONDS = 180, 30
 
 
 class Disk:
@@ -67,7 +70,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = NOW
-        self.readers = {consumer: Reader(self) for consumer in ("archive", "aggregate")}
+        self.readers = {consumer: Reader(self) for consumer in CONSUMERS}
         self.silent = 0
         """How many questions in a row the brokers leave open."""
         self.disk = Disk()
@@ -83,7 +86,7 @@ class World:
     def put(self, name: str, value: bytes, seconds: int) -> None:
         if self.away:
             raise CacheAwayError("away")
-        assert seconds == SETTINGS.snapshot_seconds
+        assert seconds == SNAPSHOT_SECONDS
         self.published[name] = value
 
     def sleep(self, seconds: float) -> None:
@@ -91,15 +94,15 @@ class World:
 
     def run(self) -> float:
         """Run once, and say which share is published."""
-        parts = Parts(
-            SETTINGS,
-            cast("Mapping[str, Backlog]", self.readers),
+        gauge = Gauge(
+            cast("Mapping[str, TopicOffsets]", self.readers),
             cast("Disks", self.disk),
-            Snapshots(cast("Cache", self)),
-            Patience(SETTINGS.hold_seconds, lambda: self.slept, self.sleep),
+            4 * HOUR,
+            Patience(HOLD_SECONDS, lambda: self.slept, self.sleep),
             lambda: self.now,
+            handler.logger,
         )
-        watch(parts)
+        watch(Parts(gauge, Snapshots(cast("Cache", self)), SNAPSHOT_SECONDS))
         return float(json.loads(self.published["pressure"])["share"])
 
 
@@ -108,14 +111,14 @@ def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Metrics of one run."""
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "pressure")
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     yield
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:
     """The metrics of the run."""
-    return {name: sum(metric["Value"]) for name, metric in handler.metrics.metric_set.items()}
+    return {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def world() -> World:
     return World()
 
 
-@pytest.mark.parametrize("consumer", ["archive", "aggregate"])
+@pytest.mark.parametrize("consumer", CONSUMERS)
 def test_a_store_that_is_down_for_an_hour_stops_nobody_and_one_that_is_for_three_does(
     world: World, consumer: str
 ) -> None:

@@ -1,24 +1,27 @@
 """A run of reconcile says what it found, leaves to the next what it cannot do now, and runs again what it is told."""
 
+import json
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.reconcile import handler
-from functions.reconcile.handler import Order, Parts
 from local.ledger import __main__ as ledger
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.core.ledger.holes import Hole, Standing
 from sluice.core.offsets import Extent
-from sluice.edge.ledger.counted_objects import Counts
+from sluice.edge.bucket import Bucket
+from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
+from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
 from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
 from sluice.edge.ledger.tables import LedgerTables
+from sluice.edge.metrics import metrics
 from sluice.edge.settings import ReconcileSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -36,6 +39,14 @@ SETTINGS = ReconcileSettings(
     reserve_seconds=180,
     statement_seconds=30,
 )
+LOGIN = {
+    "DATABASE_HOST": "nowhere",
+    "DATABASE_PORT": "1",
+    "DATABASE_NAME": "sluice",
+    "DATABASE_USER": "sluice_reconcile",
+    "DATABASE_AUTH": "none",
+    "AWS_REGION": "here",
+}
 
 
 class Clock:
@@ -51,15 +62,25 @@ class Clock:
 class Brokers:
     """Say what a topic holds."""
 
-    def ask(self) -> dict[int, Extent]:
+    def ask_extents(self) -> dict[int, Extent]:
         return {3: Extent(10, 50)}
 
 
-def parts(s3: Any = None, connect: Any = nullcontext) -> Parts:
+def ledger_of(s3: Any = None, moment: datetime = NOON) -> Ledger:
     brokers: Any = Brokers()
     nothing: Any = None
-    consumers = {name: Accountable(nothing, nothing, timedelta(minutes=15)) for name in ("archive", "aggregate")}
-    return Parts(SETTINGS, connect, s3, Cluster("arn", "broker", brokers, nothing), consumers)
+    consumers = {one.name: Accountable(nothing, nothing, timedelta(minutes=15)) for one in ACCOUNTED}
+    raw, letters = (Folder(Bucket(s3, name), f"{name}/") for name in ("raw", "letters"))
+    cluster = Cluster("arn", "broker", brokers, nothing)
+    return Ledger("raw-events", raw, letters, cluster, consumers, nothing, handler.logger, lambda: moment)
+
+
+def run(connection: Any = None, **given: Any) -> ReconcileRun:
+    return ReconcileRun(ledger_of(**given), connection, lambda: True)
+
+
+def parts() -> tuple[Ledger, ReconcileSettings]:
+    return ledger_of(), SETTINGS
 
 
 def comparison(*holes: Hole, in_flight: int = 0, newly_missing: int = 0) -> Comparison:
@@ -79,54 +100,79 @@ class Lock:
         return (self._free,)
 
 
+class Lent:
+    """A database whose connection is of no use."""
+
+    def __init__(self, _connect: Any, seconds: float) -> None:
+        assert seconds in (178, 179, 598)
+
+    def use(self) -> Any:
+        return nullcontext()
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture(autouse=True)
-def metrics() -> Any:
+def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
+    monkeypatch.setattr(handler, "build", parts)
+    for name, value in LOGIN.items():
+        monkeypatch.setenv(name, value)
+    metrics.clear_metrics()
     yield
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
-def test_what_was_missing_is_told_even_where_it_was_mended_at_once() -> None:
+def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     found = {
         "archive": comparison(in_flight=2),
         "aggregate": comparison(Hole(0, 7, NOON, missing=True), Hole(9, 10, NOON)),
     }
     left = {"archive": comparison(in_flight=3), "aggregate": comparison(Hole(9, 10, NOON))}
-    assert handler.tell(Counts(objects=2, records=9, new=5, complete=True), found, left, 7) == {
+    assert run().tell(Counts(objects=2, records=9, new=5, complete=True), found, left, 7) == {
         "ObjectsCounted": 2,
         "RecordsNewlyCounted": 5,
         "ObjectsUnreadable": 0,
         "EventsRerun": 7,
         "HolesOpen": 1,
-        "ArchiveInFlight": 3,
-        "AggregateInFlight": 0,
+        "RecordsInFlight": {"archive": 3, "aggregate": 0},
         "UnaccountedEvents": 7,
     }
+    assert metrics.metric_set["UnaccountedEvents"]["Value"] == [7]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "Namespace" in line]
+    assert {line["consumer"]: line["RecordsInFlight"] for line in lines} == {"archive": [3], "aggregate": [0]}
 
 
 def test_nobody_is_told_that_nothing_is_missing_while_not_all_is_counted() -> None:
-    done = handler.tell(Counts(complete=False), {}, {}, 0)
+    done = run().tell(Counts(complete=False), {}, {}, 0)
     assert "UnaccountedEvents" not in done
+    assert "UnaccountedEvents" not in metrics.metric_set
 
 
-def test_buckets_that_cannot_be_read_are_left_to_the_next_run() -> None:
+def test_buckets_that_cannot_be_read_are_left_to_the_next_run_and_nothing_is_missing_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Away:
         def get_paginator(self, _operation: str) -> Any:
             raise EndpointConnectionError(endpoint_url="s3")
 
-    class Empty:
-        def execute(self, *_arguments: Any) -> Any:
-            return self
+    def compare(_self: Any, *, complete: bool) -> dict[str, Comparison]:
+        assert not complete
+        return {}
 
-        def fetchone(self) -> None:
-            return None
-
-    connection: Any = Empty()
-    assert handler.count(connection, parts(Away()), Clock(), all_letters=False) == Counts()
+    monkeypatch.setattr(LedgerTables, "any_missing", lambda _self: True)
+    monkeypatch.setattr(CountedObjects, "_start", lambda *_: "")
+    monkeypatch.setattr(Reconciling, "compare", compare)
+    assert "UnaccountedEvents" not in run(Lock(free=True), s3=Away()).reconcile()
 
 
 @pytest.mark.parametrize(("seconds", "may"), [(181, True), (180, False)])
-def test_nothing_is_begun_that_could_not_be_ended(seconds: int, may: bool) -> None:
-    assert handler.has_time(parts(), Clock(seconds))() is may
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_nothing_is_begun_that_could_not_be_ended(seconds: int, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler, "Database", Lent)
+    monkeypatch.setattr(ReconcileRun, "reconcile", lambda self: self._may_go_on())
+    assert handler.handler({}, Clock(seconds)) is may
 
 
 @pytest.mark.parametrize(
@@ -154,16 +200,14 @@ def test_a_consumer_is_run_again_from_what_kafka_still_has_and_it_is_said_where_
         return done
 
     monkeypatch.setattr(Reconciling, "rerun", rerun)
-    connection: Any = Lock(free=True)
-    assert handler.rerun(Order("aggregate", 3, *order), connection, parts(), Clock()) == answer
+    assert run(Lock(free=True)).rerun(Order("aggregate", 3, *order)) == answer
     assert asked == ([] if given is None else [given])
 
 
 def test_by_hand_nothing_is_run_again_while_another_run_is_at_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    connection: Any = Lock(free=False)
-    busy = handler.rerun(Order("aggregate", 3, 20, 40), connection, parts(), Clock())
+    busy = run(Lock(free=False)).rerun(Order("aggregate", 3, 20, 40))
     assert busy == {"busy": True}
     answers = iter([busy, {"records": 20, "next": None, "failed_at": None}])
     waited: list[float] = []
@@ -180,11 +224,10 @@ def test_by_hand_nothing_is_run_again_while_another_run_is_at_work(
 def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours_and_the_operator_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def connect() -> Any:
+    def connect(*_arguments: Any) -> Any:
         raise psycopg.OperationalError("away")
 
-    away = msgspec.structs.replace(parts(), connect=connect)
-    monkeypatch.setattr(handler, "build", lambda: away)
+    monkeypatch.setattr(handler, "connect", connect)
     monkeypatch.setattr(ledger, "_find", lambda _options: lambda order: handler.handler(order, Clock()))
     assert ledger.main(["--dir", str(tmp_path), "statement"]) == 1
     assert "the database does not answer" in capsys.readouterr().err
@@ -199,18 +242,14 @@ def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_e
     def mend(*_parts: Any) -> int:
         raise psycopg.OperationalError("away")
 
-    told: dict[str, float] = {}
-    monkeypatch.setattr(handler, "count", lambda *_parts, **_named: Counts(complete=True))
-    monkeypatch.setattr(handler.metrics, "add_metric", lambda name, _unit, value: told.update({name: value}))
+    monkeypatch.setattr(CountedObjects, "count", lambda *_parts, **_named: Counts(complete=True))
     monkeypatch.setattr(Reconciling, "compare", compare)
     monkeypatch.setattr(Reconciling, "mend", mend)
-    connection: Any = Lock(free=True)
     with pytest.raises(psycopg.OperationalError):
-        handler.reconcile(connection, parts(), Clock())
-    assert told == {"NewlyMissing": 5}
+        run(Lock(free=True)).reconcile()
+    assert {name: one["Value"] for name, one in metrics.metric_set.items()} == {"NewlyMissing": [5]}
 
 
-@pytest.mark.filterwarnings("ignore:No application metrics")
 @pytest.mark.parametrize(
     ("moment", "missing", "all_letters"),
     [(NOON, False, False), (NOON, True, True), (NOON.replace(hour=0, minute=59), False, True)],
@@ -219,43 +258,36 @@ def test_all_letters_are_looked_through_while_something_is_missing_and_once_a_da
     moment: datetime, missing: bool, all_letters: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
-
-    class Now(datetime):
-        @classmethod
-        def now(cls, _zone: Any = None) -> Any:
-            return moment
-
-    monkeypatch.setattr(handler, "datetime", Now)
     monkeypatch.setattr(LedgerTables, "any_missing", lambda _self: missing)
 
     def count(*_parts: Any, all_letters: bool) -> Counts:
         asked.append(all_letters)
         return Counts()
 
-    monkeypatch.setattr(handler, "count", count)
+    monkeypatch.setattr(CountedObjects, "count", count)
     monkeypatch.setattr(Reconciling, "compare", lambda *_, **_named: {})
-    connection: Any = Lock(free=True)
-    handler.reconcile(connection, parts(), Clock())
+    run(Lock(free=True), moment=moment).reconcile()
     assert asked == [all_letters]
 
 
+@pytest.mark.parametrize("consumer", [consumer.name for consumer in ACCOUNTED])
+def test_every_accounted_consumer_has_a_function_to_run_again_and_a_grace(consumer: str) -> None:
+    assert {f"{consumer}_function", f"{consumer}_grace_seconds"} <= set(ReconcileSettings.__struct_fields__)
+
+
 def test_who_accounts_for_nothing_is_not_run_again() -> None:
-    connection: Any = None
     with pytest.raises(ValueError, match="'detect' is not one of archive, aggregate"):
-        handler.rerun(Order("detect", 0, 0, 1), connection, parts(), Clock())
+        run().rerun(Order("detect", 0, 0, 1))
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-@pytest.mark.parametrize("error", [psycopg.OperationalError("away"), Retryable("the brokers do not answer")])
-def test_whoever_is_away_is_left_to_the_next_run_and_a_defect_is_not(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whoever_is_away_is_left_to_the_next_run_and_a_defect_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any) -> Any:
-        raise error
+        raise Retryable("the brokers do not answer")
 
-    monkeypatch.setattr(handler, "build", parts)
-    monkeypatch.setattr(handler, "reconcile", fail)
+    monkeypatch.setattr(handler, "Database", Lent)
+    monkeypatch.setattr(ReconcileRun, "reconcile", fail)
     assert handler.handler({}, Clock()) == {}
-    monkeypatch.setattr(handler, "reconcile", lambda *_arguments: 1 / 0)
+    monkeypatch.setattr(ReconcileRun, "reconcile", lambda _self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         handler.handler({}, Clock())

@@ -1,25 +1,28 @@
 """A run of roll takes step after step, outlives what fails for a while, and says how far it came."""
 
-from collections import deque
+import inspect
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import pytest
 
 from functions.roll import handler
-from functions.roll.handler import Clock, Parts, roll
+from functions.roll.handler import report
 from sluice.core.errors import Retryable
 from sluice.core.numbers.resolutions import Resolution
-from sluice.core.numbers.watermark import Covered, Question
+from sluice.core.numbers.watermark import Covered
 from sluice.core.offsets import Extent
+from sluice.edge.metrics import metrics
+from sluice.edge.numbers.roll_loop import LEAVE_ALONE_SECONDS, Clock, RollLoop, Tally
 from sluice.edge.numbers.rolling import Rolled, UnrollableError
 from sluice.edge.settings import RollSettings
 
 if TYPE_CHECKING:
-    from sluice.edge.extents import Extents
     from sluice.edge.numbers.rolling import Rolling
+    from sluice.edge.topic_offsets import TopicOffsets
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SETTINGS = RollSettings(
@@ -94,46 +97,54 @@ class Brokers:
 
     def __init__(self) -> None:
         self.away = False
+        self.asked = 0
 
-    def ask(self) -> dict[int, Extent]:
+    def ask_extents(self) -> dict[int, Extent]:
+        self.asked += 1
         if self.away:
-            raise Retryable("the brokers did not answer a moment ago")
+            raise Retryable("away")
         return {0: Extent(0, 5)}
 
 
 @pytest.fixture(autouse=True)
 def fresh_metrics() -> Iterator[None]:
     """Metrics of one run."""
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     yield
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:
     """The metrics of the run."""
-    return {name: sum(metric["Value"]) for name, metric in handler.metrics.metric_set.items()}
+    return {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
 
 
-def parts(time: Time, database: Database, brokers: Brokers) -> Parts:
-    return Parts(
+def loop(time: Time, database: Database, brokers: Brokers | None = None) -> RollLoop:
+    return RollLoop(
         SETTINGS,
         cast("Rolling", database),
-        cast("Extents", brokers),
-        deque[Question](maxlen=3),
+        cast("TopicOffsets", brokers or Brokers()),
+        handler.logger,
         Clock(time.now, lambda: time.passed, time.sleep),
     )
 
 
-def run(due: dict[str, list[Any]], brokers: Brokers | None = None) -> tuple[Database, Time, dict[str, Any]]:
+# Without what writes and empties the metrics at an invocation's end.
+roll_once = partial(inspect.unwrap(handler.handler), None, None)
+
+
+def run(due: dict[str, list[Any]], brokers: Brokers | None = None) -> tuple[Database, Time, Tally]:
     time = Time()
     database = Database(time, due)
-    return database, time, roll(parts(time, database, brokers or Brokers()))
+    tally = loop(time, database, brokers).run()
+    report(tally)
+    return database, time, tally
 
 
 def test_what_is_due_is_rolled_without_a_pause_and_what_is_not_is_waited_for() -> None:
     minutes = [Rolled(16, 900, 0), Rolled(16, 800, 2), Rolled(4, 0, 0)]
-    database, time, answer = run({"1m": [*minutes], "1h": [Rolled(1, 50, 0)], "1d": [Rolled(1, 5, 1)]})
-    assert answer == {"steps": len(database.asked), "windows": 1755}
+    database, time, tally = run({"1m": [*minutes], "1h": [Rolled(1, 50, 0)], "1d": [Rolled(1, 5, 1)]})
+    assert (tally.steps, tally.windows, tally.error) == (len(database.asked), 1755, None)
     assert set(time.slept) == {1}
     # Three steps had something to do, and the rest of the time is slept through.
     assert len(database.asked) == 3 + len(time.slept)
@@ -163,36 +174,53 @@ def test_without_the_brokers_the_ledger_decides_and_somebody_can_see_it() -> Non
     assert said()["BrokersUnanswered"] == len(database.asked)
 
 
+def test_brokers_that_do_not_answer_are_left_alone_for_a_moment() -> None:
+    brokers, time = Brokers(), Time()
+    brokers.away = True
+    database = Database(time, {})
+    rolling = loop(time, database, brokers)
+    rolling.run()
+    assert SETTINGS.roll_loop_seconds <= LEAVE_ALONE_SECONDS < time.passed + 1
+    assert brokers.asked == 1
+    brokers.away = False
+    assert rolling.run().unanswered == 0
+    assert brokers.asked > 1
+
+
 def test_a_step_that_fails_is_taken_again_with_less() -> None:
     failures = [Retryable("too much"), Retryable("too much"), Retryable("too much")]
-    database, _, answer = run({"1m": [*failures, Rolled(2, 10, 0)]})
+    database, _, tally = run({"1m": [*failures, Rolled(2, 10, 0)]})
     assert [shards for _, shards in database.asked[:8]] == [16, 8, 4, 2, 4, 8, 16, 16]
-    assert answer["windows"] == 10
+    assert (tally.windows, tally.error) == (10, None)
     assert said()["StepsFailed"] == 3
 
 
 def test_what_was_rolled_before_a_failure_is_counted() -> None:
-    _, _, answer = run({"1m": [Rolled(16, 900, 0)], "1h": [Retryable("gone")]})
-    assert answer["windows"] == 900
+    _, _, tally = run({"1m": [Rolled(16, 900, 0)], "1h": [Retryable("gone")]})
+    assert tally.windows == 900
 
 
-def test_a_run_in_which_nothing_succeeds_is_a_failure() -> None:
+def test_a_run_in_which_nothing_succeeds_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
     database = Database(time, {})
     database.away = True
+    monkeypatch.setattr(handler, "build", lambda: loop(time, database))
     with pytest.raises(Retryable, match="away"):
-        roll(parts(time, database, Brokers()))
+        roll_once()
     assert time.passed >= SETTINGS.roll_loop_seconds
     assert "MarkersPending" not in said()
     assert said()["StepsFailed"] > 3
 
 
-def test_a_shard_that_cannot_be_rolled_keeps_no_other_waiting_and_is_told_at_the_end() -> None:
+def test_a_shard_that_cannot_be_rolled_keeps_no_other_waiting_and_is_told_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     several, single = UnrollableError({3, 4, 5}, psycopg.DataError()), UnrollableError({4}, psycopg.DataError())
     time = Time()
     database = Database(time, {"1m": [several, Rolled(1, 20, 0), single, Rolled(2, 30, 0)]})
+    monkeypatch.setattr(handler, "build", lambda: loop(time, database))
     with pytest.raises(UnrollableError, match=r"shards \[4\]"):
-        roll(parts(time, database, Brokers()))
+        roll_once()
     assert [shards for _, shards in database.asked[:6]] == [16, 1, 2, 1, 2, 4]
     assert database.aside == {4}
     assert time.passed >= SETTINGS.roll_loop_seconds

@@ -18,6 +18,7 @@ from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.failures import salvage as edge
 from sluice.edge.failures.salvage import MOST_LETTERS, Salvage, error_output, failed_batches
+from sluice.edge.metrics import metrics
 from tests.support import samples
 from tests.unit.core.failures.test_salvage import given_up, rows, undelivered
 
@@ -98,7 +99,7 @@ class World:
         ends = self.clock + BASELINE.salvage.compute.timeout_seconds
         parts = Parts(self.salvage, BASELINE.salvage.reserve_seconds, POST_SECONDS)
         done = salvage(parts, samples.NOW, seconds_left or (lambda: ends - self.clock))
-        handler.metrics.clear_metrics()
+        metrics.clear_metrics()
         return done
 
     def _note(self, what: str) -> None:

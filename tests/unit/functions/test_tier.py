@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from functions.tier import handler
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers.tiering import Plan, Report
 from sluice.edge.settings import TierSettings
 
@@ -74,11 +75,24 @@ class Run:
         return self._report
 
 
+class Lent:
+    """A database whose connection is of no use."""
+
+    def __init__(self, _connect: Any, seconds: float) -> None:
+        assert seconds == 898
+
+    def use(self) -> Any:
+        return nullcontext()
+
+    def close(self) -> None:
+        pass
+
+
 def tier(run: Run, monkeypatch: pytest.MonkeyPatch, *, free: bool = True, seconds: int = 900) -> dict[str, Any]:
     monkeypatch.setattr(handler, "Tiering", run)
     monkeypatch.setattr("boto3.client", lambda *_service, **_settings: None)
     done = handler.tier(cast("TierDatabase", Database(free=free)), SETTINGS, NOW, Clock(seconds))
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
     return done
 
 
@@ -130,7 +144,7 @@ def test_a_database_that_is_away_is_left_to_the_next_run_and_a_defect_is_not(mon
     def fail(*_arguments: object) -> dict[str, Any]:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(handler, "connect", lambda *_arguments: nullcontext())
+    monkeypatch.setattr(handler, "Database", Lent)
     monkeypatch.setattr(handler, "tier", fail)
     with pytest.raises(RuntimeError):
         handler.handler(None, Clock(900))

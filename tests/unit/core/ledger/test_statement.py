@@ -27,8 +27,8 @@ BALANCED = [
 def test_accepted_is_archived_and_dead_lettered_and_counted_late_duplicate_and_dead_lettered() -> None:
     (account,) = draw_up(DAY, Facts(AS_OF, BALANCED, [position("archive"), position("aggregate")], [])).fleets
     assert (account.state, account.accepted, account.rejected) == ("balanced", 100, 7)
-    assert account.archive == {"archived": 90, "dead_lettered": 10, "not_yet": 0}
-    assert account.aggregate == {"counted": 80, "late": 5, "duplicate": 5, "dead_lettered": 10, "not_yet": 0}
+    assert account.of("archive") == {"archived": 90, "dead_lettered": 10, "not_yet": 0}
+    assert account.of("aggregate") == {"counted": 80, "late": 5, "duplicate": 5, "dead_lettered": 10, "not_yet": 0}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_only_one_of_them_has_seen_is_on_its_way_missing_or_a_fault(
 ) -> None:
     facts = Facts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], named)
     account = draw_up_for("demo", DAY, facts).account
-    assert (account.state, account.accepted, account.archive["not_yet"]) == (state, 101, 1)
+    assert (account.state, account.accepted, account.of("archive")["not_yet"]) == (state, 101, 1)
 
 
 def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() -> None:

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sluice.core.errors import Retryable
 from sluice.core.numbers.recalls import Question, TooMuch
+from sluice.edge.bucket import Bucket
 from sluice.edge.numbers.recalling import Recaller, wanted_groups
 from sluice.edge.numbers.rollup_parts import PartWriter
 from sluice.edge.numbers.rollup_tables import SCHEMA
@@ -106,16 +108,16 @@ def test_more_rows_than_memory_is_meant_for_are_refused(s3: Any, monkeypatch: py
 
 
 def test_a_file_that_is_not_there_is_an_error_and_not_an_empty_answer(s3: Any) -> None:
-    with pytest.raises(s3.exceptions.NoSuchKey):
+    with pytest.raises(Retryable, match="NoSuchKey"):
         Recaller(s3, "rollups").recall(question("acme", None, objects=("rollups/other",)))
 
 
 @pytest.mark.parametrize("tail", [10, 2000, 10_000_000])
 def test_a_stored_file_reads_as_the_file_itself_wherever_its_kept_end_begins(s3: Any, tail: int) -> None:
     data = make_file()
-    stored = StoredFile(s3, "rollups", OBJECT, tail)
+    stored = StoredFile(Bucket(s3, "rollups"), OBJECT, tail)
     for start, size in ((0, 4), (len(data) - 1500, 700), (len(data) - 8, 8), (len(data) - 4, 100), (5, 0)):
         stored.seek(start)
         assert stored.read(size) == data[start : start + size]
     assert stored.seek(-8, 2) == len(data) - 8
-    assert pq.read_table(StoredFile(s3, "rollups", OBJECT, tail)).equals(pq.read_table(BytesIO(data)))
+    assert pq.read_table(StoredFile(Bucket(s3, "rollups"), OBJECT, tail)).equals(pq.read_table(BytesIO(data)))

@@ -36,7 +36,6 @@ OLDEST_EVENT = Metric("OldestEventSeconds", "Seconds", "Age of a batch's oldest 
 RECORDS_FAILED = Metric("RecordsFailed", "Count", "Records reported to the event source as failed; it retries them.")
 RECORDS_HELD = Metric("RecordsHeld", "Count", "Records held because their version is newer than this release.")
 RECORDS_QUARANTINED = Metric("RecordsQuarantined", "Count", "Records whose dead letters are stored.")
-RECORDS_HELD = Metric("RecordsHeld", "Count", "Records held because their version is newer than this release.")
 QUARANTINE_EXCEEDED = Metric("QuarantineExceeded", "Count", "Batches that halted the consumer: too many bad records.")
 LETTERS_KEPT = Metric("LettersKept", "Count", "Dead letters stored in S3.")
 

@@ -1,6 +1,10 @@
 """Clients of AWS services: none waits for longer than it is told, and none tries again more often."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from sluice.core.errors import Retryable
 
 CONNECT_SECONDS = 1
 
@@ -20,3 +24,14 @@ def client(
         max_pool_connections=connections,
     )
     return boto3.client(service, region_name=region, config=config)  # type: ignore[call-overload]  # typed for literal names only
+
+
+@contextmanager
+def asking(service: str) -> Iterator[None]:
+    """Turn what the SDK raises into Retryable: a call that fails may succeed later."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise Retryable(f"{service} did not do its part: {error}") from error

@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
+from psycopg.abc import Params
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from sluice.core.errors import Retryable
@@ -55,6 +57,12 @@ def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
     if answer.status != ExecStatus.TUPLES_OK:
         raise psycopg.errors.error_from_result(answer)
     return answer.get_value(0, 0) if answer.ntuples else None
+
+
+def find_value(connection: Connection, query: LiteralString | sql.Composed, parameters: Params | None = None) -> Any:
+    """Return the first value of the first row; None where there is no row."""
+    row = connection.execute(query, parameters).fetchone()
+    return row[0] if row else None
 
 
 @contextlib.contextmanager

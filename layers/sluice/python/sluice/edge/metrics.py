@@ -1,5 +1,7 @@
 """Writing metrics: one line per invocation carries them all."""
 
+from collections.abc import Mapping
+
 from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -19,3 +21,10 @@ def record_apart(metric: Metric, value: float, **dimensions: str) -> None:
     with single_metric(metric.name, MetricUnit(metric.unit), value) as line:
         for name, given in dimensions.items():
             line.add_dimension(name, given)
+
+
+def record_all(values: Mapping[Metric, float]) -> dict[str, float]:
+    """Add values to the invocation's line; return them by their names, as an answer or a log line has them."""
+    for metric, value in values.items():
+        record(metric, value)
+    return {metric.name: value for metric, value in values.items()}

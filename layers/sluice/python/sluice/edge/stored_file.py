@@ -1,21 +1,20 @@
-"""An object of a bucket as a file, of which only that is fetched which is read."""
+"""An object of a bucket as a file, of which only the parts that are read are fetched."""
 
 from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
-from typing import Any
 
-# Enough for the end of a usual file, so that what is where in it takes one request.
+from sluice.edge.bucket import Bucket
+
+# Enough for the end of a usual file, so that its table of contents takes one request.
 TAIL = 128 * 1024
 
 
 class StoredFile(RawIOBase):
     """An object of the bucket, read by ranges; its end is fetched at once and kept."""
 
-    def __init__(self, s3: Any, bucket: str, name: str, tail: int = TAIL) -> None:
+    def __init__(self, bucket: Bucket, name: str, tail: int = TAIL) -> None:
         super().__init__()
-        self._s3, self._bucket, self._name = s3, bucket, name
-        answer = s3.get_object(Bucket=bucket, Key=name, Range=f"bytes=-{tail}")
-        self._tail: bytes = answer["Body"].read()
-        self._size = int(answer["ContentRange"].rpartition("/")[2])
+        self._bucket, self._name = bucket, name
+        self._tail, self._size = bucket.get_range(name, f"-{tail}")
         self._place = 0
 
     def readable(self) -> bool:
@@ -27,16 +26,16 @@ class StoredFile(RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Say from where is read next."""
+        """Return the place that is read next."""
         return self._place
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        """Go somewhere else."""
+        """Go to another place."""
         self._place = offset + {SEEK_SET: 0, SEEK_CUR: self._place, SEEK_END: self._size}[whence]
         return self._place
 
     def read(self, size: int = -1) -> bytes:
-        """Read a range: from what is kept, or from the bucket."""
+        """Read a range: from the end that is kept, or from the bucket."""
         end = self._size if size < 0 else min(self._place + size, self._size)
         start, self._place = self._place, end
         if start >= end:
@@ -44,7 +43,4 @@ class StoredFile(RawIOBase):
         kept_from = self._size - len(self._tail)
         if start >= kept_from:
             return self._tail[start - kept_from : end - kept_from]
-        body: bytes = self._s3.get_object(Bucket=self._bucket, Key=self._name, Range=f"bytes={start}-{end - 1}")[
-            "Body"
-        ].read()
-        return body
+        return self._bucket.get_range(self._name, f"{start}-{end - 1}")[0]

@@ -1,8 +1,11 @@
-"""What events are counted by."""
+"""What the ledger counts events by."""
 
 from datetime import datetime
 
 import msgspec
+
+INGEST, REJECTED = "ingest", "rejected"
+"""Events that ingest rejected are in the statement beside the consumers' accounts."""
 
 
 class Group(msgspec.Struct, frozen=True, order=True):

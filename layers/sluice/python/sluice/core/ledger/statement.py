@@ -1,18 +1,22 @@
 """The statement of a day: of every accepted event what became of it, and whether the accounts agree.
 
-Each consumer accounts for what it has dealt with by itself. As many as the one that is further ahead has seen were
-accepted; what the other has not is on its way to it, or missing. Of all fleets together the brokers say how many were
-accepted, and that is held against what each consumer has covered.
+Each consumer accounts for what it has dealt with by itself. A fleet's accepted events are as many as the consumer that
+is furthest ahead has seen; what another consumer has not seen is on its way to it, or missing. Of all fleets together
+the brokers say how many were accepted, and that is held against what each consumer has covered.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sluice.core.consumers import ACCOUNTED
+from sluice.core.consumers import ACCOUNTED, DEAD_LETTERED
+from sluice.core.ledger.outcomes import INGEST, REJECTED
+
+NOT_YET = "not_yet"
+"""What a consumer that is further ahead has seen, and this one has not."""
 
 State = Literal["balanced", "in_flight", "missing", "unbalanced"]
 
@@ -66,10 +70,10 @@ class Facts(msgspec.Struct, frozen=True):
     positions: list[Position]
     missing: list[Missing]
     unnamed_until: str | None = None
-    """Until when there may have been receptions of what both consumers are missing and nobody has named."""
+    """Until when events may have been received that every consumer is missing and that have no name."""
 
 
-class FleetAccount(msgspec.Struct, frozen=True):
+class _FleetAccount(msgspec.Struct, frozen=True):
     """One fleet's day."""
 
     fleet_id: str
@@ -77,8 +81,23 @@ class FleetAccount(msgspec.Struct, frozen=True):
     state: State
     accepted: int
     rejected: int
-    archive: dict[str, int]
-    aggregate: dict[str, int]
+
+    def of(self, consumer: str) -> dict[str, int]:
+        """Return how many events came to each end of a consumer, and how many have not yet."""
+        side: dict[str, int] = getattr(self, consumer)
+        return side
+
+
+if TYPE_CHECKING:
+    FleetAccount = _FleetAccount
+else:
+    # Its answer has a member for each accounted consumer, by the consumer's name.
+    FleetAccount = msgspec.defstruct(
+        "FleetAccount",
+        [(consumer.name, dict[str, int]) for consumer in ACCOUNTED],
+        bases=(_FleetAccount,),
+        frozen=True,
+    )
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -122,9 +141,9 @@ def _account(fleet_id: str, day: str, facts: Facts) -> FleetAccount:
     accepted = max(sum(side.values()) for side in sides.values())
     not_yet = {consumer: accepted - sum(side.values()) for consumer, side in sides.items()}
     for consumer, side in sides.items():
-        side["not_yet"] = not_yet[consumer]
+        side[NOT_YET] = not_yet[consumer]
     state = _judge(fleet_id, day, not_yet, facts)
-    return FleetAccount(fleet_id, state, accepted, events["ingest", "rejected"], sides["archive"], sides["aggregate"])
+    return FleetAccount(fleet_id, state, accepted, events[INGEST, REJECTED], *sides.values())
 
 
 def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> State:
@@ -132,7 +151,7 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> St
         return "missing"
     behind = [position for position in facts.positions if not_yet.get(position.consumer)]
     if not any(not_yet.values()):
-        # What both lack shows in neither account; whose it is, and of which day before it was noticed, nobody knows.
+        # What every consumer lacks shows in no account: its fleet is unknown, and its day may be any until then.
         return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
     if _is_open(day, facts.as_of) and any(position.in_flight + position.under_way for position in behind):
         return "in_flight"
@@ -145,16 +164,14 @@ def _is_open(day: str, as_of: str | None) -> bool:
     return as_of is None or datetime.fromisoformat(as_of) < end + SETTLED
 
 
-_HEAD = (
-    "fleet", "state", "accepted", "|", "archived", "dead letters", "not yet", "|", "counted", "late", "duplicate",
-    "dead letters", "not yet", "|", "rejected",
-)  # fmt: skip
+_COLUMNS = {consumer.name: (*consumer.ends, NOT_YET) for consumer in ACCOUNTED}
+_TITLES = {DEAD_LETTERED: "dead letters", NOT_YET: "not yet"}
 
 _SAYS: dict[State, str] = {
-    "balanced": "every event is accounted for, by archive and by aggregate",
+    "balanced": f"every event is accounted for, by {' and by '.join(_COLUMNS)}",
     "in_flight": "some events are on their way; ask again in some minutes",
     "missing": "events that should be there are not, or some that nobody could name may be of this day; see below",
-    "unbalanced": "the two accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
+    "unbalanced": "the accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
 }
 
 
@@ -165,7 +182,8 @@ def write_text(statement: Statement) -> Iterator[str]:
         return
     yield f"Events received on {statement.day} (UTC), as of {statement.as_of[:19].replace('T', ' ')}"
     yield ""
-    yield from _table([_HEAD, *map(_row, statement.fleets)])
+    head = [[_TITLES.get(end, end) for end in ends] for ends in _COLUMNS.values()]
+    yield from _table([_row("fleet", "state", "accepted", head, "rejected"), *map(_tell_account, statement.fleets)])
     if not statement.fleets:
         yield "nothing was received"
     yield ""
@@ -200,16 +218,17 @@ def _tell_missing(statement: Statement) -> Iterator[str]:
     if missing > lost:
         yield f"{missing - lost:,} are still in Kafka: reconcile runs them again, and then they leave this list."
     if lost:
-        yield f"{lost:,} are no longer in Kafka and cannot be run again; the other consumer may have them, by offset."
+        yield f"{lost:,} are no longer in Kafka and cannot be run again; another consumer may have them, by offset."
 
 
-def _row(account: FleetAccount) -> Sequence[str]:
-    archive, aggregate = (
-        [f"{side[end]:,}" for end in (*consumer.ends, "not_yet")]
-        for side, consumer in zip((account.archive, account.aggregate), ACCOUNTED, strict=True)
-    )
-    ours = (account.fleet_id or "(unknown)", account.state.replace("_", " "), f"{account.accepted:,}")
-    return (*ours, "|", *archive, "|", *aggregate, "|", f"{account.rejected:,}")
+def _tell_account(account: FleetAccount) -> Sequence[str]:
+    sides = [[f"{account.of(consumer)[end]:,}" for end in ends] for consumer, ends in _COLUMNS.items()]
+    state = account.state.replace("_", " ")
+    return _row(account.fleet_id or "(unknown)", state, f"{account.accepted:,}", sides, f"{account.rejected:,}")
+
+
+def _row(fleet: str, state: str, accepted: str, sides: Iterable[Iterable[str]], rejected: str) -> Sequence[str]:
+    return (fleet, state, accepted, *(cell for side in sides for cell in ("|", *side)), "|", rejected)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -3,14 +3,14 @@
 A rollup is read from the database where its window starts at or after the floor of its store, and from files below it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 
 TieredResolution = Literal["1m", "1h"]
-"""Of which the older windows are moved; days stay."""
+"""The widths whose older windows are moved; days stay."""
 
 STORES: dict[TieredResolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h"}
 SOURCES: dict[TieredResolution, str] = {"1m": "sample", "1h": "rollup_1m"}
@@ -82,8 +82,17 @@ class Totals(msgspec.Struct, frozen=True):
         )
 
 
+def add_up(parts: Iterable[Mapping[str, Totals]]) -> dict[str, Totals]:
+    """Add up what parts come to, by metric."""
+    totals: dict[str, Totals] = {}
+    for part in parts:
+        for metric, more in part.items():
+            totals[metric] = totals[metric].with_more(more) if metric in totals else more
+    return totals
+
+
 def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:
-    """Cut a span into slices none of which is longer than `length` or reaches into another day."""
+    """Cut a span into slices; none is longer than `length` or reaches into another day."""
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
         until = min(start + length, midnight, end)

@@ -1,20 +1,19 @@
-"""How full the brokers' disks are, as CloudWatch has it: the brokers' own interface does not tell."""
+"""How full the brokers' disks are, by CloudWatch's metrics: the brokers do not say."""
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from sluice.core.errors import Retryable
+from sluice.edge import aws
 
 ANSWER_SECONDS, TRIES = 3, 2
 PERIOD_SECONDS = 60
 LAST_KNOWN = timedelta(minutes=15)
-"""How old a figure may be: CloudWatch hears of a minute some minutes later."""
+"""How old a figure may be: CloudWatch has a minute's figure some minutes later."""
 
 
 class Disks:
-    """Asks for the fullest disk; a figure that was told serves until it is old."""
+    """Asks for the fullest disk; the last figure serves until it is old."""
 
     def __init__(self, cloudwatch: Any, cluster: str, brokers: int) -> None:
         self._cloudwatch = cloudwatch
@@ -22,7 +21,7 @@ class Disks:
         self._known: tuple[datetime, float] | None = None
 
     def ask(self, now: datetime) -> float:
-        """Return what part of the fullest disk holds data, in percent; Retryable while nobody can tell."""
+        """Return what part of the fullest disk holds data, in percent; Retryable while there is no figure."""
         try:
             self._known = (now, self._ask(now))
         except Retryable:
@@ -31,17 +30,15 @@ class Disks:
         return self._known[1]
 
     def _ask(self, now: datetime) -> float:
-        try:
+        with aws.asking("CloudWatch"):
             answer = self._cloudwatch.get_metric_data(
                 MetricDataQueries=self._queries,
                 StartTime=now - LAST_KNOWN,
                 EndTime=now,
                 ScanBy="TimestampDescending",
             )
-        except (BotoCoreError, ClientError) as error:
-            raise Retryable(f"CloudWatch does not say how full the disks are: {error}") from error
         latest = [one["Values"][0] for one in answer["MetricDataResults"] if one["Values"]]
-        # What is no percentage is no figure of a disk.
+        # A figure that is no percentage cannot be a disk's.
         if not (told := [percent for percent in latest if 0 <= percent <= 100]):
             raise Retryable("CloudWatch has no figures of the disks")
         return float(max(told))

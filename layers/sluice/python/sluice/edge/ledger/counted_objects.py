@@ -1,6 +1,6 @@
 """Finding objects that are not counted yet, and counting each in one transaction.
 
-A run may end anywhere: what was counted is written down with its counts, and the next run goes on with the rest.
+A run may end anywhere: each object is written down with its counts, and the next run goes on with the rest.
 """
 
 import re
@@ -8,22 +8,19 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from typing import Any
 
 import msgspec
 import psycopg
 
-from sluice.core.consumers import DEAD_LETTERED
-from sluice.edge.database import Connection
+from sluice.core.consumers import ACCOUNTED, ARCHIVE, ARCHIVED, DEAD_LETTERED
+from sluice.core.errors import Retryable
+from sluice.core.ledger.outcomes import INGEST, REJECTED
+from sluice.edge.bucket import Bucket
+from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.counting import cover
 from sluice.edge.ledger.stored_records import Clock, LetterRow, count_rejected, read_letters, read_rows, records_of
 from sluice.edge.ledger.tallies import count_outcomes
 from sluice.edge.stored_file import StoredFile
-
-ARCHIVED, REJECTED = "archived", "rejected"
-CONSUMERS = ("archive", "aggregate")
-"""Who commits offsets of raw-events, and has to account for each of them."""
-PAGE = 1000
 
 _COUNTED = "SELECT object, etag FROM counted_object WHERE object = ANY(%s)"
 _LATEST = "SELECT max(object) FROM counted_object WHERE object >= %(prefix)s AND object < %(prefix)s || '~'"
@@ -42,10 +39,10 @@ _NEW_LETTERS = """
 """
 
 
-class Bucket(msgspec.Struct, frozen=True):
-    """Where objects are: a bucket, and what is before their days."""
+class Folder(msgspec.Struct, frozen=True):
+    """Where objects are: a bucket, and their names' beginning, before their days."""
 
-    name: str
+    bucket: Bucket
     prefix: str
 
 
@@ -63,17 +60,18 @@ class Counts(msgspec.Struct):
     records: int = 0
     new: int = 0
     unreadable: dict[str, str] = {}
-    """Objects that could not be counted, and why; what they should tell of stays a hole, and is missing in the end."""
+    """Objects that could not be counted, and why; their records stay a hole, and are missing in the end."""
+    trouble: str | None = None
+    """Why the buckets could not be listed to the end."""
     complete: bool = False
-    """Whether all was looked through; what is unreadable does not keep the rest from being called missing."""
+    """Whether all was looked through; an unreadable object does not keep the rest from being called missing."""
 
 
 class CountedObjects:
     """One run over what lies in the buckets."""
 
-    def __init__(self, connection: Connection, s3: Any, raw: Bucket, letters: Bucket, clock: Clock) -> None:
+    def __init__(self, connection: Connection, raw: Folder, letters: Folder, clock: Clock) -> None:
         self._connection = connection
-        self._s3 = s3
         self._raw = raw
         self._letters = letters
         self._clock = clock
@@ -83,58 +81,62 @@ class CountedObjects:
 
         Days are looked through from the one before the last that was counted: what belongs to a day is written before
         the next one ends. Letters bear the day of their failure, which may be long past: on request, all are found.
-        Whatever is wrong with one object is its own: its transaction is taken back, and the others are counted.
+        One object's trouble is its own: its transaction is taken back, and the others are counted.
         """
         counts = Counts()
-        for bucket, count, start in (
-            (self._letters, self._count_letters, None if all_letters else self._start(self._letters)),
+        folders = (
+            (self._letters, self._count_letters, "" if all_letters else self._start(self._letters)),
             (self._raw, self._count_rows, self._start(self._raw)),
-        ):
-            for found in self._find(bucket, start):
-                if not may_go_on():
-                    return counts
-                try:
-                    records, new = count(found)
-                except psycopg.OperationalError:
-                    raise  # the database is away
-                except Exception as error:  # noqa: BLE001 - anybody may have put it there, as anything
-                    counts.unreadable[found.name] = repr(error)
-                    continue
-                counts.objects += 1
-                counts.records += records
-                counts.new += new
+        )
+        try:
+            for folder, count, start in folders:
+                for found in self._find(folder, start):
+                    if not may_go_on():
+                        return counts
+                    self._count(found, count, counts)
+        except Retryable as error:
+            counts.trouble = str(error)
+            return counts
         counts.complete = True
         return counts
 
-    def _start(self, bucket: Bucket) -> str | None:
-        row = self._connection.execute(_LATEST, {"prefix": bucket.prefix}).fetchone()
-        day = _day_of(row[0]) if row and row[0] else None
-        # A name may say anything: nothing that is written today lies beyond a day that is yet to come.
-        return f"{bucket.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else None
+    def _count(self, found: FoundObject, count: Callable[[FoundObject], tuple[int, int]], counts: Counts) -> None:
+        try:
+            records, new = count(found)
+        except psycopg.OperationalError:
+            raise  # the database is away
+        except Exception as error:  # noqa: BLE001 - an object may hold anything
+            counts.unreadable[found.name] = repr(error)
+            return
+        counts.objects += 1
+        counts.records += records
+        counts.new += new
 
-    def _find(self, bucket: Bucket, start: str | None) -> Iterator[FoundObject]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket.name, Prefix=bucket.prefix, **({"StartAfter": start} if start else {})
-        )
-        for page in pages:
-            found = {each["Key"]: each["ETag"] for each in page.get("Contents", ())}
+    def _start(self, folder: Folder) -> str:
+        latest = find_value(self._connection, _LATEST, {"prefix": folder.prefix})
+        day = _day_of(latest) if latest else None
+        # A name may claim a day that is yet to come: nothing of today lies behind today.
+        return f"{folder.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else ""
+
+    def _find(self, folder: Folder, start: str) -> Iterator[FoundObject]:
+        for found in folder.bucket.list_pages(folder.prefix, start):
             counted: dict[str, str] = dict(self._connection.execute(_COUNTED, (list(found),)).fetchall())
             yield from (FoundObject(name, etag) for name, etag in found.items() if counted.get(name) != etag)
 
     def _count_rows(self, found: FoundObject) -> tuple[int, int]:
-        rows = read_rows(StoredFile(self._s3, self._raw.name, found.name), self._clock)
+        rows = read_rows(StoredFile(self._raw.bucket, found.name), self._clock)
         with self._connection.transaction():
-            new = cover(self._connection, "archive", rows, ARCHIVED)
+            new = cover(self._connection, ARCHIVE.name, rows, ARCHIVED)
             self._note(found, rows.num_rows, new)
         return rows.num_rows, new
 
     def _count_letters(self, found: FoundObject) -> tuple[int, int]:
-        letters = read_letters(self._s3.get_object(Bucket=self._letters.name, Key=found.name)["Body"].read())
+        letters = read_letters(self._letters.bucket.get(found.name))
         with self._connection.transaction():
-            new = self._count_rejected([letter for letter in letters if letter.consumer == "ingest"])
-            for consumer in CONSUMERS:
-                records = records_of((letter for letter in letters if letter.consumer == consumer), self._clock)
-                new += cover(self._connection, consumer, records, DEAD_LETTERED)
+            new = self._count_rejected([letter for letter in letters if letter.consumer == INGEST])
+            for consumer in ACCOUNTED:
+                records = records_of((letter for letter in letters if letter.consumer == consumer.name), self._clock)
+                new += cover(self._connection, consumer.name, records, DEAD_LETTERED)
             self._note(found, len(letters), new)
         return len(letters), new
 
@@ -143,7 +145,7 @@ class CountedObjects:
         days, ids = [day for day, _ in by_id], [one for _, one in by_id]
         new = {one for (one,) in self._connection.execute(_NEW_LETTERS, (days, ids)).fetchall()}
         counts = count_rejected(letter for (_, one), letter in by_id.items() if uuid.UUID(one) in new)
-        count_outcomes(self._connection, "ingest", Counter({(group, REJECTED): n for group, n in counts.items()}))
+        count_outcomes(self._connection, INGEST, Counter({(group, REJECTED): n for group, n in counts.items()}))
         return counts.total()
 
     def _note(self, found: FoundObject, records: int, new: int) -> None:

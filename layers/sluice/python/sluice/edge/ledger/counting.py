@@ -1,9 +1,9 @@
-"""Counting what is stored: each record once, in whatever files, in whatever order and however often it comes.
+"""Counting stored records: each once, in any files, in any order, and however often it comes.
 
 lock what is covered -> leave out what is -> count the rest by fleet, hour, contract and version -> cover -> commit
 
-An hour of a busy deployment has tens of millions of rows: they are looked at as columns, and never one by one. That
-makes about two million a second, reading the file and the transaction included.
+An hour of a busy deployment has tens of millions of rows: they are handled as columns, never one by one. That comes to
+about two million a second, with the reading of the file and the transaction.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg.types.range import Int8Range
 
+from sluice.core.consumers import AGGREGATE
 from sluice.core.ledger.outcomes import Group
 from sluice.core.offsets import Span
 from sluice.edge.database import Connection
@@ -25,8 +26,6 @@ from sluice.edge.ledger.tallies import count_outcomes
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-AGGREGATE = "aggregate"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Partition and offset in one number: 2^19 of the one, 2^44 of the other.
@@ -82,7 +81,7 @@ class _Cover:
             new[part] = ~known
         fresh = records.filter(pa.array(new))
         self._count(fresh)
-        if self._consumer == AGGREGATE:
+        if self._consumer == AGGREGATE.name:
             self._leave_gaps(fresh.filter(fresh["given_up"]))
         self._extend({place: (offsets[part][new[part]], received[part][new[part]]) for place, part in parts.items()})
         return before + int(new.sum())
@@ -90,7 +89,7 @@ class _Cover:
     def _compare(
         self, place: Partition, held: Held, offsets: Numbers, received: Numbers
     ) -> tuple[Flags, datetime | None]:
-        """Say which records are covered already, and since when the topic is this one; it may have been made anew."""
+        """Say which records are covered, and since when the topic is this one; it may have been created again."""
         known = np.zeros(len(offsets), dtype=np.bool_)
         for start, end in held.covered:
             known[np.searchsorted(offsets, start) : np.searchsorted(offsets, end)] = True
@@ -128,7 +127,7 @@ class _Cover:
         count_outcomes(self._connection, self._consumer, outcomes)
 
     def _leave_gaps(self, given_up: pa.Table) -> None:
-        """Write down which windows will lack what was given up; whoever brings it back takes that away."""
+        """Write down which windows lack the records that were given up; bringing them back removes that."""
         partitions, offsets = (_numbers(given_up, name) for name in ("partition", "offset"))
         hours, received = (_numbers(given_up, name) for name in ("hour", "received"))
         # Of a record that does not say when it was received, the hour is known in which it was given up.

@@ -11,28 +11,27 @@ from sluice.core.ledger.holes import Hole, Standing, date_holes, find_holes, jud
 from sluice.core.ledger.rerun import name_event, read_failure, write_event
 from sluice.core.limits import Limits
 from sluice.core.offsets import Extent
-from sluice.edge.backlog import Backlog
-from sluice.edge.extents import Extents
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.rereading import Rereader
 from sluice.edge.ledger.tables import LedgerTables
+from sluice.edge.topic_offsets import TopicOffsets
 
 
 class Accountable(msgspec.Struct, frozen=True):
     """A consumer that has to account for every offset it commits."""
 
     function: InvokedFunction
-    backlog: Backlog
+    offsets: TopicOffsets
     grace: timedelta
     """How long what it has committed may be under way."""
 
 
 class Cluster(msgspec.Struct, frozen=True):
-    """The brokers, as they are asked and read."""
+    """The brokers: what they are called, asked by and read by."""
 
     arn: str
     bootstrap: str
-    extents: Extents
+    offsets: TopicOffsets
     rereader: Rereader
 
 
@@ -86,10 +85,10 @@ class Reconciling:
     def compare(self, *, complete: bool) -> dict[str, Comparison]:
         """Find what each consumer does not account for; what is not counted yet may not be called missing."""
         asked_at = self._now()
-        extents = self._cluster.extents.ask()
+        extents = self._cluster.offsets.ask_extents()
         comparisons: dict[str, Comparison] = {}
         for consumer, terms in self._consumers.items():
-            committed = terms.backlog.ask_committed(extents)
+            committed = terms.offsets.ask_committed(extents)
             standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
             # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
             covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
@@ -102,7 +101,7 @@ class Reconciling:
                 all_open = list(subtract((0, stands.last), covered.get(partition, ())))
                 in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
             comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
-        # Written once all are compared: what is written as missing is new to nobody any more.
+        # Written once all are compared: what is written as missing is no longer new.
         for consumer, one in comparisons.items():
             self._tables.write_standing(consumer, one.standing, asked_at)
             self._tables.write_holes(consumer, one.holes)
@@ -112,7 +111,7 @@ class Reconciling:
     def mend(self, comparisons: Mapping[str, Comparison], warn: Callable[[str], None]) -> int:
         """Run again what is missing and still in Kafka, while there is time; say how many records those were.
 
-        Whatever is wrong with some offsets keeps none of the others from being run again.
+        A failure at some offsets keeps none of the others from being run again.
         """
         records = 0
         for consumer, comparison in comparisons.items():

@@ -1,4 +1,4 @@
-"""Reading records again by their offsets, beside every consumer group and without being in any."""
+"""Reading records again by their offsets, without joining a consumer group."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,32 +9,27 @@ from confluent_kafka import Consumer, TopicPartition
 from sluice.core.errors import Retryable
 from sluice.core.ledger.rerun import MOST_BYTES, MOST_RECORDS, ReadRecord
 from sluice.core.records import Origin
-from sluice.edge.broker import identify
 from sluice.edge.settings import BrokerSettings
+from sluice.edge.topic_offsets import configure_reader
 
 READ_SECONDS = 10.0
 GROUP = "reconcile"
-"""The client cannot do without a name; it never joins, and never commits."""
+"""The name that reconcile reads and asks under; it never joins a group or commits."""
 
 
 class Rereader:
-    """Reads a topic's records from where it is told to."""
+    """Reads a topic's records from given offsets."""
 
     def __init__(
         self, settings: BrokerSettings, topic: str, make_client: Callable[[dict[str, Any]], Consumer] = Consumer
     ) -> None:
         self._config: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "client.id": "sluice",
-            "group.id": GROUP,
-            "enable.auto.commit": False,
+            **configure_reader(settings, GROUP),
             "enable.auto.offset.store": False,
-            # What is no longer there must not be taken for what comes after it.
+            # Records that Kafka has deleted are an error: the reader must not skip to those behind them.
             "auto.offset.reset": "error",
-            # What waits to be run again waits here, and not for more than two invocations.
+            # The client reads ahead, but no more than two invocations carry.
             "queued.max.messages.kbytes": 2 * MOST_BYTES // 1024,
-            "log.connection.close": False,
-            **identify(settings),
         }
         self._topic = topic
         self._make = make_client
@@ -56,7 +51,7 @@ class Rereader:
     def _records(self, consumer: Consumer, partition: int, start: int, end: int) -> Iterator[ReadRecord]:
         next_one = start
         while next_one < end:
-            # No more than there are: it would wait for them.
+            # The client would wait for more records than there are.
             messages = consumer.consume(num_messages=min(500, end - next_one), timeout=READ_SECONDS)
             if not messages:
                 raise Retryable(f"partition {partition} gives nothing from offset {next_one} on")

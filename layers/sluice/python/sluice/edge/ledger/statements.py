@@ -1,8 +1,9 @@
-"""Reading what a statement is drawn up from; the form is that of a reader's question, so that both may ask it."""
+"""Reading what a statement is drawn up from; one question serves reconcile and readers."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
 
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.ledger.statement import Facts
 
 MOST_LISTED = 200
@@ -34,22 +35,37 @@ FACTS = """
             WHERE hole.consumer = place.consumer AND hole.topic = place.topic AND hole.partition = place.partition
             AND hole.missing
         ) AS lacking
+    ), noticed AS (
+        SELECT topic, partition, consumer, noticed_at, range_agg(offsets) AS offsets
+        FROM hole WHERE missing AND consumer = ANY ($5::text[])
+        GROUP BY topic, partition, consumer, noticed_at
     ), lacked AS (
-        -- What only one of them is missing, the other has: there the accounts differ.
-        SELECT archive.topic, archive.partition, archive.offsets * aggregate.offsets AS offsets,
-            least(archive.noticed_at, aggregate.noticed_at) AS noticed_at
-        FROM hole AS archive JOIN hole AS aggregate USING (topic, partition)
-        WHERE archive.consumer = 'archive' AND archive.missing
-        AND aggregate.consumer = 'aggregate' AND aggregate.missing AND archive.offsets && aggregate.offsets
+        -- What one consumer has, its account shows; what every consumer is missing shows in none.
+        SELECT topic, partition, range_intersect_agg(offsets) AS offsets
+        FROM (
+            SELECT topic, partition, range_agg(offsets) AS offsets FROM noticed GROUP BY topic, partition, consumer
+        ) AS of_each
+        GROUP BY topic, partition HAVING count(*) = cardinality($5::text[])
+    ), named AS (
+        SELECT topic, partition, range_agg(int8range(kafka_offset, kafka_offset, '[]')) AS offsets
+        FROM missing_event WHERE fleet_id <> '' AND received_at IS NOT NULL
+        GROUP BY topic, partition
     ), known AS (SELECT fleet_id FROM fleet WHERE $2 IN ('', fleet_id) UNION SELECT '' WHERE $2 = '')
     SELECT json_build_object(
         'as_of', (SELECT write_time(min(asked_at)) FROM standing),
         'unnamed_until', (
-            SELECT write_time(max(noticed_at)) FROM lacked
-            WHERE upper(offsets) - lower(offsets) > (
-                SELECT count(DISTINCT kafka_offset) FROM missing_event AS m
-                WHERE m.topic = lacked.topic AND m.partition = lacked.partition AND lacked.offsets @> m.kafka_offset
-                AND fleet_id <> '' AND received_at IS NOT NULL
+            -- An offset was received before the first consumer was noticed to miss it.
+            SELECT write_time(max(n.noticed_at))
+            FROM noticed AS n JOIN lacked USING (topic, partition) LEFT JOIN named USING (topic, partition)
+            WHERE NOT isempty(
+                n.offsets * lacked.offsets - coalesce(named.offsets, '{}') - coalesce(
+                    (
+                        SELECT range_agg(earlier.offsets) FROM noticed AS earlier
+                        WHERE earlier.topic = n.topic AND earlier.partition = n.partition
+                        AND earlier.noticed_at < n.noticed_at
+                    ),
+                    '{}'
+                )
             )
         ),
         'tallies', (
@@ -61,7 +77,7 @@ FACTS = """
             ) AS tally
         ),
         'positions', (
-            SELECT coalesce(json_agg(position ORDER BY consumer DESC), '[]') FROM (
+            SELECT coalesce(json_agg(position ORDER BY array_position($5::text[], consumer)), '[]') FROM (
                 SELECT
                     consumer, sum(last) AS accepted, sum(last - open) AS covered, sum(in_flight) AS in_flight,
                     sum(open - in_flight - missing) AS under_way, sum(missing) AS missing, sum(lost) AS lost
@@ -81,10 +97,11 @@ FACTS = """
     )
 """
 
-Ask = Callable[[type[Facts], str, str, str, str, str], Facts]
+Ask = Callable[[type[Facts], str, str, str, str, str, str], Facts]
 
 
 def read_facts(ask: Ask, day: date, fleet_id: str) -> Facts:
     """Read a day's facts, of one fleet or of all."""
     start = (day - date(1970, 1, 1)) // timedelta(seconds=1)
-    return ask(Facts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED))
+    consumers = ",".join(consumer.name for consumer in ACCOUNTED)
+    return ask(Facts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED), f"{{{consumers}}}")

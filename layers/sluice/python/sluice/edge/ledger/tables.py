@@ -4,15 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from msgspec.structs import astuple
 from psycopg.types.range import Int8Range
 
 from sluice.core.ledger.holes import Hole, Standing
 from sluice.core.ledger.rerun import MissingEvent
 from sluice.core.offsets import Span
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 
 MOST_NAMED = 200
-"""How many missing events of a consumer are named: of thousands, the names help nobody."""
+"""How many missing events of a consumer are named: a list of thousands is no help."""
 
 _COVERED = "SELECT partition, offsets FROM coverage WHERE consumer = %s AND topic = %s"
 
@@ -61,13 +62,11 @@ class LedgerTables:
 
     def lock(self) -> bool:
         """Keep other runs out for as long as the connection is open; False while one is at work."""
-        row = self._connection.execute("SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))").fetchone()
-        return bool(row and row[0])
+        return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))"))
 
     def any_missing(self) -> bool:
         """Say whether anything was missing when it was last looked for."""
-        row = self._connection.execute("SELECT EXISTS (SELECT FROM hole WHERE missing)").fetchone()
-        return bool(row and row[0])
+        return bool(find_value(self._connection, "SELECT EXISTS (SELECT FROM hole WHERE missing)"))
 
     def covered(self, consumer: str) -> dict[int, list[Span]]:
         """Read what a consumer accounts for."""
@@ -84,28 +83,15 @@ class LedgerTables:
     def write_standing(self, consumer: str, standing: Mapping[int, Standing], asked_at: datetime) -> None:
         """Write down what the brokers said."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(
-                _STAND,
-                [
-                    (consumer, self._topic, partition, one.first, one.committed, one.last, asked_at)
-                    for partition, one in standing.items()
-                ],
-            )
+            rows = [(consumer, self._topic, each, *astuple(stands), asked_at) for each, stands in standing.items()]
+            cursor.executemany(_STAND, rows)
 
     def write_holes(self, consumer: str, holes: Mapping[int, Sequence[Hole]]) -> None:
         """Put these holes in the place of those that their partitions had."""
         rows = [
-            (
-                consumer,
-                self._topic,
-                partition,
-                Int8Range(hole.start, hole.end),
-                hole.noticed_at,
-                hole.rerun_at,
-                hole.missing,
-            )
+            (consumer, self._topic, partition, Int8Range(one.start, one.end), one.noticed_at, one.rerun_at, one.missing)
             for partition, found in holes.items()
-            for hole in found
+            for one in found
         ]
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(_FILL, (consumer, self._topic, list(holes)))
@@ -117,22 +103,12 @@ class LedgerTables:
 
     def name(self, consumer: str, events: Iterable[MissingEvent]) -> None:
         """Name missing events, as far as there is room for more."""
-        row = self._connection.execute(_NAMED, (consumer,)).fetchone()
-        room = MOST_NAMED - (row[0] if row else 0)
+        room = MOST_NAMED - find_value(self._connection, _NAMED, (consumer,))
         if room <= 0:
             return
         rows = [
-            (
-                consumer,
-                event.origin.topic,
-                event.origin.partition,
-                event.origin.offset,
-                event.fleet_id,
-                event.device_id,
-                event.event_id,
-                event.received_at,
-            )
-            for event, _ in zip(events, range(room), strict=False)
+            (consumer, *astuple(one.origin), one.fleet_id, one.device_id, one.event_id, one.received_at)
+            for one, _ in zip(events, range(room), strict=False)
         ]
         with self._connection.cursor() as cursor:
             cursor.executemany(_NAME, rows)

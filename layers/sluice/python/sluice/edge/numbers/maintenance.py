@@ -1,16 +1,16 @@
-"""The upkeep of the database: partitions, floors, sums of counts, and what nobody needs any more.
+"""The upkeep of the database: partitions, floors, sums of counts, and rows whose use is over.
 
-Every step is a short transaction of its own, so that nobody waits long and a run that is cut off was not in vain.
+Every step is a short transaction of its own: locks are held for moments, and what a run has done outlives its end.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg import sql
 
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
+from sluice.edge.numbers.partitions import drop_oldest
 
 STORES = ("sample", "rollup_1m", "rollup_1h")
 
@@ -29,7 +29,7 @@ class Maintenance:
 
     def __init__(self, connection: Connection, lock_seconds: float) -> None:
         self._connection = connection
-        self._lock_wait = f"{int(lock_seconds * 1000)}ms"
+        self._lock_seconds = lock_seconds
 
     def ensure_partitions(self, first: datetime, last: datetime) -> int:
         """Make the partitions that are missing from one moment to another, and say how many those were."""
@@ -49,7 +49,7 @@ class Maintenance:
     def raise_floor(self, floor: datetime) -> datetime:
         """Say that samples before a moment are not complete any more; from here on no window is computed from them.
 
-        Whoever computes one just then keeps the floor where it is until that is done.
+        A roller that computes one just then keeps the floor where it is until it is done.
         """
         raised: datetime = self._ask(
             "UPDATE horizon SET floor = greatest(floor, %s) WHERE store = 'sample' RETURNING floor", floor
@@ -57,14 +57,10 @@ class Maintenance:
         return raised
 
     def drop_samples(self) -> int:
-        """Drop the partitions of samples below the floor, as far as nobody holds on to them; say how many."""
+        """Drop the partitions of samples below the floor, as far as no reader holds them; say how many."""
         dropped = 0
-        try:
-            while self._drop_one():
-                dropped += 1
-        except psycopg.errors.LockNotAvailable:
-            # While we wait, everybody behind us waits too: the next run tries again.
-            pass
+        while drop_oldest(self._connection, "sample", self._lock_seconds):
+            dropped += 1
         return dropped
 
     def count_overdue(self) -> int:
@@ -101,12 +97,6 @@ class Maintenance:
             forgotten += piece
         return forgotten
 
-    def _drop_one(self) -> bool:
-        with self._connection.transaction():
-            self._ask("SELECT set_config('lock_timeout', %s, true)", self._lock_wait)
-            return self._ask("SELECT drop_oldest_partition('sample')") is not None
-
     def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
         """Ask for one value."""
-        row = self._connection.execute(query, parameters).fetchone()
-        return row[0] if row else None
+        return find_value(self._connection, query, parameters)

@@ -1,4 +1,4 @@
-"""Reading back a few rows of files: of each file its end, which says what is where in it, and then what is wanted."""
+"""Reading back a few rows of files: of each file its end, with its table of contents, and then the wanted parts."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow, TooMuch, answer_rows
+from sluice.edge.bucket import Bucket
 from sluice.edge.stored_file import StoredFile
 
-# What waits for S3 waits together.
+# Most of a recall is waiting for S3: files are read at the same time.
 READERS = 16
 
 _NUMBERS = ("window_start", "device_id", "metric", "unit", "count", "avg", "min", "max", "p50", "p95", "sum", "m2")
@@ -24,8 +25,7 @@ class Recaller:
     """Answers questions from the files of a bucket."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3 = s3
-        self._bucket = bucket
+        self._bucket = Bucket(s3, bucket)
 
     def recall(self, question: Question) -> Answer:
         """Answer with the wanted rows in the order of time; TooMuch when they are more than an answer can carry."""
@@ -40,7 +40,7 @@ class Recaller:
 
     def _read(self, name: str, question: Question) -> pa.Table:
         # What is wanted of a part lies together: fetched in one piece instead of column by column.
-        file = pq.ParquetFile(StoredFile(self._s3, self._bucket, name), pre_buffer=True)
+        file = pq.ParquetFile(StoredFile(self._bucket, name), pre_buffer=True)
         columns = [*_NUMBERS, *(_DIGEST if question.digests else ()), "fleet_id"]
         groups = list(wanted_groups(file.metadata, question))
         return pick(file.read_row_groups(groups, columns=columns, use_threads=False), question)

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sluice.core.numbers.tiers import Totals
+from sluice.core.numbers.tiers import Totals, add_up
 from sluice.edge.numbers.rollup_tables import SCHEMA, total
 
 MAX_PART = 64 * 1024 * 1024
@@ -26,7 +26,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class PartWriter:
-    """Fills one file after the other with sorted tables, each of which becomes a row group that can be read alone."""
+    """Fills one file after the other with sorted tables; each becomes a row group that can be read alone."""
 
     def __init__(self, max_part: int = MAX_PART) -> None:
         self._max_part = max_part
@@ -74,12 +74,8 @@ def digest(data: bytes) -> str:
 
 def total_part(data: bytes) -> dict[str, Totals]:
     """Add up what a file says when it is read."""
-    totals: dict[str, Totals] = {}
     file = pq.ParquetFile(BytesIO(data))
-    for group in range(file.num_row_groups):
-        for metric, more in total(file.read_row_group(group)).items():
-            totals[metric] = totals[metric].with_more(more) if metric in totals else more
-    return totals
+    return add_up(total(file.read_row_group(group)) for group in range(file.num_row_groups))
 
 
 def _entity(table: pa.Table, row: int) -> tuple[str, str]:

@@ -16,6 +16,8 @@ from pyarrow import csv
 
 from sluice.core.numbers.tiers import Totals
 
+# The statistics of a file, and the array over metrics that each comes from.
+_ARRAYS = {"avg": "means", "min": "mins", "max": "maxs", "p50": "p50s", "p95": "p95s", "sum": "sums", "m2": "m2s"}
 SCHEMA = pa.schema(
     [
         pa.field("fleet_id", pa.string(), nullable=False),
@@ -25,24 +27,14 @@ SCHEMA = pa.schema(
         # Without a zone, in UTC, as every timestamp of the tables.
         pa.field("window_start", pa.timestamp("ms"), nullable=False),
         pa.field("count", pa.int64(), nullable=False),
-        pa.field("avg", pa.float64(), nullable=False),
-        pa.field("min", pa.float64(), nullable=False),
-        pa.field("max", pa.float64(), nullable=False),
-        pa.field("p50", pa.float64(), nullable=False),
-        pa.field("p95", pa.float64(), nullable=False),
-        pa.field("sum", pa.float64(), nullable=False),
-        # What merging needs beside these: the squared distances from the mean, and the digest.
-        pa.field("m2", pa.float64(), nullable=False),
+        # The last of these, and the digest, are what merging needs: the squared distances from the mean.
+        *(pa.field(name, pa.float64(), nullable=False) for name in _ARRAYS),
         pa.field("bins", pa.list_(pa.int32()), nullable=False),
         pa.field("bin_counts", pa.list_(pa.int64()), nullable=False),
     ]
 )
-# The columns of a copy, and what each becomes beside the metric.
-COPIED = (
-    *("fleet_id", "device_id", "window_ms", "metric_keys", "counts", "means", "mins", "maxs", "p50s", "p95s", "sums"),
-    *("m2s", "bins", "bin_counts"),
-)
-_ARRAYS = {"avg": "means", "min": "mins", "max": "maxs", "p50": "p50s", "p95": "p95s", "sum": "sums", "m2": "m2s"}
+# The columns of a copy.
+COPIED = ("fleet_id", "device_id", "window_ms", "metric_keys", "counts", *_ARRAYS.values(), "bins", "bin_counts")
 # A metric's bins follow the key in the upper half; see the table.
 _BIN_BITS = 32
 _BIN_ZERO = 2**31

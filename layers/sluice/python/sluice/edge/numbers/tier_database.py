@@ -1,21 +1,21 @@
-"""What tier asks of the database and tells it."""
+"""The questions and changes of tier in the database."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import msgspec
-import psycopg
 from psycopg import sql
 
 from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Slice, TieredResolution, Totals
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
+from sluice.edge.numbers.partitions import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
 
-# Two runs would do the same work twice; the number is ours and means nothing else.
+# Two runs would do the same work twice; the number stands for this lock alone.
 _LOCK = 5_170_002
-# A partition is dropped only when nobody has to wait for it for longer; otherwise it is dropped by the next run.
-_DROP_LOCK_MS = 2000
+# How long a drop may wait for its lock.
+_DROP_SECONDS = 2.0
 
 _COPY = """
     COPY (
@@ -28,7 +28,7 @@ _COPY = """
     ) TO STDOUT (FORMAT csv)
 """
 
-# Without a look at entities, or at anything else that the copy could have lost rows by.
+# Not joined with entities: the copy could lose rows by that, and this would lose the same.
 _TOTALS = """
     WITH numbers AS (
         SELECT each.metric_key, count(*) AS row_count, sum(each.count)::bigint AS events, sum(each.sum) AS total,
@@ -46,6 +46,8 @@ _TOTALS = """
     SELECT metric.name, row_count, events, total, low, high, m2, coalesce(binned, 0)
     FROM numbers JOIN metric USING (metric_key) LEFT JOIN digests USING (metric_key)
 """
+
+_FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s"
 
 # Why a store cannot be moved up to a moment; null where nothing can change there any more.
 _UNSETTLED = """
@@ -66,8 +68,8 @@ class TierDatabase:
         self._connection = connection
 
     def lock(self) -> bool:
-        """Be the only one; the lock ends with the connection."""
-        return bool(self._value("SELECT pg_try_advisory_lock(%(lock)s)", lock=_LOCK))
+        """Keep other runs out for as long as the connection is open; False while one is at work."""
+        return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,)))
 
     def partitions(self, resolution: TieredResolution) -> list[Partition]:
         """Return the partitions of a store, the oldest first."""
@@ -79,13 +81,14 @@ class TierDatabase:
 
     def floor(self, resolution: TieredResolution) -> datetime | None:
         """Return from where on a store is read in the database; None: all of it."""
-        found = self._value("SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %(s)s", s=STORES[resolution])
-        return None if found is None else found.astimezone(UTC)  # type: ignore[attr-defined]
+        found = find_value(self._connection, _FLOOR, (STORES[resolution],))
+        return None if found is None else found.astimezone(UTC)
 
     def unsettled(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Say why rows before a moment may still change, or None."""
-        reason = self._value(_UNSETTLED, source=SOURCES[resolution], until=until)
-        return None if reason is None else str(reason)
+        parameters = {"source": SOURCES[resolution], "until": until}
+        reason: str | None = find_value(self._connection, _UNSETTLED, parameters)
+        return reason
 
     def metrics(self) -> dict[int, Metric]:
         """Return what the metrics' keys stand for."""
@@ -133,18 +136,14 @@ class TierDatabase:
             " ORDER BY window_from, object"
         ).format(_COLUMNS)
         found = self._connection.execute(query, (resolution, start, end))
-        files = [File(*row) for row in found]
         return [
-            msgspec.structs.replace(
-                file, window_from=file.window_from.astimezone(UTC), window_to=file.window_to.astimezone(UTC)
-            )
-            for file in files
+            File(width, since.astimezone(UTC), until.astimezone(UTC), *others) for width, since, until, *others in found
         ]
 
     def raise_floor(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Say to readers and rollers that the store ends at a moment; or why not, when rows could still change.
 
-        Rollers hold the row while they compute: once it is ours, whatever they did is seen by the question after it.
+        Rollers hold the row while they compute: once this transaction has it, the next question sees what they did.
         """
         with self._connection.transaction():
             self._connection.execute("SELECT FROM horizon WHERE store = %s FOR UPDATE", (STORES[resolution],))
@@ -155,23 +154,13 @@ class TierDatabase:
                 )
             return reason
 
-    def drop_partition(self, resolution: TieredResolution) -> str | None:
-        """Drop the oldest partition that is no longer needed; None when there is none, or somebody reads just then."""
-        try:
-            with self._connection.transaction():
-                self._connection.execute(f"SET LOCAL lock_timeout = {_DROP_LOCK_MS}")
-                dropped = self._value("SELECT drop_oldest_partition(%(store)s)", store=STORES[resolution])
-        except psycopg.errors.LockNotAvailable:
-            return None
-        return None if dropped is None else str(dropped)
+    def drop_partition(self, resolution: TieredResolution) -> bool:
+        """Drop the oldest partition that was moved; False when there is none, or a reader holds it."""
+        return drop_oldest(self._connection, STORES[resolution], _DROP_SECONDS)
 
     def forget(self, resolution: TieredResolution, before: datetime) -> None:
         """Forget files that are about to end by the bucket's lifecycle."""
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
-
-    def _value(self, query: str, **parameters: object) -> object:
-        row = self._connection.execute(query, parameters).fetchone()
-        return None if row is None else row[0]
 
 
 def _store(part: Slice) -> sql.Identifier:

@@ -14,7 +14,7 @@ from typing import get_args
 import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS
-from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, Totals, compare, cut_slices, name_object
+from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, add_up, compare, cut_slices, name_object
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.rollup_parts import MAX_PART, Part, PartWriter, total_part
 from sluice.edge.numbers.rollup_tables import read_copy
@@ -56,8 +56,8 @@ class Tiering:
         report = Report()
         for resolution in get_args(TieredResolution):
             until = now - self._plan.hot[resolution]
-            # What an earlier run has moved: whoever asked for the floor before that has long read the rows.
-            while self._database.drop_partition(resolution) is not None:
+            # An earlier run moved these rows: readers that took the floor from before it have long read them.
+            while self._database.drop_partition(resolution):
                 report.partitions += 1
             self._move_store(resolution, until, may_go_on, report)
             self._database.forget(resolution, now - self._plan.kept)
@@ -106,11 +106,7 @@ class Tiering:
         with self._database.snapshot(), closing(self._write(part)) as parts:
             files = [self._stage(part, number, written) for number, written in enumerate(parts)]
             stored = self._database.totals(part)
-        found: dict[str, Totals] = {}
-        for file in files:
-            for metric, more in total_part(self._files.read_staged(file)).items():
-                found[metric] = found[metric].with_more(more) if metric in found else more
-        compare(stored, found)
+        compare(stored, add_up(total_part(self._files.read_staged(file)) for file in files))
         self._database.record(files)
         return files
 
@@ -125,15 +121,5 @@ class Tiering:
     def _stage(self, part: Slice, number: int, written: Part) -> File:
         name = name_object(part, number, written.digest)
         self._files.stage(name, written.data)
-        return File(
-            resolution=part.resolution,
-            window_from=part.start,
-            window_to=part.end,
-            object=name,
-            row_count=written.rows,
-            first_fleet_id=written.first[0],
-            first_device_id=written.first[1],
-            last_fleet_id=written.last[0],
-            last_device_id=written.last[1],
-            digest=written.digest,
-        )
+        width, start, end = part.resolution, part.start, part.end
+        return File(width, start, end, name, written.rows, *written.first, *written.last, written.digest)

@@ -1,0 +1,67 @@
+"""Objects of one bucket; every call raises Retryable while S3 does not do its part."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.edge import aws
+
+# S3 answers "forbidden" about an object that is not there to a role that may not list the bucket.
+_NOT_THERE = {"403", "404", "NoSuchKey", "AccessDenied"}
+
+
+class Bucket:
+    """One bucket."""
+
+    def __init__(self, s3: Any, name: str) -> None:
+        self._s3 = s3
+        self._name = name
+
+    def list_pages(self, prefix: str, after: str = "") -> Iterator[dict[str, str]]:
+        """Yield the names under a prefix with their ETags, page by page, from behind a name on."""
+        with aws.asking("S3"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._name, Prefix=prefix, **({"StartAfter": after} if after else {})
+            )
+            for page in pages:
+                yield {each["Key"]: each["ETag"] for each in page.get("Contents", ())}
+
+    def get(self, name: str) -> bytes:
+        """Read an object."""
+        with aws.asking("S3"):
+            data: bytes = self._s3.get_object(Bucket=self._name, Key=name)["Body"].read()
+        return data
+
+    def get_range(self, name: str, wanted: str) -> tuple[bytes, int]:
+        """Read a range of an object's bytes; return them and the object's size."""
+        with aws.asking("S3"):
+            answer = self._s3.get_object(Bucket=self._name, Key=name, Range=f"bytes={wanted}")
+            return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
+
+    def put(self, name: str, data: bytes, content_type: str = "binary/octet-stream") -> None:
+        """Write an object, whole or not at all."""
+        with aws.asking("S3"):
+            self._s3.put_object(Bucket=self._name, Key=name, Body=data, ContentType=content_type)
+
+    def copy(self, source: str, target: str, metadata: dict[str, str]) -> None:
+        """Copy an object within the bucket, whole or not at all, and describe the copy."""
+        with aws.asking("S3"):
+            self._s3.copy_object(
+                Bucket=self._name,
+                Key=target,
+                CopySource={"Bucket": self._name, "Key": source},
+                Metadata=metadata,
+                MetadataDirective="REPLACE",
+            )
+
+    def find_metadata(self, name: str) -> dict[str, str] | None:
+        """Return how an object is described, or None where there is no such object."""
+        from botocore.exceptions import ClientError
+
+        with aws.asking("S3"):
+            try:
+                metadata: dict[str, str] = self._s3.head_object(Bucket=self._name, Key=name)["Metadata"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NOT_THERE:
+                    return None
+                raise
+        return metadata

@@ -1,0 +1,140 @@
+"""One run of reconcile: what it counts, compares, runs again and tells, or what it is asked for instead."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.events.contracts import Contracts
+from sluice.core.ledger.statement import Facts, Statement, draw_up
+from sluice.core.metrics import (
+    EVENTS_RERUN,
+    HOLES_OPEN,
+    NEWLY_MISSING,
+    OBJECTS_COUNTED,
+    OBJECTS_UNREADABLE,
+    RECORDS_IN_FLIGHT,
+    RECORDS_NEWLY_COUNTED,
+    UNACCOUNTED_EVENTS,
+    Metric,
+)
+from sluice.edge import database
+from sluice.edge.database import Connection
+from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
+from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling
+from sluice.edge.ledger.statements import ALL_FLEETS, read_facts
+from sluice.edge.ledger.tables import LedgerTables
+from sluice.edge.metrics import record, record_all, record_apart
+
+
+class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
+    """Offsets of a partition that a consumer is to be run again from, and up to, but not including, another."""
+
+    consumer: str
+    partition: int
+    start: int
+    end: int
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What every run works with."""
+
+    topic: str
+    raw: Folder
+    letters: Folder
+    cluster: Cluster
+    consumers: Mapping[str, Accountable]
+    contracts: Contracts
+    log: Logger
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class ReconcileRun:
+    """A run, for as long as its connection and its time last."""
+
+    def __init__(self, ledger: Ledger, connection: Connection, may_go_on: Callable[[], bool]) -> None:
+        self._ledger = ledger
+        self._connection = connection
+        self._may_go_on = may_go_on
+        self._tables = LedgerTables(connection, ledger.topic)
+        self._work = Reconciling(
+            self._tables, ledger.cluster, ledger.consumers, ledger.contracts, ledger.now, may_go_on
+        )
+
+    def reconcile(self) -> dict[str, Any]:
+        """Count, compare and mend, unless another run still does."""
+        ledger = self._ledger
+        if not self._tables.lock():
+            ledger.log.info("another run has not ended yet")
+            return {}
+        # Letters of a day that is long past may come late. Those of records show as what is missing, those of rejected
+        # events do not: all are looked through in the first hour of a day.
+        counts = self._count(all_letters=self._tables.any_missing() or ledger.now().hour == 0)
+        found = self._compare(counts)
+        records = self._work.mend(found, ledger.log.warning)
+        return self.tell(counts, found, self._compare(counts) if records else found, records)
+
+    def rerun(self, order: Order) -> dict[str, Any]:
+        """Run a consumer again from offsets while there is time, unless another run is at work; say how to go on."""
+        ledger = self._ledger
+        if order.consumer not in ledger.consumers:
+            raise ValueError(f"{order.consumer!r} is not one of {', '.join(ledger.consumers)}")
+        extent = ledger.cluster.offsets.ask_extents()[order.partition]
+        start, end = max(order.start, extent.first), min(order.end, extent.last)
+        if start >= end:
+            return {"records": 0, "next": None, "failed_at": None}
+        if not self._tables.lock():
+            return {"busy": True}
+        done = self._work.rerun(order.consumer, order.partition, start, end, missing=False)
+        goes_on = done.failed_at is None and done.until < end
+        return {"records": done.records, "next": done.until if goes_on else None, "failed_at": done.failed_at}
+
+    def draw_up(self, day: date) -> Statement:
+        """Draw up a day's statement for all fleets."""
+
+        def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
+            answer = database.ask(self._connection, sql, *parameters)
+            return msgspec.json.decode(answer or b"null", type=kind)
+
+        return draw_up(day.isoformat(), read_facts(ask, day, ALL_FLEETS))
+
+    def tell(
+        self, counts: Counts, found: Mapping[str, Comparison], left: Mapping[str, Comparison], records: int
+    ) -> dict[str, Any]:
+        """Record what was done and what is left; what was missing counts even where it was mended at once."""
+        done: dict[Metric, float] = {
+            OBJECTS_COUNTED: counts.objects,
+            RECORDS_NEWLY_COUNTED: counts.new,
+            OBJECTS_UNREADABLE: len(counts.unreadable),
+            EVENTS_RERUN: records,
+            HOLES_OPEN: sum(one.open for one in left.values()),
+        }
+        if counts.complete:
+            done[UNACCOUNTED_EVENTS] = sum(one.missing for one in found.values())
+        in_flight = {consumer: one.in_flight for consumer, one in left.items()}
+        for consumer, number in in_flight.items():
+            record_apart(RECORDS_IN_FLIGHT, number, consumer=consumer)
+        told = {**record_all(done), RECORDS_IN_FLIGHT.name: in_flight}
+        self._ledger.log.info(
+            "reconciled", extra={"missing": {name: one.missing for name, one in left.items()}, **told}
+        )
+        return told
+
+    def _count(self, *, all_letters: bool) -> Counts:
+        """Count what is stored; while it cannot all be read, nothing is called missing."""
+        ledger = self._ledger
+        objects = CountedObjects(self._connection, ledger.raw, ledger.letters, ledger.now)
+        counts = objects.count(self._may_go_on, all_letters=all_letters)
+        if counts.trouble is not None:
+            ledger.log.warning("the buckets cannot be read", extra={"reason": counts.trouble})
+        for name, reason in counts.unreadable.items():
+            ledger.log.error("an object cannot be counted", extra={"object": name, "reason": reason})
+        return counts
+
+    def _compare(self, counts: Counts) -> dict[str, Comparison]:
+        found = self._work.compare(complete=counts.complete)
+        # Recorded at once: if what follows raises, the next run no longer calls it new.
+        record(NEWLY_MISSING, sum(one.newly_missing for one in found.values()))
+        return found

@@ -1,0 +1,139 @@
+"""The loop of roll: step after step until the next run begins, each rolling some of what is due at every width."""
+
+import contextlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.breaker import Breaker
+from sluice.core.consumers import AGGREGATE
+from sluice.core.errors import Retryable
+from sluice.core.numbers.watermark import Question, place_watermark
+from sluice.edge.numbers.rolling import NARROWER, Rolled, Rolling, UnrollableError
+from sluice.edge.settings import RollSettings
+from sluice.edge.topic_offsets import TopicOffsets
+
+LEAVE_ALONE_SECONDS = 10.0
+# The loop remembers so many of the brokers' answers; beyond that, it knows a consumer by what it has covered.
+QUESTIONS = 120
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """Time as the loop sees it."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    passed: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Tally(msgspec.Struct):
+    """What a run has come to."""
+
+    windows: int = 0
+    below_horizon: int = 0
+    steps: int = 0
+    failures: int = 0
+    unanswered: int = 0
+    seconds: float = 0.0
+    aside: frozenset[int] = frozenset()
+    """Shards that could not be rolled; the next run tries them again."""
+    watermark: datetime | None = None
+    watermark_age: timedelta | None = None
+    """How far the watermark is behind the clock at the end."""
+    markers: int | None = None
+    """How many markers wait at the end; None where the database could not say."""
+    error: Retryable | UnrollableError | None = None
+    """The last failure, if the run is one: no step succeeded, or shards are set aside."""
+
+    def add(self, rolled: Rolled) -> bool:
+        """Add what one transaction has done; say whether that was anything."""
+        self.windows += rolled.windows
+        self.below_horizon += rolled.below_horizon
+        return rolled.shards > 0
+
+
+class RollLoop:
+    """One process's loop: it remembers between runs what the brokers said."""
+
+    def __init__(
+        self, settings: RollSettings, rolling: Rolling, offsets: TopicOffsets, log: Logger, clock: Clock | None = None
+    ) -> None:
+        self._settings = settings
+        self._rolling = rolling
+        self._offsets = offsets
+        self._log = log
+        self._clock = clock or Clock()
+        self._questions = deque[Question](maxlen=QUESTIONS)
+        self._brokers = Breaker("the brokers", LEAVE_ALONE_SECONDS, self._clock.passed)
+
+    def run(self) -> Tally:
+        """Take step after step; a step that fails is taken again, with less at a time.
+
+        Only a run in which every step fails is a failure. So is one that set shards aside, but at its end: the other
+        shards do not wait for them.
+        """
+        settings, clock, tally = self._settings, self._clock, Tally()
+        ends = clock.passed() + settings.roll_loop_seconds
+        shards = settings.roll_shards
+        error: Retryable | UnrollableError | None = None
+        while clock.passed() < ends:
+            began = clock.passed()
+            try:
+                done = self._step(shards, tally)
+            except Retryable as away:
+                error = away
+                tally.failures += 1
+                self._log.warning("a step failed", extra={"reason": str(away), "shards": shards})
+                # What was too much for one transaction may do in parts.
+                shards = max(1, shards // 2)
+                clock.sleep(settings.roll_pause_seconds * (0.5 + secrets.randbelow(1000) / 1000))
+                continue
+            except UnrollableError as defect:
+                error = defect
+                tally.failures += 1
+                self._log.exception("shards cannot be rolled")
+                if len(defect.shards) == 1:
+                    tally.aside |= defect.shards
+                # Taken one by one, the shards show which of them it is.
+                shards = 1
+                clock.sleep(settings.roll_pause_seconds)
+                continue
+            tally.steps += 1
+            shards = min(settings.roll_shards, shards * 2)
+            if done:
+                tally.seconds += clock.passed() - began
+            else:
+                clock.sleep(settings.roll_pause_seconds)
+        with contextlib.suppress(Retryable):
+            tally.markers = self._rolling.count_markers()
+        if tally.watermark is not None:
+            tally.watermark_age = clock.now() - tally.watermark
+        if tally.steps == 0 or tally.aside:
+            tally.error = error
+        return tally
+
+    def _step(self, shards: int, tally: Tally) -> bool:
+        """Roll some of what is due, of each width; say whether there was any."""
+        tally.watermark = self._find_watermark(tally)
+        done = tally.add(self._rolling.roll_minutes(tally.watermark, shards, tally.aside))
+        # What is due at one width keeps no other width waiting.
+        for resolution in NARROWER:
+            done |= tally.add(self._rolling.roll_wider(resolution, tally.aside))
+        return done
+
+    def _find_watermark(self, tally: Tally) -> datetime | None:
+        """Ask the brokers and the ledger; without the brokers, their last answers and the ledger have to do."""
+        asked_at = self._clock.now()
+        try:
+            with self._brokers.asking():
+                self._questions.append(Question(asked_at, self._offsets.ask_extents()))
+        except Retryable as error:
+            tally.unanswered += 1
+            self._log.warning("the brokers do not answer", extra={"reason": str(error)})
+        covered = self._rolling.read_covered(AGGREGATE.name, self._settings.raw_events_topic)
+        return place_watermark(covered, self._questions, timedelta(seconds=self._settings.produce_deadline_seconds))

@@ -1,0 +1,95 @@
+"""Asking the brokers about offsets: where a topic's partitions begin and end, and how far a consumer group has come.
+
+A client asks under the group's name. It never joins the group, reads a record or commits.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+# Not AdminClient: in librdkafka 2.16 its list_offsets loses one question in ten.
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from sluice.core.errors import Retryable
+from sluice.core.offsets import Extent, find_unread
+from sluice.edge.broker import identify
+from sluice.edge.settings import BrokerSettings
+
+ANSWER_SECONDS = 3.0
+
+# These stand for the beginning and the end of a partition where the brokers expect a moment.
+_BEGINNING, _END = -2, -1
+
+
+def configure_reader(settings: BrokerSettings, group: str) -> dict[str, Any]:
+    """Configure a client that asks or reads beside a group; the client needs a group's name even so."""
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap,
+        "client.id": "sluice",
+        "group.id": group,
+        "enable.auto.commit": False,
+        "log.connection.close": False,
+        **identify(settings),
+    }
+
+
+class TopicOffsets:
+    """The offsets of one topic, as the brokers know them; every question raises Retryable while they do not answer."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        topic: str,
+        group: str,
+        make_client: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
+        self._config = configure_reader(settings, group)
+        self._topic = topic
+        self._group = group
+        self._make = make_client
+        self._client: Consumer | None = None
+
+    def ask_extents(self) -> dict[int, Extent]:
+        """Ask where each partition begins and ends."""
+        with self._asking() as client:
+            topic = client.list_topics(self._topic, timeout=ANSWER_SECONDS).topics[self._topic]
+            if topic.error is not None:
+                raise KafkaException(topic.error)
+            first, last = (self._find(client, topic.partitions, moment) for moment in (_BEGINNING, _END))
+        return {partition: Extent(first[partition], last[partition]) for partition in topic.partitions}
+
+    def ask_committed(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Ask where the group goes on; partitions of which it has committed nothing are left out."""
+        places = [TopicPartition(self._topic, partition) for partition in partitions]
+        with self._asking() as client:
+            return _read(client.committed(places, timeout=ANSWER_SECONDS))
+
+    def ask_unread(self) -> dict[int, int]:
+        """Ask for the first offset that the group has not read; partitions that it has read to the end are left out."""
+        extents = self.ask_extents()
+        return find_unread(extents, self.ask_committed(extents))
+
+    def ask_since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
+        """Ask for the first offset that was stored since a moment; partitions that have none are left out."""
+        with self._asking() as client:
+            return self._find(client, partitions, int(moment.timestamp() * 1000))
+
+    def _find(self, client: Consumer, partitions: Iterable[int], moment: int) -> dict[int, int]:
+        places = [TopicPartition(self._topic, partition, moment) for partition in partitions]
+        return _read(client.offsets_for_times(places, timeout=ANSWER_SECONDS))
+
+    @contextmanager
+    def _asking(self) -> Iterator[Consumer]:
+        try:
+            self._client = self._client or self._make(self._config)
+            yield self._client
+        except KafkaException as error:
+            raise Retryable(f"the brokers do not say what {self._group} reads of {self._topic}: {error}") from error
+
+
+def _read(places: list[TopicPartition]) -> dict[int, int]:
+    """Take the offsets of the partitions that have one."""
+    if failed := next((place.error for place in places if place.error is not None), None):
+        raise KafkaException(failed)
+    return {place.partition: place.offset for place in places if place.offset >= 0}
