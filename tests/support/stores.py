@@ -22,7 +22,7 @@ import psycopg
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from tests.support.ledger import digest
+from cli.simulation.client import digest
 from tests.support.recomputation import COLUMNS, Numbers, RawEvent, read_numbers
 
 RAW_EVENTS, DEAD_LETTERS = "raw-events", "dead-letter"
