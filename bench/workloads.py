@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from local.fleet.devices import EVENTS, Fleet
+from cli.simulation.devices import EVENTS, Fleet
 
 
 @dataclass(frozen=True)

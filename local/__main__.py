@@ -69,7 +69,7 @@ def _demo(home: Home, profile: str, simulator: list[str]) -> int:
         if running := home.description():
             print(f"the dashboard: {running['api']}/ (log in with {running['keys']['reader']})", flush=True)
             print(f"one hall, live: {running['api']}/{LIVE_VIEW}", flush=True)
-        command = [sys.executable, "-m", "local.fleet", "--dir", str(home.directory), *simulator]
+        command = [sys.executable, "-m", "cli", "simulate", "--dir", str(home.directory), *simulator]
         command = ["setpriv", "--pdeathsig", "TERM", *command]  # it must not go on posting without us
         with subprocess.Popen(command, cwd=ROOT) as shown:
             try:

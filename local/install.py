@@ -1,4 +1,4 @@
-"""Sets up what pip cannot bring: the broker's jars, a Redis server, the page's libraries, and a browser for its tests.
+"""Sets up what no Python package brings: the broker, a Redis server, the page's libraries, and a browser for its tests.
 
 Nothing of it needs root or touches the machine: everything goes to one directory of this clone.
 """
@@ -13,19 +13,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from local import jars
 from local.ports import Ports
 from local.processes import ROOT, StackError, spawn, stop
 from local.services import kafka, redis
 from local.synthesis import node_directory
 
 SETUP = ROOT / ".local" / "setup"
-KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
-KAFKA_LOGGING = "org.slf4j:slf4j-simple:1.7.36"
-SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 REDIS_PACKAGE = "redis-server"
 REDIS_MAJOR = 7
 """The first release with what we start it with."""
@@ -102,8 +101,16 @@ def redis_release(installation: redis.Installation) -> int:
 
 
 def install(setup: Path = SETUP) -> None:
-    """Set up whatever is missing."""
+    """Set up what is missing, side by side: each part waits for the network or uses one core."""
     setup.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor() as pool:
+        others = [pool.submit(_install_redis, setup), pool.submit(_install_page, WEB)]
+        _install_kafka(setup)
+        for other in others:
+            other.result()
+
+
+def _install_redis(setup: Path) -> None:
     try:
         redis_installation(setup)
     except StackError:
@@ -112,13 +119,15 @@ def install(setup: Path = SETUP) -> None:
             raise StackError(
                 f"this system's packages have no Redis {REDIS_MAJOR} that runs; put a redis-server on the PATH"
             ) from None
-    if not (setup / "kafka").exists():
-        complete(setup / "kafka", _copy_kafka)
+
+
+def _install_kafka(setup: Path) -> None:
     installation = kafka_installation(setup)
+    held = installation.jars / kafka.LOCK.name
+    if not held.exists() or held.read_bytes() != kafka.LOCK.read_bytes():
+        complete(installation.jars, _fetch_kafka)
     if not installation.startup_cache.exists():
         asyncio.run(_train(installation))
-    if not page_is_complete(WEB):
-        _install_page(WEB)
 
 
 def install_browser(setup: Path = SETUP) -> None:
@@ -156,6 +165,8 @@ def page_is_complete(web: Path) -> bool:
 
 def _install_page(web: Path) -> None:
     """Have npm fetch the page's packages, without running the scripts they bring."""
+    if page_is_complete(web):
+        return
     print("setting up the page's packages ...", flush=True)
     node = node_directory()
     npm = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -192,20 +203,14 @@ def _unpack(package: str, directory: Path) -> None:
             _run(["dpkg", "-x", str(archive), str(directory)], downloads)
 
 
-def _copy_kafka(directory: Path) -> None:
-    """Resolve the broker and its libraries, and keep copies: caches elsewhere may be cleaned."""
+def _fetch_kafka(directory: Path) -> None:
     print("setting up Kafka ...", flush=True)
-    jgo = Path(sys.executable).with_name("jgo")
-    resolved = _run([str(jgo), "--resolver", "python", "info", "jars", f"{KAFKA}+{KAFKA_LOGGING}"], directory)
-    jars = [Path(line) for line in resolved.splitlines() if line.endswith(".jar")]
-    if not jars:
-        raise StackError(f"jgo found no jars for {KAFKA}:\n{resolved}")
-    for jar in jars:
-        shutil.copy(jar, directory / jar.name)
+    asyncio.run(jars.fetch(kafka.LOCK, directory, jars.repositories()))
+    shutil.copy(kafka.LOCK, directory)
 
 
 async def _train(installation: kafka.Installation) -> None:
-    """Start a broker once, so that the Java runtime learns what a start needs; it writes that down when it ends."""
+    """Run a broker once, so that Java learns what starting and serving need; it writes that down when it ends."""
     print("preparing fast starts of Kafka ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-kafka-") as scratch, Ports() as ports:
         logs = Path(scratch)
@@ -217,6 +222,7 @@ async def _train(installation: kafka.Installation) -> None:
             async with asyncio.timeout(60):
                 while process.returncode is None and not await broker.ready(process.pid):
                     await asyncio.sleep(0.1)
+                await asyncio.to_thread(kafka.exercise, cluster.bootstrap)
         finally:
             await stop(process, signal.SIGTERM, seconds=60)
         if not installation.startup_cache.exists():
@@ -225,11 +231,8 @@ async def _train(installation: kafka.Installation) -> None:
 
 def _run(command: Sequence[str], directory: Path) -> str:
     """Run a tool and return what it printed; its failure is quoted."""
-    # Beside our own programs first those that pip brought: npm starts node by its name.
+    # Node.js comes with a Python package, and npm starts it by its name.
     environment = {**os.environ, "PATH": os.pathsep.join((str(node_directory()), os.environ["PATH"]))}
-    if SYSTEM_CERTIFICATES.exists():
-        # A company's own authority is known to the system, not to the list that Python's libraries bring.
-        environment.setdefault("REQUESTS_CA_BUNDLE", str(SYSTEM_CERTIFICATES))
     ran = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     if ran.returncode != 0:
         raise StackError(f"{' '.join(command)} failed:\n{ran.stdout}{ran.stderr}")

@@ -10,6 +10,8 @@ from local.resources.services import Services
 
 #: A laptop has few cores: what is admitted beyond waits for a worker, so that throttles come where AWS has them.
 #: A worker mostly waits for brokers or a database, so that there are more of them than cores.
+#: Those of a function that devices post to are started before the stack is healthy, whatever the profile provisions:
+#: AWS starts a burst's environments on as many machines as that takes; a few cores would do it while devices wait.
 WORKERS_PER_FUNCTION = 8
 
 #: Pollers are processes of AWS's own; here they are threads of one.

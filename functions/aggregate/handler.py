@@ -34,8 +34,8 @@ def build() -> Consumer:
     connect = partial(
         database.connect, DatabaseSettings.from_environ(os.environ), answer_seconds=settings.transaction_seconds
     )
-    contracts, limits = load_contracts(), Limits()
     store = database.Database(connect, settings.transaction_seconds)
+    contracts, limits = load_contracts(), Limits()
     samples = Samples(store, Numbering(contracts.book.series), AGGREGATE.name, limits)
     allowance = SharedAllowance(shared, AGGREGATE.name, settings.aggregate_concurrency)
     # A transaction for its sample; or a question, its dead letter, and a transaction that covers it.

@@ -1,6 +1,6 @@
 """Trace: where an event is, told from the files, the dead letters and the numbers.
 
-authenticate -> read the question -> admit by rate -> look among the files -> ask the numbers -> one story
+authenticate -> read the question -> admit by rate -> look among the files -> ask the numbers -> one answer
 
 An operator invokes the function instead, by IAM and without a key, and may ask of every fleet. What cannot be asked is
 said in the answer; only without any answer there is an error.
@@ -27,7 +27,6 @@ from sluice.core.limits import Limits
 from sluice.core.trace.fate import Asked, Numbers, Unasked, devices_of, tell, write_document
 from sluice.core.trace.question import read_address, read_call, where_to_look
 from sluice.core.trace.seeking import Found
-from sluice.core.trace.story import write_story
 from sluice.edge import cache as valkey
 from sluice.edge import database
 from sluice.edge.api.authenticate import authenticate
@@ -144,7 +143,7 @@ def find(asked: Asked, parts: Parts) -> dict[str, Any]:
     if found.copies is None and found.letters is None and isinstance(numbers, Unasked):
         raise refuse(found)
     metrics.add_metric("EventsTraced", MetricUnit.Count, 1)
-    return {**write_document(trace), "story": write_story(trace)}
+    return write_document(trace)
 
 
 def look_among_files(asked: Asked, parts: Parts) -> Found:

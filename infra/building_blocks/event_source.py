@@ -9,7 +9,7 @@ from constructs import Construct
 from infra.building_blocks.access import Access
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
-from infra.building_blocks.operations import UNKNOWN, Operations, counted
+from infra.building_blocks.operations import UNKNOWN, counted
 from infra.deployment import require
 from infra.stores.buckets import Bucket
 from infra.stores.stream import Stream
@@ -66,16 +66,9 @@ class EventSource(Construct):
     """Polls a topic for a function, in provisioned mode, and says when the function falls behind."""
 
     def __init__(
-        self,
-        scope: Construct,
-        name: str,
-        *,
-        base: Base,
-        function: Function,
-        subscription: Subscription,
-        settings: ConsumerProfile,
+        self, scope: Construct, base: Base, function: Function, subscription: Subscription, settings: ConsumerProfile
     ) -> None:
-        super().__init__(scope, name)
+        super().__init__(scope, "Source")
         stream, consumer, failures = subscription.stream, subscription.consumer, subscription.failures
         stream.read_by(function, consumer.topic)
         mapping = lambda_.CfnEventSourceMapping(
@@ -113,91 +106,74 @@ class EventSource(Construct):
             # What is retried, given up and lost is counted here only: a handler that reports failures does not fail.
             metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=["EventCount"]),
         )
+        source = {"EventSourceMappingUUID": mapping.ref}
         group = {
             "Cluster Name": stream.cluster.cluster_name,
             "Consumer Group": consumer.name,
             "Topic": consumer.topic,
         }
-        _watch(scope, base.operations, consumer, group, mapping, settings.late_after_seconds)
+        _watch(function, consumer, source, group, settings.late_after_seconds)
         if failures is not None:
-            _watch_failures(scope, base.operations, function, mapping)
+            _watch_failures(function, source)
         cap = stream.topics.by_name()[consumer.topic].partition_bytes
         if cap is not None:
-            _watch_unread(scope, base.operations, consumer, group, cap)
+            _watch_unread(function, consumer, group, cap)
 
 
 def _watch(
-    scope: Construct,
-    operations: Operations,
-    consumer: Consumer,
-    group: dict[str, str],
-    mapping: lambda_.CfnEventSourceMapping,
-    late_after_seconds: int,
+    function: Function, consumer: Consumer, source: dict[str, str], group: dict[str, str], late_after_seconds: int
 ) -> None:
     """Watch what may happen to every consumer."""
-    source = {"EventSourceMappingUUID": mapping.ref}
-    operations.alarm(
-        scope,
+    function.alarm(
         "late",
-        metric=counted("AWS/Kafka", "EstimatedMaxTimeLag", group, minutes=1, statistic="Maximum"),
+        counted("AWS/Kafka", "EstimatedMaxTimeLag", group, minutes=1, statistic="Maximum"),
         above=late_after_seconds,
         times=5,
         no_data=UNKNOWN,
         means=f"{consumer.name} is more than {late_after_seconds} s behind {consumer.topic}.",
     )
-    operations.alarm(
-        scope,
+    function.alarm(
         "retrying",
         # One attempt may take minutes: shorter periods would have gaps between failures.
-        metric=counted("AWS/Lambda", "FailedInvokeEventCount", source, minutes=5),
+        counted("AWS/Lambda", "FailedInvokeEventCount", source, minutes=5),
         times=2,
         means=f"{consumer.name} has been failing and retrying for ten minutes: what it writes to may be down.",
     )
-    operations.alarm(
-        scope,
+    function.alarm(
         "dropped",
-        metric=counted("AWS/Lambda", "DroppedEventCount", source, minutes=5),
+        counted("AWS/Lambda", "DroppedEventCount", source, minutes=5),
         means=f"{consumer.name} lost records: they were given up and could not even be set aside.",
     )
 
 
-def _watch_failures(
-    scope: Construct, operations: Operations, function: Function, mapping: lambda_.CfnEventSourceMapping
-) -> None:
+def _watch_failures(function: Function, source: dict[str, str]) -> None:
     """Watch a consumer that gives records up, halts, and holds records of newer versions."""
-    consumer, source = function.verb, {"EventSourceMappingUUID": mapping.ref}
-    operations.alarm(
-        scope,
+    function.alarm(
         "set-aside",
-        metric=counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
-        means=f"{consumer} gave records up after hours of retries: salvage makes dead letters of them.",
+        counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
+        means=f"{function.verb} gave records up after hours of retries: salvage makes dead letters of them.",
     )
     function.alarm(
         "quarantine",
         # It halts instead of draining its stream into the dead letters.
-        QUARANTINE_EXCEEDED,
-        minutes=5,
-        means=f"{consumer} is halted: it cannot process so many records that the fault must be ours."
+        function.own(QUARANTINE_EXCEEDED, minutes=5),
+        means=f"{function.verb} is halted: it cannot process so many records that the fault must be ours."
         " They stay in Kafka, and are given up after hours.",
     )
     function.alarm(
         "version-ahead",
         # No writer is of a newer release for longer than a deployment takes.
-        RECORDS_HELD,
-        minutes=5,
-        means=f"{consumer} holds records whose version is newer than its release. They become dead letters unless a"
-        " release that can read them is deployed in minutes.",
+        function.own(RECORDS_HELD, minutes=5),
+        means=f"{function.verb} holds records whose version is newer than its release. They become dead letters unless"
+        " a release that can read them is deployed in minutes.",
     )
 
 
-def _watch_unread(
-    scope: Construct, operations: Operations, consumer: Consumer, group: dict[str, str], cap: int
-) -> None:
+def _watch_unread(function: Function, consumer: Consumer, group: dict[str, str], cap: int) -> None:
     """Watch that Kafka's cap on bytes never deletes an unread record, however large the records are."""
-    operations.alarm(
-        scope,
+    function.alarm(
         "unread",
-        metric=counted("AWS/Kafka", "MaxOffsetLag", group, minutes=1, statistic="Maximum"),
+        counted("AWS/Kafka", "MaxOffsetLag", group, minutes=1, statistic="Maximum"),
         above=cap // 2 // MAXIMUM_RECORD_BYTES,
         times=5,
         no_data=UNKNOWN,

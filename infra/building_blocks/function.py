@@ -144,40 +144,28 @@ class Function(lambda_.Function):
     def alarm(
         self,
         name: str,
-        metric: Metric,
+        metric: cloudwatch.IMetric,
         *,
-        minutes: int,
-        statistic: str = "Sum",
         above: float = 0,
         times: int = 1,
         no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
         means: str,
     ) -> None:
-        """Raise an alarm on a metric that this function's code records."""
-        self._operations.alarm(
-            self._scope,
-            name,
-            metric=self.own(metric, minutes=minutes, statistic=statistic),
-            above=above,
-            times=times,
-            no_data=no_data,
-            means=means,
-        )
+        """Raise an alarm, named after this function, as operations do."""
+        self._operations.alarm(self._scope, name, metric=metric, above=above, times=times, no_data=no_data, means=means)
 
     def _watch(self, *, synchronous: bool) -> None:
         function = {"FunctionName": self.function_name}
-        self._operations.alarm(
-            self._scope,
+        self.alarm(
             "errors",
             # What is expected to fail is answered, retried or dead-lettered: an error is a defect or a crash.
-            metric=counted("AWS/Lambda", "Errors", function, minutes=5),
+            counted("AWS/Lambda", "Errors", function, minutes=5),
             means=f"{self.verb} crashed, timed out or raised what it does not handle.",
         )
         if synchronous:
-            self._operations.alarm(
-                self._scope,
+            self.alarm(
                 "throttles",
-                metric=counted("AWS/Lambda", "Throttles", function, minutes=5),
+                counted("AWS/Lambda", "Throttles", function, minutes=5),
                 means=f"{self.verb} was asked for more at a time than it may run:"
                 " callers got errors that are not ours.",
             )

@@ -7,7 +7,6 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
-from infra.building_blocks.base import Base
 from infra.building_blocks.function import Function
 from infra.building_blocks.operations import TROUBLE, counted
 
@@ -18,8 +17,8 @@ RETRIES = 3
 class Schedule(Construct):
     """The schedule of one function, with a role that may start it and nothing else."""
 
-    def __init__(self, scope: Construct, name: str, *, base: Base, function: Function, every_minutes: int) -> None:
-        super().__init__(scope, name)
+    def __init__(self, scope: Construct, function: Function, *, every_minutes: int) -> None:
+        super().__init__(scope, "Schedule")
         interval = Duration.minutes(every_minutes)
         # Nobody waits for a run, and the next does what this one did not: after a while it is better not to start it.
         patience = Duration.minutes(min(every_minutes, 60))
@@ -47,14 +46,12 @@ class Schedule(Construct):
                 function, role=role.without_policy_updates(), retry_attempts=RETRIES, max_event_age=patience
             ),
         )
-        base.operations.alarm(
-            scope,
+        function.alarm(
             "not-run",
-            metric=_not_run(function, max(every_minutes, 5)),
-            above=0,
+            _not_run(function, max(every_minutes, 5)),
             times=2,
             no_data=TROUBLE,
-            means=f"{scope.node.id.lower()} should run every {every_minutes} min and does not.",
+            means=f"{function.verb} should run every {every_minutes} min and does not.",
         )
 
 

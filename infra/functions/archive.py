@@ -58,4 +58,4 @@ class Archive(Construct):
                 base.cache.access(verb, BATCHES),
             ],
         )
-        EventSource(self, "Source", base=base, function=self.function, subscription=subscription, settings=settings)
+        EventSource(self, base, self.function, subscription, settings)

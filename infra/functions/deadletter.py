@@ -28,4 +28,4 @@ class Deadletter(Construct):
                 base.lake.buckets.dead_letter.access(base.network.s3, writes=["dead_letters/"]),
             ],
         )
-        EventSource(self, "Source", base=base, function=self.function, subscription=subscription, settings=settings)
+        EventSource(self, base, self.function, subscription, settings)

@@ -74,25 +74,22 @@ class Ingest(Construct):
                 "POST /v1/activity": settings.throttles.activity,
             },
         )
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "unstored",
-            metric=self._percent_unstored(),
+            self._percent_unstored(),
             above=UNSTORED_PERCENT,
             times=5,
             means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
         )
         self.function.alarm(
             "refusing",
-            metrics.REFUSED_FOR_PRESSURE,
-            minutes=1,
+            self.function.own(metrics.REFUSED_FOR_PRESSURE, minutes=1),
             times=5,
             means="Devices are told to send less: the buffer or the brokers' disks fill up, or producing is slow.",
         )
         self.function.alarm(
             "uninformed",
-            metrics.PRESSURE_UNKNOWN,
-            minutes=1,
+            self.function.own(metrics.PRESSURE_UNKNOWN, minutes=1),
             times=5,
             means="ingest has no word about pressure that it could believe, and refuses nothing for it.",
         )

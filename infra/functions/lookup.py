@@ -50,9 +50,7 @@ class Lookup(Construct):
         )
         self.function.alarm(
             "unavailable",
-            DIRECTORY_UNAVAILABLE,
-            minutes=5,
-            statistic="Maximum",
+            self.function.own(DIRECTORY_UNAVAILABLE, minutes=5, statistic="Maximum"),
             times=3,
             means="The directory of groups has not answered for a quarter of an hour: groups are shown as they were.",
         )

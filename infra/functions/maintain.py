@@ -66,20 +66,16 @@ class Maintain(Construct):
             facts={"statement_seconds": settings.compute.timeout_seconds // 2},
             uses=[base.database.access("maintain")],
         )
-        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
+        Schedule(self, self.function, every_minutes=settings.every_minutes)
         self.function.alarm(
             "overdue",
-            PARTITIONS_OVERDUE,
-            minutes=60,
-            statistic="Maximum",
+            self.function.own(PARTITIONS_OVERDUE, minutes=60, statistic="Maximum"),
             above=OVERDUE_PARTITIONS,
             means="Partitions of samples cannot be dropped, because somebody holds on to them: the disk fills up.",
         )
         self.function.alarm(
             "waiting",
-            SAMPLE_AGE,
-            minutes=60,
-            statistic="Maximum",
+            self.function.own(SAMPLE_AGE, minutes=60, statistic="Maximum"),
             # The floor is a full hour, and a run may be missed.
             above=(settings.sample_hours + 3) * HOUR,
             means=f"Samples stay because roll has not rolled them. After {settings.waiting_sample_hours} h they go.",

@@ -66,12 +66,10 @@ class Pressure(Construct):
                 _disks(base),
             ],
         )
-        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
+        Schedule(self, self.function, every_minutes=EVERY_MINUTES)
         self.function.alarm(
             "level",
-            PRESSURE_LEVEL,
-            minutes=1,
-            statistic="Maximum",
+            self.function.own(PRESSURE_LEVEL, minutes=1, statistic="Maximum"),
             times=5,
             # A run that cannot tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
@@ -79,8 +77,7 @@ class Pressure(Construct):
         )
         self.function.alarm(
             "disk-unknown",
-            DISK_UNKNOWN,
-            minutes=5,
+            self.function.own(DISK_UNKNOWN, minutes=5),
             times=3,
             means="CloudWatch does not say how full the brokers' disks are: nothing is refused for them.",
         )

@@ -81,12 +81,10 @@ class Reconcile(Construct):
             ],
             libraries=["parquet"],
         )
-        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
+        Schedule(self, self.function, every_minutes=settings.every_minutes)
         self.function.alarm(
             "unaccounted",
-            UNACCOUNTED_EVENTS,
-            minutes=NOTICE_MINUTES,
-            statistic="Maximum",
+            self.function.own(UNACCOUNTED_EVENTS, minutes=NOTICE_MINUTES, statistic="Maximum"),
             # While nothing is compared, no event is known to be accounted for.
             no_data=TROUBLE,
             means="Accepted events are missing in the raw store or in the numbers and are in no dead letter, or for a"
@@ -96,17 +94,13 @@ class Reconcile(Construct):
         # What is lost for good keeps the one above for ever: the next loss is told here.
         self.function.alarm(
             "newly-missing",
-            NEWLY_MISSING,
-            minutes=NOTICE_MINUTES,
-            statistic="Maximum",
+            self.function.own(NEWLY_MISSING, minutes=NOTICE_MINUTES, statistic="Maximum"),
             means="More accepted events than before are missing in the raw store or in the numbers. `make statement`"
             " names them; what Kafka still has is run again by itself.",
         )
         self.function.alarm(
             "unreadable",
-            OBJECTS_UNREADABLE,
-            minutes=NOTICE_MINUTES,
-            statistic="Maximum",
+            self.function.own(OBJECTS_UNREADABLE, minutes=NOTICE_MINUTES, statistic="Maximum"),
             means="Something among the raw files or the dead letters cannot be read; the function's log names it. What"
             " it should tell of will be missing, and is run again while Kafka has it.",
         )

@@ -72,12 +72,10 @@ class Roll(Construct):
             facts={"produce_deadline_seconds": produce_deadline_seconds},
             uses=[base.stream.watch(RAW_EVENTS, [AGGREGATE]), base.database.access("roll")],
         )
-        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
+        Schedule(self, self.function, every_minutes=EVERY_MINUTES)
         self.function.alarm(
             "behind",
-            WATERMARK_AGE,
-            minutes=5,
-            statistic="Maximum",
+            self.function.own(WATERMARK_AGE, minutes=5, statistic="Maximum"),
             above=settings.behind_seconds,
             # A run that cannot even tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
@@ -85,7 +83,6 @@ class Roll(Construct):
         )
         self.function.alarm(
             "below-horizon",
-            WINDOWS_BELOW_HORIZON,
-            minutes=5,
+            self.function.own(WINDOWS_BELOW_HORIZON, minutes=5),
             means="Windows were not rolled again although samples came for them: the others were gone already.",
         )

@@ -60,19 +60,16 @@ class Salvage(Construct):
                 base.stream.produce(DEAD_LETTERS),
             ],
         )
-        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=EVERY_MINUTES)
+        Schedule(self, self.function, every_minutes=EVERY_MINUTES)
         self.function.alarm(
             "expired",
-            EVENTS_EXPIRED,
-            minutes=5,
+            self.function.own(EVENTS_EXPIRED, minutes=5),
             means="The oldest events were given up, because a consumer did not come to them in hours. They are in the "
             "dead letters with the reason `expired`, and missing in what that consumer makes.",
         )
         self.function.alarm(
             "waiting",
-            LEFTOVER,
-            minutes=15,
-            statistic="Maximum",
+            self.function.own(LEFTOVER, minutes=15, statistic="Maximum"),
             above=settings.waiting_seconds,
             # A run that cannot even look tells nothing.
             no_data=TROUBLE,

@@ -40,10 +40,9 @@ class Seek(Construct):
             settings=[settings],
             uses=[base.lake.queries.access()],
         )
-        base.operations.alarm(
-            self,
+        self.function.alarm(
             "scans",
-            metric=_paid_for(base.lake.queries.workgroup.name),
+            _paid_for(base.lake.queries.workgroup.name),
             above=SCANNED_AN_HOUR,
             means="Traces and analysts have read more than 2000 GiB within an hour, which is 10 USD.",
         )

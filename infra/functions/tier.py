@@ -63,12 +63,10 @@ class Tier(Construct):
             ],
             libraries=["parquet"],
         )
-        Schedule(self, "Schedule", base=base, function=self.function, every_minutes=settings.every_minutes)
+        Schedule(self, self.function, every_minutes=settings.every_minutes)
         self.function.alarm(
             "behind",
-            TIER_BEHIND,
-            minutes=60,
-            statistic="Maximum",
+            self.function.own(TIER_BEHIND, minutes=60, statistic="Maximum"),
             above=settings.behind_hours * HOUR,
             # A run that ends before its time is no error and tells nothing; one may, and the next, but not all of them.
             times=3,

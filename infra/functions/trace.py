@@ -61,7 +61,6 @@ class Trace(Construct):
         self.function.alarm(
             "blind",
             # One is enough: traces are rare, and the reader of this one has no whole answer.
-            SOURCES_UNAVAILABLE,
-            minutes=60,
+            self.function.own(SOURCES_UNAVAILABLE, minutes=60),
             means="Within an hour, a trace has lacked the files or the numbers. The logs of trace and seek say why.",
         )

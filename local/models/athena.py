@@ -27,9 +27,9 @@ import pyarrow as pa
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.catalog import Kept, open_store
 from local.models.config import AthenaConfig, read
 from local.models.serve import main
-from local.query.catalog import Kept, open_store
 
 RESULTS_PER_PAGE = 1000
 LOGIN = {"access_key": "local", "secret_key": "local"}

@@ -24,6 +24,8 @@ class FunctionConfig(msgspec.Struct, forbid_unknown_fields=True):
     workers: int
     """Processes that serve them; what is admitted beyond waits, which Lambda itself would not let it."""
     environment: dict[str, str]
+    started: int = 0
+    """Processes that are started with the model, as AWS starts those of provisioned concurrency."""
     layers: list[str] = []
     """Directories that Lambda would show under /opt/python."""
     log_format: str = "Text"

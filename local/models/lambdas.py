@@ -1,17 +1,20 @@
 """A model of AWS Lambda: the Invoke API, and the functions under AWS's own runtime client.
 
-Modelled: synchronous invocation by name or ARN; environments started on demand, kept warm and serving one invocation at
-a time; concurrency limits and their throttles; the timeout, which kills; crashes, exits and failed starts with Lambda's
-error types; payload limits; the variables, headers and context Lambda provides.
+Modelled: synchronous invocation by name or ARN; environments started with the model, as provisioned ones are, or on
+demand, kept warm and serving one invocation at a time; concurrency limits and their throttles; the timeout, which
+kills; crashes, exits and failed starts with Lambda's error types; payload limits; the variables, headers and context
+Lambda provides.
 
 Not modelled: asynchronous and streamed invocation, versions and aliases (all names mean the latest), the log tail,
 memory and CPU limits, frozen environments (a worker's threads go on between invocations), the ten-second limit on the
-first start, permissions, VPCs, SnapStart. What is admitted beyond the configured number of workers waits; Lambda would
-start more environments.
+first start, permissions, VPCs, SnapStart; a successor for a provisioned environment that has ended (the next invocation
+starts one); code that cannot be written to (byte code lies beside its source, so that a library is compiled once for
+all stacks). What is admitted beyond the configured number of workers waits; Lambda would start more environments.
 
 `GET /_model/functions` is ours: the process ids of the workers, and what runs and waits.
 """
 
+import asyncio
 import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
@@ -83,6 +86,7 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     application.router.add_post("/2015-03-31/functions/{name}/invocations", api.invoke)
     application.router.add_get("/_model/functions", api.functions)
     try:
+        await asyncio.gather(*(pool.start() for pool in pools.values()))
         yield application
     finally:
         for pool in pools.values():

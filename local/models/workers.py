@@ -31,6 +31,8 @@ class Worker:
         self.function = pool.function
         self.current: Invocation | None = None
         self.started = False
+        self.settled = asyncio.Event()
+        """Set once it has started, or will not."""
         self.pid: int | None = None
         self._pool = pool
         self._init_outcome: Outcome | None = None
@@ -79,6 +81,7 @@ class Worker:
         """Waits for the next invocation; the worker is idle meanwhile."""
         self._unlimit()
         self.started = True
+        self.settled.set()
         return await self._pool.take(self)
 
     def begin(self, invocation: Invocation) -> None:
@@ -130,7 +133,7 @@ class Worker:
 
 
 class Pool:
-    """All workers of one function: started on demand, kept warm, never more than its share."""
+    """All workers of one function: started with the model or on demand, kept warm, never more than its share."""
 
     def __init__(self, function: FunctionConfig, config: LambdasConfig) -> None:
         self.function = function
@@ -144,6 +147,10 @@ class Pool:
         self._waiting: deque[Invocation] = deque()
         self._idle: dict[Worker, asyncio.Future[Invocation]] = {}
         self._admitted = 0
+
+    async def start(self) -> None:
+        """Start the workers that have to be there before the first invocation; one that cannot start ends the wait."""
+        await asyncio.gather(*(self._add().settled.wait() for _ in range(self.function.started)))
 
     async def invoke(self, payload: bytes) -> tuple[Invocation, Outcome]:
         """Runs one invocation to its end."""
@@ -178,7 +185,7 @@ class Pool:
             self._idle.pop(worker).cancel()
 
     async def stop(self) -> None:
-        """Kills every worker and waits until it has ended."""
+        """Kill every worker and wait until it has ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -201,11 +208,16 @@ class Pool:
         starting = sum(not worker.started for worker in self.workers)
         wanted = min(len(self._waiting) - starting, self.function.workers - len(self.workers))
         for _ in range(wanted):
-            worker = Worker(self)
-            self.workers.add(worker)
-            task = asyncio.create_task(worker.run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._add()
+
+    def _add(self) -> Worker:
+        worker = Worker(self)
+        self.workers.add(worker)
+        task = asyncio.create_task(worker.run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: worker.settled.set())
+        return worker
 
 
 def _environment(function: FunctionConfig, config: LambdasConfig) -> dict[str, str]:
@@ -216,7 +228,7 @@ def _environment(function: FunctionConfig, config: LambdasConfig) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency" if function.started else "on-demand",
         "AWS_LAMBDA_LOG_FORMAT": function.log_format,
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
@@ -225,8 +237,6 @@ def _environment(function: FunctionConfig, config: LambdasConfig) -> dict[str, s
         "LANG": "en_US.UTF-8",
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join(function.layers),
-        # Assets are what would be deployed: byte code goes elsewhere, as it must where they are read-only.
-        "PYTHONPYCACHEPREFIX": str(Path(config.directory) / "bytecode"),
         "TZ": ":UTC",
         "_HANDLER": function.handler,
     }

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +36,24 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
 
 def lambdas(plan: Plan) -> config.LambdasConfig:
     """The functions and how their workers are started."""
+    posted_to = {route.function_arn for route in http_api(plan).routes if route.key.startswith("POST ")}
     return config.LambdasConfig(
         region=plan.services.region,
         python=sys.executable,
         directory=_place(plan, "lambdas"),
-        functions=[_function(plan, each) for each in plan.function_resources()],
+        functions=[_function(plan, each, posted_to) for each in plan.function_resources()],
     )
 
 
-def _function(plan: Plan, function: Resource) -> config.FunctionConfig:
+def _function(plan: Plan, function: Resource, posted_to: Container[str]) -> config.FunctionConfig:
     resolver = plan.resolver
+    arn = plan.attribute(function, "Arn")
     concurrency = int(resolver.property(function, "ReservedConcurrentExecutions", overrides.ACCOUNT_CONCURRENCY))
     synthesized = resolver.property(function, "Environment.Variables", {})
     layers = {plan.name(each): each for each in plan.all("AWS::Lambda::LayerVersion")}
     return config.FunctionConfig(
         name=plan.name(function),
-        arn=plan.attribute(function, "Arn"),
+        arn=arn,
         handler=resolver.required(function, "Handler"),
         runtime=resolver.required(function, "Runtime"),
         directory=str(plan.assembly.asset(resolver.required(function, "Code.S3Key"))),
@@ -58,6 +61,7 @@ def _function(plan: Plan, function: Resource) -> config.FunctionConfig:
         timeout_seconds=float(resolver.property(function, "Timeout", 3)),
         concurrency=concurrency,
         workers=overrides.workers(concurrency),
+        started=overrides.workers(concurrency) if arn in posted_to else 0,
         environment=overrides.function_environment(
             {name: str(value) for name, value in synthesized.items()}, plan.services
         ),

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from local.fleet.devices import EVENTS
+from cli.simulation.devices import EVENTS
 from local.install import browser_installation
 from local.seed import make_key
 from tests.flow.conftest import Stack, create_fleet

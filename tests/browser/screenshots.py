@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from local.fleet.devices import EVENTS, Fleet
+from cli.simulation.devices import EVENTS, Fleet
 from local.install import browser_installation
 from local.processes import ROOT
 

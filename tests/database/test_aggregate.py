@@ -300,6 +300,7 @@ def test_whoever_else_holds_the_ledgers_row_is_waited_for_no_longer_than_agreed(
     assert writer.add(read([Sent(1, moment, moment)]), set()).count("counted") == 1
 
 
+@pytest.mark.shows_fault(part="PostgreSQL", fault="crosswise locks", expected="no deadlock")
 def test_batches_of_many_processes_that_concern_the_same_fleets_do_not_hold_each_other_up_for_ever(
     processes: Processes, tables: Tables
 ) -> None:

@@ -116,6 +116,7 @@ def counts(tables: Tables, topic: str) -> tuple[Any, ...]:
     return (len(samples), len(markers), outcomes, covered, *rest)
 
 
+@pytest.mark.shows_fault(part="consumer", fault="killed before and after its commit")
 def test_a_connection_may_be_lost_before_any_step_and_the_batch_takes_effect_once(
     database: str, tables: Tables, processes: Processes
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_connection_may_be_lost_before_any_step_and_the_batch_takes_effect_onc
         assert counts(tables, topic) == expected, fatal
 
 
+@pytest.mark.shows_fault(part="PostgreSQL", fault="killed during commits")
 @pytest.mark.parametrize("begun", [True, False])
 def test_an_invocation_that_was_given_up_may_still_commit_while_its_batch_is_retried(
     database: str, tables: Tables, processes: Processes, begun: bool

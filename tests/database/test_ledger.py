@@ -209,6 +209,13 @@ def test_an_object_that_cannot_be_read_is_told_and_keeps_none_of_the_others(reco
     )
 
 
+@pytest.mark.shows_loss_path(
+    fails="an object among the raw files or dead letters cannot be read",
+    section="In the stores",
+    event_is="in Kafka for six hours",
+    told="`reconcile-unreadable`, then `reconcile-newly-missing`",
+    comes_back="what only it tells of is run again",
+)
 def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconcile: Connection, tables: Tables) -> None:
     s3, moment = S3(), now()
     good = s3.put_rows([Sent(0, moment, moment), Sent(5, moment, moment)], name="the-last")
@@ -402,6 +409,7 @@ def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
     assert tables.covered() == {0: [(0, 2)]}
 
 
+@pytest.mark.shows_loss_path(fails="a store is away for more than four hours")
 def test_what_was_given_up_is_accounted_for_and_its_windows_stay_gaps(reconcile: Connection, tables: Tables) -> None:
     moment = now()
     expired = GivenUp("it waited for longer than an event may", "expired", 3)
@@ -549,6 +557,13 @@ def anew(tables: Tables) -> list[tuple[object, ...]]:
     return tables.rows("SELECT topic, offsets::text, nullif(begun_at, '-infinity') FROM coverage ORDER BY topic")
 
 
+@pytest.mark.shows_loss_path(
+    fails="a topic is made anew and begins at offset 0",
+    section="In the stores",
+    event_is="where its events are; the ledger does not take them for known ones",
+    told="nobody",
+    comes_back="nothing to do: the old offsets are put aside",
+)
 def test_a_topic_that_was_made_anew_loses_none_of_its_first_events(
     processes: Processes, reconcile: Connection, tables: Tables
 ) -> None:

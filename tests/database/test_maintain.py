@@ -124,6 +124,14 @@ def test_the_floor_never_sinks(own: Connection, owner: Connection) -> None:
     assert floor(owner) == raised
 
 
+@pytest.mark.shows_loss_path(
+    fails="samples would be dropped before they are rolled",
+    section="In the stores",
+    event_is="in the database: the floor waits for them, up to 72 hours",
+    told="`maintain-waiting`",
+    comes_back="rolled, then dropped; after 72 hours dropped all the same: raw has the events, the window stays "
+    "without them",
+)
 def test_samples_stay_while_a_window_waits_for_them(own: Connection, owner: Connection) -> None:
     waiting = NOW - 40 * HOUR
     run(own, NOW - 24 * HOUR)

@@ -28,6 +28,7 @@ def test_the_linter_finds_nothing_in_any_migration() -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+@pytest.mark.shows_fault(part="migration", fault="the previous release on the new schema")
 def test_the_linter_would_find_what_locks_a_table_or_breaks_the_release_before(tmp_path: Path) -> None:
     bad = tmp_path / "0003_bad.sql"
     bad.write_text("CREATE INDEX by_name ON metric (name);\nALTER TABLE metric DROP COLUMN unit;\n")
@@ -75,6 +76,7 @@ def test_migrating_what_is_migrated_changes_nothing(database: str) -> None:
     assert [version for (version,) in applied] == [path.stem for path in FILES]
 
 
+@pytest.mark.shows_fault(part="migration", fault="the previous release on the new schema", expected="works")
 def test_a_database_of_the_release_before_is_migrated_with_its_data_and_goes_on_answering(
     databases: Databases, tmp_path: Path
 ) -> None:

@@ -238,6 +238,13 @@ def test_a_run_out_of_time_stops_between_slices_and_the_next_goes_on(place: Plac
     assert place.found("1m") == before
 
 
+@pytest.mark.shows_loss_path(
+    fails="rollups move to files that are not what was written",
+    section="In the stores",
+    event_is="in the database: nothing is dropped before it was read back and compared",
+    told="`tier-behind`",
+    comes_back="the next run moves them again",
+)
 def test_a_file_that_is_not_what_was_written_is_refused_and_the_rows_stay(place: Place) -> None:
     class Corrupting(RollupFiles):
         def stage(self, name: str, data: bytes) -> None:

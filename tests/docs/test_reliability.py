@@ -1,4 +1,4 @@
-"""What the pages on reliability name is there, and the limits they tell are those of the code."""
+"""What the page on reliability names is there, alarms of loss paths exist, and limits are those of the code."""
 
 import importlib
 import re
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from infra.profiles.baseline import BASELINE
+from tests.docs.pages import LOSS_PATHS, collect
 from tests.infra.templates import synthesize
 
 ROOT = Path(__file__).parents[2]
 EDGE = ROOT / "layers" / "sluice" / "python" / "sluice" / "edge"
-PAGES = ("reliability.md", "loss-paths.md")
 TIMEOUTS = (ROOT / "docs" / "timeouts.md").read_text()
 LIMITS = re.findall(r"`((?:edge|baseline)\.[\w.]+)` = ([\d.]+)", TIMEOUTS)
 # What opens a connection, or makes the client that will.
@@ -21,27 +21,19 @@ OPENS = re.compile(
 )
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_test_that_a_page_names_exists(page: str) -> None:
-    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / page).read_text())
+def test_every_test_that_the_page_names_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / "reliability.md").read_text())
     assert named
     for file, test in named:
         assert re.search(rf"^def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), f"{file}::{test}"
 
 
 def test_every_alarm_that_a_loss_path_names_exists(tmp_path: Path) -> None:
-    rows = [line.split("|") for line in (ROOT / "docs" / "loss-paths.md").read_text().splitlines() if "::test_" in line]
-    assert rows
-    named = {alarm for row in rows for alarm in re.findall(r"`([\w-]+)`", row[3])}
+    named = {
+        alarm for row in collect(ROOT / "tests", LOSS_PATHS) for alarm in re.findall(r"`([\w-]+)`", row.texts["told"])
+    }
     assert named
     assert named - set(synthesize("baseline", tmp_path).alarms()) == set()
-
-
-def test_every_row_of_the_loss_paths_names_a_test() -> None:
-    rows = [line for line in (ROOT / "docs" / "loss-paths.md").read_text().splitlines() if line.startswith("|")]
-    told = [row for row in rows if not re.match(r"\|(---| what fails )", row)]
-    assert told
-    assert [row for row in told if "::test_" not in row] == []
 
 
 @pytest.mark.parametrize(("name", "value"), LIMITS)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from local.fleet.devices import Sent
+from cli.simulation.client import Ledger, digest, post_all
+from cli.simulation.devices import Sent
 from tests.faults.injector import BROKERS as BROKERS
 from tests.faults.injector import Injector as Injector
 from tests.faults.injector import wait_until as wait_until
 from tests.flow.conftest import READERS, Stack, start, stop
 from tests.support import samples
 from tests.support.invariants import Balance, balance
-from tests.support.ledger import Ledger, digest, post_all
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,14 @@ import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import pytest
 from confluent_kafka import Producer
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, post_settled, wait_until
 from tests.flow.conftest import Stack
 from tests.support import samples
-from tests.support.ledger import digest
 
 
 def good_batches(seed: int, count: int) -> Iterator[list[Sent]]:
@@ -19,6 +20,18 @@ def good_batches(seed: int, count: int) -> Iterator[list[Sent]]:
         yield [fleet.good_event(EVENTS) for _ in range(50)]
 
 
+@pytest.mark.shows_fault(
+    part="Firehose",
+    fault="partial failure, and answers lost after the records were taken",
+    expected="only what was refused is sent again; copies have one place",
+)
+@pytest.mark.shows_loss_path(
+    fails="Firehose refuses some rows, all, or does not answer",
+    section="Between Kafka and the stores",
+    event_is="in Kafka",
+    told="`archive-retrying`, `archive-late`",
+    comes_back="only what was refused is sent again",
+)
 def test_ten_thousand_events_survive_partial_failures_lost_answers_and_killed_workers(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -32,6 +45,18 @@ def test_ten_thousand_events_survive_partial_failures_lost_answers_and_killed_wo
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(
+    part="consumer",
+    fault="poison first, in the middle, last",
+    expected="neighbours go on; the poison is in the dead letters with its bytes",
+)
+@pytest.mark.shows_loss_path(
+    fails="a record cannot be read",
+    section="Between Kafka and the stores",
+    event_is="in the dead letters with its bytes",
+    told="nobody, within the allowance",
+    comes_back="its neighbours go on",
+)
 def test_poison_among_good_events_becomes_dead_letters_with_its_bytes(stack: Stack, earlier: set[str]) -> None:
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     ours = f'[1,"{moment}","demo","telemetry",1,[],"c"]'.encode()
@@ -82,6 +107,13 @@ def test_what_lies_among_the_dead_letters_and_is_none_is_kept_too(stack: Stack) 
     wait_until("what is no letter is kept", kept)
 
 
+@pytest.mark.shows_loss_path(
+    fails="it breaks its contract",
+    section="Before it is accepted",
+    event_is="in the dead letters, before it is answered",
+    told="nobody; the answer says which rule",
+    comes_back="mended by whoever sent it",
+)
 def test_every_rejected_event_is_in_the_dead_letters_and_queried_by_its_reason(stack: Stack) -> None:
     fleet = Fleet(23, devices=50, clock=lambda: datetime.now(UTC))
     events = [fleet.event() for _ in range(2000)]

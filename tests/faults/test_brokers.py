@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+import pytest
+
+from cli.simulation.client import digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import digest
 
 
 def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:
@@ -24,6 +26,7 @@ def load(seed: int, count: int, seconds: float) -> Iterator[list[Sent]]:
         time.sleep(seconds / (count // 50))
 
 
+@pytest.mark.shows_fault(part="Kafka", fault="a broker restarts", expected="no 5xx, nothing is lost")
 def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -39,6 +42,8 @@ def test_a_broker_killed_during_load_loses_nothing_and_answers_no_5xx(
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(part="Kafka", fault="disks full", expected="nothing is accepted meanwhile, nothing is lost")
+@pytest.mark.shows_loss_path(fails="brokers away, frozen, full, or too few of them in sync")
 def test_brokers_whose_disks_are_full_accept_nothing_and_lose_nothing(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -56,6 +61,7 @@ def test_brokers_whose_disks_are_full_accept_nothing_and_lose_nothing(
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(part="producer", fault="connections reset", expected="nothing is lost or doubled")
 def test_connections_to_the_brokers_that_are_reset_lose_nothing_and_double_nothing(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -70,6 +76,18 @@ def test_connections_to_the_brokers_that_are_reset_lose_nothing_and_double_nothi
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(
+    part="producer",
+    fault="brokers frozen",
+    expected="429, nothing is accepted without its report, and nothing counts twice",
+)
+@pytest.mark.shows_loss_path(
+    fails="brokers away, frozen, full, or too few of them in sync",
+    section="Before it is accepted",
+    event_is="with the device, answered `retry`",
+    told="`ingest-unstored`, `stream-offline`, `stream-disk`",
+    comes_back="sent again after `Retry-After`",
+)
 def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -92,6 +110,7 @@ def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(
     wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
 
 
+@pytest.mark.shows_fault(part="producer", fault="brokers frozen")
 def test_many_callers_at_once_are_all_told_to_come_again_while_the_brokers_are_frozen(
     stack: Stack, injector: Injector
 ) -> None:
@@ -109,6 +128,8 @@ def test_many_callers_at_once_are_all_told_to_come_again_while_the_brokers_are_f
     wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
 
 
+@pytest.mark.shows_fault(part="Kafka", fault="fewer replicas in sync than promised", expected="nothing is accepted")
+@pytest.mark.shows_loss_path(fails="brokers away, frozen, full, or too few of them in sync")
 def test_with_fewer_replicas_than_promised_nothing_is_accepted(stack: Stack, injector: Injector) -> None:
     event = samples.read_bytes("telemetry-v2.json")
     with injector.frozen("kafka-1", "kafka-2"):
@@ -117,6 +138,14 @@ def test_with_fewer_replicas_than_promised_nothing_is_accepted(stack: Stack, inj
     wait_until("events are accepted again", lambda: post(stack, "/v1/events", event)[0] == 202)
 
 
+@pytest.mark.shows_fault(part="producer", fault="brokers frozen")
+@pytest.mark.shows_loss_path(
+    fails="its dead letter cannot be written",
+    section="Before it is accepted",
+    event_is="with the device, answered `retry` and not `rejected`",
+    told="`ingest-unstored`",
+    comes_back="sent again",
+)
 def test_what_was_bad_during_the_fault_is_not_called_rejected_before_its_letter_is_stored(
     stack: Stack, injector: Injector
 ) -> None:
@@ -127,6 +156,10 @@ def test_what_was_bad_during_the_fault_is_not_called_rejected_before_its_letter_
     wait_until("the event is rejected again", lambda: post(stack, "/v1/events", bad)[0] == 400)
 
 
+@pytest.mark.shows_fault(
+    part="ingest", fault="its process killed", expected="unknown to the client; a retry leaves one event"
+)
+@pytest.mark.shows_loss_path(fails="the device gets no answer: a connection, the gateway, a killed process")
 def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_it(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -155,6 +188,18 @@ def handler(event, context):
 """
 
 
+@pytest.mark.shows_fault(
+    part="API",
+    fault="killed after storing, before answering",
+    expected="unknown to the client; a retry leaves one event",
+)
+@pytest.mark.shows_loss_path(
+    fails="the device gets no answer: a connection, the gateway, a killed process",
+    section="Before it is accepted",
+    event_is="with the device, and perhaps stored as well",
+    told="`api-failures`",
+    comes_back="the device sends it again; what is stored twice counts once",
+)
 def test_an_api_that_dies_between_storing_and_answering_leaves_the_event_unknown_and_a_retry_settles_it(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

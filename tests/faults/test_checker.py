@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from local.fleet.devices import EVENTS, Fleet
+from cli.simulation.client import Ledger, digest
+from cli.simulation.clocks import ended_minutes
+from cli.simulation.devices import EVENTS, Fleet
 from tests.faults.conftest import check, post_settled
 from tests.flow.conftest import READERS, Stack
 from tests.support.invariants import UnbalancedError, balance
-from tests.support.ledger import Ledger, digest
 from tests.support.recomputation import RawEvent
-from tests.support.stream import ended_minutes
 
 Fields = dict[str, Any]
 Change = Callable[[Fields], list[Fields]]

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from local.fleet.devices import EVENTS, Fleet, Sent, write
+import pytest
+
+from cli.simulation.client import digest
+from cli.simulation.clocks import now
+from cli.simulation.devices import EVENTS, Fleet, Sent, write
 from tests.faults.conftest import check, post_during, post_settled
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import digest
-from tests.support.stream import now
 
 BASE_RATE, BURST = 50, 40
 
@@ -23,6 +25,11 @@ def event_at(device: str, moment: str) -> Sent:
     return Sent(EVENTS, write(event | {"event_id": str(uuid.uuid4()), "device_id": device, "timestamp": moment}), "")
 
 
+@pytest.mark.shows_fault(
+    part="clock",
+    fault="minutes, 27 hours or ages wrong, and backwards",
+    expected="stored, flagged, in the right windows",
+)
 def test_clocks_that_are_wrong_by_minutes_days_or_ages_are_stored_flagged_and_counted_right(
     stack: Stack, earlier: set[str]
 ) -> None:
@@ -66,6 +73,11 @@ def burst(seed: int, rate: float, seconds: float) -> Iterator[list[Sent]]:
         yield [(hot if index % 2 else fleet).good_event(EVENTS) for index in range(size)]
 
 
+@pytest.mark.shows_fault(
+    part="load",
+    fault="one hot device, forty times the load",
+    expected="answered, kept and caught up with; the others keep their answers",
+)
 def test_forty_times_the_load_half_of_it_from_one_device_is_answered_kept_and_caught_up_with(
     stack: Stack, earlier: set[str]
 ) -> None:

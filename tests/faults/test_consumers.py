@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+import pytest
+
+from cli.simulation.client import digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, post_during, post_settled, wait_until
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import digest
 from tests.support.stream import load
 
 
@@ -51,6 +53,14 @@ def dying(directory: Path) -> str:
     return DYING.replace("DEATHS", repr(str(directory)))
 
 
+@pytest.mark.shows_fault(part="consumer", fault="killed before and after its commit", expected="effect once")
+@pytest.mark.shows_loss_path(
+    fails="a consumer's process dies, before or after its commit",
+    section="Between Kafka and the stores",
+    event_is="in Kafka, its offset not committed",
+    told="`archive-errors`, `aggregate-errors`",
+    comes_back="its batch comes again and takes effect once",
+)
 def test_a_consumer_killed_before_and_after_its_commit_takes_effect_once(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -78,6 +88,18 @@ def make_row(*_):
 """
 
 
+@pytest.mark.shows_fault(
+    part="consumer",
+    fault="every record fails, as after a bad deployment",
+    expected="it halts, and its successor catches up; the stream is not drained",
+)
+@pytest.mark.shows_loss_path(
+    fails="every record fails, after a bad deployment",
+    section="Between Kafka and the stores",
+    event_is="in Kafka: the consumer halts instead of draining them",
+    told="`archive-quarantine`, `aggregate-quarantine`, `archive-errors`, `aggregate-errors`",
+    comes_back="the next deployment catches up",
+)
 def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -95,6 +117,9 @@ def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(
+    part="Firehose", fault="throttle, death, and no bucket to deliver to", expected="everything is delivered in the end"
+)
 def test_a_delivery_stream_that_throttles_dies_and_finds_no_bucket_delivers_everything_in_the_end(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -112,6 +137,18 @@ def test_a_delivery_stream_that_throttles_dies_and_finds_no_bucket_delivers_ever
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(
+    part="dead letters",
+    fault="their store unavailable",
+    expected="their offsets stay where they are; nobody else waits",
+)
+@pytest.mark.shows_loss_path(
+    fails="their store is away",
+    section="On the way to the dead letters",
+    event_is="in topic `dead-letter`, for 30 days",
+    told="`deadletter-retrying`, `deadletter-late`",
+    comes_back="kept as soon as it is back",
+)
 def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_nobody_else_waits(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

@@ -40,6 +40,18 @@ def test_an_expired_key_is_refused(stack: Stack) -> None:
     assert status_with(stack, key) == (401, "expired_key")
 
 
+@pytest.mark.shows_fault(
+    part="ingest",
+    fault="database, cache, or both away",
+    expected="known keys work, unknown firmware is rejected, nobody gets a 5xx; the schemas are shipped with the code",
+)
+@pytest.mark.shows_loss_path(
+    fails="the database, the cache or both are away",
+    section="Before it is accepted",
+    event_is="it goes on: known keys work from copies",
+    told="`ingest-uninformed` while the cache is away, `aggregate-retrying` while the database is",
+    comes_back="nothing to do",
+)
 @pytest.mark.parametrize("away", [("postgres",), ("redis",), ("postgres", "redis")], ids="+".join)
 def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
     stack: Stack, injector: Injector, away: tuple[str, ...]
@@ -76,6 +88,14 @@ def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) 
     return answers
 
 
+@pytest.mark.shows_fault(part="load", fault="one hot fleet", expected="429 for it; the others keep their answers")
+@pytest.mark.shows_loss_path(
+    fails="its fleet is over its quota",
+    section="Before it is accepted",
+    event_is="with the device, 429 with the quota's name",
+    told="nobody; counted by fleet",
+    comes_back="sent later",
+)
 @pytest.mark.parametrize("away", [(), ("redis",)], ids=["with the cache", "without it"])
 def test_one_fleet_flooding_is_held_back_and_the_others_keep_their_answers(
     stack: Stack, injector: Injector, away: tuple[str, ...]
@@ -99,6 +119,7 @@ def test_one_fleet_flooding_is_held_back_and_the_others_keep_their_answers(
     assert others == {(202, None): 20}
 
 
+@pytest.mark.shows_fault(part="load", fault="one hot fleet")
 def test_a_flood_of_single_posts_leaves_the_others_their_answers(stack: Stack) -> None:
     loud = create_fleet(stack, "single-flood", events_per_second=20)
     quiet = create_fleet(stack, "single-flood-quiet")

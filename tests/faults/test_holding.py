@@ -7,10 +7,12 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+import pytest
+
+from cli.simulation.client import post_all
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack
-from tests.support.ledger import post_all
 
 #: What one invocation may take: the hold, the round that began within it, and the machine's own pace.
 LONGEST = 10 + 6 + 10
@@ -35,6 +37,8 @@ def killers(stack: Stack) -> int:
     return len([letter for letter in letters(stack) if letter["reason"] == "killer_record"])
 
 
+@pytest.mark.shows_fault(part="Firehose", fault="throttle, death, and no bucket to deliver to")
+@pytest.mark.shows_loss_path(fails="Firehose refuses some rows, all, or does not answer")
 def test_archive_gives_back_what_a_silent_stream_does_not_take_before_it_is_stopped(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

@@ -18,12 +18,12 @@ import pytest
 import redis
 from confluent_kafka import Message, Producer
 
+from cli.simulation.client import Ledger, digest
 from sluice.core.failures.attempts import DEATHS, SINGLY_FROM
 from sluice.core.numbers.shards import shard_of
 from tests.database.aggregating import Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack, check_numbers
-from tests.support.ledger import Ledger, digest
 
 TOPIC = "raw-events"
 
@@ -165,6 +165,18 @@ def claimed(stack: Stack, fleet_id: str, device_id: str) -> Iterator[None]:
         connection.rollback()
 
 
+@pytest.mark.shows_fault(
+    part="consumer",
+    fault="a record that kills the process, or takes all memory",
+    expected="its neighbours go on; it is in the dead letters with its bytes",
+)
+@pytest.mark.shows_loss_path(
+    fails="a record ends its consumer's process",
+    section="Between Kafka and the stores",
+    event_is="in Kafka for five attempts, then in the dead letters",
+    told="`archive-errors`, `aggregate-errors`",
+    comes_back="its neighbours count once",
+)
 @pytest.mark.parametrize("position", [0, 2, 4], ids=["first", "middle", "last"])
 def test_a_record_that_kills_aggregate_is_put_aside_wherever_it_stands_and_the_others_count_once(
     stack: Stack, injector: Injector, earlier: set[str], position: int
@@ -193,6 +205,7 @@ def test_a_record_that_kills_aggregate_is_put_aside_wherever_it_stands_and_the_o
     check_numbers(stack)
 
 
+@pytest.mark.shows_fault(part="consumer", fault="a record that kills the process, or takes all memory")
 def test_a_record_that_kills_archive_is_put_aside_and_its_neighbours_are_stored(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

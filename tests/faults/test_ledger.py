@@ -13,11 +13,11 @@ import boto3
 import psycopg
 import pytest
 
-from local.fleet.devices import Sent
+from cli.simulation.client import Ledger, post_all
+from cli.simulation.devices import Sent
 from local.seed import make_key
 from tests.faults.conftest import wait_until
 from tests.flow.conftest import ROOT, Stack, check_numbers, create_fleet
-from tests.support.ledger import Ledger, post_all
 from tests.support.stream import mixed
 
 FLEET = "ledger"
@@ -57,6 +57,13 @@ def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: St
     assert "balanced: every event is accounted for" in text
 
 
+@pytest.mark.shows_loss_path(
+    fails="samples and ledger are set back to an earlier moment, as by a restore",
+    section="In the stores",
+    event_is="in raw; in Kafka for six hours",
+    told="`reconcile-unaccounted`, `reconcile-newly-missing`",
+    comes_back="what came since is run again, by itself",
+)
 def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: Stack, key: str) -> None:
     post(stack, key, list(mixed(seed=82, count=600)))
     settle(stack, balanced)
@@ -74,6 +81,18 @@ def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: S
     check_numbers(stack)
 
 
+@pytest.mark.shows_fault(
+    part="consumer",
+    fault="answers null without having done its work",
+    expected="to Lambda that is success: the gap in the offsets is found and run again",
+)
+@pytest.mark.shows_loss_path(
+    fails="a handler answers success without having done its work",
+    section="Between Kafka and the stores",
+    event_is="raw or numbers lack it; Kafka has it for six hours",
+    told="`reconcile-unaccounted`, `reconcile-newly-missing`",
+    comes_back="reconcile finds the hole and runs it again",
+)
 def test_a_file_that_is_lost_before_it_was_counted_is_missing_by_name_and_stored_again(stack: Stack, key: str) -> None:
     before = settle(stack, balanced)["accepted"]
     batches = list(mixed(seed=84, count=150))
@@ -145,11 +164,10 @@ def invoke(stack: Stack, payload: dict[str, Any]) -> Any:
         return said
 
 
-def command(stack: Stack, *arguments: str) -> str:
-    """Run the operator's command."""
-    run = [sys.executable, "-m", "local.ledger", "--dir", str(stack.directory), *arguments]
-    environment = {"PYTHONPATH": "layers/sluice/python"}
-    ran = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def command(stack: Stack, name: str, *arguments: str) -> str:
+    """Run an operator's command."""
+    run = [sys.executable, "-m", "cli", name, "--dir", str(stack.directory), *arguments]
+    ran = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

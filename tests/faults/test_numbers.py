@@ -9,12 +9,13 @@ import psycopg
 import pytest
 import redis
 
+from cli.simulation.client import Ledger, digest
+from cli.simulation.clocks import LATEST, now
 from tests.faults.conftest import Injector, check, post_during, wait_until
 from tests.flow.conftest import Stack, check_numbers
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import Ledger, digest
-from tests.support.stream import LATEST, load, now
+from tests.support.stream import load
 
 
 def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int) -> None:
@@ -24,6 +25,14 @@ def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int)
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(part="consumer", fault="killed before and after its commit")
+@pytest.mark.shows_loss_path(
+    fails="a roller dies, or cannot compute a window",
+    section="In the stores",
+    event_is="the samples are there, and the marker waits",
+    told="`roll-errors`, `roll-behind`",
+    comes_back="the next run rolls it",
+)
 @pytest.mark.parametrize(("verb", "seed"), [("aggregate", 51), ("roll", 52)])
 def test_workers_that_are_killed_at_any_moment_leave_the_numbers_right(
     stack: Stack, injector: Injector, earlier: set[str], verb: str, seed: int
@@ -35,6 +44,9 @@ def test_workers_that_are_killed_at_any_moment_leave_the_numbers_right(
     check_all(stack, ledgers, earlier, sent=3000)
 
 
+@pytest.mark.shows_fault(
+    part="consumer", fault="stands still until it times out", expected="nobody else waits; effect once"
+)
 @pytest.mark.parametrize(
     ("verb", "others", "seed"), [("aggregate", ["archive"], 53), ("roll", ["archive", "aggregate"], 54)]
 )
@@ -51,6 +63,14 @@ def test_workers_that_stand_still_hold_up_nobody_else_and_leave_the_numbers_righ
     check_all(stack, ledgers, earlier, sent=2000)
 
 
+@pytest.mark.shows_fault(part="cache", fault="down, flushed", expected="nothing counts twice")
+@pytest.mark.shows_loss_path(
+    fails="the cache forgets, or is away",
+    section="In the stores",
+    event_is="in the database, whose word counts",
+    told="`pressure-errors`, `ingest-uninformed`",
+    comes_back="nothing to do; live counters begin anew",
+)
 def test_a_cache_that_forgets_and_dies_lets_nothing_count_twice(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -77,6 +97,7 @@ def test_a_cache_that_forgets_and_dies_lets_nothing_count_twice(
     assert minutes_of(stack, "press-again") == [(1,)]
 
 
+@pytest.mark.shows_fault(part="PostgreSQL", fault="killed during commits", expected="no double count")
 def test_a_database_that_dies_again_and_again_leaves_the_numbers_right(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -89,6 +110,18 @@ def test_a_database_that_dies_again_and_again_leaves_the_numbers_right(
     check_all(stack, ledgers, earlier, sent=3000)
 
 
+@pytest.mark.shows_fault(
+    part="PostgreSQL",
+    fault="down for an hour, scaled",
+    expected="ingestion and archive go on; numbers catch up by themselves",
+)
+@pytest.mark.shows_loss_path(
+    fails="the database is away for an hour",
+    section="Between Kafka and the stores",
+    event_is="in Kafka; raw goes on",
+    told="`aggregate-retrying`, `aggregate-late`, `reconcile-unaccounted`",
+    comes_back="aggregate catches up by itself",
+)
 def test_while_the_database_is_away_raw_goes_on_and_afterwards_the_numbers_catch_up_by_themselves(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

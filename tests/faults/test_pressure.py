@@ -12,8 +12,10 @@ from functools import partial
 import pytest
 import redis
 
+from cli.simulation.client import Ledger, post_all
+from cli.simulation.clocks import now
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from functions.pressure.handler import Parts, logger, watch
-from local.fleet.devices import EVENTS, Fleet, Sent
 from local.models.aws_client import aws_client
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.ingest.pressure import LEAST_SAMPLE
@@ -28,9 +30,7 @@ from tests.faults.conftest import Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import Ledger, post_all
 from tests.support.stores import end_offsets
-from tests.support.stream import now
 
 EVENT = samples.read_bytes("telemetry-v1.json")
 # What the disks said before is the highest of its minute for CloudWatch.
@@ -63,6 +63,16 @@ def fresh_batches(seed: int, count: int) -> Iterator[list[Sent]]:
         yield [fleet.good_event(EVENTS) for _ in range(20)]
 
 
+@pytest.mark.shows_fault(
+    part="load", fault="more than the buffer bears", expected="429 before the brokers are in danger"
+)
+@pytest.mark.shows_loss_path(
+    fails="the buffer or a disk fills up",
+    section="Before it is accepted",
+    event_is="with the device, 429 `pressure`, nothing of the request stored",
+    told="`pressure-level`, `ingest-refusing`, `stream-disk`",
+    comes_back="sent later, and less of it, as `advice` says",
+)
 def test_a_disk_that_fills_up_stops_ingestion_whole_and_only_that_and_room_lets_it_in_again(
     stack: Stack, earlier: set[str]
 ) -> None:
@@ -114,6 +124,7 @@ class Watcher:
         return said["share"], said["used"]
 
 
+@pytest.mark.shows_fault(part="load", fault="more than the buffer bears")
 def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_no_sooner(
     stack: Stack, injector: Injector, earlier: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +189,13 @@ def test_a_word_that_cannot_be_believed_stops_nobody(stack: Stack, injector: Inj
     shared.delete(NAME)
 
 
+@pytest.mark.shows_loss_path(
+    fails="pressure itself does not run",
+    section="Before it is accepted",
+    event_is="with the device, or stored: nothing is refused on its word any more",
+    told="`pressure-errors`, `pressure-not-run`, `ingest-uninformed`",
+    comes_back="nothing to do; full brokers are answered `retry`",
+)
 def test_the_last_word_ends_with_its_time_when_no_other_comes(stack: Stack, injector: Injector) -> None:
     with injector.holding_workers("pressure") as held:
         wait_until("the stack's own word is not heard", lambda: len(held) > 0)

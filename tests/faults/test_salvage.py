@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+import pytest
 from confluent_kafka import Message, Producer
 
+from cli.simulation.client import Ledger, digest, post_all
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
-from local.fleet.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import BROKERS, Injector, check, wait_until
 from tests.flow.conftest import Stack
-from tests.support.ledger import Ledger, digest, post_all
 from tests.support.stores import Place
 
 LETTERS = "SELECT kafka_partition, kafka_offset, event FROM dead_letters WHERE reason = '{}' AND consumer = '{}'"
@@ -89,6 +90,18 @@ def produce(stack: Stack, events: list[bytes], age_seconds: int) -> dict[Place, 
     return stored
 
 
+@pytest.mark.shows_fault(
+    part="retention",
+    fault="a consumer stopped for longer than the buffer",
+    expected="the oldest become dead letters with their reason, the newest are processed",
+)
+@pytest.mark.shows_loss_path(
+    fails="a store is away for more than four hours",
+    section="Between Kafka and the stores",
+    event_is="the oldest in the bucket of failed batches, then in the dead letters; the newest in Kafka",
+    told="`archive-set-aside`, `aggregate-set-aside`, `salvage-expired`",
+    comes_back="the newest by themselves; windows of the oldest stay gaps",
+)
 def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_processed(
     stack: Stack, earlier: set[str]
 ) -> None:
@@ -112,6 +125,16 @@ def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_pro
     assert {("expired", "archive"), ("expired", "aggregate")} <= counted
 
 
+@pytest.mark.shows_fault(
+    part="Firehose", fault="oversize row, wrong type", expected="the error output becomes dead letters"
+)
+@pytest.mark.shows_loss_path(
+    fails="Firehose cannot convert a row",
+    section="Between Kafka and the stores",
+    event_is="under `errors/` in the raw bucket, then in the dead letters as it was sent",
+    told="`delivery-unconverted`",
+    comes_back="salvage writes its letter within a minute",
+)
 def test_rows_that_firehose_cannot_convert_are_dead_letters_with_the_events_own_bytes(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -124,6 +147,13 @@ def test_rows_that_firehose_cannot_convert_are_dead_letters_with_the_events_own_
     assert names(stack, "raw", "salvaged/errors/raw/format-conversion-failed/")
 
 
+@pytest.mark.shows_loss_path(
+    fails="salvage dies, or the brokers are away",
+    section="On the way to the dead letters",
+    event_is="in the bucket it was found in",
+    told="`salvage-waiting`",
+    comes_back="the next run writes the same letters again",
+)
 def test_salvage_that_dies_again_and_again_loses_nothing_and_changes_nothing(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import psycopg
+import pytest
 import redis
 
 from tests.faults.conftest import Injector, check, post_during, wait_until
@@ -26,6 +27,11 @@ def all_connections(stack: Stack) -> Iterator[int]:
             connection.close()
 
 
+@pytest.mark.shows_fault(
+    part="PostgreSQL",
+    fault="no connection left",
+    expected="ingestion and archive go on; numbers catch up by themselves",
+)
 def test_a_database_without_a_free_connection_holds_up_numbers_and_nothing_else(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -44,6 +50,9 @@ def test_a_database_without_a_free_connection_holds_up_numbers_and_nothing_else(
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(
+    part="PostgreSQL", fault="disk full, connections reset", expected="no double count, nothing is lost"
+)
 def test_a_database_whose_disk_is_full_and_whose_connections_are_cut_counts_everything_once(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
@@ -62,6 +71,7 @@ def test_a_database_whose_disk_is_full_and_whose_connections_are_cut_counts_ever
     check(stack, ledger, earlier)
 
 
+@pytest.mark.shows_fault(part="cache", fault="evicting, slow", expected="no number changes")
 def test_a_cache_that_evicts_and_a_cache_that_is_slow_change_no_number(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:

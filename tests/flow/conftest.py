@@ -50,7 +50,7 @@ class Stack:
 
     def query(self, *arguments: str) -> list[list[str]]:
         """Run the analyst's query command and return the rows of its CSV, the header first."""
-        command = [sys.executable, "-m", "local.query", "--dir", str(self.directory), *arguments]
+        command = [sys.executable, "-m", "cli", "query", "--dir", str(self.directory), *arguments]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
         assert ran.returncode == 0, ran.stderr.decode()
         return list(csv.reader(io.StringIO(ran.stdout.decode(), newline="")))

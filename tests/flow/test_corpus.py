@@ -16,11 +16,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from cli.simulation.client import ACCEPTED, REJECTED, Ledger
 from tests.corpus.cases import Case, Keys, make_keys, read_outcome, stored_keys
 from tests.corpus.families import corpus
 from tests.flow.conftest import READERS, Stack
 from tests.support.invariants import balance
-from tests.support.ledger import ACCEPTED, REJECTED, Ledger
 from tests.support.stores import end_offsets
 
 FLEET = "corpus"

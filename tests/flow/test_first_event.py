@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
+from cli.simulation.client import digest, post_all
+from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
 from tests.support import samples
 from tests.support.invariants import balance
-from tests.support.ledger import digest, post_all
 
 COUNT = 10_000
 SEED = 20_261_120

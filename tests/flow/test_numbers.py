@@ -13,13 +13,14 @@ from typing import Any
 import psycopg
 import redis
 
-from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Sent, write
+from cli.simulation.client import post_all
+from cli.simulation.clocks import LATEST, now
+from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Sent, write
 from tests.flow.conftest import Stack, check_numbers, create_fleet
 from tests.flow.http import post
 from tests.support import samples
-from tests.support.ledger import post_all
 from tests.support.recomputation import percentile
-from tests.support.stream import LATEST, mixed, now
+from tests.support.stream import mixed
 
 
 def rows(stack: Stack, sql: str, *parameters: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import hypothesis
 import psycopg
@@ -20,6 +21,7 @@ from tests.support import samples
 
 OPENAPI = Path(__file__).parents[2] / "schemas/openapi.yaml"
 FLEET = "openapi"
+MOST_ADDRESS = 6000
 
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -78,6 +80,11 @@ def numbers(stack: Stack) -> None:
         )
 
 
+def shorten(value: Any) -> Any:
+    """Cut a text that takes more of an address than the gateway reads: each character may take twelve bytes."""
+    return value[: MOST_ADDRESS // 12] if isinstance(value, str) and len(quote(value)) > MOST_ADDRESS else value
+
+
 @SCHEMA.parametrize()
 @hypothesis.settings(
     max_examples=50, derandomize=True, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
@@ -91,6 +98,8 @@ def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack,
         asked = re.sub(r"[\x00-\x1f/]", "-", str(case.path_parameters["event_id"]))
         case.path_parameters["event_id"] = asked.strip(".") or "-"
         case.query = {"from": "2026-01-01", "to": "2026-01-02"} | dict(case.query or {})
+    # The gateway refuses a longer address by itself, in words of its own.
+    case.query = {name: shorten(value) for name, value in dict(case.query or {}).items()}
     case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys[case.method]}, checks=PROMISES)
 
 

@@ -168,7 +168,7 @@ def test_only_a_reader_key_opens_the_door(stack: Stack, sent: Sent) -> None:
 
 def test_an_operator_reads_the_story(stack: Stack, sent: Sent) -> None:
     def tell(*words: str) -> str:
-        command = [sys.executable, "-m", "local.trace", "--dir", str(stack.directory), "--", *words]
+        command = [sys.executable, "-m", "cli", "trace", "--dir", str(stack.directory), "--", *words]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         return ran.stdout + ran.stderr
 

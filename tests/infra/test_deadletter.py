@@ -3,6 +3,8 @@
 import base64
 import json
 
+import pytest
+
 from tests.infra.templates import Templates
 
 
@@ -44,6 +46,13 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     ]
 
 
+@pytest.mark.shows_loss_path(
+    fails="more come than the topic may hold",
+    section="On the way to the dead letters",
+    event_is="in the topic, which is capped in bytes",
+    told="`deadletter-unread`, before the cap is reached",
+    comes_back="deadletter catches up",
+)
 def test_somebody_hears_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
     (topic,) = [
         topic.properties

@@ -1,5 +1,7 @@
 """Event sources poll by provisioned mode's rules, and can be watched."""
 
+import pytest
+
 from sluice.core.consumers import ACCOUNTED
 from tests.infra.templates import Templates
 
@@ -38,6 +40,7 @@ def test_the_handler_says_which_record_failed_and_nothing_is_split_or_skipped(te
         assert source.properties["StartingPosition"] == "TRIM_HORIZON", consumer
 
 
+@pytest.mark.shows_fault(part="dead letters", fault="their store unavailable")
 def test_infinite_retries_come_without_a_destination_which_would_make_them_ten(templates: Templates) -> None:
     for consumer, source in templates.sources().items():
         endless = source.properties["MaximumRetryAttempts"] == -1

@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
 from tests.infra.templates import Templates
 
@@ -30,6 +32,13 @@ def test_what_is_replayed_has_a_partition_for_each_of_raw_events(templates: Temp
     assert topics["replay-events"]["PartitionCount"] == topics["raw-events"]["PartitionCount"]
 
 
+@pytest.mark.shows_loss_path(
+    fails="Kafka would delete what a consumer has not read",
+    section="Between Kafka and the stores",
+    event_is="nowhere: consumers give records up two hours sooner",
+    told="`archive-late`, `aggregate-late`",
+    comes_back="as for four hours above",
+)
 def test_kafka_keeps_an_event_longer_than_consumers_may_take(templates: Templates) -> None:
     configs = _configs(_topics(templates)["raw-events"])
     assert int(configs["retention.ms"]) == 6 * 3600 * 1000 > CONSUMER_RECORD_AGE_SECONDS * 1000

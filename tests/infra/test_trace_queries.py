@@ -13,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from infra.stores.catalog import COLUMNS, DEAD_LETTER_COLUMNS, SQL
-from local.query.catalog import ARROW, read_table
+from local.catalog import ARROW, read_table
 
 EVENT, LETTERS = ((SQL / f"{name}.sql").read_text() for name in ("event_by_id", "dead_letters_by_id"))
 NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - Athena's timestamps carry no zone; ours are UTC

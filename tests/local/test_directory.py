@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from cli.simulation.devices import Fleet
 from local import seed
 from local.directory.__main__ import FAULTS, Directory
 from local.directory.groups import demo_groups
-from local.fleet.devices import Fleet
 from sluice.core.errors import Retryable
 from sluice.core.query.groups import Wanted, read_told
 from tests.support.samples import NOW

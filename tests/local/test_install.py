@@ -1,15 +1,23 @@
 """What the set-up finds on a machine: Pythons that only look like one, Redis servers too old, half-done work."""
 
+import asyncio
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from local import jars
 from local.install import browser_installation, complete, page_is_complete, redis_installation
+from local.packages import SYSTEM_CERTIFICATES, environment, read_settings
 from local.processes import ROOT, StackError
 
 
@@ -23,25 +31,81 @@ def executable(path: Path, script: str) -> Path:
 def test_an_environment_is_made_with_a_python_that_really_runs(tmp_path: Path) -> None:
     clone, programs = tmp_path / "clone", tmp_path / "programs"
     (clone / "local").mkdir(parents=True)
-    shutil.copy(ROOT / "local" / "venv.sh", clone / "local")
-    for name in ("requirements-dev.txt", "constraints.txt"):
-        (clone / name).touch()
+    for name in ("local/venv.sh", "local/__init__.py", "local/packages.py", "constraints.txt"):
+        shutil.copy(ROOT / name, clone / name)
+    (clone / "requirements-dev.txt").write_text("iniconfig\n")
     executable(programs / "python3.13", "echo 'python3.13: command not found' >&2; exit 127")
     executable(programs / "python3.12", "echo 'Python 3.10.0'; exit 1")
     real = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     (programs / "python3.11").symlink_to(real)
 
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    paths = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)}
 
     def run() -> str:
         made = subprocess.run(
-            ["sh", "local/venv.sh"], cwd=clone, env=environment, capture_output=True, text=True, check=False
+            ["sh", "local/venv.sh"], cwd=clone, env={**os.environ, **paths}, capture_output=True, text=True, check=False
         )
         assert made.returncode == 0, made.stderr
         return made.stdout
 
     assert f"setting up .venv with {programs / 'python3.11'}" in run()
+    assert list(clone.glob(".venv/lib/*/site-packages/iniconfig")), "what is required is installed"
     assert run() == "", "a complete environment is left alone"
+
+
+def test_uv_is_given_the_mirror_that_pip_is_configured_with() -> None:
+    listed = r"""
+:env:.find-links='/wheels /more'
+global.cert='/company.pem'
+global.extra-index-url='\nhttps://one.example/simple\nhttps://two.example/simple'
+global.index-url='https://mirror.example/simple'
+install.index-url='https://install.example/simple'
+download.proxy='http://download.example'
+"""
+    assert environment({"UV_INDEX": "https://own.example"}, read_settings(listed)) == {
+        "SSL_CERT_FILE": "/company.pem",
+        "UV_DEFAULT_INDEX": "https://install.example/simple",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_INDEX": "https://own.example",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    several = environment({}, read_settings(listed))["UV_INDEX"]
+    assert several == "https://one.example/simple https://two.example/simple"
+
+
+def test_uv_trusts_whom_the_system_trusts_unless_it_is_told_otherwise() -> None:
+    system = {"SSL_CERT_FILE": str(SYSTEM_CERTIFICATES)} if SYSTEM_CERTIFICATES.exists() else {}
+    assert environment({}, {}) == system
+    assert environment({"SSL_CERT_FILE": "/own.pem"}, {"cert": "/company.pem"}) == {"SSL_CERT_FILE": "/own.pem"}
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    """A Maven repository that holds one jar."""
+    (tmp_path / "mirror" / "org").mkdir(parents=True)
+    (tmp_path / "mirror" / "org" / "broker-1.jar").write_bytes(b"a broker")
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "mirror"))
+    )
+    Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_jar_comes_from_the_first_repository_that_has_it(mirror: str, tmp_path: Path) -> None:
+    lock = tmp_path / "broker.lock"
+    lock.write_text(f"# a comment\n{hashlib.sha256(b'a broker').hexdigest()}  org/broker-1.jar\n")
+    asyncio.run(jars.fetch(lock, tmp_path, [f"{mirror}/elsewhere", mirror]))
+    assert (tmp_path / "broker-1.jar").read_bytes() == b"a broker"
+
+
+def test_a_jar_that_is_not_the_locked_one_is_refused(mirror: str, tmp_path: Path) -> None:
+    lock = tmp_path / "broker.lock"
+    lock.write_text(f"{hashlib.sha256(b'another').hexdigest()}  org/broker-1.jar\n")
+    with pytest.raises(StackError, match="not the file that the lock file names"):
+        asyncio.run(jars.fetch(lock, tmp_path, [mirror]))
+    assert not (tmp_path / "broker-1.jar").exists()
 
 
 def test_a_redis_server_of_the_machine_is_used_if_it_is_recent_enough(

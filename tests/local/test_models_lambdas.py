@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,7 +95,8 @@ def lambdas(directory: Path) -> Iterator[ModelProcess]:
             function("echo", directory / "echo", layer),
             function("two", directory / "echo", layer, workers=2, concurrency=2),
             function("short", directory / "echo", layer, timeout_seconds=0.5),
-            function("broken", directory / "broken", layer),
+            function("ready", directory / "echo", layer, workers=2, started=2),
+            function("broken", directory / "broken", layer, started=1),
             function("dies", directory / "dies", layer),
             function("gone", directory / "nowhere", layer),
         ],
@@ -159,10 +161,14 @@ def test_a_function_sees_what_lambda_sets_and_its_own_variables_and_nothing_else
     assert not {"HOME", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "USER"} & set(environment)
 
 
-def test_assets_stay_as_they_were(client: Any, directory: Path) -> None:
-    invoke(client, "echo", {})
+def test_what_is_started_with_the_model_serves_the_first_invocations(client: Any, lambdas: ModelProcess) -> None:
+    with urllib.request.urlopen(f"{lambdas.url}/_model/functions", timeout=10) as answer:
+        workers = json.load(answer)["ready"]["workers"]
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda _: invoke(client, "ready", {"do": "sleep", "seconds": 0.5}), range(2)))
 
-    assert [path.name for path in (directory / "echo").iterdir()] == ["handler.py"]
+    assert {each["pid"] for each in results} == set(workers)
+    assert invoke(client, "ready", {"do": "environment"})["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
 
 
 def test_an_environment_is_kept_and_used_again(client: Any) -> None:

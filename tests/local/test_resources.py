@@ -14,6 +14,7 @@ os.environ["CDK_VALIDATION"] = "false"
 import pytest
 
 from infra.profiles import PROFILES
+from local import overrides
 from local.models import config
 from local.models.aws_client import aws_client
 from local.resources import (
@@ -186,6 +187,12 @@ def test_a_layer_that_others_publish_is_in_the_environment_and_an_unknown_one_st
 def test_only_the_products_functions_run(plan: Plan) -> None:
     assert {name.rpartition("-")[2] for name in plan.functions} >= {"ingest", "archive", "migrate"}
     assert all(each.runtime.startswith("python") for each in lambdas(plan).functions)
+
+
+def test_workers_of_what_devices_post_to_are_started_with_the_stack_and_no_others(plan: Plan) -> None:
+    started = {each.name.rpartition("-")[2]: each.started for each in lambdas(plan).functions if each.started}
+
+    assert started == {"ingest": overrides.WORKERS_PER_FUNCTION}
 
 
 def test_topics_are_as_deployed(plan: Plan, assembly: Assembly) -> None:

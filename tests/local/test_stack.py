@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from local.overrides import WORKERS_PER_FUNCTION
 from local.processes import ROOT
 from tests.local.watching import eventually, gone
 
@@ -73,6 +74,16 @@ def test_two_stacks_run_side_by_side_and_share_nothing(stacks: tuple[Running, Ru
         assert one[name] != two[name]
     assert not set(one["pids"].values()) & set(two["pids"].values())
     assert [stack.post() for stack in stacks] == [202, 202]
+
+
+def test_the_first_requests_to_a_healthy_stack_start_no_worker(stacks: tuple[Running, Running]) -> None:
+    stack = stacks[0]
+    before = _functions(stack)
+    with ThreadPoolExecutor() as pool:
+        assert set(pool.map(lambda _: stack.post(), range(WORKERS_PER_FUNCTION))) == {202}
+    (ingest,) = (name for name in before if name.endswith("-ingest"))
+    assert len(before[ingest]["workers"]) == WORKERS_PER_FUNCTION
+    assert set(_functions(stack)[ingest]["workers"]) == set(before[ingest]["workers"])
 
 
 def test_starting_a_running_stack_again_changes_nothing(stacks: tuple[Running, Running]) -> None:
@@ -138,8 +149,13 @@ def test_a_stack_that_cannot_go_on_says_why_and_leaves_nothing_running(stacks: t
 
 def _workers(stack: Running) -> list[int]:
     """The processes that run functions; they are children of a child."""
+    return [pid for function in _functions(stack).values() for pid in function["workers"]]
+
+
+def _functions(stack: Running) -> dict[str, Any]:
     with urllib.request.urlopen(f"{stack.description['lambdas']}/_model/functions", timeout=30) as answer:
-        return [pid for function in json.load(answer).values() for pid in function["workers"]]
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 def _children(pid: int) -> list[int]:

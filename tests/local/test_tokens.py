@@ -95,6 +95,11 @@ def _pack(part: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
 
 
+@pytest.mark.shows_fault(
+    part="producer",
+    fault="token expired",
+    expected="a new one is signed unseen; while there is no good one, nothing is acknowledged and nothing accepted",
+)
 def test_tokens_that_expire_are_signed_anew_and_without_a_good_one_nothing_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from tests.mutations.mutants import Mutant
 
 ROOT = Path(__file__).parents[2]
 #: What tests of functions and of the database read; nothing that was set up beside it.
-COPIED = ("functions", "layers", "schemas", "events", "tests", "local", "infra", "pyproject.toml")
+COPIED = ("functions", "layers", "schemas", "events", "tests", "cli", "local", "infra", "pyproject.toml")
 SIDE_BY_SIDE = 2
 
 _FAILED = 1  # what pytest returns when tests ran and some failed; everything else is no verdict

@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import os
 import secrets
 import shutil
 import subprocess
@@ -19,13 +18,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
+from cli.simulation.client import Ledger, post_all
+from cli.simulation.clocks import ended_minutes
+from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
 from tests.faults.injector import Injector
 from tests.flow.conftest import READERS, ROOT, Stack, start, stop
 from tests.soak.schedule import TOGETHER, Step, draw_schedule
 from tests.support.invariants import UnbalancedError, balance
-from tests.support.ledger import Ledger, post_all
-from tests.support.stream import ended_minutes
 
 BATCH = 20
 AT_ONCE = 4
@@ -109,9 +108,8 @@ def await_balance(stack: Stack, day: str) -> str:
 
 def read_statement(stack: Stack, day: str) -> str:
     """Run `make statement`'s own command."""
-    command = [sys.executable, "-m", "local.ledger", "--dir", str(stack.directory), "statement", "--day", day]
-    environment = {**os.environ, "PYTHONPATH": "layers/sluice/python"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-m", "cli", "statement", "--dir", str(stack.directory), "--day", day]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def traffic(seed: int, rate: float, goes_on: Callable[[], bool]) -> Iterator[list[Sent]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid5
 
-from tests.support.ledger import Ledger, digest
+from cli.simulation.client import Ledger, digest
 from tests.support.recomputation import (
     RawEvent,
     counts_at,

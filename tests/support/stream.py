@@ -1,34 +1,15 @@
-"""Events whose numbers can soon be checked: of minutes that have ended and are not late, and, where wanted, of now."""
+"""What tests post: batches of all contracts, with the faults that real fleets have."""
 
 import itertools
 import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent, write
-
-#: How long ago an event may have happened: its minute is closed as soon as it is received, and it is not late.
-LATEST, EARLIEST = timedelta(minutes=3), timedelta(minutes=55)
-
-
-def now() -> datetime:
-    """The moment, in UTC."""
-    return datetime.now(UTC)
-
-
-def ended_minutes(seed: int, live_share: float = 0.0) -> Callable[[], datetime]:
-    """A clock that shows some moment of the last hour whose minute has ended; for a share of the events, now."""
-    draw = random.Random(seed)
-
-    def clock() -> datetime:
-        if draw.random() < live_share:
-            return now()
-        return now() - LATEST - (EARLIEST - LATEST) * draw.random()
-
-    return clock
+from cli.simulation.clocks import LATEST, ended_minutes, now
+from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent, write
 
 
 def load(

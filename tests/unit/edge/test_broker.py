@@ -73,6 +73,13 @@ def test_a_record_is_acknowledged_by_all_replicas_in_sync_and_stored_once() -> N
     assert (config["acks"], config["enable.idempotence"]) == ("all", True)
 
 
+@pytest.mark.shows_loss_path(
+    fails="a record's report does not come in time",
+    section="Before it is accepted",
+    event_is="perhaps in Kafka; answered `retry`",
+    told="`ingest-unstored`",
+    comes_back="sent again; the first copy counts",
+)
 def test_what_has_no_report_by_the_deadline_is_purged_and_not_stored_for_all_we_know() -> None:
     producer = Producer([None, SILENT, None])
     deliveries = broker(producer).store(MESSAGES)
@@ -93,6 +100,7 @@ def test_a_message_the_producer_does_not_take_harms_no_neighbour(error: Exceptio
     assert [delivery is None for delivery in deliveries] == [True, False, True]
 
 
+@pytest.mark.shows_fault(part="producer", fault="fatal error", expected="the next request has a new producer")
 def test_a_fatal_error_makes_the_next_request_start_a_new_producer() -> None:
     fatal = KafkaError(KafkaError._FATAL, "lost its place", True)
     works = broker(Producer([fatal] * 3), Producer([None] * 3))

@@ -176,6 +176,7 @@ def test_a_database_that_is_away_gives_every_partition_back_from_its_first_recor
     assert world.metrics["RecordsFailed"] == 6
 
 
+@pytest.mark.shows_fault(part="cache", fault="down, flushed")
 def test_a_cache_that_is_away_changes_nothing_but_the_live_counters(world: World) -> None:
     world.cache_away = True
     assert world.aggregate(batch_of(4)) == []
@@ -183,6 +184,7 @@ def test_a_cache_that_is_away_changes_nothing_but_the_live_counters(world: World
     assert world.metrics["SamplesStored"] == 3
 
 
+@pytest.mark.shows_fault(part="consumer", fault="poison first, in the middle, last")
 @pytest.mark.parametrize("position", [100, 101, 102])
 def test_poison_goes_to_the_dead_letters_after_its_neighbours_are_stored(world: World, position: int) -> None:
     assert world.aggregate(batch_of(4, poison=[position])) == []

@@ -129,6 +129,7 @@ def world() -> World:
     return World()
 
 
+@pytest.mark.shows_fault(part="consumer", fault="poison first, in the middle, last")
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(world: World, position: int) -> None:
     assert world.archive(batch_with_poison(position)) == []
@@ -171,6 +172,7 @@ def test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained(wor
     assert world.rows == []
 
 
+@pytest.mark.shows_fault(part="consumer", fault="every record fails, as after a bad deployment")
 def test_small_batches_that_are_all_poison_halt_the_consumer_all_the_same(world: World) -> None:
     answers = [world.archive(batch_with_poison(*range(10), size=10)) for _ in range(12)]
     assert answers == [[]] * 10 + [[again(100)]] * 2

@@ -3,7 +3,6 @@
 import json
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,7 +10,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.reconcile import handler
-from local.ledger import __main__ as ledger
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.core.ledger.holes import Hole, Standing
@@ -204,33 +202,17 @@ def test_a_consumer_is_run_again_from_what_kafka_still_has_and_it_is_said_where_
     assert asked == ([] if given is None else [given])
 
 
-def test_by_hand_nothing_is_run_again_while_another_run_is_at_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    busy = run(Lock(free=False)).rerun(Order("aggregate", 3, 20, 40))
-    assert busy == {"busy": True}
-    answers = iter([busy, {"records": 20, "next": None, "failed_at": None}])
-    waited: list[float] = []
-    monkeypatch.setattr(ledger, "_find", lambda _options: lambda _order: next(answers))
-    monkeypatch.setattr("local.ledger.__main__.time.sleep", waited.append)
-    assert ledger.main(["--dir", str(tmp_path), "rerun", "aggregate", "3", "20", "40"]) == 0
-    assert waited == [ledger.WAIT_SECONDS]
-    said = capsys.readouterr().out
-    assert "another run of reconcile is at work" in said
-    assert "given 20 records" in said
+def test_by_hand_nothing_is_run_again_while_another_run_is_at_work() -> None:
+    assert run(Lock(free=False)).rerun(Order("aggregate", 3, 20, 40)) == {"busy": True}
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours_and_the_operator_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_arguments: Any) -> Any:
         raise psycopg.OperationalError("away")
 
     monkeypatch.setattr(handler, "connect", connect)
-    monkeypatch.setattr(ledger, "_find", lambda _options: lambda order: handler.handler(order, Clock()))
-    assert ledger.main(["--dir", str(tmp_path), "statement"]) == 1
-    assert "the database does not answer" in capsys.readouterr().err
+    assert handler.handler({"statement": "2026-03-01"}, Clock()) == {}
 
 
 def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_end(

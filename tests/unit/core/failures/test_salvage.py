@@ -206,6 +206,13 @@ NO_BATCHES = [
 ]
 
 
+@pytest.mark.shows_loss_path(
+    fails="what was given up cannot be read",
+    section="On the way to the dead letters",
+    event_is="kept whole for 30 days, and in the dead letters as far as it can be read",
+    told="nobody",
+    comes_back="by hand; its letter says where it is kept",
+)
 @pytest.mark.parametrize("data", NO_BATCHES, ids=range(len(NO_BATCHES)))
 def test_an_object_that_is_no_batch_becomes_one_letter_with_its_bytes(data: bytes) -> None:
     (letter,) = of_batch(data)

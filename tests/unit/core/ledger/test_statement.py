@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.core.ledger.statement import Facts, Missing, Position, State, Tally, draw_up, draw_up_for, write_text
+from sluice.core.ledger.statement import Facts, Missing, Position, State, Tally, draw_up, draw_up_for
 
 DAY, AS_OF = "2026-03-01", "2026-03-01T12:00:00.000000Z"
 MISSING = Missing("archive", "demo", "press-1", "e-1", "2026-03-01T11:00:00.000000Z", 3, 40, in_kafka=True)
@@ -79,29 +79,3 @@ def test_of_a_day_that_is_long_over_nothing_is_on_its_way(as_of: str, missing: i
     archive = position("archive", in_flight=5, missing=missing)
     facts = Facts(as_of, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], [])
     assert draw_up_for("demo", DAY, facts).account.state == state
-
-
-def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
-    lost = Missing("aggregate", "", None, None, None, 1, 2, in_kafka=False)
-    facts = Facts(
-        AS_OF,
-        [*BALANCED, *tally("archive", "", dead_lettered=2)],
-        [position("archive", under_way=3, missing=1), position("aggregate", missing=2, lost=1)],
-        [MISSING, lost],
-    )
-    text = "\n".join(write_text(draw_up(DAY, facts)))
-    assert "Events received on 2026-03-01 (UTC), as of 2026-03-01 12:00:00" in text
-    assert "(unknown)" in text
-    assert "archive: 100 accepted = 96 accounted for + 0 in flight + 3 under way + 1 missing" in text
-    assert "missing in archive: fleet demo, device press-1, event e-1" in text
-    assert "partition 1 offset 2, no longer in Kafka" in text
-    assert "and 1 more that have not been named" in text
-    assert "2 are still in Kafka: reconcile runs them again" in text
-    assert "1 are no longer in Kafka" in text
-    lines = text.splitlines()
-    assert len({len(line) for line in lines[2:5]}) == 1
-
-
-def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_told() -> None:
-    assert "nothing was received" in "\n".join(write_text(draw_up(DAY, Facts(AS_OF, [], [], []))))
-    assert "have not been asked yet" in "\n".join(write_text(draw_up(DAY, Facts(None, [], [], []))))

@@ -1,91 +1,15 @@
-"""From what the stores hold to a verdict and a story: every verdict, every outcome, and hostile text."""
+"""From what the stores hold to a verdict: every verdict and every outcome."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from sluice.core.records import Origin
-from sluice.core.trace.fate import (
-    MOST_DEVICES,
-    Asked,
-    Copy,
-    Kept,
-    Numbers,
-    Progress,
-    Sample,
-    Trace,
-    Unasked,
-    Window,
-    devices_of,
-    tell,
-    write_document,
-)
+from sluice.core.trace.fate import MOST_DEVICES, Copy, Progress, Unasked, devices_of, write_document
 from sluice.core.trace.seeking import MOST_ROWS, Found, StoredCopy, StoredLetter
-from sluice.core.trace.story import MOST_TEXT, show, write_story
-
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-ID = "4f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21"
-ASKED = Asked(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 20))
-HOURS_AGO = NOON - timedelta(hours=11)
-PRESS = ("demo", "press-1")
-MINUTE = Window("1m", NOON, "complete", None)
-
-
-def copy(offset: int, **changed: Any) -> StoredCopy:
-    stored = StoredCopy(
-        Origin("raw-events", 4, offset),
-        *PRESS,
-        received_at=NOON + timedelta(seconds=offset),
-        event_time=NOON,
-        flags=(),
-        contract="telemetry",
-        schema_version=2,
-        firmware="2.4.1",
-        event_type="telemetry",
-        correlation_id=f"c-{offset}",
-        variant=1,
-        file=f"s3://raw/{offset}.parquet",
-    )
-    return msgspec.structs.replace(stored, **changed)
-
-
-def letter(**changed: Any) -> StoredLetter:
-    stored = StoredLetter(
-        letter_id="l" * 64,
-        reason="contract_violation",
-        detail="metrics.cpu_temp must be number",
-        consumer="ingest",
-        attempts=1,
-        failed_at=NOON,
-        event_size=120,
-        fleet_id="demo",
-        device_id="press-1",
-        correlation_id="c-1",
-        origin=None,
-        file="s3://letters/a.json.gz",
-    )
-    return msgspec.structs.replace(stored, **changed)
-
-
-def sample(moment: datetime = NOON, *windows: Window, numbers: int = 3) -> Sample:
-    return Sample(moment, numbers, windows)
-
-
-def numbers(
-    *copies: StoredCopy,
-    samples: tuple[Sample, ...] = (),
-    settled_at: datetime | None = None,
-    progress: Progress = "done",
-    kept_from: datetime | None = None,
-) -> Numbers:
-    kept = {PRESS: Kept(samples, settled_at)}
-    return Numbers(kept, {one.origin: progress for one in copies}, kept_from)
-
-
-def trace(found: Found, known: Numbers | Unasked) -> Trace:
-    return tell(ASKED, found, known, NOON + timedelta(hours=1), 130)
+from tests.support.traces import ASKED, ID, MINUTE, NOON, copy, letter, numbers, sample, trace
 
 
 def traced(*copies: StoredCopy, letters: tuple[StoredLetter, ...] = (), **known: Any) -> list[Copy]:
@@ -97,10 +21,6 @@ def traced(*copies: StoredCopy, letters: tuple[StoredLetter, ...] = (), **known:
 
 def outcomes(copies: list[Copy]) -> list[str]:
     return [one.outcome for one in copies]
-
-
-def told(found: Found, known: Numbers | Unasked) -> str:
-    return "\n".join(write_story(trace(found, known)))
 
 
 def test_a_copy_whose_sample_is_there_is_counted() -> None:
@@ -178,9 +98,6 @@ def test_a_copy_whose_sample_is_there_counts_and_its_letter_is_told_beside_it(re
     (event,) = trace(found, known).events
     assert (outcomes(list(event.copies)), event.copies[0].seen) == (["counted"], True)
     assert [one.reason for one in event.dead_letters] == [reason]
-    story = told(found, known)
-    assert "counted: its sample is there" in story
-    assert f"given up by aggregate, at raw-events/4/7: {reason}" in story
 
 
 def test_a_later_copy_repeats_the_one_that_counts_whatever_its_letter_says() -> None:
@@ -273,101 +190,9 @@ def test_that_there_is_more_is_said() -> None:
     assert not trace(Found(tuple(copy(offset) for offset in range(MOST_ROWS)), ()), numbers()).truncated
     many = Found(tuple(copy(offset) for offset in range(MOST_ROWS + 1)), ())
     assert trace(many, numbers()).truncated
-    assert "there are more rows than are told here" in told(many, numbers())
 
 
-def test_the_story_of_an_event_goes_from_reception_to_its_windows() -> None:
-    windows = (
-        MINUTE,
-        Window("1h", NOON, "provisional", "not_closed"),
-        Window("1d", NOON.replace(hour=0), "moved", None),
-    )
-    found = Found((copy(7), copy(9), copy(11, variant=2)), ())
-    known = numbers(*found.copies or (), samples=(sample(NOON, *windows),))
-    story = [line.replace("2026-11-20T", "").replace(":00.000000Z", "") for line in write_story(trace(found, known))]
-    gap, first = " " * 29, "raw-events/4/7, received at 12:00:07.000000Z"
-    conflict = f"conflict: the id of {first}, with other bytes; the first counts, and this one in no number"
-    assert story == [
-        f"event {ID}, fleet demo, arrived from 2026-11-19 to 2026-11-20: accepted",
-        "of device press-1 in fleet demo: accepted",
-        "12:00:07.000000Z  copy 1 of 3: received as telemetry version 2, firmware 2.4.1 (correlation id c-7)",
-        f"{gap}accepted at raw-events/4/7",
-        f"{gap}stored in file s3://raw/7.parquet",
-        f"{gap}counted: its sample is there (told by its time; of copies with the same time the first counts)",
-        "12:00:09.000000Z  copy 2 of 3: received as telemetry version 2, firmware 2.4.1 (correlation id c-9)",
-        f"{gap}accepted at raw-events/4/9",
-        f"{gap}stored in file s3://raw/9.parquet",
-        f"{gap}duplicate of {first}, byte for byte: not counted again",
-        "12:00:11.000000Z  copy 3 of 3: received as telemetry version 2, firmware 2.4.1 (correlation id c-11)",
-        f"{gap}accepted at raw-events/4/11",
-        f"{gap}stored in file s3://raw/11.parquet",
-        f"{gap}{conflict}",
-        "12:00  is when it counts, with 3 numbers",
-        f"{gap}counted in window 1m 12:00 to 12:01: complete",
-        f"{gap}counted in window 1h 12:00 to 13:00: provisional: it is not closed yet",
-        f"{gap}counted in window 1d 00:00 to 2026-11-21T00:00: it has left the database for files (table rollups)",
-    ]
-
-
-def test_the_story_of_a_reject_says_why_and_where_its_letter_is() -> None:
-    story = told(Found((), (letter(),)), numbers())
-    assert "rejected: contract_violation: metrics.cpu_temp must be number" in story
-    assert f"dead letter {'l' * 64} in file s3://letters/a.json.gz" in story
-
-
-def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> None:
-    story = told(Found((), ()), Unasked("numbers", "device_unknown"))
-    assert (
-        "never received (as of 2026-11-20T13:00:00.000000Z; events younger than 130 s may not be visible yet" in story
-    )
-    assert "not asked: the numbers: they are kept by device, and no device is known; name it" in story
-
-
-@pytest.mark.parametrize(
-    ("found", "known", "says"),
-    [
-        (Found((copy(7, flags=("late_arrival",)),), ()), numbers(copy(7)), "late: raw only, in no number"),
-        (Found((copy(7, flags=("clock_ahead",)),), ()), numbers(copy(7)), "flagged clock_ahead: its device says"),
-        (Found((copy(7, event_time=None, flags=("clock_ahead",)),), ()), numbers(), "a time that cannot be shown"),
-        (Found((copy(7),), ()), numbers(copy(7), progress="in_flight"), "aggregate has not come to it yet"),
-        (Found((copy(7),), ()), numbers(copy(7), progress="passed_over"), "passed over by aggregate"),
-        (Found((copy(7),), ()), numbers(copy(7)), "not explained"),
-        (Found((copy(7),), ()), numbers(copy(7), kept_from=NOON.replace(hour=13)), "no longer kept"),
-        (
-            Found((copy(7),), ()),
-            numbers(copy(7), samples=(sample(NOON.replace(hour=1)),)),
-            "was not found on these days",
-        ),
-        (Found((copy(7),), ()), Unasked("numbers", "timeout"), "the numbers could not be asked"),
-        (Found((), ()), numbers(samples=(sample(),)), "no copy was found among the files"),
-        (Found((), ()), numbers(settled_at=NOON), "it came late, or its clock ran ahead"),
-        (Found((), ()), numbers(samples=(sample(numbers=0),)), "no window has a row of it"),
-        (Found((), (letter(consumer="archive", attempts=3),)), numbers(), "given up by archive after 3 attempts"),
-        (Found(None, (letter(),), "too_much"), numbers(), "not asked: the raw store: more would have been read"),
-        (Found((), None, "timeout"), numbers(), "nothing found where it could be looked for"),
-    ],
-)
-def test_every_fact_is_told(found: Found, known: Numbers | Unasked, says: str) -> None:
-    assert says in told(found, known)
-
-
-HOSTILE = "a\x1b[2J\n\u202eb\x00" + "x" * 1000
-
-
-def test_what_others_wrote_is_shown_and_never_obeyed() -> None:
-    hostile = {"device_id": HOSTILE, "firmware": HOSTILE, "correlation_id": HOSTILE, "file": f"s3://{HOSTILE}"}
-    found = Found((copy(7, **hostile),), (letter(detail=HOSTILE, reason=HOSTILE, device_id=HOSTILE),))
-    for line in write_story(trace(found, Unasked("numbers", "unavailable"))):
-        assert line.isprintable()
-        assert len(line) < 4 * MOST_TEXT
-
-
-def test_a_text_is_cut_and_one_that_is_not_there_is_said_to_be_unknown() -> None:
-    assert show("x" * (MOST_TEXT + 1)) == "x" * MOST_TEXT + "…"
-    assert show(None) == "(unknown)"
-
-
-def test_the_document_has_the_facts_of_the_story_and_times_as_all_our_outputs_have() -> None:
+def test_the_document_has_the_facts_and_times_as_all_our_outputs_have() -> None:
     known = numbers(copy(7), samples=(sample(NOON, MINUTE),))
     document = write_document(trace(Found((copy(7), copy(8)), (letter(),)), known))
     assert document["asked"] == {

@@ -106,6 +106,7 @@ def test_without_the_cache_the_database_answers(database: Database, cache: Serve
     assert store(database, cache).find("k1", NOW) == KEY
 
 
+@pytest.mark.shows_fault(part="config", fault="empty, corrupt, older than the code")
 def test_an_unreadable_copy_in_the_cache_is_not_believed(database: Database, cache: Server) -> None:
     cache.held["key:k1"] = b"{}"
     assert store(database, cache).find("k1", NOW) == KEY
@@ -186,6 +187,7 @@ def test_a_question_that_the_database_does_not_understand_leaves_known_keys_work
         keys.find("k2", NOW)
 
 
+@pytest.mark.shows_fault(part="config", fault="empty, corrupt, older than the code")
 def test_a_row_that_cannot_be_read_is_for_later_and_never_a_crash(cache: Server) -> None:
     class Odd(Database):
         def ask(self, _sql: str, _key_id: str) -> bytes | None:

@@ -6,13 +6,12 @@ the brokers say how many were accepted, and that is held against what each consu
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sluice.core.consumers import ACCOUNTED, DEAD_LETTERED
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.ledger.outcomes import INGEST, REJECTED
 
 NOT_YET = "not_yet"
@@ -162,78 +161,3 @@ def _is_open(day: str, as_of: str | None) -> bool:
     """Say whether anything of a day may still be on its way."""
     end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
     return as_of is None or datetime.fromisoformat(as_of) < end + SETTLED
-
-
-_COLUMNS = {consumer.name: (*consumer.ends, NOT_YET) for consumer in ACCOUNTED}
-_TITLES = {DEAD_LETTERED: "dead letters", NOT_YET: "not yet"}
-
-_SAYS: dict[State, str] = {
-    "balanced": f"every event is accounted for, by {' and by '.join(_COLUMNS)}",
-    "in_flight": "some events are on their way; ask again in some minutes",
-    "missing": "events that should be there are not, or some that nobody could name may be of this day; see below",
-    "unbalanced": "the accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
-}
-
-
-def write_text(statement: Statement) -> Iterator[str]:
-    """Write a statement for people."""
-    if statement.as_of is None:
-        yield f"{statement.day}: the brokers have not been asked yet; come back in a few minutes."
-        return
-    yield f"Events received on {statement.day} (UTC), as of {statement.as_of[:19].replace('T', ' ')}"
-    yield ""
-    head = [[_TITLES.get(end, end) for end in ends] for ends in _COLUMNS.values()]
-    yield from _table([_row("fleet", "state", "accepted", head, "rejected"), *map(_tell_account, statement.fleets)])
-    if not statement.fleets:
-        yield "nothing was received"
-    yield ""
-    for state in dict.fromkeys(account.state for account in statement.fleets):
-        yield f"{state.replace('_', ' ')}: {_SAYS[state]}."
-    yield ""
-    yield "All fleets since the topic began, by the brokers' offsets:"
-    for one in statement.positions:
-        yield (
-            f"  {one.consumer}: {one.accepted:,} accepted = {one.covered:,} accounted for + {one.in_flight:,} in flight"
-            f" + {one.under_way:,} under way + {one.missing:,} missing"
-        )
-    yield from _tell_missing(statement)
-
-
-def _tell_missing(statement: Statement) -> Iterator[str]:
-    lost = sum(position.lost for position in statement.positions)
-    missing = sum(position.missing for position in statement.positions)
-    if not missing:
-        return
-    yield ""
-    for one in statement.missing:
-        gone = "" if one.in_kafka else ", no longer in Kafka"
-        what = f"fleet {one.fleet_id or '?'}, device {one.device_id or '?'}, event {one.event_id or '?'}"
-        yield (
-            f"  missing in {one.consumer}: {what}, received {one.received_at or '?'},"
-            f" partition {one.kafka_partition} offset {one.kafka_offset}{gone}"
-        )
-    if missing > len(statement.missing):
-        yield f"  and {missing - len(statement.missing):,} more that have not been named"
-    yield ""
-    if missing > lost:
-        yield f"{missing - lost:,} are still in Kafka: reconcile runs them again, and then they leave this list."
-    if lost:
-        yield f"{lost:,} are no longer in Kafka and cannot be run again; another consumer may have them, by offset."
-
-
-def _tell_account(account: FleetAccount) -> Sequence[str]:
-    sides = [[f"{account.of(consumer)[end]:,}" for end in ends] for consumer, ends in _COLUMNS.items()]
-    state = account.state.replace("_", " ")
-    return _row(account.fleet_id or "(unknown)", state, f"{account.accepted:,}", sides, f"{account.rejected:,}")
-
-
-def _row(fleet: str, state: str, accepted: str, sides: Iterable[Iterable[str]], rejected: str) -> Sequence[str]:
-    return (fleet, state, accepted, *(cell for side in sides for cell in ("|", *side)), "|", rejected)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        yield "  ".join([*names, *numbers])

@@ -1,1 +1,1 @@
-"""Where one event is: the question, what became of it, and the story a person reads."""
+"""Where one event is: the question, and what became of it."""

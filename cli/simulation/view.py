@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
-from local.fleet.traffic import Tally
+from cli.simulation.traffic import Tally
 
 REFRESH_SECONDS = 2.0
 

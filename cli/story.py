@@ -1,8 +1,9 @@
-"""The trace of an event as a person reads it, line by line. What devices wrote is shown and never obeyed."""
+"""The trace of an event as a person reads it, line by line."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from cli.terminal import make_visible
 from sluice.core.numbers.resolutions import WIDTHS
 from sluice.core.records import Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, write_time
@@ -174,8 +175,8 @@ def _line(moment: datetime | None, text: str) -> str:
 
 
 def show(text: str | None) -> str:
-    """Show a text that somebody else wrote: on one line, of bounded length, and without anything a terminal obeys."""
+    """Show a text that a device wrote: on one line, of bounded length, and without anything that a terminal obeys."""
     if text is None:
         return "(unknown)"
-    shown = "".join(character if character.isprintable() else "\ufffd" for character in text[:MOST_TEXT])
+    shown = make_visible(text[:MOST_TEXT])
     return f"{shown}…" if len(text) > MOST_TEXT else shown

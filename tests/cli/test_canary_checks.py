@@ -2,13 +2,13 @@
 
 import pytest
 
-from local.fleet.devices import EVENTS, Sent
-from tests.canary.checking import Found, find_faults, find_miscounts
-from tests.support.ledger import Ledger
+from cli.canary_checks import Row, find_faults, find_miscounts
+from cli.simulation.client import Ledger
+from cli.simulation.devices import EVENTS, Sent
 
 GOOD = [Sent(EVENTS, b'{"event_id":"%d"}' % number, "telemetry") for number in range(3)]
 BAD = Sent(EVENTS, b"{}", "invalid")
-ROWS = [Found(0, number, sent.body.decode()) for number, sent in enumerate(GOOD)]
+ROWS = [Row(0, number, sent.body.decode()) for number, sent in enumerate(GOOD)]
 LETTERS = ["{}"]
 
 
@@ -28,21 +28,21 @@ def test_what_is_all_there_has_no_faults_and_neither_has_a_row_that_was_delivere
     ("rows", "letters", "says"),
     [
         (ROWS[1:], LETTERS, "stored 0 times"),
-        ([*ROWS, Found(0, 9, ROWS[0].event)], LETTERS, "stored 2 times"),
-        ([*ROWS[1:], Found(0, 0, "altered")], LETTERS, "accepted 0 and unknown 0 times, stored 1 times"),
-        ([*ROWS, Found(0, 0, "altered")], LETTERS, "two contents"),
-        ([*ROWS, Found(0, 9, "{}")], LETTERS, "rejected but stored"),
+        ([*ROWS, Row(0, 9, ROWS[0].event)], LETTERS, "stored 2 times"),
+        ([*ROWS[1:], Row(0, 0, "altered")], LETTERS, "accepted 0 and unknown 0 times, stored 1 times"),
+        ([*ROWS, Row(0, 0, "altered")], LETTERS, "two contents"),
+        ([*ROWS, Row(0, 9, "{}")], LETTERS, "rejected but stored"),
         (ROWS, [], "rejected but in no dead letter"),
     ],
 )
-def test_every_kind_of_fault_is_found(ledger: Ledger, rows: list[Found], letters: list[str], says: str) -> None:
+def test_every_kind_of_fault_is_found(ledger: Ledger, rows: list[Row], letters: list[str], says: str) -> None:
     assert any(says in fault for fault in find_faults(ledger, rows, letters))
 
 
 def test_what_was_unknown_may_be_there_once_more(ledger: Ledger) -> None:
     ledger.write(GOOD[:1], 503, {})
-    assert find_faults(ledger, [*ROWS, Found(0, 9, ROWS[0].event)], LETTERS) == []
-    assert find_faults(ledger, [*ROWS, *(Found(0, number, ROWS[0].event) for number in (8, 9))], LETTERS) != []
+    assert find_faults(ledger, [*ROWS, Row(0, 9, ROWS[0].event)], LETTERS) == []
+    assert find_faults(ledger, [*ROWS, *(Row(0, number, ROWS[0].event) for number in (8, 9))], LETTERS) != []
 
 
 def test_numbers_that_hold_more_or_less_than_was_accepted_are_named() -> None:

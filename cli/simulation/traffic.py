@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from local.fleet.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
+from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent
 
 IN_FLIGHT = 16
 BURST_EVERY, BURST_SECONDS, BURST_FACTOR = 20.0, 4.0, 4.0

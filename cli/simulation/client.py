@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from local.fleet.devices import Sent
+from cli.simulation.devices import Sent
 
 TRIES, PAUSE_SECONDS = 40, 0.5
 

@@ -1,9 +1,12 @@
-"""The checker must be able to fail: one row lost, doubled, altered or invented turns it red, in every store (I8)."""
+"""The checker finds every kind of fault that its test on a real stack does not make.
+
+`tests/faults/test_checker.py` deletes, alters and doubles one stored row in each store. Here is the rest: what was
+never stored or never sent, what counts disagree on, and what is no fault.
+"""
 
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,9 +15,9 @@ from uuid import UUID
 
 import pytest
 
-from local.fleet.devices import EVENTS, Fleet, Sent
+from cli.simulation.client import Ledger, digest
+from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.support.invariants import UnbalancedError, balance, find_faults
-from tests.support.ledger import Ledger, digest
 from tests.support.recomputation import Numbers, RawEvent, Rollup, counts_at, percentile, readings, recompute
 from tests.support.stores import Letter, Place, Record, Row, Sample, Snapshot
 
@@ -100,21 +103,8 @@ def without_row(one: Snapshot) -> Snapshot:
     return replace(one, rows=one.rows[1:])
 
 
-def row_elsewhere(one: Snapshot) -> Snapshot:
-    copy = replace(one.rows[0], event=replace(one.rows[0].event, kafka_offset=99))
-    return replace(one, rows=[*one.rows, copy])
-
-
-def altered_row(one: Snapshot) -> Snapshot:
-    return replace(one, rows=[replace(one.rows[0], sha256=digest(b"altered")), *one.rows[1:]])
-
-
 def row_of_another_device(one: Snapshot) -> Snapshot:
     return replace(one, rows=[replace(one.rows[0], event=replace(one.rows[0].event, device_id="x")), *one.rows[1:]])
-
-
-def second_end(one: Snapshot) -> Snapshot:
-    return replace(one, rows=[*one.rows, Row(event_of(one.records[-1]), one.records[-1].sha256)])
 
 
 def event_of(record: Record) -> RawEvent:
@@ -149,10 +139,6 @@ def without_letter_of_archive(one: Snapshot) -> Snapshot:
     return replace(one, letters=one.letters[:1])
 
 
-def altered_letter(one: Snapshot) -> Snapshot:
-    return replace(one, letters=[Letter({**one.letters[0].fields, "event": "{}", "event_size": 2}), *one.letters[1:]])
-
-
 def letter_with_another_reason(one: Snapshot) -> Snapshot:
     return replace(one, letters=[Letter({**one.letters[0].fields, "reason": "another"}), *one.letters[1:]])
 
@@ -169,21 +155,6 @@ def letter_of_the_accepted(one: Snapshot) -> Snapshot:
     return replace(one, letters=[*one.letters, letter("ingest", event_of(one.records[0]).event.encode())])
 
 
-def without_sample(one: Snapshot) -> Snapshot:
-    return replace(one, samples=one.samples[1:])
-
-
-def sample_twice(one: Snapshot) -> Snapshot:
-    copy = replace(one.samples[0], effective_time=NOW)
-    return replace(one, samples=[*one.samples, copy])
-
-
-def altered_sample(one: Snapshot) -> Snapshot:
-    (name, reading), *others = one.samples[0].readings
-    copy = replace(one.samples[0], readings=((name, reading + 0.1), *others))
-    return replace(one, samples=[copy, *one.samples[1:]])
-
-
 def invented_sample(one: Snapshot) -> Snapshot:
     return replace(one, samples=[*one.samples, replace(one.samples[0], key=UUID(int=1))])
 
@@ -194,19 +165,6 @@ def uncovered(one: Snapshot) -> Snapshot:
 
 def miscounted(one: Snapshot) -> Snapshot:
     return replace(one, outcomes={("demo", "counted"): 5, ("demo", "duplicate"): 1})
-
-
-def without_rollup(one: Snapshot) -> Snapshot:
-    return replace(one, numbers=replace(one.numbers, rollups=one.numbers.rollups[1:]))
-
-
-def rollup_twice(one: Snapshot) -> Snapshot:
-    return replace(one, numbers=replace(one.numbers, rollups=[*one.numbers.rollups, one.numbers.rollups[0]]))
-
-
-def altered_rollup(one: Snapshot) -> Snapshot:
-    (window, held), *others = one.numbers.rollups
-    return replace(one, numbers=replace(one.numbers, rollups=[(window, replace(held, p95=held.p95 + 1)), *others]))
 
 
 def test_stores_that_hold_what_was_accepted_have_no_faults() -> None:
@@ -225,35 +183,23 @@ def test_a_row_delivered_twice_from_the_same_place_is_a_copy_and_no_fault() -> N
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [
-        (without_row, "neither archived nor dead-lettered by archive"),
-        (row_elsewhere, "of no record"),
-        (altered_row, "other bytes are archived than were sent"),
         (row_of_another_device, "archived as what it is not"),
-        (second_end, "archived and dead-lettered by archive"),
         (without_record, "accepted 1 times, stored 0 times"),
         (record_twice, "accepted 1 and unknown 0 times, stored 2 times"),
         (rejected_record, "rejected but stored"),
         (invented_record, "stored but never sent"),
-        (without_letter, "rejected but in no dead letter"),
         (without_letter, "a dead letter was written"),
         (without_letter_of_archive, "neither archived nor dead-lettered by archive"),
-        (altered_letter, "a dead letter holds other bytes than it says"),
         (letter_with_another_reason, "a dead letter was written"),
         (letter_elsewhere, "of no record"),
         (invented_letter, "a dead letter of what was never sent"),
         (letter_of_the_accepted, "accepted and dead-lettered by ingest"),
-        (without_sample, "counted 0 times and not once"),
-        (sample_twice, "counted 2 times and not once"),
-        (altered_sample, "counted as what it is not"),
         (invented_sample, "counted and never to be"),
         (uncovered, "not dealt with by aggregate"),
         (miscounted, "5 records are said to be counted, and 6 are"),
-        (without_rollup, "missing: "),
-        (rollup_twice, "2 rows for"),
-        (altered_rollup, "p95 is"),
     ],
 )
-def test_every_kind_of_fault_is_found(break_it: Callable[[Snapshot], Snapshot], says: str) -> None:
+def test_every_other_kind_of_fault_is_found(break_it: Callable[[Snapshot], Snapshot], says: str) -> None:
     ledger, snapshot = world()
     faults = find_faults(ledger, break_it(snapshot))
     assert any(says in fault for fault in faults), faults
@@ -279,41 +225,6 @@ def test_what_was_unknown_may_be_stored_once_and_no_more() -> None:
     assert find_faults(ledger, twice) == []
     thrice = replace(twice, records=[*records, replace(records[-1], place=Place(0, 4))])
     assert any("stored 3 times" in fault for fault in find_faults(ledger, thrice))
-
-
-def test_an_answer_without_statuses_leaves_the_events_unknown_refused_or_turned_away() -> None:
-    book = Ledger()
-    bodies = [b'{"event_id": "%d"}' % number for number in range(5)]
-    sent = [Sent(EVENTS, body, "telemetry") for body in bodies]
-    assert book.write(sent[:1], 503, {"message": "Service Unavailable"})
-    assert not book.write(sent[1:2], 413, {"code": "body_too_large"})
-    assert book.write(sent[2:3], 429, {"code": "quota_events"})
-    assert book.write(sent[3:4], 429, {"code": "not_stored"})
-    assert not book.write(sent[4:], 400, {"code": "malformed_json"})
-    assert set(book.unknown) == {digest(bodies[0]), digest(bodies[3])}
-    assert book.no_events == {digest(bodies[4])}
-    assert book.rejected == set()
-    assert [attempt.answer for attempt in book.attempts] == ["unknown", "refused", "turned away", "unknown", "refused"]
-
-
-def test_every_attempt_is_written_down_with_its_number() -> None:
-    book = Ledger()
-    event = Sent(EVENTS, b'{"event_id": "a"}', "telemetry")
-    for status, said in ((429, "retry"), (202, "accepted")):
-        book.write([event], status, {"results": [{"status": said}]})
-    assert [(one.event_id, one.sha256, one.number, one.answer) for one in book.attempts] == [
-        ("a", digest(event.body), 1, "unknown"),
-        ("a", digest(event.body), 2, "accepted"),
-    ]
-    assert book.attempts[0].at <= book.attempts[1].at
-
-
-def test_twenty_thousand_events_are_checked_in_seconds() -> None:
-    ledger, snapshot = world(20_000)
-    began = time.process_time()
-    assert find_faults(ledger, snapshot) == []
-    # 1 s of a core here; this is what is left of it on any machine.
-    assert time.process_time() - began < 5
 
 
 def test_it_shares_no_code_with_the_pipeline() -> None:

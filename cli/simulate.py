@@ -1,30 +1,29 @@
-"""`make demo`: a fleet posts to the running stack, and a view shows what becomes of its events."""
+"""Simulate a fleet that posts to the local stack, and show what becomes of its events."""
 
 import argparse
 import asyncio
 import contextlib
-import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.fleet.devices import Fleet
-from local.fleet.traffic import Traffic
-from local.fleet.view import Gauge, summarize, watch
+from cli.simulation.devices import Fleet
+from cli.simulation.traffic import Traffic
+from cli.simulation.view import Gauge, summarize, watch
+from cli.stages import read_stack
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate until the time is over or somebody presses Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m local.fleet", description=__doc__)
+def main(arguments: Sequence[str]) -> int:
+    """Simulate until the time is over or a person presses Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
     parser.add_argument("--dir", type=Path, default=Path(".local"), help="the stack's directory (default: .local)")
     parser.add_argument("--minutes", type=float, default=30, help="how long (default: 30)")
     parser.add_argument("--rate", type=float, default=300, help="events a second between bursts (default: 300)")
     parser.add_argument("--devices", type=int, default=500, help="devices in the fleet (default: 500)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same events (default: 1)")
     options = parser.parse_args(arguments)
-    stack = json.loads((options.dir / "stack.json").read_text())
+    stack = read_stack(options.dir)
     fleet = Fleet(options.seed, options.devices, lambda: datetime.now(UTC))
     traffic = Traffic(stack["api"], stack["keys"]["device"], fleet, options.rate, options.seed)
     gauge = Gauge(stack)
@@ -44,7 +43,3 @@ async def _simulate(traffic: Traffic, gauge: Gauge, seconds: float, title: str) 
     await asyncio.gather(*running, return_exceptions=True)
     for task in done:
         task.result()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

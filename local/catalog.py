@@ -21,7 +21,7 @@ PATH = "$path"
 #: What was read of files, by their path, size and time of change.
 Kept = dict[tuple[str, int, int], ds.Fragment]
 
-SQL = Path(__file__).parents[2] / "infra" / "athena"
+SQL = Path(__file__).parents[1] / "infra" / "athena"
 
 _PARQUET = ds.ParquetFileFormat()
 

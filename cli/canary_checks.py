@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.support.ledger import Ledger, digest
+from cli.simulation.client import Ledger, digest
 
 
 @dataclass(frozen=True)
-class Found:
+class Row:
     """A row of the raw table as a query shows it."""
 
     partition: int
@@ -16,7 +16,7 @@ class Found:
     event: str
 
 
-def find_faults(ledger: Ledger, rows: Iterable[Found], letters: Iterable[str]) -> list[str]:
+def find_faults(ledger: Ledger, rows: Iterable[Row], letters: Iterable[str]) -> list[str]:
     """List what was accepted and is missing, rejected and not kept, or there and never sent; all of one canary."""
     contents: dict[tuple[int, int], set[str]] = {}
     for row in rows:

@@ -1,0 +1,134 @@
+"""Post to a stage as devices do, and read back from outside what must have come of it.
+
+With --stage and --api it asks a deployed stage, through Athena; the device key stands in the environment as KEY.
+Without, it asks the local stack. With READER_KEY it also asks the query API for the numbers. Its devices have names of
+their own: nothing else in the fleet is touched or counted.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cli import query
+from cli.canary_checks import Row, find_faults, find_miscounts
+from cli.simulation.client import ACCEPTED, Ledger, digest, post_all
+from cli.simulation.clocks import ended_minutes
+from cli.simulation.devices import EVENTS, Fleet, Sent, write
+from cli.stages import CommandError, begin_parser, read_stack
+
+BATCH, DEVICES = 50, 20
+PAUSE_SECONDS = 5
+STORED = "SELECT kafka_partition, kafka_offset, event FROM raw_events WHERE device_id LIKE ? AND dt >= ?"
+LETTERS = "SELECT event FROM dead_letters WHERE device_id LIKE ? AND dt >= ?"
+KINDS = ("telemetry", "duplicate", "invalid", "unknown_firmware", "undeclared")
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where to post, and with which keys."""
+
+    address: str
+    key: str
+    reader_key: str | None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Post, read back until all is there or patience is over, and say what is not as it must be."""
+    parser = begin_parser("canary", __doc__)
+    parser.add_argument("--api", help="the address of the deployed stage")
+    parser.add_argument("--events", type=int, default=1000)
+    parser.add_argument("--patience", type=float, default=300, help="how many seconds everything may take to appear")
+    options = parser.parse_args(arguments)
+    api = find_api(options)
+    run = f"canary-{secrets.token_hex(4)}"
+    sent = list(draw_events(run, options.events))
+    batches = [sent[at : at + BATCH] for at in range(0, len(sent), BATCH)]
+    ledger = asyncio.run(post_all(api.address, api.key, batches, until_settled=True))
+    answers = Counter(attempt.answer for attempt in ledger.attempts)
+    say(f"{run}: {len(ledger.attempts)} times sent: {dict(answers)}; answers {dict(ledger.statuses)}")
+    faults = persist(lambda: read_back(options, run, ledger), options.patience)
+    if api.reader_key:
+        faults += persist(lambda: count_back(api, ledger, sent), options.patience)
+    say("\n".join(faults) or f"{run}: all is where it must be, and nowhere else")
+    return 1 if faults else 0
+
+
+def find_api(options: argparse.Namespace) -> Api:
+    """Take the address and the keys from the command line and the environment, or the local stack's own."""
+    if not options.stage:
+        stack = read_stack(options.dir)
+        return Api(stack["api"], stack["keys"]["device"], stack["keys"]["reader"])
+    if not options.api or not os.environ.get("KEY"):
+        raise CommandError(
+            "a deployed stage is asked with its --api, and with a device key as KEY in the environment", 2
+        )
+    return Api(options.api, os.environ["KEY"], os.environ.get("READER_KEY"))
+
+
+def draw_events(run: str, count: int) -> Iterator[Sent]:
+    """Events of the canary's own devices, good and bad, some of them twice."""
+    seed = int(run.rpartition("-")[2], 16)
+    fleet = Fleet(seed, DEVICES, ended_minutes(seed))
+    made = 0
+    while made < count:
+        sent = fleet.event()
+        if sent.kind in KINDS:
+            document = json.loads(sent.body)
+            named = document | {"device_id": document["device_id"].replace("press", run)}
+            yield Sent(EVENTS, write(named), sent.kind)
+            made += 1
+
+
+def persist(find: Callable[[], list[str]], patience: float) -> list[str]:
+    """Look again until there is no fault, for so long: what was accepted takes a while to appear."""
+    deadline = time.monotonic() + patience
+    while (faults := find()) and time.monotonic() < deadline:
+        time.sleep(PAUSE_SECONDS)
+    return faults
+
+
+def read_back(options: argparse.Namespace, run: str, ledger: Ledger) -> list[str]:
+    """Hold the raw table and the dead letters against the ledger."""
+    mine = [f"{run}-%", (datetime.now(UTC) - timedelta(days=1)).date().isoformat()]
+    stored, letters = query.ask(options, STORED, mine), query.ask(options, LETTERS, mine)
+    rows = [Row(int(partition), int(offset), str(event)) for partition, offset, event in stored.rows]
+    return find_faults(ledger, rows, [str(event) for (event,) in letters.rows])
+
+
+def count_back(api: Api, ledger: Ledger, sent: Sequence[Sent]) -> list[str]:
+    """Hold the minutes of each device, as the query API tells them, against the ledger."""
+    accepted = {attempt.sha256 for attempt in ledger.attempts if attempt.answer == ACCEPTED}
+    expected: Counter[str] = Counter()
+    for body in {one.body for one in sent if digest(one.body) in accepted}:
+        expected[json.loads(body)["device_id"]] += 1
+    (fleet,) = (item["fleet_id"] for item in get(api, "/v1/fleets")["items"])
+    counted: Counter[str] = Counter()
+    for device in expected:
+        until = datetime.now(UTC)
+        asked = {"device": device, "metric": "cpu_temp", "resolution": "1m"}
+        asked |= {"from": (until - timedelta(hours=2)).isoformat(), "to": until.isoformat()}
+        page = get(api, f"/v1/fleets/{fleet}/rollups?{urllib.parse.urlencode(asked)}")
+        counted[device] = sum(window["count"] for window in page["items"])
+    return find_miscounts(expected, counted)
+
+
+def get(api: Api, path: str) -> Any:
+    """Ask the query API."""
+    request = urllib.request.Request(api.address + path, headers={"x-api-key": api.reader_key or ""})  # noqa: S310 - ours
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the same address
+        return json.load(answer)
+
+
+def say(what: str) -> None:
+    """Say it at once: the canary takes minutes."""
+    print(what, flush=True)

@@ -1,1 +1,0 @@
-"""What the ledger says, and running a consumer again by hand; here and of a deployed stage."""
