@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg
 import pytest
-
 from local.fleet.devices import EVENTS, Fleet, Sent, write
+
 from tests.faults.conftest import Injector, post_settled, wait_until
 from tests.flow.conftest import READERS, Stack, start, stop
 from tests.support import recomputation, stores
