@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sluice.core.events.contracts import Contracts
-from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.events.envelope import HEADER, read_head
 from sluice.core.events.stored import read_stored
 from sluice.core.limits import Limits
 from sluice.core.records import RERUN, KafkaRecord, Origin
@@ -84,14 +84,14 @@ def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> Miss
     """Name the event of a record; what cannot be read, for whatever reason, stays unnamed."""
     headers = {name: value or b"" for name, value in record.headers}
     try:
-        envelope = read_envelope(headers.get(HEADER))
+        head = read_head(headers.get(HEADER))
     except Exception:  # noqa: BLE001 - a name must not keep anything from being run again
         return MissingEvent(record.origin, "", None, None, None)
     try:
         facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, limits).facts
     except Exception:  # noqa: BLE001 - as above
-        return MissingEvent(record.origin, envelope.fleet_id, None, None, envelope.received_at)
-    return MissingEvent(record.origin, envelope.fleet_id, facts.device_id, facts.event_id, envelope.received_at)
+        return MissingEvent(record.origin, head.fleet_id, None, None, head.received_at)
+    return MissingEvent(record.origin, head.fleet_id, facts.device_id, facts.event_id, head.received_at)
 
 
 def _describe(record: ReadRecord) -> dict[str, Any]:
