@@ -62,7 +62,7 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
         "  and 1 more that have not been named",
         "",
         "2 are still in Kafka: reconcile runs them again, and then they leave this list.",
-        "1 are no longer in Kafka and cannot be run again; the other consumer may have them, by offset.",
+        "1 are no longer in Kafka and cannot be run again; another consumer may have them, by offset.",
     ]
 
 

@@ -179,6 +179,11 @@ def check(stack: Stack, injector: Injector, ledger: Ledger, earlier: set[str]) -
     )
 
 
+@pytest.mark.shows_fault(
+    part="deployment",
+    fault="consumers of the next release, ingest of this one",
+    expected="everything goes on as usual",
+)
 def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_writes(
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
 ) -> None:
@@ -188,6 +193,18 @@ def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_write
     assert given_up(stack) == []
 
 
+@pytest.mark.shows_fault(
+    part="deployment",
+    fault="ingest of the next release, consumers of this one",
+    expected="an addition stops nothing; a newer version is held until its consumers are updated, and counts right",
+)
+@pytest.mark.shows_loss_path(
+    fails="ingest writes a version that a consumer does not know yet",
+    section="Between Kafka and the stores",
+    event_is="in Kafka, held for ten minutes; then in the dead letters as `version_ahead`",
+    told="`archive-version-ahead`, `aggregate-version-ahead`",
+    comes_back="the updated consumer reads it; a dead letter is given again by `make rerun`",
+)
 def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_are_updated(
     stack: Stack, injector: Injector, adding: Path, following: Path, earlier: set[str]
 ) -> None:
@@ -210,6 +227,12 @@ def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_
     assert given_up(stack) == []
 
 
+@pytest.mark.shows_fault(
+    part="deployment",
+    fault="consumers are updated later than a hold lasts",
+    expected="dead letters `version_ahead` without a halt; given again, each event counts once",
+)
+@pytest.mark.shows_loss_path(fails="ingest writes a version that a consumer does not know yet")
 def test_what_is_not_read_in_time_is_a_letter_without_a_halt_and_is_given_again_to_the_next_release(
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
 ) -> None:
