@@ -22,7 +22,7 @@ from bench.costs import ROUNDS, cpu_seconds
 from bench.filling import EVERY, METRICS, fill_entities, fill_samples, name_device
 from bench.steps import REST, Steps
 from bench.stores import Connection, Stores, running
-from functions.aggregate import handler as aggregate
+from functions.aggregate.handler import build
 from sluice.core.archive.packing import pack_rows
 from sluice.core.archive.rows import make_row
 from sluice.core.events.contracts import TELEMETRY, Contracts
@@ -30,6 +30,9 @@ from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelop
 from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
 from sluice.core.records import read_records
+from sluice.edge.events.schemas import load_contracts
+from sluice.edge.failures import consuming, intake
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers import samples
 from sluice.edge.numbers.counters import Counters
 from sluice.edge.numbers.numbering import Numbering
@@ -46,7 +49,7 @@ FIRMWARE = "2.4.1"
 
 _WORK = vars(samples)["_Work"]  # the transaction, whose steps are its own business otherwise
 STEPS = {
-    "read the records": (aggregate, "read_batch"),
+    "read the records": (intake, "sort_records"),
     "numbers of devices": (Numbering, "entities"),
     "ask the cache for known ones": (Seen, "suspects"),
     "lock what is covered": (samples, "lock_coverage"),
@@ -119,9 +122,9 @@ class Partition:
 class Consumer:
     """Feeds the handler, and watches whose time that takes."""
 
-    def __init__(self, stores: Stores, parts: aggregate.Parts, start: datetime) -> None:
+    def __init__(self, stores: Stores, consumer: consuming.Consumer, start: datetime) -> None:
         self._stores = stores
-        self._parts = parts
+        self._consumer = consumer
         self._partitions = [Partition(number, start) for number in range(PARTITIONS)]
         self._turns = count()
         self.events = 0
@@ -132,11 +135,11 @@ class Consumer:
         self.events += size * batches
         began = self._clocks()
         for delivery in deliveries:
-            failed = aggregate.aggregate(delivery, self._parts, lambda: 60.0)["batchItemFailures"]
+            failed = self._consumer.consume(delivery, lambda: 60.0)["batchItemFailures"]
             if failed:
                 raise SystemExit(f"a batch that should be taken in came back: {failed}")
         spent = Spent(*(now - then for now, then in zip(self._clocks(), began, strict=True)))
-        aggregate.metrics.clear_metrics()
+        metrics.clear_metrics()
         return spent
 
     def _clocks(self) -> tuple[float, ...]:
@@ -156,8 +159,7 @@ def main() -> None:
     with running() as stores, stores.connect() as connection:
         fill_entities(connection, [name_fleet(number) for number in range(FLEETS)], DEVICES)
         connection.execute("SELECT ensure_partitions('sample', %s, %s)", [hour - WIDTHS["1h"] * 3, hour])
-        parts = wire(stores)
-        consumer = Consumer(stores, parts, start)
+        consumer = Consumer(stores, wire(stores), start)
         consumer.round(max(SIZES), PARTITIONS)  # connects, and knows the devices
         print("measuring on an empty hour ...", flush=True)
         empty = measure(consumer)
@@ -169,7 +171,7 @@ def main() -> None:
         written = (_wal(connection) - written) / (consumer.events - before)
         steps = measure_steps(consumer, connection)
         kept = count_samples(connection) - (rows - before)
-        archive = measure_archive(parts.contracts)
+        archive = measure_archive(load_contracts())
     if kept != consumer.events:
         raise SystemExit(f"{consumer.events} events were taken in, but {kept} samples are there")
     print(f"all {kept} events that were taken in are samples, each once")
@@ -183,10 +185,10 @@ def name_fleet(number: int) -> str:
     return f"fleet-{number}"
 
 
-def wire(stores: Stores) -> aggregate.Parts:
+def wire(stores: Stores) -> consuming.Consumer:
     """Put the function together as in a deployment."""
     with mock.patch.dict("os.environ", stores.environment("aggregate")):
-        return aggregate.build()
+        return build()
 
 
 def measure(consumer: Consumer) -> dict[int, Spent]:

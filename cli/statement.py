@@ -1,12 +1,12 @@
 """Say what became of every event of a day, fleet by fleet."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from cli.functions import find_function, read_answer
 from cli.stages import CommandError, begin_parser
 from cli.terminal import make_visible
-from sluice.core.consumers import ACCOUNTED, DEAD_LETTERED
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.ledger.statement import NOT_YET, FleetAccount, State, Statement
 
 
@@ -22,11 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-_COLUMNS = {consumer.name: (*consumer.ends, NOT_YET) for consumer in ACCOUNTED}
-_TITLES = {DEAD_LETTERED: "dead letters", NOT_YET: "not yet"}
-
 _SAYS: dict[State, str] = {
-    "balanced": f"every event is accounted for, by {' and by '.join(_COLUMNS)}",
+    "balanced": "every event is accounted for, by every consumer",
     "in_flight": "some events are on their way; ask again in some minutes",
     "missing": "events that should be there are not, or some that nobody could name may be of this day; see below",
     "unbalanced": "the accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
@@ -40,8 +37,7 @@ def write_text(statement: Statement) -> Iterator[str]:
         return
     yield f"Events received on {statement.day} (UTC), as of {statement.as_of[:19].replace('T', ' ')}"
     yield ""
-    head = [[_TITLES.get(end, end) for end in ends] for ends in _COLUMNS.values()]
-    yield from _table([_row("fleet", "state", "accepted", head, "rejected"), *map(_tell_account, statement.fleets)])
+    yield from _table([_head(), *map(_row, statement.fleets)])
     if not statement.fleets:
         yield "nothing was received"
     yield ""
@@ -79,14 +75,17 @@ def _tell_missing(statement: Statement) -> Iterator[str]:
         yield f"{lost:,} are no longer in Kafka and cannot be run again; another consumer may have them, by offset."
 
 
-def _tell_account(account: FleetAccount) -> Sequence[str]:
-    sides = [[f"{account.of(consumer)[end]:,}" for end in ends] for consumer, ends in _COLUMNS.items()]
-    state = account.state.replace("_", " ")
-    return _row(account.fleet_id or "(unknown)", state, f"{account.accepted:,}", sides, f"{account.rejected:,}")
+def _head() -> Sequence[str]:
+    sides = (("|", *(end.replace("dead_lettered", "dead letters") for end in one.ends), "not yet") for one in ACCOUNTED)
+    return ("fleet", "state", "accepted", *(cell for side in sides for cell in side), "|", "rejected")
 
 
-def _row(fleet: str, state: str, accepted: str, sides: Iterable[Iterable[str]], rejected: str) -> Sequence[str]:
-    return (fleet, state, accepted, *(cell for side in sides for cell in ("|", *side)), "|", rejected)
+def _row(account: FleetAccount) -> Sequence[str]:
+    ours = (account.fleet_id or "(unknown)", account.state.replace("_", " "), f"{account.accepted:,}")
+    sides = (
+        ("|", *(f"{account.of(consumer.name)[end]:,}" for end in (*consumer.ends, NOT_YET))) for consumer in ACCOUNTED
+    )
+    return (*ours, *(cell for side in sides for cell in side), "|", f"{account.rejected:,}")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -52,6 +52,7 @@ DEAD_LETTER_COLUMNS = {
     "kafka_topic": "string",
     "kafka_partition": "int",
     "kafka_offset": "bigint",
+    "envelope": "string",
     "consumer": "string",
     "attempts": "int",
     "failed_at": "timestamp",

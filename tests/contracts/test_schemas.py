@@ -11,13 +11,14 @@ import openapi_spec_validator
 import pytest
 import yaml
 
-from functions.ingest.handler import CONTRACT_OF, LIMITS
-from functions.query.handler import ROUTES
+from functions.ingest.handler import CONTRACT_OF
 from sluice.core.consumers import ACCOUNTED, Consumer
 from sluice.core.events.violations import list_violations
 from sluice.core.ledger.statement import NOT_YET, FleetAccount
+from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import MOST_WINDOWS
 from sluice.core.query.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
+from sluice.edge.query.routes import ROUTES
 from tests.support import samples
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -96,7 +97,7 @@ def test_the_openapi_document_is_valid_and_says_the_limits_that_ingest_keeps() -
     posts = [operations["post"] for operations in OPENAPI["paths"].values() if "post" in operations]
     for operation in posts:
         batch = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"][1]
-        assert batch["maxItems"] == LIMITS.max_events
+        assert batch["maxItems"] == Limits().max_events
 
 
 def test_the_openapi_document_says_the_limits_that_query_keeps() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from functions.ingest import handler
+from sluice.edge.ingest import accepting
 from tests.corpus.cases import ACCEPTED, Case, Refused
 from tests.corpus.families import corpus
 
@@ -50,7 +50,7 @@ def raised_codes() -> set[str]:
         [sys.executable, "-c", LIST_MODULES], env=environment, capture_output=True, text=True, check=True
     )
     sources = [Path(line) for line in ran.stdout.splitlines()]
-    return set().union(*(codes_in(source) for source in [*sources, Path(str(handler.__file__))]))
+    return set().union(*(codes_in(source) for source in [*sources, Path(str(accepting.__file__))]))
 
 
 def codes_of(case: Case) -> set[str]:

@@ -10,10 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from functions.ingest.handler import CONTRACT_OF, LIMITS
+from functions.ingest.handler import CONTRACT_OF
 from sluice.core.api.answers import Answer
 from sluice.core.api.keys import StoredKey
 from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.limits import Limits
 from tests.corpus import compression
 from tests.corpus.cases import ACCEPTED, Case, make_keys, paste, read_outcome, stored_keys, write
 from tests.corpus.families import FAMILIES, corpus
@@ -24,6 +25,7 @@ SCHEMAS = samples.EVENTS.parent / "schemas"
 PROBLEM = jsonschema.Draft7Validator(json.loads((SCHEMAS / "problem/1.json").read_text()))
 LETTER = jsonschema.Draft7Validator(json.loads((SCHEMAS / "dead_letter/1.json").read_text()))
 
+LIMITS = Limits()
 KEYS = make_keys("test")
 STORED = {key.key_id: key for key in stored_keys(KEYS, "demo", samples.NOW - timedelta(days=1))}
 

@@ -13,7 +13,7 @@ import psycopg
 
 from sluice.core.events.envelope import HEADER, Envelope, write_envelope
 from sluice.core.limits import Limits
-from sluice.core.numbers.samples import Event, read_batch
+from sluice.core.numbers.samples import Event, read_event
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import time_flags
 from sluice.edge import database
@@ -67,9 +67,7 @@ class Sent:
 
 def read(sent: Iterable[Sent]) -> list[Event]:
     """What aggregation reads of records."""
-    batch = read_batch((one.record() for one in sent), samples.contracts(), LIMITS, now() + timedelta(days=2))
-    assert not batch.unreadable
-    return batch.events
+    return [read_event(one.record(), samples.contracts(), LIMITS, now() + timedelta(days=2)) for one in sent]
 
 
 def as_aggregate(dsn: str) -> Callable[[], database.Connection]:

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Fault, Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, write_letter
-from sluice.core.ledger.rerun import ReadRecord
-from sluice.core.numbers.samples import read_batch
+from sluice.core.ledger.rerun import ReadRecord, Taken
+from sluice.core.numbers.samples import read_event
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.edge.bucket import Bucket
@@ -115,7 +115,7 @@ class S3:
 UNREADABLE = Poison("it cannot be read")
 
 
-def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Poison = UNREADABLE) -> Letter:
+def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Fault = UNREADABLE) -> Letter:
     """The dead letter of a record that a consumer gave up on."""
     return about_record(one.record(), poison, consumer, failed_at, 1000)
 
@@ -211,18 +211,18 @@ class Function:
         self.invoked: list[list[int]] = []
         self._call = call
 
-    def invoke(self, payload: bytes) -> bytes:
-        records = list(read_records(msgspec.json.decode(payload)))
+    def ask(self, event: msgspec.Raw, kind: type[Taken]) -> Taken:
+        records = list(read_records(msgspec.json.decode(event)))
         self.invoked.append([record.origin.offset for record in records])
-        return msgspec.json.encode({"batchItemFailures": self._call(records) or []})
+        return msgspec.convert({"batchItemFailures": self._call(records) or []}, kind)
 
 
 def aggregating(writer: Samples) -> Function:
     """Aggregate, as far as the database sees it."""
 
     def call(records: Sequence[KafkaRecord]) -> None:
-        batch = read_batch(records, samples.contracts(), LIMITS, now() + timedelta(days=2))
-        writer.add(batch.events, set())
+        later = now() + timedelta(days=2)
+        writer.add([read_event(record, samples.contracts(), LIMITS, later) for record in records], set())
 
     return Function(call)
 

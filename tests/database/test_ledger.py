@@ -18,7 +18,7 @@ from sluice.core.errors import Poison
 from sluice.core.failures.salvage import GivenUp
 from sluice.core.ledger.rerun import MissingEvent, ReadRecord
 from sluice.core.ledger.statement import Facts, Statement, draw_up
-from sluice.core.numbers.samples import Unreadable, put_down, read_batch
+from sluice.core.numbers.samples import Unreadable, put_down
 from sluice.core.numbers.watermark import Covered
 from sluice.core.records import Origin
 from sluice.core.times import write_time
@@ -27,7 +27,7 @@ from sluice.edge.database import Connection
 from sluice.edge.ledger.statements import read_facts
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.rolling import Rolling, Settling
-from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
+from tests.database.aggregating import Processes, Sent, Tables, now, read
 from tests.database.stored import (
     RAW,
     S3,
@@ -44,7 +44,6 @@ from tests.database.stored import (
     rejected,
     shuffled,
 )
-from tests.support import samples
 
 MINUTE, GRACE = timedelta(minutes=1), timedelta(minutes=15)
 TALLIES = (
@@ -609,12 +608,10 @@ def test_files_of_a_topic_from_before_it_was_made_anew_may_come_among_those_from
 
 def test_a_redelivery_is_no_new_topic_even_of_what_was_buried_last(processes: Processes, tables: Tables) -> None:
     moment = now() - MINUTE
-    batch = read_batch([Sent(0, moment, moment).record()], samples.contracts(), LIMITS, now())
-    buried = Unreadable(
-        Sent(1, moment, moment + MINUTE / 2).record(), Poison("no"), batch.events[0].group, moment + MINUTE / 2
-    )
+    (first,) = read([Sent(0, moment, moment)])
+    buried = Unreadable(Origin("raw-events", 0, 1), first.group, moment + MINUTE / 2)
     writer = processes.start()
-    writer.add(batch.events, set())
+    writer.add([first], set())
     writer.bury([buried])
     # A later release can read it.
     assert writer.add(read([Sent(1, moment, moment + MINUTE / 2)]), set()).events == []

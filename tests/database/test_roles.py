@@ -14,6 +14,7 @@ MAY = {
         "coverage": "siu",
         "dirty": "i",
         "entity": "si",
+        "gap": "sid(given_up)",
         "horizon": "s",
         "metric": "si",
         "outcome": "i",

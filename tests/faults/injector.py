@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.flow.conftest import Stack
 
@@ -100,20 +101,58 @@ class Injector:
     @contextlib.contextmanager
     def deployed(self, verb: str, more: str) -> Iterator[None]:
         """Deploy a function with more code at the end of its handler, and what it was before afterwards."""
-        models = json.loads((self._stack.directory / "state" / "models" / "lambdas.json").read_text())
-        (directory,) = (
-            one["directory"] for one in models["functions"] if one["name"] == self._stack["functions"][verb]
-        )
-        handler = Path(directory) / "handler.py"
+        with self._rewritten(verb, lambda shipped: f"{shipped}\n\n{more}"):
+            yield
+
+    @contextlib.contextmanager
+    def released(self, verb: str, layer: Path | None = None, **variables: str) -> Iterator[None]:
+        """Deploy a function on another release's layer, or with other variables, and what it was before afterwards."""
+        first = ["import os", "import sys", f"os.environ.update({variables!r})"]
+        if layer is not None:
+            first.append(f"sys.path.insert(0, {str(layer / 'python')!r})")
+        with self._rewritten(verb, lambda shipped: "\n".join([*first, shipped])):
+            yield
+
+    @contextlib.contextmanager
+    def _rewritten(self, verb: str, rewrite: Callable[[str], str]) -> Iterator[None]:
+        handler = Path(self._model(verb)["directory"]) / "handler.py"
         assert handler.is_relative_to(self._stack.directory), "only a copy may be changed"
-        shipped = handler.read_text()
-        handler.write_text(f"{shipped}\n\n{more}")
+        before = handler.read_text()
+        handler.write_text(rewrite(before))
         self.end_workers(verb)
         try:
             yield
         finally:
-            handler.write_text(shipped)
+            handler.write_text(before)
             self.end_workers(verb)
+
+    def layer(self, verb: str) -> Path:
+        """Where the layer of our code is that a function was deployed with."""
+        (path,) = (Path(path).parent for path in self._model(verb)["layers"] if (Path(path) / "sluice").is_dir())
+        return path
+
+    def _models(self) -> dict[str, Any]:
+        models: dict[str, Any] = json.loads((self._stack.directory / "state" / "models" / "lambdas.json").read_text())
+        return models
+
+    def _model(self, verb: str) -> dict[str, Any]:
+        name = self._stack["functions"][verb]
+        (model,) = (one for one in self._models()["functions"] if one["name"] == name)
+        return dict(model)
+
+    def recorded(self, verb: str, metric: str) -> list[float]:
+        """Every value of a metric that a function has recorded so far."""
+        log = Path(self._models()["directory"]) / f"{self._stack['functions'][verb]}.log"
+        lines = (line for line in log.read_text(errors="replace").splitlines() if f'"{metric}":' in line)
+        return [float(value) for line in lines for value in json.loads(line[line.index("{") :])[metric]]
+
+    def invoke(self, verb: str, payload: object) -> Any:
+        """Run a function and return its answer."""
+        request = urllib.request.Request(self._invocations(verb), json.dumps(payload).encode())
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            said = json.load(answer)
+            assert "X-Amz-Function-Error" not in answer.headers, said
+            return said
 
     def end_workers(self, verb: str) -> None:
         """Kill every worker of a function; those that come after run the code of now."""

@@ -23,6 +23,7 @@ from sluice.core.records import Origin
 from sluice.edge import cache as valkey
 from sluice.edge.cache import Cache
 from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import SharedAllowance
 from sluice.edge.numbers.counters import KEEP as KEEP_COUNTERS
 from sluice.edge.numbers.counters import MAX_TYPES, Counters
@@ -139,6 +140,12 @@ class TestAttempts(AttemptsContract):
             KEEP_ATTEMPTS.total_seconds() - 5 <= seconds <= KEEP_ATTEMPTS.total_seconds() for seconds in left.values()
         )
         assert KEEP_ALLOWANCE.total_seconds() - 5 <= server.ttl("quarantine:archive") <= KEEP_ALLOWANCE.total_seconds()
+
+    def test_a_hold_ends_an_hour_after_its_version_was_last_seen(self, cache: Cache, server: RedisCluster) -> None:
+        Holds(cache, "archive", seconds=600).find_over({"envelope 2"}, NOW)
+        server.expire("ahead:{archive}:envelope 2", 10)
+        Holds(cache, "archive", seconds=600).find_over({"envelope 2"}, NOW)
+        assert 3590 <= server.ttl("ahead:{archive}:envelope 2") <= 3600
 
     def test_good_records_alone_do_not_make_an_allowance_last(self, cache: Cache, server: RedisCluster) -> None:
         SharedAllowance(cache, "archive", processes=1).spend(0, 1000, NOW)

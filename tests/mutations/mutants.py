@@ -62,8 +62,8 @@ MUTANTS = (
     ),
     Mutant(
         "a body is refused for good before its dead letter is stored",
-        "functions/ingest/handler.py",
-        (("    if fate is not None:", "    if fate is not None and False:"),),
+        f"{EDGE}/ingest/accepting.py",
+        (("            if fate is not None:", "            if fate is not None and False:"),),
         f"{UNIT}/functions/test_ingest.py::test_a_body_whose_letter_cannot_be_stored_is_to_be_sent_again",
     ),
     Mutant(
@@ -85,8 +85,8 @@ MUTANTS = (
     ),
     Mutant(
         "a key that was looked up once opens the door for ever",
-        f"{EDGE}/api/keystore.py",
-        (("if own is not None and own.is_younger_than(self._memory, now):", "if own is not None:"),),
+        f"{EDGE}/known.py",
+        (("if own is not None and now < believed_until:", "if own is not None:"),),
         f"{UNIT}/edge/api/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
     ),
     Mutant(
@@ -126,21 +126,65 @@ MUTANTS = (
     ),
     Mutant(
         "archive's offsets advance past rows that were not taken",
-        "functions/archive/handler.py",
+        f"{EDGE}/archive/archiving.py",
         (("failed = {origin for one in undelivered for origin in one.pack.origins}", "failed = set[Origin]()"),),
         f"{UNIT}/functions/test_archive.py::test_rows_that_are_not_taken_come_again_from_the_first",
     ),
     Mutant(
-        "archive's offsets advance past poison without a letter",
-        "functions/archive/handler.py",
-        (("return failed | unstored", "return failed"),),
+        "a consumer's offsets advance past poison without a letter",
+        f"{EDGE}/failures/intake.py",
+        (("+= len(stored)\n        return unstored\n", "+= len(stored)\n        return set()\n"),),
         f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_comes_again",
     ),
     Mutant(
         "archive writes the letters of what comes again at every try",
-        "functions/archive/handler.py",
-        (("[one for one in poison if not comes_again(one[0].origin, failed)]", "poison"),),
+        f"{EDGE}/failures/intake.py",
+        (("due = batch.before(undone).faulty", "due = batch.faulty"),),
         f"{UNIT}/functions/test_archive.py::test_poison_behind_rows_that_are_not_taken_is_left_for_the_next_try",
+    ),
+    Mutant(
+        "a record of a newer release is poison",
+        f"{CORE}/events/envelope.py",
+        (('raise Ahead(f"envelope {version}")', 'raise Poison(f"envelope {version}")'),),
+        f"{UNIT}/functions/test_archive.py::test_a_record_of_a_newer_release_is_held_with_all_behind_it_and_what_comes"
+        "_before_it_is_archived",
+    ),
+    Mutant(
+        "an event of a newer contract is judged by the newest that is known",
+        f"{CORE}/events/contracts.py",
+        (
+            (
+                "        version = self._versions.get((contract, number))\n",
+                "        version = self._versions.get((contract, number)) or self._find_version(contract, document)\n",
+            ),
+        ),
+        f"{UNIT}/functions/test_aggregate.py::test_a_record_of_a_newer_contract_is_held_and_then_its_letter_is_covered_and"
+        "_its_windows_lack_it",
+    ),
+    Mutant(
+        "records of a newer release count towards halting",
+        f"{CORE}/failures/sorting.py",
+        (("return sum(isinstance(fault, Poison) for _, fault in faulty)", "return sum(1 for _ in faulty)"),),
+        f"{UNIT}/functions/test_aggregate.py::test_records_that_are_all_ahead_never_halt_the_consumer",
+    ),
+    Mutant(
+        "what lies behind a held record is taken in before it",
+        f"{EDGE}/failures/intake.py",
+        (("        batch = batch.before(failed)\n", ""),),
+        f"{UNIT}/functions/test_archive.py::test_a_record_of_a_newer_release_is_held_with_all_behind_it_and_what_comes"
+        "_before_it_is_archived",
+    ),
+    Mutant(
+        "a record of a newer release is given up where nobody can say how long it was held",
+        f"{EDGE}/failures/holding.py",
+        (("            return set()\n        pairs", "            return {*asked}\n        pairs"),),
+        f"{UNIT}/functions/test_archive.py::test_without_the_cache_a_record_of_a_newer_release_stays_held",
+    ),
+    Mutant(
+        "late and duplicate events are in the live counters",
+        f"{EDGE}/numbers/aggregating.py",
+        (("self.counters.add(effect.counted)", "self.counters.add(effect.events)"),),
+        f"{UNIT}/functions/test_aggregate.py::test_only_what_became_a_sample_is_in_the_live_counters",
     ),
     Mutant(
         "a bad deployment drains the whole stream into the dead letters",
@@ -150,36 +194,39 @@ MUTANTS = (
     ),
     Mutant(
         "an event is marked as seen before it is stored",
-        "functions/aggregate/handler.py",
+        f"{EDGE}/numbers/aggregating.py",
         (
-            ("    effect = parts.samples.add(", "    parts.seen.mark(events)\n    effect = parts.samples.add("),
-            ("        parts.seen.mark(effect.events)\n", ""),
+            (
+                "        effect = self.samples.add(",
+                "        self.seen.mark(events)\n        effect = self.samples.add(",
+            ),
+            ("            self.seen.mark(effect.events)\n", ""),
         ),
         f"{UNIT}/functions/test_aggregate.py::test_events_are_stored_before_anybody_remembers_or_counts_them",
     ),
     Mutant(
         "aggregate swallows that the database is away",
-        "functions/aggregate/handler.py",
+        f"{EDGE}/failures/intake.py",
         (("            return {record.origin for record in records}\n", "            return set()\n"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_database_that_is_away_gives_every_partition_back_from_its_first"
         "_record_and_nothing_is_remembered",
     ),
     Mutant(
-        "aggregate's offsets advance past poison without a letter",
-        "functions/aggregate/handler.py",
-        (("good, now)\n    return unstored\n", "good, now)\n    return set()\n"),),
-        f"{UNIT}/functions/test_aggregate.py::test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered",
+        "aggregate's offsets advance past dead letters that are not covered",
+        f"{EDGE}/failures/intake.py",
+        (("            return {record.origin for record, _ in due}\n", "            return unstored\n"),),
+        f"{UNIT}/functions/test_aggregate.py::test_poison_that_cannot_be_covered_comes_again",
     ),
     Mutant(
         "aggregate writes letters of poison alone while they cannot be covered",
-        "functions/aggregate/handler.py",
-        (("        parts.samples.ask()\n    effect", "        pass\n    effect"),),
+        f"{EDGE}/failures/intake.py",
+        (("                    patience.persist(self._work.ask)\n", "                    pass\n"),),
         f"{UNIT}/functions/test_aggregate.py::test_poison_alone_is_not_put_aside_while_the_database_is_away",
     ),
     Mutant(
         "aggregate writes a killer's letter while it cannot be covered",
-        "functions/aggregate/handler.py",
-        (("        self.parts.samples.ask()\n", ""),),
+        f"{EDGE}/failures/intake.py",
+        (("        self._work.ask()\n        logger", "        logger"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_gets_no_letter_while_the_database_is_away",
     ),
     Mutant(
@@ -223,7 +270,7 @@ MUTANTS = (
     Mutant(
         "a retried batch counts again",
         f"{EDGE}/numbers/samples.py",
-        (("for event in events if event.origin not in covered]", "for event in events]"),),
+        (("if event.origin not in covered or event.origin in back]", "]"),),
         f"{DATABASE}/test_aggregate.py::test_a_batch_that_comes_again_whole_or_in_part_changes_nothing",
     ),
     Mutant(

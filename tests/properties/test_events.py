@@ -5,6 +5,7 @@ import string
 from typing import Any
 
 import fastjsonschema
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from sluice.core.api.keys import ALPHABET, compose_key, hash_key, parse_key
 from sluice.core.archive.packing import fill_calls, pack_rows
 from sluice.core.archive.rows import make_row
-from sluice.core.errors import Refusal
-from sluice.core.events.envelope import Envelope, read_envelope, write_envelope
+from sluice.core.errors import Ahead, Refusal
+from sluice.core.events.envelope import VERSION, Envelope, read_envelope, read_head, write_envelope
 from sluice.core.events.violations import list_violations
 from sluice.core.ingest.slices import split_body
 from sluice.core.limits import Limits
@@ -72,17 +73,25 @@ def test_both_readings_of_a_contract_agree(name: str) -> None:
 @given(
     st.builds(
         Envelope,
-        version=st.just(1),
+        version=st.just(VERSION),
         received_at=st.just(samples.NOW),
         fleet_id=st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True),
         contract=st.text(),
         schema_version=st.integers(1, 1000),
         flags=st.lists(st.text(), max_size=3).map(tuple),
         correlation_id=st.text(),
-    )
+    ),
+    st.lists(JSON, max_size=3),
 )
-def test_an_envelope_is_read_as_it_was_written(envelope: Envelope) -> None:
-    assert read_envelope(write_envelope(envelope)) == envelope
+def test_an_envelope_is_read_as_it_was_written_whatever_is_appended(envelope: Envelope, more: list[Any]) -> None:
+    written = write_envelope(envelope)
+    assert read_envelope(written) == envelope
+    appended = json.dumps([*json.loads(written), *more]).encode()
+    assert read_envelope(appended) == envelope
+    later = json.dumps([VERSION + 1, *json.loads(written)[1:], *more]).encode()
+    with pytest.raises(Ahead):
+        read_envelope(later)
+    assert msgspec.structs.astuple(read_head(later))[1:] == msgspec.structs.astuple(envelope)[1:5]
 
 
 @given(st.text(string.ascii_lowercase, min_size=1, max_size=32), st.text(ALPHABET, min_size=59, max_size=59), st.data())

@@ -4,6 +4,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -13,8 +14,10 @@ from sluice.core.failures.quarantine import QuarantineExceededError
 from sluice.core.records import KafkaRecord, Origin
 from sluice.edge.cache import Cache, CacheAwayError, Script
 from sluice.edge.failures import attempts as counting
+from sluice.edge.failures import holding
 from sluice.edge.failures import quarantine as allowing
 from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import SharedAllowance
 from tests.support.samples import NOW
 
@@ -45,6 +48,7 @@ class PlayedCache:
             counting._MARK.sha1: self._mark,
             counting._END.sha1: self._end,
             allowing._SPEND.sha1: self._spend,
+            holding._NOTE.sha1: self._note,
         }
         return played[script.sha1](names, arguments)
 
@@ -106,6 +110,17 @@ class PlayedCache:
         left = min(most, (left if math.isfinite(left) else start) + earned) - poison
         self.values[names[0]] = str(left).encode()
         return 1
+
+    def _note(self, names: Sequence[str], arguments: Sequence[float]) -> list[bytes]:
+        now, _ = arguments
+        for name in names:
+            try:
+                first = float(self.values.get(name, b""))
+            except ValueError:
+                first = math.nan
+            if not 0 < first <= now:
+                self.values[name] = str(now).encode()
+        return [self.values[name] for name in names]
 
 
 def _is_begun(state: dict[str, str], first: str) -> bool:
@@ -275,3 +290,18 @@ class AttemptsContract:
         allowance.check(75, 0, NOW)
         with pytest.raises(QuarantineExceededError):
             allowance.check(76, 0, NOW)
+
+    def test_a_version_is_held_from_when_any_process_first_saw_it(self, cache: Cache) -> None:
+        first, second = (Holds(cache, "archive", seconds=600) for _ in range(2))
+        assert first.find_over({"envelope 2"}, NOW) == set()
+        assert second.find_over({"envelope 2", "telemetry 4"}, NOW + timedelta(seconds=599)) == set()
+        assert second.find_over({"envelope 2", "telemetry 4"}, NOW + timedelta(seconds=600)) == {"envelope 2"}
+        # Another consumer's release may be another one.
+        assert Holds(cache, "aggregate", seconds=600).find_over({"envelope 2"}, NOW + timedelta(seconds=600)) == set()
+
+    @pytest.mark.parametrize("kept", [b"no moment", b"", b"nan", b"-1", b"inf", b"9999999999999"])
+    def test_what_is_no_moment_of_the_past_begins_a_hold(self, cache: Cache, kept: bytes) -> None:
+        cache.put("ahead:{archive}:envelope 2", kept, 60)
+        holds = Holds(cache, "archive", seconds=600)
+        assert holds.find_over({"envelope 2"}, NOW) == set()
+        assert holds.find_over({"envelope 2"}, NOW + timedelta(seconds=600)) == {"envelope 2"}

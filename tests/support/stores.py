@@ -27,6 +27,8 @@ from tests.support.recomputation import COLUMNS, Numbers, RawEvent, read_numbers
 
 RAW_EVENTS, DEAD_LETTERS = "raw-events", "dead-letter"
 ENVELOPE = "sluice"
+FLAGS_AT = {1: 5}
+"""Where an envelope has its flags, by its version; what stands before them stands there in every version."""
 # What brokers answer for a moment where the leader of a partition is another one than the client believes.
 _CHANGING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -294,7 +296,8 @@ def _read_record(place: Place, message: Message) -> Record:
 def _read_event(place: Place, value: bytes, headers: Iterable[tuple[str, Any]]) -> RawEvent | None:
     """Read an event and its envelope, without judging them: what cannot be read is none."""
     try:
-        _, received_at, fleet, contract, version, flags, _ = json.loads(dict(headers)[ENVELOPE])
+        said = json.loads(dict(headers)[ENVELOPE])
+        release, received_at, fleet, contract, version = said[:5]
         document = json.loads(value)
         return RawEvent(
             fleet_id=fleet,
@@ -303,10 +306,10 @@ def _read_event(place: Place, value: bytes, headers: Iterable[tuple[str, Any]]) 
             contract=contract,
             schema_version=version,
             received_at=datetime.fromisoformat(received_at),
-            flags=tuple(flags),
+            flags=tuple(said[FLAGS_AT[release]]),
             event=value.decode(),
             kafka_partition=place.partition,
             kafka_offset=place.offset,
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return None

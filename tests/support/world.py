@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
 
-from functions.ingest.handler import Parts, ingest, metrics
+from functions.ingest.handler import CONTRACT_OF
 from sluice.core.api.answers import Answer
 from sluice.core.api.keys import StoredKey, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Retryable
 from sluice.core.ingest.pressure import UnknownPressureError
 from sluice.core.messages import Message
+from sluice.core.metrics import Metric
 from sluice.edge.broker import Broker, Delivery, Unstored
-from sluice.edge.settings import IngestSettings
+from sluice.edge.ingest import accepting
+from sluice.edge.ingest.accepting import Ingest
+from sluice.edge.metrics import metrics
 from tests.support import samples
 
 if TYPE_CHECKING:
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
 STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
-SETTINGS = IngestSettings("test", "raw-events", "dead-letter", "us-east-1", 4, 30, 240)
 
 
 @dataclass
@@ -38,6 +41,8 @@ class World:
     away: bool = False
     over: str | None = None
     counted: tuple[set[str], set[str]] = (set(), set())
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    """Requests that were counted by their fleet and the reason."""
     unstored_topics: set[str] = field(default_factory=set)
     strained: float = 0.0
     uninformed: bool = False
@@ -78,9 +83,11 @@ class World:
 
     def ask(self, payload: dict[str, Any]) -> Answer:
         """Have ingest answer a request as the gateway hands it over."""
-        parts = Parts(
-            SETTINGS,
+        ingest = Ingest(
+            "test",
+            CONTRACT_OF,
             samples.rules(),
+            "dead-letter",
             cast("KeyStore", self),
             cast("Quotas", self),
             self.broker or cast("Broker", self),
@@ -88,11 +95,16 @@ class World:
             self.chance,
         )
         try:
-            return ingest(payload, parts, retry_after=3)
+            with mock.patch.object(accepting, "record_apart", self._record_apart):
+                return ingest.answer(payload, retry_after=3)
         finally:
             # What the decorator around the handler would have written out and forgotten.
             self.counted = (set(metrics.metric_set), set(metrics.dimension_set))
             metrics.clear_metrics()
+
+    def _record_apart(self, metric: Metric, value: float, **dimensions: str) -> None:
+        assert (metric.name, value) == ("RequestsRefused", 1)
+        self.refused.append((dimensions["fleet"], dimensions["reason"]))
 
     def post(self, body: bytes | str, **headers: str) -> tuple[int, Any]:
         """Post a body and read the answer."""

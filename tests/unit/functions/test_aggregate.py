@@ -5,12 +5,11 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from functions.aggregate.handler import Parts, aggregate, metrics
 from sluice.core.consumers import COUNTED
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
@@ -21,7 +20,10 @@ from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
+from sluice.edge.metrics import metrics
+from sluice.edge.numbers.aggregating import Aggregating
 from sluice.edge.numbers.samples import Effect
 from tests.support import samples
 from tests.support.attempts import PlayedCache
@@ -49,6 +51,11 @@ class World:
     attempts: PlayedCache = field(default_factory=PlayedCache)
     seconds_left: float = 120.0
     known: set[int] = field(default_factory=set)
+    duplicates: set[int] = field(default_factory=set)
+    lacking: list[int] = field(default_factory=list)
+    """What the windows lack although its dead letter is stored."""
+    now: datetime = samples.NOW + timedelta(seconds=4)
+    pauses: list[float] = field(default_factory=list)
     diary: list[tuple[str, list[int]]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -65,7 +72,7 @@ class World:
             self._note("count", (event.origin for event in events), self.cache_away, CacheAwayError)
             return None
         if not events:
-            return Effect([], Counter())
+            return Effect([], [], Counter())
         offsets = {event.origin.offset for event in events}
         if self.killing & offsets:
             raise Killed
@@ -73,14 +80,15 @@ class World:
             raise KeyError("nobody foresaw this")
         self._note("store", (event.origin for event in events), self.database_away, Retryable)
         self.database_away = self.database_goes
-        return Effect(list(events), Counter((event.group, COUNTED) for event in events))
+        counted = [event for event in events if event.origin.offset not in self.duplicates]
+        return Effect(list(events), counted, Counter((event.group, COUNTED) for event in counted))
 
     def ask(self) -> None:
         self._note("ask", (), self.database_away, Retryable)
 
-    def bury(self, unreadable: Sequence[Unreadable]) -> Effect:
-        self._note("bury", (one.record.origin for one in unreadable), self.database_away, Retryable)
-        return Effect([], Counter())
+    def bury(self, unreadable: Sequence[Unreadable]) -> None:
+        self._note("bury", (one.origin for one in unreadable), self.database_away, Retryable)
+        self.lacking += [one.origin.offset for one in unreadable if one.ahead]
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         if self.brokers_away:
@@ -101,17 +109,27 @@ class World:
         """Take a batch in, in a new process, and name what must come again."""
         cache, broker = self.attempts.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "aggregate", processes=4)
-        parts = Parts(
+        work = Aggregating(
             samples.contracts(),
+            Limits(),
             cast("Seen", self),
             cast("Samples", self),
             cast("Counters", self),
+            lambda: self.now,
+        )
+        consumer = Consumer(
+            work,
+            Attempts(cache, "aggregate"),
             Quarantine(broker, "dead-letter", "aggregate", Limits().max_letter, allowance),
-            Consumer(Attempts(cache, "aggregate"), hold_seconds=0, record_seconds=12, briefly=0),
-            lambda: samples.NOW + timedelta(seconds=4),
+            Holds(cache, "aggregate", seconds=600),
+            hold_seconds=0,
+            record_seconds=12,
+            clock=lambda: self.now,
+            sleep=self.pauses.append,
+            briefly=0,
         )
         try:
-            failures: list[dict[str, Any]] = aggregate(batch, parts, lambda: self.seconds_left)["batchItemFailures"]
+            failures: list[dict[str, Any]] = consumer.consume(batch, lambda: self.seconds_left)["batchItemFailures"]
         finally:
             self.metrics = {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
             metrics.clear_metrics()
@@ -347,3 +365,62 @@ def test_a_batch_says_how_old_its_oldest_event_is_once_it_can_be_seen(world: Wor
     world.aggregate(batch_of(4))
     assert world.metrics["OldestEventSeconds"] == 4.0
     assert world.metrics["EventsDuplicate"] == world.metrics["EventsLate"] == 0
+
+
+def ahead(batch: dict[str, Any], *offsets: int) -> dict[str, Any]:
+    """A batch in which some records are of a newer release."""
+    header = list(b'[1,"2026-11-20T09:30:05.250000Z","demo","telemetry",4,[],"c"]')
+    places = {
+        place: [
+            record | ({"headers": [{"sluice": header}]} if record["offset"] in offsets else {}) for record in records
+        ]
+        for place, records in batch["records"].items()
+    }
+    return batch | {"records": places}
+
+
+def test_a_record_of_a_newer_contract_is_held_and_then_its_letter_is_covered_and_its_windows_lack_it(
+    world: World,
+) -> None:
+    batch = ahead(batch_of(4, 7), 101)
+    assert world.aggregate(batch) == [first(4, 101), first(7, 101)]
+    assert world.diary[0] == ("store", [100, 100])
+    assert (world.metrics["RecordsHeld"], world.metrics["SamplesStored"]) == (2, 2)
+    world.now += timedelta(seconds=600)
+    world.diary.clear()
+    assert world.aggregate(batch) == []
+    assert [entry for entry in world.diary if entry[0] in ("store", "letter", "bury")] == [
+        ("store", [100, 102, 100, 102]),
+        ("letter", [101, 101]),
+        ("bury", [101, 101]),
+    ]
+    assert world.lacking == [101, 101]
+    assert {(letter["reason"], letter["schema_version"]) for letter in world.letters} == {("version_ahead", 4)}
+
+
+def test_records_that_are_all_ahead_never_halt_the_consumer(world: World) -> None:
+    batch = ahead(batch_of(4, size=300), *range(100, 400))
+    assert world.aggregate(batch) == [first(4, 100)]
+    assert world.diary == []
+    world.now += timedelta(seconds=600)
+    for _ in range(3):
+        assert world.aggregate(batch) == []
+        assert "QuarantineExceeded" not in world.metrics
+    assert len(world.letters) == 900
+
+
+def test_records_ahead_get_no_letter_while_the_database_is_away(world: World) -> None:
+    batch = ahead(batch_of(4, size=2), 100, 101)
+    world.aggregate(batch)
+    world.now += timedelta(seconds=600)
+    world.database_away = True
+    assert world.aggregate(batch) == [first(4, 100)]
+    assert world.letters == []
+
+
+def test_only_what_became_a_sample_is_in_the_live_counters(world: World) -> None:
+    world.duplicates = {101}
+    assert world.aggregate(batch_of(4)) == []
+    assert ("count", [100, 102]) in world.diary
+    # That it was seen is remembered all the same.
+    assert ("mark", [100, 101, 102]) in world.diary

@@ -2,22 +2,25 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
-from functions.archive.handler import Parts, archive, metrics
 from sluice.core.archive.packing import Pack
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
+from sluice.edge.archive.archiving import Archiving
 from sluice.edge.archive.delivery import Delivery, Undelivered
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
 from sluice.edge.failures.attempts import Attempts
-from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.consuming import PAUSE, Consumer
+from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
+from sluice.edge.metrics import metrics
 from sluice.edge.patience import Patience
 from tests.support import samples
 from tests.support.attempts import PlayedCache
@@ -37,6 +40,9 @@ class World:
     killing: set[int] = field(default_factory=set)
     cache: PlayedCache = field(default_factory=PlayedCache)
     seconds_left: float = 120.0
+    now: datetime = samples.NOW
+    pauses: list[float] = field(default_factory=list)
+    rest: Callable[[float], None] | None = None
     calls: list[list[int]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
@@ -66,15 +72,19 @@ class World:
         """Archive a batch in a new process and name what must come again."""
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
-        parts = Parts(
-            samples.contracts(),
-            cast("Delivery", self),
+        consumer = Consumer(
+            Archiving(samples.contracts(), Limits(), cast("Delivery", self)),
+            Attempts(cache, "archive"),
             Quarantine(broker, "dead-letter", "archive", Limits().max_letter, allowance),
-            Consumer(Attempts(cache, "archive"), hold_seconds=0, record_seconds=12, briefly=0),
-            lambda: samples.NOW,
+            Holds(cache, "archive", seconds=600),
+            hold_seconds=0,
+            record_seconds=12,
+            clock=lambda: self.now,
+            sleep=self.rest or self.pauses.append,
+            briefly=0,
         )
         try:
-            failures: list[dict[str, Any]] = archive(batch, parts, lambda: self.seconds_left)["batchItemFailures"]
+            failures: list[dict[str, Any]] = consumer.consume(batch, lambda: self.seconds_left)["batchItemFailures"]
         finally:
             self.metrics = {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
             metrics.clear_metrics()
@@ -101,6 +111,16 @@ def batch_with_poison(*positions: int, size: int = 3) -> dict[str, Any]:
     records = [good | {"offset": 100 + index} for index in range(size)]
     for position in positions:
         records[position] = records[position] | {"value": base64.b64encode(b"\x00 no event").decode()}
+    return batch | {"records": {"raw-events-4": records}}
+
+
+def ahead(
+    batch: dict[str, Any], *positions: int, header: str = '[2,"2026-11-20T09:30:05Z","demo","telemetry",1,8]'
+) -> dict[str, Any]:
+    """A batch in which the records at some positions are of a newer release."""
+    records = list(batch["records"]["raw-events-4"])
+    for position in positions:
+        records[position] = records[position] | {"headers": [{"sluice": list(header.encode())}]}
     return batch | {"records": {"raw-events-4": records}}
 
 
@@ -297,3 +317,90 @@ def test_a_killer_whose_letter_is_not_stored_comes_again_and_is_not_tried_again(
     rest["records"]["raw-events-4"] = rest["records"]["raw-events-4"][1:]
     assert world.archive(rest) == []
     assert [letter["kafka_offset"] for letter in world.letters] == [101]
+
+
+def test_a_record_of_a_newer_release_is_held_with_all_behind_it_and_what_comes_before_it_is_archived(
+    world: World,
+) -> None:
+    assert world.archive(ahead(batch_with_poison(1, 3, size=5), 2)) == [again(102)]
+    assert [row["kafka_offset"] for row in world.rows] == [100]
+    # What lies behind it gets its letter when its turn comes.
+    assert [letter["kafka_offset"] for letter in world.letters] == [101]
+    assert (world.metrics["RecordsHeld"], world.metrics["RecordsQuarantined"]) == (1, 1)
+    assert "QuarantineExceeded" not in world.metrics
+    assert world.pauses == [PAUSE]
+
+
+def test_other_partitions_go_on_while_one_is_held(world: World) -> None:
+    batch, other = ahead(batch_with_poison(size=2), 0), batch_with_poison(size=2)["records"]["raw-events-4"]
+    batch["records"]["raw-events-7"] = [record | {"partition": 7} for record in other]
+    assert world.archive(batch) == [again(100)]
+    assert [(row["kafka_partition"], row["kafka_offset"]) for row in world.rows] == [(7, 100), (7, 101)]
+
+
+def test_a_hold_ends_and_then_each_record_is_a_letter_at_once_that_costs_nothing_of_the_allowance(
+    world: World,
+) -> None:
+    batch = ahead(batch_with_poison(size=400), *range(0, 400, 2))
+    assert world.archive(batch) == [again(100)]
+    world.now += timedelta(seconds=599)
+    assert world.archive(batch) == [again(100)]
+    assert world.letters == []
+    world.now += timedelta(seconds=1)
+    world.pauses.clear()
+    assert world.archive(batch) == []
+    assert [letter["kafka_offset"] for letter in world.letters] == list(range(100, 500, 2))
+    assert {letter["reason"] for letter in world.letters} == {"version_ahead"}
+    assert [row["kafka_offset"] for row in world.rows] == list(range(101, 500, 2))
+    assert (world.metrics["RecordsHeld"], world.metrics["RecordsQuarantined"]) == (0, 200)
+    assert world.pauses == []
+    assert "quarantine:archive" not in world.cache.values
+    # What is not known yet of another version is held for as long again.
+    other = ahead(batch_with_poison(size=2), 0, header='[3,"2026-11-20T09:30:05Z","demo","telemetry",1]')
+    assert world.archive(other) == [again(100)]
+
+
+def test_without_the_cache_a_record_of_a_newer_release_stays_held(world: World) -> None:
+    world.cache.away = True
+    for _ in range(3):
+        world.now += timedelta(hours=1)
+        assert world.archive(ahead(batch_with_poison(size=2), 1)) == [again(101)]
+    assert world.letters == []
+
+
+def test_a_held_record_is_no_suspect_however_often_it_comes_again(world: World) -> None:
+    for _ in range(10):
+        assert world.archive(ahead(batch_with_poison(size=3), 1)) == [again(101)]
+    # Together every time: nothing was tried alone, and nothing is remembered against it.
+    assert world.calls == [[100]] * 10
+    assert not any(world.cache.hashes.values())
+    assert world.letters == []
+
+
+def test_a_process_that_ends_while_it_rests_leaves_no_attempt_open(world: World) -> None:
+    def die(_seconds: float) -> None:
+        raise Killed
+
+    world.rest = die
+    for _ in range(5):
+        with pytest.raises(Killed):
+            world.archive(ahead(batch_with_poison(size=2), 1))
+    assert world.calls == [[100]] * 5
+    assert not any(world.cache.hashes.values())
+
+
+def test_an_invocation_that_is_nearly_over_does_not_rest(world: World) -> None:
+    world.seconds_left = 2 * PAUSE
+    assert world.archive(ahead(batch_with_poison(size=2), 1)) == [again(101)]
+    assert world.pauses == []
+
+
+def test_a_letter_of_a_record_that_is_ahead_and_is_not_stored_comes_again(world: World) -> None:
+    batch = ahead(batch_with_poison(size=2), 0)
+    world.archive(batch)
+    world.now += timedelta(seconds=600)
+    world.brokers_away = True
+    assert world.archive(batch) == [again(100)]
+    world.brokers_away = False
+    assert world.archive(batch) == []
+    assert [letter["kafka_offset"] for letter in world.letters] == [100]

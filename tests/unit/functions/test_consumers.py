@@ -1,7 +1,7 @@
 """What every consumer answers: what must come again, and never nothing, which Lambda takes for complete success."""
 
 import importlib
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -23,8 +23,14 @@ class Context:
 class Parts:
     """What an empty batch asks for."""
 
-    consumer = Consumer(Attempts(PlayedCache().as_cache(), "any"), 0, 0)
     region = "us-east-1"
+
+
+NOTHING: Any = None
+BUILT = dict.fromkeys(
+    ("archive", "aggregate"),
+    Consumer(NOTHING, Attempts(PlayedCache().as_cache(), "any"), NOTHING, NOTHING, hold_seconds=0, record_seconds=0),
+) | {"deadletter": Parts}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -33,7 +39,7 @@ def test_an_empty_batch_is_answered_with_a_list_and_never_with_nothing(
     verb: str, records: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler: Any = importlib.import_module(f"functions.{verb}.handler")
-    monkeypatch.setattr(handler, "build", lambda: cast("Any", Parts))
+    monkeypatch.setattr(handler, "build", lambda: BUILT[verb])
     answer = handler.handler.__wrapped__({"records": records}, Context())
     handler.metrics.clear_metrics()
     assert answer == {"batchItemFailures": []}
@@ -42,7 +48,7 @@ def test_an_empty_batch_is_answered_with_a_list_and_never_with_nothing(
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_is_no_batch_is_an_error_and_not_success(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     handler: Any = importlib.import_module(f"functions.{verb}.handler")
-    monkeypatch.setattr(handler, "build", lambda: cast("Any", Parts))
+    monkeypatch.setattr(handler, "build", lambda: BUILT[verb])
     with pytest.raises(KeyError):
         handler.handler.__wrapped__({}, Context())
     handler.metrics.clear_metrics()

@@ -82,6 +82,7 @@ def test_who_may_not_send_costs_no_work_on_the_body(
     answered, answer = world.post(bomb, content_encoding="gzip")
     assert (answered, answer["code"]) == (status, code)
     assert world.diary == []
+    assert world.refused == [("unknown", code)]
 
 
 def test_while_no_key_can_be_looked_up_the_caller_is_asked_to_come_again(world: World) -> None:
@@ -106,6 +107,7 @@ def test_what_is_not_stored_for_a_reason_of_ours_counts_where_the_alarm_looks(
     world.away, world.unstored_topics = away, unstored
     assert world.post(b"[no events")[0] == 429
     assert world.counted == ({"EventsToRetry"}, set())
+    assert world.refused == []
 
 
 def test_a_request_refused_under_pressure_costs_no_quota_and_leaves_nothing(world: World) -> None:
@@ -116,7 +118,9 @@ def test_a_request_refused_under_pressure_costs_no_quota_and_leaves_nothing(worl
         assert (status, answer["code"]) == (429, "pressure")
         assert answer["advice"] == {"sample": 0.25, "retry_after": 47}
         assert "results" not in answer
+        # For the alarm without a fleet, and for whoever asks which fleets are refused.
         assert world.counted == ({"RefusedForPressure"}, set())
+    assert world.refused == [("demo", "pressure")] * 2
     assert world.diary == []
 
 

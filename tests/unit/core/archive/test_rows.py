@@ -32,7 +32,11 @@ def test_the_date_of_an_event_is_its_day_in_utc() -> None:
         KafkaRecord(BATCH[0].origin, BATCH[0].value, {}),
         KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": b"\xff"}),
         KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": b"[1]"}),
-        KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": BATCH[0].headers["sluice"].replace(b"[1,", b"[2,", 1)}),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": BATCH[0].headers["sluice"].replace(b"[1,", b"[0,", 1)}),
+        KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": b'[2,"yesterday","demo","telemetry",1]'}),
+        KafkaRecord(
+            BATCH[0].origin, BATCH[0].value, {"sluice": BATCH[0].headers["sluice"].replace(b"telemetry", b"no name")}
+        ),
         KafkaRecord(BATCH[0].origin, b"not json", BATCH[0].headers),
         KafkaRecord(BATCH[0].origin, b"", BATCH[0].headers),
         KafkaRecord(BATCH[0].origin, BATCH[0].value[:-1] + b',"diagnostics":{"x":"\xff"}}', BATCH[0].headers),

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.errors import Rejection
+from sluice.core.errors import Ahead, Poison, Rejection
 from sluice.core.events.contracts import Contracts, Facts, derive_event_id
 from sluice.core.events.units import SeriesBook
 from sluice.edge.events.schemas import SCHEMAS
@@ -11,7 +11,7 @@ from tests.support import samples
 
 
 def read(contract: str, document: Any) -> Facts:
-    return samples.contracts().read(contract, "demo", samples.encode(document), document)
+    return samples.contracts().judge(contract, "demo", samples.encode(document), document)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -175,11 +175,48 @@ def test_a_series_goes_on_under_another_name_and_unit_by_the_schema_alone() -> N
     contracts = fourth_version()
     document = samples.read("telemetry-v3.json") | {"device_firmware_version": "4.0.0"}
     document["metrics"] = {"processor_temperature": 323.15, "humidity": 40, "uptime": 7, "novelty": 1, "cpu_temp": 9}
-    facts = contracts.read("telemetry", "demo", b"", document)
+    facts = contracts.judge("telemetry", "demo", b"", document)
     assert contracts.series_of(facts) == {"cpu_temp": pytest.approx(50.0), "humidity": 40.0}
     assert sorted(contracts.undeclared(facts, document)) == ["metrics.cpu_temp", "metrics.novelty"]
     # The raw table has declared numbers under their series too, and never another one in a series' place.
     assert facts.metrics == {"cpu_temp": pytest.approx(50.0), "humidity": 40.0, "uptime": 7.0, "novelty": 1.0}
     del document["metrics"]["processor_temperature"]
     with pytest.raises(Rejection, match="processor_temperature is missing"):
-        contracts.read("telemetry", "demo", b"", document)
+        contracts.judge("telemetry", "demo", b"", document)
+
+
+def test_an_accepted_event_is_read_by_the_version_that_accepted_it_and_by_no_other() -> None:
+    document = samples.read("reading-v1.json")
+    assert "schema_version" not in document
+    contracts = samples.contracts()
+    assert contracts.read("reading", 1, "demo", b"", document) == contracts.judge("reading", "demo", b"", document)
+    with pytest.raises(Rejection) as rejected:
+        contracts.read("reading", 2, "demo", b"", document)
+    assert rejected.value.code == "contract_violation"
+
+
+@pytest.mark.parametrize(("contract", "number"), [("telemetry", 4), ("reading", 3), ("position", 1)])
+def test_a_contract_or_a_version_that_is_not_known_yet_is_ahead(contract: str, number: int) -> None:
+    with pytest.raises(Ahead) as ahead:
+        samples.contracts().read(contract, number, "demo", b"", ["whatever it is"])
+    assert ahead.value.unknown == f"{contract} {number}"
+
+
+@pytest.mark.parametrize("contract", ["", "Telemetry", "x" * 33, "tele metry", "telemetry\n"])
+def test_what_no_contract_could_be_named_is_poison(contract: str) -> None:
+    with pytest.raises(Poison):
+        samples.contracts().read(contract, 1, "demo", b"", {})
+
+
+@pytest.mark.parametrize(
+    ("change", "unknown"), [({"sensor_type": "mood"}, "series mood"), ({"unit": "furlong"}, "unit furlong")]
+)
+def test_a_series_or_a_unit_that_a_newer_release_declared_is_ahead(change: dict[str, str], unknown: str) -> None:
+    with pytest.raises(Ahead) as ahead:
+        samples.contracts().read("reading", 1, "demo", b"", samples.read("reading-v1.json") | change)
+    assert ahead.value.unknown == unknown
+
+
+def test_a_unit_that_is_known_and_does_not_fit_was_never_accepted() -> None:
+    with pytest.raises(Rejection, match="cannot be converted"):
+        samples.contracts().read("reading", 1, "demo", b"", samples.read("reading-v1.json") | {"unit": "V"})

@@ -7,7 +7,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from sluice.core.errors import Killer, Poison
+from sluice.core.errors import Ahead, Killer, Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, read_claims, write_letter
 from sluice.core.limits import Limits
@@ -104,7 +104,7 @@ def test_the_largest_letter_fits_a_kafka_record() -> None:
         {"schema_version": 2**40},
         {"failed_at": "yesterday"},
         {"failed_at": "2026-11-31T00:00:00.000000Z"},
-        {"version": 7},
+        {"version": 0},
         {"event_base64": ""},
     ],
 )
@@ -142,3 +142,27 @@ def test_what_is_no_letter_is_kept_all_the_same() -> None:
     (body,) = collect([record(b"\xff\x00", 1)], "eu-west-1", samples.NOW).values()
     (row,) = [json.loads(line) for line in gzip.decompress(body.data).splitlines()]
     assert (row["reason"], row["event_base64"], row["consumer"]) == ("unreadable_letter", "/wA=", "deadletter")
+
+
+def test_a_letter_of_a_newer_release_is_kept_with_all_that_it_says() -> None:
+    written = msgspec.to_builtins(letter(b"{}")) | {
+        "version": 2,
+        "mended_by": {"release": [1, 2.50]},
+        "received_at": None,
+    }
+    (body,) = collect([record(json.dumps(written).encode(), 1)], "eu-west-1", samples.NOW).values()
+    kept = json.loads(gzip.decompress(body.data))
+    assert kept == written | {"failed_at": "2026-11-20 09:30:05.250000"}
+
+
+def test_a_record_of_a_newer_release_is_kept_with_its_envelope_and_what_every_version_says() -> None:
+    (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
+    header = b'[2,"2026-11-20T09:30:05.250000Z","demo","telemetry",4,{"changed":true},"c",7]'
+    written = about_record(
+        msgspec.structs.replace(good, headers={"sluice": header}), Ahead("envelope 2"), "archive", samples.NOW, 10_000
+    )
+    assert (written.reason, written.detail) == ("version_ahead", "this release does not know envelope 2")
+    assert (written.envelope, written.event) == (header.decode(), good.value.decode())
+    assert (written.fleet_id, written.contract, written.schema_version) == ("demo", "telemetry", 4)
+    assert (written.received_at, written.correlation_id) == ("2026-11-20T09:30:05.250000Z", None)
+    jsonschema.validate(msgspec.to_builtins(written), SCHEMA)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Ahead, Poison
 from sluice.core.events.envelope import HEADER, Envelope, write_envelope
 from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
@@ -16,7 +16,7 @@ from sluice.core.numbers.samples import (
     count_undeclared,
     first_of_each,
     lookback,
-    read_batch,
+    put_down,
     read_event,
 )
 from sluice.core.records import KafkaRecord, Origin
@@ -98,7 +98,7 @@ def test_an_event_that_says_it_was_received_in_the_future_is_poison() -> None:
 @pytest.mark.parametrize("year", [1, 1970, 2019])
 def test_an_event_that_says_it_was_received_before_we_were_there_is_poison(year: int) -> None:
     """The hour before the first of all hours cannot be told: looking for a duplicate in it would fail for ever."""
-    with pytest.raises(Poison, match="before there was anybody"):
+    with pytest.raises(Poison, match="before this pipeline existed"):
         read(record(telemetry(), received_at=datetime(year, 1, 1, tzinfo=UTC)))
 
 
@@ -115,17 +115,18 @@ def test_a_reception_without_a_zone_is_poison() -> None:
         read(msgspec.structs.replace(record(telemetry()), headers={HEADER: header}))
 
 
-def test_a_batch_is_read_in_its_order_and_poison_keeps_what_can_be_read_of_it() -> None:
-    bad = msgspec.structs.replace(record({}, offset=1))
-    worse = msgspec.structs.replace(record({}, offset=2), headers={})
-    batch = read_batch(
-        [record(telemetry(), offset=0), bad, worse, record(telemetry(), offset=3)],
-        samples.contracts(),
-        Limits(),
-        samples.NOW,
+def test_a_record_that_is_put_aside_is_counted_under_what_its_envelope_says_in_whatever_version() -> None:
+    bad = record({}, offset=1)
+    known = put_down(bad, Poison("no"), samples.NOW)
+    assert (known.origin.offset, known.group, known.ahead) == (
+        1,
+        Group("demo", hour_of(samples.NOW), "telemetry", 1),
+        False,
     )
-    assert [event.origin.offset for event in batch.events] == [0, 3]
-    assert [(one.record.origin.offset, one.group.fleet_id) for one in batch.unreadable] == [(1, "demo"), (2, "")]
+    later = msgspec.structs.replace(bad, headers={HEADER: bad.headers[HEADER].replace(b"[1,", b"[2,", 1)})
+    assert put_down(later, Ahead("envelope 2"), samples.NOW) == msgspec.structs.replace(known, ahead=True)
+    nameless = msgspec.structs.replace(bad, headers={})
+    assert put_down(nameless, Poison("no"), samples.NOW).group.fleet_id == ""
 
 
 def test_the_first_of_each_identity_is_left_in_the_order_they_came() -> None:

@@ -1,4 +1,4 @@
-"""The named failures: each says what happens next to whatever it befell."""
+"""The named failures: each says what happens next to the request, the event or the record."""
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Poison(Exception):
 
 
 class Killer(Poison):
-    """A record that breaks its consumer: by an exception nobody foresaw, or with the whole process."""
+    """A record that breaks its consumer: it raises an unforeseen exception, or it ends the whole process."""
 
     reason = "killer_record"
 
@@ -62,6 +62,24 @@ class Killer(Poison):
         super().__init__(detail)
         self.attempts = attempts
         self.deadly = deadly  # what ended a process is not read again to write about it
+
+
+class Ahead(Exception):
+    """A record that a newer release wrote: neither poison nor a failure, since the next release can read it.
+
+    The consumer holds it for a while. After that it becomes a dead letter that can be given again.
+    """
+
+    reason = "version_ahead"
+    attempts = 1
+
+    def __init__(self, unknown: str) -> None:
+        super().__init__(f"this release does not know {unknown}")
+        self.unknown = unknown
+
+
+Fault = Poison | Ahead
+"""Why a consumer cannot read a record."""
 
 
 class Violation:

@@ -7,7 +7,10 @@ from typing import Any
 import msgspec
 
 RERUN = "rerun"
-"""What an event has beside the event source's own fields if reconcile wrote it: its first offset."""
+"""The field that an event has beside the event source's own if reconcile wrote it: its first offset."""
+
+Partition = tuple[str, int]
+"""A topic and the number of one of its partitions."""
 
 
 class Origin(msgspec.Struct, frozen=True, order=True):
@@ -56,23 +59,19 @@ def _read_header(value: Sequence[int] | None) -> bytes:
         return bytes(byte & 0xFF for byte in value or ())
 
 
-def comes_again(origin: Origin, failed: set[Origin]) -> bool:
-    """Say whether a record stands at or behind a failed one, from which its partition starts again."""
-    return origin.offset >= _first_failures(failed).get((origin.topic, origin.partition), origin.offset + 1)
-
-
-def report_failures(failed: set[Origin]) -> dict[str, Any]:
+def report_failures(failed: Iterable[Origin]) -> dict[str, Any]:
     """Name the first failed record of each partition; the event source starts again from there."""
     return {
         "batchItemFailures": [
             {"itemIdentifier": {"partition": f"{topic}-{partition}", "offset": offset}}
-            for (topic, partition), offset in sorted(_first_failures(failed).items())
+            for (topic, partition), offset in sorted(first_failures(failed).items())
         ]
     }
 
 
-def _first_failures(failed: set[Origin]) -> dict[tuple[str, int], int]:
-    first: dict[tuple[str, int], int] = {}
+def first_failures(failed: Iterable[Origin]) -> dict[Partition, int]:
+    """Return the first failed offset of each partition that has one: what stands behind it comes again too."""
+    first: dict[Partition, int] = {}
     for origin in failed:
         partition = (origin.topic, origin.partition)
         first[partition] = min(origin.offset, first.get(partition, origin.offset))

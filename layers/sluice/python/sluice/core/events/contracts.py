@@ -1,5 +1,10 @@
-"""The three contracts: which version an event is of, whether it keeps it, and what it says in our terms."""
+"""The three contracts: which version an event is of, whether it keeps that version, and what it says in our terms.
 
+A version never changes once it is released. An accepted event is therefore always read by the version that it was
+accepted under, whatever newer versions say.
+"""
+
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -8,13 +13,15 @@ from typing import Any
 import fastjsonschema
 import msgspec
 
-from sluice.core.errors import Rejection
+from sluice.core.errors import Ahead, Poison, Rejection
 from sluice.core.events.identity import same_id
 from sluice.core.events.units import SeriesBook
 from sluice.core.events.violations import list_violations
 from sluice.core.times import parse_time
 
 TELEMETRY, READING, ACTIVITY = "telemetry", "reading", "activity"
+
+_CONTRACT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 # The namespace of ids derived from content; changing it would make every stored activity a new one.
 _DERIVED_IDS = uuid.UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
@@ -82,17 +89,36 @@ class Contracts:
             if version.firmware_major is not None:
                 self._by_firmware[version.firmware_major] = version
 
-    def read(self, contract: str, fleet_id: str, slice_: bytes, document: object) -> Facts:
-        """Check an event against its contract and say what it holds, or reject it."""
+    def judge(self, contract: str, fleet_id: str, slice_: bytes, document: object) -> Facts:
+        """Check a new event against the version that it chooses itself and say what it holds, or reject it."""
         if not isinstance(document, dict):
-            raise Rejection("not_an_object", "An event is a JSON object.")
-        version = self._find_version(contract, document)
-        if contract == TELEMETRY:
+            raise _no_object()
+        return self._check(self._find_version(contract, document), fleet_id, slice_, document)
+
+    def read(self, contract: str, number: int, fleet_id: str, slice_: bytes, document: object) -> Facts:
+        """Check an accepted event against the version that accepted it; what this release does not know is ahead."""
+        version = self._versions.get((contract, number))
+        if version is None:
+            if not _CONTRACT.fullmatch(contract):
+                raise Poison(f"no contract is named {contract[:64]!r}")
+            raise Ahead(f"{contract} {number}")
+        if not isinstance(document, dict):
+            raise _no_object()
+        try:
+            return self._check(version, fleet_id, slice_, document)
+        except Rejection as rejection:
+            # A release may also add series and units, which have no version.
+            if rejection.code in ("unknown_sensor_type", "unit_mismatch"):
+                self.book.require(document["sensor_type"], document["unit"])
+            raise
+
+    def _check(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
+        if version.contract == TELEMETRY:
             _count_metrics(version, document.get("metrics"))
         version.check(document)
-        if contract == TELEMETRY:
+        if version.contract == TELEMETRY:
             return self._telemetry(version, document)
-        if contract == READING:
+        if version.contract == READING:
             return self._reading(version, document)
         return self._activity(version, fleet_id, slice_, document)
 
@@ -188,6 +214,10 @@ class Contracts:
             firmware=None,
             metrics={},
         )
+
+
+def _no_object() -> Rejection:
+    return Rejection("not_an_object", "An event is a JSON object.")
 
 
 def _read_lineages(schema: Mapping[str, Any]) -> dict[str, _Lineage]:

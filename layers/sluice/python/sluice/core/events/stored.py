@@ -22,13 +22,13 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 def read_stored(record: KafkaRecord, contracts: Contracts, limits: Limits) -> StoredEvent:
-    """Read a record; what the edge could not have accepted is poison."""
+    """Read a record by the versions that its envelope names; what the edge could not have accepted is poison."""
     if len(record.value) > limits.max_event:
         raise Poison(f"the event has {len(record.value)} bytes; the edge takes {limits.max_event} at most")
     envelope = read_envelope(record.headers.get(HEADER))
     try:
         document = _decode(record.value)
-        facts = contracts.read(envelope.contract, envelope.fleet_id, record.value, document)
+        facts = contracts.read(envelope.contract, envelope.schema_version, envelope.fleet_id, record.value, document)
     except (Rejection, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Poison(f"the event breaks its contract {envelope.contract}: {error}") from error
+        raise Poison(f"the event breaks {envelope.contract} {envelope.schema_version}: {error}") from error
     return StoredEvent(envelope, facts, document)

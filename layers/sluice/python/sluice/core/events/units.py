@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.core.errors import Rejection
+from sluice.core.errors import Ahead, Rejection
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -34,6 +34,13 @@ class SeriesBook(msgspec.Struct, frozen=True):
     def read(cls, document: Mapping[str, Any]) -> "SeriesBook":
         """Take the book from its file's content."""
         return msgspec.convert(document, cls)
+
+    def require(self, series_name: str, unit_name: str) -> None:
+        """Raise Ahead for a series or a unit that an accepted event names and this release does not know."""
+        if series_name not in self.series:
+            raise Ahead(f"series {series_name}")
+        if unit_name not in self.units:
+            raise Ahead(f"unit {unit_name}")
 
     def in_series_unit(self, series_name: str, value: float, unit_name: str) -> float:
         """Convert a value to the unit of its series, or refuse it."""

@@ -1,7 +1,7 @@
-"""What is suspected of a batch that was begun before and never ended, and which record is to blame.
+"""Which record of a batch is to blame when the batch was begun before and never ended.
 
-A batch whose process dies comes again and would die again. From the third attempt on the records of its partitions go
-one by one, each written down before it is tried: what is written down when a process dies is its suspect.
+A batch whose process dies comes again and would kill again. From the third attempt on the records of its partitions go
+one by one, each noted before it is tried: the record that is noted when a process dies is the suspect.
 """
 
 from collections import defaultdict
@@ -11,15 +11,13 @@ from datetime import timedelta
 import msgspec
 
 from sluice.core.errors import Killer
-from sluice.core.records import KafkaRecord
+from sluice.core.records import KafkaRecord, Partition
 
 SINGLY_FROM = 3
 DEATHS = 2
 """One death may be chance: a machine that fails, an operator's hand."""
 KEEP = timedelta(hours=4)
 """As long as a record is tried at all."""
-
-Partition = tuple[str, int]
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -41,11 +39,11 @@ class Attempt(msgspec.Struct, frozen=True):
         deaths = self.deaths.get(offset, 0)
         if deaths < DEATHS:
             return None
-        detail = f"the process ended without a word {deaths} times while it tried this record alone"
+        detail = f"the process ended without an answer {deaths} times while it tried this record alone"
         return Killer(f"{detail}, at attempt {self.number} of its batch", self.number, deadly=True)
 
     def blame(self, error: Exception) -> Killer:
-        """Return what to put a record aside for that raised what nobody foresaw, alone and by itself."""
+        """Return what to put a record aside for that was tried alone and raised an unforeseen exception."""
         detail = f"{type(error).__name__} at attempt {self.number} of its batch, tried alone: {error}"
         return Killer(detail, self.number, deadly=False)
 

@@ -1,17 +1,24 @@
-"""Dead letters as they are kept: gzipped JSON lines, one object per partition and day of a batch."""
+"""Dead letters as they are kept: gzipped JSON lines, one object per partition and day of a batch.
+
+A letter is kept with every member it has, those included that this release does not know: a newer release wrote them.
+"""
 
 import gzip
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from sluice.core.consumers import DEADLETTER
 from sluice.core.failures.letters import Letter, check_letter, write_letter
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 
 _decode = msgspec.json.Decoder(Letter).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_TIMES = ("failed_at", "received_at")
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -30,10 +37,9 @@ def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objec
     groups: defaultdict[tuple[int, str], list[tuple[Origin, bytes]]] = defaultdict(list)
     firsts: dict[int, Origin] = {}
     for record in records:
-        letter = _read(record, now)
+        letter, members = _read(record, now)
         # The table's reader takes times in the Hive form only.
-        times = {name: _as_hive(getattr(letter, name)) for name in ("failed_at", "received_at")}
-        row = msgspec.structs.replace(letter, **times)
+        row = members | {name: _as_hive(getattr(letter, name)) for name in _TIMES if name in members}
         groups[record.origin.partition, letter.failed_at[:10]].append((record.origin, msgspec.json.encode(row)))
         firsts.setdefault(record.origin.partition, record.origin)
     return {
@@ -48,21 +54,23 @@ def _as_hive(moment: str | None) -> str | None:
     return moment and moment.replace("T", " ").removesuffix("Z")
 
 
-def _read(record: KafkaRecord, now: datetime) -> Letter:
+def _read(record: KafkaRecord, now: datetime) -> tuple[Letter, dict[str, Any]]:
+    """Read a letter, and its members as they were written."""
     try:
         letter = _decode(record.value)
         check_letter(letter)
+        return letter, dict(_decode_members(record.value))
     except Exception as error:  # noqa: BLE001 - there is nowhere further to send what breaks this end
-        # Whatever lies in this topic failed once already: kept as it is, with one more reason.
-        return write_letter(
+        # Whatever lies in this topic failed once already: it is kept as it is, with one more reason.
+        letter = write_letter(
             reason="unreadable_letter",
             detail=str(error),
             body=record.value,
             max_body=Limits().max_letter,
-            consumer="deadletter",
+            consumer=DEADLETTER.name,
             failed_at=now,
             kafka_topic=record.origin.topic,
             kafka_partition=record.origin.partition,
             kafka_offset=record.origin.offset,
         )
-    return letter
+        return letter, msgspec.to_builtins(letter)

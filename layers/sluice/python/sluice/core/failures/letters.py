@@ -1,4 +1,8 @@
-"""Dead letters: one form for everything that went no further, whoever gave up on it."""
+"""Dead letters: one form for everything that went no further.
+
+Releases mix. A member that is added is an addition, and every reader keeps it. The version rises only when a member
+changes its meaning or its form; a reader keeps a letter of a later version as it is.
+"""
 
 import base64
 import contextlib
@@ -8,14 +12,15 @@ from typing import Annotated, Any
 
 import msgspec
 
-from sluice.core.errors import Killer, Poison
-from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.errors import Fault, Killer
+from sluice.core.events.envelope import HEADER, read_envelope, read_head
 from sluice.core.records import KafkaRecord
 from sluice.core.times import write_time
 
 VERSION = 1
 MAX_DETAIL = 1024
 MAX_ID = 128
+MAX_ENVELOPE = 4096
 
 
 # What the table's columns hold: a letter beyond them could not be read back.
@@ -48,6 +53,8 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     kafka_topic: str | None = None
     kafka_partition: Int | None = None
     kafka_offset: BigInt | None = None
+    envelope: str | None = None
+    """The header of the record as it was written: a later release may read in it what this one cannot."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -59,7 +66,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 def read_claims(document: object) -> Claims:
-    """Take the names a document gives itself, without believing more than that they are short texts."""
+    """Take the names that a document gives itself, if they are short texts; nothing else of them is believed."""
     if not isinstance(document, dict):
         return Claims()
     return Claims(
@@ -94,37 +101,39 @@ def write_letter(
     )
 
 
-def about_record(record: KafkaRecord, poison: Poison, consumer: str, failed_at: datetime, max_body: int) -> Letter:
-    """Write the letter of a record that a consumer gave up on, with its place and what its envelope still tells."""
+def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: datetime, max_body: int) -> Letter:
+    """Write the letter of a record that a consumer gave up on, with its place and all that can be read of it."""
+    header = record.headers.get(HEADER)
     known: dict[str, Any] = {}
-    # What can still be read of it is told; that something cannot is what the letter is about, however it shows.
+    # Each part for itself: that something cannot be read may be what the letter is about.
     with contextlib.suppress(Exception):
-        envelope = read_envelope(record.headers.get(HEADER))
-        known = {name: short_text(getattr(envelope, name)) for name in ("fleet_id", "contract", "correlation_id")}
-        known["schema_version"] = envelope.schema_version
-        known["received_at"] = write_time(envelope.received_at)
-    if not (isinstance(poison, Killer) and poison.deadly):
+        head = read_head(header)
+        known |= {name: short_text(getattr(head, name)) for name in ("fleet_id", "contract")}
+        known |= {"schema_version": head.schema_version, "received_at": write_time(head.received_at)}
+        known["correlation_id"] = short_text(read_envelope(header).correlation_id)
+    if not (isinstance(fault, Killer) and fault.deadly):
         with contextlib.suppress(Exception):
             known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
     return write_letter(
-        reason=poison.reason,
-        detail=str(poison),
+        reason=fault.reason,
+        detail=str(fault),
         body=record.value,
         max_body=max_body,
         consumer=consumer,
         failed_at=failed_at,
-        attempts=poison.attempts,
+        attempts=fault.attempts,
         kafka_topic=record.origin.topic,
         kafka_partition=record.origin.partition,
         kafka_offset=record.origin.offset,
+        envelope=_as_text(header),
         **known,
     )
 
 
 def check_letter(letter: Letter) -> None:
-    """Raise ValueError where a letter says what its form does not allow: it names a file by its day."""
-    if letter.version != VERSION:
-        raise ValueError(f"this code reads letters of version {VERSION}, not {letter.version}")
+    """Raise ValueError for a letter that says what its form does not allow: its day becomes part of a file's name."""
+    if letter.version < VERSION:
+        raise ValueError(f"there are no letters of version {letter.version}")
     if (letter.event is None) == (letter.event_base64 is None):
         raise ValueError("a letter holds its event in one of two ways")
     datetime.fromisoformat(letter.failed_at)
@@ -143,6 +152,13 @@ def _cut(body: bytes, size: int) -> bytes:
     return body[:size]
 
 
+def _as_text(header: bytes | None) -> str | None:
+    try:
+        return header.decode() if header is not None and len(header) <= MAX_ENVELOPE else None
+    except UnicodeDecodeError:
+        return None
+
+
 def short_text(value: object) -> str | None:
-    """Return a name that is fit to be written down, and nothing in place of one that is not."""
+    """Return a text that is short and printable, and None for any other value."""
     return value if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable() else None

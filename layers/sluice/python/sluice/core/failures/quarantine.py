@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 ALWAYS = 10
 SHARE = 0.1
 
-# Batch after batch the same holds of a consumer as a whole: on a quiet stream each batch is small enough to be excused.
+# The same holds for a consumer as a whole: on a quiet stream, each batch alone is small enough to be excused.
 START = 100.0
 EARNED = 0.1
 MOST = 1000.0
 KEEP = timedelta(hours=1)
-"""An allowance begins anew when nothing was put aside for so long."""
+"""An allowance starts over when nothing was put aside for so long."""
 
 
 class QuarantineExceededError(Exception):
-    """Too much is poison: it stays in Kafka, and somebody is called."""
+    """Too much is poison: it stays in Kafka, and an alarm calls an operator."""
 
 
 def check_budget(poison: int, records: int) -> None:
@@ -35,20 +35,20 @@ class Allowance:
 
     def allows(self, poison: int, good: int, now: datetime) -> bool:
         """Say whether there is enough left; a share that is whole always allows one record."""
-        self._begin_anew(now)
+        self._start_over(now)
         return poison <= max(self._left + EARNED * good, 1.0 if self._left >= self._start else 0.0)
 
     def earn(self, good: int, now: datetime) -> None:
         """Add what records earn that were processed."""
-        self._begin_anew(now)
+        self._start_over(now)
         self._left = min(self._most, self._left + EARNED * good)
 
     def spend(self, poison: int, now: datetime) -> None:
         """Take what was put aside, into debt if need be: it has happened."""
-        self._begin_anew(now)
+        self._start_over(now)
         self._left -= poison
         self._spent_at = now
 
-    def _begin_anew(self, now: datetime) -> None:
+    def _start_over(self, now: datetime) -> None:
         if self._spent_at is not None and now - self._spent_at >= KEEP:
             self._left, self._spent_at = self._start, None

@@ -44,9 +44,9 @@ def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: 
     document: object = None
     try:
         document = parse_event(slice_, rules.limits)
-        facts = rules.contracts.read(contract, fleet_id, slice_, document)
+        facts = rules.contracts.judge(contract, fleet_id, slice_, document)
     except Rejection as raised:
-        # Said anew: by its traceback, the one that was raised would hold on to the document while the request lasts.
+        # A copy: the traceback of the raised one would keep the document in memory while the request lasts.
         return Rejected(slice_, Rejection(raised.code, raised.message, raised.violations), read_claims(document))
     limits = rules.limits
     envelope = Envelope(

@@ -1,25 +1,28 @@
-"""From verdicts to what is stored and what is said: every verdict is one record, and every record's fate one status."""
+"""From verdicts to records and answers: every verdict is stored as one record, and every event gets one status."""
+
+from datetime import datetime
 
 import msgspec
 
 from sluice.core.api.answers import ACCEPTED, RETRY, Result, reject
-from sluice.core.api.requests import Request
 from sluice.core.failures.letters import write_letter
 from sluice.core.ingest.judge import Accepted, Rejected, Verdict
 from sluice.core.messages import Message
 
 
 class Letterhead(msgspec.Struct, frozen=True):
-    """Where the letters of rejects go, and what stands on each of them beforehand."""
+    """Where the dead letters of a request go, and what all of them say."""
 
     topic: str
     fleet_id: str
     contract: str
+    correlation_id: str
+    received_at: datetime
     max_letter: int
 
 
-def address(verdict: Verdict, request: Request, letterhead: Letterhead) -> Message:
-    """Make the one record a verdict is stored as: the event itself, or its dead letter."""
+def address(verdict: Verdict, letterhead: Letterhead) -> Message:
+    """Make the one record that a verdict is stored as: the event itself, or its dead letter."""
     if isinstance(verdict, Accepted):
         return verdict.message
     letter = write_letter(
@@ -28,10 +31,10 @@ def address(verdict: Verdict, request: Request, letterhead: Letterhead) -> Messa
         body=verdict.event,
         max_body=letterhead.max_letter,
         consumer="ingest",
-        failed_at=request.received_at,
+        failed_at=letterhead.received_at,
         fleet_id=letterhead.fleet_id,
         contract=letterhead.contract,
-        correlation_id=request.correlation_id,
+        correlation_id=letterhead.correlation_id,
         **msgspec.structs.asdict(verdict.claims),
     )
     return Message(letterhead.topic, letter.letter_id.encode(), msgspec.json.encode(letter))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from sluice.core.events.contracts import Contracts
-from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.events.envelope import HEADER, read_head
 from sluice.core.events.stored import read_stored
 from sluice.core.limits import Limits
 from sluice.core.records import RERUN, KafkaRecord, Origin
@@ -47,6 +47,24 @@ class MissingEvent(msgspec.Struct, frozen=True):
     received_at: datetime | None
 
 
+class _Place(msgspec.Struct, frozen=True):
+    offset: int
+
+
+class _Failure(msgspec.Struct, frozen=True, rename="camel"):
+    item_identifier: _Place
+
+
+class Taken(msgspec.Struct, frozen=True, rename="camel"):
+    """A consumer's answer to one partition's records."""
+
+    batch_item_failures: tuple[_Failure, ...]
+
+    def failed_at(self) -> int | None:
+        """Return the first offset that must come again."""
+        return min((failure.item_identifier.offset for failure in self.batch_item_failures), default=None)
+
+
 def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str) -> bytes:
     """Write records of one partition as the event source does, and that they are run again."""
     origin = records[0].origin
@@ -62,24 +80,18 @@ def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str)
     )
 
 
-def read_failure(answer: bytes) -> int | None:
-    """Read from a consumer's answer to one partition's records which is the first that must come again."""
-    failures = (msgspec.json.decode(answer) or {}).get("batchItemFailures") or ()
-    return min((failure["itemIdentifier"]["offset"] for failure in failures), default=None)
-
-
 def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> MissingEvent:
     """Name the event of a record; what cannot be read, for whatever reason, stays unnamed."""
     headers = {name: value or b"" for name, value in record.headers}
     try:
-        envelope = read_envelope(headers.get(HEADER))
+        head = read_head(headers.get(HEADER))
     except Exception:  # noqa: BLE001 - a name must not keep anything from being run again
         return MissingEvent(record.origin, "", None, None, None)
     try:
         facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, limits).facts
     except Exception:  # noqa: BLE001 - as above
-        return MissingEvent(record.origin, envelope.fleet_id, None, None, envelope.received_at)
-    return MissingEvent(record.origin, envelope.fleet_id, facts.device_id, facts.event_id, envelope.received_at)
+        return MissingEvent(record.origin, head.fleet_id, None, None, head.received_at)
+    return MissingEvent(record.origin, head.fleet_id, facts.device_id, facts.event_id, head.received_at)
 
 
 def _describe(record: ReadRecord) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Ahead, Fault, Poison
 from sluice.core.events.contracts import Contracts
-from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.events.envelope import HEADER, read_head
 from sluice.core.events.identity import event_key
 from sluice.core.events.stored import read_stored
 from sluice.core.ledger.outcomes import Group, hour_of
@@ -16,7 +16,7 @@ from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
 
-# Of what only a fault of ours can say, the hours before could not even be written.
+# Only a fault of ours can name an earlier moment, and the hours before year 1 could not even be written.
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 # Devices name these fields: of one batch only the most frequent are listed, so that they cannot fill the database.
@@ -44,31 +44,14 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A record that is poison, why, and what it is counted under as far as that can be read."""
+    """A record whose dead letter is stored, and what it is counted under as far as that can be read."""
 
-    record: KafkaRecord
-    poison: Poison
+    origin: Origin
     group: Group
     received_at: datetime | None = None
-    """None where it does not say so, or cannot be true."""
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """A batch's records, read."""
-
-    events: list[Event]
-    unreadable: list[Unreadable]
-
-
-def read_batch(records: Iterable[KafkaRecord], contracts: Contracts, limits: Limits, now: datetime) -> Batch:
-    """Read every record, in the order of the batch."""
-    batch = Batch([], [])
-    for record in records:
-        try:
-            batch.events.append(read_event(record, contracts, limits, now))
-        except Poison as poison:
-            batch.unreadable.append(put_down(record, poison, now))
-    return batch
+    """None where the record does not say it, or where it cannot be true."""
+    ahead: bool = False
+    """Whether the next release can read it: until then its windows lack it."""
 
 
 def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: datetime) -> Event:
@@ -80,7 +63,7 @@ def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: d
         # How far reception has come decides which windows are closed: one record must not close those to come.
         raise Poison(f"the event was received at {received_at}, which is yet to come")
     if received_at < EARLIEST:
-        raise Poison(f"the event was received at {received_at}, before there was anybody to receive it")
+        raise Poison(f"the event was received at {received_at}, before this pipeline existed")
     flags = {*envelope.flags, *time_flags(facts.event_time, received_at, limits.clock_ahead, limits.late)}
     ahead = CLOCK_AHEAD in flags
     return Event(
@@ -127,16 +110,14 @@ def lookback(limits: Limits) -> timedelta:
     return limits.late + timedelta(hours=1) + limits.clock_ahead
 
 
-def put_down(record: KafkaRecord, poison: Poison, now: datetime) -> Unreadable:
-    """Return a record that is put aside with what it is counted under, as far as its envelope can be read."""
+def put_down(record: KafkaRecord, fault: Fault, now: datetime) -> Unreadable:
+    """Return what a record that is put aside is counted under, as far as its envelope can be read."""
     try:
-        envelope = read_envelope(record.headers.get(HEADER))
+        head = read_head(record.headers.get(HEADER))
     except Exception:  # noqa: BLE001 - whatever is wrong with a record, it is counted
-        return Unreadable(record, poison, Group("", hour_of(now), "", 0))
+        return Unreadable(record.origin, Group("", hour_of(now), "", 0))
     # As far ahead as a clock may be, it is believed: when it comes again, it must not look like another topic's.
-    believed = envelope.received_at <= now + Limits().clock_ahead
-    contract = envelope.contract[:64].replace("\0", "")
-    group = Group(
-        envelope.fleet_id, hour_of(envelope.received_at if believed else now), contract, envelope.schema_version
-    )
-    return Unreadable(record, poison, group, envelope.received_at if believed else None)
+    believed = head.received_at <= now + Limits().clock_ahead
+    contract = head.contract[:64].replace("\0", "")
+    group = Group(head.fleet_id, hour_of(head.received_at if believed else now), contract, head.schema_version)
+    return Unreadable(record.origin, group, head.received_at if believed else None, isinstance(fault, Ahead))

@@ -1,19 +1,19 @@
 """Attempts at batches, counted in Valkey: outside of what fails, so that they are there when a process is not.
 
 A batch is known by its consumer, its partition and its first offset. While the cache is away nothing is counted, and a
-batch that kills its process comes again as a whole. What the cache has lost, or holds in part, begins anew.
+batch that kills its process comes again as a whole. A state that the cache has lost, or holds in part, starts over.
 """
 
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from sluice.core.failures.attempts import KEEP, SINGLY_FROM, Attempt, Partition
-from sluice.core.records import KafkaRecord, Origin
+from sluice.core.failures.attempts import KEEP, SINGLY_FROM, Attempt
+from sluice.core.records import KafkaRecord, Origin, Partition
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
-# The first offsets and the last of each partition's batch. What was being tried when the batch begins again has ended
-# a process: whoever ends by their own word leaves nothing written down. What cannot be read is no attempt: it must not
-# keep its partition from being worked on.
+# The first and the last offset of each partition's batch. A record that is still noted when the batch begins again has
+# ended a process: a process that answers removes its note. A state that cannot be read is no attempt: it must not keep
+# its partition from being worked on.
 _BEGIN = Script("""
 local function is_begun(key, first)
     if redis.call('TYPE', key).ok ~= 'hash' then
@@ -49,7 +49,7 @@ end
 return states
 """)
 
-# Only for what is still known: a mark alone would be the state of no batch.
+# Only where the batch is still known: a note alone would be the state of no batch.
 _MARK = Script("""
 if redis.call('HGET', KEYS[1], 'until') then
     redis.call('HSET', KEYS[1], 'trying', ARGV[2])
@@ -58,8 +58,8 @@ end
 return 1
 """)
 
-# Where each partition goes on one by one, or -1 where there is nothing left to suspect. What was lost meanwhile is not
-# written down anew: how far the batch went nobody knows any more.
+# Where each partition goes on one by one, or -1 where nothing is left to suspect. A state that was lost meanwhile is
+# not written again: how far its batch went is not known any more.
 _END = Script("""
 for index, key in ipairs(KEYS) do
     local offset = ARGV[index + 1]
@@ -100,12 +100,12 @@ class Attempts:
         return {place: _read(state) for place, state in zip(places, states, strict=True)}
 
     def mark(self, origin: Origin) -> None:
-        """Write down which record is tried alone, before it is."""
+        """Note which record is tried alone, before it is tried."""
         with contextlib.suppress(CacheAwayError):
             self._cache.run(_MARK, [self._name((origin.topic, origin.partition))], [_MILLISECONDS, origin.offset])
 
     def end(self, resumed: Mapping[Partition, int | None]) -> None:
-        """Forget what ended by its own word; what is left of a suspected batch goes on one by one from an offset."""
+        """Forget batches that ended with an answer; a suspected one goes on one by one from an offset."""
         if not resumed:
             return
         offsets = [-1 if offset is None else offset for offset in resumed.values()]

@@ -1,58 +1,71 @@
 """The way of a batch through a consumer, whatever its records do to it.
 
-count the attempt -> take in together what is under no suspicion -> the suspected one by one, each written down before
-it is tried -> forget the attempt: it has ended by its own word, even if some of it must come again
+count the attempt -> take in together what is under no suspicion -> take in the suspected records one by one, each noted
+before it is tried -> forget the attempt, since the process has survived it -> report what must come again
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-import msgspec
+from aws_lambda_powertools import Logger
 
-from sluice.core.errors import Killer, Retryable
+from sluice.core.errors import Retryable
 from sluice.core.failures.attempts import Attempt, by_partition, part
 from sluice.core.failures.quarantine import QuarantineExceededError
-from sluice.core.records import KafkaRecord, Origin, read_records, read_rerun
+from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_FAILED, RECORDS_HELD
+from sluice.core.records import KafkaRecord, Origin, Partition, read_records, read_rerun, report_failures
 from sluice.edge.failures.attempts import Attempts
+from sluice.edge.failures.holding import Holds
+from sluice.edge.failures.intake import Intake, Work
+from sluice.edge.failures.quarantine import Quarantine
+from sluice.edge.metrics import record, record_all
 from sluice.edge.patience import Patience
+
+logger = Logger()
 
 BRIEFLY = 2.0
 """How long a record that goes alone waits for a service: what it waits for is not what is wrong with it."""
-
-
-class Work(Protocol):
-    """What a consumer does with records; both return which of them must come again."""
-
-    def take_in(self, records: Sequence[KafkaRecord], patience: Patience) -> set[Origin]:
-        """Do the consumer's part for some records, and put aside the poison among them."""
-
-    def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
-        """Store the dead letter of a record that breaks the consumer, within what may be put aside."""
-
-
-class Consumed(msgspec.Struct, frozen=True):
-    """What must come again, and why it was halted if it was."""
-
-    failed: set[Origin]
-    halted: QuarantineExceededError | None = None
+PAUSE = 2.0
+"""How long an invocation rests that holds records: without it, they would come again at once."""
 
 
 class Consumer:
     """Takes batches through the work of one consumer."""
 
     def __init__(
-        self, attempts: Attempts, hold_seconds: float, record_seconds: float, briefly: float = BRIEFLY
+        self,
+        work: Work[Any],
+        attempts: Attempts,
+        quarantine: Quarantine,
+        holds: Holds,
+        *,
+        hold_seconds: float,
+        record_seconds: float,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+        briefly: float = BRIEFLY,
     ) -> None:
+        self._work = work
         self._attempts = attempts
+        self._quarantine = quarantine
+        self._holds = holds
         self._patience = Patience(hold_seconds)
         self._record_patience = Patience(briefly)
         self._record_seconds = briefly + record_seconds
         """The longest that a single record may take: none is begun when there is less time left."""
+        self._clock = clock
+        self._sleep = sleep
 
-    def consume(self, event: Mapping[str, Any], work: Work, seconds_left: Callable[[], float]) -> Consumed:
-        """Take a batch in. Whatever else is raised leaves the attempt open, as the death of the process does."""
+    def consume(self, event: Mapping[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
+        """Take a batch in and report the first record of each partition that must come again.
+
+        An exception leaves the attempt open, as the death of the process does.
+        """
         places = by_partition(read_records(event))
+        intake = Intake(self._work, self._quarantine, self._holds, self._clock)
         counted = self._attempts.of_rerun(read_rerun(event))
         attempts = counted.begin(places)
         usual, singly = part(places, attempts)
@@ -60,14 +73,14 @@ class Consumer:
         halted: QuarantineExceededError | None = None
         if usual:
             try:
-                failed |= work.take_in(usual, self._patience)
+                failed |= intake.take_in(usual, self._patience)
             except QuarantineExceededError as error:
                 halted = error
-                failed |= {record.origin for record in usual}
-        resumed: dict[tuple[str, int], int | None] = dict.fromkeys(attempts)
+                failed |= {one.origin for one in usual}
+        resumed: dict[Partition, int | None] = dict.fromkeys(attempts)
         for place in singly:
             attempt = attempts[place]
-            attempting = partial(self._try, attempt=attempt, work=work, mark=counted.mark)
+            attempting = partial(self._try, attempt=attempt, intake=intake, mark=counted.mark)
             try:
                 rest = self._one_by_one(places[place], attempt, attempting, seconds_left)
             except _Halt as halt:
@@ -76,7 +89,17 @@ class Consumer:
                 failed.add(rest)
                 resumed[place] = rest.offset if rest.offset <= attempt.until else None
         counted.end(resumed)
-        return Consumed(failed, halted)
+        self._report(intake, failed, halted)
+        # Only now: whoever ends this process while it rests has met no killer.
+        if intake.counts[RECORDS_HELD] and seconds_left() > 2 * PAUSE:
+            self._sleep(PAUSE)
+        return report_failures(failed)
+
+    def _report(self, intake: Intake, failed: set[Origin], halted: QuarantineExceededError | None) -> None:
+        record_all(intake.counts | {RECORDS_FAILED: len(failed)})
+        if halted:
+            logger.error("the consumer is halted", reason=str(halted))
+            record(QUARANTINE_EXCEEDED, 1)
 
     def _one_by_one(
         self,
@@ -86,31 +109,31 @@ class Consumer:
         seconds_left: Callable[[], float],
     ) -> Origin | None:
         """Try the records of a suspected batch alone; return the first that must come again."""
-        for record in records:
-            if record.origin.offset > attempt.until or seconds_left() < self._record_seconds:
-                return record.origin
+        for one in records:
+            if one.origin.offset > attempt.until or seconds_left() < self._record_seconds:
+                return one.origin
             try:
-                failed = attempting(record)
+                failed = attempting(one)
             except Retryable:
-                return record.origin
+                return one.origin
             except QuarantineExceededError as error:
-                raise _Halt(record.origin, error) from error
+                raise _Halt(one.origin, error) from error
             if failed:
-                return record.origin
+                return one.origin
         return None
 
-    def _try(self, record: KafkaRecord, attempt: Attempt, work: Work, mark: Callable[[Origin], None]) -> set[Origin]:
-        killer = attempt.convict(record.origin.offset)
+    def _try(self, one: KafkaRecord, attempt: Attempt, intake: Intake, mark: Callable[[Origin], None]) -> set[Origin]:
+        killer = attempt.convict(one.origin.offset)
         if killer is None:
-            mark(record.origin)
+            mark(one.origin)
             try:
-                return work.take_in([record], self._record_patience)
+                return intake.take_in([one], self._record_patience)
             except (Retryable, QuarantineExceededError):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this record's: it was tried alone
                 killer = attempt.blame(error)
                 killer.__cause__ = error
-        return work.put_aside(record, killer)
+        return intake.put_aside(one, killer)
 
 
 class _Halt(Exception):

@@ -1,7 +1,7 @@
 """Putting records aside: each becomes a dead letter, stored before the record counts as dealt with.
 
-What a consumer may put aside is kept in Valkey for all its processes; while that is away, each goes by its share.
-What good records earn is told when something is put aside: asking for every batch would be a round trip for nothing.
+Valkey keeps what a consumer may put aside for all its processes; while it is away, each process has its share. What
+good records earn is added when something is put aside: to add it with every batch would cost a round trip each.
 """
 
 import math
@@ -10,15 +10,15 @@ from datetime import datetime
 
 import msgspec
 
-from sluice.core.errors import Poison
 from sluice.core.failures.letters import about_record
 from sluice.core.failures.quarantine import EARNED, KEEP, MOST, START, Allowance, QuarantineExceededError, check_budget
+from sluice.core.failures.sorting import Faulty
 from sluice.core.messages import Message
-from sluice.core.records import KafkaRecord, Origin
+from sluice.core.records import Origin
 from sluice.edge.broker import Broker
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
-# core.failures.quarantine.Allowance is the same in memory. What is no number (nor is NaN, nor an infinity) begins anew.
+# core.failures.quarantine.Allowance is the same in memory. What is no finite number starts over.
 _SPEND = Script("""
 local left = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
 if not left or left - left ~= 0 then
@@ -50,13 +50,13 @@ class SharedAllowance:
             allowed = self._here.allows(poison, good, now)
         if not allowed:
             raise QuarantineExceededError(
-                f"{self._consumer} has put aside all it may of late; {poison} records stay where they are"
+                f"{self._consumer} has put aside all it may for now; {poison} records stay where they are"
             )
 
     def spend(self, poison: int, good: int, now: datetime) -> None:
         """Take what was put aside, and add what was earned meanwhile."""
         self._here.earn(good, now)
-        # Not more than a share: all processes together hold no more back than the allowance may be.
+        # Not more than a share: all processes together must not save up more than the allowance may be.
         self._earned = min(MOST * self._share, self._earned) + EARNED * good
         if not poison:
             return
@@ -91,23 +91,17 @@ class Quarantine:
         self._allowance = allowance
 
     def check(self, poison: int, good: int, now: datetime) -> None:
-        """Stop when more is to be put aside than bad luck explains: of these records, or of all lately."""
+        """Stop when more is to be put aside than bad luck explains, of these records or of all recent ones."""
         if poison:
             check_budget(poison, poison + good)
             self._allowance.check(poison, good, now)
 
-    def put_aside(self, poison: Sequence[tuple[KafkaRecord, Poison]], good: int, now: datetime) -> set[Origin]:
-        """Write letters and take them from the allowance, beside so many good records; the rest must come again."""
-        unstored = self.write(poison, now)
-        self.spend(len(poison) - len(unstored), good, now)
-        return unstored
-
-    def write(self, poison: Sequence[tuple[KafkaRecord, Poison]], now: datetime) -> set[Origin]:
-        """Store the dead letters of records; what could not be stored must come again."""
-        letters = [about_record(record, error, self._consumer, now, self._max_letter) for record, error in poison]
+    def write(self, faulty: Sequence[Faulty], now: datetime) -> set[Origin]:
+        """Store the dead letters of records and return the records whose letters could not be stored."""
+        letters = [about_record(record, fault, self._consumer, now, self._max_letter) for record, fault in faulty]
         messages = [Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)) for letter in letters]
         deliveries = self._broker.store(messages) if messages else []
-        return {record.origin for (record, _), unstored in zip(poison, deliveries, strict=True) if unstored is not None}
+        return {record.origin for (record, _), unstored in zip(faulty, deliveries, strict=True) if unstored is not None}
 
     def spend(self, poison: int, good: int, now: datetime) -> None:
         """Take what was put aside from the allowance, and add what so many good records earn."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sluice.core.errors import Ahead
 from sluice.core.failures.salvage import MEANINGS
 from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
@@ -37,7 +38,7 @@ UNKNOWN = int(np.iinfo(np.int64).min)
 
 Clock = Callable[[], datetime]
 
-GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"}
+GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"} | {Ahead.reason}
 
 _COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
 _PLACE = ("kafka_topic", "kafka_partition", "kafka_offset")

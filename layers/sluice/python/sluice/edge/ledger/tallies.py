@@ -19,8 +19,8 @@ _LIST = """
 
 
 def count_outcomes(connection: Connection, consumer: str, outcomes: Counter[tuple[Group, str]]) -> None:
-    """Add what became of events, as far as anything did."""
-    if happened := +outcomes:
+    """Add what became of events; a negative number takes back what was added before."""
+    if happened := Counter({key: events for key, events in outcomes.items() if events}):
         connection.execute(_COUNT, (consumer, *_columns(happened)))
 
 

@@ -2,8 +2,8 @@
 
 lock what is covered -> leave out what is -> load -> insert what is new -> mark windows -> count -> cover -> commit
 
-Whatever happens before the commit has not happened, and what comes again after it is covered: so a batch takes effect
-once, in whatever pieces and however often it comes, and so does each event in it.
+Nothing that happens before the commit takes effect, and what comes again after it is covered. So a batch takes effect
+once, in any pieces and however often it comes, and so does each event in it.
 """
 
 from collections import Counter
@@ -22,6 +22,7 @@ from sluice.core.numbers.samples import Event, Unreadable, count_undeclared, fir
 from sluice.core.records import Origin
 from sluice.edge.database import ANSWER_SECONDS, Connection, Database
 from sluice.edge.ledger.coverage import Partition, extend_coverage, lock_coverage, span_partitions
+from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes, list_undeclared
 from sluice.edge.numbers.copying import COLUMNS, HEADER, TRAILER, write_row
 from sluice.edge.numbers.numbering import Entity, Numbering, Who
@@ -99,6 +100,7 @@ _SETTLE_LATE = """
 """
 
 _COUNT_LANDED = "SELECT group_number, count(*) FROM landed GROUP BY group_number"
+_LIST_LANDED = "SELECT entity_key, event_key FROM landed"
 
 # A minute that its shard has not rolled yet is rolled as a whole; one that it has is rolled for the straggler alone.
 _MARK = """
@@ -117,13 +119,17 @@ _MARK = """
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What a batch has done: which of its records were new to the ledger, and what became of those."""
+    """What a batch has done."""
 
     events: list[Event]
+    """Those that were new to the ledger."""
+    counted: list[Event]
+    """Those of them that became a sample."""
     outcomes: Counter[tuple[Group, str]]
+    """How many of the new ones became what. An event that is brought back is one dead letter less."""
 
     def count(self, outcome: str) -> int:
-        """Say to how many events one thing happened."""
+        """Say how many events became one thing."""
         return sum(events for (_, which), events in self.outcomes.items() if which == outcome)
 
 
@@ -137,14 +143,14 @@ class Samples:
         self._limits = limits
 
     def ask(self) -> None:
-        """Raise Retryable while the database is away; a second tells."""
+        """Raise Retryable while the database is away."""
         with self._database.use(ANSWER_SECONDS) as connection:
             connection.execute("SELECT 1")
 
     def add(self, events: Sequence[Event], suspected: Collection[Origin]) -> Effect:
         """Take a batch's events in; those suspected to be duplicates are looked for before they are loaded."""
         if not events:
-            return Effect([], Counter())
+            return Effect([], [], Counter())
         with self._database.use() as connection:
             connection.execute(_TEMPORARY)
             entities = self._numbering.entities(connection, _named_in(events))
@@ -160,20 +166,20 @@ class Samples:
                 connection.execute("SELECT ensure_partition('sample', %s)", (hour,))
             return work.add(events, suspected)
 
-    def bury(self, unreadable: Sequence[Unreadable]) -> Effect:
-        """Cover records whose dead letters are stored."""
+    def bury(self, unreadable: Sequence[Unreadable]) -> None:
+        """Cover records whose dead letters are stored; the windows of those that are ahead stay gaps."""
         if not unreadable:
-            return Effect([], Counter())
+            return
         with self._database.use() as connection, connection.transaction():
-            # What is wrong with one may be its reception: it does not show that its topic was made anew.
-            covered = lock_coverage(connection, self._consumer, {one.record.origin: None for one in unreadable})
-            new = [one for one in unreadable if one.record.origin not in covered]
-            outcomes = Counter((one.group, DEAD_LETTERED) for one in new)
-            count_outcomes(connection, self._consumer, outcomes)
-            spans = span_partitions(one.record.origin for one in new)
-            received = [(one.record.origin, one.received_at) for one in new if one.received_at is not None]
+            # A reception may be what is wrong with a record: it does not show that its topic was made anew.
+            covered = lock_coverage(connection, self._consumer, {one.origin: None for one in unreadable})
+            new = [one for one in unreadable if one.origin not in covered]
+            count_outcomes(connection, self._consumer, Counter((one.group, DEAD_LETTERED) for one in new))
+            received = [(one.origin, one.received_at) for one in new if one.received_at is not None]
+            spans = span_partitions(one.origin for one in new)
             extend_coverage(connection, self._consumer, spans, _latest(received))
-        return Effect([], outcomes)
+            ahead = {one.origin for one in new if one.ahead}
+            leave_gaps(connection, self._consumer, {origin: at for origin, at in received if origin in ahead})
 
 
 class _Work(msgspec.Struct, frozen=True):
@@ -189,7 +195,8 @@ class _Work(msgspec.Struct, frozen=True):
         with self.connection.transaction():
             received = {event.origin: event.received_at for event in events}
             covered = lock_coverage(self.connection, self.consumer, received)
-            new = [event for event in events if event.origin not in covered]
+            back = take_from_gaps(self.connection, self.consumer, covered)
+            new = [event for event in events if event.origin not in covered or event.origin in back]
             late, in_time = self._part(new)
             came_late = {event.origin for event in late}
             firsts = first_of_each(new)
@@ -198,7 +205,9 @@ class _Work(msgspec.Struct, frozen=True):
             groups = sorted({event.group for event in wanted})
             self._load(wanted, groups)
             counted = self._insert(wanted, groups)
+            landed = self._find_landed(wanted, counted.total())
             outcomes = Counter((event.group, LATE) for event in late)
+            outcomes.subtract((event.group, DEAD_LETTERED) for event in new if event.origin in back)
             for group, candidates in Counter(event.group for event in in_time).items():
                 outcomes[group, COUNTED] = counted[group]
                 outcomes[group, DUPLICATE] = candidates - counted[group]
@@ -212,7 +221,7 @@ class _Work(msgspec.Struct, frozen=True):
             )
         for sighting in sightings:
             sighting.remember()
-        return Effect(new, outcomes)
+        return Effect(new, landed, outcomes)
 
     def _part(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
         """Part the late from those in time. Late is also what lies where samples are no longer kept."""
@@ -277,6 +286,15 @@ class _Work(msgspec.Struct, frozen=True):
         fleets = [self.entities[group.fleet_id, None] for group in groups]
         self.connection.execute(_MARK, ([fleet.key for fleet in fleets], [fleet.shard for fleet in fleets]))
         return Counter({groups[number]: count for number, count in self.connection.execute(_COUNT_LANDED)})
+
+    def _find_landed(self, wanted: list[Event], landed: int) -> list[Event]:
+        """Return the events that became samples: mostly all of them, which costs no question."""
+        if landed == len(wanted):
+            return wanted
+        found = (
+            {(key, event_key.bytes) for key, event_key in self.connection.execute(_LIST_LANDED)} if landed else set()
+        )
+        return [event for event in wanted if (self._key_of(event), event.key) in found]
 
     def _window(self, events: list[Event]) -> dict[str, Any]:
         """Say among which samples a duplicate of these events may be."""

@@ -1,0 +1,164 @@
+"""The way of a request through ingest, from its key to an honest answer for each of its events."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.api.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results
+from sluice.core.api.quotas import Quota
+from sluice.core.api.requests import correlate, read_body, read_request
+from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
+from sluice.core.failures.letters import Claims
+from sluice.core.ingest.judge import Rejected, Rules, judge
+from sluice.core.ingest.pressure import UnknownPressureError, advise, share_for_slowness
+from sluice.core.ingest.settle import Letterhead, address, settle
+from sluice.core.ingest.slices import split_body
+from sluice.core.metrics import (
+    EVENTS_ACCEPTED,
+    EVENTS_REJECTED,
+    EVENTS_TO_RETRY,
+    PRESSURE_UNKNOWN,
+    REFUSED_FOR_PRESSURE,
+    REQUESTS_REFUSED,
+)
+from sluice.edge.api.authenticate import authenticate
+from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.quotas import Quotas
+from sluice.edge.broker import Broker
+from sluice.edge.ingest.pressure import Pressure
+from sluice.edge.metrics import record, record_apart
+
+logger = Logger()
+
+UNKNOWN_FLEET = "unknown"
+OURS = ("keys_unavailable", "not_stored")  # refusals that say nothing about the caller
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """Takes requests all the way, or refuses them."""
+
+    stage: str
+    contract_of: dict[str, str]
+    """By the route."""
+    rules: Rules
+    dead_letter_topic: str
+    keys: KeyStore
+    quotas: Quotas
+    broker: Broker
+    pressure: Pressure
+    chance: Callable[[], float]
+
+    def answer(self, event: dict[str, Any], retry_after: int) -> Answer:
+        """Authenticate, refuse under pressure, split, admit by quota, judge, store, and answer for each event."""
+        fleet_id = UNKNOWN_FLEET
+        try:
+            request = read_request(event)
+            key = authenticate(request, self.keys, self.stage, "device")
+            fleet_id = key.fleet_id
+            self._refuse_under_pressure(request.received_at)
+            fleet = _Fleet(
+                fleet_id, Quota(key.events_per_second, key.rejects_per_second), self.quotas, request.received_at
+            )
+            letterhead = Letterhead(
+                self.dead_letter_topic,
+                fleet_id,
+                self.contract_of[request.route],
+                request.correlation_id,
+                request.received_at,
+                self.rules.limits.max_letter,
+            )
+            slices = self._split(event, fleet, letterhead)
+            fleet.admit(len(slices))
+            verdicts = [judge(slice_, letterhead.contract, fleet_id, request, self.rules) for slice_ in slices]
+            fleet.charge(sum(isinstance(verdict, Rejected) for verdict in verdicts))
+            fates = self.broker.store([address(verdict, letterhead) for verdict in verdicts])
+            results = [
+                settle(index, verdict, fate.reason if fate else None)
+                for index, (verdict, fate) in enumerate(zip(verdicts, fates, strict=True))
+            ]
+            _count(results)
+            return answer_results(results, request.correlation_id, retry_after)
+        except Refusal as refusal:
+            if isinstance(refusal.__cause__, Retryable):
+                logger.warning("a request could not be admitted", code=refusal.code, reason=str(refusal.__cause__))
+            _count_refusal(fleet_id, refusal.code)
+            return answer_refusal(refusal, correlate(event), retry_after)
+
+    def _refuse_under_pressure(self, now: datetime) -> None:
+        """Refuse some requests, or all, before anything of them is read, counted or stored; every fleet's alike."""
+        try:
+            self.pressure.refresh(now)
+        except UnknownPressureError as error:
+            # An unknown pressure is no reason to refuse.
+            logger.warning("the pressure is not known", reason=str(error))
+            record(PRESSURE_UNKNOWN, 1)
+        share = max(self.pressure.share(now), share_for_slowness(self.broker.slowness()))
+        if share and (advice := advise(share, self.chance)):
+            raise Refusal(
+                429,
+                "pressure",
+                "More has been sent than can be dealt with; send less, as `advice` says.",
+                advice=advice,
+            )
+
+    def _split(self, event: dict[str, Any], fleet: "_Fleet", letterhead: Letterhead) -> list[bytes]:
+        """Split a body into its events. One that is no events becomes one dead letter, stored before the refusal."""
+        try:
+            return split_body(read_body(event, self.rules.limits), self.rules.limits.max_events)
+        except Unparsable as refusal:
+            fleet.admit(1)
+            fleet.charge(1)
+            rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), Claims())
+            (fate,) = self.broker.store([address(rejected, letterhead)])
+            if fate is not None:
+                detail = "The body is no events, and its dead letter could not be stored; try again."
+                raise Refusal(429, "not_stored", detail) from refusal
+            raise
+
+
+class _Fleet(msgspec.Struct, frozen=True):
+    """A fleet's share, so that it can neither starve nor bankrupt the others."""
+
+    fleet_id: str
+    quota: Quota
+    quotas: Quotas
+    now: datetime
+
+    def admit(self, events: int) -> None:
+        """Let some events in, or refuse their request."""
+        match self.quotas.exceeded(self.fleet_id, self.quota, events, self.now):
+            case "events":
+                raise Refusal(429, "quota_events", f"This fleet may send {self.quota.events:g} events a second.")
+            case "rejects":
+                raise Refusal(
+                    429,
+                    "quota_rejects",
+                    f"More than {self.quota.rejects:g} events a second of this fleet are rejected.",
+                )
+
+    def charge(self, rejects: int) -> None:
+        """Charge rejected events: each is kept as a dead letter."""
+        if rejects:
+            self.quotas.charge_rejects(self.fleet_id, self.quota, rejects, self.now)
+
+
+def _count_refusal(fleet_id: str, code: str) -> None:
+    """Count a refused request: by its fleet and its reason, unless the reason says nothing about the caller."""
+    if code in OURS:
+        # On the line of the events of other requests: the alarm on what is not stored divides by them.
+        record(EVENTS_TO_RETRY, 1)
+        return
+    if code == "pressure":
+        # Once more without the fleet: an alarm finds a metric only under all of its dimensions.
+        record(REFUSED_FOR_PRESSURE, 1)
+    record_apart(REQUESTS_REFUSED, 1, fleet=fleet_id, reason=code)
+
+
+def _count(results: list[Result]) -> None:
+    """Count what became of the events."""
+    statuses = [result.status for result in results]
+    for status, metric in ((ACCEPTED, EVENTS_ACCEPTED), (REJECTED, EVENTS_REJECTED), (RETRY, EVENTS_TO_RETRY)):
+        record(metric, statuses.count(status))

@@ -1,0 +1,64 @@
+"""Records that were given up and could still be counted: they are covered, and the windows that lack them are gaps.
+
+A record that comes again, and that this release can read, is brought back: it leaves its gap and counts.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from psycopg.types.multirange import Int8Multirange
+from psycopg.types.range import Int8Range, Range
+
+from sluice.core.records import Origin
+from sluice.edge.database import Connection
+from sluice.edge.ledger.coverage import span_partitions
+
+_LEAVE = """
+    INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
+    VALUES (%s, %s, %s, %s, %s, %s, true)
+    ON CONFLICT (consumer, topic, partition, offsets) DO UPDATE SET given_up = true
+"""
+
+# What is left of a range on both sides of the records that are taken out of it stays a gap.
+_TAKE = """
+    WITH back AS (
+        SELECT * FROM unnest(%s::text[], %s::integer[], %s::int8multirange[]) AS one (topic, partition, offsets)
+    ),
+    taken AS (
+        DELETE FROM gap USING back
+        WHERE gap.consumer = %s AND gap.topic = back.topic AND gap.partition = back.partition
+            AND gap.given_up AND gap.offsets && back.offsets
+        RETURNING gap.*, back.offsets AS wanted
+    ),
+    left_over AS (
+        INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
+        SELECT consumer, topic, partition, rest, received_from, received_to, true
+        FROM taken CROSS JOIN unnest(int8multirange(offsets) - wanted) AS rest
+    )
+    SELECT topic, partition, int8multirange(offsets) * wanted FROM taken
+"""
+
+
+def leave_gaps(connection: Connection, consumer: str, received: Mapping[Origin, datetime]) -> None:
+    """Write down that windows lack some records, by when those were received."""
+    for (topic, partition), spans in span_partitions(received).items():
+        for start, end in spans:
+            moments = [received[Origin(topic, partition, offset)] for offset in range(start, end)]
+            place = (consumer, topic, partition, Int8Range(start, end))
+            connection.execute(_LEAVE, (*place, min(moments), max(moments)))
+
+
+def take_from_gaps(connection: Connection, consumer: str, covered: Collection[Origin]) -> set[Origin]:
+    """Take the records out of their gaps that were given up, of some that come again; return those."""
+    if not covered:
+        return set()
+    spans = span_partitions(covered)
+    offsets = [Int8Multirange([Range(*each) for each in found]) for found in spans.values()]
+    topics, partitions = ([place[number] for place in spans] for number in (0, 1))
+    taken = connection.execute(_TAKE, (topics, partitions, offsets, consumer)).fetchall()
+    return {
+        origin
+        for topic, partition, ranges in taken
+        for origin in covered
+        if (origin.topic, origin.partition) == (topic, partition) and any(origin.offset in one for one in ranges)
+    }
