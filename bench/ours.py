@@ -15,15 +15,16 @@ from bench.steps import Steps
 from bench.workloads import WORKLOADS, Workload
 from functions.ingest import handler as ingest
 from sluice.edge.broker import Broker
+from sluice.edge.ingest import accepting
 
-#: What the handler's module calls, by what the report calls it.
+#: What ingest's module calls, by what the report calls it.
 STEPS = {
-    "read request": (ingest, "read_request"),
-    "authenticate": (ingest, "authenticate"),
-    "split": (ingest, "split_body"),
-    "judge": (ingest, "judge"),
+    "read request": (accepting, "read_request"),
+    "authenticate": (accepting, "authenticate"),
+    "split": (accepting, "split_body"),
+    "judge": (accepting, "judge"),
     "produce": (Broker, "store"),
-    "answer": (ingest, "answer_results"),
+    "answer": (accepting, "answer_results"),
 }
 
 

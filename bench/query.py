@@ -18,7 +18,7 @@ import msgspec
 
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, name_device, roll_all, roll_wider
 from bench.stores import Connection, Stores, running
-from functions.query import handler as query
+from functions.query.handler import build
 from local import seed
 from local.synthesis import STAGE
 from sluice.core.breaker import Breaker
@@ -29,6 +29,7 @@ from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.rolling import Rolling, Settling
 from sluice.edge.query.groups import Groups
+from sluice.edge.query.routes import Query
 from sluice.edge.settings import CacheSettings
 
 DEVICES, DAYS, MEMBERS = 10_000, 30, 100
@@ -142,15 +143,15 @@ def write(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def wire(stores: Stores) -> query.Parts:
+def wire(stores: Stores) -> Query:
     """Put the function together as in a deployment, but for the directory and one reader's rate."""
     with mock.patch.dict("os.environ", stores.environment("query")):
-        parts = query.build()
+        parts = build()
         shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     groups = Groups(know_group, shared, Breaker("the directory", 60, time.monotonic), DAY)
     # One key asks for all readers here.
-    settings = msgspec.structs.replace(parts.settings, query_requests_per_second=100_000)
-    return msgspec.structs.replace(parts, groups=groups, settings=settings)
+    gate = msgspec.structs.replace(parts.gate, requests_per_second=100_000)
+    return Query(gate, msgspec.structs.replace(parts.sources, groups=groups))
 
 
 def know_group(wanted: Wanted) -> Told:
@@ -173,17 +174,17 @@ def make_event(key: str, path: str, asked: str) -> dict[str, Any]:
     }
 
 
-def take(stores: Stores, parts: query.Parts, ask: Any) -> Took:
+def take(stores: Stores, parts: Query, ask: Any) -> Took:
     """Ask often enough, and take the median of each figure."""
     took = [take_one(stores, parts, ask()) for _ in range(TIMES + 1)][1:]  # the first one connects
     columns = zip(*(msgspec.structs.astuple(one) for one in took), strict=True)
     return Took(*(median(column) for column in columns))
 
 
-def take_one(stores: Stores, parts: query.Parts, event: dict[str, Any]) -> Took:
+def take_one(stores: Stores, parts: Query, event: dict[str, Any]) -> Took:
     """Ask once."""
     database, ours, wall = stores.database_seconds(), time.process_time(), time.perf_counter()
-    answer = query.query(event, parts, 1).for_gateway()
+    answer = parts.answer(event, 1).for_gateway()
     wall, ours = time.perf_counter() - wall, time.process_time() - ours
     if answer["statusCode"] != 200:
         raise SystemExit(f"a question that should be answered was answered {answer}")

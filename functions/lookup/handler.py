@@ -8,15 +8,15 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
+from sluice.core.metrics import DIRECTORY_UNAVAILABLE
 from sluice.core.query.groups import Told, Wanted
+from sluice.edge.metrics import metrics, record
 from sluice.edge.query.directory import Directory
 from sluice.edge.settings import DirectorySettings
 
 logger = Logger()
-metrics = Metrics()
 
 
 @cache
@@ -28,13 +28,15 @@ def build() -> Directory:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    return msgspec.to_builtins(lookup(msgspec.convert(event, Wanted), build()))
+    wanted = msgspec.convert(event, Wanted)
+    with logger.append_context_keys(correlation_id=wanted.correlation_id):
+        return msgspec.to_builtins(lookup(wanted, build()))
 
 
 def lookup(wanted: Wanted, directory: Directory) -> Told:
     """Ask the directory; that it does not answer is an answer, and no error of ours."""
     told = directory.ask(wanted)
-    metrics.add_metric("DirectoryUnavailable", MetricUnit.Count, told.problem == "unavailable")
+    record(DIRECTORY_UNAVAILABLE, told.problem == "unavailable")
     if told.problem == "unavailable":
-        logger.warning("the directory did not answer", reason=told.detail, correlation_id=wanted.correlation_id)
+        logger.warning("the directory did not answer", reason=told.detail)
     return told

@@ -8,15 +8,13 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 
+from sluice.core.metrics import FILES_ASKED, ROWS_RECALLED
 from sluice.core.numbers.recalls import Answer, Question, TooMuch, refuse
 from sluice.edge import aws
+from sluice.edge.metrics import metrics, record
 from sluice.edge.numbers.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
-
-metrics = Metrics()
 
 
 @cache
@@ -35,10 +33,10 @@ def handler(event: dict[str, Any], _context: object) -> Any:
 
 def recall(question: Question, recaller: Recaller) -> Answer:
     """Read the rows; that they are too many is an answer, and no error of ours."""
-    metrics.add_metric("FilesAsked", MetricUnit.Count, len(question.objects))
+    record(FILES_ASKED, len(question.objects))
     try:
         answer = recaller.recall(question)
     except TooMuch as error:
         answer = refuse(error)
-    metrics.add_metric("RowsRecalled", MetricUnit.Count, len(answer.rows))
+    record(ROWS_RECALLED, len(answer.rows))
     return answer

@@ -8,17 +8,17 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
+from sluice.core.metrics import SEARCHES_UNANSWERED
 from sluice.core.trace.seeking import Found, Wanted
 from sluice.edge import aws
+from sluice.edge.metrics import metrics, record
 from sluice.edge.settings import SeekSettings
 from sluice.edge.trace.athena import CALL_SECONDS, TRIES, Athena
 from sluice.edge.trace.seeking import Seeker
 
 logger = Logger()
-metrics = Metrics()
 
 
 @cache
@@ -32,13 +32,15 @@ def build() -> Seeker:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    return msgspec.to_builtins(seek(msgspec.convert(event, Wanted), build()))
+    wanted = msgspec.convert(event, Wanted)
+    with logger.append_context_keys(correlation_id=wanted.correlation_id):
+        return msgspec.to_builtins(seek(wanted, build()))
 
 
 def seek(wanted: Wanted, seeker: Seeker) -> Found:
     """Look for the event; that Athena does not answer is an answer, and no error of ours."""
     found = seeker.seek(wanted)
-    metrics.add_metric("SearchesUnanswered", MetricUnit.Count, found.problem is not None)
+    record(SEARCHES_UNANSWERED, found.problem is not None)
     if found.problem is not None:
         logger.warning("Athena did not answer", problem=found.problem, reason=found.detail)
     return found

@@ -12,15 +12,16 @@ from infra.stores.buckets import Bucket, Buckets
 from infra.stores.catalog import SQL, Catalog
 
 NAMED_QUERIES = {
-    "device_between": "raw_events",
-    "metric_between": "raw_events",
-    "type_between": "raw_events",
-    "event_by_id": "raw_events",
-    "dead_letters_by_reason": "dead_letters",
-    "dead_letters_by_id": "dead_letters",
-    "rollups_between": "rollups",
+    "device_between": ("raw_events",),
+    "metric_between": ("raw_events",),
+    "type_between": ("raw_events",),
+    "event_by_id": ("raw_events",),
+    "gaps_between": ("raw_events", "dead_letters"),
+    "dead_letters_by_reason": ("dead_letters",),
+    "dead_letters_by_id": ("dead_letters",),
+    "rollups_between": ("rollups",),
 }
-"""Each by the file it is in, with the table it reads."""
+"""Each by the file it is in, with the tables it reads."""
 
 
 class Queries(Construct):
@@ -54,7 +55,7 @@ class Queries(Construct):
                 ),
             ),
         )
-        for query, table in NAMED_QUERIES.items():
+        for query, tables in NAMED_QUERIES.items():
             sql = (SQL / f"{query}.sql").read_text()
             named = athena.CfnNamedQuery(
                 self,
@@ -66,7 +67,8 @@ class Queries(Construct):
                 description=sql.splitlines()[0].removeprefix("-- "),
             )
             named.add_resource_dependency(self.workgroup)
-            named.add_resource_dependency(catalog.tables[table])
+            for table in tables:
+                named.add_resource_dependency(catalog.tables[table])
 
     def access(self) -> Access:
         """Let a function outside the private network ask about raw events and dead letters."""

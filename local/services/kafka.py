@@ -177,7 +177,8 @@ def _describe(address: str) -> Any:
 def exercise(bootstrap: str) -> None:
     """Have the brokers do what they will do for a stack: take records and hand them out to a group."""
     topic, records = "exercise", 2000
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(topic, 8)])[topic].result()
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(topic, 8)])[topic].result()
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "compression.type": "lz4"})
     for number in range(records):
         producer.produce(topic, key=str(number), value=bytes(500))

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from sluice.core.errors import Fault, Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, write_letter
-from sluice.core.ledger.rerun import ReadRecord
+from sluice.core.ledger.rerun import ReadRecord, Taken
 from sluice.core.numbers.samples import read_event
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
@@ -211,10 +211,10 @@ class Function:
         self.invoked: list[list[int]] = []
         self._call = call
 
-    def invoke(self, payload: bytes) -> bytes:
-        records = list(read_records(msgspec.json.decode(payload)))
+    def ask(self, event: msgspec.Raw, kind: type[Taken]) -> Taken:
+        records = list(read_records(msgspec.json.decode(event)))
         self.invoked.append([record.origin.offset for record in records])
-        return msgspec.json.encode({"batchItemFailures": self._call(records) or []})
+        return msgspec.convert({"batchItemFailures": self._call(records) or []}, kind)
 
 
 def aggregating(writer: Samples) -> Function:

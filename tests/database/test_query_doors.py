@@ -8,10 +8,10 @@ import msgspec
 import psycopg
 import pytest
 
-from functions.query.handler import ROUTES
 from local.seed import make_key
 from sluice.core.numbers.recalls import Answer, Question, RecalledRow
 from sluice.core.times import write_time
+from sluice.edge.query.routes import ROUTES
 from tests.database.numbers import add_entity, add_metrics, add_window, close
 from tests.support.readers import FLEET, SETTINGS, STAGE, Reader
 
@@ -125,6 +125,7 @@ def test_while_the_database_is_away_a_known_reader_is_told_to_come_again(reader:
         got = reader.get(target)
         assert (got.status, got.body["code"]) == (503, "numbers_unavailable")
         assert got.headers["retry-after"] == "3"
+    assert reader.refused == [*[(FLEET, "numbers_unavailable")] * 2, ("unknown", "numbers_unavailable")]
     # What needs no numbers is answered all the same.
     assert reader.get("/v1/fleets").status == 200
     reader.functions.groups["hall"] = ("press-1",)

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from functions.recall import handler
 from sluice.core.numbers.recalls import Question
 from sluice.core.times import write_time
+from sluice.edge.metrics import metrics
 from sluice.edge.numbers.recalling import Recaller
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
@@ -62,7 +63,7 @@ def reader(database: str, s3: Any) -> Iterator[Reader]:
     )
     yield reader
     reader.close()
-    handler.metrics.clear_metrics()
+    metrics.clear_metrics()
 
 
 def move(reader: Reader, s3: Any) -> None:

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from functions.ingest.handler import CONTRACT_OF
-from functions.query.handler import MARGIN, ROUTES
 from infra.profiles.baseline import BASELINE
 from sluice.core import times
 from sluice.core.api import keys, quotas, requests
@@ -29,6 +28,7 @@ from sluice.core.query import questions, states
 from sluice.core.trace import fate
 from sluice.core.trace import question as trace_question
 from sluice.edge.events.schemas import load_contracts
+from sluice.edge.query.routes import MARGIN, ROUTES
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"
@@ -45,14 +45,14 @@ READING = {
             "core/query/parameters",
             "core/query/questions",
             "core/trace/question",
+            "edge/api/gate",
             "edge/query/entities",
             "edge/query/groups",
             "edge/query/moved",
             "edge/query/reading",
+            "edge/trace/tracing",
         )
     ),
-    ROOT / "functions/query/handler.py",
-    ROOT / "functions/trace/handler.py",
 }
 CONTRACTS = ("telemetry", "reading", "activity")
 

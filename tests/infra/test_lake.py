@@ -165,4 +165,4 @@ def test_named_queries_are_the_files_that_are_tested(templates: Templates, query
     assert named[query].properties["QueryString"] == (SQL / f"{query}.sql").read_text()
     assert named[query].properties["Database"] == "sluice_proof"
     read = [table for table in templates.every("AWS::Glue::Table") if table.name in named[query].policies["DependsOn"]]
-    assert [table.properties["TableInput"]["Name"] for table in read] == [NAMED_QUERIES[query]]
+    assert {table.properties["TableInput"]["Name"] for table in read} == set(NAMED_QUERIES[query])

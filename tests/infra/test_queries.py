@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from infra.stores.catalog import COLUMNS, PARTITIONS, SQL
+from infra.stores.catalog import COLUMNS, DEAD_LETTER_COLUMNS, PARTITIONS, SQL
 from infra.stores.queries import NAMED_QUERIES
 
 DUCKDB_TYPES = {
@@ -30,6 +30,7 @@ parameters_before_the_range = {
     "type_between": 1,
     "dead_letters_by_reason": 0,
     "rollups_between": 3,
+    "gaps_between": 0,
 }
 by_id = {"event_by_id", "dead_letters_by_id"}
 DAY = ("2026-03-01", "2026-03-02")
@@ -227,3 +228,26 @@ def test_type_between_finds_events_of_one_type(database: duckdb.DuckDBPyConnecti
 
 def test_every_query_file_is_the_view_or_a_named_query() -> None:
     assert {file.stem for file in SQL.glob("*.sql")} == {"events", *NAMED_QUERIES}
+
+
+def test_a_gap_is_what_neither_a_row_nor_a_dead_letter_of_archive_has(database: duckdb.DuckDBPyConnection) -> None:
+    names = ("kafka_topic", "kafka_partition", "kafka_offset", "received_at", "consumer", "dt")
+    kinds = DEAD_LETTER_COLUMNS | PARTITIONS
+    database.execute(
+        f"CREATE TABLE dead_letters ({', '.join(f'{name} {DUCKDB_TYPES[kinds[name]]}' for name in names)})"
+    )
+    for offset, consumer in ((4, "archive"), (6, "aggregate")):
+        letter = ("raw-events", 0, offset, NOON, consumer, "2026-03-01")
+        database.execute("INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?)", letter)
+    # Stored twice, on another day, on another partition: none of these is a gap.
+    _store(
+        database, *(_row(offset) for offset in (2, 3, 3, 5, 9)), _row(8, dt="2026-03-02"), _row(1, kafka_partition=1)
+    )
+
+    def gaps(first: str, last: str) -> list[tuple[int, int, int, int]]:
+        names = ("kafka_partition", "first_missing", "last_missing", "missing")
+        return [tuple(row[name] for name in names) for row in _asked(database, "gaps_between", between=(first, last))]
+
+    assert gaps(*DAY) == [(0, 6, 7, 2)]
+    # A neighbour that arrived outside the days looks like a gap, as the query itself says.
+    assert gaps("2026-03-01", "2026-03-01") == [(0, 6, 8, 3)]

@@ -85,8 +85,8 @@ MUTANTS = (
     ),
     Mutant(
         "a key that was looked up once opens the door for ever",
-        f"{EDGE}/api/keystore.py",
-        (("if own is not None and own.is_younger_than(self._memory, now):", "if own is not None:"),),
+        f"{EDGE}/known.py",
+        (("if own is not None and now < believed_until:", "if own is not None:"),),
         f"{UNIT}/edge/api/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
     ),
     Mutant(

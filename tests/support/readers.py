@@ -1,24 +1,29 @@
 """A reader before query: real requests, a real database, and a directory and a cache that are played."""
 
 import gzip
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
+from unittest import mock
 
 import msgspec
 import psycopg
 
-from functions.query.handler import ROUTES, compose, metrics, query
+from functions.query.handler import compose
 from local.models.config import RouteConfig
 from local.models.routes import Router
 from local.seed import make_key
 from sluice.core.errors import Retryable
+from sluice.core.metrics import REQUESTS_REFUSED, Metric
 from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
+from sluice.edge.api import gate
 from sluice.edge.cache import Cache
 from sluice.edge.database import Connection, Database
 from sluice.edge.invoked import InvokedFunction
+from sluice.edge.query.routes import ROUTES
 from sluice.edge.settings import QuerySettings
 
 STAGE = "test"
@@ -83,10 +88,13 @@ class Played(InvokedFunction):
     """A function that is called instead of being invoked."""
 
     def __init__(self, call: Callable[[bytes], bytes]) -> None:
+        super().__init__("played", 0, "us-east-1")
         self._call = call
+        self._client = self
 
-    def invoke(self, payload: bytes) -> bytes:
-        return self._call(payload)
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - as Lambda's client has them
+        assert FunctionName == "played"
+        return {"Payload": io.BytesIO(self._call(Payload))}
 
 
 def no_cache() -> Any:
@@ -105,11 +113,13 @@ class Reader:
         self.dsn = dsn
         self.seconds = settings.query_answer_seconds
         self.opened: list[Connection] = []
+        self.refused: list[tuple[str, str]] = []
+        """Requests that were counted by their fleet and the reason."""
         with psycopg.connect(dsn) as connection:
             connection.execute("INSERT INTO fleet (fleet_id) VALUES (%s) ON CONFLICT DO NOTHING", (FLEET,))
             self.key = make_key(connection, STAGE, FLEET, "reader")
         invoked = {"lookup": self.functions.lookup, "recall": self.functions.recall}
-        self.parts = compose(
+        self.query = compose(
             settings, Database(self.connect, self.seconds + 1), Cache(cache), lambda name, *_: Played(invoked[name])
         )
 
@@ -142,12 +152,14 @@ class Reader:
             "requestContext": {"requestId": "r-1", "timeEpoch": int(self.now.timestamp() * 1000)},
             "isBase64Encoded": False,
         }
-        try:
-            answer = query(event, self.parts, retry_after=3)
-        finally:
-            metrics.clear_metrics()
+        with mock.patch.object(gate, "record_apart", self._record_apart):
+            answer = self.query.answer(event, retry_after=3)
         body = gzip.decompress(answer.body) if "content-encoding" in answer.headers else answer.body
         return Got(answer.status, answer.headers, json.loads(body) if body else None)
+
+    def _record_apart(self, metric: Metric, value: float, **dimensions: str) -> None:
+        assert (metric, value) == (REQUESTS_REFUSED, 1)
+        self.refused.append((dimensions["fleet"], dimensions["reason"]))
 
     def walk(self, target: str, *, most: int = 1000) -> list[Any]:
         """Read all pages of an address and return the items."""

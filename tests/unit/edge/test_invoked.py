@@ -1,13 +1,13 @@
 import io
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from sluice.core.errors import Retryable
 from sluice.core.query.groups import Told, Wanted
 from sluice.edge.invoked import InvokedFunction
-from sluice.edge.query.groups import LookupFunction
 
 WANTED = Wanted("demo", "hall", "c")
 
@@ -20,6 +20,7 @@ class Client:
 
     def invoke(self, **asked: Any) -> dict[str, Any]:
         assert asked["FunctionName"] == "lookup"
+        assert msgspec.json.decode(asked["Payload"], type=Wanted) == WANTED
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -33,7 +34,7 @@ def function(answer: dict[str, Any] | Exception) -> InvokedFunction:
 
 def test_what_the_function_answers_is_read() -> None:
     answer = {"Payload": io.BytesIO(b'{"problem": "unknown"}')}
-    assert LookupFunction(function(answer))(WANTED) == Told(problem="unknown")
+    assert function(answer).ask(WANTED, Told) == Told(problem="unknown")
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,10 @@ def test_what_the_function_answers_is_read() -> None:
         OSError("connection reset"),
         {"Payload": io.BytesIO(b'{"errorType": "Sandbox.Timedout"}'), "FunctionError": "Unhandled"},
         {"Payload": io.BytesIO(b"null")},
+        {"Payload": io.BytesIO(b'{"detail": "\xff"}')},
         {"Payload": io.BytesIO(b'{"problem": "other"}')},
     ],
 )
 def test_a_function_that_does_not_answer_may_do_so_later(answer: dict[str, Any] | Exception) -> None:
     with pytest.raises(Retryable):
-        LookupFunction(function(answer))(WANTED)
+        function(answer).ask(WANTED, Told)

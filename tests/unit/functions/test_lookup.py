@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from functions.lookup.handler import lookup, metrics
+from functions.lookup.handler import lookup
 from sluice.core.query.groups import Group, Told, Wanted
+from sluice.edge.metrics import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ import pytest
 
 from functions.recall import handler
 from sluice.core.numbers.recalls import Answer, Question, RecalledRow, TooMuch
+from sluice.edge.metrics import metrics
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROW = RecalledRow(NOON, None, "cpu_temp", "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, (-1,), (6,))
@@ -29,7 +30,7 @@ class Files:
 def ask(files: Files, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Ask as query does: what comes and what is answered go through JSON."""
     monkeypatch.setattr(handler, "build", lambda: files)
-    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    monkeypatch.setattr(metrics.provider, "namespace", "test")
     event = json.loads(msgspec.json.encode(QUESTION))
     return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Answer)
 

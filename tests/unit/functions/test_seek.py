@@ -1,5 +1,6 @@
 """What seek does with a question: both queries with the same values, and an outage is no error of ours."""
 
+import io
 import json
 from collections.abc import Sequence
 from datetime import date
@@ -10,11 +11,12 @@ import pytest
 
 from functions.seek import handler
 from sluice.core.trace.seeking import Found, Wanted
+from sluice.edge.metrics import metrics
 from sluice.edge.trace.athena import Athena, Failure, Rows, Statement
 from sluice.edge.trace.seeking import Seeker
 from tests.unit.core.trace.test_seeking import ID, LETTER, ROW
 
-WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21))
+WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21), "c-1")
 
 
 class Played:
@@ -32,7 +34,7 @@ class Played:
 def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> Found:
     """Ask as trace does: what comes and what is answered go through JSON."""
     monkeypatch.setattr(handler, "build", lambda: Seeker(cast("Athena", played)))
-    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    monkeypatch.setattr(metrics.provider, "namespace", "test")
     event: dict[str, Any] = json.loads(msgspec.json.encode(WANTED))
     return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Found)
 
@@ -57,7 +59,10 @@ def test_one_table_that_does_not_answer_leaves_the_other(monkeypatch: pytest.Mon
 
 def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     away = Failure("unavailable", "away")
+    written = io.StringIO()
+    monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
     assert ask(Played(away, away), monkeypatch) == Found(None, None, "unavailable", "away; away")
+    assert json.loads(written.getvalue())["correlation_id"] == "c-1"
 
 
 def test_of_two_problems_the_outage_is_told_and_the_words_of_both(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What trace answers, with whatever is away: files, numbers, the key's own store."""
 
+import io
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,20 +10,20 @@ import msgspec
 import pytest
 
 from functions.trace import handler
-from functions.trace.handler import Parts, answer_operator, answer_reader, metrics
 from sluice.core.api.keys import StoredKey, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.records import Origin
 from sluice.core.trace.fate import Kept, Numbers, Sample, Who
 from sluice.core.trace.seeking import Found, Problem, StoredCopy, Wanted
-from sluice.edge.settings import TraceSettings
+from sluice.edge.api.gate import Gate
+from sluice.edge.metrics import metrics
+from sluice.edge.trace.tracing import Tracer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ID = "4f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21"
 KEY = compose_key("test", "K" * 16, "s" * 43)
 STORED = StoredKey("K" * 16, "demo", "reader", hash_key(KEY), 100.0, 10.0)
-SETTINGS = TraceSettings("test", "us-east-1", 30, 240, 1, 0.1, 1, 130, "seek", 15)
 COPY = StoredCopy(
     Origin("raw-events", 4, 7),
     "demo",
@@ -51,6 +52,8 @@ class World:
     over: str | None = None
     wanted: list[Wanted] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
+    unavailable: list[float] = field(default_factory=list)
+    """How many sources every trace lacked, as CloudWatch finds it by the function's name and nothing else."""
 
     def find(self, _key_id: str, _now: datetime) -> StoredKey:
         return self.key
@@ -59,11 +62,11 @@ class World:
         self.asked.append((name, quota.events))
         return self.over
 
-    def invoke(self, payload: bytes) -> bytes:
-        self.wanted.append(msgspec.json.decode(payload, type=Wanted))
+    def ask(self, wanted: Wanted, _kind: type[Found]) -> Found:
+        self.wanted.append(wanted)
         if isinstance(self.found, Exception):
             raise self.found
-        return msgspec.json.encode(self.found)
+        return self.found
 
     def begin(self) -> None:
         self.asked.append("begin")
@@ -74,9 +77,15 @@ class World:
             raise self.numbers
         return self.numbers
 
-    def parts(self) -> Parts:
+    def tracer(self) -> Tracer:
         played = cast("Any", self)
-        return Parts(SETTINGS, played, played, played, played, played, lambda: NOW)
+        return Tracer(Gate("trace", "test", 0.1, played, played), 130, played, played, played, lambda: NOW)
+
+    def count(self) -> None:
+        """Take what the decorator around the handler would have written, and forget it as it does."""
+        assert metrics.dimension_set == {}
+        self.unavailable += metrics.metric_set.get("SourcesUnavailable", {}).get("Value", [])
+        metrics.clear_metrics()
 
     def get(self, event_id: str = ID, query: str = "", key: str = KEY) -> tuple[int, Any]:
         """Ask as a reader does."""
@@ -88,9 +97,9 @@ class World:
             "requestContext": {"requestId": "r-1", "timeEpoch": int(NOW.timestamp() * 1000)},
         }
         try:
-            answer = answer_reader(event, self.parts(), retry_after=7)
+            answer = self.tracer().answer_reader(event, retry_after=7)
         finally:
-            metrics.clear_metrics()
+            self.count()
         if answer.status == 503:
             assert answer.headers["retry-after"] == "7"
         return answer.status, json.loads(answer.body)
@@ -98,22 +107,15 @@ class World:
     def call(self, **call: Any) -> dict[str, Any]:
         """Ask as an operator does."""
         try:
-            return answer_operator(call, self.parts(), retry_after=7)
+            return self.tracer().answer_operator(call, retry_after=7)
         finally:
-            metrics.clear_metrics()
+            self.count()
 
 
 @pytest.fixture(autouse=True)
 def _named_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "trace")
-
-
-def unavailable(capsys: pytest.CaptureFixture[str]) -> list[float]:
-    """How many sources every trace lacked, as CloudWatch finds it by the function's name and nothing else."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "SourcesUnavailable" in line]
-    assert all(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]] for line in lines)
-    return [value for line in lines for value in line["SourcesUnavailable"]]
 
 
 def test_a_reader_is_told_the_facts() -> None:
@@ -130,7 +132,7 @@ def test_a_reader_asks_about_the_keys_own_fleet_whatever_is_asked() -> None:
     world = World()
     world.get(query="device_id=press-9")
     (wanted,) = world.wanted
-    assert (wanted.fleet_id, wanted.device_id) == ("demo", "press-9")
+    assert (wanted.fleet_id, wanted.device_id, wanted.correlation_id) == ("demo", "press-9", "r-1")
     assert world.get(query="fleet_id=acme")[0] == 400
 
 
@@ -168,9 +170,7 @@ def test_nothing_found_is_an_answer_and_says_that_the_numbers_were_not_asked() -
         (Found(problem="too_much"), "too_much"),
     ],
 )
-def test_without_the_files_the_numbers_are_told(
-    away: Found | Exception, reason: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_files_the_numbers_are_told(away: Found | Exception, reason: str) -> None:
     world = World(found=away)
     status, document = world.get(query="device_id=press-1")
     assert (status, document["verdict"]) == (200, "accepted")
@@ -178,20 +178,19 @@ def test_without_the_files_the_numbers_are_told(
         {"source": "raw", "reason": reason},
         {"source": "dead_letters", "reason": reason},
     ]
-    assert unavailable(capsys) == [2.0 if reason == "unavailable" else 0.0]
+    assert world.unavailable == [2.0 if reason == "unavailable" else 0.0]
 
 
 @pytest.mark.parametrize(
     ("away", "reason"), [(Retryable("the database is away"), "unavailable"), (Refusal(503, "too_slow", "…"), "timeout")]
 )
-def test_without_the_numbers_the_files_are_told(
-    away: Exception, reason: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, document = World(numbers=away).get()
+def test_without_the_numbers_the_files_are_told(away: Exception, reason: str) -> None:
+    world = World(numbers=away)
+    status, document = world.get()
     assert (status, document["verdict"]) == (200, "accepted")
     assert document["events"][0]["copies"][0]["outcome"] == "unknown"
     assert document["unasked"] == [{"source": "numbers", "reason": reason}]
-    assert unavailable(capsys) == [1.0]
+    assert world.unavailable == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -205,12 +204,12 @@ def test_without_either_there_is_a_problem_that_says_which(problem: Problem, cod
         assert (status, document["code"]) == (503, code)
 
 
-def test_that_nobody_could_be_asked_is_counted_where_the_alarm_looks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_nobody_could_be_asked_is_counted_where_the_alarm_looks() -> None:
     world = World(found=Retryable("seek is away"), numbers=Retryable("the database is away"))
     assert world.get(query="device_id=press-1")[0] == 503
     assert world.call(event_id=ID)["code"] == "trace_unavailable"
     # The files alone, of no device that is known.
-    assert unavailable(capsys) == [3.0, 2.0]
+    assert world.unavailable == [3.0, 2.0]
 
 
 def test_an_operator_asks_of_every_fleet_and_without_a_key() -> None:
@@ -227,10 +226,12 @@ def test_an_operator_gets_problems_as_the_api_writes_them() -> None:
     assert world.call(event="x")["code"] == "invalid_call"
 
 
+# A refusal has a line of its own, so the invocation's is empty.
+@pytest.mark.filterwarnings("ignore:No application metrics")
 def test_the_gateways_requests_are_told_from_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    monkeypatch.setattr(handler, "build", world.parts)
-    monkeypatch.setattr(handler.metrics.provider, "namespace", "test")
+    monkeypatch.setattr(handler, "build", world.tracer)
+    monkeypatch.setattr(metrics.provider, "namespace", "test")
     assert handler.handler({"event_id": ID}, None)["verdict"] == "accepted"
     request = {
         "event_id": ID,
@@ -239,3 +240,26 @@ def test_the_gateways_requests_are_told_from_calls(monkeypatch: pytest.MonkeyPat
         "headers": {},
     }
     assert handler.handler(request, None)["statusCode"] == 401
+
+
+def test_every_log_line_of_a_request_bears_its_correlation_id_and_no_other_line_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(found=Retryable("seek is away"))
+    monkeypatch.setattr(handler, "build", world.tracer)
+    monkeypatch.setattr(metrics.provider, "namespace", "test")
+    written = io.StringIO()
+    monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
+    context = {"requestId": "r-1", "timeEpoch": int(NOW.timestamp() * 1000)}
+    request = {
+        "requestContext": context,
+        "routeKey": "GET /v1/trace/{event_id}",
+        "pathParameters": {"event_id": ID},
+        "headers": {"x-api-key": KEY, "x-correlation-id": "site-7"},
+    }
+    handler.handler(request, None)
+    handler.handler(request | {"headers": {"x-api-key": KEY}}, None)
+    handler.handler({"event_id": ID}, None)
+    handler.logger.warning("between requests")
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [line.get("correlation_id") for line in lines] == ["site-7", "r-1", "operator", None]

@@ -7,7 +7,7 @@ import pytest
 
 from local.models import kafka_event
 from sluice.core.events.envelope import HEADER
-from sluice.core.ledger.rerun import MOST_BYTES, ReadRecord, name_event, read_failure, write_event
+from sluice.core.ledger.rerun import MOST_BYTES, ReadRecord, Taken, name_event, write_event
 from sluice.core.limits import Limits
 from sluice.core.records import Origin, read_records, read_rerun
 from tests.support import samples
@@ -52,13 +52,12 @@ def test_a_consumer_reads_from_it_what_the_record_was() -> None:
 @pytest.mark.parametrize(
     ("answer", "failed"),
     [
-        (b"null", None),
         (b'{"batchItemFailures": []}', None),
         (b'{"batchItemFailures": [{"itemIdentifier": {"partition": "raw-events-3", "offset": 8}}]}', 8),
     ],
 )
 def test_an_answer_says_from_where_records_must_come_again(answer: bytes, failed: int | None) -> None:
-    assert read_failure(answer) == failed
+    assert msgspec.json.decode(answer, type=Taken).failed_at() == failed
 
 
 def test_an_event_is_named_by_its_record_as_far_as_that_can_be_read() -> None:

@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import pytest
 
-from sluice.core.api.keys import StoredKey
 from sluice.core.errors import Refusal
 from sluice.core.query.questions import (
     MOST_DEVICE,
@@ -11,7 +10,6 @@ from sluice.core.query.questions import (
     Devices,
     ask_nothing,
     name_group,
-    open_fleet,
     read_changes,
     read_counters,
     read_devices,
@@ -21,7 +19,6 @@ from sluice.core.query.questions import (
 from tests.support.samples import NOW
 
 KEPT = timedelta(hours=71)
-KEY = StoredKey("k1", "demo", "reader", "0" * 64, 1, 1)
 
 
 def code_of(refusal: pytest.ExceptionInfo[Refusal]) -> tuple[int, str, str | None]:
@@ -90,14 +87,6 @@ def test_a_name_that_no_group_can_have_is_of_no_group(name: str) -> None:
     with pytest.raises(Refusal) as refusal:
         name_group(name)
     assert code_of(refusal) == (404, "group_unknown", None)
-
-
-def test_another_fleet_than_the_keys_is_refused() -> None:
-    assert open_fleet({"fleet": "demo"}, KEY) == "demo"
-    for fleet in ("other", "Demo", "demo ", ""):
-        with pytest.raises(Refusal) as refusal:
-            open_fleet({"fleet": fleet}, KEY)
-        assert code_of(refusal) == (403, "wrong_fleet", None)
 
 
 def test_a_route_without_parameters_takes_none() -> None:

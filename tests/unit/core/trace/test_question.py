@@ -35,8 +35,8 @@ def test_a_uuid_is_the_same_in_capitals_and_another_id_is_not() -> None:
 
 def test_a_day_more_is_looked_through_than_was_asked_about() -> None:
     asked = ask(device_id="press-1", from_="2026-03-01", to="2026-03-02")
-    wanted = where_to_look(asked)
-    assert wanted == Wanted(ID, "demo", "press-1", date(2026, 3, 1), date(2026, 3, 3))
+    wanted = where_to_look(asked, "c-1")
+    assert wanted == Wanted(ID, "demo", "press-1", date(2026, 3, 1), date(2026, 3, 3), "c-1")
     assert wanted.parameters() == [ID, "demo", "demo", "press-1", "press-1", "2026-03-01", "2026-03-03"]
 
 

@@ -1,5 +1,4 @@
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -8,6 +7,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
 from sluice.edge.cache import Cache
 from sluice.edge.query.groups import LAST_KNOWN, Groups
+from tests.support.played_cache import PlayedServer
 from tests.support.samples import NOW
 
 BELIEVED, REST = timedelta(seconds=60), timedelta(seconds=30)
@@ -30,39 +30,17 @@ class Directory:
         return Told(problem="unavailable", detail="no answer") if self.fails else self.told
 
 
-class Server:
-    """A cache server that can be taken away."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, bytes] = {}
-        self.away = False
-
-    def connect(self) -> Any:
-        return self
-
-    def get(self, name: str) -> bytes | None:
-        if self.away:
-            raise OSError("away")
-        return self.held.get(name)
-
-    def set(self, name: str, value: bytes, ex: int) -> None:
-        if self.away:
-            raise OSError("away")
-        assert ex == LAST_KNOWN.total_seconds()
-        self.held[name] = value
-
-
 @pytest.fixture
 def directory() -> Directory:
     return Directory()
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def server() -> PlayedServer:
+    return PlayedServer()
 
 
-def groups(directory: Directory, server: Server) -> Groups:
+def groups(directory: Directory, server: PlayedServer) -> Groups:
     cache = Cache(server.connect, clock=lambda: float(len(directory.asked) * 60))
     breaker = Breaker("the directory", REST.total_seconds(), lambda: directory.time, failures=3)
     return Groups(directory, cache, breaker, BELIEVED)
@@ -76,7 +54,7 @@ def find(asked: Groups, now: datetime) -> Group:
     return asked.group("demo", "hall", "c-1", now)[0]
 
 
-def test_the_directory_is_asked_once_and_believed_for_a_while(directory: Directory, server: Server) -> None:
+def test_the_directory_is_asked_once_and_believed_for_a_while(directory: Directory, server: PlayedServer) -> None:
     asked = groups(directory, server)
     assert [find(asked, after(seconds)) for seconds in (0, 30, 59)] == [HALL] * 3
     assert directory.asked == [Wanted("demo", "hall", "c-1")]
@@ -85,7 +63,7 @@ def test_the_directory_is_asked_once_and_believed_for_a_while(directory: Directo
 
 
 def test_another_process_believes_what_the_first_was_told_no_longer_than_that(
-    directory: Directory, server: Server
+    directory: Directory, server: PlayedServer
 ) -> None:
     find(groups(directory, server), NOW)
     other = groups(directory, server)
@@ -97,7 +75,7 @@ def test_another_process_believes_what_the_first_was_told_no_longer_than_that(
 
 @pytest.mark.parametrize("fails", ["directory", "function"])
 def test_while_nobody_answers_groups_are_shown_as_they_were_and_since_when(
-    directory: Directory, server: Server, fails: str
+    directory: Directory, server: PlayedServer, fails: str
 ) -> None:
     asked = groups(directory, server)
     find(asked, NOW)
@@ -110,7 +88,7 @@ def test_while_nobody_answers_groups_are_shown_as_they_were_and_since_when(
 
 
 def test_after_some_failures_the_directory_is_left_alone_and_then_tried_by_one(
-    directory: Directory, server: Server
+    directory: Directory, server: PlayedServer
 ) -> None:
     asked, directory.fails = groups(directory, server), "directory"
     for _ in range(10):
@@ -127,19 +105,9 @@ def test_after_some_failures_the_directory_is_left_alone_and_then_tried_by_one(
     assert asked.group("demo", "hall", "c", NOW + 3 * REST) == (HALL, NOW + 2 * REST)
 
 
-def test_without_the_cache_memory_and_the_directory_do(directory: Directory, server: Server) -> None:
-    server.away = True
-    asked = groups(directory, server)
-    assert find(asked, NOW) == find(asked, after(59)) == HALL
-    assert len(directory.asked) == 1
-
-
-def test_what_the_cache_holds_is_not_believed_if_it_cannot_be_read(directory: Directory, server: Server) -> None:
-    server.held["group:demo:hall"] = b'{"told": 1}'
-    assert find(groups(directory, server), NOW) == HALL
-
-
-def test_an_unknown_group_is_asked_for_once_in_a_while_and_never_shared(directory: Directory, server: Server) -> None:
+def test_an_unknown_group_is_asked_for_once_in_a_while_and_never_shared(
+    directory: Directory, server: PlayedServer
+) -> None:
     asked, directory.told = groups(directory, server), Told(problem="unknown")
     for _ in range(2):
         with pytest.raises(Refusal) as refusal:
@@ -149,7 +117,7 @@ def test_an_unknown_group_is_asked_for_once_in_a_while_and_never_shared(director
     assert server.held == {}
 
 
-def test_a_group_that_is_gone_is_not_shown_as_it_was(directory: Directory, server: Server) -> None:
+def test_a_group_that_is_gone_is_not_shown_as_it_was(directory: Directory, server: PlayedServer) -> None:
     asked = groups(directory, server)
     find(asked, NOW)
     directory.told = Told(problem="unknown")
@@ -162,14 +130,14 @@ def test_a_group_that_is_gone_is_not_shown_as_it_was(directory: Directory, serve
         assert refusal.value.code == "group_unknown"
 
 
-def test_without_a_directory_there_are_no_groups(directory: Directory, server: Server) -> None:
+def test_without_a_directory_there_are_no_groups(directory: Directory, server: PlayedServer) -> None:
     directory.told = Told(problem="no_directory")
     with pytest.raises(Refusal) as refusal:
         groups(directory, server).names("demo", "c", NOW)
     assert (refusal.value.status, refusal.value.code) == (404, "no_directory")
 
 
-def test_the_list_of_groups_is_not_taken_for_a_group(directory: Directory, server: Server) -> None:
+def test_the_list_of_groups_is_not_taken_for_a_group(directory: Directory, server: PlayedServer) -> None:
     asked = groups(directory, server)
     find(asked, NOW)
     directory.told = Told(groups=GroupNames((GroupName("hall", "Hall"),)))

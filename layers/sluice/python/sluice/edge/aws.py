@@ -33,5 +33,5 @@ def asking(service: str) -> Iterator[None]:
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, OSError) as error:
         raise Retryable(f"{service} did not do its part: {error}") from error

@@ -1,9 +1,13 @@
 """Another function of ours, asked through Lambda's own interface."""
 
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from sluice.core.errors import Retryable
 from sluice.edge import aws
+
+Answer = TypeVar("Answer")
 
 
 class InvokedFunction:
@@ -15,18 +19,16 @@ class InvokedFunction:
         self._region = region
         self._client: Any = None
 
-    def invoke(self, payload: bytes) -> bytes:
-        """Ask, and return what is answered."""
-        # Imported here: the SDK takes a while to load, and most processes never ask.
-        from botocore.exceptions import BotoCoreError, ClientError
-
+    def ask(self, question: object, kind: type[Answer]) -> Answer:
+        """Send a question as JSON, and read the answer; every failure, an unreadable answer too, is Retryable."""
         if self._client is None:
             self._client = aws.client("lambda", answer_seconds=self._seconds, region=self._region)
-        try:
-            answer = self._client.invoke(FunctionName=self._name, Payload=payload)
+        with aws.asking(self._name):
+            answer = self._client.invoke(FunctionName=self._name, Payload=msgspec.json.encode(question))
             body: bytes = answer["Payload"].read()
-        except (BotoCoreError, ClientError, OSError) as error:
-            raise Retryable(f"{self._name} cannot be asked: {error}") from error
         if "FunctionError" in answer:
             raise Retryable(f"{self._name} failed: {body[:200]!r}")
-        return body
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except ValueError as error:
+            raise Retryable(f"{self._name} gave an answer that cannot be read: {error}") from error

@@ -47,6 +47,24 @@ class MissingEvent(msgspec.Struct, frozen=True):
     received_at: datetime | None
 
 
+class _Place(msgspec.Struct, frozen=True):
+    offset: int
+
+
+class _Failure(msgspec.Struct, frozen=True, rename="camel"):
+    item_identifier: _Place
+
+
+class Taken(msgspec.Struct, frozen=True, rename="camel"):
+    """A consumer's answer to one partition's records."""
+
+    batch_item_failures: tuple[_Failure, ...]
+
+    def failed_at(self) -> int | None:
+        """Return the first offset that must come again."""
+        return min((failure.item_identifier.offset for failure in self.batch_item_failures), default=None)
+
+
 def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str) -> bytes:
     """Write records of one partition as the event source does, and that they are run again."""
     origin = records[0].origin
@@ -60,12 +78,6 @@ def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str)
             "records": {f"{origin.topic}-{origin.partition}": described},
         }
     )
-
-
-def read_failure(answer: bytes) -> int | None:
-    """Read from a consumer's answer to one partition's records which is the first that must come again."""
-    failures = (msgspec.json.decode(answer) or {}).get("batchItemFailures") or ()
-    return min((failure["itemIdentifier"]["offset"] for failure in failures), default=None)
 
 
 def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> MissingEvent:

@@ -1,13 +1,11 @@
 """What readers may ask, each question read from its route and query string and bounded before anything is looked up."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 
-from sluice.core.api.keys import StoredKey
 from sluice.core.errors import Refusal
 from sluice.core.numbers.resolutions import MOST_WINDOWS, RESOLUTIONS, WIDTHS, Resolution, ceil_to, floor_to
 from sluice.core.query.cursors import MOST_CHARACTERS, read_cursor, write_cursor
@@ -124,14 +122,6 @@ class Changes(msgspec.Struct, frozen=True):
     def goes_on(self, after: ChangePlace) -> str:
         """Write the cursor of the next page."""
         return write_cursor(f"changes {self.fleet_id}", after)
-
-
-def open_fleet(path: Mapping[str, str], key: StoredKey) -> str:
-    """Return the fleet of a route, if it is the key's."""
-    fleet_id = path["fleet"]
-    if fleet_id != key.fleet_id:
-        raise Refusal(403, "wrong_fleet", "This key reads another fleet.")
-    return fleet_id
 
 
 def name_group(group_id: str) -> str:

@@ -1,11 +1,10 @@
 """What became of one event, told from what the stores hold: of every copy of it, and of the numbers it brought.
 
-In numbers the first copy by offset counts. A sample does not say which copy it was made of: that is derived here, from
-its time and the order of offsets.
+In numbers the first copy by offset counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -13,7 +12,8 @@ import msgspec
 from sluice.core.numbers.resolutions import Resolution
 from sluice.core.query.states import Reason, State
 from sluice.core.records import Origin
-from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, write_time
+from sluice.core.times import LATE_ARRIVAL, write_time
+from sluice.core.trace.counting import effective_time, find_counted, is_same_time
 from sluice.core.trace.seeking import MOST_ROWS, Found, Problem, StoredCopy, StoredLetter
 
 AGGREGATE, INGEST = "aggregate", "ingest"
@@ -35,9 +35,6 @@ Source = Literal["raw", "dead_letters", "numbers"]
 
 MOST_DEVICES = 10
 """Whose numbers one answer tells of: few fleets let several devices use one id."""
-
-# What the files keep of a time has milliseconds, rounded or cut.
-SAME_TIME = timedelta(milliseconds=1)
 
 _WEIGHT: dict[Verdict, int] = {"accepted": 0, "dead_lettered": 1, "rejected": 2}
 
@@ -277,7 +274,8 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
         # The delivery stream writes at least once: the same offset in two files is one copy.
         copies.setdefault(one.origin, one)
         files.setdefault(one.origin, []).append(one.file)
-    counted = _counted(copies.values(), kept.samples, known, buried)
+    moments = (sample.effective_time for sample in kept.samples)
+    counted = find_counted(copies.values(), moments, known.progress if known else {}, buried)
     buried = buried - counted
     first: StoredCopy | None = None
     for origin, copy in copies.items():
@@ -303,27 +301,6 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
             first = first or copy
 
 
-def _counted(
-    copies: Iterable[StoredCopy], samples: Iterable[Sample], known: Numbers | None, buried: set[Origin]
-) -> set[Origin]:
-    """Find the copies that the samples were made of: of those with a sample's time, the first.
-
-    A letter does not keep a copy from counting: what was given up may have been counted already, or been run again. So
-    a sample is believed before a letter, and a letter before the order of offsets.
-    """
-    progress = known.progress if known else {}
-    on_time = [copy for copy in copies if LATE_ARRIVAL not in copy.flags]
-    able = [copy for copy in on_time if copy.origin not in buried]
-    able += [copy for copy in on_time if copy.origin in buried and progress.get(copy.origin) == "done"]
-    firsts = (next((copy for copy in able if _counts_at(copy, one.effective_time)), None) for one in samples)
-    return {copy.origin for copy in firsts if copy is not None}
-
-
-def _counts_at(copy: StoredCopy, moment: datetime) -> bool:
-    effective = copy.received_at if CLOCK_AHEAD in copy.flags else copy.event_time
-    return effective is not None and abs(effective - moment) <= SAME_TIME
-
-
 def _outcome(
     copy: StoredCopy,
     counted: set[Origin],
@@ -345,10 +322,10 @@ def _outcome(
         return "counted", True
     if again or kept.samples:
         return "duplicate", bool(kept.samples)
-    if kept.settled_at is not None and abs(kept.settled_at - copy.received_at) <= SAME_TIME:
+    if kept.settled_at is not None and is_same_time(copy.received_at, kept.settled_at):
         return "late", True
     # Samples are dropped after a day or so; until then the one that should be there has to be.
-    effective = copy.received_at if CLOCK_AHEAD in copy.flags else copy.event_time
+    effective = effective_time(copy)
     gone = known is not None and known.kept_from is not None and effective is not None and effective < known.kept_from
     return ("counted" if gone else "unexplained"), False
 

@@ -57,9 +57,10 @@ def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
     return _check(Asked(call.event_id, call.fleet_id, call.device_id, first, last), MOST_DAYS_OF_OPERATORS)
 
 
-def where_to_look(asked: Asked) -> Wanted:
+def where_to_look(asked: Asked, correlation_id: str) -> Wanted:
     """Say which files may hold it: what is received late on a day lies with the next one, and may fail only then."""
-    return Wanted(asked.event_id, asked.fleet_id, asked.device_id, asked.first, asked.last + ONE_DAY)
+    last = asked.last + ONE_DAY
+    return Wanted(asked.event_id, asked.fleet_id, asked.device_id, asked.first, last, correlation_id)
 
 
 def _check(asked: Asked, most_days: int) -> Asked:

@@ -27,6 +27,8 @@ class Wanted(msgspec.Struct, frozen=True):
     device_id: str | None
     first: date
     last: date
+    correlation_id: str = ""
+    """Of the request that asks; a release of trace before this one sends none."""
 
     def parameters(self) -> list[str]:
         """Return the values of both queries' question marks: neither has others."""

@@ -21,7 +21,7 @@ from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.intake import Intake, Work
 from sluice.edge.failures.quarantine import Quarantine
-from sluice.edge.metrics import record
+from sluice.edge.metrics import record, record_all
 from sluice.edge.patience import Patience
 
 logger = Logger()
@@ -96,9 +96,7 @@ class Consumer:
         return report_failures(failed)
 
     def _report(self, intake: Intake, failed: set[Origin], halted: QuarantineExceededError | None) -> None:
-        for metric, count in intake.counts.items():
-            record(metric, count)
-        record(RECORDS_FAILED, len(failed))
+        record_all(intake.counts | {RECORDS_FAILED: len(failed)})
         if halted:
             logger.error("the consumer is halted", reason=str(halted))
             record(QUARANTINE_EXCEEDED, 1)

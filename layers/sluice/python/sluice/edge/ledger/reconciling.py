@@ -8,7 +8,7 @@ import psycopg
 
 from sluice.core.events.contracts import Contracts
 from sluice.core.ledger.holes import Hole, Standing, date_holes, find_holes, judge_holes, mark_rerun, subtract
-from sluice.core.ledger.rerun import name_event, read_failure, write_event
+from sluice.core.ledger.rerun import Taken, name_event, write_event
 from sluice.core.limits import Limits
 from sluice.core.offsets import Extent
 from sluice.edge.invoked import InvokedFunction
@@ -142,7 +142,7 @@ class Reconciling:
             if missing:
                 self._tables.name(consumer, (name_event(record, self._contracts, Limits()) for record in piece))
             event = write_event(piece, self._cluster.arn, self._cluster.bootstrap)
-            failed_at = read_failure(self._consumers[consumer].function.invoke(event))
+            failed_at = self._consumers[consumer].function.ask(msgspec.Raw(event), Taken).failed_at()
             until = piece[-1].origin.offset + 1
             done = Rerun(done.records + len(piece), until if failed_at is None else failed_at, failed_at)
             holes = self._tables.holes(consumer).get(partition, [])

@@ -2,9 +2,7 @@
 
 from datetime import UTC, datetime
 
-import msgspec
-
-from sluice.core.errors import Refusal, Retryable
+from sluice.core.errors import Refusal
 from sluice.core.numbers.recalls import Answer, Question, RecalledRow
 from sluice.core.numbers.resolutions import Resolution
 from sluice.core.query.paging import Page
@@ -55,7 +53,7 @@ class MovedRows:
             question = Question(
                 page.resolution, fleet_id, devices or None, metrics, page.start, page.end, objects, digests=merging
             )
-            answer = self._ask(question)
+            answer = self._function.ask(question, Answer)
             if answer.too_much is None:
                 return page, answer.rows
             if page.windows() == 1:
@@ -67,9 +65,3 @@ class MovedRows:
         named = sorted(devices, key=str.encode)
         start, end = (str(int(moment.timestamp())) for moment in (page.start, page.end))
         return self._reader.read(tuple[str, ...], _OBJECTS, page.resolution, start, end, fleet_id, named[0], named[-1])
-
-    def _ask(self, question: Question) -> Answer:
-        try:
-            return msgspec.json.decode(self._function.invoke(msgspec.json.encode(question)), type=Answer)
-        except msgspec.DecodeError as error:
-            raise Retryable(f"recall's answer cannot be read: {error}") from error

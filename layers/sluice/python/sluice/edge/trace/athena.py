@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from sluice.core.errors import Retryable
 from sluice.core.trace.seeking import Cells
+from sluice.edge import aws
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
 CALL_SECONDS, TRIES = 2, 2  # of each call
@@ -97,11 +99,10 @@ class Athena:
         return Failure("timeout" if unseen is None else "unavailable", detail)
 
     def _try(self, act: Callable[[], Any]) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         try:
-            return act()
-        except (BotoCoreError, ClientError, OSError) as error:
+            with aws.asking("Athena"):
+                return act()
+        except Retryable as error:
             return _Silence(str(error))
 
     def _start(self, statement: Statement) -> str:

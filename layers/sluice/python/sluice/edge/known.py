@@ -1,0 +1,112 @@
+"""Looking values up: in this process's memory, then in Valkey, then at their origin.
+
+While the origin is away, the newest copy still serves, for as long as its last-known age allows.
+"""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+
+from sluice.core.errors import Retryable
+from sluice.edge.cache import Cache, CacheAwayError
+
+Value = TypeVar("Value")
+
+
+class Copy(msgspec.Struct, Generic[Value], frozen=True):
+    """A value as its origin had it at some time."""
+
+    value: Value
+    read_at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+    def is_within(self, age: timedelta, now: datetime) -> bool:
+        """Compare its age, either way: a garbled time that lies far ahead is no better than one far behind."""
+        return abs(now - self.read_at) < age
+
+
+class Ages(msgspec.Struct, frozen=True):
+    """For how long copies are believed."""
+
+    memory: timedelta
+    """After this process took the copy from Valkey or from the origin."""
+    shared: timedelta
+    """After the origin was read."""
+    most: timedelta
+    """After the origin was read, wherever the copy went since: a change at the origin is seen no later than this."""
+    last_known: timedelta
+    """After the origin was read, while the origin is away."""
+
+
+@dataclass(frozen=True)
+class Found(Generic[Value]):
+    """A value, when its origin had it, and why the origin did not say so again if the copy is older than believed."""
+
+    value: Value
+    read_at: datetime
+    away: Retryable | None = None
+
+
+class Known(Generic[Value]):
+    """Values of one kind, each by its name."""
+
+    def __init__(
+        self,
+        prefix: str,
+        kind: type[Copy[Value]],
+        cache: Cache,
+        ages: Ages,
+        most_kept: int,
+        is_absence: Callable[[Value], bool],
+    ) -> None:
+        self._prefix = prefix
+        self._kind = kind
+        self._cache = cache
+        self._ages = ages
+        self._most_kept = most_kept
+        self._is_absence = is_absence
+        self._held: OrderedDict[str, tuple[Copy[Value], datetime]] = OrderedDict()
+        """Copies, and until when they are believed."""
+
+    def find(self, name: str, ask: Callable[[], Value], now: datetime) -> Found[Value]:
+        """Find a value; its origin is asked if no copy is believed. Retryable while it is away and no copy serves."""
+        own, believed_until = self._held.get(name, (None, now))
+        if own is not None and now < believed_until:
+            return Found(own.value, own.read_at)
+        shared = self._read_shared(name)
+        if shared is not None and shared.is_within(self._ages.shared, now):
+            return self._keep(name, shared, now)
+        try:
+            copy = Copy(ask(), now)
+        except Retryable as error:
+            known = [one for one in (own, shared) if one is not None and one.is_within(self._ages.last_known, now)]
+            if not known:
+                raise
+            newest = max(known, key=lambda one: one.read_at)
+            return Found(newest.value, newest.read_at, error)
+        # An absence is shared only where others may believe the opposite: there is no end of names.
+        if shared is not None or not self._is_absence(copy.value):
+            # Kept longer than it is believed: it is what new processes know while the origin is away.
+            with contextlib.suppress(CacheAwayError):
+                seconds = int(self._ages.last_known.total_seconds())
+                self._cache.put(f"{self._prefix}:{name}", msgspec.json.encode(copy), seconds)
+        return self._keep(name, copy, now)
+
+    def _keep(self, name: str, copy: Copy[Value], now: datetime) -> Found[Value]:
+        self._held[name] = copy, min(now + self._ages.memory, copy.read_at + self._ages.most)
+        self._held.move_to_end(name)
+        if len(self._held) > self._most_kept:
+            self._held.popitem(last=False)
+        return Found(copy.value, copy.read_at)
+
+    def _read_shared(self, name: str) -> Copy[Value] | None:
+        try:
+            found = self._cache.get(f"{self._prefix}:{name}")
+            return None if found is None else msgspec.json.decode(found, type=self._kind)
+        except (CacheAwayError, ValueError):
+            # The cache only saves the origin a question: away or unreadable, the question is asked.
+            return None

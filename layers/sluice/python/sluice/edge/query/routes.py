@@ -1,0 +1,213 @@
+"""What query answers on each of its routes."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from sluice.core.api.answers import Answer
+from sluice.core.ledger.statement import draw_up_for
+from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.core.query.questions import (
+    Subject,
+    ask_nothing,
+    name_group,
+    read_changes,
+    read_counters,
+    read_day,
+    read_devices,
+    read_recent,
+    read_rollups,
+)
+from sluice.core.query.reports import (
+    CounterReport,
+    FleetName,
+    FleetReport,
+    GroupsReport,
+    Listing,
+    RecentReport,
+    report_group,
+    report_minutes,
+    write_optional,
+)
+from sluice.core.query.windows import list_series
+from sluice.core.times import write_time
+from sluice.edge.api.gate import UNKNOWN_FLEET, Gate, ReaderRequest, answer
+from sluice.edge.cache import CacheAwayError
+from sluice.edge.ledger.statements import read_facts
+from sluice.edge.numbers.counters import Counters
+from sluice.edge.query.changes import ChangeReader
+from sluice.edge.query.entities import Entities
+from sluice.edge.query.fleets import FleetReader
+from sluice.edge.query.groups import Groups
+from sluice.edge.query.history import Historian
+from sluice.edge.query.reading import Reader
+from sluice.edge.query.recent import MOST_SAMPLES, RecentReader
+
+MARGIN = timedelta(hours=1)  # a place in the feed is given up before maintain may have deleted what follows it
+
+
+class Sources(msgspec.Struct, frozen=True):
+    """Where answers come from."""
+
+    recent_for: timedelta
+    changes_for: timedelta
+    """For how long maintain keeps changes."""
+    reader: Reader
+    entities: Entities
+    recent: RecentReader
+    history: Historian
+    changes: ChangeReader
+    fleets: FleetReader
+    groups: Groups
+    counters: Counters
+
+
+def check_health(sources: Sources) -> object:
+    """Say that numbers can be read; that they cannot is a refusal."""
+    sources.fleets.alive()
+    return {"status": "ok"}
+
+
+def list_fleets(asked: ReaderRequest, _sources: Sources) -> object:
+    """List the fleets that a key may read: its own."""
+    ask_nothing(asked.query)
+    return Listing([FleetName(asked.key.fleet_id)])
+
+
+def show_fleet(asked: ReaderRequest, sources: Sources) -> object:
+    """Tell how a fleet is doing."""
+    ask_nothing(asked.query)
+    now = asked.now
+    status, received = sources.fleets.read(asked.fleet_id, now), sources.recent.received()
+    closed = None if status.closed_until is None else datetime.fromtimestamp(status.closed_until, UTC)
+    return FleetReport(
+        asked.fleet_id,
+        write_time(now),
+        received.age(now),
+        write_optional(received.until()),
+        write_optional(received.all_until()),
+        {name: None if closed is None else write_time(floor_to(closed, width)) for name, width in WIDTHS.items()},
+        status.devices,
+        status.events,
+        status.metrics,
+        status.firmware_versions,
+        status.unknown_fields,
+        status.gaps,
+    )
+
+
+def list_devices(asked: ReaderRequest, sources: Sources) -> object:
+    """List a page of a fleet's devices."""
+    wanted = read_devices(asked.fleet_id, asked.query)
+    found = sources.entities.list_devices(wanted)
+    page, more = found[: wanted.limit], found[wanted.limit :]
+    return Listing(page, wanted.goes_on(page[-1].device_id) if more else None)
+
+
+def list_groups(asked: ReaderRequest, sources: Sources) -> object:
+    """List a fleet's groups."""
+    ask_nothing(asked.query)
+    names, as_of = sources.groups.names(asked.fleet_id, asked.correlation_id, asked.now)
+    return GroupsReport(write_time(as_of), names.groups)
+
+
+def show_group(asked: ReaderRequest, sources: Sources) -> object:
+    """Tell of one group."""
+    ask_nothing(asked.query)
+    group_id = name_group(asked.path["group"])
+    return report_group(*sources.groups.group(asked.fleet_id, group_id, asked.correlation_id, asked.now))
+
+
+def read_last_minutes(asked: ReaderRequest, sources: Sources) -> object:
+    """Read the samples of the last minutes."""
+    now = asked.now
+    wanted = read_recent(asked.fleet_id, asked.query)
+    entities = sources.entities.find(wanted.subject, find_members(wanted.subject, asked, sources))
+    start = now - sources.recent_for
+    received = sources.recent.received()
+    samples = sources.recent.read(entities, start)
+    book = sources.entities.book({key for sample in samples for key in sample.metric_keys})
+    names = {entity.key: entity.device_id or "" for entity in entities}
+    return RecentReport(
+        write_time(now),
+        received.age(now),
+        write_time(start),
+        len(samples) == MOST_SAMPLES,
+        list_series(samples, names, book, wanted.metrics),
+    )
+
+
+def read_history(asked: ReaderRequest, sources: Sources) -> object:
+    """Read a page of rollups."""
+    wanted = read_rollups(asked.fleet_id, asked.query, asked.now)
+    return sources.history.read(wanted, find_members(wanted.subject, asked, sources))
+
+
+def read_live(asked: ReaderRequest, sources: Sources) -> object:
+    """Read the live counters; while the cache is away the answer says so, and all other routes go on."""
+    now, minute = asked.now, WIDTHS["1m"]
+    minutes = [floor_to(now, minute) - back * minute for back in reversed(range(read_counters(asked.query)))]
+    try:
+        return report_minutes(minutes, sources.counters.read(asked.fleet_id, minutes), now)
+    except CacheAwayError:
+        return CounterReport(write_time(now), available=False, items=[])
+
+
+def read_feed(asked: ReaderRequest, sources: Sources) -> object:
+    """Read what was rolled since the cursor."""
+    wanted = read_changes(asked.fleet_id, asked.query, asked.now, sources.changes_for - MARGIN)
+    told, place = sources.changes.read(wanted, asked.now)
+    return Listing(told, wanted.goes_on(place))
+
+
+def show_statement(asked: ReaderRequest, sources: Sources) -> object:
+    """Account for every event of a day."""
+    day, fleet_id = read_day(asked.query, asked.now), asked.key.fleet_id
+    return draw_up_for(fleet_id, day.isoformat(), read_facts(sources.reader.read, day, fleet_id))
+
+
+def find_members(subject: Subject, asked: ReaderRequest, sources: Sources) -> tuple[str, ...]:
+    """Find out whose numbers a group's are."""
+    if subject.group_id is None:
+        return ()
+    group, _ = sources.groups.group(subject.fleet_id, subject.group_id, asked.correlation_id, asked.now)
+    return group.devices
+
+
+# For each route what looks up its answer, and for how many seconds the answer may be kept.
+ROUTES: dict[str, tuple[Callable[[ReaderRequest, Sources], object], int]] = {
+    "GET /v1/fleets": (list_fleets, 60),
+    "GET /v1/fleets/{fleet}": (show_fleet, 2),
+    "GET /v1/fleets/{fleet}/devices": (list_devices, 10),
+    "GET /v1/fleets/{fleet}/groups": (list_groups, 30),
+    "GET /v1/fleets/{fleet}/groups/{group}": (show_group, 30),
+    "GET /v1/fleets/{fleet}/recent": (read_last_minutes, 1),
+    "GET /v1/fleets/{fleet}/rollups": (read_history, 5),
+    "GET /v1/fleets/{fleet}/counters": (read_live, 1),
+    "GET /v1/fleets/{fleet}/changes": (read_feed, 0),
+    "GET /v1/statement": (show_statement, 5),
+}
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Answers readers."""
+
+    gate: Gate
+    sources: Sources
+
+    def answer(self, event: Mapping[str, Any], retry_after: int) -> Answer:
+        """Answer what is asked, or refuse it."""
+        self.sources.reader.begin()
+        if event["routeKey"] == "GET /health":
+            # Without a key: it tells nothing of any fleet.
+            return answer(event, UNKNOWN_FLEET, partial(check_health, self.sources), 0, retry_after)
+        look_up, seconds = ROUTES[event["routeKey"]]
+
+        def admit_and_look_up(asked: ReaderRequest) -> object:
+            self.gate.admit(asked)
+            return look_up(asked, self.sources)
+
+        return self.gate.answer(event, admit_and_look_up, seconds, retry_after)
