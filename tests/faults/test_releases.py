@@ -16,15 +16,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from local.fleet.devices import EVENTS, Fleet, Sent, write
 
+from cli.simulation.client import Ledger
+from cli.simulation.clocks import ended_minutes
+from cli.simulation.devices import EVENTS, Fleet, Sent, write
 from tests.faults.conftest import Injector, post_settled, wait_until
 from tests.flow.conftest import READERS, Stack, start, stop
 from tests.support import recomputation, stores
 from tests.support.invariants import Balance, balance
-from tests.support.ledger import Ledger
 from tests.support.stores import RAW_EVENTS, Letter
-from tests.support.stream import ended_minutes, load
+from tests.support.stream import load
 
 CONSUMERS = ("archive", "aggregate")
 UPDATED = (*CONSUMERS, "deadletter", "reconcile", "salvage")
@@ -178,6 +179,11 @@ def check(stack: Stack, injector: Injector, ledger: Ledger, earlier: set[str]) -
     )
 
 
+@pytest.mark.shows_fault(
+    part="release",
+    fault="consumers of the next beside ingest of this one",
+    expected="everything counts as usual",
+)
 def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_writes(
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
 ) -> None:
@@ -187,6 +193,18 @@ def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_write
     assert given_up(stack) == []
 
 
+@pytest.mark.shows_fault(
+    part="release",
+    fault="ingest of the next beside consumers of this one, updated in time",
+    expected="held in Kafka; counts once the consumers are updated",
+)
+@pytest.mark.shows_loss_path(
+    fails="a consumer is not yet of the release that wrote a record",
+    section="Between Kafka and the stores",
+    event_is="in Kafka, held with all behind it on its partition",
+    told="`archive-version-ahead`, `aggregate-version-ahead`",
+    comes_back="the consumer's next release takes it in",
+)
 def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_are_updated(
     stack: Stack, injector: Injector, adding: Path, following: Path, earlier: set[str]
 ) -> None:
@@ -209,6 +227,18 @@ def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_
     assert given_up(stack) == []
 
 
+@pytest.mark.shows_fault(
+    part="release",
+    fault="ingest of the next beside consumers of this one, updated too late",
+    expected="dead letters `version_ahead`, no halt; given again they count and are rows",
+)
+@pytest.mark.shows_loss_path(
+    fails="the consumer's release does not come within ten minutes",
+    section="Between Kafka and the stores",
+    event_is="in the dead letters, and in Kafka for six hours",
+    told="`archive-version-ahead`, `aggregate-version-ahead`",
+    comes_back="given again by hand once the release is there; until then its windows are gaps",
+)
 def test_what_is_not_read_in_time_is_a_letter_without_a_halt_and_is_given_again_to_the_next_release(
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
 ) -> None:
