@@ -157,7 +157,8 @@ class TestAttempts(AttemptsContract):
 def test_a_consumer_may_do_all_that_it_does_as_the_user_of_the_template(
     server: RedisCluster, settings: CacheSettings
 ) -> None:
-    server.execute_command("ACL", "SETUSER", "consumer", "nopass", *write_access(BATCHES).split())
+    allowed = write_access(BATCHES).split()
+    server.execute_command("ACL", "SETUSER", "consumer", "nopass", *allowed)  # type: ignore[no-untyped-call]  # declared without types
     mine = RedisCluster(host=settings.cache_host, port=settings.cache_port, username="consumer", password="any")
     with contextlib.closing(mine):
         cache = Cache(lambda: mine)
