@@ -2,10 +2,10 @@
 
 import re
 
-from sluice.edge.failures import attempts, quarantine
+from sluice.edge.failures import attempts, holding, quarantine
 from tests.infra.templates import Templates
 
-SCRIPTS = (attempts._BEGIN, attempts._MARK, attempts._END, quarantine._SPEND)
+SCRIPTS = (attempts._BEGIN, attempts._MARK, attempts._END, holding._NOTE, quarantine._SPEND)
 CONNECTIONS_PER_ENVIRONMENT = 1
 
 
