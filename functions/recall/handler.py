@@ -16,13 +16,15 @@ from sluice.edge.metrics import metrics, record
 from sluice.edge.numbers.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
 
+ANSWER_SECONDS, TRIES = 4, 2  # query waits no longer, and its caller asks again
+
 
 @cache
 def build() -> Recaller:
     """Put the function together, once per cold start."""
     settings = RecallSettings.from_environ(os.environ)
-    # Query waits no longer, and its caller asks again.
-    return Recaller(aws.client("s3", answer_seconds=4, tries=2, connections=READERS), settings.rollup_bucket)
+    s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES, connections=READERS)
+    return Recaller(s3, settings.rollup_bucket)
 
 
 @metrics.log_metrics

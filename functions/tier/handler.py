@@ -23,6 +23,8 @@ from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()
 
+ANSWER_SECONDS, TRIES = 30, 3  # of S3
+
 
 @metrics.log_metrics
 def handler(_event: object, context: Context) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def tier(database: TierDatabase, settings: TierSettings, now: datetime, context:
     if not database.lock():
         logger.info("another run has not ended yet")
         return {}
-    files = RollupFiles(aws.client("s3", answer_seconds=30, tries=3), settings.rollup_bucket)
+    files = RollupFiles(aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES), settings.rollup_bucket)
     plan = Plan(
         hot={"1m": timedelta(days=settings.minute_days), "1h": timedelta(days=settings.hour_days)},
         kept=timedelta(days=settings.rollup_days),

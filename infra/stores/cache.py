@@ -44,9 +44,17 @@ COUNTERS = Names("~count:*", "+hgetall +hincrby +expire")
 COUNTERS_TO_READ = Names("~count:*", "+hgetall")
 SEEN = Names("~seen:*", "+smismember +sadd +expire")
 BATCHES = Names(
-    "~attempt:* ~quarantine:*", "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire"
+    "~attempt:* ~quarantine:* ~ahead:*",
+    "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire",
 )
-"""Attempts at batches, and what may still be put aside."""
+"""Attempts at batches, what may still be put aside, and since when versions are held."""
+
+
+def write_access(*names: Names) -> str:
+    """Write what a user may do, as Valkey reads it."""
+    patterns = " ".join(each.patterns for each in names)
+    commands = " ".join(dict.fromkeys(command for each in names for command in each.commands.split()))
+    return f"on {patterns} -@all {FINDING_NODES} {commands}"
 
 
 class Cache(Construct):
@@ -105,8 +113,6 @@ class Cache(Construct):
     def _user(self, verb: str, names: tuple[Names, ...]) -> elasticache.CfnUser:
         # With IAM authentication the user's id and name are the same.
         user_name = self._deployment.named(verb)
-        patterns = " ".join(each.patterns for each in names)
-        commands = " ".join(dict.fromkeys(command for each in names for command in each.commands.split()))
         user = elasticache.CfnUser(
             self,
             f"{verb.capitalize()}User",
@@ -114,7 +120,7 @@ class Cache(Construct):
             user_id=user_name,
             user_name=user_name,
             authentication_mode={"Type": "iam"},
-            access_string=f"on {patterns} -@all {FINDING_NODES} {commands}",
+            access_string=write_access(*names),
         )
         self._users.append(user.ref)
         self._group.user_ids = self._users

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from datetime import timedelta
 from functools import reduce
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.infra.templates import synthesize
 ROOT = Path(__file__).parents[2]
 EDGE = ROOT / "layers" / "sluice" / "python" / "sluice" / "edge"
 TIMEOUTS = (ROOT / "docs" / "timeouts.md").read_text()
-LIMITS = re.findall(r"`((?:edge|baseline)\.[\w.]+)` = ([\d.]+)", TIMEOUTS)
+LIMITS = re.findall(r"`((?:edge|functions|baseline)\.[\w.]+)` = ([\d.]+)", TIMEOUTS)
 # What opens a connection, or makes the client that will.
 OPENS = re.compile(
     r"psycopg\.connect\(|RedisCluster\(|HTTPSConnection|boto3\.client\(|\bProducer\b|\bAdminClient\b|\bConsumer\("
@@ -38,13 +39,20 @@ def test_every_alarm_that_a_loss_path_names_exists(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "value"), LIMITS)
 def test_every_limit_is_the_one_in_the_code(name: str, value: str) -> None:
-    home, *path = name.split(".")
-    if home == "edge":
-        *module, constant = path
-        assert getattr(importlib.import_module(".".join(["sluice", "edge", *module])), constant) == float(value)
+    home, *path, constant = name.split(".")
+    modules = {"edge": ["sluice", "edge", *path], "functions": ["functions", *path, "handler"]}
+    if home in modules:
+        found = getattr(importlib.import_module(".".join(modules[home])), constant)
     else:
-        found: object = reduce(getattr, path, BASELINE)
-        assert found == float(value)
+        found = reduce(getattr, [*path, constant], BASELINE)
+    assert (found.total_seconds() if isinstance(found, timedelta) else found) == float(value)
+
+
+def test_no_limit_is_told_that_the_code_does_not_name() -> None:
+    rows = [line.split("|") for line in TIMEOUTS.splitlines() if line.startswith("| ")][1:]
+    assert rows
+    told = [re.sub(r"`[^`]*` = [\d.]+( \(.*?\))?", "", cell) for row in rows for cell in row[3:6]]
+    assert [cell for cell in told if re.search(r"\d|\b(two|three|four|five|ten|twice)\b", cell)] == []
 
 
 def test_every_module_that_opens_a_connection_has_its_limits_told() -> None:

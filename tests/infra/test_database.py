@@ -2,10 +2,10 @@
 
 import re
 
-from sluice.edge.failures import attempts, quarantine
+from sluice.edge.failures import attempts, holding, quarantine
 from tests.infra.templates import Templates
 
-SCRIPTS = (attempts._BEGIN, attempts._MARK, attempts._END, quarantine._SPEND)
+SCRIPTS = (attempts._BEGIN, attempts._MARK, attempts._END, holding._NOTE, quarantine._SPEND)
 CONNECTIONS_PER_ENVIRONMENT = 1
 
 
@@ -66,8 +66,9 @@ def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(te
     assert access["ingest"][:5] == ["on", "~key:*", "~quota:*", "~pressure", "-@all"]
     # What the quotas' script calls is checked like any other command.
     assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access["ingest"])
-    assert access["archive"][:4] == ["on", "~attempt:*", "~quarantine:*", "-@all"]
-    assert access["aggregate"][:6] == ["on", "~attempt:*", "~quarantine:*", "~seen:*", "~count:*", "-@all"]
+    batches = ["~attempt:*", "~quarantine:*", "~ahead:*"]
+    assert access["archive"][:5] == ["on", *batches, "-@all"]
+    assert access["aggregate"][:7] == ["on", *batches, "~seen:*", "~count:*", "-@all"]
     assert {"+smismember", "+sadd", "+hincrby", "+expire"} <= set(access["aggregate"])
     assert access["pressure"][:3] == ["on", "~pressure", "-@all"]
     assert {"+get", "+set"} <= set(access["pressure"])

@@ -1,6 +1,7 @@
 """What consumers keep in the cache, on a real server in cluster mode."""
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 from redis.cluster import RedisCluster
 
+from infra.stores.cache import BATCHES, write_access
 from local.install import install, redis_installation
 from local.ports import LOOPBACK, Ports
 from local.services import redis
@@ -150,3 +152,22 @@ class TestAttempts(AttemptsContract):
     def test_good_records_alone_do_not_make_an_allowance_last(self, cache: Cache, server: RedisCluster) -> None:
         SharedAllowance(cache, "archive", processes=1).spend(0, 1000, NOW)
         assert not server.exists("quarantine:archive")
+
+
+def test_a_consumer_may_do_all_that_it_does_as_the_user_of_the_template(
+    server: RedisCluster, settings: CacheSettings
+) -> None:
+    allowed = write_access(BATCHES).split()
+    server.execute_command("ACL", "SETUSER", "consumer", "nopass", *allowed)  # type: ignore[no-untyped-call]  # declared without types
+    mine = RedisCluster(host=settings.cache_host, port=settings.cache_port, username="consumer", password="any")
+    with contextlib.closing(mine):
+        cache = Cache(lambda: mine)
+        attempts = Attempts(cache, "archive")
+        places = by_partition(records(100, 101))
+        # Each would find the cache away if its user might not.
+        assert attempts.begin(places)
+        attempts.mark(Origin("raw-events", 4, 100))
+        attempts.end(dict.fromkeys(places))
+        SharedAllowance(cache, "archive", processes=1).spend(1, 0, NOW)
+        assert Holds(cache, "archive", seconds=0).find_over({"envelope 2"}, NOW) == {"envelope 2"}
+    assert set(server.keys("*")) == {b"quarantine:archive", b"ahead:{archive}:envelope 2"}

@@ -66,6 +66,8 @@ def test_an_event_is_named_by_its_record_as_far_as_that_can_be_read() -> None:
     assert (named.fleet_id, named.device_id, named.event_id) == ("demo", sent["device_id"], sent["event_id"])
     poison = name_event(record(value=b"{"), samples.contracts(), Limits())
     assert (poison.fleet_id, poison.event_id, poison.received_at) == ("demo", None, named.received_at)
+    ahead = name_event(record(header=b'[2,"2026-11-20T09:30:01Z","demo","telemetry",2]'), samples.contracts(), Limits())
+    assert (ahead.fleet_id, ahead.event_id, ahead.received_at) == ("demo", None, named.received_at)
     assert name_event(record(header=b"?"), samples.contracts(), Limits()).fleet_id == ""
     contracts: Any = None
     named = name_event(record(), contracts, Limits())

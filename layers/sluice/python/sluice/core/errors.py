@@ -4,7 +4,7 @@ import msgspec
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What a refused caller is told: how much of its events to go on sending, and when to come again."""
+    """Advice to a refused caller: how much of its events to go on sending, and when to come again."""
 
     sample: float
     retry_after: int

@@ -110,7 +110,7 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
         "client.id": "sluice",
         "acks": "all",
         "enable.idempotence": True,
-        # Java's partitioner, pinned: a device's events stay on their partition whatever the client library.
+        # Java's partitioner, pinned: a device's events stay on their partition with any client library.
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
         # The handler has all of a request's records at hand: to linger for more would gain nothing.

@@ -22,6 +22,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS = 2  # the least that libpq knows
 ANSWER_SECONDS = 1.0
+SECRET_SECONDS, SECRET_TRIES = 5, 3  # numbers, not a secret
 
 # A statement or a row that is wrong will be wrong again: a defect of ours, which must not look like an outage.
 DEFECTS = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, psycopg.ProgrammingError)
@@ -205,7 +206,9 @@ def connect_owner(settings: OwnerSettings) -> Connection:
 
 
 def _read_secret(arn: str) -> dict[str, str | None]:
-    answer = aws.client("secretsmanager", answer_seconds=5, tries=3).get_secret_value(SecretId=arn)
+    answer = aws.client("secretsmanager", answer_seconds=SECRET_SECONDS, tries=SECRET_TRIES).get_secret_value(
+        SecretId=arn
+    )
     secret: dict[str, str | None] = json.loads(answer["SecretString"])
     return secret
 

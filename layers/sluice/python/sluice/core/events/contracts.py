@@ -1,7 +1,7 @@
 """The three contracts: which version an event is of, whether it keeps that version, and what it says in our terms.
 
 A version never changes once it is released. An accepted event is therefore always read by the version that it was
-accepted under, whatever newer versions say.
+accepted under, and not by a newer one.
 """
 
 import re
@@ -234,7 +234,7 @@ def _undeclared(schema: Mapping[str, Any], document: Mapping[str, Any], place: s
     if not document.keys() <= declared.keys():
         yield from (f"{place}{name}" for name in document if name not in declared)
     for name, below in declared.items():
-        # An object of which nothing is declared may hold anything.
+        # An object without declared fields may hold anything.
         if "properties" in below and name in document:
             yield from _undeclared(below, document[name], f"{place}{name}.")
 

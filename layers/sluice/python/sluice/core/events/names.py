@@ -1,4 +1,4 @@
-"""Names as contracts take them: whoever may send under a name must be found under it."""
+"""Names as contracts take them: a name that may be sent must be found."""
 
 import re
 

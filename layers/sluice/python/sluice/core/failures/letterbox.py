@@ -61,7 +61,7 @@ def _read(record: KafkaRecord, now: datetime) -> tuple[Letter, dict[str, Any]]:
         check_letter(letter)
         return letter, dict(_decode_members(record.value))
     except Exception as error:  # noqa: BLE001 - there is nowhere further to send what breaks this end
-        # Whatever lies in this topic failed once already: it is kept as it is, with one more reason.
+        # Every letter failed once already: it is kept as it is, with one more reason.
         letter = write_letter(
             reason="unreadable_letter",
             detail=str(error),

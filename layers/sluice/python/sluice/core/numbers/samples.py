@@ -84,7 +84,7 @@ def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: d
 
 
 def first_of_each(events: Iterable[Event]) -> list[Event]:
-    """Leave out events that repeat an earlier one: same fleet, device and id, whatever else they say."""
+    """Leave out events that repeat an earlier one: same fleet, device and id."""
     firsts: dict[tuple[str, str, bytes], Event] = {}
     for event in events:
         firsts.setdefault((event.fleet_id, event.device_id, event.key), event)
@@ -114,7 +114,7 @@ def put_down(record: KafkaRecord, fault: Fault, now: datetime) -> Unreadable:
     """Return what a record that is put aside is counted under, as far as its envelope can be read."""
     try:
         head = read_head(record.headers.get(HEADER))
-    except Exception:  # noqa: BLE001 - whatever is wrong with a record, it is counted
+    except Exception:  # noqa: BLE001 - a record is counted even if nothing of it can be read
         return Unreadable(record.origin, Group("", hour_of(now), "", 0))
     # As far ahead as a clock may be, it is believed: when it comes again, it must not look like another topic's.
     believed = head.received_at <= now + Limits().clock_ahead

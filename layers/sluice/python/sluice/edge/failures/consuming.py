@@ -1,4 +1,4 @@
-"""The way of a batch through a consumer, whatever its records do to it.
+"""The way of a batch through a consumer, also where its records break the consumer.
 
 count the attempt -> take in together what is under no suspicion -> take in the suspected records one by one, each noted
 before it is tried -> forget the attempt, since the process has survived it -> report what must come again
@@ -90,7 +90,7 @@ class Consumer:
                 resumed[place] = rest.offset if rest.offset <= attempt.until else None
         counted.end(resumed)
         self._report(intake, failed, halted)
-        # Only now: whoever ends this process while it rests has met no killer.
+        # The attempt is forgotten by now: a process that ends while it rests has met no killer.
         if intake.counts[RECORDS_HELD] and seconds_left() > 2 * PAUSE:
             self._sleep(PAUSE)
         return report_failures(failed)
@@ -130,7 +130,7 @@ class Consumer:
                 return intake.take_in([one], self._record_patience)
             except (Retryable, QuarantineExceededError):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this record's: it was tried alone
+            except Exception as error:  # noqa: BLE001 - any fault is this record's: it was tried alone
                 killer = attempt.blame(error)
                 killer.__cause__ = error
         return intake.put_aside(one, killer)

@@ -59,7 +59,7 @@ class Aggregating(msgspec.Struct, frozen=True):
         self.samples.bury([put_down(one, fault, now) for one, fault in records])
 
     def _store(self, events: Sequence[Event]) -> Effect:
-        """Store samples; the cache is told after the commit, and may fail."""
+        """Store samples, then tell the cache, which may fail: the samples are committed."""
         effect = self.samples.add(events, self.seen.suspects(events))
         try:
             self.seen.mark(effect.events)

@@ -43,7 +43,7 @@ _TEMPORARY = """
     ) ON COMMIT DELETE ROWS;
 """
 
-# Whether the database has an event, under whatever time. LIMIT keeps the planner, which knows nothing of a temporary
+# Whether the database has an event, under any time. LIMIT keeps the planner, which knows nothing of a temporary
 # table, from reading whole partitions instead of looking each event up.
 _HAS = sql.SQL("""
     LEFT JOIN LATERAL (
@@ -171,7 +171,7 @@ class Samples:
         if not unreadable:
             return
         with self._database.use() as connection, connection.transaction():
-            # A reception may be what is wrong with a record: it does not show that its topic was made anew.
+            # A reception may be what is wrong with a record: it does not show that its topic was made again.
             covered = lock_coverage(connection, self._consumer, {one.origin: None for one in unreadable})
             new = [one for one in unreadable if one.origin not in covered]
             count_outcomes(connection, self._consumer, Counter((one.group, DEAD_LETTERED) for one in new))
