@@ -42,6 +42,7 @@ def test_the_handler_says_which_record_failed_and_nothing_is_split_or_skipped(te
 
 @pytest.mark.shows_fault(part="dead letters", fault="their store unavailable")
 def test_infinite_retries_come_without_a_destination_which_would_make_them_ten(templates: Templates) -> None:
+    assert templates.sources()["deadletter"].properties["MaximumRetryAttempts"] == -1
     for consumer, source in templates.sources().items():
         endless = source.properties["MaximumRetryAttempts"] == -1
         assert endless == ("DestinationConfig" not in source.properties), consumer
