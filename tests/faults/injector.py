@@ -156,7 +156,10 @@ class Injector:
 
     def end_workers(self, verb: str) -> None:
         """Kill every worker of a function; those that come after run the code of now."""
-        _signal(self.workers(verb), signal.SIGKILL)
+        killed = {*self.workers(verb)}
+        _signal(killed, signal.SIGKILL)
+        # Until its end is noticed, a killed worker may still be given work.
+        wait_until(f"the old workers of {verb} are gone", lambda: not killed.intersection(self.workers(verb)))
 
     def workers(self, verb: str) -> list[int]:
         """The processes that run a function now."""
