@@ -83,8 +83,15 @@ def test_a_consumer_killed_before_and_after_its_commit_takes_effect_once(
 
 
 BAD_DEPLOYMENT = """
+from sluice.core.errors import Poison
+from sluice.edge.archive import archiving
+
+
 def make_row(*_):
     raise Poison("a bad deployment")
+
+
+archiving.make_row = make_row
 """
 
 
