@@ -4,19 +4,18 @@ read -> post every letter -> copy to salvaged/ -> delete. Nothing else remembers
 between two of these is done again by the next one, with the same letters. All a process remembers is what goes last.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.core.errors import Retryable
 from sluice.core.failures.letters import Letter
 from sluice.core.failures.salvage import EXPIRED, Wreck, read_batch, read_output
 from sluice.core.messages import Message
+from sluice.edge import aws
 from sluice.edge.broker import Broker
 
 SALVAGED = "salvaged/"
@@ -115,7 +114,7 @@ class Salvage:
 
     def _find(self, number: int) -> Iterator[Leftover]:
         heap = self._heaps[number]
-        with _asking():
+        with aws.asking("S3"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=heap.bucket, Prefix=heap.prefix)
             for page in islice(pages, MOST_PAGES):
                 for found in page.get("Contents", ()):
@@ -125,7 +124,7 @@ class Salvage:
         heap = self._heaps[leftover.heap]
         # Not now but when it was given up: a letter that is written again is the same to the last byte.
         wreck = Wreck(SALVAGED + leftover.key, leftover.since)
-        with _asking():
+        with aws.asking("S3"):
             body = self._s3.get_object(Bucket=heap.bucket, Key=leftover.key)["Body"]
             letters, expired = self._post(heap.read(body, wreck, self._max_letter), may_post)
             self._s3.copy_object(
@@ -162,12 +161,3 @@ class Salvage:
             if len(reasons) == len(messages):
                 raise Unposted(f"of {len(messages)} letters none is stored: {reasons[0]}")
             messages = [message for message, fate in zip(messages, fates, strict=True) if fate is not None]
-
-
-@contextlib.contextmanager
-def _asking() -> Iterator[None]:
-    """Take whatever keeps S3 from doing its part for something that passes."""
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise Retryable(f"the bucket does not do its part: {error}") from error

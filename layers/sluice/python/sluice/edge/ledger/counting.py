@@ -21,6 +21,7 @@ from sluice.core.ledger.outcomes import Group
 from sluice.core.offsets import Span
 from sluice.edge.database import Connection
 from sluice.edge.ledger.coverage import Held, Partition, begin_anew, extend_coverage, lock_places, name_aside
+from sluice.edge.ledger.given_up import leave_gap
 from sluice.edge.ledger.stored_records import HOUR, UNKNOWN, as_micros
 from sluice.edge.ledger.tallies import count_outcomes
 
@@ -30,11 +31,6 @@ Flags = NDArray[np.bool_]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Partition and offset in one number: 2^19 of the one, 2^44 of the other.
 _WIDTH = np.int64(1 << 44)
-_LEAVE_GAP = """
-    INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
-    VALUES (%s, %s, %s, %s, %s, %s, true)
-    ON CONFLICT (consumer, topic, partition, offsets) DO UPDATE SET given_up = true
-"""
 _GROUP = ["fleet_id", "hour", "contract", "schema_version"]
 
 
@@ -139,7 +135,8 @@ class _Cover:
             part = slice(start, end)
             span = Int8Range(int(offsets[start]), int(offsets[end - 1]) + 1)
             moments = (_moment(int(since[part].min())), _moment(int(until[part].max())))
-            self._connection.execute(_LEAVE_GAP, (self._consumer, self._topic, int(partitions[start]), span, *moments))
+            place = (self._topic, int(partitions[start]))
+            leave_gap(self._connection, self._consumer, place, span, *moments)
 
     def _extend(self, more: Mapping[Partition, tuple[Numbers, Numbers]]) -> None:
         some = {place: columns for place, columns in more.items() if len(columns[0])}

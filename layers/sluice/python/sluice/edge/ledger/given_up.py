@@ -11,7 +11,7 @@ from psycopg.types.range import Int8Range, Range
 
 from sluice.core.records import Origin
 from sluice.edge.database import Connection
-from sluice.edge.ledger.coverage import span_partitions
+from sluice.edge.ledger.coverage import Partition, span_partitions
 
 _LEAVE = """
     INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
@@ -39,13 +39,19 @@ _TAKE = """
 """
 
 
+def leave_gap(
+    connection: Connection, consumer: str, place: Partition, span: Int8Range, since: datetime, until: datetime
+) -> None:
+    """Write down that windows lack a range of records, received between two moments."""
+    connection.execute(_LEAVE, (consumer, *place, span, since, until))
+
+
 def leave_gaps(connection: Connection, consumer: str, received: Mapping[Origin, datetime]) -> None:
     """Write down that windows lack some records, by when those were received."""
-    for (topic, partition), spans in span_partitions(received).items():
+    for place, spans in span_partitions(received).items():
         for start, end in spans:
-            moments = [received[Origin(topic, partition, offset)] for offset in range(start, end)]
-            place = (consumer, topic, partition, Int8Range(start, end))
-            connection.execute(_LEAVE, (*place, min(moments), max(moments)))
+            moments = [received[Origin(*place, offset)] for offset in range(start, end)]
+            leave_gap(connection, consumer, place, Int8Range(start, end), min(moments), max(moments))
 
 
 def take_from_gaps(connection: Connection, consumer: str, covered: Collection[Origin]) -> set[Origin]:
