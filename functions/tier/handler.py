@@ -36,6 +36,9 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
         # The lock of a run ends with its connection.
         with closing(database), database.use() as connection:
             return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
+    except aws.RefusedError:
+        # A role that may not write would end every run quietly: an alarm watches errors.
+        raise
     except Retryable as error:
         # The next run finishes what was begun; an alarm waits for one that comes to its end.
         logger.warning("the run ends before its time", extra={"reason": str(error)})

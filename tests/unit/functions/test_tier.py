@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from functions.tier import handler
+from sluice.edge.aws import RefusedError
 from sluice.edge.metrics import metrics
 from sluice.edge.numbers.tiering import Plan, Report
 from sluice.edge.settings import TierSettings
@@ -141,10 +142,12 @@ def test_a_database_that_is_away_is_left_to_the_next_run_and_a_defect_is_not(mon
     monkeypatch.setattr(handler, "connect", connect)
     assert handler.handler(None, Clock(900)) == {}
 
-    def fail(*_arguments: object) -> dict[str, Any]:
-        raise RuntimeError("a defect")
-
     monkeypatch.setattr(handler, "Database", Lent)
-    monkeypatch.setattr(handler, "tier", fail)
-    with pytest.raises(RuntimeError):
-        handler.handler(None, Clock(900))
+    for defect in (RuntimeError("a defect"), RefusedError("AccessDenied")):
+
+        def fail(*_arguments: object, defect: Exception = defect) -> dict[str, Any]:
+            raise defect
+
+        monkeypatch.setattr(handler, "tier", fail)
+        with pytest.raises(type(defect)):
+            handler.handler(None, Clock(900))

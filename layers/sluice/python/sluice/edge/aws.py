@@ -9,6 +9,10 @@ from sluice.core.errors import Retryable
 CONNECT_SECONDS = 1
 
 
+class RefusedError(Retryable):
+    """The service answered, and with an error: it may be overloaded, or the call is not allowed."""
+
+
 def client(
     service: str, *, answer_seconds: float, tries: int = 1, connections: int = 10, region: str | None = None
 ) -> Any:
@@ -28,10 +32,12 @@ def client(
 
 @contextmanager
 def asking(service: str) -> Iterator[None]:
-    """Turn what the SDK raises into Retryable: a call that fails may succeed later."""
+    """Turn what the SDK raises into Retryable: RefusedError where the service answered."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
-    except (BotoCoreError, ClientError, OSError) as error:
+    except ClientError as error:
+        raise RefusedError(f"{service} did not do its part: {error}") from error
+    except (BotoCoreError, OSError) as error:
         raise Retryable(f"{service} did not do its part: {error}") from error
