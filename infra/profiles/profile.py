@@ -25,6 +25,7 @@ from infra.stores.cache import CacheProfile
 from infra.stores.database import DatabaseProfile
 from infra.stores.delivery import DeliveryProfile
 from infra.stores.topics import Brokers, Topics
+from sluice.core.consumers import CONSUMERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +65,9 @@ class Profile:
     migrate: Compute
 
     def __post_init__(self) -> None:
-        for consumer, topic in (
-            (self.archive, self.topics.raw_events),
-            (self.aggregate, self.topics.raw_events),
-            (self.deadletter, self.topics.dead_letter),
-        ):
+        for consumer in CONSUMERS:
             require(
-                consumer.maximum_pollers <= topic.partitions,
+                getattr(self, consumer.name).maximum_pollers <= self.topics.by_name()[consumer.topic].partitions,
                 "a poller without a partition has nothing to read",
             )
         require(

@@ -102,6 +102,21 @@ def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
         yield f"{name}: feeds {verb} from {topic}, and is not in sluice.core.consumers"
 
 
+def every_function_is_started(templates: Templates) -> Complaints:
+    """A route, an event source, a schedule, a deployment's trigger or another function starts every function."""
+    started = {_referred(source.properties["FunctionName"]) for source in templates.sources().values()}
+    started |= {
+        _referred(schedule.properties["Target"]["Arn"]) for schedule in templates.every("AWS::Scheduler::Schedule")
+    }
+    started |= _awaited(templates)
+    invoked = "".join(
+        place for verb in templates.functions() for place in templates.granted(verb).get("lambda:InvokeFunction", [])
+    )
+    for verb, function in templates.functions().items():
+        if function.name not in started and f'"{function.name}"' not in invoked:
+            yield f"{verb}: nothing starts it; add a Schedule, an EventSource or a door to infra/functions/{verb}.py"
+
+
 def every_function_is_bounded(templates: Templates) -> Complaints:
     """Every function states how long and how many times at once it may run."""
     for verb, function in templates.functions().items():
@@ -236,6 +251,7 @@ CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
     every_function_is_told_what_its_code_reads,
     every_consumer_has_its_event_source,
     every_log_expires,
+    every_function_is_started,
     every_function_is_bounded,
     concurrency_adds_up,
     every_function_is_watched,

@@ -15,7 +15,8 @@ from tests.infra.templates import STACKS, Templates
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_everything_keeps_to(templates: Templates, convention: Callable[[Templates], Complaints]) -> None:
-    assert list(convention(templates)) == []
+    complaints = list(convention(templates))
+    assert not complaints, "\n".join(complaints)
 
 
 class Change:
@@ -78,6 +79,10 @@ def _tell_nothing(change: Change) -> None:
 
 def _tell_too_much(change: Change) -> None:
     change.properties("PressureFunction")["Environment"]["Variables"]["SPEED"] = "9"
+
+
+def _lose_a_schedule(change: Change) -> None:
+    change.drop("TierSchedule")
 
 
 def _lose_a_source(change: Change) -> None:
@@ -189,6 +194,7 @@ BROKEN = [
     (_rename_archive, conventions.every_function_is_built_by_its_construct, "hoard: no HoardRole"),
     (_tell_nothing, conventions.every_function_is_told_what_its_code_reads, "reads PressureSettings.buffer_seconds"),
     (_tell_too_much, conventions.every_function_is_told_what_its_code_reads, "is told SPEED, and reads no struct"),
+    (_lose_a_schedule, conventions.every_function_is_started, "tier: nothing starts it"),
     (_lose_a_source, conventions.every_consumer_has_its_event_source, "aggregate: is a consumer of raw-events, and no"),
     (_read_the_wrong_topic, conventions.every_consumer_has_its_event_source, "aggregate: feeds aggregate from alert-"),
     (_keep_a_log_for_ever, conventions.every_log_expires, "is kept for ever"),
