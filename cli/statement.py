@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
 _SAYS: dict[State, str] = {
     "balanced": "every event is accounted for, by every consumer",
     "in_flight": "some events are on their way; ask again in some minutes",
-    "missing": "events that should be there are not, or some that nobody could name may be of this day; see below",
+    "missing": "events that should be there are not, or unnamed ones may be of this day; see below",
     "unbalanced": "the accounts differ, and nothing is on its way that explains it: a fault of the ledger's",
 }
 

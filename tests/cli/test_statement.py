@@ -48,7 +48,7 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
             "|    1,085     0          0            10        5  |         7"
         ),
         "",
-        "missing: events that should be there are not, or some that nobody could name may be of this day; see below.",
+        "missing: events that should be there are not, or unnamed ones may be of this day; see below.",
         "",
         "All fleets since the topic began, by the brokers' offsets:",
         "  archive: 1,102 accepted = 1,098 accounted for + 0 in flight + 3 under way + 1 missing",
