@@ -17,7 +17,7 @@ import aiohttp
 
 from cli.simulation.devices import Sent
 
-TRIES, PAUSE_SECONDS = 40, 0.5
+TRIES, PAUSE_SECONDS = 240, 0.5
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 REFUSED = "refused"  # the request as a whole, for good: nothing of it was let in

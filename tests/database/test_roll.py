@@ -230,6 +230,7 @@ def test_the_fleets_of_a_straggler_are_read_alike_whether_they_are_large_or_smal
     samples.write(*some_samples(random.Random(11), 100))
     drain(samples.roller(), FAR)
     small = samples.rows()
+    assert differences(samples, FAR) == []
     monkeypatch.setattr(rolling, "FEW_DEVICES", 0)
     samples.connection.execute(
         "INSERT INTO dirty (resolution, shard, window_start, entity_key)"
@@ -239,9 +240,11 @@ def test_the_fleets_of_a_straggler_are_read_alike_whether_they_are_large_or_smal
     assert drain(samples.roller(), FAR) > 0
     large = samples.rows()
     assert differences(samples, FAR) == []
+    # Sums of floats depend on the order of a plan in their last digit: `differences` judges them.
+    judged = {"rolled_at", "sums", "means", "m2s"}
     for key, row in small.items():
-        assert {name: value for name, value in row.items() if name != "rolled_at"} == {
-            name: value for name, value in large[key].items() if name != "rolled_at"
+        assert {name: row[name] for name in row.keys() - judged} == {
+            name: large[key][name] for name in row.keys() - judged
         }
 
 

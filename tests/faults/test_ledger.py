@@ -41,9 +41,11 @@ def key(stack: Stack) -> str:
 def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: Stack, key: str) -> None:
     ledger = post(stack, key, list(mixed(seed=81, count=1500)))
     account = settle(stack, balanced)
-    accepted = sum(ledger.accepted.values())
-    assert account["archive"] == {"archived": accepted, "dead_lettered": 0, "not_yet": 0}
-    assert account["accepted"] == sum(account["aggregate"].values()) == accepted
+    accepted, unknown = sum(ledger.accepted.values()), sum(ledger.unknown.values())
+    # An attempt without an answer may have stored its event.
+    assert accepted <= account["accepted"] <= accepted + unknown
+    assert account["archive"] == {"archived": account["accepted"], "dead_lettered": 0, "not_yet": 0}
+    assert sum(account["aggregate"].values()) == account["accepted"]
     assert account["aggregate"]["late"] > 0
     assert account["aggregate"]["duplicate"] > 0
     assert account["rejected"] > 0
