@@ -210,7 +210,7 @@ def _fetch_kafka(directory: Path) -> None:
 
 
 async def _train(installation: kafka.Installation) -> None:
-    """Run a broker once, so that Java learns what starting and serving need; it writes that down when it ends."""
+    """Start a broker once, so that the Java runtime learns what a start needs; it writes that down when it ends."""
     print("preparing fast starts of Kafka ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-kafka-") as scratch, Ports() as ports:
         logs = Path(scratch)
@@ -222,7 +222,6 @@ async def _train(installation: kafka.Installation) -> None:
             async with asyncio.timeout(60):
                 while process.returncode is None and not await broker.ready(process.pid):
                     await asyncio.sleep(0.1)
-                await asyncio.to_thread(kafka.exercise, cluster.bootstrap)
         finally:
             await stop(process, signal.SIGTERM, seconds=60)
         if not installation.startup_cache.exists():

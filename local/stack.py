@@ -132,6 +132,8 @@ class Stack:
             for broker in brokers.programs():
                 group.create_task(self._supervisor.start(broker))
         await asyncio.to_thread(create_topics, plan)
+        # Deployed brokers have run for months; these compile their code while they store their first records.
+        await asyncio.to_thread(kafka.warm, brokers.bootstrap)
 
     async def _start_functions(self, plan: Plan, database: postgres.Server, config: Path) -> None:
         for name in plan.databases:

