@@ -242,7 +242,10 @@ def test_what_is_not_read_in_time_is_a_letter_without_a_halt_and_is_given_again_
         stack.settle(READERS)
         letters = given_up(stack)
         places = {(letter.consumer, letter.place_in(RAW_EVENTS)) for letter in letters}
-        assert len(places) == 2 * sum(ledger.accepted.values()) >= 1200
+        accepted, unknown = sum(ledger.accepted.values()), sum(ledger.unknown.values())
+        assert accepted == 600
+        # An attempt without an answer may have stored its event.
+        assert 2 * accepted <= len(places) <= 2 * (accepted + unknown)
         assert {letter.fields["reason"] for letter in letters} == {"version_ahead"}
         assert gaps(stack) > 0
         with released(injector, following, *UPDATED):
