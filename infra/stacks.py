@@ -86,7 +86,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Tier(pipeline, base, profile.tier, rollup_days=profile.retention.rollup_days)
     Maintain(pipeline, base, profile.maintain)
     Migrate(pipeline, base, profile.migrate)
-    consumers = [archive.function, aggregate.function]
+    consumers = [archive, aggregate]
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
     query = Query(
@@ -95,8 +95,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         profile.query,
         keys=profile.keys,
         change_hours=profile.maintain.change_hours,
-        lookup=Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory")).function,
-        recall=Recall(pipeline, base, profile.recall).function,
+        lookup=Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory")),
+        recall=Recall(pipeline, base, profile.recall),
     )
     trace = Trace(
         pipeline,
@@ -104,7 +104,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         profile.trace,
         keys=profile.keys,
         visible_seconds=profile.visible_seconds,
-        seek=Seek(pipeline, base, profile.seek).function,
+        seek=Seek(pipeline, base, profile.seek),
     )
     show = Show(pipeline, base, profile.show)
     doors = [ingest.door, query.door, trace.door, show.door]

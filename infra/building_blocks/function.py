@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -32,29 +33,37 @@ class Compute:
     concurrency: int
 
 
-class Function(lambda_.Function):
+class HasCompute(Protocol):
+    """What a profile says of one function."""
+
+    @property
+    def compute(self) -> Compute: ...
+
+
+class Function(Construct):
     """A function named by its verb: the code in functions/<verb>, its log and alarms, a role with only its grants.
 
-    `reads` is the struct with which its handler reads the environment; `settings` and `facts` give the struct's
-    fields their values. `uses` are the stores, services and functions it uses.
+    `reads` is the struct with which its handler reads the environment; `profile`, `settings` and `facts` give the
+    struct's fields their values. `uses` are the stores, services and functions it uses.
     """
 
     def __init__(
         self,
         scope: Construct,
         verb: str,
-        *,
         base: Base,
-        compute: Compute,
-        synchronous: bool,
+        profile: Compute | HasCompute,
+        *,
+        synchronous: bool = False,
         reads: type[Settings] | None = None,
         settings: Sequence[object] = (),
         facts: Mapping[str, Fact] | None = None,
         uses: Sequence[Access] = (),
         libraries: Sequence[Library] = (),
-        layers: Sequence[lambda_.ILayerVersion] = (),
     ) -> None:
+        super().__init__(scope, verb.capitalize())
         deployment = base.deployment
+        compute = profile if isinstance(profile, Compute) else profile.compute
         own = FunctionSettings(
             sluice_stage=deployment.stage,
             powertools_service_name=verb,
@@ -63,14 +72,14 @@ class Function(lambda_.Function):
         environment = environment_of(
             verb,
             [FunctionSettings, *([reads] if reads else []), *(struct for use in uses for struct in use.reads)],
-            settings=[own, compute, *settings],
+            settings=[own, compute, profile, *settings],
             facts=[facts or {}, *(use.facts for use in uses)],
         )
         # A function that reaches nothing inside the private network stays outside, where AWS and the internet are.
         reaches = [reach for use in uses for reach in use.reaches]
         network = base.network if reaches else None
         log_group = logs.LogGroup(
-            scope,
+            self,
             "Logs",
             log_group_name=f"/aws/lambda/{deployment.named(verb)}",
             retention=kept_for(deployment.log_days),
@@ -78,27 +87,22 @@ class Function(lambda_.Function):
         )
         grants = [*_running(log_group, network), *(grant for use in uses for grant in use.grants)]
         role = iam.Role(
-            scope,
+            self,
             "Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             inline_policies={verb: iam.PolicyDocument(statements=grants)},
         )
-        security_groups = [_group(scope, verb, network)] if network else []
+        self.security_groups = [_group(self, verb, network)] if network else []
         wanted = dict.fromkeys([*(library for use in uses for library in use.libraries), *libraries])
-        super().__init__(
-            scope,
+        self.resource = lambda_.Function(
+            self,
             "Function",
             function_name=deployment.named(verb),
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
             handler="handler.handler",
             code=lambda_.Code.from_asset(str(ROOT / "functions" / verb), exclude=NOT_CODE),
-            layers=[
-                base.layers.sluice,
-                base.layers.stream,
-                *(base.layers.further[library] for library in wanted),
-                *layers,
-            ],
+            layers=[base.layers.sluice, base.layers.stream, *(base.layers.further[library] for library in wanted)],
             environment=environment,
             memory_size=compute.memory_mib,
             timeout=Duration.seconds(compute.timeout_seconds),
@@ -107,7 +111,7 @@ class Function(lambda_.Function):
             role=role.without_policy_updates(),
             vpc=network.vpc if network else None,
             vpc_subnets=network.subnets if network else None,
-            security_groups=security_groups or None,
+            security_groups=self.security_groups or None,
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
@@ -115,23 +119,23 @@ class Function(lambda_.Function):
             # Start, end and report lines of every invocation would cost more than the invocations.
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
         )
-        accept(self, "L1", "the runtime is chosen together with the layers built for it, and moves on with them")
+        accept(
+            self.resource, "L1", "the runtime is chosen together with the layers built for it, and moves on with them"
+        )
         self.verb = verb
-        self.security_groups = security_groups
-        self._scope = scope
         self._namespace = deployment.metrics
         self._operations = base.operations
         for reach in reaches:
-            self.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
+            self.resource.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
         # With everything around it: nothing may start the function sooner.
-        scope.node.add_dependency(*(each for use in uses for each in use.after))
+        self.node.add_dependency(*(each for use in uses for each in use.after))
         self._watch(synchronous=synchronous)
 
     def access(self, way: Reach) -> Access:
         """Let another function invoke this one; it reads the name as `<verb>_function`."""
         return Access(
-            grants=[iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.function_arn])],
-            facts={f"{self.verb}_function": self.function_name},
+            grants=[iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self.resource.function_arn])],
+            facts={f"{self.verb}_function": self.resource.function_name},
             reaches=[way],
         )
 
@@ -152,10 +156,10 @@ class Function(lambda_.Function):
         means: str,
     ) -> None:
         """Raise an alarm, named after this function, as operations do."""
-        self._operations.alarm(self._scope, name, metric=metric, above=above, times=times, no_data=no_data, means=means)
+        self._operations.alarm(self, name, metric=metric, above=above, times=times, no_data=no_data, means=means)
 
     def _watch(self, *, synchronous: bool) -> None:
-        function = {"FunctionName": self.function_name}
+        function = {"FunctionName": self.resource.function_name}
         self.alarm(
             "errors",
             # What is expected to fail is answered, retried or dead-lettered: an error is a defect or a crash.

@@ -17,8 +17,8 @@ RETRIES = 3
 class Schedule(Construct):
     """The schedule of one function, with a role that may start it and nothing else."""
 
-    def __init__(self, scope: Construct, function: Function, *, every_minutes: int) -> None:
-        super().__init__(scope, "Schedule")
+    def __init__(self, function: Function, *, every_minutes: int) -> None:
+        super().__init__(function, "Schedule")
         interval = Duration.minutes(every_minutes)
         # Nobody waits for a run, and the next does what this one did not: after a while it is better not to start it.
         patience = Duration.minutes(min(every_minutes, 60))
@@ -31,19 +31,21 @@ class Schedule(Construct):
             inline_policies={
                 "invoke": iam.PolicyDocument(
                     statements=[
-                        iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function.function_arn])
+                        iam.PolicyStatement(
+                            actions=["lambda:InvokeFunction"], resources=[function.resource.function_arn]
+                        )
                     ]
                 )
             },
         )
         # Without these, an hour's runs would queue up behind one that hangs, and all be run then.
-        function.configure_async_invoke(retry_attempts=0, max_event_age=patience)
+        function.resource.configure_async_invoke(retry_attempts=0, max_event_age=patience)
         scheduler.Schedule(
             self,
             "Schedule",
             schedule=scheduler.ScheduleExpression.rate(interval),
             target=targets.LambdaInvoke(
-                function, role=role.without_policy_updates(), retry_attempts=RETRIES, max_event_age=patience
+                function.resource, role=role.without_policy_updates(), retry_attempts=RETRIES, max_event_age=patience
             ),
         )
         function.alarm(
@@ -59,7 +61,9 @@ def _not_run(function: Function, minutes: int) -> cloudwatch.IMetric:
     return cloudwatch.MathExpression(
         expression="runs < 1",
         using_metrics={
-            "runs": counted("AWS/Lambda", "Invocations", {"FunctionName": function.function_name}, minutes=minutes)
+            "runs": counted(
+                "AWS/Lambda", "Invocations", {"FunctionName": function.resource.function_name}, minutes=minutes
+            )
         },
         period=Duration.minutes(minutes),
     )

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.event_source import ConsumerProfile, EventSource, Subscription
-from infra.building_blocks.function import Function
-from infra.deployment import require
+from infra.building_blocks.consumer import ConsumerFunction, HoldingProfile
 from infra.stores.cache import BATCHES
 from sluice.core.consumers import ARCHIVE, DEAD_LETTERS
 from sluice.edge.settings import ArchiveSettings
@@ -17,45 +15,28 @@ ROUND_SECONDS = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveProfile(ConsumerProfile):
+class ArchiveProfile(HoldingProfile):
     """The consumer that writes to the delivery stream, and how long it waits for it."""
-
-    hold_seconds: int
-    """How long an invocation sends again what the delivery stream did not take, before it is given back."""
-    version_hold_seconds: int
-    """How long a record of a newer version waits for the release that can read it, before it is a dead letter."""
-    produce_deadline_seconds: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # The last round may begin when the time to hold is over; then dead letters are stored.
-        longest = self.hold_seconds + ROUND_SECONDS + self.produce_deadline_seconds
-        require(
-            longest < self.compute.timeout_seconds,
-            f"archive may wait for {longest} s, and must be able to say what comes again before it is stopped",
-        )
+        self.require_time("archive", ROUND_SECONDS)
 
 
-class Archive(Construct):
+class Archive(ConsumerFunction):
     """The function that turns records into rows, and the event source that feeds it."""
 
     def __init__(self, scope: Construct, base: Base, settings: ArchiveProfile) -> None:
-        super().__init__(scope, "Archive")
-        verb = ARCHIVE.name
-        subscription = Subscription(base.stream, ARCHIVE, base.lake.buckets.failed_batches)
-        self.function = Function(
-            self,
-            verb,
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+        super().__init__(
+            scope,
+            ARCHIVE,
+            base,
+            settings,
+            failures=base.lake.buckets.failed_batches,
             reads=ArchiveSettings,
-            settings=[settings],
             uses=[
-                subscription.access(),
                 base.stream.produce(DEAD_LETTERS),
                 base.lake.delivery.access(base.network.firehose),
-                base.cache.access(verb, BATCHES),
+                base.cache.access(ARCHIVE.name, BATCHES),
             ],
         )
-        EventSource(self, base, self.function, subscription, settings)

@@ -46,19 +46,18 @@ class IngestProfile:
         require(0 <= self.started <= self.compute.concurrency, "no more can be kept started than may run")
 
 
-class Ingest(Construct):
+class Ingest(Function):
     """The function that authenticates, validates, produces and answers."""
 
     def __init__(self, scope: Construct, base: Base, settings: IngestProfile, *, keys: Keys) -> None:
-        super().__init__(scope, "Ingest")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "ingest",
-            base=base,
-            compute=settings.compute,
+            base,
+            settings,
             synchronous=True,
             reads=IngestSettings,
-            settings=[settings, keys],
+            settings=[keys],
             uses=[
                 base.stream.produce(RAW_EVENTS, DEAD_LETTERS),
                 base.database.access("ingest"),
@@ -67,29 +66,29 @@ class Ingest(Construct):
         )
         self.door = Door(
             self.node.id,
-            self._started(settings.started) if settings.started else self.function,
+            self._started(settings.started) if settings.started else self.resource,
             {
                 "POST /v1/events": settings.throttles.events,
                 "POST /v1/readings": settings.throttles.readings,
                 "POST /v1/activity": settings.throttles.activity,
             },
         )
-        self.function.alarm(
+        self.alarm(
             "unstored",
             self._percent_unstored(),
             above=UNSTORED_PERCENT,
             times=5,
             means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
         )
-        self.function.alarm(
+        self.alarm(
             "refusing",
-            self.function.own(metrics.REFUSED_FOR_PRESSURE, minutes=1),
+            self.own(metrics.REFUSED_FOR_PRESSURE, minutes=1),
             times=5,
             means="Devices are told to send less: the buffer or the brokers' disks fill up, or producing is slow.",
         )
-        self.function.alarm(
+        self.alarm(
             "uninformed",
-            self.function.own(metrics.PRESSURE_UNKNOWN, minutes=1),
+            self.own(metrics.PRESSURE_UNKNOWN, minutes=1),
             times=5,
             means="ingest has no word about pressure that it could believe, and refuses nothing for it.",
         )
@@ -99,7 +98,7 @@ class Ingest(Construct):
             self,
             "Started",
             alias_name="started",
-            version=self.function.current_version,
+            version=self.resource.current_version,
             provisioned_concurrent_executions=environments,
         )
 
@@ -112,6 +111,6 @@ class Ingest(Construct):
         }
         return cloudwatch.MathExpression(
             expression="100 * unstored / (stored + rejected + unstored)",
-            using_metrics={name: self.function.own(metric, minutes=1) for name, metric in counts.items()},
+            using_metrics={name: self.own(metric, minutes=1) for name, metric in counts.items()},
             period=Duration.minutes(1),
         )

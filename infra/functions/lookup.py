@@ -28,29 +28,27 @@ class LookupProfile:
         )
 
 
-class Lookup(Construct):
+class Lookup(Function):
     """The function that speaks to the directory; it has no right to anything of ours."""
 
     def __init__(self, scope: Construct, base: Base, settings: LookupProfile, *, directory: str | None) -> None:
-        super().__init__(scope, "Lookup")
         require(
             directory is None or re.fullmatch(r"https://[\w.-]+(:\d+)?(/[\w./-]*)?", directory) is not None,
             f"directory {directory!r} must be an https address without a query",
         )
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "lookup",
-            base=base,
-            compute=settings.compute,
+            base,
+            settings,
             synchronous=True,
             reads=DirectorySettings,
-            settings=[settings],
             # Without a directory there are no groups.
             facts={"directory_url": directory or NO_DIRECTORY},
         )
-        self.function.alarm(
+        self.alarm(
             "unavailable",
-            self.function.own(DIRECTORY_UNAVAILABLE, minutes=5, statistic="Maximum"),
+            self.own(DIRECTORY_UNAVAILABLE, minutes=5, statistic="Maximum"),
             times=3,
             means="The directory of groups has not answered for a quarter of an hour: groups are shown as they were.",
         )

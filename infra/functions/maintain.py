@@ -49,33 +49,30 @@ class MaintainProfile:
         require(self.lock_seconds >= 2, "a shorter wait ends before the server moves its own vacuum out of the way")
 
 
-class Maintain(Construct):
+class Maintain(Function):
     """The function that keeps the database in shape, and its schedule."""
 
     def __init__(self, scope: Construct, base: Base, settings: MaintainProfile) -> None:
-        super().__init__(scope, "Maintain")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "maintain",
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+            base,
+            settings,
             reads=MaintainSettings,
-            settings=[settings],
             # One statement may take most of a run, and is rolled back rather than cut off.
             facts={"statement_seconds": settings.compute.timeout_seconds // 2},
             uses=[base.database.access("maintain")],
         )
-        Schedule(self, self.function, every_minutes=settings.every_minutes)
-        self.function.alarm(
+        Schedule(self, every_minutes=settings.every_minutes)
+        self.alarm(
             "overdue",
-            self.function.own(PARTITIONS_OVERDUE, minutes=60, statistic="Maximum"),
+            self.own(PARTITIONS_OVERDUE, minutes=60, statistic="Maximum"),
             above=OVERDUE_PARTITIONS,
             means="Partitions of samples cannot be dropped, because somebody holds on to them: the disk fills up.",
         )
-        self.function.alarm(
+        self.alarm(
             "waiting",
-            self.function.own(SAMPLE_AGE, minutes=60, statistic="Maximum"),
+            self.own(SAMPLE_AGE, minutes=60, statistic="Maximum"),
             # The floor is a full hour, and a run may be missed.
             above=(settings.sample_hours + 3) * HOUR,
             means=f"Samples stay because roll has not rolled them. After {settings.waiting_sample_hours} h they go.",

@@ -7,16 +7,15 @@ from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 
 
-class Migrate(Construct):
+class Migrate(Function):
     """The function that runs migrations, once per deployment and before functions that use the database change."""
 
     def __init__(self, scope: Construct, base: Base, compute: Compute) -> None:
-        super().__init__(scope, "Migrate")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "migrate",
-            base=base,
-            compute=compute,
+            base,
+            compute,
             # A deployment waits for it, and fails with it.
             synchronous=True,
             uses=[base.database.ownership(base.network.secrets)],
@@ -24,9 +23,9 @@ class Migrate(Construct):
         run = triggers.Trigger(
             self,
             "Trigger",
-            handler=self.function,
+            handler=self.resource,
             timeout=Duration.seconds(compute.timeout_seconds),
             # The rules that let it reach the database are resources of their own, and may come later than the function.
-            execute_after=self.function.security_groups,
+            execute_after=self.security_groups,
         )
         base.database.migrations.add(run)

@@ -38,21 +38,18 @@ class PressureProfile:
         )
 
 
-class Pressure(Construct):
+class Pressure(Function):
     """The function that measures pressure, and its schedule."""
 
     def __init__(
         self, scope: Construct, base: Base, settings: PressureProfile, *, produce_deadline_seconds: int
     ) -> None:
-        super().__init__(scope, "Pressure")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "pressure",
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+            base,
+            settings,
             reads=PressureSettings,
-            settings=[settings],
             facts={
                 "kafka_cluster": base.stream.cluster.cluster_name,
                 "kafka_brokers": base.stream.brokers.count,
@@ -66,18 +63,18 @@ class Pressure(Construct):
                 _disks(base),
             ],
         )
-        Schedule(self, self.function, every_minutes=EVERY_MINUTES)
-        self.function.alarm(
+        Schedule(self, every_minutes=EVERY_MINUTES)
+        self.alarm(
             "level",
-            self.function.own(PRESSURE_LEVEL, minutes=1, statistic="Maximum"),
+            self.own(PRESSURE_LEVEL, minutes=1, statistic="Maximum"),
             times=5,
             # A run that cannot tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
             means="Consumers fall so far behind, or disks fill so far, that ingest refuses a part of what is sent.",
         )
-        self.function.alarm(
+        self.alarm(
             "disk-unknown",
-            self.function.own(DISK_UNKNOWN, minutes=5),
+            self.own(DISK_UNKNOWN, minutes=5),
             times=3,
             means="CloudWatch does not say how full the brokers' disks are: nothing is refused for them.",
         )

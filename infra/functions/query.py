@@ -50,7 +50,7 @@ class QueryProfile:
         )
 
 
-class Query(Construct):
+class Query(Function):
     """The function behind every route that reads."""
 
     def __init__(
@@ -64,15 +64,14 @@ class Query(Construct):
         lookup: Function,
         recall: Function,
     ) -> None:
-        super().__init__(scope, "Query")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "query",
-            base=base,
-            compute=settings.compute,
+            base,
+            settings,
             synchronous=True,
             reads=QuerySettings,
-            settings=[settings, keys],
+            settings=[keys],
             facts={"change_hours": change_hours},
             uses=[
                 base.database.access("query"),
@@ -81,4 +80,4 @@ class Query(Construct):
                 recall.access(base.network.lambdas),
             ],
         )
-        self.door = Door(self.node.id, self.function, dict.fromkeys(ROUTES, settings.throttle))
+        self.door = Door(self.node.id, self.resource, dict.fromkeys(ROUTES, settings.throttle))

@@ -7,16 +7,15 @@ from infra.building_blocks.function import Compute, Function
 from sluice.edge.settings import RecallSettings
 
 
-class Recall(Construct):
+class Recall(Function):
     """The function that reads files; it needs nothing that is in the private network, and stays outside."""
 
     def __init__(self, scope: Construct, base: Base, compute: Compute) -> None:
-        super().__init__(scope, "Recall")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "recall",
-            base=base,
-            compute=compute,
+            base,
+            compute,
             # query waits for it.
             synchronous=True,
             reads=RecallSettings,

@@ -41,7 +41,7 @@ class ReconcileProfile:
         )
 
 
-class Reconcile(Construct):
+class Reconcile(Function):
     """The function that keeps the ledger, and its schedule."""
 
     def __init__(
@@ -53,20 +53,17 @@ class Reconcile(Construct):
         produce_deadline_seconds: int,
         consumers: Sequence[Function],
     ) -> None:
-        super().__init__(scope, "Reconcile")
         require(
             {function.verb for function in consumers} == {consumer.name for consumer in ACCOUNTED},
             "reconcile runs every consumer again that must account for every event",
         )
         network, buckets = base.network, base.lake.buckets
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "reconcile",
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+            base,
+            settings,
             reads=ReconcileSettings,
-            settings=[settings],
             facts={
                 "kafka_cluster_arn": base.stream.cluster.attr_arn,
                 # Not used, it produces nothing: part of how brokers are reached.
@@ -81,10 +78,10 @@ class Reconcile(Construct):
             ],
             libraries=["parquet"],
         )
-        Schedule(self, self.function, every_minutes=settings.every_minutes)
-        self.function.alarm(
+        Schedule(self, every_minutes=settings.every_minutes)
+        self.alarm(
             "unaccounted",
-            self.function.own(UNACCOUNTED_EVENTS, minutes=NOTICE_MINUTES, statistic="Maximum"),
+            self.own(UNACCOUNTED_EVENTS, minutes=NOTICE_MINUTES, statistic="Maximum"),
             # While nothing is compared, no event is known to be accounted for.
             no_data=TROUBLE,
             means="Accepted events are missing in the raw store or in the numbers and are in no dead letter, or for a"
@@ -92,15 +89,15 @@ class Reconcile(Construct):
             " again by itself.",
         )
         # What is lost for good keeps the one above for ever: the next loss is told here.
-        self.function.alarm(
+        self.alarm(
             "newly-missing",
-            self.function.own(NEWLY_MISSING, minutes=NOTICE_MINUTES, statistic="Maximum"),
+            self.own(NEWLY_MISSING, minutes=NOTICE_MINUTES, statistic="Maximum"),
             means="More accepted events than before are missing in the raw store or in the numbers. `make statement`"
             " names them; what Kafka still has is run again by itself.",
         )
-        self.function.alarm(
+        self.alarm(
             "unreadable",
-            self.function.own(OBJECTS_UNREADABLE, minutes=NOTICE_MINUTES, statistic="Maximum"),
+            self.own(OBJECTS_UNREADABLE, minutes=NOTICE_MINUTES, statistic="Maximum"),
             means="Something among the raw files or the dead letters cannot be read; the function's log names it. What"
             " it should tell of will be missing, and is run again while Kafka has it.",
         )

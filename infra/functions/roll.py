@@ -55,34 +55,31 @@ class RollProfile:
         require(self.answer_seconds > 1, "the server gives up a second before the function does")
 
 
-class Roll(Construct):
+class Roll(Function):
     """The function that rolls windows, and the schedule that keeps it running."""
 
     def __init__(self, scope: Construct, base: Base, settings: RollProfile, *, produce_deadline_seconds: int) -> None:
-        super().__init__(scope, "Roll")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "roll",
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+            base,
+            settings,
             reads=RollSettings,
-            settings=[settings],
             # Ingest's: how much later than received something may still be stored.
             facts={"produce_deadline_seconds": produce_deadline_seconds},
             uses=[base.stream.watch(RAW_EVENTS, [AGGREGATE]), base.database.access("roll")],
         )
-        Schedule(self, self.function, every_minutes=EVERY_MINUTES)
-        self.function.alarm(
+        Schedule(self, every_minutes=EVERY_MINUTES)
+        self.alarm(
             "behind",
-            self.function.own(WATERMARK_AGE, minutes=5, statistic="Maximum"),
+            self.own(WATERMARK_AGE, minutes=5, statistic="Maximum"),
             above=settings.behind_seconds,
             # A run that cannot even tell fails, and that has an alarm of its own.
             no_data=UNKNOWN,
             means=f"Windows close more than {settings.behind_seconds} s late: events wait to be aggregated.",
         )
-        self.function.alarm(
+        self.alarm(
             "below-horizon",
-            self.function.own(WINDOWS_BELOW_HORIZON, minutes=5),
+            self.own(WINDOWS_BELOW_HORIZON, minutes=5),
             means="Windows were not rolled again although samples came for them: the others were gone already.",
         )

@@ -36,19 +36,16 @@ class SalvageProfile:
         )
 
 
-class Salvage(Construct):
+class Salvage(Function):
     """The function that empties the buckets that no other function reads, and its schedule."""
 
     def __init__(self, scope: Construct, base: Base, settings: SalvageProfile) -> None:
-        super().__init__(scope, "Salvage")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "salvage",
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+            base,
+            settings,
             reads=SalvageSettings,
-            settings=[settings],
             uses=[
                 *(
                     bucket.access(base.network.s3, lists=waiting, reads=[waiting], deletes=[waiting], writes=[SALVAGED])
@@ -60,16 +57,16 @@ class Salvage(Construct):
                 base.stream.produce(DEAD_LETTERS),
             ],
         )
-        Schedule(self, self.function, every_minutes=EVERY_MINUTES)
-        self.function.alarm(
+        Schedule(self, every_minutes=EVERY_MINUTES)
+        self.alarm(
             "expired",
-            self.function.own(EVENTS_EXPIRED, minutes=5),
+            self.own(EVENTS_EXPIRED, minutes=5),
             means="The oldest events were given up, because a consumer did not come to them in hours. They are in the "
             "dead letters with the reason `expired`, and missing in what that consumer makes.",
         )
-        self.function.alarm(
+        self.alarm(
             "waiting",
-            self.function.own(LEFTOVER, minutes=15, statistic="Maximum"),
+            self.own(LEFTOVER, minutes=15, statistic="Maximum"),
             above=settings.waiting_seconds,
             # A run that cannot even look tells nothing.
             no_data=TROUBLE,

@@ -24,23 +24,21 @@ class SeekProfile:
     athena_seconds: int
 
 
-class Seek(Construct):
+class Seek(Function):
     """The function that may read the files of two tables, through one workgroup."""
 
     def __init__(self, scope: Construct, base: Base, settings: SeekProfile) -> None:
-        super().__init__(scope, "Seek")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "seek",
-            base=base,
-            compute=settings.compute,
+            base,
+            settings,
             # trace waits for it.
             synchronous=True,
             reads=SeekSettings,
-            settings=[settings],
             uses=[base.lake.queries.access()],
         )
-        self.function.alarm(
+        self.alarm(
             "scans",
             _paid_for(base.lake.queries.workgroup.name),
             above=SCANNED_AN_HOUR,

@@ -24,18 +24,16 @@ class ShowProfile:
     throttle: Throttle
 
 
-class Show(Construct):
+class Show(Function):
     """The function that hands out files; what they show comes from query, with a key.
 
     Anyone may ask for the page, so the function may use nothing.
     """
 
     def __init__(self, scope: Construct, base: Base, settings: ShowProfile) -> None:
-        super().__init__(scope, "Show")
-        self.function = Function(
-            self, "show", base=base, compute=settings.compute, synchronous=True, layers=[self._page()]
-        )
-        self.door = Door(self.node.id, self.function, dict.fromkeys(ROUTES, settings.throttle))
+        super().__init__(scope, "show", base, settings, synchronous=True)
+        self.resource.add_layers(self._page())
+        self.door = Door(self.node.id, self.resource, dict.fromkeys(ROUTES, settings.throttle))
 
     def _page(self) -> lambda_.LayerVersion:
         """Ship the page beside the code. It is put together at every synthesis: what is tested is what deploys."""

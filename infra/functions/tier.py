@@ -37,19 +37,16 @@ class TierProfile:
         )
 
 
-class Tier(Construct):
+class Tier(Function):
     """The function that moves rollups, and its schedule."""
 
     def __init__(self, scope: Construct, base: Base, settings: TierProfile, *, rollup_days: int) -> None:
-        super().__init__(scope, "Tier")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "tier",
-            base=base,
-            compute=settings.compute,
-            synchronous=False,
+            base,
+            settings,
             reads=TierSettings,
-            settings=[settings],
             facts={
                 "rollup_days": rollup_days,
                 # What takes longer than a slice may would be cut off with the function.
@@ -63,10 +60,10 @@ class Tier(Construct):
             ],
             libraries=["parquet"],
         )
-        Schedule(self, self.function, every_minutes=settings.every_minutes)
-        self.function.alarm(
+        Schedule(self, every_minutes=settings.every_minutes)
+        self.alarm(
             "behind",
-            self.function.own(TIER_BEHIND, minutes=60, statistic="Maximum"),
+            self.own(TIER_BEHIND, minutes=60, statistic="Maximum"),
             above=settings.behind_hours * HOUR,
             # A run that ends before its time is no error and tells nothing; one may, and the next, but not all of them.
             times=3,

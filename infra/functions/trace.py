@@ -35,21 +35,20 @@ class TraceProfile:
         )
 
 
-class Trace(Construct):
+class Trace(Function):
     """The function behind the route; operators may also invoke it."""
 
     def __init__(
         self, scope: Construct, base: Base, settings: TraceProfile, *, keys: Keys, visible_seconds: int, seek: Function
     ) -> None:
-        super().__init__(scope, "Trace")
-        self.function = Function(
-            self,
+        super().__init__(
+            scope,
             "trace",
-            base=base,
-            compute=settings.compute,
+            base,
+            settings,
             synchronous=True,
             reads=TraceSettings,
-            settings=[settings, keys],
+            settings=[keys],
             facts={"trace_visible_seconds": visible_seconds},
             uses=[
                 base.database.access("trace"),
@@ -57,10 +56,10 @@ class Trace(Construct):
                 seek.access(base.network.lambdas),
             ],
         )
-        self.door = Door(self.node.id, self.function, {"GET /v1/trace/{event_id}": settings.throttle})
-        self.function.alarm(
+        self.door = Door(self.node.id, self.resource, {"GET /v1/trace/{event_id}": settings.throttle})
+        self.alarm(
             "blind",
             # One is enough: traces are rare, and the reader of this one has no whole answer.
-            self.function.own(SOURCES_UNAVAILABLE, minutes=60),
+            self.own(SOURCES_UNAVAILABLE, minutes=60),
             means="Within an hour, a trace has lacked the files or the numbers. The logs of trace and seek say why.",
         )

@@ -1,7 +1,7 @@
 """The profile for a fleet of 50,000 devices."""
 
 from infra.api.door import Keys, Throttle
-from infra.building_blocks.event_source import ConsumerProfile
+from infra.building_blocks.consumer import ConsumerProfile
 from infra.building_blocks.function import Compute
 from infra.deployment import DAY, GIB, HOUR
 from infra.functions.aggregate import AggregateProfile

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from infra.api.door import Keys
-from infra.building_blocks.event_source import ConsumerProfile
+from infra.building_blocks.consumer import ConsumerProfile
 from infra.building_blocks.function import Compute
 from infra.deployment import require
 from infra.functions.aggregate import AggregateProfile

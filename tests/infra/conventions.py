@@ -114,7 +114,7 @@ def every_function_is_started(templates: Templates) -> Complaints:
     )
     for verb, function in templates.functions().items():
         if function.name not in started and f'"{function.name}"' not in invoked:
-            yield f"{verb}: nothing starts it; add a Schedule, an EventSource or a door to infra/functions/{verb}.py"
+            yield f"{verb}: nothing starts it; add a Schedule or a door to infra/functions/{verb}.py"
 
 
 def every_function_is_bounded(templates: Templates) -> Complaints:

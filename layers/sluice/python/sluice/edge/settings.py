@@ -75,37 +75,44 @@ class CacheSettings(Settings, frozen=True):
     aws_region: str
 
 
-class IngestSettings(Settings, frozen=True):
-    """What ingest decides by."""
+class KeySettings(Settings, frozen=True):
+    """Which keys are valid, and how long copies of them are believed."""
 
     sluice_stage: str
-    raw_events_topic: str
-    dead_letter_topic: str
     aws_region: str
-    ingest_concurrency: int
     key_memory_seconds: float
     key_cache_seconds: int
 
 
-class ArchiveSettings(Settings, frozen=True):
-    """Where archive delivers, how long it tries, and where it puts what cannot be delivered."""
+class IngestSettings(KeySettings, frozen=True):
+    """What ingest decides by."""
 
-    delivery_stream: str
+    raw_events_topic: str
+    dead_letter_topic: str
+    ingest_concurrency: int
+
+
+class HoldSettings(Settings, frozen=True):
+    """How long a consumer holds records, and where it puts those that it gives up."""
+
     dead_letter_topic: str
     hold_seconds: float
+    """How long an invocation tries again what its store did not take."""
     version_hold_seconds: float
     """How long a record of a newer version waits for the release that can read it."""
+
+
+class ArchiveSettings(HoldSettings, frozen=True):
+    """Where archive delivers."""
+
+    delivery_stream: str
     archive_concurrency: int
 
 
-class AggregateSettings(Settings, frozen=True):
-    """Where aggregate puts what it cannot read, and how long it waits for the database."""
+class AggregateSettings(HoldSettings, frozen=True):
+    """How long aggregate waits for the database."""
 
-    dead_letter_topic: str
     transaction_seconds: float
-    hold_seconds: float
-    version_hold_seconds: float
-    """How long a record of a newer version waits for the release that can read it."""
     aggregate_concurrency: int
 
 
@@ -139,13 +146,9 @@ class MaintainSettings(Settings, frozen=True):
     lock_seconds: float
 
 
-class QuerySettings(Settings, frozen=True):
+class QuerySettings(KeySettings, frozen=True):
     """What query decides by."""
 
-    sluice_stage: str
-    aws_region: str
-    key_memory_seconds: float
-    key_cache_seconds: int
     query_concurrency: int
     query_requests_per_second: float
     query_answer_seconds: float
@@ -230,13 +233,9 @@ class ReconcileSettings(Settings, frozen=True):
     statement_seconds: float
 
 
-class TraceSettings(Settings, frozen=True):
+class TraceSettings(KeySettings, frozen=True):
     """What trace decides by."""
 
-    sluice_stage: str
-    aws_region: str
-    key_memory_seconds: float
-    key_cache_seconds: int
     trace_concurrency: int
     trace_requests_per_second: float
     trace_answer_seconds: float

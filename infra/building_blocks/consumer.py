@@ -1,5 +1,6 @@
-"""The event source of a Kafka consumer: how a topic's records come to a function, and what becomes of failures."""
+"""A Kafka consumer: its function, and the event source that brings a topic's records to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_iam as iam
@@ -16,6 +17,7 @@ from infra.stores.stream import Stream
 from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES
 from sluice.core.consumers import Consumer
 from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_HELD
+from sluice.edge.settings import Settings
 
 # Retried for as long as the age allows: infinite retries with a destination are silently capped at 10.
 RETRIES = 10_000
@@ -41,41 +43,73 @@ class ConsumerProfile:
         require(self.batching_window_seconds < self.late_after_seconds, "waiting for a full batch is not being late")
 
 
-@dataclass(frozen=True)
-class Subscription:
-    """A consumer of the stream, and the bucket for batches that were given up after hours."""
+@dataclass(frozen=True, kw_only=True)
+class HoldingProfile(ConsumerProfile):
+    """A consumer that holds records while it can neither store them nor give them up."""
 
-    stream: Stream
-    consumer: Consumer
-    failures: Bucket | None
-    """None: nothing is ever given up; one bad batch holds up its partition until it is mended."""
+    hold_seconds: int
+    """How long an invocation tries again while its store is away, before its batch is given back."""
+    version_hold_seconds: int
+    """How long a record of a newer version waits for the release that can read it, before it is a dead letter."""
+    produce_deadline_seconds: int
 
-    def access(self) -> Access:
-        """Let the event source work under its function's role: it polls, and writes down what it gave up."""
-        grants = [*self.stream.may_consume(self.consumer), _finding_the_brokers()]
-        if self.failures is not None:
-            grants += [
-                iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.failures.bucket_arn]),
-                iam.PolicyStatement(actions=["s3:PutObject"], resources=[self.failures.arn_for_objects("*")]),
-                self.failures.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
-            ]
-        return Access(grants=grants)
+    def require_time(self, name: str, seconds: int) -> None:
+        """Require that an invocation can end when its last try takes so long."""
+        # The last try may begin when the time to hold is over; then dead letters are stored.
+        longest = self.hold_seconds + seconds + self.produce_deadline_seconds
+        require(
+            longest < self.compute.timeout_seconds,
+            f"{name} may wait for {longest} s, and must be able to say what comes again before it is stopped",
+        )
 
 
-class EventSource(Construct):
-    """Polls a topic for a function, in provisioned mode, and says when the function falls behind."""
+class ConsumerFunction(Function):
+    """A function that consumes a topic, and the event source that polls the topic for it.
+
+    `failures` is the bucket for batches that were given up after hours. Without it no batch is ever given up: one that
+    fails holds up its partition until the fault is mended.
+    """
 
     def __init__(
-        self, scope: Construct, base: Base, function: Function, subscription: Subscription, settings: ConsumerProfile
+        self,
+        scope: Construct,
+        consumer: Consumer,
+        base: Base,
+        profile: ConsumerProfile,
+        *,
+        failures: Bucket | None,
+        reads: type[Settings],
+        uses: Sequence[Access],
     ) -> None:
-        super().__init__(scope, "Source")
-        stream, consumer, failures = subscription.stream, subscription.consumer, subscription.failures
-        stream.read_by(function, consumer.topic)
+        polling = Access(grants=_polling(base.stream, consumer, failures))
+        super().__init__(scope, consumer.name, base, profile, reads=reads, uses=[polling, *uses])
+        base.stream.read_by(self.resource, consumer.topic)
+        source = _EventSource(self, base, consumer, profile, failures)
+        group = {
+            "Cluster Name": base.stream.cluster.cluster_name,
+            "Consumer Group": consumer.name,
+            "Topic": consumer.topic,
+        }
+        _watch(self, consumer, source.dimension, group, profile.late_after_seconds)
+        if failures is not None:
+            _watch_failures(self, source.dimension)
+        cap = base.stream.topics.by_name()[consumer.topic].partition_bytes
+        if cap is not None:
+            _watch_unread(self, consumer, group, cap)
+
+
+class _EventSource(Construct):
+    """Polls a topic for a function, in provisioned mode."""
+
+    def __init__(
+        self, function: Function, base: Base, consumer: Consumer, settings: ConsumerProfile, failures: Bucket | None
+    ) -> None:
+        super().__init__(function, "Source")
         mapping = lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
-            function_name=function.function_arn,
-            event_source_arn=stream.cluster.attr_arn,
+            function_name=function.resource.function_arn,
+            event_source_arn=base.stream.cluster.attr_arn,
             topics=[consumer.topic],
             amazon_managed_kafka_event_source_config=(
                 lambda_.CfnEventSourceMapping.AmazonManagedKafkaEventSourceConfigProperty(
@@ -106,18 +140,7 @@ class EventSource(Construct):
             # What is retried, given up and lost is counted here only: a handler that reports failures does not fail.
             metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=["EventCount"]),
         )
-        source = {"EventSourceMappingUUID": mapping.ref}
-        group = {
-            "Cluster Name": stream.cluster.cluster_name,
-            "Consumer Group": consumer.name,
-            "Topic": consumer.topic,
-        }
-        _watch(function, consumer, source, group, settings.late_after_seconds)
-        if failures is not None:
-            _watch_failures(function, source)
-        cap = stream.topics.by_name()[consumer.topic].partition_bytes
-        if cap is not None:
-            _watch_unread(function, consumer, group, cap)
+        self.dimension = {"EventSourceMappingUUID": mapping.ref}
 
 
 def _watch(
@@ -182,8 +205,17 @@ def _watch_unread(function: Function, consumer: Consumer, group: dict[str, str],
     )
 
 
-def _finding_the_brokers() -> iam.PolicyStatement:
-    """Grant finding the brokers' subnets and security groups; these calls have no resource to name."""
-    return iam.PolicyStatement(
+def _polling(stream: Stream, consumer: Consumer, failures: Bucket | None) -> list[iam.PolicyStatement]:
+    """Grant what an event source does under its function's role: find the brokers, poll, set batches aside."""
+    # Finding the brokers' subnets and security groups: these calls have no resource to name.
+    finding = iam.PolicyStatement(
         actions=["ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"], resources=["*"]
     )
+    grants = [*stream.may_consume(consumer), finding]
+    if failures is not None:
+        grants += [
+            iam.PolicyStatement(actions=["s3:ListBucket"], resources=[failures.bucket_arn]),
+            iam.PolicyStatement(actions=["s3:PutObject"], resources=[failures.arn_for_objects("*")]),
+            failures.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
+        ]
+    return grants
