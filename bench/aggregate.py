@@ -23,8 +23,7 @@ from bench.filling import EVERY, METRICS, fill_entities, fill_samples, name_devi
 from bench.steps import REST, Steps
 from bench.stores import Connection, Stores, running
 from functions.aggregate.handler import build
-from sluice.core.archive.packing import pack_rows
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.events.contracts import TELEMETRY, Contracts
 from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
 from sluice.core.limits import Limits

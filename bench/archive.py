@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 from cli.simulation.devices import Fleet
 from sluice.core.api.requests import Request
-from sluice.core.archive.packing import pack_rows
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.ingest.judge import Accepted, Rules, judge
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin

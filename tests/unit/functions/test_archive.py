@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from sluice.core.archive.packing import Pack
+from sluice.core.archive.rows import Pack
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.edge.archive.archiving import Archiving

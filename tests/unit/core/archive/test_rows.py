@@ -1,7 +1,9 @@
+import json
+
 import msgspec
 import pytest
 
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.errors import Poison
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, read_records
@@ -51,3 +53,14 @@ def test_the_date_of_an_event_is_its_day_in_utc() -> None:
 def test_a_record_that_never_came_through_our_edge_is_poison(record: KafkaRecord) -> None:
     with pytest.raises(Poison):
         make_row(record, samples.contracts(), Limits())
+
+
+def test_rows_fill_records_to_the_limit_and_know_what_they_hold() -> None:
+    rows = [(record.origin, make_row(record, samples.contracts(), Limits())) for record in BATCH] * 4
+    longest = max(len(msgspec.json.encode(row)) + 1 for _, row in rows)
+    packs = list(pack_rows(rows, max_record=2 * longest))
+    assert [origin for pack in packs for origin in pack.origins] == [origin for origin, _ in rows]
+    assert all(len(pack.data) <= 2 * longest for pack in packs)
+    assert len(packs) < len(rows)
+    lines = [json.loads(line) for pack in packs for line in pack.data.splitlines()]
+    assert [line["kafka_offset"] for line in lines] == [origin.offset for origin, _ in rows]

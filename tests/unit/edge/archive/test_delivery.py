@@ -4,7 +4,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from sluice.core.archive.packing import Pack
+from sluice.core.archive.rows import Pack
 from sluice.core.records import Origin
 from sluice.edge.archive.delivery import Delivery
 from sluice.edge.patience import Patience

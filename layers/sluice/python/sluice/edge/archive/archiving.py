@@ -9,8 +9,7 @@ from datetime import datetime
 import msgspec
 from aws_lambda_powertools import Logger
 
-from sluice.core.archive.packing import pack_rows
-from sluice.core.archive.rows import Row, make_row
+from sluice.core.archive.rows import Row, make_row, pack_rows
 from sluice.core.errors import Fault
 from sluice.core.events.contracts import Contracts
 from sluice.core.limits import Limits

@@ -6,10 +6,13 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluice.core.archive.packing import Pack, fill_calls
+from sluice.core.archive.rows import Pack
 from sluice.core.errors import Retryable
+from sluice.core.pieces import cut
 from sluice.edge.patience import Patience
 
+MAX_CALL = 4 * 1024 * 1024  # what the stream takes in one call
+MAX_CALL_RECORDS = 500
 ANSWER_SECONDS = 5
 """A call of 4 MiB takes a fraction of a second; longer silence is an outage."""
 
@@ -35,7 +38,8 @@ class Delivery:
 
         def send() -> None:
             nonlocal left, waiting
-            left = [refused for call in fill_calls(waiting) for refused in self._put(call)]
+            calls = cut(waiting, lambda pack: len(pack.data), MAX_CALL, MAX_CALL_RECORDS)
+            left = [refused for call in calls for refused in self._put(call)]
             waiting = [one.pack for one in left]
             if left:
                 raise Retryable(left[0].reason)

@@ -15,6 +15,7 @@ from sluice.core.errors import Retryable
 from sluice.core.failures.letters import Letter
 from sluice.core.failures.salvage import EXPIRED, Wreck, read_batch, read_output
 from sluice.core.messages import Message
+from sluice.core.pieces import cut
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 
@@ -137,18 +138,15 @@ class Salvage:
 
     def _post(self, letters: Iterable[Letter], may_post: Callable[[], bool]) -> tuple[int, int]:
         """Store letters; return how many they were, and how many of them are of events that waited too long."""
-        posted = expired = size = 0
-        messages: list[Message] = []
-        for letter in letters:
-            message = Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter))
-            if messages and (len(messages) == MOST_LETTERS or size + len(message.value) > MOST_BYTES):
-                self._store(messages, may_post)
-                messages, size = [], 0
-            messages.append(message)
-            size += len(message.value)
-            posted += 1
-            expired += letter.reason == EXPIRED
-        self._store(messages, may_post)
+        posted = expired = 0
+        written = (
+            (Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)), letter.reason == EXPIRED)
+            for letter in letters
+        )
+        for piece in cut(written, lambda one: len(one[0].value), MOST_BYTES, MOST_LETTERS):
+            self._store([message for message, _ in piece], may_post)
+            posted += len(piece)
+            expired += sum(waited for _, waited in piece)
         return posted, expired
 
     def _store(self, messages: Sequence[Message], may_post: Callable[[], bool]) -> None:
