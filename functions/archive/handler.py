@@ -29,11 +29,10 @@ def build() -> Consumer:
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     delivery = Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_stream)
     allowance = SharedAllowance(shared, ARCHIVE.name, settings.archive_concurrency)
-    limits = Limits()
     return Consumer(
-        Archiving(load_contracts(), limits, delivery),
+        Archiving(load_contracts(), Limits(), delivery),
         Attempts(shared, ARCHIVE.name),
-        Quarantine(Broker(brokers), settings.dead_letter_topic, ARCHIVE.name, limits.max_letter, allowance),
+        Quarantine(Broker(brokers), settings.dead_letter_topic, ARCHIVE.name, allowance),
         Holds(shared, ARCHIVE.name, settings.version_hold_seconds),
         hold_seconds=settings.hold_seconds,
         # A row is one call, and a dead letter may follow it.

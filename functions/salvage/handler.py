@@ -13,7 +13,6 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.limits import Limits
 from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER, LETTERS_SALVAGED, OBJECTS_LEFT, OBJECTS_SALVAGED
 from sluice.edge import aws
 from sluice.edge.broker import Broker
@@ -50,7 +49,7 @@ def build() -> Parts:
     brokers = BrokerSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     return Parts(
-        Salvage(s3, Broker(brokers), settings.dead_letter_topic, heaps, Limits().max_letter),
+        Salvage(s3, Broker(brokers), settings.dead_letter_topic, heaps),
         settings.salvage_reserve_seconds,
         brokers.produce_deadline_seconds + MOVE_SECONDS,
     )

@@ -117,7 +117,7 @@ UNREADABLE = Poison("it cannot be read")
 
 def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Fault = UNREADABLE) -> Letter:
     """The dead letter of a record that a consumer gave up on."""
-    return about_record(one.record(), poison, consumer, failed_at, 1000)
+    return about_record(one.record(), poison, consumer, failed_at)
 
 
 def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Letter:
@@ -126,7 +126,6 @@ def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Lett
         reason="contract_violation",
         detail="no",
         body=b"{}",
-        max_body=1000,
         consumer="ingest",
         failed_at=failed_at,
         fleet_id=fleet_id,

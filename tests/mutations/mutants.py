@@ -232,7 +232,7 @@ MUTANTS = (
     Mutant(
         "what is run again shares the attempts of what is delivered",
         f"{EDGE}/failures/consuming.py",
-        (("self._attempts.of_rerun(read_rerun(event))", "self._attempts"),),
+        (("self._attempts.of_rerun(event.get(RERUN))", "self._attempts"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered",
     ),
     Mutant(

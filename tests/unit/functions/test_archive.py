@@ -75,7 +75,7 @@ class World:
         consumer = Consumer(
             Archiving(samples.contracts(), Limits(), cast("Delivery", self)),
             Attempts(cache, "archive"),
-            Quarantine(broker, "dead-letter", "archive", Limits().max_letter, allowance),
+            Quarantine(broker, "dead-letter", "archive", allowance),
             Holds(cache, "archive", seconds=600),
             hold_seconds=0,
             record_seconds=12,

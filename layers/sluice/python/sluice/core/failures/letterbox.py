@@ -13,7 +13,6 @@ import msgspec
 
 from sluice.core.consumers import DEADLETTER
 from sluice.core.failures.letters import Letter, check_letter, write_letter
-from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 
 _decode = msgspec.json.Decoder(Letter).decode
@@ -66,7 +65,6 @@ def _read(record: KafkaRecord, now: datetime) -> tuple[Letter, dict[str, Any]]:
             reason="unreadable_letter",
             detail=str(error),
             body=record.value,
-            max_body=Limits().max_letter,
             consumer=DEADLETTER.name,
             failed_at=now,
             kafka_topic=record.origin.topic,
