@@ -23,8 +23,8 @@ from sluice.edge.database import Database, connect
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.counted_objects import Folder
-from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
-from sluice.edge.ledger.reconciling import Accountable, Cluster
+from sluice.edge.ledger.reconcile_run import Order, ReconcileRun
+from sluice.edge.ledger.reconciling import Accountable, Cluster, Ledger
 from sluice.edge.ledger.rereading import GROUP, Rereader
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
@@ -62,7 +62,6 @@ def build() -> tuple[Ledger, ReconcileSettings]:
         ),
         consumers,
         load_contracts(),
-        logger,
     )
     return ledger, settings
 

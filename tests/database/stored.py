@@ -25,7 +25,7 @@ from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
-from sluice.edge.ledger.reconciling import Accountable, Cluster, Reconciling
+from sluice.edge.ledger.reconciling import Accountable, Cluster, Ledger, Reconciling
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.samples import Samples
 from tests.database.aggregating import LIMITS, Sent, now
@@ -243,14 +243,11 @@ def reconciling(
     asked: Any = type("Asked", (), {"ask_extents": staticmethod(kafka.extents)})
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)
-    return Reconciling(
-        LedgerTables(connection, TOPIC),
-        Cluster("arn", "broker", asked, reader),
-        {name: Accountable(function, kafka.offsets(name), grace) for name, function in consumers.items()},
-        samples.contracts(),
-        clock,
-        lambda: True,
-    )
+    nowhere: Any = None
+    accountable = {name: Accountable(function, kafka.offsets(name), grace) for name, function in consumers.items()}
+    cluster = Cluster("arn", "broker", asked, reader)
+    ledger = Ledger(TOPIC, nowhere, nowhere, cluster, accountable, samples.contracts(), clock)
+    return Reconciling(ledger, LedgerTables(connection, TOPIC), lambda: True)
 
 
 def as_reconcile(dsn: str) -> Connection:

@@ -40,11 +40,6 @@ class Hole(msgspec.Struct, frozen=True):
         return self.missing and (self.rerun_at is None or self.rerun_at <= now - grace)
 
 
-def find_holes(standing: Standing, covered: Sequence[Span]) -> list[Span]:
-    """Return what was committed and is not covered."""
-    return list(subtract((0, standing.committed), covered))
-
-
 def date_holes(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
     """Date holes, offset by offset: what was noticed before keeps its moment, what is new gets this one."""
     known = list(_part(known))
