@@ -8,8 +8,7 @@ from sluice.core.consumers import ARCHIVE
 from sluice.core.limits import Limits
 from sluice.edge import aws
 from sluice.edge import cache as valkey
-from sluice.edge.archive.archiving import Archiving
-from sluice.edge.archive.delivery import ANSWER_SECONDS, Delivery
+from sluice.edge.archive.archiving import ANSWER_SECONDS, Archiving, Delivery
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.events.schemas import load_contracts

@@ -401,7 +401,7 @@ def test_the_reasons_that_only_dead_letters_have_are_named() -> None:
 def test_every_reason_of_what_was_given_up_is_explained_with_who_gave_up() -> None:
     explained = {row[0].strip("`"): row[1] for row in table("Reasons that only dead letters have")}
     assert {*salvage.MEANINGS, *salvage.REASONS.values()} <= set(explained)
-    assert explained["delivery_failed"] == f"`{salvage.ARCHIVE}`"
+    assert explained["delivery_failed"] == f"`{salvage.ARCHIVE.name}`"
     assert explained["unreadable_object"] == f"`{salvage.SALVAGE}`"
 
 

@@ -12,8 +12,7 @@ import pytest
 from sluice.core.archive.rows import Pack
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
-from sluice.edge.archive.archiving import Archiving
-from sluice.edge.archive.delivery import Delivery, Undelivered
+from sluice.edge.archive.archiving import Archiving, Delivery, Undelivered
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
 from sluice.edge.failures.attempts import Attempts

@@ -28,10 +28,7 @@ class Body(msgspec.Struct, frozen=True):
     first: Origin
 
 
-Objects = dict[str, Body]
-
-
-def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objects:
+def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> dict[str, Body]:
     """Group a batch's letters into objects named by their place: the same records always make the same names."""
     groups: defaultdict[tuple[int, str], list[tuple[Origin, bytes]]] = defaultdict(list)
     firsts: dict[int, Origin] = {}

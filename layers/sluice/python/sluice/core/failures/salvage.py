@@ -36,6 +36,8 @@ MEANINGS = {
 }
 """Every reason of a letter that is written here, and what it says to a person."""
 
+SALVAGE = "salvage"
+
 _FUNCTION = r"^arn:[^:]*:lambda:[^:]*:[^:]*:function:[A-Za-z0-9_-]{1,64}(:[^:]*)?$"
 _WHITE = " \t\r\n"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -250,6 +252,6 @@ def _unreadable(data: bytes, why: str, wreck: Wreck) -> Letter:
         reason="unreadable_object",
         detail=f"{MEANINGS['unreadable_object']}: {why}; it is kept as {wreck.kept_as}",
         body=data,
-        consumer="salvage",
+        consumer=SALVAGE,
         failed_at=wreck.written_at,
     )
