@@ -5,7 +5,6 @@ from functools import cache, partial
 from typing import Any
 
 from sluice.core.consumers import ARCHIVE
-from sluice.core.limits import Limits
 from sluice.edge import aws
 from sluice.edge import cache as valkey
 from sluice.edge.archive.archiving import ANSWER_SECONDS, Archiving, Delivery
@@ -29,7 +28,7 @@ def build() -> Consumer:
     delivery = Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_stream)
     allowance = SharedAllowance(shared, ARCHIVE.name, settings.archive_concurrency)
     return Consumer(
-        Archiving(load_contracts(), Limits(), delivery),
+        Archiving(load_contracts(), delivery),
         Attempts(shared, ARCHIVE.name),
         Quarantine(Broker(brokers), settings.dead_letter_topic, ARCHIVE.name, allowance),
         Holds(shared, ARCHIVE.name, settings.version_hold_seconds),

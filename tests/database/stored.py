@@ -25,7 +25,7 @@ from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
-from sluice.edge.ledger.reconciling import Accountable, Cluster, Ledger, Reconciling
+from sluice.edge.ledger.reconciling import Accountable, Ledger, Reconciling
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.samples import Samples
 from tests.database.aggregating import LIMITS, Sent, now
@@ -244,9 +244,18 @@ def reconciling(
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)
     nowhere: Any = None
-    accountable = {name: Accountable(function, kafka.offsets(name), grace) for name, function in consumers.items()}
-    cluster = Cluster("arn", "broker", asked, reader)
-    ledger = Ledger(TOPIC, nowhere, nowhere, cluster, accountable, samples.contracts(), clock)
+    ledger = Ledger(
+        topic=TOPIC,
+        raw=nowhere,
+        letters=nowhere,
+        cluster_arn="arn",
+        bootstrap="broker",
+        offsets=asked,
+        rereader=reader,
+        consumers={name: Accountable(one, kafka.offsets(name), grace) for name, one in consumers.items()},
+        contracts=samples.contracts(),
+        now=clock,
+    )
     return Reconciling(ledger, LedgerTables(connection, TOPIC), lambda: True)
 
 

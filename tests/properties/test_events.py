@@ -16,7 +16,6 @@ from sluice.core.errors import Ahead, Refusal
 from sluice.core.events.envelope import VERSION, Envelope, read_envelope, read_head, write_envelope
 from sluice.core.events.violations import list_violations
 from sluice.core.ingest.slices import split_body
-from sluice.core.limits import Limits
 from sluice.core.pieces import cut
 from sluice.core.records import KafkaRecord, Origin, report_failures
 from tests.support import samples
@@ -108,7 +107,7 @@ def test_a_key_is_read_whole_or_not_at_all(stage: str, text: str, data: st.DataO
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), unique=True), st.integers(500, 3000))
 def test_a_reported_failure_never_lies_behind_a_failed_record(places: list[tuple[int, int]], max_record: int) -> None:
     record = samples_record()
-    rows = [(Origin("raw-events", *place), make_row(record, samples.contracts(), Limits())) for place in sorted(places)]
+    rows = [(Origin("raw-events", *place), make_row(record, samples.contracts())) for place in sorted(places)]
     packs = list(pack_rows(rows, max_record))
     assert [origin for pack in packs for origin in pack.origins] == [origin for origin, _ in rows]
     assert [pack for call in cut(packs, lambda pack: len(pack.data), 2 * max_record, 2) for pack in call] == packs

@@ -10,7 +10,6 @@ from typing import Any, cast
 import pytest
 
 from sluice.core.archive.rows import Pack
-from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.edge.archive.archiving import Archiving, Delivery, Undelivered
 from sluice.edge.broker import Broker, Unstored
@@ -72,7 +71,7 @@ class World:
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
         consumer = Consumer(
-            Archiving(samples.contracts(), Limits(), cast("Delivery", self)),
+            Archiving(samples.contracts(), cast("Delivery", self)),
             Attempts(cache, "archive"),
             Quarantine(broker, "dead-letter", "archive", allowance),
             Holds(cache, "archive", seconds=600),

@@ -17,7 +17,7 @@ from sluice.core.offsets import Extent
 from sluice.edge.bucket import Bucket
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
 from sluice.edge.ledger.reconcile_run import Order, ReconcileRun
-from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Ledger, Reconciling, Rerun
+from sluice.edge.ledger.reconciling import Accountable, Comparison, Ledger, Reconciling, Rerun
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import ReconcileSettings
@@ -69,8 +69,18 @@ def ledger_of(s3: Any = None, moment: datetime = NOON) -> Ledger:
     nothing: Any = None
     consumers = {one.name: Accountable(nothing, nothing, timedelta(minutes=15)) for one in ACCOUNTED}
     raw, letters = (Folder(Bucket(s3, name), f"{name}/") for name in ("raw", "letters"))
-    cluster = Cluster("arn", "broker", brokers, nothing)
-    return Ledger("raw-events", raw, letters, cluster, consumers, nothing, lambda: moment)
+    return Ledger(
+        topic="raw-events",
+        raw=raw,
+        letters=letters,
+        cluster_arn="arn",
+        bootstrap="broker",
+        offsets=brokers,
+        rereader=nothing,
+        consumers=consumers,
+        contracts=nothing,
+        now=lambda: moment,
+    )
 
 
 def run(connection: Any = None, **given: Any) -> ReconcileRun:

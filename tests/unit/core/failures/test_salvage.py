@@ -47,9 +47,7 @@ def given_up(event: Any = None, **context: Any) -> bytes:
 
 def rows() -> list[bytes]:
     """Rows as archive packs them."""
-    return [
-        msgspec.json.encode(make_row(record, samples.contracts(), Limits())) + b"\n" for record in read_records(EVENT)
-    ]
+    return [msgspec.json.encode(make_row(record, samples.contracts())) + b"\n" for record in read_records(EVENT)]
 
 
 def undelivered(data: bytes | str, **changed: Any) -> bytes:

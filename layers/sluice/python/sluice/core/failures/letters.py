@@ -82,12 +82,10 @@ def write_letter(
     *, reason: str, detail: str, body: bytes, consumer: str, failed_at: datetime, max_body: int = MAX_BODY, **known: Any
 ) -> Letter:
     """Write a letter about some bytes; sending the same bytes again makes the same letter id."""
-    event: str | None = None
-    event_base64: str | None = None
     try:
-        event = _cut(body, max_body).decode("utf-8")
+        kept: dict[str, Any] = {"event": _cut(body, max_body).decode("utf-8")}
     except UnicodeDecodeError:
-        event_base64 = base64.b64encode(body[:max_body]).decode()
+        kept = {"event_base64": base64.b64encode(body[:max_body]).decode()}
     return Letter(
         version=VERSION,
         letter_id=identify(known.get("fleet_id"), known.get("event_id"), body),
@@ -97,8 +95,7 @@ def write_letter(
         attempts=known.pop("attempts", 1),
         failed_at=write_time(failed_at),
         event_size=len(body),
-        event=event,
-        event_base64=event_base64,
+        **kept,
         **known,
     )
 

@@ -3,6 +3,7 @@
 read -> a row with the event as sent -> pack -> delivery stream; only what was not taken is tried again
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluice.core.archive.rows import Pack, Row, make_row, pack_rows
 from sluice.core.errors import Fault, Retryable
 from sluice.core.events.contracts import Contracts
-from sluice.core.limits import Limits
 from sluice.core.metrics import ROWS_ARCHIVED
 from sluice.core.pieces import cut
 from sluice.core.records import KafkaRecord, Origin
@@ -56,11 +56,9 @@ class Delivery:
             if left:
                 raise Retryable(left[0].reason)
 
-        try:
+        with contextlib.suppress(Retryable):
             patience.persist(send)
-        except Retryable:
-            return left
-        return []
+        return left
 
     def _put(self, call: list[Pack]) -> list[Undelivered]:
         try:
@@ -82,13 +80,12 @@ class Archiving(msgspec.Struct, frozen=True):
     """The work of archive."""
 
     contracts: Contracts
-    limits: Limits
     delivery: Delivery
 
     def read(self, record: KafkaRecord, now: datetime) -> Row:
         """Make the row of a record."""
         del now
-        return make_row(record, self.contracts, self.limits)
+        return make_row(record, self.contracts)
 
     def take_in(self, records: Sequence[tuple[Origin, Row]], patience: Patience) -> set[Origin]:
         """Deliver rows and return the records whose rows were not taken."""

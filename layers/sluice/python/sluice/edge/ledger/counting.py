@@ -129,10 +129,8 @@ class _Cover:
         partitions, offsets = (_numbers(given_up, name) for name in ("partition", "offset"))
         hours, received = (_numbers(given_up, name) for name in ("hour", "received"))
         # Of a record that does not say when it was received, the hour is known in which it was given up.
-        since, until = (
-            np.where(received == UNKNOWN, hours, received),
-            np.where(received == UNKNOWN, hours + HOUR, received),
-        )
+        since = np.where(received == UNKNOWN, hours, received)
+        until = np.where(received == UNKNOWN, hours + HOUR, received)
         for start, end in _runs((np.diff(partitions) != 0) | (np.diff(offsets) != 1)) if len(offsets) else ():
             part = slice(start, end)
             span = Int8Range(int(offsets[start]), int(offsets[end - 1]) + 1)

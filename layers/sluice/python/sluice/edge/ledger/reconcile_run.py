@@ -66,7 +66,7 @@ class ReconcileRun:
         ledger = self._ledger
         if order.consumer not in ledger.consumers:
             raise ValueError(f"{order.consumer!r} is not one of {', '.join(ledger.consumers)}")
-        extent = ledger.cluster.offsets.ask_extents()[order.partition]
+        extent = ledger.offsets.ask_extents()[order.partition]
         start, end = max(order.start, extent.first), min(order.end, extent.last)
         if start >= end:
             return {"records": 0, "next": None, "failed_at": None}

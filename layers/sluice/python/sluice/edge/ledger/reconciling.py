@@ -9,7 +9,6 @@ import psycopg
 from sluice.core.events.contracts import Contracts
 from sluice.core.ledger.holes import Hole, Standing, date_holes, judge_holes, mark_rerun, subtract
 from sluice.core.ledger.rerun import Taken, name_event, write_event
-from sluice.core.limits import Limits
 from sluice.core.offsets import Extent
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.counted_objects import Folder
@@ -27,22 +26,16 @@ class Accountable(msgspec.Struct, frozen=True):
     """How long what it has committed may be under way."""
 
 
-class Cluster(msgspec.Struct, frozen=True):
-    """The brokers: what they are called, asked by and read by."""
-
-    arn: str
-    bootstrap: str
-    offsets: TopicOffsets
-    rereader: Rereader
-
-
 class Ledger(msgspec.Struct, frozen=True):
     """What every run works with."""
 
     topic: str
     raw: Folder
     letters: Folder
-    cluster: Cluster
+    cluster_arn: str
+    bootstrap: str
+    offsets: TopicOffsets
+    rereader: Rereader
     consumers: Mapping[str, Accountable]
     contracts: Contracts
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -87,7 +80,7 @@ class Reconciling:
     def compare(self, *, complete: bool) -> dict[str, Comparison]:
         """Find what each consumer does not account for; what is not counted yet may not be called missing."""
         asked_at = self._ledger.now()
-        extents = self._ledger.cluster.offsets.ask_extents()
+        extents = self._ledger.offsets.ask_extents()
         comparisons: dict[str, Comparison] = {}
         for consumer, terms in self._ledger.consumers.items():
             committed = terms.offsets.ask_committed(extents)
@@ -141,11 +134,11 @@ class Reconciling:
 
     def rerun(self, consumer: str, partition: int, start: int, end: int, *, missing: bool) -> Rerun:
         """Give a consumer the records of some offsets again, as its event source would, while there is time."""
-        done, cluster = Rerun(0, start), self._ledger.cluster
-        for piece in cluster.rereader.read(partition, start, end):
+        done = Rerun(0, start)
+        for piece in self._ledger.rereader.read(partition, start, end):
             if missing:
-                self._tables.name(consumer, (name_event(record, self._ledger.contracts, Limits()) for record in piece))
-            event = write_event(piece, cluster.arn, cluster.bootstrap)
+                self._tables.name(consumer, (name_event(record, self._ledger.contracts) for record in piece))
+            event = write_event(piece, self._ledger.cluster_arn, self._ledger.bootstrap)
             failed_at = self._ledger.consumers[consumer].function.ask(msgspec.Raw(event), Taken).failed_at()
             until = piece[-1].origin.offset + 1
             done = Rerun(done.records + len(piece), until if failed_at is None else failed_at, failed_at)
