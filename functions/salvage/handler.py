@@ -17,7 +17,7 @@ from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER, LETTERS_SALVAGED, OBJE
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
-from sluice.edge.failures.salvage import Report, Salvage, error_output, failed_batches
+from sluice.edge.failures.salvage import Salvage, error_output, failed_batches
 from sluice.edge.metrics import metrics, record_all
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 
@@ -72,11 +72,6 @@ def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str,
     if report.troubles:
         told = {"reasons": report.troubles[:MOST_TOLD], "troubles": len(report.troubles), "left": report.left}
         logger.warning("not everything was salvaged", extra=told)
-    return tell(report, now)
-
-
-def tell(report: Report, now: datetime) -> dict[str, Any]:
-    """Record what was done, and how long the oldest object that was left has waited."""
     waiting = (now - report.oldest).total_seconds() if report.oldest else 0.0
     return record_all(
         {

@@ -87,10 +87,6 @@ class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
     last_error_code: str | None = None
     last_error_message: str | None = None
 
-    def tell(self) -> str:
-        """Say what Firehose says."""
-        return f"{self.code or self.last_error_code}: {self.message or self.last_error_message}"
-
 
 # What a letter and a row both tell. A value is taken only if the letter's column can hold it: a wrong type may be what
 # kept the row out of its table.
@@ -175,7 +171,9 @@ def read_output(lines: Iterable[bytes], wreck: Wreck) -> Iterator[Letter]:
 
 def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
     """Write a letter for each row of a pack; lines that are none and lie together are one."""
-    said = f"{MEANINGS['delivery_failed']}: {undelivered.tell()}"
+    code = undelivered.code or undelivered.last_error_code
+    message = undelivered.message or undelivered.last_error_message
+    said = f"{MEANINGS['delivery_failed']}: {code}: {message}"
 
     def write(body: bytes, detail: str, **known: Any) -> Letter:
         return write_letter(
