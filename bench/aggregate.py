@@ -23,11 +23,9 @@ from bench.filling import EVERY, METRICS, fill_entities, fill_samples, name_devi
 from bench.steps import REST, Steps
 from bench.stores import Connection, Stores, running
 from functions.aggregate.handler import build
-from sluice.core.archive.packing import pack_rows
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.events.contracts import TELEMETRY, Contracts
 from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
-from sluice.core.limits import Limits
 from sluice.core.numbers.resolutions import WIDTHS, floor_to
 from sluice.core.records import read_records
 from sluice.edge.events.schemas import load_contracts
@@ -226,7 +224,7 @@ def measure_archive(contracts: Contracts) -> float:
     delivery = Partition(0, datetime.now(UTC)).take(size)
     for _ in range(ROUNDS):
         began = time.process_time()
-        list(pack_rows((record.origin, make_row(record, contracts, Limits())) for record in read_records(delivery)))
+        list(pack_rows((record.origin, make_row(record, contracts)) for record in read_records(delivery)))
         best = min(best, time.process_time() - began)
     return 1e6 * best / size
 

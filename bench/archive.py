@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 from cli.simulation.devices import Fleet
 from sluice.core.api.requests import Request
-from sluice.core.archive.packing import pack_rows
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.ingest.judge import Accepted, Rules, judge
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
@@ -40,9 +39,9 @@ def main() -> None:
         KafkaRecord(Origin("raw-events", 0, offset), message.value, dict(message.headers))
         for offset, message in enumerate(messages)
     ]
-    rows = [(record.origin, make_row(record, contracts, Limits())) for record in records]
+    rows = [(record.origin, make_row(record, contracts)) for record in records]
     print("archive, CPU us per event")
-    print(f"  make the row   {measure(lambda: [make_row(record, contracts, Limits()) for record in records]):8.2f}")
+    print(f"  make the row   {measure(lambda: [make_row(record, contracts) for record in records]):8.2f}")
     print(f"  pack the rows  {measure(lambda: list(pack_rows(rows))):8.2f}")
 
 

@@ -44,7 +44,7 @@ def build() -> Consumer:
     return Consumer(
         Aggregating(contracts, limits, Seen(shared), samples, Counters(shared), lambda: datetime.now(UTC)),
         Attempts(shared, AGGREGATE.name),
-        Quarantine(Broker(brokers), settings.dead_letter_topic, AGGREGATE.name, limits.max_letter, allowance),
+        Quarantine(Broker(brokers), settings.dead_letter_topic, AGGREGATE.name, allowance),
         Holds(shared, AGGREGATE.name, settings.version_hold_seconds),
         hold_seconds=settings.hold_seconds,
         record_seconds=record_seconds,

@@ -5,11 +5,9 @@ from functools import cache, partial
 from typing import Any
 
 from sluice.core.consumers import ARCHIVE
-from sluice.core.limits import Limits
 from sluice.edge import aws
 from sluice.edge import cache as valkey
-from sluice.edge.archive.archiving import Archiving
-from sluice.edge.archive.delivery import ANSWER_SECONDS, Delivery
+from sluice.edge.archive.archiving import ANSWER_SECONDS, Archiving, Delivery
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.events.schemas import load_contracts
@@ -29,11 +27,10 @@ def build() -> Consumer:
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     delivery = Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_stream)
     allowance = SharedAllowance(shared, ARCHIVE.name, settings.archive_concurrency)
-    limits = Limits()
     return Consumer(
-        Archiving(load_contracts(), limits, delivery),
+        Archiving(load_contracts(), delivery),
         Attempts(shared, ARCHIVE.name),
-        Quarantine(Broker(brokers), settings.dead_letter_topic, ARCHIVE.name, limits.max_letter, allowance),
+        Quarantine(Broker(brokers), settings.dead_letter_topic, ARCHIVE.name, allowance),
         Holds(shared, ARCHIVE.name, settings.version_hold_seconds),
         hold_seconds=settings.hold_seconds,
         # A row is one call, and a dead letter may follow it.

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
@@ -29,37 +28,32 @@ ANSWER_SECONDS, TRIES = 10, 3
 PUT_SECONDS = TRIES * (aws.CONNECT_SECONDS + ANSWER_SECONDS) + 10
 
 
-class Parts(msgspec.Struct, frozen=True):
-    """What a warm function holds."""
-
-    letters: Bucket
-    region: str
-
-
 @cache
-def build() -> Parts:
+def build() -> tuple[Bucket, str]:
     """Put the function together, once per cold start."""
     settings = DeadLetterSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
-    return Parts(Bucket(s3, settings.dead_letter_bucket), settings.aws_region)
+    return Bucket(s3, settings.dead_letter_bucket), settings.aws_region
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Keep one batch of dead letters; a partition of which anything fails comes again until it is kept."""
-    return keep(event, build(), datetime.now(UTC), lambda: seconds_left(context))
+    return keep(event, *build(), datetime.now(UTC), lambda: seconds_left(context))
 
 
-def keep(event: dict[str, Any], parts: Parts, now: datetime, time_left: Callable[[], float]) -> dict[str, Any]:
+def keep(
+    event: dict[str, Any], letters: Bucket, region: str, now: datetime, time_left: Callable[[], float]
+) -> dict[str, Any]:
     """Write every letter of the batch, as long as S3 takes them and there is time."""
     trouble = ""
     failed: set[Origin] = set()
-    for name, body in collect(read_records(event), parts.region, now).items():
+    for name, body in collect(read_records(event), region, now).items():
         if not trouble and time_left() < PUT_SECONDS:
             trouble = "there is no time left"
         if not trouble:
             try:
-                parts.letters.put(name, body.data, "application/gzip")
+                letters.put(name, body.data, "application/gzip")
                 record(LETTERS_KEPT, body.letters)
             except Retryable as error:
                 # A store that is away would keep each of the other groups waiting too.

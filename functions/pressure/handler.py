@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
-import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.consumers import ACCOUNTED
@@ -27,16 +26,8 @@ from sluice.edge.topic_offsets import TopicOffsets
 logger = Logger()
 
 
-class Parts(msgspec.Struct, frozen=True):
-    """What a warm function holds."""
-
-    gauge: Gauge
-    snapshots: Snapshots
-    snapshot_seconds: int
-
-
 @cache
-def build() -> Parts:
+def build() -> tuple[Gauge, Snapshots, int]:
     """Put the function together, once per cold start."""
     settings = PressureSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
@@ -50,25 +41,25 @@ def build() -> Parts:
         logger,
     )
     snapshots = Snapshots(valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ))))
-    return Parts(gauge, snapshots, settings.snapshot_seconds)
+    return gauge, snapshots, settings.snapshot_seconds
 
 
 @metrics.log_metrics
 def handler(_event: object, _context: object) -> dict[str, Any]:
     """Measure once, and say what follows from it."""
-    return watch(build())
+    return watch(*build())
 
 
-def watch(parts: Parts) -> dict[str, Any]:
+def watch(gauge: Gauge, snapshots: Snapshots, snapshot_seconds: int) -> dict[str, Any]:
     """Publish the share to refuse; without the brokers nothing is published, and the last share ends with its time."""
-    measured = parts.gauge.measure()
-    before = read_before(parts.snapshots, measured.at)
+    measured = gauge.measure()
+    before = read_before(snapshots, measured.at)
     share = settle_share(measure_strain(measured.used, measured.disk), before)
     report(measured, share)
     if name_level(share) != name_level(before):
         told = {"share": share, "before": before, "used": measured.used, "disk": measured.disk}
         logger.warning("the pressure changes", extra=told)
-    parts.snapshots.publish(share, measured.at, parts.snapshot_seconds)
+    snapshots.publish(share, measured.at, snapshot_seconds)
     return {"share": share, "used": measured.used}
 
 

@@ -23,8 +23,8 @@ from sluice.edge.database import Database, connect
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.ledger.counted_objects import Folder
-from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
-from sluice.edge.ledger.reconciling import Accountable, Cluster
+from sluice.edge.ledger.reconcile_run import Order, ReconcileRun
+from sluice.edge.ledger.reconciling import Accountable, Ledger
 from sluice.edge.ledger.rereading import GROUP, Rereader
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReconcileSettings
@@ -51,18 +51,15 @@ def build() -> tuple[Ledger, ReconcileSettings]:
         for name in (consumer.name for consumer in ACCOUNTED)
     }
     ledger = Ledger(
-        topic,
-        Folder(Bucket(s3, settings.raw_bucket), f"raw/region={region}/"),
-        Folder(Bucket(s3, settings.dead_letter_bucket), f"dead_letters/region={region}/"),
-        Cluster(
-            settings.kafka_cluster_arn,
-            brokers.kafka_bootstrap,
-            TopicOffsets(brokers, topic, GROUP),
-            Rereader(brokers, topic),
-        ),
-        consumers,
-        load_contracts(),
-        logger,
+        topic=topic,
+        raw=Folder(Bucket(s3, settings.raw_bucket), f"raw/region={region}/"),
+        letters=Folder(Bucket(s3, settings.dead_letter_bucket), f"dead_letters/region={region}/"),
+        cluster_arn=settings.kafka_cluster_arn,
+        bootstrap=brokers.kafka_bootstrap,
+        offsets=TopicOffsets(brokers, topic, GROUP),
+        rereader=Rereader(brokers, topic),
+        consumers=consumers,
+        contracts=load_contracts(),
     )
     return ledger, settings
 

@@ -13,12 +13,11 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.limits import Limits
 from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER, LETTERS_SALVAGED, OBJECTS_LEFT, OBJECTS_SALVAGED
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
-from sluice.edge.failures.salvage import Report, Salvage, error_output, failed_batches
+from sluice.edge.failures.salvage import Salvage, error_output, failed_batches
 from sluice.edge.metrics import metrics, record_all
 from sluice.edge.settings import BrokerSettings, SalvageSettings
 
@@ -50,7 +49,7 @@ def build() -> Parts:
     brokers = BrokerSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     return Parts(
-        Salvage(s3, Broker(brokers), settings.dead_letter_topic, heaps, Limits().max_letter),
+        Salvage(s3, Broker(brokers), settings.dead_letter_topic, heaps),
         settings.salvage_reserve_seconds,
         brokers.produce_deadline_seconds + MOVE_SECONDS,
     )
@@ -73,11 +72,6 @@ def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str,
     if report.troubles:
         told = {"reasons": report.troubles[:MOST_TOLD], "troubles": len(report.troubles), "left": report.left}
         logger.warning("not everything was salvaged", extra=told)
-    return tell(report, now)
-
-
-def tell(report: Report, now: datetime) -> dict[str, Any]:
-    """Record what was done, and how long the oldest object that was left has waited."""
     waiting = (now - report.oldest).total_seconds() if report.oldest else 0.0
     return record_all(
         {

@@ -25,7 +25,7 @@ from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
-from sluice.edge.ledger.reconciling import Accountable, Cluster, Reconciling
+from sluice.edge.ledger.reconciling import Accountable, Ledger, Reconciling
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.numbers.samples import Samples
 from tests.database.aggregating import LIMITS, Sent, now
@@ -117,7 +117,7 @@ UNREADABLE = Poison("it cannot be read")
 
 def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Fault = UNREADABLE) -> Letter:
     """The dead letter of a record that a consumer gave up on."""
-    return about_record(one.record(), poison, consumer, failed_at, 1000)
+    return about_record(one.record(), poison, consumer, failed_at)
 
 
 def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Letter:
@@ -126,7 +126,6 @@ def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Lett
         reason="contract_violation",
         detail="no",
         body=b"{}",
-        max_body=1000,
         consumer="ingest",
         failed_at=failed_at,
         fleet_id=fleet_id,
@@ -244,14 +243,20 @@ def reconciling(
     asked: Any = type("Asked", (), {"ask_extents": staticmethod(kafka.extents)})
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)
-    return Reconciling(
-        LedgerTables(connection, TOPIC),
-        Cluster("arn", "broker", asked, reader),
-        {name: Accountable(function, kafka.offsets(name), grace) for name, function in consumers.items()},
-        samples.contracts(),
-        clock,
-        lambda: True,
+    nowhere: Any = None
+    ledger = Ledger(
+        topic=TOPIC,
+        raw=nowhere,
+        letters=nowhere,
+        cluster_arn="arn",
+        bootstrap="broker",
+        offsets=asked,
+        rereader=reader,
+        consumers={name: Accountable(one, kafka.offsets(name), grace) for name, one in consumers.items()},
+        contracts=samples.contracts(),
+        now=clock,
     )
+    return Reconciling(ledger, LedgerTables(connection, TOPIC), lambda: True)
 
 
 def as_reconcile(dsn: str) -> Connection:

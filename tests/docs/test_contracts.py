@@ -18,6 +18,7 @@ from functions.ingest.handler import CONTRACT_OF
 from infra.profiles.baseline import BASELINE
 from sluice.core import times
 from sluice.core.api import keys, quotas, requests
+from sluice.core.consumers import ARCHIVE
 from sluice.core.errors import Refusal, Rejection, Unparsable
 from sluice.core.events import violations
 from sluice.core.failures import salvage
@@ -401,7 +402,7 @@ def test_the_reasons_that_only_dead_letters_have_are_named() -> None:
 def test_every_reason_of_what_was_given_up_is_explained_with_who_gave_up() -> None:
     explained = {row[0].strip("`"): row[1] for row in table("Reasons that only dead letters have")}
     assert {*salvage.MEANINGS, *salvage.REASONS.values()} <= set(explained)
-    assert explained["delivery_failed"] == f"`{salvage.ARCHIVE}`"
+    assert explained["delivery_failed"] == f"`{ARCHIVE.name}`"
     assert explained["unreadable_object"] == f"`{salvage.SALVAGE}`"
 
 

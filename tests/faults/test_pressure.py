@@ -15,7 +15,7 @@ import redis
 from cli.simulation.client import Ledger, post_all
 from cli.simulation.clocks import now
 from cli.simulation.devices import EVENTS, Fleet, Sent
-from functions.pressure.handler import Parts, logger, watch
+from functions.pressure.handler import logger, watch
 from local.models.aws_client import aws_client
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.ingest.pressure import LEAST_SAMPLE
@@ -116,11 +116,11 @@ class Watcher:
             now,
             logger,
         )
-        self._parts = Parts(gauge, Snapshots(valkey.Cache(partial(valkey.connect, login))), 15)
+        self._parts = gauge, Snapshots(valkey.Cache(partial(valkey.connect, login))), 15
 
     def watch(self) -> tuple[float, float]:
         """Measure and publish once; the share that is refused from now on, and how much of the buffer is used."""
-        said = watch(self._parts)
+        said = watch(*self._parts)
         return said["share"], said["used"]
 
 

@@ -114,15 +114,15 @@ MUTANTS = (
     ),
     Mutant(
         "the delivery stream's count of failures is ignored",
-        f"{EDGE}/archive/delivery.py",
+        f"{EDGE}/archive/archiving.py",
         (('if "ErrorCode" in one', 'if "ErrorCode" in answer'),),
-        f"{UNIT}/edge/archive/test_delivery.py::test_only_what_a_successful_call_refused_is_sent_again",
+        f"{UNIT}/edge/archive/test_archiving.py::test_only_what_a_successful_call_refused_is_sent_again",
     ),
     Mutant(
         "an error of the delivery stream is swallowed",
-        f"{EDGE}/archive/delivery.py",
+        f"{EDGE}/archive/archiving.py",
         (("return [Undelivered(pack, str(error)) for pack in call]", "return []"),),
-        f"{UNIT}/edge/archive/test_delivery.py::test_a_call_that_fails_whole_is_sent_again_whole",
+        f"{UNIT}/edge/archive/test_archiving.py::test_a_call_that_fails_whole_is_sent_again_whole",
     ),
     Mutant(
         "archive's offsets advance past rows that were not taken",
@@ -232,7 +232,7 @@ MUTANTS = (
     Mutant(
         "what is run again shares the attempts of what is delivered",
         f"{EDGE}/failures/consuming.py",
-        (("self._attempts.of_rerun(read_rerun(event))", "self._attempts"),),
+        (("self._attempts.of_rerun(event.get(RERUN))", "self._attempts"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered",
     ),
     Mutant(
@@ -241,8 +241,8 @@ MUTANTS = (
         (
             ("import os\n", "import contextlib\nimport os\n"),
             (
-                "                parts.letters.put(",
-                "                with contextlib.suppress(Exception): parts.letters.put(",
+                "                letters.put(",
+                "                with contextlib.suppress(Exception): letters.put(",
             ),
         ),
         f"{UNIT}/functions/test_deadletter.py::test_a_store_that_is_away_fails_what_is_not_kept_and_is_asked_for_nothing"

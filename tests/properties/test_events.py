@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.core.api.keys import ALPHABET, compose_key, hash_key, parse_key
-from sluice.core.archive.packing import fill_calls, pack_rows
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.errors import Ahead, Refusal
 from sluice.core.events.envelope import VERSION, Envelope, read_envelope, read_head, write_envelope
 from sluice.core.events.violations import list_violations
 from sluice.core.ingest.slices import split_body
-from sluice.core.limits import Limits
+from sluice.core.pieces import cut
 from sluice.core.records import KafkaRecord, Origin, report_failures
 from tests.support import samples
 
@@ -108,10 +107,10 @@ def test_a_key_is_read_whole_or_not_at_all(stage: str, text: str, data: st.DataO
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), unique=True), st.integers(500, 3000))
 def test_a_reported_failure_never_lies_behind_a_failed_record(places: list[tuple[int, int]], max_record: int) -> None:
     record = samples_record()
-    rows = [(Origin("raw-events", *place), make_row(record, samples.contracts(), Limits())) for place in sorted(places)]
+    rows = [(Origin("raw-events", *place), make_row(record, samples.contracts())) for place in sorted(places)]
     packs = list(pack_rows(rows, max_record))
     assert [origin for pack in packs for origin in pack.origins] == [origin for origin, _ in rows]
-    assert [pack for call in fill_calls(packs, 2 * max_record, 2) for pack in call] == packs
+    assert [pack for call in cut(packs, lambda pack: len(pack.data), 2 * max_record, 2) for pack in call] == packs
     failed = {origin for pack in packs[::2] for origin in pack.origins}
     reported = {
         one["itemIdentifier"]["partition"]: one["itemIdentifier"]["offset"]

@@ -120,7 +120,7 @@ class World:
         consumer = Consumer(
             work,
             Attempts(cache, "aggregate"),
-            Quarantine(broker, "dead-letter", "aggregate", Limits().max_letter, allowance),
+            Quarantine(broker, "dead-letter", "aggregate", allowance),
             Holds(cache, "aggregate", seconds=600),
             hold_seconds=0,
             record_seconds=12,

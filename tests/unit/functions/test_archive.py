@@ -9,11 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from sluice.core.archive.packing import Pack
-from sluice.core.limits import Limits
+from sluice.core.archive.rows import Pack
 from sluice.core.messages import Message
-from sluice.edge.archive.archiving import Archiving
-from sluice.edge.archive.delivery import Delivery, Undelivered
+from sluice.edge.archive.archiving import Archiving, Delivery, Undelivered
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
 from sluice.edge.failures.attempts import Attempts
@@ -73,9 +71,9 @@ class World:
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
         consumer = Consumer(
-            Archiving(samples.contracts(), Limits(), cast("Delivery", self)),
+            Archiving(samples.contracts(), cast("Delivery", self)),
             Attempts(cache, "archive"),
-            Quarantine(broker, "dead-letter", "archive", Limits().max_letter, allowance),
+            Quarantine(broker, "dead-letter", "archive", allowance),
             Holds(cache, "archive", seconds=600),
             hold_seconds=0,
             record_seconds=12,

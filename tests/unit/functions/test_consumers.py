@@ -20,17 +20,11 @@ class Context:
         return 60_000
 
 
-class Parts:
-    """What an empty batch asks for."""
-
-    region = "us-east-1"
-
-
 NOTHING: Any = None
 BUILT = dict.fromkeys(
     ("archive", "aggregate"),
     Consumer(NOTHING, Attempts(PlayedCache().as_cache(), "any"), NOTHING, NOTHING, hold_seconds=0, record_seconds=0),
-) | {"deadletter": Parts}
+) | {"deadletter": (NOTHING, "us-east-1")}
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from functions.pressure import handler
-from functions.pressure.handler import Parts, watch
+from functions.pressure.handler import watch
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.edge.cache import CacheAwayError
@@ -102,7 +102,7 @@ class World:
             lambda: self.now,
             handler.logger,
         )
-        watch(Parts(gauge, Snapshots(cast("Cache", self)), SNAPSHOT_SECONDS))
+        watch(gauge, Snapshots(cast("Cache", self)), SNAPSHOT_SECONDS)
         return float(json.loads(self.published["pressure"])["share"])
 
 

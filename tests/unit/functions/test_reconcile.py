@@ -16,8 +16,8 @@ from sluice.core.ledger.holes import Hole, Standing
 from sluice.core.offsets import Extent
 from sluice.edge.bucket import Bucket
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
-from sluice.edge.ledger.reconcile_run import Ledger, Order, ReconcileRun
-from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling, Rerun
+from sluice.edge.ledger.reconcile_run import Order, ReconcileRun
+from sluice.edge.ledger.reconciling import Accountable, Comparison, Ledger, Reconciling, Rerun
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import ReconcileSettings
@@ -69,8 +69,18 @@ def ledger_of(s3: Any = None, moment: datetime = NOON) -> Ledger:
     nothing: Any = None
     consumers = {one.name: Accountable(nothing, nothing, timedelta(minutes=15)) for one in ACCOUNTED}
     raw, letters = (Folder(Bucket(s3, name), f"{name}/") for name in ("raw", "letters"))
-    cluster = Cluster("arn", "broker", brokers, nothing)
-    return Ledger("raw-events", raw, letters, cluster, consumers, nothing, handler.logger, lambda: moment)
+    return Ledger(
+        topic="raw-events",
+        raw=raw,
+        letters=letters,
+        cluster_arn="arn",
+        bootstrap="broker",
+        offsets=brokers,
+        rereader=nothing,
+        consumers=consumers,
+        contracts=nothing,
+        now=lambda: moment,
+    )
 
 
 def run(connection: Any = None, **given: Any) -> ReconcileRun:
@@ -128,7 +138,7 @@ def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytes
         "aggregate": comparison(Hole(0, 7, NOON, missing=True), Hole(9, 10, NOON)),
     }
     left = {"archive": comparison(in_flight=3), "aggregate": comparison(Hole(9, 10, NOON))}
-    assert run().tell(Counts(objects=2, records=9, new=5, complete=True), found, left, 7) == {
+    assert run().tell(Counts(objects=2, new=5, complete=True), found, left, 7) == {
         "ObjectsCounted": 2,
         "RecordsNewlyCounted": 5,
         "ObjectsUnreadable": 0,

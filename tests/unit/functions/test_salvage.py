@@ -13,7 +13,6 @@ from botocore.response import StreamingBody
 from functions.salvage import handler
 from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Parts, salvage
 from infra.profiles.baseline import BASELINE
-from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.failures import salvage as edge
@@ -24,7 +23,6 @@ from tests.unit.core.failures.test_salvage import given_up, rows, undelivered
 
 BATCH, OUTPUT = "aws/lambda/u/2026/11/20/1", "errors/raw/format-conversion-failed/dt=2026-11-20/1"
 Crash = Callable[[str], None]
-MAX_LETTER = Limits().max_letter
 POST_SECONDS = BASELINE.salvage.produce_deadline_seconds + MOVE_SECONDS
 
 
@@ -42,7 +40,7 @@ class World:
         self.flush_seconds = 0.0
         self.at_once = MOST_LETTERS
         self.salvage = Salvage(
-            self, cast("Broker", self), "dead-letter", [failed_batches("failed"), error_output("raw")], MAX_LETTER
+            self, cast("Broker", self), "dead-letter", [failed_batches("failed"), error_output("raw")]
         )
 
     def put(self, bucket: str, key: str, data: bytes, minutes_ago: int = 1) -> None:

@@ -1,9 +1,10 @@
+import json
+
 import msgspec
 import pytest
 
-from sluice.core.archive.rows import make_row
+from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.errors import Poison
-from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, read_records
 from tests.support import samples
 
@@ -11,7 +12,7 @@ BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
 
 
 def test_a_row_holds_the_event_as_sent_beside_the_columns_taken_from_it() -> None:
-    row = make_row(BATCH[0], samples.contracts(), Limits())
+    row = make_row(BATCH[0], samples.contracts())
     assert row.event.encode() == samples.read_bytes("telemetry-v1.json")
     assert (row.fleet_id, row.device_id, row.firmware) == ("demo", "press-0007", "1.8.3")
     assert (row.event_time, row.event_date) == ("2026-11-20T09:30:00.250000Z", "2026-11-20")
@@ -23,7 +24,7 @@ def test_a_row_holds_the_event_as_sent_beside_the_columns_taken_from_it() -> Non
 def test_the_date_of_an_event_is_its_day_in_utc() -> None:
     document = samples.read("telemetry-v1.json") | {"timestamp": "2026-11-20T00:30:00+01:00"}
     record = msgspec.structs.replace(BATCH[0], value=samples.encode(document))
-    assert make_row(record, samples.contracts(), Limits()).event_date == "2026-11-19"
+    assert make_row(record, samples.contracts()).event_date == "2026-11-19"
 
 
 @pytest.mark.parametrize(
@@ -50,4 +51,15 @@ def test_the_date_of_an_event_is_its_day_in_utc() -> None:
 )
 def test_a_record_that_never_came_through_our_edge_is_poison(record: KafkaRecord) -> None:
     with pytest.raises(Poison):
-        make_row(record, samples.contracts(), Limits())
+        make_row(record, samples.contracts())
+
+
+def test_rows_fill_records_to_the_limit_and_know_what_they_hold() -> None:
+    rows = [(record.origin, make_row(record, samples.contracts())) for record in BATCH] * 4
+    longest = max(len(msgspec.json.encode(row)) + 1 for _, row in rows)
+    packs = list(pack_rows(rows, max_record=2 * longest))
+    assert [origin for pack in packs for origin in pack.origins] == [origin for origin, _ in rows]
+    assert all(len(pack.data) <= 2 * longest for pack in packs)
+    assert len(packs) < len(rows)
+    lines = [json.loads(line) for pack in packs for line in pack.data.splitlines()]
+    assert [line["kafka_offset"] for line in lines] == [origin.offset for origin, _ in rows]

@@ -10,7 +10,6 @@ import pytest
 from sluice.core.errors import Ahead, Killer, Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, read_claims, write_letter
-from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin, read_records
 from tests.support import samples
 
@@ -67,11 +66,11 @@ def test_what_a_document_says_of_itself_is_taken_only_when_it_is_fit_to_be_writt
 def test_a_poison_record_is_kept_with_its_place_and_what_can_be_read_of_it() -> None:
     (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
     broken = msgspec.structs.replace(good, value=b"\xff")
-    written = about_record(broken, Poison("not JSON"), "archive", samples.NOW, 100)
+    written = about_record(broken, Poison("not JSON"), "archive", samples.NOW)
     assert (written.kafka_topic, written.kafka_partition, written.kafka_offset) == ("raw-events", 4, 100)
     assert (written.fleet_id, written.contract, written.event_base64) == ("demo", "telemetry", "/w==")
     nameless = msgspec.structs.replace(good, headers={})
-    written = about_record(nameless, Poison("no header"), "archive", samples.NOW, 10_000)
+    written = about_record(nameless, Poison("no header"), "archive", samples.NOW)
     assert (written.fleet_id, written.device_id) == (None, "press-0007")
     jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
 
@@ -79,10 +78,10 @@ def test_a_poison_record_is_kept_with_its_place_and_what_can_be_read_of_it() -> 
 def test_a_killer_is_kept_with_what_was_seen_and_what_ended_a_process_is_not_read_again() -> None:
     (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
     raised, killed = Killer("KeyError: 'x'", 3, deadly=False), Killer("died twice", 5, deadly=True)
-    written = about_record(good, raised, "archive", samples.NOW, 10_000)
+    written = about_record(good, raised, "archive", samples.NOW)
     assert (written.reason, written.detail, written.attempts) == ("killer_record", "KeyError: 'x'", 3)
     assert (written.fleet_id, written.device_id, written.event) == ("demo", "press-0007", good.value.decode())
-    written = about_record(good, killed, "archive", samples.NOW, 10_000)
+    written = about_record(good, killed, "archive", samples.NOW)
     assert (written.reason, written.attempts, written.event) == ("killer_record", 5, good.value.decode())
     assert (written.fleet_id, written.device_id, written.event_id) == ("demo", None, None)
     jsonschema.validate(msgspec.to_builtins(written), SCHEMA)
@@ -92,7 +91,7 @@ def test_the_largest_letter_fits_a_kafka_record() -> None:
     (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
     header = msgspec.json.encode([1, samples.NOW, "f" * 300_000, "c" * 300_000, 1, [], "i" * 300_000])
     huge = msgspec.structs.replace(good, value=b"\x01" * 900_000, headers={"sluice": header})
-    written = about_record(huge, Poison("x" * 10_000), "archive", samples.NOW, Limits().max_letter)
+    written = about_record(huge, Poison("x" * 10_000), "archive", samples.NOW)
     assert len(msgspec.json.encode(written)) < 1_000_000
     assert written.event_size == 900_000
 
@@ -159,7 +158,7 @@ def test_a_record_of_a_newer_release_is_kept_with_its_envelope_and_what_every_ve
     (good, *_) = read_records(samples.read("lambda/raw-events-batch.json"))
     header = b'[2,"2026-11-20T09:30:05.250000Z","demo","telemetry",4,{"changed":true},"c",7]'
     written = about_record(
-        msgspec.structs.replace(good, headers={"sluice": header}), Ahead("envelope 2"), "archive", samples.NOW, 10_000
+        msgspec.structs.replace(good, headers={"sluice": header}), Ahead("envelope 2"), "archive", samples.NOW
     )
     assert (written.reason, written.detail) == ("version_ahead", "this release does not know envelope 2")
     assert (written.envelope, written.event) == (header.decode(), good.value.decode())

@@ -47,9 +47,7 @@ def given_up(event: Any = None, **context: Any) -> bytes:
 
 def rows() -> list[bytes]:
     """Rows as archive packs them."""
-    return [
-        msgspec.json.encode(make_row(record, samples.contracts(), Limits())) + b"\n" for record in read_records(EVENT)
-    ]
+    return [msgspec.json.encode(make_row(record, samples.contracts())) + b"\n" for record in read_records(EVENT)]
 
 
 def undelivered(data: bytes | str, **changed: Any) -> bytes:
@@ -69,11 +67,11 @@ def undelivered(data: bytes | str, **changed: Any) -> bytes:
 
 
 def of_batch(data: bytes) -> list[Letter]:
-    return checked(list(read_batch(data, WRECK, MOST)))
+    return checked(list(read_batch(data, WRECK)))
 
 
 def of_output(*lines: bytes) -> list[Letter]:
-    return checked(list(read_output(lines, WRECK, MOST)))
+    return checked(list(read_output(lines, WRECK)))
 
 
 def checked(letters: list[Letter]) -> list[Letter]:
@@ -150,7 +148,7 @@ def test_a_batch_of_ten_thousand_records_is_read_in_a_moment() -> None:
     (record, *_) = EVENT["records"]["raw-events-4"]
     batch = {"records": {"raw-events-4": [record | {"offset": number} for number in range(10_000)]}}
     began = time.process_time()
-    letters = list(read_batch(given_up(batch), WRECK, MOST))
+    letters = list(read_batch(given_up(batch), WRECK))
     assert [letter.kafka_offset for letter in letters] == list(range(10_000))
     assert time.process_time() - began < 5
 

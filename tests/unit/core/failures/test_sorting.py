@@ -1,5 +1,5 @@
 from sluice.core.errors import Ahead, Poison
-from sluice.core.failures.sorting import sort_records
+from sluice.core.failures.sorting import count_poison, sort_records
 from sluice.core.records import KafkaRecord, Origin
 
 
@@ -36,4 +36,4 @@ def test_what_stands_at_or_behind_a_failure_of_its_partition_is_left_for_the_nex
 
 
 def test_only_poison_counts_towards_halting() -> None:
-    assert BATCH.poison == 1
+    assert count_poison(BATCH.faulty) == 1

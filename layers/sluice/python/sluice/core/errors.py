@@ -32,10 +32,18 @@ class Unparsable(Refusal):
         self.body = body
 
 
+class Violation(msgspec.Struct, frozen=True):
+    """One rule of a schema that a document breaks, and where."""
+
+    path: str
+    rule: str
+    message: str
+
+
 class Rejection(Exception):
     """One event that breaks its contract; its neighbours go on."""
 
-    def __init__(self, code: str, message: str, violations: tuple["Violation", ...] = ()) -> None:
+    def __init__(self, code: str, message: str, violations: tuple[Violation, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -80,17 +88,3 @@ class Ahead(Exception):
 
 Fault = Poison | Ahead
 """Why a consumer cannot read a record."""
-
-
-class Violation:
-    """One rule of a schema that a document breaks, and where."""
-
-    __slots__ = ("message", "path", "rule")
-
-    def __init__(self, path: str, rule: str, message: str) -> None:
-        self.path = path
-        self.rule = rule
-        self.message = message
-
-    def __repr__(self) -> str:
-        return f"Violation({self.path!r}, {self.rule!r}, {self.message!r})"

@@ -40,12 +40,6 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
             )
 
 
-def read_rerun(event: Mapping[str, Any]) -> int | None:
-    """Read from which offset a batch is run again; None is of what the event source delivers."""
-    start: int | None = event.get(RERUN)
-    return start
-
-
 def read_headers(headers: Iterable[Mapping[str, Sequence[int] | None]]) -> dict[str, bytes]:
     """Read a record's headers; of those with one name the last counts."""
     return {name: _read_header(value) for header in headers for name, value in header.items()}

@@ -1,16 +1,24 @@
-"""The row of the raw table that an event becomes. The field order is the table's column order."""
+"""The row of the raw table that an event becomes, and the delivery records that rows fill."""
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.stored import read_stored
 from sluice.core.limits import Limits
-from sluice.core.records import KafkaRecord
+from sluice.core.pieces import cut
+from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import day_of, write_time
+
+MAX_RECORD = 1000 * 1024  # what the delivery stream takes as one record
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One event of the raw table: columns to find it by, the event as sent, and its place in the ledger."""
+    """One event of the raw table: columns to find it by, the event as sent, and its place in the ledger.
+
+    The field order is the table's column order.
+    """
 
     fleet_id: str
     device_id: str
@@ -31,9 +39,16 @@ class Row(msgspec.Struct, frozen=True):
     kafka_offset: int
 
 
-def make_row(record: KafkaRecord, contracts: Contracts, limits: Limits) -> Row:
+class Pack(msgspec.Struct, frozen=True):
+    """One delivery record: JSON lines, and which records of the ledger they hold."""
+
+    data: bytes
+    origins: tuple[Origin, ...]
+
+
+def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
     """Turn a record into its row; what the edge could not have accepted is poison."""
-    stored = read_stored(record, contracts, limits)
+    stored = read_stored(record, contracts, Limits())
     envelope, facts = stored.envelope, stored.facts
     return Row(
         fleet_id=envelope.fleet_id,
@@ -54,3 +69,11 @@ def make_row(record: KafkaRecord, contracts: Contracts, limits: Limits) -> Row:
         kafka_partition=record.origin.partition,
         kafka_offset=record.origin.offset,
     )
+
+
+def pack_rows(rows: Iterable[tuple[Origin, Row]], max_record: int = MAX_RECORD) -> Iterator[Pack]:
+    """Pack rows in their order into as few delivery records as fit: each is billed rounded up to 5 KB."""
+    lines = ((origin, msgspec.json.encode(row) + b"\n") for origin, row in rows)
+    for piece in cut(lines, lambda line: len(line[1]), max_record):
+        origins, data = zip(*piece, strict=True)
+        yield Pack(b"".join(data), origins)

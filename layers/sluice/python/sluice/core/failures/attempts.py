@@ -5,7 +5,7 @@ one by one, each noted before it is tried: the record that is noted when a proce
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -54,12 +54,3 @@ def by_partition(records: Iterable[KafkaRecord]) -> dict[Partition, list[KafkaRe
     for record in records:
         places[record.origin.topic, record.origin.partition].append(record)
     return dict(places)
-
-
-def part(
-    places: Mapping[Partition, Sequence[KafkaRecord]], attempts: Mapping[Partition, Attempt]
-) -> tuple[list[KafkaRecord], list[Partition]]:
-    """Part the records that go together, as usual, from the partitions whose records go one by one."""
-    singly = [place for place, attempt in attempts.items() if attempt.singly]
-    usual = [record for place, records in places.items() if place not in singly for record in records]
-    return usual, singly

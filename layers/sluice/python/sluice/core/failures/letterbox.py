@@ -13,7 +13,6 @@ import msgspec
 
 from sluice.core.consumers import DEADLETTER
 from sluice.core.failures.letters import Letter, check_letter, write_letter
-from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 
 _decode = msgspec.json.Decoder(Letter).decode
@@ -29,10 +28,7 @@ class Body(msgspec.Struct, frozen=True):
     first: Origin
 
 
-Objects = dict[str, Body]
-
-
-def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> Objects:
+def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> dict[str, Body]:
     """Group a batch's letters into objects named by their place: the same records always make the same names."""
     groups: defaultdict[tuple[int, str], list[tuple[Origin, bytes]]] = defaultdict(list)
     firsts: dict[int, Origin] = {}
@@ -66,7 +62,6 @@ def _read(record: KafkaRecord, now: datetime) -> tuple[Letter, dict[str, Any]]:
             reason="unreadable_letter",
             detail=str(error),
             body=record.value,
-            max_body=Limits().max_letter,
             consumer=DEADLETTER.name,
             failed_at=now,
             kafka_topic=record.origin.topic,

@@ -14,10 +14,12 @@ import msgspec
 
 from sluice.core.errors import Fault, Killer
 from sluice.core.events.envelope import HEADER, read_envelope, read_head
+from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord
 from sluice.core.times import write_time
 
 VERSION = 1
+MAX_BODY = Limits().max_letter
 MAX_DETAIL = 1024
 MAX_ID = 128
 MAX_ENVELOPE = 4096
@@ -77,31 +79,28 @@ def read_claims(document: object) -> Claims:
 
 
 def write_letter(
-    *, reason: str, detail: str, body: bytes, max_body: int, consumer: str, failed_at: datetime, **origin: Any
+    *, reason: str, detail: str, body: bytes, consumer: str, failed_at: datetime, max_body: int = MAX_BODY, **known: Any
 ) -> Letter:
     """Write a letter about some bytes; sending the same bytes again makes the same letter id."""
-    event: str | None = None
-    event_base64: str | None = None
     try:
-        event = _cut(body, max_body).decode("utf-8")
+        kept: dict[str, Any] = {"event": _cut(body, max_body).decode("utf-8")}
     except UnicodeDecodeError:
-        event_base64 = base64.b64encode(body[:max_body]).decode()
+        kept = {"event_base64": base64.b64encode(body[:max_body]).decode()}
     return Letter(
         version=VERSION,
-        letter_id=identify(origin.get("fleet_id"), origin.get("event_id"), body),
+        letter_id=identify(known.get("fleet_id"), known.get("event_id"), body),
         reason=reason,
         detail=detail[:MAX_DETAIL],
         consumer=consumer,
-        attempts=origin.pop("attempts", 1),
+        attempts=known.pop("attempts", 1),
         failed_at=write_time(failed_at),
         event_size=len(body),
-        event=event,
-        event_base64=event_base64,
-        **origin,
+        **kept,
+        **known,
     )
 
 
-def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: datetime, max_body: int) -> Letter:
+def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: datetime) -> Letter:
     """Write the letter of a record that a consumer gave up on, with its place and all that can be read of it."""
     header = record.headers.get(HEADER)
     known: dict[str, Any] = {}
@@ -118,7 +117,6 @@ def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: da
         reason=fault.reason,
         detail=str(fault),
         body=record.value,
-        max_body=max_body,
         consumer=consumer,
         failed_at=failed_at,
         attempts=fault.attempts,

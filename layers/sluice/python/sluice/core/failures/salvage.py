@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from sluice.core.archive.rows import Row
+from sluice.core.consumers import ARCHIVE
 from sluice.core.errors import Poison
 from sluice.core.failures.letters import BigInt, Int, Letter, about_record, short_text, write_letter
 from sluice.core.records import KafkaRecord, Origin, read_headers
@@ -35,14 +36,11 @@ MEANINGS = {
 }
 """Every reason of a letter that is written here, and what it says to a person."""
 
-ARCHIVE = "archive"
-"""Whose rows the delivery stream takes."""
 SALVAGE = "salvage"
 
 _FUNCTION = r"^arn:[^:]*:lambda:[^:]*:[^:]*:function:[A-Za-z0-9_-]{1,64}(:[^:]*)?$"
 _WHITE = " \t\r\n"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 
 Attempts = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
@@ -89,10 +87,6 @@ class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
     last_error_code: str | None = None
     last_error_message: str | None = None
 
-    def tell(self) -> str:
-        """Say what Firehose says."""
-        return f"{self.code or self.last_error_code}: {self.message or self.last_error_message}"
-
 
 # What a letter and a row both tell. A value is taken only if the letter's column can hold it: a wrong type may be what
 # kept the row out of its table.
@@ -120,16 +114,16 @@ _undelivered = msgspec.json.Decoder(_Undelivered, strict=False).decode
 _decoder = json.JSONDecoder()
 
 
-def read_batch(data: bytes, wreck: Wreck, max_body: int) -> Iterator[Letter]:
+def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
     """Write a letter for each record of a batch that Lambda gave up."""
     try:
         batch = _batch(data)
         records = [record for records in _event(batch.payload).records.values() for record in records]
     except _UNREADABLE as error:
-        yield _unreadable(data, str(error), wreck, max_body)
+        yield _unreadable(data, str(error), wreck)
         return
     if not records:
-        yield _unreadable(data, "there is no record in it", wreck, max_body)
+        yield _unreadable(data, "there is no record in it", wreck)
     context = batch.request_context
     reason = REASONS.get(context.condition, "given_up")
     consumer = context.function_arn.split(":")[6].rpartition("-")[2]
@@ -142,7 +136,6 @@ def read_batch(data: bytes, wreck: Wreck, max_body: int) -> Iterator[Letter]:
                 reason=reason,
                 detail=f"{said}; the record cannot be read: {error}",
                 body=bytes(raw),
-                max_body=max_body,
                 consumer=consumer,
                 failed_at=wreck.written_at,
                 attempts=context.approximate_invoke_count,
@@ -157,11 +150,10 @@ def read_batch(data: bytes, wreck: Wreck, max_body: int) -> Iterator[Letter]:
             GivenUp(said, reason, context.approximate_invoke_count),
             consumer,
             wreck.written_at,
-            max_body,
         )
 
 
-def read_output(lines: Iterable[bytes], wreck: Wreck, max_body: int) -> Iterator[Letter]:
+def read_output(lines: Iterable[bytes], wreck: Wreck) -> Iterator[Letter]:
     """Write a letter for each row in what Firehose could not convert: one document a record, and many rows in it."""
     empty = True
     for line in lines:
@@ -170,24 +162,25 @@ def read_output(lines: Iterable[bytes], wreck: Wreck, max_body: int) -> Iterator
             try:
                 undelivered = _undelivered(document)
             except _UNREADABLE as error:
-                yield _unreadable(document, str(error), wreck, max_body)
+                yield _unreadable(document, str(error), wreck)
                 continue
-            yield from _read_pack(undelivered, wreck, max_body)
+            yield from _read_pack(undelivered, wreck)
     if empty:
-        yield _unreadable(b"", "the object is empty", wreck, max_body)
+        yield _unreadable(b"", "the object is empty", wreck)
 
 
-def _read_pack(undelivered: _Undelivered, wreck: Wreck, max_body: int) -> Iterator[Letter]:
+def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
     """Write a letter for each row of a pack; lines that are none and lie together are one."""
-    said = f"{MEANINGS['delivery_failed']}: {undelivered.tell()}"
+    code = undelivered.code or undelivered.last_error_code
+    message = undelivered.message or undelivered.last_error_message
+    said = f"{MEANINGS['delivery_failed']}: {code}: {message}"
 
     def write(body: bytes, detail: str, **known: Any) -> Letter:
         return write_letter(
             reason="delivery_failed",
             detail=detail,
             body=body,
-            max_body=max_body,
-            consumer=ARCHIVE,
+            consumer=ARCHIVE.name,
             failed_at=wreck.written_at,
             attempts=undelivered.attempts_made,
             **known,
@@ -251,13 +244,12 @@ def _split(line: bytes) -> Iterator[bytes]:
         at = end
 
 
-def _unreadable(data: bytes, why: str, wreck: Wreck, max_body: int) -> Letter:
+def _unreadable(data: bytes, why: str, wreck: Wreck) -> Letter:
     """Write the one letter of what is no form of anybody's; all of it is kept where the letter says."""
     return write_letter(
         reason="unreadable_object",
         detail=f"{MEANINGS['unreadable_object']}: {why}; it is kept as {wreck.kept_as}",
         body=data,
-        max_body=max_body,
         consumer=SALVAGE,
         failed_at=wreck.written_at,
     )

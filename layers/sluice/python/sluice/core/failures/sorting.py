@@ -31,11 +31,6 @@ class Sorted(msgspec.Struct, Generic[Item], frozen=True):
             [one for one in self.good if stands(one[0])], [one for one in self.faulty if stands(one[0].origin)]
         )
 
-    @property
-    def poison(self) -> int:
-        """Return how many records are poison: only they count towards halting the consumer."""
-        return count_poison(self.faulty)
-
 
 def sort_records(records: Iterable[KafkaRecord], read: Callable[[KafkaRecord], Item]) -> Sorted[Item]:
     """Read every record."""
@@ -49,5 +44,5 @@ def sort_records(records: Iterable[KafkaRecord], read: Callable[[KafkaRecord], I
 
 
 def count_poison(faulty: Iterable[Faulty]) -> int:
-    """Count the poison among records that cannot be read."""
+    """Count the poison among records that cannot be read: only it counts towards halting the consumer."""
     return sum(isinstance(fault, Poison) for _, fault in faulty)

@@ -40,11 +40,6 @@ class Hole(msgspec.Struct, frozen=True):
         return self.missing and (self.rerun_at is None or self.rerun_at <= now - grace)
 
 
-def find_holes(standing: Standing, covered: Sequence[Span]) -> list[Span]:
-    """Return what was committed and is not covered."""
-    return list(subtract((0, standing.committed), covered))
-
-
 def date_holes(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
     """Date holes, offset by offset: what was noticed before keeps its moment, what is new gets this one."""
     known = list(_part(known))
@@ -78,13 +73,11 @@ def mark_rerun(holes: Iterable[Hole], span: Span, now: datetime) -> list[Hole]:
     """Note that some offsets were run again; a hole that lies only partly in them is cut."""
     marked: list[Hole] = []
     for hole in holes:
+        outside = subtract((hole.start, hole.end), [span])
+        marked += [msgspec.structs.replace(hole, start=start, end=end) for start, end in outside]
         start, end = max(hole.start, span[0]), min(hole.end, span[1])
-        if start >= end:
-            marked.append(hole)
-            continue
-        outside = subtract((hole.start, hole.end), [(start, end)])
-        marked += [msgspec.structs.replace(hole, start=one, end=other) for one, other in outside]
-        marked.append(msgspec.structs.replace(hole, start=start, end=end, rerun_at=now))
+        if start < end:
+            marked.append(msgspec.structs.replace(hole, start=start, end=end, rerun_at=now))
     return sorted(marked, key=lambda hole: hole.start)
 
 

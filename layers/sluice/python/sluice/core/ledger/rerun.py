@@ -80,7 +80,7 @@ def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str)
     )
 
 
-def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> MissingEvent:
+def name_event(record: ReadRecord, contracts: Contracts) -> MissingEvent:
     """Name the event of a record; what cannot be read, for whatever reason, stays unnamed."""
     headers = {name: value or b"" for name, value in record.headers}
     try:
@@ -88,7 +88,7 @@ def name_event(record: ReadRecord, contracts: Contracts, limits: Limits) -> Miss
     except Exception:  # noqa: BLE001 - a name must not keep anything from being run again
         return MissingEvent(record.origin, "", None, None, None)
     try:
-        facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, limits).facts
+        facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, Limits()).facts
     except Exception:  # noqa: BLE001 - as above
         return MissingEvent(record.origin, head.fleet_id, None, None, head.received_at)
     return MissingEvent(record.origin, head.fleet_id, facts.device_id, facts.event_id, head.received_at)

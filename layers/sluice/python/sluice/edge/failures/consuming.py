@@ -7,16 +7,15 @@ before it is tried -> forget the attempt, since the process has survived it -> r
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.failures.attempts import Attempt, by_partition, part
+from sluice.core.failures.attempts import Attempt, by_partition
 from sluice.core.failures.quarantine import QuarantineExceededError
 from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_FAILED, RECORDS_HELD
-from sluice.core.records import KafkaRecord, Origin, Partition, read_records, read_rerun, report_failures
+from sluice.core.records import RERUN, KafkaRecord, Origin, Partition, read_records, report_failures
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.intake import Intake, Work
@@ -66,9 +65,10 @@ class Consumer:
         """
         places = by_partition(read_records(event))
         intake = Intake(self._work, self._quarantine, self._holds, self._clock)
-        counted = self._attempts.of_rerun(read_rerun(event))
+        counted = self._attempts.of_rerun(event.get(RERUN))
         attempts = counted.begin(places)
-        usual, singly = part(places, attempts)
+        singly = {place: attempt for place, attempt in attempts.items() if attempt.singly}
+        usual = [one for place, records in places.items() if place not in singly for one in records]
         failed: set[Origin] = set()
         halted: QuarantineExceededError | None = None
         if usual:
@@ -78,49 +78,43 @@ class Consumer:
                 halted = error
                 failed |= {one.origin for one in usual}
         resumed: dict[Partition, int | None] = dict.fromkeys(attempts)
-        for place in singly:
-            attempt = attempts[place]
-            attempting = partial(self._try, attempt=attempt, intake=intake, mark=counted.mark)
-            try:
-                rest = self._one_by_one(places[place], attempt, attempting, seconds_left)
-            except _Halt as halt:
-                rest, halted = halt.rest, halt.error
+        for place, attempt in singly.items():
+            rest, exceeded = self._one_by_one(places[place], attempt, intake, counted.mark, seconds_left)
+            halted = exceeded or halted
             if rest is not None:
                 failed.add(rest)
                 resumed[place] = rest.offset if rest.offset <= attempt.until else None
         counted.end(resumed)
-        self._report(intake, failed, halted)
+        record_all(intake.counts | {RECORDS_FAILED: len(failed)})
+        if halted:
+            logger.error("the consumer is halted", reason=str(halted))
+            record(QUARANTINE_EXCEEDED, 1)
         # The attempt is forgotten by now: a process that ends while it rests has met no killer.
         if intake.counts[RECORDS_HELD] and seconds_left() > 2 * PAUSE:
             self._sleep(PAUSE)
         return report_failures(failed)
 
-    def _report(self, intake: Intake, failed: set[Origin], halted: QuarantineExceededError | None) -> None:
-        record_all(intake.counts | {RECORDS_FAILED: len(failed)})
-        if halted:
-            logger.error("the consumer is halted", reason=str(halted))
-            record(QUARANTINE_EXCEEDED, 1)
-
     def _one_by_one(
         self,
         records: Sequence[KafkaRecord],
         attempt: Attempt,
-        attempting: Callable[[KafkaRecord], set[Origin]],
+        intake: Intake,
+        mark: Callable[[Origin], None],
         seconds_left: Callable[[], float],
-    ) -> Origin | None:
-        """Try the records of a suspected batch alone; return the first that must come again."""
+    ) -> tuple[Origin | None, QuarantineExceededError | None]:
+        """Try the records of a suspected batch alone; return the first that must come again, and what halted it."""
         for one in records:
             if one.origin.offset > attempt.until or seconds_left() < self._record_seconds:
-                return one.origin
+                return one.origin, None
             try:
-                failed = attempting(one)
+                failed = self._try(one, attempt, intake, mark)
             except Retryable:
-                return one.origin
+                return one.origin, None
             except QuarantineExceededError as error:
-                raise _Halt(one.origin, error) from error
+                return one.origin, error
             if failed:
-                return one.origin
-        return None
+                return one.origin, None
+        return None, None
 
     def _try(self, one: KafkaRecord, attempt: Attempt, intake: Intake, mark: Callable[[Origin], None]) -> set[Origin]:
         killer = attempt.convict(one.origin.offset)
@@ -134,10 +128,3 @@ class Consumer:
                 killer = attempt.blame(error)
                 killer.__cause__ = error
         return intake.put_aside(one, killer)
-
-
-class _Halt(Exception):
-    def __init__(self, rest: Origin, error: QuarantineExceededError) -> None:
-        super().__init__(str(error))
-        self.rest = rest
-        self.error = error

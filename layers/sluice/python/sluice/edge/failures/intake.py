@@ -57,7 +57,7 @@ class Intake:
         batch = sort_records(records, partial(self._work.read, now=now))
         failed = self._hold(batch.faulty, now)
         batch = batch.before(failed)
-        self._quarantine.check(batch.poison, len(batch.good), now)
+        self._quarantine.check(count_poison(batch.faulty), len(batch.good), now)
         try:
             if batch.good:
                 undone = self._work.take_in(batch.good, patience)

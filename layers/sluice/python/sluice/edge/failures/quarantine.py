@@ -83,11 +83,10 @@ class SharedAllowance:
 class Quarantine:
     """The dead letters of one consumer."""
 
-    def __init__(self, broker: Broker, topic: str, consumer: str, max_letter: int, allowance: SharedAllowance) -> None:
+    def __init__(self, broker: Broker, topic: str, consumer: str, allowance: SharedAllowance) -> None:
         self._broker = broker
         self._topic = topic
         self._consumer = consumer
-        self._max_letter = max_letter
         self._allowance = allowance
 
     def check(self, poison: int, good: int, now: datetime) -> None:
@@ -98,7 +97,7 @@ class Quarantine:
 
     def write(self, faulty: Sequence[Faulty], now: datetime) -> set[Origin]:
         """Store the dead letters of records and return the records whose letters could not be stored."""
-        letters = [about_record(record, fault, self._consumer, now, self._max_letter) for record, fault in faulty]
+        letters = [about_record(record, fault, self._consumer, now) for record, fault in faulty]
         messages = [Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)) for letter in letters]
         deliveries = self._broker.store(messages) if messages else []
         return {record.origin for (record, _), unstored in zip(faulty, deliveries, strict=True) if unstored is not None}

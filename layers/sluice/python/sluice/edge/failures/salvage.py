@@ -15,6 +15,7 @@ from sluice.core.errors import Retryable
 from sluice.core.failures.letters import Letter
 from sluice.core.failures.salvage import EXPIRED, Wreck, read_batch, read_output
 from sluice.core.messages import Message
+from sluice.core.pieces import cut
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 
@@ -41,7 +42,7 @@ class Heap(msgspec.Struct, frozen=True):
 
     bucket: str
     prefix: str
-    read: Callable[[Any, Wreck, int], Iterator[Letter]]
+    read: Callable[[Any, Wreck], Iterator[Letter]]
     """Of an object's body, which is a stream."""
 
 
@@ -64,23 +65,22 @@ class Report(msgspec.Struct):
 
 def failed_batches(bucket: str) -> Heap:
     """Return the heap of the batches that Lambda gave up: an event each, small enough to be held."""
-    return Heap(bucket, "aws/lambda/", lambda body, wreck, most: read_batch(body.read(), wreck, most))
+    return Heap(bucket, "aws/lambda/", lambda body, wreck: read_batch(body.read(), wreck))
 
 
 def error_output(bucket: str) -> Heap:
     """Return the heap of what Firehose could not convert: a buffer each, read line by line."""
-    return Heap(bucket, "errors/", lambda body, wreck, most: read_output(body.iter_lines(READ_BYTES), wreck, most))
+    return Heap(bucket, "errors/", lambda body, wreck: read_output(body.iter_lines(READ_BYTES), wreck))
 
 
 class Salvage:
     """Makes dead letters of leftovers, the oldest first."""
 
-    def __init__(self, s3: Any, broker: Broker, topic: str, heaps: Sequence[Heap], max_letter: int) -> None:
+    def __init__(self, s3: Any, broker: Broker, topic: str, heaps: Sequence[Heap]) -> None:
         self._s3 = s3
         self._broker = broker
         self._topic = topic
         self._heaps = heaps
-        self._max_letter = max_letter
         # What ended a run, as long as this process lives: one that always does must not keep the others waiting.
         self._behind: set[Leftover] = set()
 
@@ -126,7 +126,7 @@ class Salvage:
         wreck = Wreck(SALVAGED + leftover.key, leftover.since)
         with aws.asking("S3"):
             body = self._s3.get_object(Bucket=heap.bucket, Key=leftover.key)["Body"]
-            letters, expired = self._post(heap.read(body, wreck, self._max_letter), may_post)
+            letters, expired = self._post(heap.read(body, wreck), may_post)
             self._s3.copy_object(
                 Bucket=heap.bucket, Key=wreck.kept_as, CopySource={"Bucket": heap.bucket, "Key": leftover.key}
             )
@@ -137,18 +137,15 @@ class Salvage:
 
     def _post(self, letters: Iterable[Letter], may_post: Callable[[], bool]) -> tuple[int, int]:
         """Store letters; return how many they were, and how many of them are of events that waited too long."""
-        posted = expired = size = 0
-        messages: list[Message] = []
-        for letter in letters:
-            message = Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter))
-            if messages and (len(messages) == MOST_LETTERS or size + len(message.value) > MOST_BYTES):
-                self._store(messages, may_post)
-                messages, size = [], 0
-            messages.append(message)
-            size += len(message.value)
-            posted += 1
-            expired += letter.reason == EXPIRED
-        self._store(messages, may_post)
+        posted = expired = 0
+        written = (
+            (Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)), letter.reason == EXPIRED)
+            for letter in letters
+        )
+        for piece in cut(written, lambda one: len(one[0].value), MOST_BYTES, MOST_LETTERS):
+            self._store([message for message, _ in piece], may_post)
+            posted += len(piece)
+            expired += sum(waited for _, waited in piece)
         return posted, expired
 
     def _store(self, messages: Sequence[Message], may_post: Callable[[], bool]) -> None:

@@ -46,18 +46,10 @@ class Folder(msgspec.Struct, frozen=True):
     prefix: str
 
 
-class FoundObject(msgspec.Struct, frozen=True):
-    """An object that is not counted yet, or was written again."""
-
-    name: str
-    etag: str
-
-
 class Counts(msgspec.Struct):
     """What a run has counted; not complete while objects are left."""
 
     objects: int = 0
-    records: int = 0
     new: int = 0
     unreadable: dict[str, str] = {}
     """Objects that could not be counted, and why; their records stay a hole, and are missing in the end."""
@@ -90,27 +82,21 @@ class CountedObjects:
         )
         try:
             for folder, count, start in folders:
-                for found in self._find(folder, start):
+                for name, etag in self._find(folder, start):
                     if not may_go_on():
                         return counts
-                    self._count(found, count, counts)
+                    try:
+                        counts.new += count(name, etag)
+                        counts.objects += 1
+                    except psycopg.OperationalError:
+                        raise  # the database is away
+                    except Exception as error:  # noqa: BLE001 - an object may hold anything
+                        counts.unreadable[name] = repr(error)
         except Retryable as error:
             counts.trouble = str(error)
             return counts
         counts.complete = True
         return counts
-
-    def _count(self, found: FoundObject, count: Callable[[FoundObject], tuple[int, int]], counts: Counts) -> None:
-        try:
-            records, new = count(found)
-        except psycopg.OperationalError:
-            raise  # the database is away
-        except Exception as error:  # noqa: BLE001 - an object may hold anything
-            counts.unreadable[found.name] = repr(error)
-            return
-        counts.objects += 1
-        counts.records += records
-        counts.new += new
 
     def _start(self, folder: Folder) -> str:
         latest = find_value(self._connection, _LATEST, {"prefix": folder.prefix})
@@ -118,27 +104,28 @@ class CountedObjects:
         # A name may claim a day that is yet to come: nothing of today lies behind today.
         return f"{folder.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else ""
 
-    def _find(self, folder: Folder, start: str) -> Iterator[FoundObject]:
+    def _find(self, folder: Folder, start: str) -> Iterator[tuple[str, str]]:
+        """Yield names and ETags of objects that are not counted yet, or were written again."""
         for found in folder.bucket.list_pages(folder.prefix, start):
             counted: dict[str, str] = dict(self._connection.execute(_COUNTED, (list(found),)).fetchall())
-            yield from (FoundObject(name, etag) for name, etag in found.items() if counted.get(name) != etag)
+            yield from ((name, etag) for name, etag in found.items() if counted.get(name) != etag)
 
-    def _count_rows(self, found: FoundObject) -> tuple[int, int]:
-        rows = read_rows(StoredFile(self._raw.bucket, found.name), self._clock)
+    def _count_rows(self, name: str, etag: str) -> int:
+        rows = read_rows(StoredFile(self._raw.bucket, name), self._clock)
         with self._connection.transaction():
             new = cover(self._connection, ARCHIVE.name, rows, ARCHIVED)
-            self._note(found, rows.num_rows, new)
-        return rows.num_rows, new
+            self._connection.execute(_NOTE, (name, etag, rows.num_rows, new))
+        return new
 
-    def _count_letters(self, found: FoundObject) -> tuple[int, int]:
-        letters = read_letters(self._letters.bucket.get(found.name))
+    def _count_letters(self, name: str, etag: str) -> int:
+        letters = read_letters(self._letters.bucket.get(name))
         with self._connection.transaction():
             new = self._count_rejected([letter for letter in letters if letter.consumer == INGEST])
             for consumer in ACCOUNTED:
                 records = records_of((letter for letter in letters if letter.consumer == consumer.name), self._clock)
                 new += cover(self._connection, consumer.name, records, DEAD_LETTERED)
-            self._note(found, len(letters), new)
-        return len(letters), new
+            self._connection.execute(_NOTE, (name, etag, len(letters), new))
+        return new
 
     def _count_rejected(self, letters: list[LetterRow]) -> int:
         by_id = {(letter.failed_at[:10], letter.letter_id[:32]): letter for letter in letters}
@@ -147,9 +134,6 @@ class CountedObjects:
         counts = count_rejected(letter for (_, one), letter in by_id.items() if uuid.UUID(one) in new)
         count_outcomes(self._connection, INGEST, Counter({(group, REJECTED): n for group, n in counts.items()}))
         return counts.total()
-
-    def _note(self, found: FoundObject, records: int, new: int) -> None:
-        self._connection.execute(_NOTE, (found.name, found.etag, records, new))
 
 
 def _day_of(name: str) -> date | None:

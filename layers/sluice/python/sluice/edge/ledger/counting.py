@@ -8,7 +8,7 @@ about two million a second, with the reading of the file and the transaction.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -19,16 +19,17 @@ from psycopg.types.range import Int8Range
 from sluice.core.consumers import AGGREGATE
 from sluice.core.ledger.outcomes import Group
 from sluice.core.offsets import Span
+from sluice.core.records import Partition
+from sluice.core.times import write_time
 from sluice.edge.database import Connection
-from sluice.edge.ledger.coverage import Held, Partition, begin_anew, extend_coverage, lock_places, name_aside
+from sluice.edge.ledger.coverage import Held, begin_anew, extend_coverage, lock_places
 from sluice.edge.ledger.given_up import leave_gap
-from sluice.edge.ledger.stored_records import HOUR, UNKNOWN, as_micros
+from sluice.edge.ledger.stored_records import HOUR, UNKNOWN, as_micros, as_moment
 from sluice.edge.ledger.tallies import count_outcomes
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Partition and offset in one number: 2^19 of the one, 2^44 of the other.
 _WIDTH = np.int64(1 << 44)
 _GROUP = ["fleet_id", "hour", "contract", "schema_version"]
@@ -36,10 +37,10 @@ _GROUP = ["fleet_id", "hour", "contract", "schema_version"]
 
 def cover(connection: Connection, consumer: str, records: pa.Table, outcome: str) -> int:
     """Cover records and count those that were not covered yet; say how many those are. A transaction is open."""
-    new = 0
-    for topic in pc.unique(records["topic"]).to_pylist():
-        new += _Cover(connection, consumer, topic, outcome).add(records.filter(pc.equal(records["topic"], topic)))
-    return new
+    return sum(
+        _Cover(connection, consumer, topic, outcome).add(records.filter(pc.equal(records["topic"], topic)))
+        for topic in pc.unique(records["topic"]).to_pylist()
+    )
 
 
 class _Cover:
@@ -68,7 +69,8 @@ class _Cover:
             part = parts[place]
             known, begun_at = self._compare(place, held, offsets[part], received[part])
             if begun_at is not None:
-                name = name_aside(self._topic, begun_at)
+                # As the database names the topic that it puts aside.
+                name = f"{self._topic}@{write_time(begun_at)}"
                 older = self._find_older((name, place[1]), begun_at, offsets[part], received[part])
                 if older.any():
                     aside = _Cover(self._connection, self._consumer, name, self._outcome)
@@ -92,7 +94,7 @@ class _Cover:
         if held.received_until is not None:
             later = known & (received > as_micros(held.received_until))
             if later.any():
-                begun_at = _moment(int(received[later].min()))
+                begun_at = as_moment(int(received[later].min()))
                 begin_anew(self._connection, self._consumer, place, begun_at)
                 return np.zeros(len(offsets), dtype=np.bool_), begun_at
         return known, held.begun_at
@@ -116,7 +118,7 @@ class _Cover:
         columns = (counts[name].to_pylist() for name in (*_GROUP, "count_all"))
         outcomes = Counter(
             {
-                (Group(fleet_id, _moment(hour), contract, version), self._outcome): count
+                (Group(fleet_id, as_moment(hour), contract, version), self._outcome): count
                 for fleet_id, hour, contract, version, count in zip(*columns, strict=True)
             }
         )
@@ -127,14 +129,12 @@ class _Cover:
         partitions, offsets = (_numbers(given_up, name) for name in ("partition", "offset"))
         hours, received = (_numbers(given_up, name) for name in ("hour", "received"))
         # Of a record that does not say when it was received, the hour is known in which it was given up.
-        since, until = (
-            np.where(received == UNKNOWN, hours, received),
-            np.where(received == UNKNOWN, hours + HOUR, received),
-        )
+        since = np.where(received == UNKNOWN, hours, received)
+        until = np.where(received == UNKNOWN, hours + HOUR, received)
         for start, end in _runs((np.diff(partitions) != 0) | (np.diff(offsets) != 1)) if len(offsets) else ():
             part = slice(start, end)
             span = Int8Range(int(offsets[start]), int(offsets[end - 1]) + 1)
-            moments = (_moment(int(since[part].min())), _moment(int(until[part].max())))
+            moments = (as_moment(int(since[part].min())), as_moment(int(until[part].max())))
             place = (self._topic, int(partitions[start]))
             leave_gap(self._connection, self._consumer, place, span, *moments)
 
@@ -142,7 +142,7 @@ class _Cover:
         some = {place: columns for place, columns in more.items() if len(columns[0])}
         spans = {place: list(_spans(offsets)) for place, (offsets, _) in some.items()}
         latest = {place: int(received.max()) for place, (_, received) in some.items()}
-        until = {place: _moment(moment) for place, moment in latest.items() if moment != UNKNOWN}
+        until = {place: as_moment(moment) for place, moment in latest.items() if moment != UNKNOWN}
         if some:
             extend_coverage(self._connection, self._consumer, spans, until)
 
@@ -161,7 +161,3 @@ def _runs(breaks: Flags) -> Iterable[tuple[int, int]]:
 def _spans(offsets: Numbers) -> Iterable[Span]:
     for start, end in _runs(np.diff(offsets) != 1):
         yield int(offsets[start]), int(offsets[end - 1]) + 1
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

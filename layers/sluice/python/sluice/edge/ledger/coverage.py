@@ -10,11 +10,8 @@ from psycopg.types.multirange import Int8Multirange
 from psycopg.types.range import Range
 
 from sluice.core.offsets import Span, span
-from sluice.core.records import Origin
-from sluice.core.times import write_time
+from sluice.core.records import Origin, Partition
 from sluice.edge.database import Connection
-
-Partition = tuple[str, int]
 
 # Whoever deals with the same records just then is waited for, and what they have done is read afterwards.
 _LOCK = """
@@ -73,8 +70,13 @@ def lock_coverage(connection: Connection, consumer: str, received: Mapping[Origi
     places = {place: (min(found), max(found)) for place, found in offsets.items()}
     covered: set[Origin] = set()
     for place, held in lock_places(connection, consumer, places).items():
-        found = [Origin(*place, offset) for offset in offsets[place] if is_within(offset, held.covered)]
-        later = [moment for one in found if (moment := received[one]) and is_later(moment, held)]
+        found = [
+            Origin(*place, offset)
+            for offset in offsets[place]
+            if any(first <= offset < last for first, last in held.covered)
+        ]
+        moments = [moment for one in found if (moment := received[one])]
+        later = [moment for moment in moments if held.received_until and moment > held.received_until]
         if later:
             begin_anew(connection, consumer, place, min(later))
         else:
@@ -107,21 +109,6 @@ def lock_places(
 def begin_anew(connection: Connection, consumer: str, place: Partition, begun_at: datetime) -> None:
     """Put aside what was covered of a topic that was made anew; the rows are locked already."""
     connection.execute(_PUT_ASIDE, (consumer, *place, begun_at))
-
-
-def name_aside(topic: str, begun_at: datetime) -> str:
-    """Name the topic that was there before the one that began at a moment."""
-    return f"{topic}@{write_time(begun_at)}"
-
-
-def is_later(received_at: datetime, held: Held) -> bool:
-    """Say whether a reception is later than all that are covered."""
-    return held.received_until is not None and received_at > held.received_until
-
-
-def is_within(offset: int, spans: Iterable[Span]) -> bool:
-    """Say whether one of some ranges holds an offset."""
-    return any(start <= offset < end for start, end in spans)
 
 
 def span_partitions(origins: Iterable[Origin]) -> dict[Partition, list[Span]]:

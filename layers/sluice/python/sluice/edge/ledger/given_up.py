@@ -9,9 +9,9 @@ from datetime import datetime
 from psycopg.types.multirange import Int8Multirange
 from psycopg.types.range import Int8Range, Range
 
-from sluice.core.records import Origin
+from sluice.core.records import Origin, Partition
 from sluice.edge.database import Connection
-from sluice.edge.ledger.coverage import Partition, span_partitions
+from sluice.edge.ledger.coverage import span_partitions
 
 _LEAVE = """
     INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)

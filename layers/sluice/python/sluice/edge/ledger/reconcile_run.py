@@ -1,13 +1,12 @@
 """One run of reconcile: what it counts, compares, runs again and tells, or what it is asked for instead."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
 
-from sluice.core.events.contracts import Contracts
 from sluice.core.ledger.statement import Facts, Statement, draw_up
 from sluice.core.metrics import (
     EVENTS_RERUN,
@@ -22,11 +21,13 @@ from sluice.core.metrics import (
 )
 from sluice.edge import database
 from sluice.edge.database import Connection
-from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
-from sluice.edge.ledger.reconciling import Accountable, Cluster, Comparison, Reconciling
-from sluice.edge.ledger.statements import ALL_FLEETS, read_facts
+from sluice.edge.ledger.counted_objects import CountedObjects, Counts
+from sluice.edge.ledger.reconciling import Comparison, Ledger, Reconciling
+from sluice.edge.ledger.statements import read_facts
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.metrics import record, record_all, record_apart
+
+logger = Logger()
 
 
 class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
@@ -38,19 +39,6 @@ class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
     end: int
 
 
-class Ledger(msgspec.Struct, frozen=True):
-    """What every run works with."""
-
-    topic: str
-    raw: Folder
-    letters: Folder
-    cluster: Cluster
-    consumers: Mapping[str, Accountable]
-    contracts: Contracts
-    log: Logger
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
 class ReconcileRun:
     """A run, for as long as its connection and its time last."""
 
@@ -59,21 +47,18 @@ class ReconcileRun:
         self._connection = connection
         self._may_go_on = may_go_on
         self._tables = LedgerTables(connection, ledger.topic)
-        self._work = Reconciling(
-            self._tables, ledger.cluster, ledger.consumers, ledger.contracts, ledger.now, may_go_on
-        )
+        self._work = Reconciling(ledger, self._tables, may_go_on)
 
     def reconcile(self) -> dict[str, Any]:
         """Count, compare and mend, unless another run still does."""
-        ledger = self._ledger
         if not self._tables.lock():
-            ledger.log.info("another run has not ended yet")
+            logger.info("another run has not ended yet")
             return {}
         # Letters of a day that is long past may come late. Those of records show as what is missing, those of rejected
         # events do not: all are looked through in the first hour of a day.
-        counts = self._count(all_letters=self._tables.any_missing() or ledger.now().hour == 0)
+        counts = self._count(all_letters=self._tables.any_missing() or self._ledger.now().hour == 0)
         found = self._compare(counts)
-        records = self._work.mend(found, ledger.log.warning)
+        records = self._work.mend(found, logger.warning)
         return self.tell(counts, found, self._compare(counts) if records else found, records)
 
     def rerun(self, order: Order) -> dict[str, Any]:
@@ -81,7 +66,7 @@ class ReconcileRun:
         ledger = self._ledger
         if order.consumer not in ledger.consumers:
             raise ValueError(f"{order.consumer!r} is not one of {', '.join(ledger.consumers)}")
-        extent = ledger.cluster.offsets.ask_extents()[order.partition]
+        extent = ledger.offsets.ask_extents()[order.partition]
         start, end = max(order.start, extent.first), min(order.end, extent.last)
         if start >= end:
             return {"records": 0, "next": None, "failed_at": None}
@@ -98,7 +83,7 @@ class ReconcileRun:
             answer = database.ask(self._connection, sql, *parameters)
             return msgspec.json.decode(answer or b"null", type=kind)
 
-        return draw_up(day.isoformat(), read_facts(ask, day, ALL_FLEETS))
+        return draw_up(day.isoformat(), read_facts(ask, day))
 
     def tell(
         self, counts: Counts, found: Mapping[str, Comparison], left: Mapping[str, Comparison], records: int
@@ -117,9 +102,7 @@ class ReconcileRun:
         for consumer, number in in_flight.items():
             record_apart(RECORDS_IN_FLIGHT, number, consumer=consumer)
         told = {**record_all(done), RECORDS_IN_FLIGHT.name: in_flight}
-        self._ledger.log.info(
-            "reconciled", extra={"missing": {name: one.missing for name, one in left.items()}, **told}
-        )
+        logger.info("reconciled", extra={"missing": {name: one.missing for name, one in left.items()}, **told})
         return told
 
     def _count(self, *, all_letters: bool) -> Counts:
@@ -128,9 +111,9 @@ class ReconcileRun:
         objects = CountedObjects(self._connection, ledger.raw, ledger.letters, ledger.now)
         counts = objects.count(self._may_go_on, all_letters=all_letters)
         if counts.trouble is not None:
-            ledger.log.warning("the buckets cannot be read", extra={"reason": counts.trouble})
+            logger.warning("the buckets cannot be read", extra={"reason": counts.trouble})
         for name, reason in counts.unreadable.items():
-            ledger.log.error("an object cannot be counted", extra={"object": name, "reason": reason})
+            logger.error("an object cannot be counted", extra={"object": name, "reason": reason})
         return counts
 
     def _compare(self, counts: Counts) -> dict[str, Comparison]:

@@ -1,17 +1,17 @@
 """Holding the brokers' offsets against what is accounted for, and running again what is missing."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import psycopg
 
 from sluice.core.events.contracts import Contracts
-from sluice.core.ledger.holes import Hole, Standing, date_holes, find_holes, judge_holes, mark_rerun, subtract
+from sluice.core.ledger.holes import Hole, Standing, date_holes, judge_holes, mark_rerun, subtract
 from sluice.core.ledger.rerun import Taken, name_event, write_event
-from sluice.core.limits import Limits
 from sluice.core.offsets import Extent
 from sluice.edge.invoked import InvokedFunction
+from sluice.edge.ledger.counted_objects import Folder
 from sluice.edge.ledger.rereading import Rereader
 from sluice.edge.ledger.tables import LedgerTables
 from sluice.edge.topic_offsets import TopicOffsets
@@ -26,13 +26,19 @@ class Accountable(msgspec.Struct, frozen=True):
     """How long what it has committed may be under way."""
 
 
-class Cluster(msgspec.Struct, frozen=True):
-    """The brokers: what they are called, asked by and read by."""
+class Ledger(msgspec.Struct, frozen=True):
+    """What every run works with."""
 
-    arn: str
+    topic: str
+    raw: Folder
+    letters: Folder
+    cluster_arn: str
     bootstrap: str
     offsets: TopicOffsets
     rereader: Rereader
+    consumers: Mapping[str, Accountable]
+    contracts: Contracts
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -66,28 +72,17 @@ class Rerun(msgspec.Struct, frozen=True):
 class Reconciling:
     """One run over one topic and its consumers."""
 
-    def __init__(
-        self,
-        tables: LedgerTables,
-        cluster: Cluster,
-        consumers: Mapping[str, Accountable],
-        contracts: Contracts,
-        now: Callable[[], datetime],
-        may_go_on: Callable[[], bool],
-    ) -> None:
+    def __init__(self, ledger: Ledger, tables: LedgerTables, may_go_on: Callable[[], bool]) -> None:
+        self._ledger = ledger
         self._tables = tables
-        self._cluster = cluster
-        self._consumers = consumers
-        self._contracts = contracts
-        self._now = now
         self._may_go_on = may_go_on
 
     def compare(self, *, complete: bool) -> dict[str, Comparison]:
         """Find what each consumer does not account for; what is not counted yet may not be called missing."""
-        asked_at = self._now()
-        extents = self._cluster.offsets.ask_extents()
+        asked_at = self._ledger.now()
+        extents = self._ledger.offsets.ask_extents()
         comparisons: dict[str, Comparison] = {}
-        for consumer, terms in self._consumers.items():
+        for consumer, terms in self._ledger.consumers.items():
             committed = terms.offsets.ask_committed(extents)
             standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
             # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
@@ -95,11 +90,13 @@ class Reconciling:
             holes: dict[int, list[Hole]] = {}
             in_flight = newly_missing = 0
             for partition, stands in standing.items():
-                found = date_holes(find_holes(stands, covered.get(partition, ())), known.get(partition, ()), asked_at)
+                accounted = covered.get(partition, ())
+                uncovered = subtract((0, stands.committed), accounted)
+                found = date_holes(uncovered, known.get(partition, ()), asked_at)
                 holes[partition] = judge_holes(found, asked_at, terms.grace) if complete else found
                 newly_missing += _missing(holes[partition]) - _missing(found)
-                all_open = list(subtract((0, stands.last), covered.get(partition, ())))
-                in_flight += sum(end - start for start, end in all_open) - sum(hole.size for hole in found)
+                in_flight += sum(end - start for start, end in subtract((0, stands.last), accounted))
+                in_flight -= sum(hole.size for hole in found)
             comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
         # Written once all are compared: what is written as missing is no longer new.
         for consumer, one in comparisons.items():
@@ -115,11 +112,11 @@ class Reconciling:
         """
         records = 0
         for consumer, comparison in comparisons.items():
-            grace = self._consumers[consumer].grace
+            grace = self._ledger.consumers[consumer].grace
             for partition, holes in comparison.holes.items():
                 for hole in holes:
                     start = max(hole.start, comparison.standing[partition].first)
-                    if start >= hole.end or not hole.may_rerun(self._now(), grace):
+                    if start >= hole.end or not hole.may_rerun(self._ledger.now(), grace):
                         continue
                     if not self._may_go_on():
                         return records
@@ -138,16 +135,16 @@ class Reconciling:
     def rerun(self, consumer: str, partition: int, start: int, end: int, *, missing: bool) -> Rerun:
         """Give a consumer the records of some offsets again, as its event source would, while there is time."""
         done = Rerun(0, start)
-        for piece in self._cluster.rereader.read(partition, start, end):
+        for piece in self._ledger.rereader.read(partition, start, end):
             if missing:
-                self._tables.name(consumer, (name_event(record, self._contracts, Limits()) for record in piece))
-            event = write_event(piece, self._cluster.arn, self._cluster.bootstrap)
-            failed_at = self._consumers[consumer].function.ask(msgspec.Raw(event), Taken).failed_at()
+                self._tables.name(consumer, (name_event(record, self._ledger.contracts) for record in piece))
+            event = write_event(piece, self._ledger.cluster_arn, self._ledger.bootstrap)
+            failed_at = self._ledger.consumers[consumer].function.ask(msgspec.Raw(event), Taken).failed_at()
             until = piece[-1].origin.offset + 1
             done = Rerun(done.records + len(piece), until if failed_at is None else failed_at, failed_at)
             holes = self._tables.holes(consumer).get(partition, [])
             self._tables.write_holes(
-                consumer, {partition: mark_rerun(holes, (piece[0].origin.offset, until), self._now())}
+                consumer, {partition: mark_rerun(holes, (piece[0].origin.offset, until), self._ledger.now())}
             )
             if failed_at is not None or not self._may_go_on():
                 break

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from sluice.core.errors import Retryable
 from sluice.core.ledger.rerun import MOST_BYTES, MOST_RECORDS, ReadRecord
+from sluice.core.pieces import cut
 from sluice.core.records import Origin
 from sluice.edge.settings import BrokerSettings
 from sluice.edge.topic_offsets import configure_reader
@@ -38,15 +39,8 @@ class Rereader:
         """Read from an offset up to, but not including, another, in pieces as large as one invocation carries."""
         with closing(self._make(self._config)) as consumer:
             consumer.assign([TopicPartition(self._topic, partition, start)])
-            piece: list[ReadRecord] = []
-            room = MOST_BYTES
-            for record in self._records(consumer, partition, start, end):
-                room -= record.payload_bytes
-                if piece and (room < 0 or len(piece) == MOST_RECORDS):
-                    yield piece
-                    piece, room = [], MOST_BYTES - record.payload_bytes
-                piece.append(record)
-            yield piece
+            records = self._records(consumer, partition, start, end)
+            yield from cut(records, lambda record: record.payload_bytes, MOST_BYTES, MOST_RECORDS)
 
     def _records(self, consumer: Consumer, partition: int, start: int, end: int) -> Iterator[ReadRecord]:
         next_one = start

@@ -8,8 +8,6 @@ from sluice.core.ledger.statement import Facts
 
 MOST_LISTED = 200
 
-ALL_FLEETS = ""
-
 # Of each partition: of [0, last) what is covered, and of what is not, what was committed and what of that is missing.
 FACTS = """
     WITH place AS (
@@ -100,8 +98,8 @@ FACTS = """
 Ask = Callable[[type[Facts], str, str, str, str, str, str], Facts]
 
 
-def read_facts(ask: Ask, day: date, fleet_id: str) -> Facts:
-    """Read a day's facts, of one fleet or of all."""
+def read_facts(ask: Ask, day: date, fleet_id: str = "") -> Facts:
+    """Read a day's facts, of one fleet or, without one, of all."""
     start = (day - date(1970, 1, 1)) // timedelta(seconds=1)
     consumers = ",".join(consumer.name for consumer in ACCOUNTED)
     return ask(Facts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED), f"{{{consumers}}}")

@@ -127,6 +127,11 @@ def as_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def as_moment(micros: int) -> datetime:
+    """Read a time that is written as a number."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def _latest(now: datetime) -> datetime:
     """Return up to when receptions are believed: after one to come, nothing could show that a topic was made anew."""
     return now + Limits().clock_ahead

@@ -19,9 +19,9 @@ from sluice.core.consumers import COUNTED, DEAD_LETTERED, DUPLICATE, LATE
 from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
 from sluice.core.numbers.samples import Event, Unreadable, count_undeclared, first_of_each, lookback
-from sluice.core.records import Origin
+from sluice.core.records import Origin, Partition
 from sluice.edge.database import ANSWER_SECONDS, Connection, Database
-from sluice.edge.ledger.coverage import Partition, extend_coverage, lock_coverage, span_partitions
+from sluice.edge.ledger.coverage import extend_coverage, lock_coverage, span_partitions
 from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes, list_undeclared
 from sluice.edge.numbers.copying import COLUMNS, HEADER, TRAILER, write_row

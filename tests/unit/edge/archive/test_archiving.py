@@ -4,9 +4,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from sluice.core.archive.packing import Pack
+from sluice.core.archive.rows import Pack
 from sluice.core.records import Origin
-from sluice.edge.archive.delivery import Delivery
+from sluice.edge.archive.archiving import Delivery
 from sluice.edge.patience import Patience
 
 PACKS = [Pack(f"row {index}\n".encode(), (Origin("raw-events", 0, index),)) for index in range(3)]
