@@ -8,13 +8,14 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import asdict
 
 from sluice.core.numbers.resolutions import Resolution
 from sluice.core.query.states import Reason, State
 from sluice.core.records import Origin
 from sluice.core.times import LATE_ARRIVAL, write_time
 from sluice.core.trace.counting import effective_time, find_counted, is_same_time
-from sluice.core.trace.seeking import MOST_ROWS, Found, Problem, StoredCopy, StoredLetter
+from sluice.core.trace.seeking import MOST_ROWS, Found, LetterFacts, Problem, StoredCopy, StoredLetter
 
 AGGREGATE, INGEST = "aggregate", "ingest"
 
@@ -116,18 +117,9 @@ class Copy(msgspec.Struct, frozen=True):
     same_bytes: bool | None
 
 
-class Letter(msgspec.Struct, frozen=True):
+class Letter(LetterFacts, frozen=True):
     """One dead letter of the event."""
 
-    letter_id: str
-    reason: str
-    detail: str
-    consumer: str
-    attempts: int
-    failed_at: datetime
-    event_size: int
-    correlation_id: str | None
-    origin: Origin | None
     files: tuple[str, ...]
 
 
@@ -167,13 +159,7 @@ def _named(found: Found) -> Iterable[tuple[str | None, str | None]]:
     yield from ((letter.fleet_id, letter.device_id) for letter in found.letters or ())
 
 
-def tell(
-    asked: Asked,
-    found: Found,
-    numbers: Numbers | Unasked,
-    as_of: datetime,
-    visible_after_seconds: int,
-) -> Trace:
+def tell(asked: Asked, found: Found, numbers: Numbers | Unasked, as_of: datetime, visible_after_seconds: int) -> Trace:
     """Put the facts together."""
     copies, letters = found.copies or (), found.letters or ()
     known = numbers if isinstance(numbers, Numbers) else None
@@ -252,18 +238,8 @@ def _gather_letters(letters: Iterable[StoredLetter]) -> Iterable[Letter]:
     for one in letters:
         files.setdefault((one.letter_id, one.consumer, one.reason, one.failed_at), []).append(one)
     for first, *more in files.values():
-        yield Letter(
-            first.letter_id,
-            first.reason,
-            first.detail,
-            first.consumer,
-            first.attempts,
-            first.failed_at,
-            first.event_size,
-            first.correlation_id,
-            first.origin,
-            tuple(dict.fromkeys(one.file for one in (first, *more))),
-        )
+        own = {"files": tuple(dict.fromkeys(one.file for one in (first, *more)))}
+        yield msgspec.convert(asdict(first) | own, Letter)
 
 
 def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buried: set[Origin]) -> Iterable[Copy]:
@@ -281,22 +257,14 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
     for origin, copy in copies.items():
         outcome, seen = _outcome(copy, counted, kept, known, buried, again=first is not None)
         same_bytes = None if first is None else copy.variant == first.variant
-        yield Copy(
-            *(origin.topic, origin.partition, origin.offset),
-            copy.received_at,
-            copy.event_time,
-            copy.flags,
-            copy.contract,
-            copy.schema_version,
-            copy.firmware,
-            copy.event_type,
-            copy.correlation_id,
-            tuple(dict.fromkeys(files[origin])),
-            "conflict" if outcome == "duplicate" and same_bytes is False else outcome,
-            seen,
-            None if first is None else first.origin,
-            same_bytes,
-        )
+        own = {
+            "files": tuple(dict.fromkeys(files[origin])),
+            "outcome": "conflict" if outcome == "duplicate" and same_bytes is False else outcome,
+            "seen": seen,
+            "repeats": None if first is None else first.origin,
+            "same_bytes": same_bytes,
+        }
+        yield msgspec.convert(asdict(copy) | asdict(origin) | own, Copy)
         if origin not in buried:
             first = first or copy
 
