@@ -270,13 +270,7 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
 
 
 def _outcome(
-    copy: StoredCopy,
-    counted: set[Origin],
-    kept: Kept,
-    known: Numbers | None,
-    buried: set[Origin],
-    *,
-    again: bool,
+    copy: StoredCopy, counted: set[Origin], kept: Kept, known: Numbers | None, buried: set[Origin], *, again: bool
 ) -> tuple[Outcome, bool]:
     """Say what became of one copy, and whether the database itself shows it."""
     if copy.origin in buried:
