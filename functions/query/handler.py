@@ -15,7 +15,6 @@ from aws_lambda_powertools import Logger
 
 from sluice.core.api.requests import correlate
 from sluice.core.breaker import Breaker
-from sluice.core.limits import Limits
 from sluice.core.query.groups import Told
 from sluice.edge import cache as valkey
 from sluice.edge import database
@@ -25,14 +24,11 @@ from sluice.edge.api.quotas import Quotas
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.numbers.counters import Counters
-from sluice.edge.query.changes import ChangeReader
 from sluice.edge.query.entities import Entities
-from sluice.edge.query.fleets import FleetReader
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
 from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.reading import Reader
-from sluice.edge.query.recent import RecentReader
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.query.routes import Query, Sources
 from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
@@ -73,10 +69,7 @@ def compose(
         timedelta(hours=settings.change_hours),
         reader,
         entities,
-        RecentReader(reader),
-        Historian(entities, RollupReader(reader, Limits()), MovedRows(reader, recall)),
-        ChangeReader(reader),
-        FleetReader(reader),
+        Historian(entities, RollupReader(reader), MovedRows(reader, recall)),
         Groups(partial(lookup.ask, kind=Told), shared, directory, believed),
         Counters(shared),
     )

@@ -15,7 +15,6 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.requests import correlate
-from sluice.core.limits import Limits
 from sluice.edge import cache as valkey
 from sluice.edge import database
 from sluice.edge.api.gate import Gate
@@ -45,7 +44,7 @@ def build() -> Tracer:
     keys, quotas = KeyStore(store, shared, memory, cached), Quotas(shared, settings.trace_concurrency)
     files = InvokedFunction(settings.seek_function, settings.seek_seconds, settings.aws_region)
     reader = Reader(store, seconds)
-    numbers = TraceReader(reader, RollupReader(reader, Limits()))
+    numbers = TraceReader(reader, RollupReader(reader))
     gate = Gate("trace", settings.sluice_stage, settings.trace_requests_per_second, keys, quotas)
     return Tracer(gate, settings.trace_visible_seconds, files, reader, numbers, partial(datetime.now, UTC))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.core.query.groups import Group, GroupName
+from sluice.core.query.groups import GroupName
 from sluice.core.query.windows import Series
 from sluice.core.times import write_time
 
@@ -16,29 +16,6 @@ class Listing(msgspec.Struct, frozen=True):
 
     items: Sequence[Any]
     next_cursor: str | None = None
-
-
-class FleetName(msgspec.Struct, frozen=True):
-    """A fleet in a list."""
-
-    fleet_id: str
-
-
-class FleetReport(msgspec.Struct, frozen=True):
-    """How a fleet is doing; counts are of the last 24 hours."""
-
-    fleet_id: str
-    as_of: str
-    freshness_seconds: float | None
-    received_until: str | None
-    watermark: str | None
-    complete_until: dict[str, str | None]
-    devices: int
-    events: dict[str, int]
-    metrics: Sequence[Any]
-    firmware_versions: Sequence[Any]
-    unknown_fields: Sequence[Any]
-    gaps: Sequence[Any]
 
 
 class RecentReport(msgspec.Struct, frozen=True, rename={"start": "from"}):
@@ -84,11 +61,6 @@ class GroupReport(msgspec.Struct, frozen=True):
     group_id: str
     name: str
     devices: Sequence[str]
-
-
-def report_group(group: Group, as_of: datetime) -> GroupReport:
-    """Tell of one group."""
-    return GroupReport(write_time(as_of), group.group_id, group.name, group.devices)
 
 
 def report_minutes(minutes: Sequence[datetime], counts: Sequence[dict[str, int]], as_of: datetime) -> CounterReport:
