@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from sluice.core.numbers.digests import Digest, merge_digests, percentile
+from sluice.core.numbers.digests import merge_digests, percentile
 from sluice.core.query.windows import Metric, Window
 
 MEDIAN, HIGH = 0.5, 0.95
@@ -59,7 +59,8 @@ def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Win
 
     def rank(share: float) -> list[float]:
         return [
-            _rank(digests[key], share, book[key].resolution, totals) for key, totals in zip(keys, merged, strict=True)
+            percentile(digests[key], share, book[key].resolution, least=totals.low, most=totals.high)
+            for key, totals in zip(keys, merged, strict=True)
         ]
 
     return Window(
@@ -73,7 +74,3 @@ def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Win
         rank(MEDIAN),
         rank(HIGH),
     )
-
-
-def _rank(digest: Digest, share: float, resolution: float | None, totals: _Totals) -> float:
-    return percentile(digest, share, resolution, least=totals.low, most=totals.high)

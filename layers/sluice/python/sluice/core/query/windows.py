@@ -72,25 +72,13 @@ def list_items(
     who = msgspec.UNSET if device_id is None else device_id
     items = []
     for window in windows:
-        start = _write_seconds(window.start)
-        for place, key in enumerate(window.metric_keys):
+        start = write_seconds(window.start)
+        # In the order of an item's fields.
+        columns = window.counts, window.means, window.mins, window.maxs, window.p50s, window.p95s, window.sums
+        for key, *numbers in zip(window.metric_keys, *columns, strict=True):
             metric = book[key]
             if not wanted or metric.name in wanted:
-                items.append(
-                    Item(
-                        start,
-                        who,
-                        metric.name,
-                        metric.unit,
-                        window.counts[place],
-                        window.means[place],
-                        window.mins[place],
-                        window.maxs[place],
-                        window.p50s[place],
-                        window.p95s[place],
-                        window.sums[place],
-                    )
-                )
+                items.append(Item(start, who, metric.name, metric.unit, *numbers))
     return items
 
 
@@ -113,10 +101,11 @@ def list_series(
 
 
 @lru_cache(maxsize=4096)
-def _write_seconds(seconds: int) -> str:
+def write_seconds(seconds: int) -> str:
+    """Write a time that is given in seconds since 1970."""
     return write_time(datetime.fromtimestamp(seconds, UTC))
 
 
 def _write_micros(micros: int) -> str:
     seconds, fraction = divmod(micros, 1_000_000)
-    return f"{_write_seconds(seconds)[:-8]}.{fraction:06d}Z"
+    return f"{write_seconds(seconds)[:-8]}.{fraction:06d}Z"
