@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
+from sluice.core.numbers.recalls import RecalledRow
 from sluice.core.times import write_time
 
 
@@ -63,6 +64,24 @@ class Series(msgspec.Struct, frozen=True):
     metric: str
     unit: str
     points: list[tuple[str, float]]
+
+
+def gather_windows(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Window]:
+    """Put rows from files together into one device's or fleet's windows, in the order of time."""
+    keys = {metric.name: key for key, metric in book.items()}
+    windows: dict[int, Window] = {}
+    for row in rows:
+        start = int(row.window_start.timestamp())
+        window = windows.setdefault(start, Window(start, [], [], [], [], [], [], [], []))
+        window.metric_keys.append(keys[row.metric])
+        window.counts.append(row.count)
+        window.means.append(row.avg)
+        window.sums.append(row.sum)
+        window.mins.append(row.min)
+        window.maxs.append(row.max)
+        window.p50s.append(row.p50)
+        window.p95s.append(row.p95)
+    return [windows[start] for start in sorted(windows)]
 
 
 def list_items(

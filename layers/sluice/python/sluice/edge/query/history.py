@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS, choose_resolution
-from sluice.core.query.merging import merge_parts
+from sluice.core.query.merging import gather_parts, merge_parts
 from sluice.core.query.paging import Page, cut_page, split_page
 from sluice.core.query.questions import Rollups
-from sluice.core.query.recalled import gather_parts, gather_windows
 from sluice.core.query.reports import write_optional
 from sluice.core.query.states import Knowledge, Stretch, describe
-from sluice.core.query.windows import Item, Window, list_items, write_seconds
+from sluice.core.query.windows import Item, Window, gather_windows, list_items, write_seconds
 from sluice.edge.query.entities import Entities, Entity
 from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.rollups import RollupReader
