@@ -54,15 +54,6 @@ class GroupsReport(msgspec.Struct, frozen=True):
     next_cursor: str | None = None
 
 
-class GroupReport(msgspec.Struct, frozen=True):
-    """One group, as the directory told of it."""
-
-    as_of: str
-    group_id: str
-    name: str
-    devices: Sequence[str]
-
-
 def report_minutes(minutes: Sequence[datetime], counts: Sequence[dict[str, int]], as_of: datetime) -> CounterReport:
     """Tell what was counted."""
     items = [

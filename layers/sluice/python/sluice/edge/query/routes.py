@@ -23,7 +23,6 @@ from sluice.core.query.questions import (
 )
 from sluice.core.query.reports import (
     CounterReport,
-    GroupReport,
     GroupsReport,
     Listing,
     RecentReport,
@@ -112,7 +111,7 @@ def show_group(asked: ReaderRequest, sources: Sources) -> object:
     ask_nothing(asked.query)
     group_id = name_group(asked.path["group"])
     group, as_of = sources.groups.group(asked.fleet_id, group_id, asked.correlation_id, asked.now)
-    return GroupReport(write_time(as_of), group.group_id, group.name, group.devices)
+    return {"as_of": write_time(as_of), **msgspec.structs.asdict(group)}
 
 
 def read_last_minutes(asked: ReaderRequest, sources: Sources) -> object:
