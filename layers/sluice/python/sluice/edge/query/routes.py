@@ -21,16 +21,8 @@ from sluice.core.query.questions import (
     read_recent,
     read_rollups,
 )
-from sluice.core.query.reports import (
-    CounterReport,
-    GroupsReport,
-    Listing,
-    RecentReport,
-    report_minutes,
-    write_optional,
-)
 from sluice.core.query.windows import list_series
-from sluice.core.times import write_time
+from sluice.core.times import write_optional, write_time
 from sluice.edge.api.gate import UNKNOWN_FLEET, Gate, ReaderRequest, answer
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.ledger.statements import read_facts
@@ -68,7 +60,7 @@ def check_health(sources: Sources) -> object:
 def list_fleets(asked: ReaderRequest, _sources: Sources) -> object:
     """List the fleets that a key may read: its own."""
     ask_nothing(asked.query)
-    return Listing([{"fleet_id": asked.key.fleet_id}])
+    return {"items": [{"fleet_id": asked.key.fleet_id}], "next_cursor": None}
 
 
 def show_fleet(asked: ReaderRequest, sources: Sources) -> object:
@@ -96,14 +88,14 @@ def list_devices(asked: ReaderRequest, sources: Sources) -> object:
     wanted = read_devices(asked.fleet_id, asked.query)
     found = sources.entities.list_devices(wanted)
     page, more = found[: wanted.limit], found[wanted.limit :]
-    return Listing(page, wanted.goes_on(page[-1].device_id) if more else None)
+    return {"items": page, "next_cursor": wanted.goes_on(page[-1].device_id) if more else None}
 
 
 def list_groups(asked: ReaderRequest, sources: Sources) -> object:
     """List a fleet's groups."""
     ask_nothing(asked.query)
     names, as_of = sources.groups.names(asked.fleet_id, asked.correlation_id, asked.now)
-    return GroupsReport(write_time(as_of), names.groups)
+    return {"as_of": write_time(as_of), "items": names.groups, "next_cursor": None}
 
 
 def show_group(asked: ReaderRequest, sources: Sources) -> object:
@@ -124,13 +116,14 @@ def read_last_minutes(asked: ReaderRequest, sources: Sources) -> object:
     samples = read_samples(sources.reader, entities, start)
     book = sources.entities.book({key for sample in samples for key in sample.metric_keys})
     names = {entity.key: entity.device_id or "" for entity in entities}
-    return RecentReport(
-        write_time(now),
-        received.age(now),
-        write_time(start),
-        len(samples) == MOST_SAMPLES,
-        list_series(samples, names, book, wanted.metrics),
-    )
+    return {
+        "as_of": write_time(now),
+        "freshness_seconds": received.age(now),
+        "from": write_time(start),
+        "truncated": len(samples) == MOST_SAMPLES,
+        "items": list_series(samples, names, book, wanted.metrics),
+        "next_cursor": None,
+    }
 
 
 def read_history(asked: ReaderRequest, sources: Sources) -> object:
@@ -144,16 +137,21 @@ def read_live(asked: ReaderRequest, sources: Sources) -> object:
     now, minute = asked.now, WIDTHS["1m"]
     minutes = [floor_to(now, minute) - back * minute for back in reversed(range(read_counters(asked.query)))]
     try:
-        return report_minutes(minutes, sources.counters.read(asked.fleet_id, minutes), now)
+        counts = sources.counters.read(asked.fleet_id, minutes)
     except CacheAwayError:
-        return CounterReport(write_time(now), available=False, items=[])
+        return {"as_of": write_time(now), "available": False, "items": [], "next_cursor": None}
+    items = [
+        {"minute": write_time(start), "events": sum(types.values()), "types": dict(sorted(types.items()))}
+        for start, types in zip(minutes, counts, strict=True)
+    ]
+    return {"as_of": write_time(now), "available": True, "items": items, "next_cursor": None}
 
 
 def read_feed(asked: ReaderRequest, sources: Sources) -> object:
     """Read what was rolled since the cursor."""
     wanted = read_changes(asked.fleet_id, asked.query, asked.now, sources.changes_for - MARGIN)
     told, place = find_changes(sources.reader, wanted, asked.now)
-    return Listing(told, wanted.goes_on(place))
+    return {"items": told, "next_cursor": wanted.goes_on(place)}
 
 
 def show_statement(asked: ReaderRequest, sources: Sources) -> object:
