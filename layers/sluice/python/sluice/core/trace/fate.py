@@ -161,21 +161,10 @@ def _named(found: Found) -> Iterable[tuple[str | None, str | None]]:
 
 def tell(asked: Asked, found: Found, numbers: Numbers | Unasked, as_of: datetime, visible_after_seconds: int) -> Trace:
     """Put the facts together."""
-    copies, letters = found.copies or (), found.letters or ()
     known = numbers if isinstance(numbers, Numbers) else None
     who: dict[tuple[str | None, str | None], None] = dict.fromkeys(_named(found))
     who |= dict.fromkeys(known.devices if known else ())
-    events = []
-    for fleet_id, device_id in who:
-        event = _tell_event(
-            fleet_id,
-            device_id,
-            [one for one in copies if (one.fleet_id, one.device_id) == (fleet_id, device_id)],
-            [one for one in letters if (one.fleet_id, one.device_id) == (fleet_id, device_id)],
-            known,
-        )
-        if event is not None:
-            events.append(event)
+    events = [event for one in who if (event := _tell_event(*one, found, known)) is not None]
     unasked = _list_unasked(found, numbers)
     return Trace(
         asked,
@@ -183,7 +172,7 @@ def tell(asked: Asked, found: Found, numbers: Numbers | Unasked, as_of: datetime
         visible_after_seconds,
         _decide(events, unasked),
         unasked,
-        max(len(copies), len(letters)) > MOST_ROWS or len(who) > MOST_DEVICES,
+        max(len(found.copies or ()), len(found.letters or ())) > MOST_ROWS or len(who) > MOST_DEVICES,
         tuple(events),
     )
 
@@ -203,13 +192,9 @@ def _decide(events: Sequence[Event], unasked: Iterable[Unasked]) -> Verdict:
     return "unknown" if missing & {"raw", "dead_letters"} else "never_received"
 
 
-def _tell_event(
-    fleet_id: str | None,
-    device_id: str | None,
-    copies: Sequence[StoredCopy],
-    letters: Sequence[StoredLetter],
-    known: Numbers | None,
-) -> Event | None:
+def _tell_event(fleet_id: str | None, device_id: str | None, found: Found, known: Numbers | None) -> Event | None:
+    copies = [one for one in found.copies or () if (one.fleet_id, one.device_id) == (fleet_id, device_id)]
+    letters = [one for one in found.letters or () if (one.fleet_id, one.device_id) == (fleet_id, device_id)]
     who = fleet_id or "", device_id or ""
     asked_for = known if known is not None and who in known.devices else None
     kept = asked_for.devices[who] if asked_for else Kept()
