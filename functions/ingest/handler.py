@@ -2,8 +2,7 @@
 
 import os
 import secrets
-from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -12,16 +11,15 @@ from sluice.core.api.requests import correlate
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
-from sluice.edge import cache as valkey
-from sluice.edge import database
-from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.keystore import KeyStore, make_stores
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
+from sluice.edge.database import ANSWER_SECONDS
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.ingest.accepting import Ingest
 from sluice.edge.ingest.pressure import Pressure, Snapshots
 from sluice.edge.metrics import metrics
-from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
+from sluice.edge.settings import BrokerSettings, IngestSettings
 
 logger = Logger()
 
@@ -32,21 +30,13 @@ CONTRACT_OF = {"POST /v1/events": TELEMETRY, "POST /v1/readings": READING, "POST
 def build() -> Ingest:
     """Put the function together, once per cold start."""
     settings = IngestSettings.from_environ(os.environ)
-    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
-    keys = KeyStore(
-        database.Database(
-            partial(database.connect, DatabaseSettings.from_environ(os.environ)), database.ANSWER_SECONDS
-        ),
-        shared,
-        memory=timedelta(seconds=settings.key_memory_seconds),
-        shared=timedelta(seconds=settings.key_cache_seconds),
-    )
+    store, shared = make_stores(os.environ, ANSWER_SECONDS, cut_after=ANSWER_SECONDS)
     return Ingest(
         settings.sluice_stage,
         CONTRACT_OF,
         Rules(load_contracts(), Limits(), settings.raw_events_topic),
         settings.dead_letter_topic,
-        keys,
+        KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds),
         Quotas(shared, settings.ingest_concurrency),
         Broker(BrokerSettings.from_environ(os.environ)),
         Pressure(Snapshots(shared)),

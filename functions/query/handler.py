@@ -15,27 +15,23 @@ from aws_lambda_powertools import Logger
 
 from sluice.core.api.requests import correlate
 from sluice.core.breaker import Breaker
-from sluice.core.limits import Limits
 from sluice.core.query.groups import Told
-from sluice.edge import cache as valkey
-from sluice.edge import database
 from sluice.edge.api.gate import Gate
-from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.keystore import KeyStore, make_stores
 from sluice.edge.api.quotas import Quotas
+from sluice.edge.cache import Cache
+from sluice.edge.database import Database
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.numbers.counters import Counters
-from sluice.edge.query.changes import ChangeReader
 from sluice.edge.query.entities import Entities
-from sluice.edge.query.fleets import FleetReader
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
 from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.reading import Reader
-from sluice.edge.query.recent import RecentReader
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.query.routes import Query, Sources
-from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
+from sluice.edge.settings import QuerySettings
 
 logger = Logger()
 
@@ -46,22 +42,20 @@ BREAKS_AFTER = 3  # questions in a row that the directory did not answer
 def build() -> Query:
     """Put the function together, once per cold start."""
     settings = QuerySettings.from_environ(os.environ)
-    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     seconds = settings.query_answer_seconds
-    connect = partial(database.connect, DatabaseSettings.from_environ(os.environ), seconds)
     # The server is to stop first: it says why.
-    return compose(settings, database.Database(connect, seconds + 1), shared)
+    return compose(settings, *make_stores(os.environ, seconds, seconds + 1))
 
 
 def compose(
     settings: QuerySettings,
-    store: database.Database,
-    shared: valkey.Cache,
+    store: Database,
+    shared: Cache,
     invoked: Callable[[str, float, str], InvokedFunction] = InvokedFunction,
 ) -> Query:
     """Put the parts together around a database, a cache and other functions of ours."""
-    memory, cached = timedelta(seconds=settings.key_memory_seconds), timedelta(seconds=settings.key_cache_seconds)
-    keys, quotas = KeyStore(store, shared, memory, cached), Quotas(shared, settings.query_concurrency)
+    keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
+    quotas = Quotas(shared, settings.query_concurrency)
     lookup = invoked(settings.lookup_function, settings.lookup_seconds, settings.aws_region)
     recall = invoked(settings.recall_function, settings.recall_seconds, settings.aws_region)
     directory = Breaker("the directory", settings.lookup_rest_seconds, time.monotonic, failures=BREAKS_AFTER)
@@ -73,10 +67,7 @@ def compose(
         timedelta(hours=settings.change_hours),
         reader,
         entities,
-        RecentReader(reader),
-        Historian(entities, RollupReader(reader, Limits()), MovedRows(reader, recall)),
-        ChangeReader(reader),
-        FleetReader(reader),
+        Historian(entities, RollupReader(reader), MovedRows(reader, recall)),
         Groups(partial(lookup.ask, kind=Told), shared, directory, believed),
         Counters(shared),
     )

@@ -8,24 +8,21 @@ said in the answer; only without any answer there is an error.
 
 import os
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.requests import correlate
-from sluice.core.limits import Limits
-from sluice.edge import cache as valkey
-from sluice.edge import database
 from sluice.edge.api.gate import Gate
-from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.keystore import KeyStore, make_stores
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
-from sluice.edge.settings import CacheSettings, DatabaseSettings, TraceSettings
+from sluice.edge.settings import TraceSettings
 from sluice.edge.trace.traces import TraceReader
 from sluice.edge.trace.tracing import OPERATOR, Tracer
 
@@ -36,16 +33,14 @@ logger = Logger()
 def build() -> Tracer:
     """Put the function together, once per cold start."""
     settings = TraceSettings.from_environ(os.environ)
-    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     seconds = settings.trace_answer_seconds
-    connect = partial(database.connect, DatabaseSettings.from_environ(os.environ), seconds)
     # The server is to stop first: it says why.
-    store = database.Database(connect, seconds + 1)
-    memory, cached = timedelta(seconds=settings.key_memory_seconds), timedelta(seconds=settings.key_cache_seconds)
-    keys, quotas = KeyStore(store, shared, memory, cached), Quotas(shared, settings.trace_concurrency)
+    store, shared = make_stores(os.environ, seconds, seconds + 1)
+    keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
+    quotas = Quotas(shared, settings.trace_concurrency)
     files = InvokedFunction(settings.seek_function, settings.seek_seconds, settings.aws_region)
     reader = Reader(store, seconds)
-    numbers = TraceReader(reader, RollupReader(reader, Limits()))
+    numbers = TraceReader(reader, RollupReader(reader))
     gate = Gate("trace", settings.sluice_stage, settings.trace_requests_per_second, keys, quotas)
     return Tracer(gate, settings.trace_visible_seconds, files, reader, numbers, partial(datetime.now, UTC))
 

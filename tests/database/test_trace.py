@@ -48,7 +48,7 @@ def traces(database: str) -> Iterator[TraceReader]:
         return opened[-1]
 
     reader = Reader(Database(connect, 5), 60)
-    yield TraceReader(reader, RollupReader(reader, Limits()))
+    yield TraceReader(reader, RollupReader(reader))
     for connection in opened:
         connection.close()
 

@@ -18,7 +18,7 @@ from local.models.config import AthenaConfig
 from local.resources import create_aws, resolve
 from local.resources.configure import athena as configure
 from local.template import Assembly
-from sluice.edge.trace.athena import Athena, Failure, Statement
+from sluice.edge.trace.athena import Athena, Failure
 from tests.infra.templates import synthesize
 from tests.infra.test_trace_queries import ID, Lake, by_id
 from tests.local.emulation import emulated_aws
@@ -97,7 +97,7 @@ def test_the_workgroup_is_the_templates(started: tuple[ModelProcess, AthenaConfi
 
 def test_our_own_client_gets_rows_with_the_path_of_their_file(model: ModelProcess) -> None:
     athena = Athena(aws_client("athena", model.url, REGION), "sluice-proof-analysts", "sluice_proof", 30)
-    (rows,) = athena.ask([Statement(EVENT, tuple(by_id()))])
+    (rows,) = athena.ask([EVENT], by_id())
     assert not isinstance(rows, Failure)
     (row,) = rows
     assert (row["kafka_offset"], row["late_arrival"], row["clock_ahead"]) == ("7", "true", "false")
@@ -151,7 +151,7 @@ def test_a_query_that_is_stopped_has_no_results(client: Any, model: ModelProcess
 
 def test_one_that_takes_too_long_is_given_up_by_our_client(client: Any, model: ModelProcess) -> None:
     misbehave(model, delay_seconds=30)
-    (failure,) = Athena(client, "sluice-proof-analysts", "sluice_proof", 1).ask([Statement("SELECT ?", ("x",))])
+    (failure,) = Athena(client, "sluice-proof-analysts", "sluice_proof", 1).ask(["SELECT ?"], ["x"])
     assert isinstance(failure, Failure)
     assert failure.problem == "timeout"
 

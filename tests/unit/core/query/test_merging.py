@@ -7,9 +7,8 @@ from hypothesis import strategies
 
 from sluice.core.numbers.digests import pack
 from sluice.core.numbers.recalls import RecalledRow
-from sluice.core.query.merging import Part, merge_parts
-from sluice.core.query.recalled import gather_parts, gather_windows
-from sluice.core.query.windows import Metric
+from sluice.core.query.merging import Part, gather_parts, merge_parts
+from sluice.core.query.windows import Metric, gather_windows
 from tests.support.samples import NOW
 
 BOOK = {1: Metric("cpu_temp", "degC", 0.1), 2: Metric("humidity", "%RH", 0.1)}

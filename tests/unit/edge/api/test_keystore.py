@@ -51,9 +51,9 @@ def store(database: Database, cache: PlayedServer) -> KeyStore:
     return KeyStore(
         cast("EdgeDatabase", database),
         Cache(cache.connect),
-        timedelta(seconds=30),
-        timedelta(seconds=240),
-        lambda: database.time,
+        memory_seconds=30,
+        shared_seconds=240,
+        clock=lambda: database.time,
     )
 
 

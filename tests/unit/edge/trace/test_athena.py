@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from sluice.edge.trace.athena import Athena, Failure, Statement, quote
+from sluice.edge.trace.athena import Athena, Failure, quote
 
-ASKED = Statement("SELECT ?", ("it's",))
+SQL, VALUES = "SELECT ?", ("it's",)
 ANSWER = {
     "ResultSet": {
         "ResultSetMetadata": {"ColumnInfo": [{"Name": "a"}, {"Name": "b"}]},
@@ -67,7 +67,7 @@ def asking(played: Any, seconds: float = 12) -> Athena:
 
 def test_rows_are_told_by_their_columns_without_the_head() -> None:
     played = Played(["QUEUED", "RUNNING", "SUCCEEDED"])
-    assert asking(played).ask([ASKED]) == [[{"a": "1", "b": None}]]
+    assert asking(played).ask([SQL], VALUES) == [[{"a": "1", "b": None}]]
     assert played.started == [
         {
             "QueryString": "SELECT ?",
@@ -86,7 +86,7 @@ def test_a_value_stays_a_value(value: str, written: str) -> None:
 
 def test_what_does_not_come_in_time_is_stopped_and_the_other_answer_stands() -> None:
     played = Played(["RUNNING"], ["SUCCEEDED"])
-    first, second = asking(played).ask([ASKED, ASKED])
+    first, second = asking(played).ask([SQL, SQL], VALUES)
     assert isinstance(first, Failure)
     assert first.problem == "timeout"
     assert second == [{"a": "1", "b": None}]
@@ -103,7 +103,7 @@ def test_what_does_not_come_in_time_is_stopped_and_the_other_answer_stands() -> 
     ],
 )
 def test_why_there_is_no_answer_is_told(states: Any, problem: str, detail: str) -> None:
-    (failure,) = asking(Played(states)).ask([ASKED])
+    (failure,) = asking(Played(states)).ask([SQL], VALUES)
     assert isinstance(failure, Failure)
     assert failure.problem == problem
     assert detail in failure.detail
@@ -114,13 +114,13 @@ SILENT = ConnectTimeoutError(endpoint_url="athena")
 
 def test_a_look_that_fails_is_tried_again() -> None:
     played = Played([SILENT, "RUNNING", SILENT, SILENT, "SUCCEEDED"])
-    assert asking(played).ask([ASKED]) == [[{"a": "1", "b": None}]]
+    assert asking(played).ask([SQL], VALUES) == [[{"a": "1", "b": None}]]
     assert played.stopped == []
 
 
 def test_a_query_that_nobody_can_look_at_is_stopped_when_the_time_is_over() -> None:
     played = Played([SILENT])
-    (failure,) = asking(played).ask([ASKED])
+    (failure,) = asking(played).ask([SQL], VALUES)
     assert isinstance(failure, Failure)
     assert failure.problem == "unavailable"
     assert failure.detail.startswith("no answer within 12 s: Athena did not do its part: Connect timeout")
@@ -128,7 +128,7 @@ def test_a_query_that_nobody_can_look_at_is_stopped_when_the_time_is_over() -> N
 
 
 def test_a_query_that_could_be_looked_at_after_all_is_too_slow_and_not_unavailable() -> None:
-    (failure,) = asking(Played([SILENT, "RUNNING"])).ask([ASKED])
+    (failure,) = asking(Played([SILENT, "RUNNING"])).ask([SQL], VALUES)
     assert failure == Failure("timeout", "no answer within 12 s")
 
 
@@ -138,7 +138,7 @@ def test_that_a_query_could_not_be_stopped_is_told(monkeypatch: pytest.MonkeyPat
 
     played = Played(["RUNNING"])
     monkeypatch.setattr(played, "stop_query_execution", refuse)
-    (failure,) = asking(played).ask([ASKED])
+    (failure,) = asking(played).ask([SQL], VALUES)
     assert isinstance(failure, Failure)
     assert failure.problem == "timeout"
     assert "the query could not be stopped: " in failure.detail
@@ -154,12 +154,12 @@ def test_no_look_is_begun_when_the_time_is_over() -> None:
             return super().get_query_execution(QueryExecutionId=QueryExecutionId)
 
     played = Slow(["RUNNING"], ["RUNNING"])
-    Athena(played, "analysts", "sluice_dev", 12, lambda: time.now, time.sleep).ask([ASKED, ASKED])
+    Athena(played, "analysts", "sluice_dev", 12, lambda: time.now, time.sleep).ask([SQL, SQL], VALUES)
     assert time.now < 15
     assert played.stopped == ["0", "1"]
 
 
 def test_one_that_cannot_be_asked_does_not_keep_the_other_from_answering() -> None:
-    first, second = asking(Played(REFUSED, ["SUCCEEDED"])).ask([ASKED, ASKED])
+    first, second = asking(Played(REFUSED, ["SUCCEEDED"])).ask([SQL, SQL], VALUES)
     assert isinstance(first, Failure)
     assert second == [{"a": "1", "b": None}]

@@ -31,6 +31,11 @@ def write_time(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
+def write_optional(moment: datetime | None) -> str | None:
+    """Write a time that may not be known."""
+    return None if moment is None else write_time(moment)
+
+
 def day_of(moment: datetime) -> date:
     """Name the UTC day a time falls on."""
     return moment.astimezone(UTC).date()

@@ -50,10 +50,9 @@ def reject(index: int, event_id: str | None, rejection: Rejection) -> Result:
 def answer_results(results: Sequence[Result], correlation_id: str, retry_after: int) -> Answer:
     """Answer a request whose events each have a status."""
     statuses = {result.status for result in results}
-    if statuses == {ACCEPTED}:
-        return _answer(202, "application/json", {"results": results}, correlation_id)
     if ACCEPTED in statuses:
-        return _answer(207, "application/json", {"results": results}, correlation_id)
+        status = 202 if statuses == {ACCEPTED} else 207
+        return _answer(status, "application/json", {"results": results}, correlation_id)
     if RETRY in statuses:
         refusal = Refusal(429, "not_stored", "The events could not be stored in time; send them again.")
     else:

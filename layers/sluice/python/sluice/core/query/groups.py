@@ -29,11 +29,9 @@ class GroupNames(msgspec.Struct, frozen=True):
     groups: Annotated[tuple[GroupName, ...], msgspec.Meta(max_length=MOST_GROUPS)]
 
 
-class Group(msgspec.Struct, frozen=True):
+class Group(GroupName, frozen=True):
     """A group and whose numbers are its own."""
 
-    group_id: GroupId
-    name: Name
     devices: Annotated[tuple[DeviceId, ...], msgspec.Meta(max_length=MOST_DEVICES)]
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from sluice.core.numbers.digests import Digest, merge_digests, percentile
+from sluice.core.numbers.digests import merge_digests, pack, percentile
+from sluice.core.numbers.recalls import RecalledRow
 from sluice.core.query.windows import Metric, Window
 
 MEDIAN, HIGH = 0.5, 0.95
@@ -24,19 +25,37 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     bin_counts: list[int]
 
 
-class _Totals:
+class _Totals(msgspec.Struct):
     """What the devices of a window come to, for one metric."""
 
-    __slots__ = ("count", "high", "low", "sum")
-
-    def __init__(self) -> None:
-        self.count, self.sum, self.low, self.high = 0, 0.0, float("inf"), float("-inf")
+    count: int = 0
+    sum: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
 
     def add(self, count: int, total: float, low: float, high: float) -> None:
         self.count += count
         self.sum += total
         self.low = min(self.low, low)
         self.high = max(self.high, high)
+
+
+def gather_parts(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Part]:
+    """Make a part of every row from files: merging does not mind that a device has several for one window."""
+    keys = {metric.name: key for key, metric in book.items()}
+    return [
+        Part(
+            int(row.window_start.timestamp()),
+            [keys[row.metric]],
+            [row.count],
+            [row.sum],
+            [row.min],
+            [row.max],
+            [pack(keys[row.metric], number) for number in row.bins],
+            list(row.bin_counts),
+        )
+        for row in rows
+    ]
 
 
 def merge_parts(parts: Iterable[Part], book: Mapping[int, Metric]) -> list[Window]:
@@ -59,7 +78,8 @@ def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Win
 
     def rank(share: float) -> list[float]:
         return [
-            _rank(digests[key], share, book[key].resolution, totals) for key, totals in zip(keys, merged, strict=True)
+            percentile(digests[key], share, book[key].resolution, least=totals.low, most=totals.high)
+            for key, totals in zip(keys, merged, strict=True)
         ]
 
     return Window(
@@ -73,7 +93,3 @@ def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Win
         rank(MEDIAN),
         rank(HIGH),
     )
-
-
-def _rank(digest: Digest, share: float, resolution: float | None, totals: _Totals) -> float:
-    return percentile(digest, share, resolution, least=totals.low, most=totals.high)

@@ -31,10 +31,6 @@ class Parameters:
                 )
             self._values.setdefault(name, []).append(value)
 
-    def has(self, name: str) -> bool:
-        """Say whether the parameter was given."""
-        return name in self._values
-
     def texts(self, name: str, most_characters: int, most: int) -> tuple[str, ...]:
         """Return every value of a parameter that may be repeated."""
         values = tuple(dict.fromkeys(self._values.get(name, ())))

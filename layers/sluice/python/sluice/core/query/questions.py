@@ -107,10 +107,6 @@ class ChangePlace(msgspec.Struct, frozen=True, array_like=True):
     change_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     told_at: Epoch
 
-    def told(self) -> datetime:
-        """Say when the reader was told."""
-        return datetime.fromtimestamp(self.told_at, UTC)
-
 
 class Changes(msgspec.Struct, frozen=True):
     """What was rolled since the cursor; without one, since now."""
@@ -187,7 +183,7 @@ def read_changes(fleet_id: str, query: str, now: datetime, kept: timedelta) -> C
     parameters = Parameters(query, ("limit", "cursor"))
     cursor = parameters.text("cursor", MOST_CHARACTERS)
     after = None if cursor is None else read_cursor(cursor, f"changes {fleet_id}", ChangePlace)
-    if after is not None and after.told() < now - kept:
+    if after is not None and datetime.fromtimestamp(after.told_at, UTC) < now - kept:
         raise refuse_expired()
     return Changes(fleet_id, parameters.whole("limit", 1, MOST_CHANGES, DEFAULT_ITEMS), after)
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
+from sluice.core.numbers.recalls import RecalledRow
 from sluice.core.times import write_time
 
 
@@ -65,6 +66,24 @@ class Series(msgspec.Struct, frozen=True):
     points: list[tuple[str, float]]
 
 
+def gather_windows(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Window]:
+    """Put rows from files together into one device's or fleet's windows, in the order of time."""
+    keys = {metric.name: key for key, metric in book.items()}
+    windows: dict[int, Window] = {}
+    for row in rows:
+        start = int(row.window_start.timestamp())
+        window = windows.setdefault(start, Window(start, [], [], [], [], [], [], [], []))
+        window.metric_keys.append(keys[row.metric])
+        window.counts.append(row.count)
+        window.means.append(row.avg)
+        window.sums.append(row.sum)
+        window.mins.append(row.min)
+        window.maxs.append(row.max)
+        window.p50s.append(row.p50)
+        window.p95s.append(row.p95)
+    return [windows[start] for start in sorted(windows)]
+
+
 def list_items(
     windows: Iterable[Window], book: Mapping[int, Metric], wanted: Collection[str], device_id: str | None
 ) -> list[Item]:
@@ -72,25 +91,13 @@ def list_items(
     who = msgspec.UNSET if device_id is None else device_id
     items = []
     for window in windows:
-        start = _write_seconds(window.start)
-        for place, key in enumerate(window.metric_keys):
+        start = write_seconds(window.start)
+        # In the order of an item's fields.
+        columns = window.counts, window.means, window.mins, window.maxs, window.p50s, window.p95s, window.sums
+        for key, *numbers in zip(window.metric_keys, *columns, strict=True):
             metric = book[key]
             if not wanted or metric.name in wanted:
-                items.append(
-                    Item(
-                        start,
-                        who,
-                        metric.name,
-                        metric.unit,
-                        window.counts[place],
-                        window.means[place],
-                        window.mins[place],
-                        window.maxs[place],
-                        window.p50s[place],
-                        window.p95s[place],
-                        window.sums[place],
-                    )
-                )
+                items.append(Item(start, who, metric.name, metric.unit, *numbers))
     return items
 
 
@@ -113,10 +120,11 @@ def list_series(
 
 
 @lru_cache(maxsize=4096)
-def _write_seconds(seconds: int) -> str:
+def write_seconds(seconds: int) -> str:
+    """Write a time that is given in seconds since 1970."""
     return write_time(datetime.fromtimestamp(seconds, UTC))
 
 
 def _write_micros(micros: int) -> str:
     seconds, fraction = divmod(micros, 1_000_000)
-    return f"{_write_seconds(seconds)[:-8]}.{fraction:06d}Z"
+    return f"{write_seconds(seconds)[:-8]}.{fraction:06d}Z"

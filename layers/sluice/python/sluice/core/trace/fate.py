@@ -8,13 +8,14 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import asdict
 
 from sluice.core.numbers.resolutions import Resolution
 from sluice.core.query.states import Reason, State
 from sluice.core.records import Origin
 from sluice.core.times import LATE_ARRIVAL, write_time
 from sluice.core.trace.counting import effective_time, find_counted, is_same_time
-from sluice.core.trace.seeking import MOST_ROWS, Found, Problem, StoredCopy, StoredLetter
+from sluice.core.trace.seeking import MOST_ROWS, Found, LetterFacts, Problem, StoredCopy, StoredLetter
 
 AGGREGATE, INGEST = "aggregate", "ingest"
 
@@ -116,18 +117,9 @@ class Copy(msgspec.Struct, frozen=True):
     same_bytes: bool | None
 
 
-class Letter(msgspec.Struct, frozen=True):
+class Letter(LetterFacts, frozen=True):
     """One dead letter of the event."""
 
-    letter_id: str
-    reason: str
-    detail: str
-    consumer: str
-    attempts: int
-    failed_at: datetime
-    event_size: int
-    correlation_id: str | None
-    origin: Origin | None
     files: tuple[str, ...]
 
 
@@ -167,29 +159,12 @@ def _named(found: Found) -> Iterable[tuple[str | None, str | None]]:
     yield from ((letter.fleet_id, letter.device_id) for letter in found.letters or ())
 
 
-def tell(
-    asked: Asked,
-    found: Found,
-    numbers: Numbers | Unasked,
-    as_of: datetime,
-    visible_after_seconds: int,
-) -> Trace:
+def tell(asked: Asked, found: Found, numbers: Numbers | Unasked, as_of: datetime, visible_after_seconds: int) -> Trace:
     """Put the facts together."""
-    copies, letters = found.copies or (), found.letters or ()
     known = numbers if isinstance(numbers, Numbers) else None
     who: dict[tuple[str | None, str | None], None] = dict.fromkeys(_named(found))
     who |= dict.fromkeys(known.devices if known else ())
-    events = []
-    for fleet_id, device_id in who:
-        event = _tell_event(
-            fleet_id,
-            device_id,
-            [one for one in copies if (one.fleet_id, one.device_id) == (fleet_id, device_id)],
-            [one for one in letters if (one.fleet_id, one.device_id) == (fleet_id, device_id)],
-            known,
-        )
-        if event is not None:
-            events.append(event)
+    events = [event for one in who if (event := _tell_event(*one, found, known)) is not None]
     unasked = _list_unasked(found, numbers)
     return Trace(
         asked,
@@ -197,7 +172,7 @@ def tell(
         visible_after_seconds,
         _decide(events, unasked),
         unasked,
-        max(len(copies), len(letters)) > MOST_ROWS or len(who) > MOST_DEVICES,
+        max(len(found.copies or ()), len(found.letters or ())) > MOST_ROWS or len(who) > MOST_DEVICES,
         tuple(events),
     )
 
@@ -217,13 +192,9 @@ def _decide(events: Sequence[Event], unasked: Iterable[Unasked]) -> Verdict:
     return "unknown" if missing & {"raw", "dead_letters"} else "never_received"
 
 
-def _tell_event(
-    fleet_id: str | None,
-    device_id: str | None,
-    copies: Sequence[StoredCopy],
-    letters: Sequence[StoredLetter],
-    known: Numbers | None,
-) -> Event | None:
+def _tell_event(fleet_id: str | None, device_id: str | None, found: Found, known: Numbers | None) -> Event | None:
+    copies = [one for one in found.copies or () if (one.fleet_id, one.device_id) == (fleet_id, device_id)]
+    letters = [one for one in found.letters or () if (one.fleet_id, one.device_id) == (fleet_id, device_id)]
     who = fleet_id or "", device_id or ""
     asked_for = known if known is not None and who in known.devices else None
     kept = asked_for.devices[who] if asked_for else Kept()
@@ -252,18 +223,8 @@ def _gather_letters(letters: Iterable[StoredLetter]) -> Iterable[Letter]:
     for one in letters:
         files.setdefault((one.letter_id, one.consumer, one.reason, one.failed_at), []).append(one)
     for first, *more in files.values():
-        yield Letter(
-            first.letter_id,
-            first.reason,
-            first.detail,
-            first.consumer,
-            first.attempts,
-            first.failed_at,
-            first.event_size,
-            first.correlation_id,
-            first.origin,
-            tuple(dict.fromkeys(one.file for one in (first, *more))),
-        )
+        own = {"files": tuple(dict.fromkeys(one.file for one in (first, *more)))}
+        yield msgspec.convert(asdict(first) | own, Letter)
 
 
 def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buried: set[Origin]) -> Iterable[Copy]:
@@ -281,34 +242,20 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
     for origin, copy in copies.items():
         outcome, seen = _outcome(copy, counted, kept, known, buried, again=first is not None)
         same_bytes = None if first is None else copy.variant == first.variant
-        yield Copy(
-            *(origin.topic, origin.partition, origin.offset),
-            copy.received_at,
-            copy.event_time,
-            copy.flags,
-            copy.contract,
-            copy.schema_version,
-            copy.firmware,
-            copy.event_type,
-            copy.correlation_id,
-            tuple(dict.fromkeys(files[origin])),
-            "conflict" if outcome == "duplicate" and same_bytes is False else outcome,
-            seen,
-            None if first is None else first.origin,
-            same_bytes,
-        )
+        own = {
+            "files": tuple(dict.fromkeys(files[origin])),
+            "outcome": "conflict" if outcome == "duplicate" and same_bytes is False else outcome,
+            "seen": seen,
+            "repeats": None if first is None else first.origin,
+            "same_bytes": same_bytes,
+        }
+        yield msgspec.convert(asdict(copy) | asdict(origin) | own, Copy)
         if origin not in buried:
             first = first or copy
 
 
 def _outcome(
-    copy: StoredCopy,
-    counted: set[Origin],
-    kept: Kept,
-    known: Numbers | None,
-    buried: set[Origin],
-    *,
-    again: bool,
+    copy: StoredCopy, counted: set[Origin], kept: Kept, known: Numbers | None, buried: set[Origin], *, again: bool
 ) -> tuple[Outcome, bool]:
     """Say what became of one copy, and whether the database itself shows it."""
     if copy.origin in buried:

@@ -55,8 +55,8 @@ class StoredCopy(msgspec.Struct, frozen=True):
     file: str
 
 
-class StoredLetter(msgspec.Struct, frozen=True):
-    """A row of dead_letters, in one file."""
+class LetterFacts(msgspec.Struct, frozen=True):
+    """What a dead letter says, in whichever file it lies."""
 
     letter_id: str
     reason: str
@@ -65,10 +65,15 @@ class StoredLetter(msgspec.Struct, frozen=True):
     attempts: int
     failed_at: datetime
     event_size: int
-    fleet_id: str | None
-    device_id: str | None
     correlation_id: str | None
     origin: Origin | None
+
+
+class StoredLetter(LetterFacts, frozen=True):
+    """A row of dead_letters, in one file."""
+
+    fleet_id: str | None
+    device_id: str | None
     file: str
 
 
@@ -84,66 +89,39 @@ class Found(msgspec.Struct, frozen=True):
 def read_copy(cells: Cells) -> StoredCopy:
     """Read a row of event_by_id."""
     flags = ((CLOCK_AHEAD, cells["clock_ahead"]), (LATE_ARRIVAL, cells["late_arrival"]))
-    return StoredCopy(
-        origin=Origin(_text(cells, "kafka_topic"), int(_text(cells, "kafka_partition")), _offset(cells)),
-        fleet_id=_text(cells, "fleet_id"),
-        device_id=_text(cells, "device_id"),
-        received_at=_moment(_text(cells, "received_at")),
-        event_time=_event_time(cells["event_time"]),
-        flags=tuple(flag for flag, raised in flags if raised == "true"),
-        contract=_text(cells, "contract"),
-        schema_version=int(_text(cells, "schema_version")),
-        firmware=cells["firmware"],
-        event_type=_text(cells, "event_type"),
-        correlation_id=_text(cells, "correlation_id"),
-        variant=int(_text(cells, "variant")),
-        file=_text(cells, "file"),
-    )
+    typed = {
+        "origin": _origin(cells),
+        "received_at": _moment(cells["received_at"]),
+        "event_time": _event_time(cells["event_time"]),
+        "flags": tuple(flag for flag, raised in flags if raised == "true"),
+    }
+    return msgspec.convert({**cells, **typed}, StoredCopy, strict=False)
 
 
 def read_letters(rows: Iterable[Cells], event_id: str) -> tuple[StoredLetter, ...]:
     """Read the rows of dead_letters_by_id that are of this event: the query passes over the case of every id."""
-    return tuple(_read_letter(cells) for cells in rows if same_id(_text(cells, "event_id")) == event_id)
+    return tuple(_read_letter(cells) for cells in rows if same_id(cells["event_id"] or "") == event_id)
 
 
 def _read_letter(cells: Cells) -> StoredLetter:
-    topic = cells["kafka_topic"]
-    placed = topic is not None and cells["kafka_partition"] is not None and cells["kafka_offset"] is not None
-    return StoredLetter(
-        letter_id=_text(cells, "letter_id"),
-        reason=_text(cells, "reason"),
-        detail=_text(cells, "detail"),
-        consumer=_text(cells, "consumer"),
-        attempts=int(_text(cells, "attempts")),
-        failed_at=_moment(_text(cells, "failed_at")),
-        event_size=int(_text(cells, "event_size")),
-        fleet_id=cells["fleet_id"],
-        device_id=cells["device_id"],
-        correlation_id=cells["correlation_id"],
-        origin=Origin(topic or "", int(_text(cells, "kafka_partition")), _offset(cells)) if placed else None,
-        file=_text(cells, "file"),
-    )
+    origin = _origin(cells)
+    placed = None not in origin.values()
+    typed = {"origin": origin if placed else None, "failed_at": _moment(cells["failed_at"])}
+    return msgspec.convert({**cells, **typed}, StoredLetter, strict=False)
 
 
-def _text(cells: Cells, name: str) -> str:
-    value = cells[name]
-    if value is None:
-        raise ValueError(f"a row without {name}")
-    return value
+def _origin(cells: Cells) -> Cells:
+    return {"topic": cells["kafka_topic"], "partition": cells["kafka_partition"], "offset": cells["kafka_offset"]}
 
 
-def _offset(cells: Cells) -> int:
-    return int(_text(cells, "kafka_offset"))
-
-
-def _moment(text: str) -> datetime:
+def _moment(text: str | None) -> datetime | None:
     """Read a timestamp, which has no zone and is UTC."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _event_time(text: str | None) -> datetime | None:
     """Read a device's own time, which may lie beyond what can be written."""
     try:
-        return None if text is None else _moment(text)
+        return _moment(text)
     except ValueError:
         return None

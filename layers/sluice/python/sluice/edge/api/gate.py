@@ -15,8 +15,7 @@ from sluice.core.api.representations import represent
 from sluice.core.api.requests import correlate, read_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.metrics import REQUESTS_REFUSED
-from sluice.edge.api.authenticate import authenticate
-from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.keystore import KeyStore, authenticate
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.metrics import record_apart
 

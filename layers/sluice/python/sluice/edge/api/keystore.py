@@ -4,18 +4,22 @@ The two ages of a copy together bound how long a revoked key may still work.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
 
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import StoredKey, open_with, parse_key
+from sluice.core.api.requests import Request
 from sluice.core.breaker import Breaker
-from sluice.core.errors import Retryable
+from sluice.core.errors import Refusal, Retryable
+from sluice.edge import cache as valkey
+from sluice.edge import database
 from sluice.edge.cache import Cache
 from sluice.edge.database import DEFECTS, Database
 from sluice.edge.known import Ages, Copy, Known
+from sluice.edge.settings import CacheSettings, DatabaseSettings
 
 MEMORY_KEYS = 10_000
 LAST_KNOWN = timedelta(hours=6)
@@ -32,6 +36,13 @@ _FIND = """
 """
 
 
+def make_stores(environ: Mapping[str, str], answer_seconds: float, cut_after: float) -> tuple[Database, Cache]:
+    """Make the database and the cache that keys are looked up in; each connects at its first use."""
+    login, place = DatabaseSettings.from_environ(environ), CacheSettings.from_environ(environ)
+    connect = partial(database.connect, login, answer_seconds)
+    return Database(connect, cut_after), Cache(partial(valkey.connect, place))
+
+
 class KeyStore:
     """Finds a key by its id."""
 
@@ -39,11 +50,12 @@ class KeyStore:
         self,
         database: Database,
         cache: Cache,
-        memory: timedelta,
-        shared: timedelta,
+        memory_seconds: float,
+        shared_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        memory, shared = timedelta(seconds=memory_seconds), timedelta(seconds=shared_seconds)
         self._known = Known(
             "key",
             Copy[StoredKey | None],
@@ -74,3 +86,13 @@ class KeyStore:
             return None if found is None else msgspec.json.decode(found, type=StoredKey)
         except msgspec.DecodeError as error:
             raise Retryable(f"the key's row cannot be read: {error}") from error
+
+
+def authenticate(request: Request, keys: KeyStore, stage: str, role: str) -> StoredKey:
+    """Let a request in by its key, or refuse it with the reason."""
+    presented = parse_key(request.key, stage)
+    try:
+        stored = keys.find(presented.key_id, request.received_at)
+    except Retryable as error:
+        raise Refusal(429, "keys_unavailable", "The key cannot be checked right now; try again.") from error
+    return open_with(presented, stored, role, request.received_at)

@@ -1,7 +1,6 @@
 """The page as its layer brings it: a package of files beside ours."""
 
 from importlib import resources
-from importlib.resources.abc import Traversable
 
 from sluice.core.api.page import File, make_file
 
@@ -13,8 +12,4 @@ def load_page() -> dict[str, File]:
     root = resources.files(PACKAGE)
     found = {name: root / name for name in ("index.html", "openapi.json")}
     found |= {f"assets/{file.name}": file for file in (root / "assets").iterdir()}
-    return {name: _read(name, file) for name, file in found.items()}
-
-
-def _read(name: str, file: Traversable) -> File:
-    return make_file(name, file.read_bytes())
+    return {name: make_file(name, file.read_bytes()) for name, file in found.items()}

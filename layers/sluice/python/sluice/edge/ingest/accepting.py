@@ -24,8 +24,7 @@ from sluice.core.metrics import (
     REFUSED_FOR_PRESSURE,
     REQUESTS_REFUSED,
 )
-from sluice.edge.api.authenticate import authenticate
-from sluice.edge.api.keystore import KeyStore
+from sluice.edge.api.keystore import KeyStore, authenticate
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
 from sluice.edge.ingest.pressure import Pressure

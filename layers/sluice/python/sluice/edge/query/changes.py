@@ -5,9 +5,7 @@ open, so that nothing can come to lie before it later.
 """
 
 from datetime import datetime
-from typing import Literal
-
-import msgspec
+from typing import Any
 
 from sluice.core.query.questions import ChangePlace, Changes, refuse_expired
 from sluice.edge.query.reading import Reader
@@ -18,13 +16,13 @@ _SETTLED = """
     )
 """
 
+# Whose windows were rolled, a device's, the fleet's own or those of many devices, is told as it is written here.
 _CHANGES = """
-    SELECT coalesce(json_agg(json_build_object(
-        'transaction_id', transaction_id::text::bigint, 'change_id', change_id,
+    SELECT coalesce(json_agg(json_build_array(transaction_id::text::bigint, change_id, json_build_object(
         'of', CASE WHEN page.entity_key IS NULL THEN 'devices' WHEN device_id IS NULL THEN 'fleet' ELSE 'device' END,
         'device_id', device_id, 'resolution', resolution,
         'window_start', write_time(window_start), 'changed_at', write_time(changed_at)
-    ) ORDER BY transaction_id, change_id), '[]')
+    )) ORDER BY transaction_id, change_id), '[]')
     FROM (
         SELECT * FROM change
         WHERE fleet_id = $1
@@ -37,50 +35,28 @@ _CHANGES = """
 """
 
 
-class Change(msgspec.Struct, frozen=True):
-    """Windows that were rolled: a device's, the fleet's own, or those of many devices of the fleet."""
-
-    of: Literal["device", "devices", "fleet"]
-    device_id: str | None
-    resolution: str
-    window_start: str
-    changed_at: str
-
-
-class _Found(Change, frozen=True):
-    transaction_id: int
-    change_id: int
-
-
-class ChangeReader:
-    """Reads the feed of a fleet."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    def read(self, asked: Changes, now: datetime) -> tuple[list[Change], ChangePlace]:
-        """Read what follows the reader's place, and say where to go on."""
-        # Read before the rows: what is committed in between is told the next time.
-        settled, begun = self._reader.read(tuple[int, int], _SETTLED)
-        here = ChangePlace(settled, 0, int(now.timestamp()))
-        if asked.after is None:
-            return [], here
-        if asked.after.transaction_id > begun:
-            # Numbers of a database that is no longer this one.
-            raise refuse_expired()
-        found = self._reader.read(
-            list[_Found],
-            _CHANGES,
-            asked.fleet_id,
-            str(asked.after.transaction_id),
-            str(asked.after.change_id),
-            str(settled),
-            str(asked.limit),
-        )
-        told: list[Change] = [
-            Change(one.of, one.device_id, one.resolution, one.window_start, one.changed_at) for one in found
-        ]
-        if len(found) < asked.limit:
-            return told, here
-        # More may follow, and the reader's clock stands still until they are told.
-        return told, ChangePlace(found[-1].transaction_id, found[-1].change_id, asked.after.told_at)
+def find_changes(reader: Reader, asked: Changes, now: datetime) -> tuple[list[dict[str, Any]], ChangePlace]:
+    """Find what follows the reader's place in the feed of a fleet, and say where to go on."""
+    # Read before the rows: what is committed in between is told the next time.
+    settled, begun = reader.read(tuple[int, int], _SETTLED)
+    here = ChangePlace(settled, 0, int(now.timestamp()))
+    if asked.after is None:
+        return [], here
+    if asked.after.transaction_id > begun:
+        # Numbers of a database that is no longer this one.
+        raise refuse_expired()
+    found = reader.read(
+        list[tuple[int, int, dict[str, Any]]],
+        _CHANGES,
+        asked.fleet_id,
+        str(asked.after.transaction_id),
+        str(asked.after.change_id),
+        str(settled),
+        str(asked.limit),
+    )
+    told = [change for _, _, change in found]
+    if len(found) < asked.limit:
+        return told, here
+    # More may follow, and the reader's clock stands still until they are told.
+    transaction_id, change_id, _ = found[-1]
+    return told, ChangePlace(transaction_id, change_id, asked.after.told_at)

@@ -2,7 +2,6 @@
 
 import http.client
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -28,10 +27,9 @@ class Place(NamedTuple):
 class Directory:
     """The directory of groups, if there is one."""
 
-    def __init__(self, settings: DirectorySettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: DirectorySettings) -> None:
         self._place = None if settings.directory_url == NONE else read_address(settings.directory_url)
         self._seconds = settings.directory_seconds
-        self._clock = clock
 
     def ask(self, wanted: Wanted) -> Told:
         """Ask for a fleet's groups or for one of them; what went wrong is part of what is told."""
@@ -46,7 +44,7 @@ class Directory:
             return Told(problem="unavailable", detail=str(error))
 
     def _get(self, place: Place, wanted: Wanted) -> tuple[int, bytes]:
-        deadline = self._clock() + self._seconds
+        deadline = time.monotonic() + self._seconds
         kind = http.client.HTTPSConnection if place.encrypted else http.client.HTTPConnection
         connection = kind(place.host, place.port, timeout=self._seconds)
         try:
@@ -69,7 +67,7 @@ class Directory:
             body += piece
             if len(body) > MOST_BYTES:
                 raise Retryable(f"the directory's answer has more than {MOST_BYTES} bytes")
-            if self._clock() > deadline:
+            if time.monotonic() > deadline:
                 raise Retryable(f"the directory did not finish within {self._seconds:g} s")
         if answer.length:
             raise Retryable("the directory's answer was cut off")

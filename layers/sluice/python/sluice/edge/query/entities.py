@@ -1,7 +1,7 @@
 """Who has numbers, and what the numbers are of."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -68,9 +68,8 @@ class Device(msgspec.Struct, frozen=True):
 class Entities:
     """Finds devices, fleets and metrics."""
 
-    def __init__(self, reader: Reader, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._clock = clock
         self._book: dict[int, Metric] = {}
         self._read_again_at = 0.0
 
@@ -90,7 +89,7 @@ class Entities:
 
     def book(self, keys: set[int]) -> Mapping[int, Metric]:
         """Return the names and units of at least these metrics."""
-        if self._clock() >= self._read_again_at or not keys <= self._book.keys():
+        if time.monotonic() >= self._read_again_at or not keys <= self._book.keys():
             self._book = self._reader.read(dict[int, Metric], _METRICS)
-            self._read_again_at = self._clock() + BOOK_SECONDS
+            self._read_again_at = time.monotonic() + BOOK_SECONDS
         return self._book

@@ -1,20 +1,19 @@
 """Reading how a fleet is doing."""
 
 from datetime import datetime, timedelta
-
-import msgspec
+from typing import Any
 
 from sluice.edge.query.reading import Reader
 
 MOST_LISTED = 200
 COUNTED = timedelta(hours=24)
 
+# The second part is told as it is written here.
 _STATUS = """
-    SELECT json_build_object(
+    SELECT json_build_array((
+        SELECT floor(extract(epoch FROM min(closed_until)))::bigint FROM shard HAVING isfinite(min(closed_until))
+    ), json_build_object(
         'devices', (SELECT count(*) FROM entity WHERE fleet_id = $1 AND device_id IS NOT NULL),
-        'closed_until', (
-            SELECT floor(extract(epoch FROM min(closed_until)))::bigint FROM shard HAVING isfinite(min(closed_until))
-        ),
         'events', (
             SELECT coalesce(json_object_agg(outcome, events), '{}') FROM (
                 SELECT outcome, sum(events) AS events FROM outcome
@@ -55,71 +54,16 @@ _STATUS = """
                 ORDER BY received_from DESC LIMIT $3::int
             ) AS gaps
         )
-    )
+    ))
 """
 
-_ALIVE = "SELECT 'true'::json"
+
+def read_status(reader: Reader, fleet_id: str, now: datetime) -> tuple[int | None, dict[str, Any]]:
+    """Read up to when windows are closed, and how a fleet is doing; counts are of the last day, in whole hours."""
+    since = str(int((now - COUNTED).timestamp()))
+    return reader.read(tuple[int | None, dict[str, Any]], _STATUS, fleet_id, since, str(MOST_LISTED))
 
 
-class MetricName(msgspec.Struct, frozen=True):
-    """A metric and its unit."""
-
-    metric: str
-    unit: str
-
-
-class Firmware(msgspec.Struct, frozen=True):
-    """What devices have reported under."""
-
-    contract: str
-    schema_version: int
-    firmware: str | None
-    devices: int
-    last_seen_at: str
-
-
-class UnknownField(msgspec.Struct, frozen=True):
-    """A field that no contract names."""
-
-    contract: str
-    schema_version: int
-    field: str
-    events: int
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Records of a partition that were passed over; the last offset is not one of them."""
-
-    partition: int
-    from_offset: int
-    to_offset: int
-    received_from: str
-    received_to: str
-
-
-class Status(msgspec.Struct, frozen=True):
-    """What the database knows of a fleet."""
-
-    devices: int
-    closed_until: int | None
-    events: dict[str, int]
-    metrics: list[MetricName]
-    firmware_versions: list[Firmware]
-    unknown_fields: list[UnknownField]
-    gaps: list[Gap]
-
-
-class FleetReader:
-    """Reads a fleet's status."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-
-    def read(self, fleet_id: str, now: datetime) -> Status:
-        """Read how a fleet is doing; counts are of the last day, in whole hours."""
-        since = str(int((now - COUNTED).timestamp()))
-        return self._reader.read(Status, _STATUS, fleet_id, since, str(MOST_LISTED))
-
-    def alive(self) -> None:
-        """Find out whether the database answers."""
-        self._reader.read(bool, _ALIVE)
+def check_alive(reader: Reader) -> None:
+    """Find out whether the database answers."""
+    reader.read(bool, "SELECT 'true'::json")

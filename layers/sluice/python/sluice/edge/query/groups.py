@@ -16,13 +16,11 @@ from sluice.edge.known import Ages, Copy, Found, Known
 MOST_KEPT = 1000
 LAST_KNOWN = timedelta(hours=24)
 
-Lookup = Callable[[Wanted], Told]
-
 
 class Groups:
     """Finds groups."""
 
-    def __init__(self, lookup: Lookup, cache: Cache, breaker: Breaker, believed: timedelta) -> None:
+    def __init__(self, lookup: Callable[[Wanted], Told], cache: Cache, breaker: Breaker, believed: timedelta) -> None:
         self._lookup = lookup
         self._breaker = breaker
         self._known = Known(

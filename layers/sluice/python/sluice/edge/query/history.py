@@ -1,33 +1,18 @@
 """Answering for a range, page by page: from the database, or from the files its older rows were moved to."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-
-import msgspec
+from typing import Any
 
 from sluice.core.numbers.resolutions import WIDTHS, choose_resolution
-from sluice.core.query.merging import merge_parts
+from sluice.core.query.merging import gather_parts, merge_parts
 from sluice.core.query.paging import Page, cut_page, split_page
-from sluice.core.query.questions import Rollups, Span
-from sluice.core.query.recalled import gather_parts, gather_windows
-from sluice.core.query.states import Knowledge, Stretch, describe
-from sluice.core.query.windows import Item, Window, list_items
-from sluice.core.times import write_time
+from sluice.core.query.questions import Rollups
+from sluice.core.query.states import Knowledge, describe
+from sluice.core.query.windows import Window, gather_windows, list_items, write_seconds
+from sluice.core.times import write_optional
 from sluice.edge.query.entities import Entities, Entity
 from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.rollups import RollupReader
-
-
-class History(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
-    """One page of a range: its items, and what can be said of its windows."""
-
-    resolution: str
-    start: str
-    end: str
-    complete_until: str | None
-    states: list[Stretch]
-    items: list[Item]
-    next_cursor: str | None
 
 
 class Historian:
@@ -38,7 +23,7 @@ class Historian:
         self._rollups = rollups
         self._moved = moved
 
-    def read(self, asked: Rollups, members: Sequence[str]) -> History:
+    def read(self, asked: Rollups, members: Sequence[str]) -> dict[str, Any]:
         """Read the next page of what was asked, for a device, a fleet or the members of a group."""
         kept_from = self._rollups.kept_from()
         size = max(1, len(members))
@@ -59,8 +44,15 @@ class Historian:
         else:
             windows = self._read(asked, page, found, known)
         book = self._entities.book({key for window in windows for key in window.metric_keys})
-        items = list_items(windows, book, asked.metrics, asked.subject.device_id)
-        return self._answer(asked, span, page, known, items)
+        return {
+            "resolution": span.resolution,
+            "from": write_seconds(span.start),
+            "to": write_seconds(span.end),
+            "complete_until": write_optional(known.complete_until),
+            "states": describe(page.start, page.end, WIDTHS[span.resolution], known),
+            "items": list_items(windows, book, asked.metrics, asked.subject.device_id),
+            "next_cursor": asked.goes_on(span, page.end),
+        }
 
     def _recall(self, asked: Rollups, page: Page, found: Sequence[Entity]) -> tuple[Page, list[Window]]:
         if not found:
@@ -83,21 +75,3 @@ class Historian:
                 else:
                     windows += self._rollups.read_open(entity, start, end)
         return windows
-
-    @staticmethod
-    def _answer(asked: Rollups, span: Span, page: Page, known: Knowledge, items: list[Item]) -> History:
-        width = WIDTHS[span.resolution]
-        start, end = (_write_seconds(moment) for moment in (span.start, span.end))
-        return History(
-            span.resolution,
-            start,
-            end,
-            None if known.complete_until is None else write_time(known.complete_until),
-            describe(page.start, page.end, width, known),
-            items,
-            asked.goes_on(span, page.end),
-        )
-
-
-def _write_seconds(seconds: int) -> str:
-    return write_time(datetime.fromtimestamp(seconds, UTC))

@@ -1,6 +1,7 @@
 """Asking the database for what readers want to know: one JSON document for each question, in bounded time.
 
-The database writes the JSON itself: one value travels, and it is read into types in one step.
+The database writes the JSON itself: one value travels, and what we look into is read into types in one step. What is
+only told on stays as the statement writes it.
 """
 
 import time

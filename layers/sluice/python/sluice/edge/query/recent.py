@@ -57,17 +57,12 @@ class Received(msgspec.Struct, frozen=True, array_like=True):
         return None if newest is None else max(0.0, round((now - newest).total_seconds(), 3))
 
 
-class RecentReader:
-    """Reads what has just come in."""
+def read_samples(reader: Reader, entities: Sequence[Entity], start: datetime) -> list[Sample]:
+    """Read samples in the order of their times, the newest so many of them."""
+    keys = as_json([entity.key for entity in entities])
+    return reader.read(list[Sample], _SAMPLES, keys, str(start.timestamp()), str(MOST_SAMPLES))
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
 
-    def read(self, entities: Sequence[Entity], start: datetime) -> list[Sample]:
-        """Read samples in the order of their times, the newest so many of them."""
-        keys = as_json([entity.key for entity in entities])
-        return self._reader.read(list[Sample], _SAMPLES, keys, str(start.timestamp()), str(MOST_SAMPLES))
-
-    def received(self) -> Received:
-        """Find out how far aggregation has come."""
-        return self._reader.read(Received, _RECEIVED)
+def read_received(reader: Reader) -> Received:
+    """Find out how far aggregation has come."""
+    return reader.read(Received, _RECEIVED)

@@ -14,7 +14,6 @@ from sluice.core.query.windows import Window
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 
-TABLES: dict[Resolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h", "1d": "rollup_1d"}
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 _KEPT = """
@@ -57,7 +56,7 @@ _ROWS = """
     SELECT coalesce(json_agg(json_build_array(
         extract(epoch FROM window_start)::bigint, metric_keys, counts, means, sums, mins, maxs, p50s, p95s
     ) ORDER BY window_start), '[]')
-    FROM {table}
+    FROM rollup_{resolution}
     WHERE entity_key = $1::bigint
     AND window_start >= to_timestamp($2::bigint) AND window_start < to_timestamp($3::bigint)
 """
@@ -66,7 +65,7 @@ _PARTS = """
     SELECT coalesce(json_agg(json_build_array(
         extract(epoch FROM window_start)::bigint, metric_keys, counts, sums, mins, maxs, bins, bin_counts
     )), '[]')
-    FROM {table}
+    FROM rollup_{resolution}
     WHERE entity_key IN (SELECT json_array_elements_text($1::json)::bigint)
     AND window_start >= to_timestamp($2::bigint) AND window_start < to_timestamp($3::bigint)
 """
@@ -105,19 +104,17 @@ class _Known(msgspec.Struct, frozen=True):
 class RollupReader:
     """Reads windows from the database."""
 
-    def __init__(self, reader: Reader, limits: Limits) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        # An event may be counted in a window so long before it was received, or after.
-        self._before, self._after = limits.late, limits.clock_ahead
 
     def kept_from(self) -> dict[Resolution, datetime]:
         """Say from when on the database has the rows of each resolution."""
         floors = self._reader.read(dict[str, int], _KEPT)
-        return {each: _moment(floors.get(TABLES[each], 0)) for each in RESOLUTIONS}
+        return {each: _moment(floors.get(f"rollup_{each}", 0)) for each in RESOLUTIONS}
 
     def know(self, page: Page, entities: Sequence[Entity], kept_from: datetime) -> Knowledge:
         """Find out what can be said about the windows of some entities."""
-        width = WIDTHS[page.resolution]
+        width, limits = WIDTHS[page.resolution], Limits()
         finer = RESOLUTIONS[: RESOLUTIONS.index(page.resolution) + 1]
         found = self._reader.read(
             _Known,
@@ -134,13 +131,14 @@ class RollupReader:
         return Knowledge(
             None if found.closed_until is None else floor_to(_moment(found.closed_until), width),
             {_moment(window) for window in found.pending},
-            [(_moment(first) - self._before, _moment(last) + self._after) for first, last in found.missing],
+            # An event may be counted in a window so long before it was received, or after.
+            [(_moment(first) - limits.late, _moment(last) + limits.clock_ahead) for first, last in found.missing],
             kept_from,
         )
 
     def read(self, resolution: Resolution, entity: Entity, start: datetime, end: datetime) -> list[Window]:
         """Read the windows of one device or fleet."""
-        sql = _ROWS.format(table=TABLES[resolution])
+        sql = _ROWS.format(resolution=resolution)
         return self._reader.read(list[Window], sql, str(entity.key), _seconds(start), _seconds(end))
 
     def read_parts(
@@ -148,7 +146,7 @@ class RollupReader:
     ) -> list[Part]:
         """Read the windows of devices, to be merged: in SQL it takes as long, and of a machine that all share."""
         keys = as_json([entity.key for entity in entities])
-        sql = _PARTS.format(table=TABLES[resolution])
+        sql = _PARTS.format(resolution=resolution)
         return self._reader.read(list[Part], sql, keys, _seconds(start), _seconds(end))
 
     def read_open(self, entity: Entity, start: datetime, end: datetime) -> list[Window]:

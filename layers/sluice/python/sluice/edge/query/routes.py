@@ -21,30 +21,19 @@ from sluice.core.query.questions import (
     read_recent,
     read_rollups,
 )
-from sluice.core.query.reports import (
-    CounterReport,
-    FleetName,
-    FleetReport,
-    GroupsReport,
-    Listing,
-    RecentReport,
-    report_group,
-    report_minutes,
-    write_optional,
-)
 from sluice.core.query.windows import list_series
-from sluice.core.times import write_time
+from sluice.core.times import write_optional, write_time
 from sluice.edge.api.gate import UNKNOWN_FLEET, Gate, ReaderRequest, answer
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.ledger.statements import read_facts
 from sluice.edge.numbers.counters import Counters
-from sluice.edge.query.changes import ChangeReader
+from sluice.edge.query.changes import find_changes
 from sluice.edge.query.entities import Entities
-from sluice.edge.query.fleets import FleetReader
+from sluice.edge.query.fleets import check_alive, read_status
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
 from sluice.edge.query.reading import Reader
-from sluice.edge.query.recent import MOST_SAMPLES, RecentReader
+from sluice.edge.query.recent import MOST_SAMPLES, read_received, read_samples
 
 MARGIN = timedelta(hours=1)  # a place in the feed is given up before maintain may have deleted what follows it
 
@@ -57,46 +46,41 @@ class Sources(msgspec.Struct, frozen=True):
     """For how long maintain keeps changes."""
     reader: Reader
     entities: Entities
-    recent: RecentReader
     history: Historian
-    changes: ChangeReader
-    fleets: FleetReader
     groups: Groups
     counters: Counters
 
 
 def check_health(sources: Sources) -> object:
     """Say that numbers can be read; that they cannot is a refusal."""
-    sources.fleets.alive()
+    check_alive(sources.reader)
     return {"status": "ok"}
 
 
 def list_fleets(asked: ReaderRequest, _sources: Sources) -> object:
     """List the fleets that a key may read: its own."""
     ask_nothing(asked.query)
-    return Listing([FleetName(asked.key.fleet_id)])
+    return {"items": [{"fleet_id": asked.key.fleet_id}], "next_cursor": None}
 
 
 def show_fleet(asked: ReaderRequest, sources: Sources) -> object:
     """Tell how a fleet is doing."""
     ask_nothing(asked.query)
     now = asked.now
-    status, received = sources.fleets.read(asked.fleet_id, now), sources.recent.received()
-    closed = None if status.closed_until is None else datetime.fromtimestamp(status.closed_until, UTC)
-    return FleetReport(
-        asked.fleet_id,
-        write_time(now),
-        received.age(now),
-        write_optional(received.until()),
-        write_optional(received.all_until()),
-        {name: None if closed is None else write_time(floor_to(closed, width)) for name, width in WIDTHS.items()},
-        status.devices,
-        status.events,
-        status.metrics,
-        status.firmware_versions,
-        status.unknown_fields,
-        status.gaps,
-    )
+    seconds, status = read_status(sources.reader, asked.fleet_id, now)
+    received = read_received(sources.reader)
+    closed = None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return {
+        "fleet_id": asked.fleet_id,
+        "as_of": write_time(now),
+        "freshness_seconds": received.age(now),
+        "received_until": write_optional(received.until()),
+        "watermark": write_optional(received.all_until()),
+        "complete_until": {
+            name: None if closed is None else write_time(floor_to(closed, width)) for name, width in WIDTHS.items()
+        },
+        **status,
+    }
 
 
 def list_devices(asked: ReaderRequest, sources: Sources) -> object:
@@ -104,21 +88,22 @@ def list_devices(asked: ReaderRequest, sources: Sources) -> object:
     wanted = read_devices(asked.fleet_id, asked.query)
     found = sources.entities.list_devices(wanted)
     page, more = found[: wanted.limit], found[wanted.limit :]
-    return Listing(page, wanted.goes_on(page[-1].device_id) if more else None)
+    return {"items": page, "next_cursor": wanted.goes_on(page[-1].device_id) if more else None}
 
 
 def list_groups(asked: ReaderRequest, sources: Sources) -> object:
     """List a fleet's groups."""
     ask_nothing(asked.query)
     names, as_of = sources.groups.names(asked.fleet_id, asked.correlation_id, asked.now)
-    return GroupsReport(write_time(as_of), names.groups)
+    return {"as_of": write_time(as_of), "items": names.groups, "next_cursor": None}
 
 
 def show_group(asked: ReaderRequest, sources: Sources) -> object:
     """Tell of one group."""
     ask_nothing(asked.query)
     group_id = name_group(asked.path["group"])
-    return report_group(*sources.groups.group(asked.fleet_id, group_id, asked.correlation_id, asked.now))
+    group, as_of = sources.groups.group(asked.fleet_id, group_id, asked.correlation_id, asked.now)
+    return {"as_of": write_time(as_of), **msgspec.structs.asdict(group)}
 
 
 def read_last_minutes(asked: ReaderRequest, sources: Sources) -> object:
@@ -127,17 +112,18 @@ def read_last_minutes(asked: ReaderRequest, sources: Sources) -> object:
     wanted = read_recent(asked.fleet_id, asked.query)
     entities = sources.entities.find(wanted.subject, find_members(wanted.subject, asked, sources))
     start = now - sources.recent_for
-    received = sources.recent.received()
-    samples = sources.recent.read(entities, start)
+    received = read_received(sources.reader)
+    samples = read_samples(sources.reader, entities, start)
     book = sources.entities.book({key for sample in samples for key in sample.metric_keys})
     names = {entity.key: entity.device_id or "" for entity in entities}
-    return RecentReport(
-        write_time(now),
-        received.age(now),
-        write_time(start),
-        len(samples) == MOST_SAMPLES,
-        list_series(samples, names, book, wanted.metrics),
-    )
+    return {
+        "as_of": write_time(now),
+        "freshness_seconds": received.age(now),
+        "from": write_time(start),
+        "truncated": len(samples) == MOST_SAMPLES,
+        "items": list_series(samples, names, book, wanted.metrics),
+        "next_cursor": None,
+    }
 
 
 def read_history(asked: ReaderRequest, sources: Sources) -> object:
@@ -151,16 +137,21 @@ def read_live(asked: ReaderRequest, sources: Sources) -> object:
     now, minute = asked.now, WIDTHS["1m"]
     minutes = [floor_to(now, minute) - back * minute for back in reversed(range(read_counters(asked.query)))]
     try:
-        return report_minutes(minutes, sources.counters.read(asked.fleet_id, minutes), now)
+        counts = sources.counters.read(asked.fleet_id, minutes)
     except CacheAwayError:
-        return CounterReport(write_time(now), available=False, items=[])
+        return {"as_of": write_time(now), "available": False, "items": [], "next_cursor": None}
+    items = [
+        {"minute": write_time(start), "events": sum(types.values()), "types": dict(sorted(types.items()))}
+        for start, types in zip(minutes, counts, strict=True)
+    ]
+    return {"as_of": write_time(now), "available": True, "items": items, "next_cursor": None}
 
 
 def read_feed(asked: ReaderRequest, sources: Sources) -> object:
     """Read what was rolled since the cursor."""
     wanted = read_changes(asked.fleet_id, asked.query, asked.now, sources.changes_for - MARGIN)
-    told, place = sources.changes.read(wanted, asked.now)
-    return Listing(told, wanted.goes_on(place))
+    told, place = find_changes(sources.reader, wanted, asked.now)
+    return {"items": told, "next_cursor": wanted.goes_on(place)}
 
 
 def show_statement(asked: ReaderRequest, sources: Sources) -> object:

@@ -15,23 +15,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
 CALL_SECONDS, TRIES = 2, 2  # of each call
 
 
-class Statement(msgspec.Struct, frozen=True):
-    """SQL with question marks, and the values of those."""
-
-    sql: str
-    parameters: tuple[str, ...]
-
-
 class Failure(msgspec.Struct, frozen=True):
     """Why a question has no answer."""
 
     problem: Literal["timeout", "too_much", "unavailable"]
-    detail: str
-
-
-class _Silence(msgspec.Struct, frozen=True):
-    """What Athena did not answer to a call, and why."""
-
     detail: str
 
 
@@ -57,17 +44,20 @@ class Athena:
         self._clock = clock
         self._sleep = sleep
 
-    def ask(self, statements: Sequence[Statement]) -> list[Rows | Failure]:
-        """Ask all at once; the answers that came in time, each in its place, and why the others did not."""
+    def ask(self, queries: Sequence[str], parameters: Sequence[str]) -> list[Rows | Failure]:
+        """Ask all at once, with the same values in the place of their question marks.
+
+        Each answer has its query's place: the rows that came in time, or why they did not.
+        """
         end = self._clock() + self._seconds
         answers: dict[int, Rows | Failure] = {}
         running: dict[int, str] = {}
         # What kept the last look at a query from seeing anything.
-        unseen: dict[int, _Silence] = {}
-        for number, statement in enumerate(statements):
-            started = self._try(partial(self._start, statement))
-            if isinstance(started, _Silence):
-                answers[number] = Failure("unavailable", started.detail)
+        unseen: dict[int, Retryable] = {}
+        for number, query in enumerate(queries):
+            started = self._try(partial(self._start, query, parameters))
+            if isinstance(started, Retryable):
+                answers[number] = Failure("unavailable", str(started))
             else:
                 running[number] = started
         pause = FIRST_PAUSE
@@ -80,36 +70,37 @@ class Athena:
                 # The query goes on whether or not a look at it fails.
                 unseen.pop(number, None)
                 answer = self._try(partial(self._look, execution))
-                if isinstance(answer, _Silence):
+                if isinstance(answer, Retryable):
                     unseen[number] = answer
                 elif answer is not None:
                     answers[number] = answer
                     del running[number]
         for number, execution in running.items():
             answers[number] = self._stop(execution, unseen.get(number))
-        return [answers[number] for number in range(len(statements))]
+        return [answers[number] for number in range(len(queries))]
 
-    def _stop(self, execution: str, unseen: _Silence | None) -> Failure:
+    def _stop(self, execution: str, unseen: Retryable | None) -> Failure:
         """Stop a query, which is paid for by what it reads and read by nobody any more; say why it has no answer."""
         late = f"no answer within {self._seconds:g} s"
         stopped = self._try(partial(self._client.stop_query_execution, QueryExecutionId=execution))
-        detail = late if unseen is None else f"{late}: {unseen.detail}"
-        if isinstance(stopped, _Silence):
-            detail += f"; the query could not be stopped: {stopped.detail}"
+        detail = late if unseen is None else f"{late}: {unseen}"
+        if isinstance(stopped, Retryable):
+            detail += f"; the query could not be stopped: {stopped}"
         return Failure("timeout" if unseen is None else "unavailable", detail)
 
     def _try(self, act: Callable[[], Any]) -> Any:
+        """Return what a call answers, or why Athena did not answer it."""
         try:
             with aws.asking("Athena"):
                 return act()
         except Retryable as error:
-            return _Silence(str(error))
+            return error
 
-    def _start(self, statement: Statement) -> str:
+    def _start(self, query: str, parameters: Sequence[str]) -> str:
         started = self._client.start_query_execution(
-            QueryString=statement.sql,
+            QueryString=query,
             # Athena takes a parameter for a text only when it is written as one.
-            ExecutionParameters=[quote(value) for value in statement.parameters],
+            ExecutionParameters=[quote(value) for value in parameters],
             QueryExecutionContext={"Database": self._database},
             WorkGroup=self._workgroup,
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sluice.core.trace.seeking import Found, Wanted, read_copy, read_letters
-from sluice.edge.trace.athena import Athena, Failure, Statement
+from sluice.edge.trace.athena import Athena, Failure
 
 # Beside the package, in the layer as in the checkout.
 QUERIES = Path(__file__).parents[4] / "athena"
@@ -12,16 +12,13 @@ QUERIES = Path(__file__).parents[4] / "athena"
 class Seeker:
     """Finds the copies of an event and its dead letters."""
 
-    def __init__(self, athena: Athena, queries: Path = QUERIES) -> None:
+    def __init__(self, athena: Athena) -> None:
         self._athena = athena
-        self._copies, self._letters = (
-            (queries / f"{name}.sql").read_text() for name in ("event_by_id", "dead_letters_by_id")
-        )
+        self._queries = [(QUERIES / f"{name}.sql").read_text() for name in ("event_by_id", "dead_letters_by_id")]
 
     def seek(self, wanted: Wanted) -> Found:
         """Ask both questions; one that has no answer leaves the other as it is."""
-        parameters = tuple(wanted.parameters())
-        copies, letters = self._athena.ask([Statement(self._copies, parameters), Statement(self._letters, parameters)])
+        copies, letters = self._athena.ask(self._queries, wanted.parameters())
         # Of two different problems the one is told that somebody has to hear of.
         failures = sorted(
             (one for one in (copies, letters) if isinstance(one, Failure)), key=lambda one: one.problem != "unavailable"
