@@ -1,10 +1,12 @@
 """A run of reconcile says what it found, leaves to the next what it cannot do now, and runs again what it is told."""
 
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import psycopg
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -13,6 +15,7 @@ from functions.reconcile import handler
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.core.ledger.holes import Hole, Standing
+from sluice.core.ledger.rerun import ReadRecord
 from sluice.core.offsets import Extent
 from sluice.edge.bucket import Bucket
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
@@ -210,6 +213,16 @@ def test_a_consumer_is_run_again_from_what_kafka_still_has_and_it_is_said_where_
     monkeypatch.setattr(Reconciling, "rerun", rerun)
     assert run(Lock(free=True)).rerun(Order("aggregate", 3, *order)) == answer
     assert asked == ([] if given is None else [given])
+
+
+def test_a_rerun_ends_where_kafka_holds_no_record_at_the_last_offsets() -> None:
+    class Empty:
+        def read(self, _partition: int, _start: int, _end: int) -> Iterator[list[ReadRecord]]:
+            return iter([])
+
+    ledger = msgspec.structs.replace(ledger_of(), rereader=Empty())
+    answer = ReconcileRun(ledger, cast("Any", Lock(free=True)), lambda: True).rerun(Order("aggregate", 3, 20, 40))
+    assert answer == {"records": 0, "next": None, "failed_at": None}
 
 
 def test_by_hand_nothing_is_run_again_while_another_run_is_at_work() -> None:
