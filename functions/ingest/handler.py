@@ -19,7 +19,7 @@ from sluice.edge.events.schemas import load_contracts
 from sluice.edge.ingest.accepting import Ingest
 from sluice.edge.ingest.pressure import Pressure, Snapshots
 from sluice.edge.metrics import metrics
-from sluice.edge.settings import BrokerSettings, IngestSettings
+from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
 
 logger = Logger()
 
@@ -30,7 +30,8 @@ CONTRACT_OF = {"POST /v1/events": TELEMETRY, "POST /v1/readings": READING, "POST
 def build() -> Ingest:
     """Put the function together, once per cold start."""
     settings = IngestSettings.from_environ(os.environ)
-    store, shared = make_stores(os.environ, ANSWER_SECONDS, cut_after=ANSWER_SECONDS)
+    login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
+    store, shared = make_stores(login, place, ANSWER_SECONDS, cut_after=ANSWER_SECONDS)
     return Ingest(
         settings.sluice_stage,
         CONTRACT_OF,

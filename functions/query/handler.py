@@ -31,7 +31,7 @@ from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.query.routes import Query, Sources
-from sluice.edge.settings import QuerySettings
+from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
 
 logger = Logger()
 
@@ -42,9 +42,10 @@ BREAKS_AFTER = 3  # questions in a row that the directory did not answer
 def build() -> Query:
     """Put the function together, once per cold start."""
     settings = QuerySettings.from_environ(os.environ)
+    login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
     seconds = settings.query_answer_seconds
     # The server is to stop first: it says why.
-    return compose(settings, *make_stores(os.environ, seconds, seconds + 1))
+    return compose(settings, *make_stores(login, place, seconds, seconds + 1))
 
 
 def compose(

@@ -22,7 +22,7 @@ from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
-from sluice.edge.settings import TraceSettings
+from sluice.edge.settings import CacheSettings, DatabaseSettings, TraceSettings
 from sluice.edge.trace.traces import TraceReader
 from sluice.edge.trace.tracing import OPERATOR, Tracer
 
@@ -35,7 +35,8 @@ def build() -> Tracer:
     settings = TraceSettings.from_environ(os.environ)
     seconds = settings.trace_answer_seconds
     # The server is to stop first: it says why.
-    store, shared = make_stores(os.environ, seconds, seconds + 1)
+    login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
+    store, shared = make_stores(login, place, seconds, seconds + 1)
     keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
     quotas = Quotas(shared, settings.trace_concurrency)
     files = InvokedFunction(settings.seek_function, settings.seek_seconds, settings.aws_region)

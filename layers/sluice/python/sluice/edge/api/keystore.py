@@ -4,7 +4,7 @@ The two ages of a copy together bound how long a revoked key may still work.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -36,9 +36,10 @@ _FIND = """
 """
 
 
-def make_stores(environ: Mapping[str, str], answer_seconds: float, cut_after: float) -> tuple[Database, Cache]:
+def make_stores(
+    login: DatabaseSettings, place: CacheSettings, answer_seconds: float, cut_after: float
+) -> tuple[Database, Cache]:
     """Make the database and the cache that keys are looked up in; each connects at its first use."""
-    login, place = DatabaseSettings.from_environ(environ), CacheSettings.from_environ(environ)
     connect = partial(database.connect, login, answer_seconds)
     return Database(connect, cut_after), Cache(partial(valkey.connect, place))
 
