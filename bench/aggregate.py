@@ -151,7 +151,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--small", action="store_true", help="a smaller table, for a quick try")
     small: bool = arguments.parse_args().small
-    # The middle of an hour, so that what is measured lies in one partition whatever the clock shows.
+    # The middle of an hour, so that everything measured lies in one partition at any time of day.
     hour = floor_to(datetime.now(UTC), WIDTHS["1h"]) - WIDTHS["1h"]
     start = hour + timedelta(minutes=20)
     with running() as stores, stores.connect() as connection:

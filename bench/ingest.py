@@ -115,7 +115,7 @@ async def _session(key: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def _post(session: aiohttp.ClientSession, url: str, workload: Workload, bodies: list[bytes]) -> float:
-    """Post a round; milliseconds per request, of which several are on their way at a time."""
+    """Post a round; milliseconds per request, with several requests in flight."""
 
     async def post(body: bytes) -> None:
         async with session.post(url, data=body) as answer:

@@ -1,7 +1,7 @@
 """`python -m bench.load`: what the whole local stack carries on this machine, and whether all of it arrived.
 
 Three fleets post steadily; then a fourth floods while they go on; then the consumers catch up, and every accepted event
-is looked for in the raw store and among the numbers. CPU time of every part is told per event.
+is looked for in the raw store and among the numbers. It reports the CPU time of every part per event.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def watch_freshness(stack: dict[str, Any], seconds: float) -> list[float]:
 
 
 def ask(stack: dict[str, Any], target: str, role: str, body: bytes | None = None) -> Any:
-    """Ask the API; None for whatever is not an answer yet."""
+    """Ask the API; None while it does not answer."""
     headers = {"x-api-key": stack["keys"][role], "content-type": "application/json"}
     request = urllib.request.Request(stack["api"] + target, body, headers)  # noqa: S310 -- ours
     try:

@@ -92,7 +92,7 @@ def fill(stores: Stores, connection: Connection, devices: int, days: int) -> Non
     copy("1h", (hour, hour + HOUR), active)
     copy("1m", (hour, hour + HOUR), active, devices=MEMBERS)
     connection.execute("VACUUM ANALYZE")
-    # That took minutes. The day before now is whole, whatever hour it is: it is the most that a day can have.
+    # That took minutes. The day before now is whole at any hour: no day can have more.
     closed = floor_to(datetime.now(UTC), MINUTE) - MINUTE
     copy("1h", (hour, hour + HOUR), [(floor_to(closed, HOUR) - DAY, floor_to(closed, HOUR))])
     copy("1m", (hour, hour + HOUR), [(closed - DAY, closed)], devices=MEMBERS)

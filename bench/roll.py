@@ -176,7 +176,7 @@ def number(connection: Connection, query: str, *parameters: int) -> int:
 
 
 def print_wider(what: str, fleets: Taken, both: Taken) -> None:
-    """Print what all devices would take, of which some shards' were rolled, and what the fleets take."""
+    """Print what all devices would take, from the shards that were rolled, and what the fleets take."""
     share = ALL_SHARDS / SOME_SHARDS
     devices = Taken((both.wall - fleets.wall) * share, (both.database - fleets.database) * share)
     print_taken(f"{what} of all devices, an eighth of them times {share:.0f}", devices)

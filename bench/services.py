@@ -30,7 +30,7 @@ MIGRATIONS = ROOT / "functions" / "migrate" / "migrations"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a measured program is told, and whose time is told beside its own."""
+    """The environment of a measured program, and the processes whose time is reported beside its own."""
 
     environment: Mapping[str, str]
     """Of ingest, as its template has it."""
@@ -73,7 +73,7 @@ async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Surroundin
 
 
 def name_services(home: Home, kafka_bootstrap: str, database: postgres.Server, cache_port: int) -> Services:
-    """Name the services that run to what the templates ask for; nobody asks for the others."""
+    """Give the running services to the templates; no template asks for the others."""
     return Services(
         kafka=kafka_bootstrap,
         database_host=LOOPBACK,

@@ -1,4 +1,4 @@
-"""What the numbers need around them, for real: a migrated database and a cache; nobody else uses either."""
+"""What the numbers need around them, for real: a migrated database and a cache of their own."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Stores:
-    """Where the stores are, and whose time is told beside the measured program's."""
+    """Where the stores are, and the processes whose time is reported beside the measured program's."""
 
     server: postgres.Server
     name: str
@@ -61,7 +61,7 @@ class Stores:
         return DatabaseSettings(LOOPBACK, self.server.port, self.name, f"sluice_{function}", "none", REGION)
 
     def database_seconds(self) -> float:
-        """CPU time that the whole server has used: whoever was connected, and what it does by itself."""
+        """CPU time that the whole server has used, for every connection and for its own work."""
         return family_seconds(self.database_pid)
 
 

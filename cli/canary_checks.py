@@ -44,7 +44,7 @@ def _compare(ledger: Ledger, stored: Counter[str]) -> Iterator[str]:
 
 
 def find_miscounts(expected: Mapping[str, int], counted: Mapping[str, int]) -> list[str]:
-    """List the devices of which the numbers hold more or fewer events than were accepted."""
+    """List the devices whose numbers hold more or fewer events than were accepted."""
     return [
         f"{device}: {expected.get(device, 0)} events were accepted, its minutes count {counted.get(device, 0)}"
         for device in sorted(expected.keys() | counted.keys())

@@ -50,7 +50,7 @@ def _head(trace: Trace) -> Iterator[str]:
             "visible yet, and a body that was no JSON is a dead letter without ids)"
         )
     if trace.truncated:
-        yield "there are more rows than are told here: name a device, or fewer days"
+        yield "there are more rows than fit here: name a device, or fewer days"
 
 
 def _event(event: Event, trace: Trace) -> Iterator[str]:

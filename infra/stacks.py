@@ -117,7 +117,7 @@ def _stack(app: App, deployment: Deployment, name: str, purpose: str) -> Stack:
         app,
         deployment.named(name),
         description=f"Sluice {deployment.stage}: {purpose}",
-        # The region is part of file paths and of projections; the account is whoever deploys.
+        # The region is part of file paths and of projections; the account is that of the deployer.
         env=Environment(region=deployment.region),
         termination_protection=deployment.keeps_data,
     )

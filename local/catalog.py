@@ -42,7 +42,7 @@ ARROW: dict[str, pa.DataType] = {
 def open_store(stack: dict[str, Any], sql: str, kept: Kept | None = None) -> duckdb.DuckDBPyConnection:
     """Open the stores of a running stack for a statement: the tables of the catalog that it names, and the view.
 
-    Whoever asks again and again keeps what was read for the next time.
+    A caller that asks often keeps what was read for the next time.
     """
     login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
     glue = boto3.client("glue", stack["region"], endpoint_url=stack["aws"], **login)

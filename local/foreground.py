@@ -1,4 +1,4 @@
-"""Runs a stack in this process until it is told to stop."""
+"""Runs a stack in this process until it is asked to stop."""
 
 import asyncio
 import functools

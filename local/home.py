@@ -96,7 +96,7 @@ class Home:
 
 
 def _locked(lock: IO[str]) -> bool:
-    # Whoever asks for the supervisor holds the lock too, for a moment.
+    # A process that looks for the supervisor holds the lock too, for a moment.
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

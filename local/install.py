@@ -85,7 +85,7 @@ def _starts(browser: Browser) -> bool:
 
 
 def _libraries(directory: Path) -> str:
-    """Where the libraries of unpacked packages are, as the loader is told."""
+    """Where the libraries of unpacked packages are, in the form that the loader reads."""
     return os.pathsep.join(sorted({str(library.parent) for library in directory.rglob("*.so*")}))
 
 

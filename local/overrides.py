@@ -10,14 +10,14 @@ from local.resources.services import Services
 
 #: A laptop has few cores: what is admitted beyond waits for a worker, so that throttles come where AWS has them.
 #: A worker mostly waits for brokers or a database, so that there are more of them than cores.
-#: Those of a function that devices post to are started before the stack is healthy, whatever the profile provisions:
+#: Those of a function that devices post to are started before the stack is healthy, in every profile:
 #: AWS starts a burst's environments on as many machines as that takes; a few cores would do it while devices wait.
 WORKERS_PER_FUNCTION = 8
 
 #: Pollers are processes of AWS's own; here they are threads of one.
 POLLERS_PER_MAPPING = 2
 
-#: How long a minute of a schedule lasts: nobody waits for real ones at a laptop, and AWS knows no shorter rate.
+#: How long a minute of a schedule lasts: a person at a laptop does not wait for real ones, and AWS has no shorter rate.
 MINUTE_SECONDS = 5.0
 
 #: What an unreserved function may run at a time: an account's default quota.

@@ -2,7 +2,7 @@
 
 A port that is picked, closed and handed on can be taken in between. Two ways avoid that: a process of ours inherits
 the listening socket itself; a foreign one gets a port on which we keep a bound socket that never listens. The system
-hands such a port to nobody, while a server that sets SO_REUSEADDR, as every server does, may listen on it.
+hands such a port to no other program, while a server that sets SO_REUSEADDR, as every server does, may listen on it.
 """
 
 import socket

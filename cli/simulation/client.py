@@ -22,7 +22,7 @@ TRIES, PAUSE_SECONDS = 240, 0.5
 ACCEPTED, REJECTED = "accepted", "rejected"
 REFUSED = "refused"  # the request as a whole, for good: nothing of it was let in
 TURNED_AWAY = "turned away"  # the request as a whole, for now: nothing of it was let in, and it may come again
-UNKNOWN = "unknown"  # stored or not, nobody said: each such attempt may have stored the event once
+UNKNOWN = "unknown"  # no answer says whether it was stored: each such attempt may have stored the event once
 SETTLED = (ACCEPTED, REJECTED, REFUSED)
 
 # Bodies that are no events at all, which are kept whole as one dead letter.

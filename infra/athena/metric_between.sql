@@ -1,4 +1,4 @@
--- The values of one metric between two moments of the devices' clocks, each once whatever day its copies arrived.
+-- The values of one metric between two moments of the devices' clocks, each once, even if its copies arrived on different days.
 -- Parameters: metric, from, to, from, to.
 -- The range comes twice, for the files and for the events: engines leave files unread only by conditions on dt itself.
 -- Moments are UTC, as '2026-03-01T12:00:00Z', '2026-03-01 12:00:00' or '2026-03-01'; `from` is included, `to` is not.

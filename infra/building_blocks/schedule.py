@@ -20,7 +20,7 @@ class Schedule(Construct):
     def __init__(self, function: Function, *, every_minutes: int) -> None:
         super().__init__(function, "Schedule")
         interval = Duration.minutes(every_minutes)
-        # Nobody waits for a run, and the next does what this one did not: after a while it is better not to start it.
+        # No caller waits for a run, and the next run does its work: after a while it is better not to start it.
         patience = Duration.minutes(min(every_minutes, 60))
         role = iam.Role(
             self,

@@ -78,13 +78,13 @@ class Ingest(Function):
             self._percent_unstored(),
             above=UNSTORED_PERCENT,
             times=5,
-            means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices are told to send them again.",
+            means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices get `retry` for them.",
         )
         self.alarm(
             "refusing",
             self.own(metrics.REFUSED_FOR_PRESSURE, minutes=1),
             times=5,
-            means="Devices are told to send less: the buffer or the brokers' disks fill up, or producing is slow.",
+            means="ingest refuses events for pressure: the buffer or the brokers' disks fill up, or producing is slow.",
         )
         self.alarm(
             "uninformed",

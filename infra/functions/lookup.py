@@ -24,7 +24,8 @@ class LookupProfile:
     def __post_init__(self) -> None:
         # As long to begin an answer as to end it.
         require(
-            2 * self.directory_seconds < self.compute.timeout_seconds, "lookup must be able to say that nobody answers"
+            2 * self.directory_seconds < self.compute.timeout_seconds,
+            "lookup must outlast a directory that does not answer",
         )
 
 

@@ -43,7 +43,7 @@ class MaintainProfile:
         require(self.waiting_sample_hours >= self.sample_hours, "waiting makes samples stay longer, not shorter")
         require(
             self.partitions_ahead_hours * 60 >= 10 * self.every_minutes,
-            "partitions must be there for longer than it takes to notice that nobody makes them",
+            "partitions must exist for longer than it takes to notice that no run makes them",
         )
         require(self.change_hours > 2, "a place in the feed is believed for an hour less than changes are kept")
         require(self.lock_seconds >= 2, "a shorter wait ends before the server moves its own vacuum out of the way")
@@ -68,7 +68,7 @@ class Maintain(Function):
             "overdue",
             self.own(PARTITIONS_OVERDUE, minutes=60, statistic="Maximum"),
             above=OVERDUE_PARTITIONS,
-            means="Partitions of samples cannot be dropped, because somebody holds on to them: the disk fills up.",
+            means="Partitions of samples cannot be dropped, because a reader holds them: the disk fills up.",
         )
         self.alarm(
             "waiting",

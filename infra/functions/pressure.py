@@ -34,7 +34,7 @@ class PressureProfile:
         longest = self.hold_seconds + 80
         require(
             longest < self.compute.timeout_seconds,
-            f"pressure may ask for {longest} s, and must be able to say that nobody answers before it is stopped",
+            f"pressure may ask for {longest} s, and must report silent brokers before it is stopped",
         )
 
 

@@ -88,7 +88,7 @@ class Reconcile(Function):
             " quarter of an hour nothing could be compared. `make statement` names them; what Kafka still has is run"
             " again by itself.",
         )
-        # What is lost for good keeps the one above for ever: the next loss is told here.
+        # An event that is lost for good keeps the alarm above on. This one reports the next loss.
         self.alarm(
             "newly-missing",
             self.own(NEWLY_MISSING, minutes=NOTICE_MINUTES, statistic="Maximum"),

@@ -56,7 +56,7 @@ BASELINE = Profile(
         minimum_pollers=3,
         maximum_pollers=15,
         hold_seconds=10,
-        # Longer than at the edge: nobody waits for archive, and a dead letter not written means the whole batch again.
+        # Longer than at the edge: no caller waits for archive; a failed dead letter means a retry of the batch.
         produce_deadline_seconds=10,
         # A deployment takes a few minutes, and updates readers first: longer than that is a mistake.
         version_hold_seconds=600,
@@ -72,7 +72,7 @@ BASELINE = Profile(
         transaction_seconds=30,
         hold_seconds=30,
         version_hold_seconds=600,
-        # Longer than at the edge: nobody waits for aggregate.
+        # Longer than at the edge: no caller waits for aggregate.
         produce_deadline_seconds=10,
     ),
     # Two at a time, each for almost two minutes: no moment is without one, and what is much is done by both.
@@ -88,7 +88,7 @@ BASELINE = Profile(
         answer_seconds=30,
         behind_seconds=120,
     ),
-    # Nobody waits for a dead letter: long batches make fewer and larger objects.
+    # No reader is in a hurry for a dead letter: long batches make fewer and larger objects.
     deadletter=ConsumerProfile(
         compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=6),
         batch_size=10_000,
@@ -151,7 +151,7 @@ BASELINE = Profile(
     pressure=PressureProfile(
         compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1), hold_seconds=30, snapshot_seconds=180
     ),
-    # One run at a time, and beside it whoever asks for a statement. Firehose tries for longer than an hour only when S3
+    # One run at a time, and beside it a request for a statement. Firehose tries for longer than an hour only when S3
     # is away, and then nothing is called missing.
     reconcile=ReconcileProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=2),

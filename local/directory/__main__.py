@@ -91,7 +91,7 @@ class Directory:
 
 
 async def serve(listener: socket.socket) -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process is asked to stop."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

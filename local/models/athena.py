@@ -106,7 +106,7 @@ class Execution:
 
 
 def read_parameter(text: str) -> str | int | float:
-    """The value of a literal; whatever else it is would be an expression to Athena."""
+    """The value of a literal; anything else would be an expression to Athena."""
     if found := _TEXT.fullmatch(text):
         return found[1].replace("''", "'")
     if found := _NUMBER.fullmatch(text):

@@ -1,4 +1,4 @@
-"""What each model is told: JSON files written from the resolved templates, read strictly.
+"""Each model's config: JSON files written from the resolved templates, read strictly.
 
 The same types write and read the files, so a field that one side does not know is an error at the start.
 """

@@ -76,7 +76,7 @@ class Delivery:
         prefix(stream.error_prefix, 0.0, "", FAILED_CONVERSION)
 
     def deliver(self, path: Path) -> None:
-        """Writes the buffer's objects; whatever fails, doing it again is right."""
+        """Writes the buffer's objects; after any failure, a retry is right."""
         parquet = io.BytesIO()
         writer: Any = None
         rows: list[Any] = []

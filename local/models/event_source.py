@@ -152,7 +152,7 @@ class FailureBucket:
 
 
 class PollerThread(threading.Thread):
-    """Runs one poller until it is told to stop."""
+    """Runs one poller until it is asked to stop."""
 
     def __init__(self, config: EventSourceConfig, mapping: MappingConfig, number: int) -> None:
         super().__init__(name=f"{mapping.group}-{number}", daemon=True)
@@ -176,7 +176,7 @@ class PollerThread(threading.Thread):
 
 
 def _end_process(arguments: threading.ExceptHookArgs) -> None:
-    """A poller that cannot go on ends the process: whoever supervises it starts it anew, from the committed offsets."""
+    """A poller that cannot continue ends the process: the supervisor restarts it, from the committed offsets."""
     log.critical("a poller failed", exc_info=arguments.exc_value)
     os._exit(1)
 

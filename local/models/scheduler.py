@@ -1,4 +1,4 @@
-"""A model of EventBridge Scheduler: functions are started at a rate, and nobody waits for them.
+"""A model of EventBridge Scheduler: functions are started at a rate, and no caller waits for them.
 
 Modelled: a first run as soon as there is a schedule, and one each period after it, however long or short the runs are;
 runs beside each other as far as the function's concurrency allows; schedules that are not enabled.

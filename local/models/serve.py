@@ -17,7 +17,7 @@ Model = Callable[[Path], AbstractAsyncContextManager[web.Application]]
 
 
 def main(model: Model) -> None:
-    """Serves a model on the socket and with the config the command line names, until it is told to stop."""
+    """Serves a model on the socket and with the config the command line names, until it is asked to stop."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--fd", type=int, required=True, help="an inherited, bound and listening socket")
     arguments.add_argument("--config", type=Path, required=True, help="what the stack resolved from the templates")

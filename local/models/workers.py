@@ -85,7 +85,7 @@ class Worker:
         return await self._pool.take(self)
 
     def begin(self, invocation: Invocation) -> None:
-        """Takes responsibility for an invocation: from here on it ends in an outcome, whatever the process does."""
+        """Takes responsibility for an invocation: from here on it ends in an outcome, even if the process dies."""
         self.current = invocation
         self._limit(self.function.timeout_seconds)
 
@@ -127,7 +127,7 @@ class Worker:
         if self.current is not None:
             self.finish(exited(self.current, code))
         elif not self.started:
-            # Whoever waited longest started this worker; failing one invocation for each failed start ends the loop.
+            # The caller that waited longest started this worker; failing one invocation per failed start ends the loop.
             self._pool.fail_oldest(self._init_outcome, code)
         self._pool.assign()
 

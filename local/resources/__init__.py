@@ -1,4 +1,4 @@
-"""From the synthesized templates to a running stack: what each resource is here, and what the models are told.
+"""From the synthesized templates to a running stack: what each resource is here, and the models' config.
 
 A start goes like this:
 

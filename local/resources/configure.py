@@ -227,7 +227,7 @@ def broker_metrics(plan: Plan) -> config.BrokerMetricsConfig:
 
 
 def athena(plan: Plan) -> config.AthenaConfig:
-    """The workgroups, each of which decides for its queries where their results go."""
+    """The workgroups; each decides where the results of its queries go."""
     workgroups = plan.all("AWS::Athena::WorkGroup")
     for each in workgroups:
         _expect(plan, each, "WorkGroupConfiguration.EnforceWorkGroupConfiguration", True, default=True)
@@ -287,7 +287,7 @@ def _columns(plan: Plan, stream: Resource, database: str, name: str) -> list[con
 
 
 def _place(plan: Plan, name: str) -> str:
-    """A path below the stack's directory, whatever directory it is read from."""
+    """A path below the stack's directory, valid from any working directory."""
     return str(plan.services.state.absolute() / name)
 
 

@@ -335,7 +335,7 @@ KINDS: dict[str, Kind] = {
         },
     ),
     # Without effect here.
-    "AWS::Athena::NamedQuery": ignored("whoever asks one here reads the same file"),
+    "AWS::Athena::NamedQuery": ignored("a local query reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),
     "AWS::CloudWatch::Alarm": ignored(OBSERVED),
     "AWS::CloudWatch::Dashboard": ignored(OBSERVED),

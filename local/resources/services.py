@@ -21,7 +21,7 @@ class Services:
     firehose: str
     athena: str
     directory: str
-    """Base URL of the directory of groups, which is nobody's model: each deployment has its own, or none."""
+    """Base URL of the directory of groups, which is no model: each deployment has its own, or none."""
     state: Path
     """The stack's directory: the models keep spools and logs below it."""
     region: str = "us-east-1"

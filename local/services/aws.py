@@ -22,7 +22,7 @@ def emulation(listener: socket.socket) -> Program:
 
 
 def serve(listener: socket.socket) -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process is asked to stop."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 

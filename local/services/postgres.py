@@ -1,4 +1,4 @@
-"""A PostgreSQL server on loopback that trusts whoever reaches it."""
+"""A PostgreSQL server on loopback that trusts every local connection."""
 
 import importlib.util
 import os

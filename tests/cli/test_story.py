@@ -82,7 +82,7 @@ def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> N
         (
             Found(tuple(copy(offset) for offset in range(MOST_ROWS + 1)), ()),
             numbers(),
-            "there are more rows than are told here",
+            "there are more rows than fit here",
         ),
         (Found((copy(7),), ()), numbers(copy(7)), "not explained"),
         (Found((copy(7),), ()), numbers(copy(7), kept_from=NOON.replace(hour=13)), "no longer kept"),
