@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Sample, WatchedFleet, log_in, now, read_table
 
 
-def test_points_of_a_device_appear_while_somebody_watches(page: Page, fleet: WatchedFleet) -> None:
+def test_points_of_a_device_appear_live(page: Page, fleet: WatchedFleet) -> None:
     device = f"press-{uuid.uuid4().hex[:6]}"
     fleet.send([Sample(device, now(), 41.25)])
     fleet.stack.settle()

@@ -12,7 +12,7 @@ from tests.browser.conftest import Complaints, WatchedFleet, log_in
 
 
 @pytest.mark.parametrize("kind", ["none of ours", "mistyped", "of a device"])
-def test_a_key_that_opens_nothing_is_refused_with_the_reason(
+def test_an_unknown_key_is_refused_with_the_reason(
     page: Page, fleet: WatchedFleet, complaints: Complaints, kind: str
 ) -> None:
     complaints.expect("status of 401", "status of 403")
@@ -71,9 +71,7 @@ def test_who_logs_out_ends_the_questions_that_are_still_open(
     assert asked == [], "nothing more is asked with the key"
 
 
-def test_a_key_that_is_taken_back_closes_the_page_that_is_open(
-    page: Page, fleet: WatchedFleet, complaints: Complaints
-) -> None:
+def test_a_revoked_key_closes_the_open_page(page: Page, fleet: WatchedFleet, complaints: Complaints) -> None:
     complaints.expect("status of 401")
     with psycopg.connect(fleet.stack["database"]) as connection:
         key = make_key(connection, fleet.stack["stage"], fleet.name, "reader")

@@ -34,7 +34,7 @@ def test_what_happened_while_offline_is_filled_in(page: Page, fleet: WatchedFlee
     assert sorted(shown.values())[-2:] == [2, 4]
 
 
-def test_a_place_in_the_feed_that_is_gone_makes_the_page_fetch_all_afresh(
+def test_an_expired_feed_cursor_makes_the_page_fetch_everything_again(
     page: Page, fleet: WatchedFleet, complaints: Complaints
 ) -> None:
     complaints.expect("status of 410")
@@ -61,7 +61,7 @@ def test_a_place_in_the_feed_that_is_gone_makes_the_page_fetch_all_afresh(
 
 
 @pytest.mark.parametrize("failure", ["no answer", "503", "429"])
-def test_a_failing_api_is_tried_again_and_the_reader_told(
+def test_a_failing_api_is_retried_and_the_page_says_so(
     page: Page, fleet: WatchedFleet, complaints: Complaints, failure: str
 ) -> None:
     complaints.expect(*LOST)
@@ -100,7 +100,7 @@ def test_the_pause_doubles_up_to_a_bound_is_spread_by_chance_and_keeps_to_what_w
     assert pauses == [[bound / 2, bound, 45] for bound in (1, 2, 4, 8, 16, 30, 30)]
 
 
-def test_a_page_that_nobody_looks_at_rests_and_goes_on_when_somebody_does(page: Page, fleet: WatchedFleet) -> None:
+def test_a_hidden_page_pauses_and_resumes_when_it_is_shown(page: Page, fleet: WatchedFleet) -> None:
     log_in(page, fleet.reader_key)
     expect(page.locator("#connection")).to_contain_text("Connected")
     turn = """hidden => {

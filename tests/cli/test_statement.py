@@ -66,7 +66,7 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
     ]
 
 
-def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_told() -> None:
+def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_reported() -> None:
     assert "nothing was received" in "\n".join(write_text(draw_up(DAY, Facts(AS_OF, [], [], []))))
     assert "have not been asked yet" in "\n".join(write_text(draw_up(DAY, Facts(None, [], [], []))))
 
@@ -95,7 +95,7 @@ def test_the_statement_of_a_day_is_asked_for_and_printed(
     ("answer", "says"),
     [({}, "the database does not answer"), ({"day": DAY}, "this release cannot read the stage's answer")],
 )
-def test_without_a_statement_the_operator_is_told_why(
+def test_without_a_statement_the_operator_sees_why(
     answer: Any, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(answer, monkeypatch)[0] == 1

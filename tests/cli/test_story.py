@@ -100,7 +100,7 @@ def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> N
         (Found((), None, "timeout"), numbers(), "nothing found where it could be looked for"),
     ],
 )
-def test_every_fact_is_told(found: Found, known: Numbers | Unasked, says: str) -> None:
+def test_every_fact_is_printed(found: Found, known: Numbers | Unasked, says: str) -> None:
     assert says in told(found, known)
 
 
@@ -115,6 +115,6 @@ def test_what_others_wrote_is_shown_and_never_obeyed() -> None:
         assert len(line) < 4 * MOST_TEXT
 
 
-def test_a_text_is_cut_and_one_that_is_not_there_is_said_to_be_unknown() -> None:
+def test_a_long_text_is_cut_and_a_missing_one_is_unknown() -> None:
     assert show("x" * (MOST_TEXT + 1)) == "x" * MOST_TEXT + "…"
     assert show(None) == "(unknown)"

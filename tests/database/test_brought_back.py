@@ -41,7 +41,7 @@ def put_aside(*sent: Sent) -> list[Unreadable]:
     return [put_down(one.record(), AHEAD, now()) for one in sent]
 
 
-def test_a_record_that_was_ahead_is_covered_and_a_gap_until_it_comes_again_and_counts(
+def test_a_record_that_was_ahead_is_covered_and_a_gap_until_it_is_run_again_and_counts(
     processes: Processes, tables: Tables
 ) -> None:
     moment = now()

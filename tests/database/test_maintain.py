@@ -170,7 +170,7 @@ def test_a_marker_that_was_left_below_the_floor_holds_nothing_back(own: Connecti
     assert floor(owner) == (NOW - 16 * HOUR).replace(minute=0)
 
 
-def test_a_partition_that_somebody_holds_on_to_is_dropped_by_a_later_run(
+def test_a_partition_that_a_session_holds_is_dropped_by_a_later_run(
     database: str, own: Connection, owner: Connection
 ) -> None:
     old = NOW - 30 * HOUR

@@ -77,7 +77,7 @@ def test_migrating_what_is_migrated_changes_nothing(database: str) -> None:
 
 
 @pytest.mark.shows_fault(part="migration", fault="the previous release on the new schema", expected="works")
-def test_a_database_of_the_release_before_is_migrated_with_its_data_and_goes_on_answering(
+def test_a_database_of_the_release_before_is_migrated_with_its_data_and_keeps_answering(
     databases: Databases, tmp_path: Path
 ) -> None:
     (tmp_path / FILES[0].name).write_bytes(FILES[0].read_bytes())

@@ -91,7 +91,7 @@ def test_a_devices_minutes_are_what_was_rolled(owner: Owner, reader: Reader, key
     }
 
 
-def test_only_the_metrics_that_are_named_are_told(owner: Owner, reader: Reader, keys: dict[str, int]) -> None:
+def test_only_the_metrics_that_are_named_are_returned(owner: Owner, reader: Reader, keys: dict[str, int]) -> None:
     device = add_entity(owner, FLEET, "press-1")
     start = this_minute(reader) - 10 * MINUTE
     add_window(owner, "1m", device, start, {"cpu_temp": [40.0], "humidity": [50.0], "odd": [1.0]}, keys)
@@ -100,7 +100,7 @@ def test_only_the_metrics_that_are_named_are_told(owner: Owner, reader: Reader, 
     assert [item["metric"] for item in reader.get(asked).body["items"]] == ["humidity", "odd"]
 
 
-def test_the_fleets_own_rows_are_told_where_neither_device_nor_group_is_named(
+def test_the_fleets_own_rows_are_returned_where_neither_device_nor_group_is_named(
     owner: Owner, reader: Reader, keys: dict[str, int]
 ) -> None:
     fleet, device = add_entity(owner, FLEET, None), add_entity(owner, FLEET, "press-1")
@@ -400,7 +400,7 @@ def test_a_device_is_listed_with_what_it_was_last_seen_as(owner: Owner, reader: 
     assert found["last_seen_at"] == write_time(reader.now - HOUR)
 
 
-def test_recent_samples_are_told_by_device_and_metric_with_how_fresh_they_are(
+def test_recent_samples_are_returned_by_device_and_metric_with_how_fresh_they_are(
     owner: Owner, reader: Reader, keys: dict[str, int]
 ) -> None:
     first, second = add_entity(owner, FLEET, "press-1"), add_entity(owner, FLEET, "press-2")
@@ -443,7 +443,7 @@ def test_recent_samples_are_told_by_device_and_metric_with_how_fresh_they_are(
 
 
 @pytest.mark.usefixtures("keys")
-def test_a_fleet_tells_how_it_is_doing(owner: Owner, reader: Reader) -> None:
+def test_a_fleet_reports_its_state(owner: Owner, reader: Reader) -> None:
     device = add_entity(owner, FLEET, "press-1")
     add_entity(owner, FLEET, None)
     now = reader.now
@@ -510,7 +510,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_names_whatever_is_in_them(owner: Owner, reader: Reader, keys: dict[str, int], name: str) -> None:
+def test_names_are_names_with_any_text_in_them(owner: Owner, reader: Reader, keys: dict[str, int], name: str) -> None:
     device = add_entity(owner, FLEET, name)
     add_sample(owner, device, reader.now, {"cpu_temp": 1.0}, keys)
     asked = f"/v1/fleets/{FLEET}/recent?device={quote(name, safe='')}"

@@ -105,7 +105,7 @@ def test_a_long_answer_is_packed_for_who_can_unpack_it(owner: Owner, reader: Rea
     assert packed.body == reader.get(f"/v1/fleets/{FLEET}/devices?limit=100").body
 
 
-def test_a_key_that_asks_too_often_is_told_to_wait_and_others_are_not(database: str, owner: Owner) -> None:
+def test_a_key_that_asks_too_often_gets_a_retry_after_and_others_do_not(database: str, owner: Owner) -> None:
     reader = Reader(database, settings=msgspec.structs.replace(SETTINGS, query_requests_per_second=0.5))
     statuses = [reader.get("/v1/fleets").status for _ in range(7)]
     assert statuses == [200] * 5 + [429] * 2
@@ -117,7 +117,7 @@ def test_a_key_that_asks_too_often_is_told_to_wait_and_others_are_not(database: 
     reader.close()
 
 
-def test_while_the_database_is_away_a_known_reader_is_told_to_come_again(reader: Reader) -> None:
+def test_while_the_database_is_away_a_known_reader_gets_a_retry_after(reader: Reader) -> None:
     assert reader.get(f"/v1/fleets/{FLEET}").status == 200
     reader.close()
     reader.dsn = "postgresql://postgres@127.0.0.1:9/none"
@@ -132,7 +132,7 @@ def test_while_the_database_is_away_a_known_reader_is_told_to_come_again(reader:
     assert reader.get(f"/v1/fleets/{FLEET}/groups/hall").status == 200
 
 
-def test_a_connection_that_was_cut_is_opened_again_unseen(owner: Owner, reader: Reader) -> None:
+def test_a_connection_that_was_cut_is_opened_again_without_an_error(owner: Owner, reader: Reader) -> None:
     assert reader.get(f"/v1/fleets/{FLEET}").status == 200
     idle = "pid <> pg_backend_pid() AND state = 'idle'"
     owner.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {idle}")
@@ -150,7 +150,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_the_next_one_is_not(datab
     reader.close()
 
 
-def test_what_is_asked_for_while_nobody_knows_keys_is_refused_as_at_the_other_door(database: str) -> None:
+def test_a_request_while_keys_cannot_be_looked_up_is_refused_as_by_ingest(database: str) -> None:
     reader = Reader(database)
     reader.dsn = "postgresql://postgres@127.0.0.1:9/none"
     got = reader.get("/v1/fleets")

@@ -180,7 +180,7 @@ def test_every_row_is_found_once_with_the_same_numbers_before_and_after(place: P
     assert {resolution: place.found(resolution) for resolution in STORES} == before
 
 
-def test_what_was_moved_is_dropped_by_the_next_run_when_nobody_can_be_reading_it_any_more(place: Place) -> None:
+def test_what_was_moved_is_dropped_by_the_next_run_when_no_reader_can_be_reading_it(place: Place) -> None:
     place.tier()
     assert min(place.partitions("1m")) == MINUTES[0]
     place.tier()
@@ -225,7 +225,7 @@ def test_a_run_that_ends_between_any_two_steps_is_finished_by_the_next(place: Pl
     assert min(place.partitions("1m")) == MINUTES[0] + DAY
 
 
-def test_a_run_out_of_time_stops_between_slices_and_the_next_goes_on(place: Place) -> None:
+def test_a_run_out_of_time_stops_between_slices_and_the_next_continues(place: Place) -> None:
     before = place.found("1m")
     with closing(psycopg.connect(place.dsn, autocommit=True)) as connection:
         tiering = Tiering(TierDatabase(connection), RollupFiles(place.s3, BUCKET), MINUTES_ONLY)
@@ -241,7 +241,7 @@ def test_a_run_out_of_time_stops_between_slices_and_the_next_goes_on(place: Plac
 @pytest.mark.shows_loss_path(
     fails="rollups move to files that are not what was written",
     section="In the stores",
-    event_is="in the database: nothing is dropped before it was read back and compared",
+    event_is="in the database: nothing is dropped before it is read back and compared",
     told="`tier-behind`",
     comes_back="the next run moves them again",
 )
@@ -336,7 +336,7 @@ def test_a_marker_that_comes_while_rows_are_copied_keeps_the_floor_where_it_is(p
     assert place.found("1m") == before
 
 
-def test_a_partition_that_somebody_reads_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_that_is_being_read_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.edge.numbers.tier_database._DROP_SECONDS", 0.05)
     before = place.found("1m")
     place.tier(MINUTES_ONLY)

@@ -55,18 +55,18 @@ LOSS_PATHS = Table(
     "shows_loss_path",
     ("fails",),
     (SECTION, "event_is", "told", "comes_back"),
-    ("what fails", "where the event is", "who is told", "how it comes back", "shown by"),
+    ("what fails", "where the event is", "who is notified", "how it comes back", "shown by"),
 )
 # Faults that no test shows yet, or not wholly.
 NOT_YET = (
     Row(
         ("Firehose", "missing table"),
-        {"expected": "rows wait in Firehose for a day at most; the alarm on late delivery calls"},
-        missing="others saw delivery stand still, which AWS does not document: there is nothing to model it from",
+        {"expected": "rows wait in Firehose for a day at most; the alarm on late delivery fires"},
+        missing="others saw delivery stop; AWS does not document it, so there is nothing to model it from",
     ),
     Row(
         ("SNS, webhooks", "throttle, 5xx, hang, no name"),
-        {"expected": "the pipeline goes on"},
+        {"expected": "the pipeline continues"},
         missing="there are no alerts yet",
     ),
     Row(
@@ -80,7 +80,7 @@ NOT_YET = (
     ),
     Row(
         ("migration", "the previous release on the new schema"),
-        missing="a whole stack of the release before, on the schema of this one",
+        missing="a whole stack of the previous release on this schema",
     ),
 )
 PAGES = ((FAULTS, NOT_YET), (LOSS_PATHS, ()))

@@ -163,7 +163,7 @@ def test_only_events_to_retry_are_sent_again(run: Callable[..., Ran], server: Se
     assert ran.left == [{"status": "rejected", "error": {"code": "why_rejected", "message": "…"}, "event": '{"n": 2}'}]
 
 
-def test_results_are_read_whatever_the_status_of_the_whole(run: Callable[..., Ran], server: Server) -> None:
+def test_results_are_read_at_any_status_of_the_whole(run: Callable[..., Ran], server: Server) -> None:
     later = answer_by("rejected", "retry", code=429, retry_after="3")
     ran = run(lines(2), script=[later, answer_by("rejected", code=400)])
     assert server.sent() == [[0, 1], [1]]
@@ -237,7 +237,9 @@ def test_under_pressure_it_waits_and_sends_every_event_again(run: Callable[..., 
     assert (ran.code, ran.left) == (0, [])
 
 
-def test_told_to_it_thins_out_later_events_as_advised_and_names_each(run: Callable[..., Ran], server: Server) -> None:
+def test_on_request_it_thins_out_later_events_as_advised_and_names_each(
+    run: Callable[..., Ran], server: Server
+) -> None:
     ran = run(lines(20), "--batch", "4", "--thin", script=[press(0.125, 5), press(0.125, 5), *[accept] * 5])
     # Refused events are sent again whole; then a quarter, a half, and everything.
     assert server.sent() == [[0, 1, 2, 3]] * 3 + [[7], [9, 11], [12, 13, 14, 15], [16, 17, 18, 19]]

@@ -298,7 +298,7 @@ def test_what_numbers_may_be_is_what_the_openapi_document_says() -> None:
     assert set(stretch["reason"]["enum"]) == {None, *get_args(states.Reason)}
 
 
-def test_what_may_have_become_of_an_event_is_what_the_code_tells_and_the_openapi_document_says() -> None:
+def test_the_outcomes_of_an_event_are_those_of_the_code_and_the_openapi_document() -> None:
     schemas = yaml.safe_load((SCHEMAS / "openapi.yaml").read_text())["components"]["schemas"]
     (section,) = re.findall(r"^### Where an event is\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
     verdicts, outcomes = (

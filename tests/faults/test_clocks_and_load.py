@@ -76,7 +76,7 @@ def burst(seed: int, rate: float, seconds: float) -> Iterator[list[Sent]]:
 @pytest.mark.shows_fault(
     part="load",
     fault="one hot device, forty times the load",
-    expected="answered, kept and caught up with; the others keep their answers",
+    expected="answered, stored and caught up with; other devices keep their answers",
 )
 def test_forty_times_the_load_half_of_it_from_one_device_is_answered_kept_and_caught_up_with(
     stack: Stack, earlier: set[str]

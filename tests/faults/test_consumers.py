@@ -59,7 +59,7 @@ def dying(directory: Path) -> str:
     section="Between Kafka and the stores",
     event_is="in Kafka, its offset not committed",
     told="`archive-errors`, `aggregate-errors`",
-    comes_back="its batch comes again and takes effect once",
+    comes_back="its batch is retried and takes effect once",
 )
 def test_a_consumer_killed_before_and_after_its_commit_takes_effect_once(
     stack: Stack, injector: Injector, earlier: set[str]
@@ -147,16 +147,16 @@ def test_a_delivery_stream_that_throttles_dies_and_finds_no_bucket_delivers_ever
 @pytest.mark.shows_fault(
     part="dead letters",
     fault="their store unavailable",
-    expected="their offsets stay where they are; nobody else waits",
+    expected="their offsets stay where they are; no other consumer waits",
 )
 @pytest.mark.shows_loss_path(
     fails="their store is away",
     section="On the way to the dead letters",
     event_is="in topic `dead-letter`, for 30 days",
     told="`deadletter-retrying`, `deadletter-late`",
-    comes_back="kept as soon as it is back",
+    comes_back="stored as soon as it is back",
 )
-def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_nobody_else_waits(
+def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_no_other_consumer_waits(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
     bad = samples.read("telemetry-invalid.json")

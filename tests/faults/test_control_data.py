@@ -43,12 +43,12 @@ def test_an_expired_key_is_refused(stack: Stack) -> None:
 @pytest.mark.shows_fault(
     part="ingest",
     fault="database, cache, or both away",
-    expected="known keys work, unknown firmware is rejected, nobody gets a 5xx; the schemas are shipped with the code",
+    expected="known keys work, unknown firmware is rejected, no request gets a 5xx; the schemas ship with the code",
 )
 @pytest.mark.shows_loss_path(
     fails="the database, the cache or both are away",
     section="Before it is accepted",
-    event_is="it goes on: known keys work from copies",
+    event_is="ingestion continues: known keys work from copies",
     told="`ingest-uninformed` while the cache is away, `aggregate-retrying` while the database is",
     comes_back="nothing to do",
 )
@@ -88,12 +88,12 @@ def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) 
     return answers
 
 
-@pytest.mark.shows_fault(part="load", fault="one hot fleet", expected="429 for it; the others keep their answers")
+@pytest.mark.shows_fault(part="load", fault="one hot fleet", expected="429 for it; other fleets keep their answers")
 @pytest.mark.shows_loss_path(
     fails="its fleet is over its quota",
     section="Before it is accepted",
     event_is="with the device, 429 with the quota's name",
-    told="nobody; counted by fleet",
+    told="no one; counted by fleet",
     comes_back="sent later",
 )
 @pytest.mark.parametrize("away", [(), ("redis",)], ids=["with the cache", "without it"])

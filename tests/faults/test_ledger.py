@@ -64,7 +64,7 @@ def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: St
     section="In the stores",
     event_is="in raw; in Kafka for six hours",
     told="`reconcile-unaccounted`, `reconcile-newly-missing`",
-    comes_back="what came since is run again, by itself",
+    comes_back="reconcile runs again what came since",
 )
 def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: Stack, key: str) -> None:
     post(stack, key, list(mixed(seed=82, count=600)))
@@ -86,7 +86,7 @@ def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: S
 @pytest.mark.shows_fault(
     part="consumer",
     fault="answers null without having done its work",
-    expected="to Lambda that is success: the gap in the offsets is found and run again",
+    expected="Lambda takes that for success; reconcile finds the gap in the offsets and runs it again",
 )
 @pytest.mark.shows_loss_path(
     fails="a handler answers success without having done its work",

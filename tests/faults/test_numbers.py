@@ -29,7 +29,7 @@ def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int)
 @pytest.mark.shows_loss_path(
     fails="a roller dies, or cannot compute a window",
     section="In the stores",
-    event_is="the samples are there, and the marker waits",
+    event_is="in the samples; the window's marker stays",
     told="`roll-errors`, `roll-behind`",
     comes_back="the next run rolls it",
 )
@@ -45,12 +45,12 @@ def test_workers_that_are_killed_at_any_moment_leave_the_numbers_right(
 
 
 @pytest.mark.shows_fault(
-    part="consumer", fault="stands still until it times out", expected="nobody else waits; effect once"
+    part="consumer", fault="hangs until it times out", expected="no other consumer waits; effect once"
 )
 @pytest.mark.parametrize(
     ("verb", "others", "seed"), [("aggregate", ["archive"], 53), ("roll", ["archive", "aggregate"], 54)]
 )
-def test_workers_that_stand_still_hold_up_nobody_else_and_leave_the_numbers_right(
+def test_workers_that_hang_hold_up_no_other_and_leave_the_numbers_right(
     stack: Stack, injector: Injector, earlier: set[str], verb: str, others: list[str], seed: int
 ) -> None:
     stored = len(stack.stores.rows())
@@ -67,9 +67,9 @@ def test_workers_that_stand_still_hold_up_nobody_else_and_leave_the_numbers_righ
 @pytest.mark.shows_loss_path(
     fails="the cache forgets, or is away",
     section="In the stores",
-    event_is="in the database, whose word counts",
+    event_is="in the database, which is authoritative",
     told="`pressure-errors`, `ingest-uninformed`",
-    comes_back="nothing to do; live counters begin anew",
+    comes_back="nothing to do; live counters restart at zero",
 )
 def test_a_cache_that_forgets_and_dies_lets_nothing_count_twice(
     stack: Stack, injector: Injector, earlier: set[str]
@@ -113,16 +113,16 @@ def test_a_database_that_dies_again_and_again_leaves_the_numbers_right(
 @pytest.mark.shows_fault(
     part="PostgreSQL",
     fault="down for an hour, scaled",
-    expected="ingestion and archive go on; numbers catch up by themselves",
+    expected="ingestion and archive continue; numbers catch up by themselves",
 )
 @pytest.mark.shows_loss_path(
     fails="the database is away for an hour",
     section="Between Kafka and the stores",
-    event_is="in Kafka; raw goes on",
+    event_is="in Kafka; archive continues",
     told="`aggregate-retrying`, `aggregate-late`, `reconcile-unaccounted`",
     comes_back="aggregate catches up by itself",
 )
-def test_while_the_database_is_away_raw_goes_on_and_afterwards_the_numbers_catch_up_by_themselves(
+def test_while_the_database_is_away_archive_continues_and_afterwards_the_numbers_catch_up_by_themselves(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
     # Whose key nobody has met cannot be let in without the database.

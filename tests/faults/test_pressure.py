@@ -64,7 +64,7 @@ def fresh_batches(seed: int, count: int) -> Iterator[list[Sent]]:
 
 
 @pytest.mark.shows_fault(
-    part="load", fault="more than the buffer bears", expected="429 before the brokers are in danger"
+    part="load", fault="more than the buffer holds", expected="429 before the brokers are in danger"
 )
 @pytest.mark.shows_loss_path(
     fails="the buffer or a disk fills up",
@@ -124,7 +124,7 @@ class Watcher:
         return said["share"], said["used"]
 
 
-@pytest.mark.shows_fault(part="load", fault="more than the buffer bears")
+@pytest.mark.shows_fault(part="load", fault="more than the buffer holds")
 def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_no_sooner(
     stack: Stack, injector: Injector, earlier: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +176,7 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
     [None, b"\xff\xfe", b'{"version":1,"share":7}', b'{"version":9,"share":1}'],
     ids=["none", "garbled", "nonsense", "of another version"],
 )
-def test_a_word_that_cannot_be_believed_stops_nobody(stack: Stack, injector: Injector, word: bytes | None) -> None:
+def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: Injector, word: bytes | None) -> None:
     shared = redis.RedisCluster.from_url(stack["cache"])
     with injector.holding_workers("pressure") as held:
         wait_until("the stack's own word is not heard", lambda: len(held) > 0)
@@ -192,11 +192,11 @@ def test_a_word_that_cannot_be_believed_stops_nobody(stack: Stack, injector: Inj
 @pytest.mark.shows_loss_path(
     fails="pressure itself does not run",
     section="Before it is accepted",
-    event_is="with the device, or stored: nothing is refused on its word any more",
+    event_is="with the device, or stored: its last snapshot expires and refuses nothing more",
     told="`pressure-errors`, `pressure-not-run`, `ingest-uninformed`",
     comes_back="nothing to do; full brokers are answered `retry`",
 )
-def test_the_last_word_ends_with_its_time_when_no_other_comes(stack: Stack, injector: Injector) -> None:
+def test_the_last_pressure_snapshot_expires_when_no_other_comes(stack: Stack, injector: Injector) -> None:
     with injector.holding_workers("pressure") as held:
         wait_until("the stack's own word is not heard", lambda: len(held) > 0)
         shared = valkey.Cache(lambda: redis.RedisCluster.from_url(stack["cache"]))

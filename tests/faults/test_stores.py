@@ -30,7 +30,7 @@ def all_connections(stack: Stack) -> Iterator[int]:
 @pytest.mark.shows_fault(
     part="PostgreSQL",
     fault="no connection left",
-    expected="ingestion and archive go on; numbers catch up by themselves",
+    expected="ingestion and archive continue; numbers catch up by themselves",
 )
 def test_a_database_without_a_free_connection_holds_up_numbers_and_nothing_else(
     stack: Stack, injector: Injector, earlier: set[str]

@@ -66,7 +66,7 @@ def test_a_pipe_of_readings_is_taken_too(stack: Stack) -> None:
     assert stored(stack, device) == [reading]
 
 
-def test_a_key_that_opens_nothing_leaves_every_event_to_be_sent_another_time(stack: Stack) -> None:
+def test_an_unknown_key_leaves_every_event_to_be_sent_another_time(stack: Stack) -> None:
     event = events_of("client-reader", 1)[0]
     stranger = {"API": stack["api"], "KEY": stack["keys"]["reader"], "PATH": os.environ["PATH"]}
     command = [sys.executable, str(CLIENTS / "client.py")]

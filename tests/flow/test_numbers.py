@@ -54,7 +54,7 @@ def test_rollups_of_a_mixed_stream_equal_an_independent_recomputation(stack: Sta
     assert "fan_speed" not in metrics
 
 
-def test_an_event_counts_once_however_it_comes_again(stack: Stack) -> None:
+def test_an_event_counts_once_however_it_is_sent_again(stack: Stack) -> None:
     key = create_fleet(stack, "again")
     event = json.loads(telemetry("press-1", now() - LATEST, 40.0).body)
     other = event | {"timestamp": (now() - 3 * LATEST).isoformat(), "metrics": event["metrics"] | {"cpu_temp": 90.0}}

@@ -141,9 +141,7 @@ def test_what_is_accepted_is_answered_as_promised_too(
     ],
 )
 @pytest.mark.usefixtures("numbers")
-def test_what_there_is_is_read_as_promised(
-    path: str, query: dict[str, Any], stack: Stack, keys: dict[str, str]
-) -> None:
+def test_reads_are_answered_as_promised(path: str, query: dict[str, Any], stack: Stack, keys: dict[str, str]) -> None:
     day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     asked = {name: day if value == "{day}" else value for name, value in query.items()}
     case = SCHEMA[path]["GET"].Case(path_parameters={"fleet": FLEET, "group": "hall", "event_id": "e"}, query=asked)

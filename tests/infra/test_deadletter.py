@@ -53,7 +53,7 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     told="`deadletter-unread`, before the cap is reached",
     comes_back="deadletter catches up",
 )
-def test_somebody_hears_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
+def test_an_alarm_fires_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
     (topic,) = [
         topic.properties
         for topic in templates.every("AWS::MSK::Topic")

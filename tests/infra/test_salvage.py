@@ -102,7 +102,7 @@ def test_what_is_posted_at_once_fits_the_producers_own_queue() -> None:
     assert MOST_BYTES < 1024**3
 
 
-def test_somebody_hears_when_what_was_given_up_waits_for_a_quarter_of_an_hour(templates: Templates) -> None:
+def test_an_alarm_fires_when_what_was_given_up_waits_for_a_quarter_of_an_hour(templates: Templates) -> None:
     alarm = templates.alarms()["salvage-waiting"].properties
     assert (alarm["Threshold"], alarm["Statistic"]) == (900, "Maximum")
     assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (900, 1, "breaching")

@@ -58,7 +58,7 @@ def test_it_has_time_to_stop_the_queries_where_every_call_is_silent(templates: T
     assert int(seek["Environment"]["Variables"]["ATHENA_SECONDS"]) + 3 * call < seek["Timeout"]
 
 
-def test_somebody_hears_when_much_is_scanned_by_queries_that_were_answered_or_cancelled(templates: Templates) -> None:
+def test_an_alarm_fires_when_answered_or_cancelled_queries_scan_much(templates: Templates) -> None:
     alarm = templates.alarms()["seek-scans"].properties
     assert alarm["Threshold"] == SCANNED_AN_HOUR
     assert f"{SCANNED_AN_HOUR // 1024**3} GiB" in alarm["AlarmDescription"]

@@ -36,7 +36,7 @@ def test_only_one_run_moves_rollups_at_a_time(templates: Templates) -> None:
     assert templates.functions()["tier"].properties["ReservedConcurrentExecutions"] == 1
 
 
-def test_somebody_hears_when_the_database_keeps_what_should_have_left_it(templates: Templates) -> None:
+def test_an_alarm_fires_when_the_database_keeps_what_should_have_left_it(templates: Templates) -> None:
     alarm = templates.alarms()["tier-behind"].properties
     assert alarm["Threshold"] == 24 * 3600
     # Runs that all end before their time tell nothing, and are no errors.
@@ -56,7 +56,9 @@ def test_rollups_are_kept_for_two_years_and_what_is_staged_is_not(templates: Tem
     assert settings.rollup_days < 730 + settings.minute_days
 
 
-def test_whoever_reads_parquet_has_the_library_of_its_own_architecture_and_python(templates: Templates) -> None:
+def test_functions_that_read_parquet_have_the_library_of_their_own_architecture_and_python(
+    templates: Templates,
+) -> None:
     for verb, function in templates.functions().items():
         published = [layer for layer in function.properties["Layers"] if isinstance(layer, str)]
         expected = [f"arn:aws:lambda:us-east-1:{PANDAS_LAYER}"] if verb in {"tier", "recall", "reconcile"} else []

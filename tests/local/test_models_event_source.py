@@ -286,7 +286,7 @@ def test_a_function_that_cannot_be_reached_loses_nothing(
     assert source.values() == ["a"]
 
 
-def test_killed_pollers_go_on_where_the_group_stands(configured: Configured, source: Source, tmp_path: Path) -> None:
+def test_killed_pollers_continue_where_the_group_stands(configured: Configured, source: Source, tmp_path: Path) -> None:
     settings = configured(source.mapping(batch_size=10, window_seconds=0))
     source.produce([(number % PARTITIONS, f"v{number}") for number in range(2000)])
     with running("event_source", settings, tmp_path) as model:
@@ -308,7 +308,7 @@ def test_a_mapping_that_is_not_enabled_reads_nothing(configured: Configured, sou
     assert source.values() == []
 
 
-def test_a_poller_that_cannot_go_on_ends_the_process(configured: Configured, source: Source, tmp_path: Path) -> None:
+def test_a_poller_that_cannot_continue_ends_the_process(configured: Configured, source: Source, tmp_path: Path) -> None:
     settings = configured(source.mapping())
     with (
         running("event_source", settings, tmp_path / "one") as one,

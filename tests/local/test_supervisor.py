@@ -95,7 +95,7 @@ def test_a_killed_child_comes_back_on_the_same_port(tmp_path: Path) -> None:
     assert reports == ["echo was killed by SIGKILL: starting it again", "echo is back"]
 
 
-def test_what_dies_again_and_again_ends_the_stack_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_keeps_dying_ends_the_stack_with_its_last_output(tmp_path: Path) -> None:
     async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(python("broken", "import time; print('no disk'); time.sleep(0.3); raise SystemExit(3)"))
         await supervisor.failed()

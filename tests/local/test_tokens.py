@@ -98,9 +98,9 @@ def _pack(part: dict[str, Any]) -> str:
 @pytest.mark.shows_fault(
     part="producer",
     fault="token expired",
-    expected="a new one is signed unseen; while there is no good one, nothing is acknowledged and nothing accepted",
+    expected="a new one is signed and no client notices; without a valid one, nothing is acknowledged or accepted",
 )
-def test_tokens_that_expire_are_signed_anew_and_without_a_good_one_nothing_is_accepted(
+def test_expired_tokens_are_replaced_and_without_a_valid_one_nothing_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = Signer()

@@ -34,7 +34,7 @@ MUTANTS = (
         "ingest flushes without reading what its reports say",
         f"{EDGE}/broker.py",
         (("deliveries[index] = None if error is None else Unstored(error.str())", "deliveries[index] = None"),),
-        f"{UNIT}/edge/test_broker.py::test_each_message_has_the_word_of_its_own_report",
+        f"{UNIT}/edge/test_broker.py::test_each_message_has_the_result_of_its_own_report",
     ),
     Mutant(
         "ingest believes one replica",
@@ -128,13 +128,13 @@ MUTANTS = (
         "archive's offsets advance past rows that were not taken",
         f"{EDGE}/archive/archiving.py",
         (("failed = {origin for one in undelivered for origin in one.pack.origins}", "failed = set[Origin]()"),),
-        f"{UNIT}/functions/test_archive.py::test_rows_that_are_not_taken_come_again_from_the_first",
+        f"{UNIT}/functions/test_archive.py::test_rows_that_are_not_taken_are_retried_from_the_first",
     ),
     Mutant(
         "a consumer's offsets advance past poison without a letter",
         f"{EDGE}/failures/intake.py",
         (("+= len(stored)\n        return unstored\n", "+= len(stored)\n        return set()\n"),),
-        f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_comes_again",
+        f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_is_retried",
     ),
     Mutant(
         "archive writes the letters of what comes again at every try",
@@ -215,7 +215,7 @@ MUTANTS = (
         "aggregate's offsets advance past dead letters that are not covered",
         f"{EDGE}/failures/intake.py",
         (("            return {record.origin for record, _ in due}\n", "            return unstored\n"),),
-        f"{UNIT}/functions/test_aggregate.py::test_poison_that_cannot_be_covered_comes_again",
+        f"{UNIT}/functions/test_aggregate.py::test_poison_that_cannot_be_covered_is_retried",
     ),
     Mutant(
         "aggregate writes letters of poison alone while they cannot be covered",
@@ -271,7 +271,7 @@ MUTANTS = (
         "a retried batch counts again",
         f"{EDGE}/numbers/samples.py",
         (("if event.origin not in covered or event.origin in back]", "]"),),
-        f"{DATABASE}/test_aggregate.py::test_a_batch_that_comes_again_whole_or_in_part_changes_nothing",
+        f"{DATABASE}/test_aggregate.py::test_a_batch_that_is_retried_whole_or_in_part_changes_nothing",
     ),
     Mutant(
         "the ledger is covered outside the transaction",

@@ -43,7 +43,7 @@ def test_the_check_itself_sees_a_client_made_without(source: str) -> None:
     assert made_in(source)
 
 
-def test_a_client_waits_and_tries_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_waits_and_tries_as_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     config: Any = aws.client("firehose", answer_seconds=5).meta.config
     assert (config.connect_timeout, config.read_timeout) == (aws.CONNECT_SECONDS, 5)

@@ -55,7 +55,7 @@ def broker(*producers: Producer, clock: Callable[[], float] = lambda: 0.0) -> Br
     return Broker(SETTINGS, lambda _: next(made), clock)  # type: ignore[arg-type,return-value]  # stands in for librdkafka's
 
 
-def test_each_message_has_the_word_of_its_own_report() -> None:
+def test_each_message_has_the_result_of_its_own_report() -> None:
     refused = KafkaError(KafkaError.NOT_ENOUGH_REPLICAS)
     deliveries = broker(Producer([None, refused, None])).store(MESSAGES)
     assert [delivery is None for delivery in deliveries] == [True, False, True]

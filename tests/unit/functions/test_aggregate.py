@@ -198,14 +198,14 @@ def test_poison_goes_to_the_dead_letters_after_its_neighbours_are_stored(world: 
     assert (letter["reason"], letter["consumer"], letter["event"]) == ("poison_record", "aggregate", "\x00 no event")
 
 
-def test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered(world: World) -> None:
+def test_poison_whose_letter_is_not_stored_is_retried_and_is_not_covered(world: World) -> None:
     world.brokers_away = True
     assert world.aggregate(batch_of(4, poison=[101])) == [first(4, 101)]
     assert "bury" not in dict(world.diary)
     assert not world.metrics.get("RecordsQuarantined")
 
 
-def test_poison_that_cannot_be_covered_comes_again(world: World) -> None:
+def test_poison_that_cannot_be_covered_is_retried(world: World) -> None:
     world.database_goes = True
     assert world.aggregate(batch_of(4, poison=[102])) == [first(4, 102)]
 
@@ -302,7 +302,7 @@ def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try(world:
     assert done == [("store", [100]), ("letter", [101]), ("bury", [101]), ("store", [102])]
 
 
-def test_a_killer_that_cannot_be_covered_comes_again_and_is_not_tried_again(world: World) -> None:
+def test_a_killer_that_cannot_be_covered_is_given_back_and_is_not_tried_again(world: World) -> None:
     world.killing = {101}
     for _ in range(4):
         with pytest.raises(Killed):

@@ -129,7 +129,7 @@ def world() -> World:
 
 @pytest.mark.shows_fault(part="consumer", fault="poison first, in the middle, last")
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(world: World, position: int) -> None:
+def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_processed(world: World, position: int) -> None:
     assert world.archive(batch_with_poison(position)) == []
     assert [row["kafka_offset"] for row in world.rows] == [
         offset for offset in (100, 101, 102) if offset != 100 + position
@@ -140,14 +140,14 @@ def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(world: World, 
     assert letter["consumer"] == "archive"
 
 
-def test_poison_whose_letter_is_not_stored_comes_again(world: World) -> None:
+def test_poison_whose_letter_is_not_stored_is_retried(world: World) -> None:
     world.brokers_away = True
     assert world.archive(batch_with_poison(1)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 101}}]
     assert len(world.rows) == 2
     assert not world.metrics.get("RecordsQuarantined")
 
 
-def test_rows_that_are_not_taken_come_again_from_the_first(world: World) -> None:
+def test_rows_that_are_not_taken_are_retried_from_the_first(world: World) -> None:
     world.refuses = True
     assert world.archive(batch_with_poison(0)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 101}}]
 
@@ -200,7 +200,7 @@ def test_the_third_attempt_goes_one_by_one_and_only_what_raises_is_put_aside(wor
     assert world.calls == [[100, 101, 102, 103, 104]]
 
 
-def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_its_neighbours_go_on(
+def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_its_neighbours_continue(
     world: World,
 ) -> None:
     world.killing = {102}
@@ -217,7 +217,7 @@ def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_it
     assert "2 times" in killer["detail"]
 
 
-def test_a_death_by_chance_among_single_records_quarantines_nobody(world: World) -> None:
+def test_a_death_by_chance_among_single_records_quarantines_no_record(world: World) -> None:
     world.raising = {102}
     for _ in range(2):
         with pytest.raises(KeyError):
@@ -255,7 +255,7 @@ def test_a_stream_that_refuses_while_records_go_alone_is_no_death_either(world: 
     assert world.letters == []
 
 
-def test_single_records_that_there_is_no_time_for_come_again_and_go_on_alone(world: World) -> None:
+def test_single_records_that_there_is_no_time_for_are_retried_and_continue_alone(world: World) -> None:
     world.raising = {104}
     for _ in range(2):
         with pytest.raises(KeyError):
@@ -302,7 +302,7 @@ def test_while_the_cache_is_away_nothing_is_counted_and_everything_goes_as_it_di
     assert [letter["reason"] for letter in world.letters] == ["poison_record"]
 
 
-def test_a_killer_whose_letter_is_not_stored_comes_again_and_is_not_tried_again(world: World) -> None:
+def test_a_killer_whose_letter_is_not_stored_is_given_back_and_is_not_tried_again(world: World) -> None:
     world.killing = {101}
     for _ in range(4):
         with pytest.raises(Killed):
@@ -329,7 +329,7 @@ def test_a_record_of_a_newer_release_is_held_with_all_behind_it_and_what_comes_b
     assert world.pauses == [PAUSE]
 
 
-def test_other_partitions_go_on_while_one_is_held(world: World) -> None:
+def test_other_partitions_continue_while_one_is_held(world: World) -> None:
     batch, other = ahead(batch_with_poison(size=2), 0), batch_with_poison(size=2)["records"]["raw-events-4"]
     batch["records"]["raw-events-7"] = [record | {"partition": 7} for record in other]
     assert world.archive(batch) == [again(100)]
@@ -366,7 +366,7 @@ def test_without_the_cache_a_record_of_a_newer_release_stays_held(world: World) 
     assert world.letters == []
 
 
-def test_a_held_record_is_no_suspect_however_often_it_comes_again(world: World) -> None:
+def test_a_held_record_is_no_suspect_however_often_it_is_delivered(world: World) -> None:
     for _ in range(10):
         assert world.archive(ahead(batch_with_poison(size=3), 1)) == [again(101)]
     # Together every time: nothing was tried alone, and nothing is remembered against it.
@@ -393,7 +393,7 @@ def test_an_invocation_that_is_nearly_over_does_not_rest(world: World) -> None:
     assert world.pauses == []
 
 
-def test_a_letter_of_a_record_that_is_ahead_and_is_not_stored_comes_again(world: World) -> None:
+def test_a_record_that_is_ahead_is_retried_when_its_letter_is_not_stored(world: World) -> None:
     batch = ahead(batch_with_poison(size=2), 0)
     world.archive(batch)
     world.now += timedelta(seconds=600)

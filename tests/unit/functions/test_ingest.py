@@ -85,14 +85,14 @@ def test_who_may_not_send_costs_no_work_on_the_body(
     assert world.refused == [("unknown", code)]
 
 
-def test_while_no_key_can_be_looked_up_the_caller_is_asked_to_come_again(world: World) -> None:
+def test_while_no_key_can_be_looked_up_the_caller_is_asked_to_retry(world: World) -> None:
     world.away = True
     status, answer = world.post("{}")
     assert (status, answer["code"]) == (429, "keys_unavailable")
 
 
 @pytest.mark.parametrize("kind", ["events", "rejects"])
-def test_a_fleet_over_its_quota_is_told_which_and_nothing_is_stored(world: World, kind: str) -> None:
+def test_a_fleet_over_its_quota_gets_its_name_and_nothing_is_stored(world: World, kind: str) -> None:
     world.over = kind
     for body in (samples.read_bytes("telemetry-v1.json"), b"[no events"):
         status, answer = world.post(body)

@@ -295,7 +295,9 @@ def test_an_object_that_there_is_no_time_for_is_left_and_lets_the_others_pass_th
     assert world.names() == {f"salvaged/{large}", f"salvaged/{small}"}
 
 
-def test_every_object_that_was_not_salvaged_is_told_by_its_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_object_that_was_not_salvaged_is_reported_by_its_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(handler.logger, "warning", lambda message, extra: told.append((message, extra)))
     for number in range(MOST_TOLD + 2):

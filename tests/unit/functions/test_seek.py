@@ -65,7 +65,7 @@ def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(written.getvalue())["correlation_id"] == "c-1"
 
 
-def test_of_two_problems_the_outage_is_told_and_the_words_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_problems_the_outage_is_reported_with_the_messages_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, away = Failure("timeout", "no answer within 12 s"), Failure("unavailable", "away")
     for played in (Played(slow, away), Played(away, slow)):
         assert ask(played, monkeypatch) == Found(None, None, "unavailable", "away; no answer within 12 s")

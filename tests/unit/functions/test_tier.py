@@ -121,7 +121,9 @@ def test_a_second_run_at_a_time_leaves_the_first_alone(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("behind", "told"), [(timedelta(hours=5), 18_000.0), (timedelta(days=-1), 0.0)])
-def test_how_far_behind_the_work_is_is_told(behind: timedelta, told: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_far_behind_the_work_is_is_reported(
+    behind: timedelta, told: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = Report(rows=7, partitions=1, behind=behind, waits_for={"1m": "not every window is closed"})
     assert tier(Run(report), monkeypatch) == {
         "RollupsMoved": 7,

@@ -171,7 +171,7 @@ def fourth_version() -> Contracts:
     return Contracts([schema], SeriesBook.read(json.loads((SCHEMAS / "series.json").read_text())))
 
 
-def test_a_series_goes_on_under_another_name_and_unit_by_the_schema_alone() -> None:
+def test_a_series_continues_under_another_name_and_unit_by_the_schema_alone() -> None:
     contracts = fourth_version()
     document = samples.read("telemetry-v3.json") | {"device_firmware_version": "4.0.0"}
     document["metrics"] = {"processor_temperature": 323.15, "humidity": 40, "uptime": 7, "novelty": 1, "cpu_temp": 9}

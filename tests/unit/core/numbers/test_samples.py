@@ -115,7 +115,7 @@ def test_a_reception_without_a_zone_is_poison() -> None:
         read(msgspec.structs.replace(record(telemetry()), headers={HEADER: header}))
 
 
-def test_a_record_that_is_put_aside_is_counted_under_what_its_envelope_says_in_whatever_version() -> None:
+def test_a_record_that_is_put_aside_is_counted_under_what_its_envelope_says_in_any_version() -> None:
     bad = record({}, offset=1)
     known = put_down(bad, Poison("no"), samples.NOW)
     assert (known.origin.offset, known.group, known.ahead) == (
