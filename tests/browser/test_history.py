@@ -1,4 +1,4 @@
-"""The past: ranges, zooming and resolutions, and what is said of numbers that are not final."""
+"""History: ranges, zooming and resolutions, and how the page marks numbers that are not final."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What devices call themselves is text: on the page, in what is downloaded, and whatever the page does with it."""
+"""Device names are text: on the page, in downloads, and in everything the page does with them."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Who may look: a reader key opens the page, is kept in its tab only, and can be taken back."""
+"""Log-in: a reader key opens the page, stays in its tab only, and can be revoked."""
 
 import json
 import uuid
@@ -64,7 +64,7 @@ def test_who_logs_out_ends_the_questions_that_are_still_open(
         page.wait_for_timeout(100)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/v1/" in request.url else None)
-    # Sooner than the page gives up a question by itself.
+    # Sooner than the page's own request timeout.
     with page.expect_event("requestfailed", lambda request: request.url == held[0].request.url, timeout=10_000):
         page.get_by_role("button", name="Log out").click()
     page.wait_for_timeout(500)

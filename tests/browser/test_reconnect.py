@@ -1,4 +1,4 @@
-"""Away and back: the page says so, tries again ever more rarely, and misses nothing."""
+"""Reconnect: the page reports an outage, backs off between retries, and misses nothing."""
 
 import uuid
 
@@ -20,7 +20,7 @@ def test_what_happened_while_offline_is_filled_in(page: Page, fleet: WatchedFlee
     page.context.set_offline(True)
     expect(page.get_by_role("status").filter(has_text="Offline")).to_be_visible()
     fleet.send(minutes_of(device, first=29, last=6))
-    # A late one among those that were shown already: their window is another one now.
+    # A late sample among those that were shown already changes their window.
     fleet.send(minutes_of(device, first=35, last=35))
     fleet.stack.settle_numbers()
     assert len(read_table(page, "cpu_temp")) == 11, "nothing can have come"
@@ -82,7 +82,7 @@ def test_a_failing_api_is_retried_and_the_page_says_so(
     expect(said).to_contain_text("no answer" if failure == "no answer" else "The numbers rest.")
     while len(tries) < 3:
         page.wait_for_timeout(100)
-    # One question a try: a page that is turned away does not knock with all it has.
+    # One request per retry: a refused page does not send all its requests.
     assert {"/changes" in url for url in tries} == {True}
     page.unroute("**/v1/**")
     expect(page.get_by_role("status").filter(has_text="Connected")).to_be_visible()
@@ -108,7 +108,7 @@ def test_a_hidden_page_pauses_and_resumes_when_it_is_shown(page: Page, fleet: Wa
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(turn, True)
-    # A page that does not rest answers nobody any more.
+    # A page that does not pause answers no request any more.
     page.wait_for_timeout(500)
     assert page.evaluate("1 + 1") == 2
     with page.expect_request("**/changes*"):

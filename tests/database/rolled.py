@@ -55,7 +55,7 @@ class Samples:
         self.connection.close()
 
     def roller(self, settling: float = 0.0, grace: float = 0.0) -> Rolling:
-        """Return a roller that logs in as roll does, and so may no more than it may."""
+        """Return a roller that logs in as roll does, with its permissions only."""
 
         def connect() -> Connection:
             return prepare(psycopg.connect(self.dsn, user="sluice_roll", autocommit=True))
@@ -204,7 +204,7 @@ def _compare(
         within = {
             "sums": (total, TOLERANCE * magnitude),
             "means": (mean, TOLERANCE * magnitude / len(readings)),
-            # What a mean is off by, its squares are off by.
+            # The error of a mean is also the error of its squares.
             "m2s": (m2, TOLERANCE * (m2 + magnitude * max(map(abs, readings)))),
         }
         for column, share in (("p50s", 0.50), ("p95s", 0.95)):

@@ -1,4 +1,4 @@
-"""What a batch does to the database: once, whatever comes again and in whatever order."""
+"""A batch takes effect on the database once, with any retries and in any order."""
 
 import os
 import signal
@@ -160,7 +160,7 @@ def test_a_duplicate_marks_nothing(processes: Processes, tables: Tables) -> None
 
 
 def test_a_marker_is_added_beside_one_that_is_there(processes: Processes, tables: Tables) -> None:
-    # The roller may just then be deleting that one: whoever relied on it would wait for a window that nobody rolls.
+    # The roller may be deleting that marker just then. A window that relied on it would never be rolled.
     moment = now()
     writer = processes.start()
     writer.add(read([Sent(0, moment, moment, event_id=ONE)]), set())
@@ -239,7 +239,7 @@ def test_a_series_declared_in_another_unit_than_it_is_kept_in_stops_the_consumer
 
 
 def test_numbers_are_asked_for_again_behind_a_new_connection(processes: Processes, tables: Tables) -> None:
-    """A restored database may have given the number we remember to somebody else."""
+    """A restored database may have given the number we remember to another entity."""
     moment = now()
     writer = processes.start()
     writer.add(read([Sent(0, moment, moment)]), set())

@@ -1,4 +1,4 @@
-"""One bounded connection, on a real server: how a use of it ends, and what is left of the connection."""
+"""One bounded connection, on a real server: how each use ends, and the state of the connection afterwards."""
 
 import time
 from collections.abc import Iterator

@@ -313,7 +313,7 @@ def test_what_both_are_missing_and_no_hole_names_leaves_no_day_before_it_balance
     assert [one.newly_missing for one in found.values()] == [10, 10]
     assert {account.state for account in state(reconcile, day).fleets} == {"missing"}
     assert state(reconcile, day + timedelta(days=9)).fleets == []
-    # It stays missing, and the next one that is shows beside it.
+    # It stays missing, and the next missing one shows beside it.
     assert [(one.missing, one.newly_missing) for one in work.compare(complete=True).values()] == [(10, 0), (10, 0)]
     assert facts(reconcile, day).unnamed_until is not None
     named = [MissingEvent(one.record().origin, one.fleet_id, "d", "e", one.received_at) for one in sent[20:]]
@@ -406,7 +406,7 @@ def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
     assert count(reconcile, s3).new == 1
     assert tables.outcomes() == {"counted": 1, "dead_lettered": 1}
     assert tables.covered() == {0: [(0, 2)]}
-    # It was received when its letter says so: what comes again later is no other topic's.
+    # It was received when its letter says so: a later rerun belongs to the same topic.
     assert processes.start().add(read([given_up]), set()).events == []
     assert tables.covered() == {0: [(0, 2)]}
 
@@ -491,7 +491,7 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
         (one.offset, str(one.key), True) for one in lost
     ]
     assert {account.fleet_id: account.state for account in statement.fleets} == {"demo": "missing", "other": "missing"}
-    # It takes its time until that shows: meanwhile it is not done again.
+    # The effect shows late. Until then it is not run again.
     clock.now += GRACE / 2
     assert work.mend(work.compare(complete=True), pytest.fail) == 0
     count(reconcile, s3)
@@ -579,7 +579,7 @@ def test_a_recreated_topic_loses_none_of_its_first_events(
     aside = f"raw-events@{write_time(start + 20 * MINUTE)}"
     assert anew(tables) == [("raw-events", "{[0,4)}", start + 20 * MINUTE), (aside, "{[0,3),[5,10)}", None)]
     assert tables.rows("SELECT topic FROM gap") == [(aside,)]
-    # What comes again is known as before, and the watermark is that of the new topic.
+    # A rerun is known as before, and the watermark is that of the new topic.
     assert processes.start().add(read(new), set()).events == []
     assert tables.outcomes() == {"counted": 12}
     covered = Rolling(databases.Database(lambda: reconcile, 5), MINUTE, Settling(MINUTE, MINUTE, MINUTE)).read_covered(

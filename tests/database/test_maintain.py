@@ -1,4 +1,4 @@
-"""Maintain on a real database, as the role it has: what is there after it, and what is not there any more."""
+"""Maintain on a real database, with its own role: what exists after it, and what it has dropped."""
 
 import threading
 import uuid
@@ -18,7 +18,7 @@ from sluice.edge.settings import MaintainSettings
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-# A time of its own: whatever migrating has made for today is long past then.
+# A time of its own: partitions that migrations made for today are long past then.
 NOW = datetime(2031, 3, 31, 22, 30, tzinfo=UTC)
 SETTINGS = MaintainSettings(
     partitions_ahead_hours=48,
@@ -180,7 +180,7 @@ def test_a_partition_that_a_session_holds_is_dropped_by_a_later_run(
         done = run(own)
         assert done["PartitionsDropped"] == 0
         assert done["PartitionsOverdue"] >= 1
-        # The floor has risen already: nobody computes from what may go at any moment.
+        # The floor has risen already: no roll computes from what may be dropped at any moment.
         assert floor(owner) > old
         assert reader.execute("SELECT count(*) FROM sample").fetchone() == (1,)
     done = run(own)

@@ -1,4 +1,4 @@
-"""Migrations: what a linter finds in them, how they are applied, and that the release before goes on working."""
+"""Migrations: what a linter finds in them, how they are applied, and that the previous release keeps working."""
 
 import json
 import subprocess
@@ -105,5 +105,5 @@ def test_there_are_partitions_for_now_and_for_two_days_as_soon_as_it_is_migrated
             ).fetchone()
             assert row == (True, False), store
         defaults = connection.execute("SELECT partrelid::regclass FROM pg_partitioned_table WHERE partdefid <> 0")
-        # It would stand in the way of every partition that comes later.
+        # It would block every later partition.
         assert defaults.fetchall() == []

@@ -1,4 +1,4 @@
-"""Partitions: made by whoever needs one, whoever else does so just then, and dropped only when nobody needs them."""
+"""Partitions: any process makes the one it needs, also concurrently, and they are dropped only when unused."""
 
 import threading
 import uuid
@@ -172,7 +172,7 @@ def test_rollups_are_dropped_only_once_they_lie_in_parquet_or_if_there_never_wer
     assert drop_oldest(owner, store) is not None
     assert drop_oldest(owner, store) is None
     assert span_of(owner, store, past) == (first, end)
-    # To be recorded in part is not to be recorded.
+    # A partly recorded partition counts as not recorded.
     record(owner, store, first, end - timedelta(seconds=1))
     assert drop_oldest(owner, store) is None
     record(owner, store, end - timedelta(seconds=1), end)

@@ -1,4 +1,4 @@
-"""The feed of changes: each is told once, whatever is committed when."""
+"""The feed returns each change once, in any order of commits."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -86,7 +86,7 @@ def test_what_was_begun_before_and_is_committed_after_is_neither_missed_nor_retu
         change(slow, 1)
         change(owner, 2)
         follow()
-        # Later than one that is still open: it waits, so that it need not be told out of turn.
+        # Later than one that is still open: it waits, so that the feed stays in order.
         assert told == []
         slow.commit()
         follow()

@@ -1,4 +1,4 @@
-"""Who may ask query what, how often, and what is answered while something it needs is away."""
+"""Query's access rules: who may ask what, how often, and the answers while a dependency is away."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -178,7 +178,7 @@ def test_groups_are_the_directorys_and_known_from_before_while_it_is_away(reader
 
 
 def moved(reader: Reader, owner: Owner, start: Any) -> list[Question]:
-    """Say that hours before the start lie in a file, and play the function that reads it."""
+    """Record that hours before the start are in a file, with a fake function that reads it."""
     owner.execute("UPDATE horizon SET floor = %s WHERE store = 'rollup_1h'", (start,))
     owner.execute(
         "INSERT INTO tiered (resolution, window_from, window_to, object, row_count, first_fleet_id, first_device_id,"
@@ -230,7 +230,7 @@ def test_rows_that_were_moved_to_files_are_read_from_there_page_by_page(
         f"&to={write_time(start + HOUR)}"
     )
     items = reader.walk(target)
-    # The played function has rows for every window it is asked for; the last one is the database's.
+    # The fake function has rows for every window it is asked for; the last one is the database's.
     assert [item["window_start"] for item in items] == [write_time(start + number * HOUR) for number in range(-4, 1)]
     assert [item["count"] for item in items] == [count] * 4 + [len(devices or "1")]
     assert {question.device_ids for question in asked} == {devices}

@@ -1,4 +1,4 @@
-"""Rollups are what the samples say, whatever happens between the two."""
+"""Rollups equal the samples after any interruption between the two."""
 
 import random
 import threading
@@ -51,7 +51,7 @@ def some_samples(chance: random.Random, count: int) -> list[Sample]:
             name: value
             for name, value in {
                 "coarse": round(chance.gauss(20, 5) * 2) / 2,
-                # Far from zero and close together: what sums of squares cannot tell apart.
+                # Far from zero and close together: sums of squares cannot distinguish them.
                 "fine": 1e6 + round(chance.gauss(0, 1), 2),
                 "undeclared": chance.choice([0.0, -1.0, 1.0]) * 10 ** chance.uniform(-13, 14),
             }.items()

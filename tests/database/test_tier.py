@@ -112,13 +112,13 @@ class Killed(Exception):
 
 
 class Interrupt:
-    """Ends a run at one of its steps: before it is taken, or after its effect and before anybody learns of it."""
+    """Ends a run at one of its steps: before it is taken, or after its effect and before its answer."""
 
     def __init__(self, step: int) -> None:
         self._left = step
 
     def wrap(self, edge: Any) -> Any:
-        """Return something like the edge whose every call is a step."""
+        """Return a wrapper of the edge whose every call is a step."""
         return _Stepping(edge, self._step)
 
     def _step(self, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -154,7 +154,7 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture
 def place(database: str, s3: Any) -> Iterator[Place]:
-    """Some days of minutes and some months of hours that nothing will change any more."""
+    """Some days of minutes and some months of hours that are final."""
     place = Place(database, s3)
     with closing(place.connection) as connection:
         prepare(connection)

@@ -1,4 +1,4 @@
-"""What the numbers know of an event, on a real database, with trace's own role, of what aggregate really wrote."""
+"""What the database knows of an event: a real one, with trace's own role, filled by aggregate."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -210,7 +210,7 @@ def test_ids_that_are_no_uuids_are_looked_for_under_the_key_they_are_kept_under(
 
 
 def test_a_device_that_never_sent_anything_has_nothing(traces: TraceReader) -> None:
-    found = traces.read(ONE, [("demo", "nobody"), ("demo", "'; DROP TABLE sample --")], [])
+    found = traces.read(ONE, [("demo", "unknown"), ("demo", "'; DROP TABLE sample --")], [])
     assert [(one.samples, one.settled_at) for one in found.devices.values()] == [((), None), ((), None)]
     assert found.kept_from is None
 

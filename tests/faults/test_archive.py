@@ -1,4 +1,4 @@
-"""Broken delivery, dying workers and poison: every accepted event becomes a row all the same."""
+"""Broken delivery, dying workers and poison: every accepted event still becomes a row."""
 
 import base64
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Broken brokers: nothing is accepted that is not stored, nobody gets a 5xx, and nobody has to help."""
+"""Broken brokers: only stored events are accepted, no request gets a 5xx, and no operator has to act."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_brokers_whose_disks_are_full_accept_nothing_and_lose_nothing(
     time.sleep(1.5)
     victims = {broker: injector.pid(broker) for broker in BROKERS}
     with injector.full_disk(*BROKERS):
-        # A broker that cannot write ends itself; by then nobody has been promised anything.
+        # A broker that cannot write ends itself. Until then it acknowledged nothing.
         wait_until("no broker is what it was", lambda: all(injector.pid(one) != pid for one, pid in victims.items()))
     thread.join()
     (ledger,) = ledgers
@@ -172,7 +172,7 @@ def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_i
     check(stack, ledger, earlier)
 
 
-# What the gateway waits for is stored already.
+# The request that the gateway waits for is stored already.
 LATE_ANSWER = """
 import time
 

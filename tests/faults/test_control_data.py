@@ -18,7 +18,7 @@ EVENT = samples.read_bytes("telemetry-v1.json")
 
 
 def status_with(stack: Stack, key: str) -> tuple[int, str | None]:
-    """What a post with this key is answered."""
+    """The answer to a post with this key."""
     status, _, body = post(stack, "/v1/events", EVENT, key)
     return status, body.get("code")
 
@@ -58,7 +58,7 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
 ) -> None:
     known = create_fleet(stack, f"known-{'-'.join(away)}")
     unknown = create_fleet(stack, f"unknown-{'-'.join(away)}")
-    # Every worker must have met the key: they are asked side by side, until all that may run do.
+    # Every worker must have seen the key: the test posts concurrently until the maximum of workers runs.
     wait_until(
         "all workers run",
         lambda: side_by_side(stack, known) and len(injector.workers("ingest")) == WORKERS_PER_FUNCTION,
@@ -78,7 +78,7 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
 
 
 def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) -> list[tuple[int, str | None]]:
-    """Post so often at once that every worker takes a part."""
+    """Post so often at once that every worker gets a request."""
     answers: list[tuple[int, str | None]] = []
     threads = [threading.Thread(target=lambda: answers.append(status_with(stack, key))) for _ in range(times)]
     for thread in threads:

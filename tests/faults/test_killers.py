@@ -1,6 +1,6 @@
-"""Records that kill whoever processes them: found, put aside with their bytes, and nothing else is held up or doubled.
+"""Records that kill their consumer: found, put aside with their bytes, and nothing else is held up or doubled.
 
-What kills is the test: a record of its own is made to take long, and whoever takes long over it is killed.
+What kills is the test: a record of its own is made to take long, and a consumer that takes long over it is killed.
 """
 
 import contextlib
@@ -106,8 +106,8 @@ class Death:
                 os.kill(pid, signal.SIGKILL)
         self.alone += alone
         self.together += not alone
-        # Killed, it comes again; that is another state.
-        wait_until("the batch comes again", lambda: self._state() != before)
+        # Killed, its batch is retried; that is another state.
+        wait_until("the batch is retried", lambda: self._state() != before)
 
     @contextlib.contextmanager
     def lurking(self) -> Iterator[None]:
@@ -157,7 +157,7 @@ def covered(stack: Stack, lane: Lane) -> bool:
 
 @contextlib.contextmanager
 def claimed(stack: Stack, fleet_id: str, device_id: str) -> Iterator[None]:
-    """Be about to name a device, for as long as it takes: whoever has to name it too waits for us."""
+    """Hold an uncommitted insert of a device: any other session that inserts it waits."""
     sql = "INSERT INTO entity (fleet_id, device_id, shard) VALUES (%s, %s, %s)"
     with psycopg.connect(stack["database"]) as connection:
         connection.execute(sql, (fleet_id, device_id, shard_of(fleet_id, device_id)))
@@ -196,7 +196,7 @@ def test_a_record_that_kills_aggregate_is_put_aside_wherever_it_stands_and_the_o
     assert letter["kafka_offset"] == lane.offsets[position]
     assert (letter["event"], letter["fleet_id"]) == (bodies[position].decode(), lane.fleet_id)
     assert letter["attempts"] == SINGLY_FROM + DEATHS
-    # The partition goes on.
+    # The partition continues.
     lane.accept(*lane.send(lane.event("press-0"), lane.event("press-9")))
     stack.settle()
     assert outcomes(stack, lane) == {"counted": 6, "dead_lettered": 1}

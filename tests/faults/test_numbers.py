@@ -1,4 +1,4 @@
-"""Numbers under fire: whatever dies or is away while events come, rollups are those of the events themselves."""
+"""Numbers under faults: whichever part dies or is away, rollups are those of the events themselves."""
 
 import contextlib
 import time
@@ -19,7 +19,7 @@ from tests.support.stream import load
 
 
 def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int) -> None:
-    """All that was sent was accepted, is in raw byte for byte, and is in the numbers once."""
+    """Every sent event was accepted, is in raw byte for byte, and is in the numbers once."""
     (ledger,) = ledgers
     assert sum(ledger.accepted.values()) >= sent
     check(stack, ledger, earlier)
@@ -125,7 +125,7 @@ def test_a_database_that_dies_again_and_again_leaves_the_numbers_right(
 def test_while_the_database_is_away_archive_continues_and_afterwards_the_numbers_catch_up_by_themselves(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
-    # Whose key nobody has met cannot be let in without the database.
+    # A key that no process has seen cannot be accepted without the database.
     thread, known = post_during(stack, load(seed=58, count=500, seconds=1))
     thread.join()
     earlier |= set(known[0].accepted)
@@ -144,7 +144,7 @@ def test_while_the_database_is_away_archive_continues_and_afterwards_the_numbers
     wait_until("aggregate has caught up", lambda: stack.unread("aggregate") == 0)
     times_live = backlog / (time.monotonic() - began) / live
     check_all(stack, ledgers, earlier, sent=4000)
-    # The aim is 3; this is what is left of it on any machine, whatever else it does.
+    # The aim is 3. This bound holds on any machine, also a busy one.
     assert times_live > 1, f"aggregate caught up at {times_live:.1f} times the live rate"
 
 

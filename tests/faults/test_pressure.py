@@ -1,4 +1,4 @@
-"""Pressure on a real stack: refused whole and with advice while it lasts, and let in again by itself."""
+"""Pressure on a real stack: requests are refused whole and with advice while it lasts, and accepted again by itself."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ from tests.support import samples
 from tests.support.stores import end_offsets
 
 EVENT = samples.read_bytes("telemetry-v1.json")
-# What the disks said before is the highest of its minute for CloudWatch.
+# CloudWatch takes the highest value of a minute, so earlier values still count.
 A_MINUTE_OF_FIGURES = 90
 
 
@@ -79,7 +79,7 @@ def test_a_disk_that_fills_up_stops_ingestion_whole_and_only_that_and_room_lets_
     bodies = [EVENT, samples.read_bytes("mixed-batch.json"), b"[no events"]
     with disk_at(stack, 95):
         wait_until("ingest refuses", lambda: status_now(stack) == (429, "pressure"))
-        time.sleep(4)  # until every worker has heard of it
+        time.sleep(4)  # until every worker has read it
         before = {topic: end_offsets(stack["broker"], topic) for topic in ("raw-events", "dead-letter")}
         waits = set()
         for body in bodies * 4:
@@ -119,7 +119,7 @@ class Watcher:
         self._parts = gauge, Snapshots(valkey.Cache(partial(valkey.connect, login))), 15
 
     def watch(self) -> tuple[float, float]:
-        """Measure and publish once; the share that is refused from now on, and how much of the buffer is used."""
+        """Measure and publish once. Return the share to refuse, and how much of the buffer is used."""
         said = watch(*self._parts)
         return said["share"], said["used"]
 
@@ -140,9 +140,9 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
         )
         return ledgers[-1]
 
-    # The stack's own word, by hours, is not heard while ours is.
+    # The stack's own snapshot, by hours, is ignored while ours exists.
     with injector.holding_workers("pressure") as held:
-        wait_until("the stack's own word is not heard", lambda: len(held) > 0)
+        wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         stack.settle()
         assert watcher.watch() == (0, 0)
         with injector.holding_workers("aggregate"):
@@ -179,7 +179,7 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
 def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: Injector, word: bytes | None) -> None:
     shared = redis.RedisCluster.from_url(stack["cache"])
     with injector.holding_workers("pressure") as held:
-        wait_until("the stack's own word is not heard", lambda: len(held) > 0)
+        wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         if word is None:
             shared.delete(NAME)
         else:
@@ -198,7 +198,7 @@ def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: I
 )
 def test_the_last_pressure_snapshot_expires_when_no_other_comes(stack: Stack, injector: Injector) -> None:
     with injector.holding_workers("pressure") as held:
-        wait_until("the stack's own word is not heard", lambda: len(held) > 0)
+        wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         shared = valkey.Cache(lambda: redis.RedisCluster.from_url(stack["cache"]))
         Snapshots(shared).publish(1.0, datetime.now(UTC), 10)
         wait_until("ingest refuses", lambda: status_now(stack) == (429, "pressure"), seconds=8)

@@ -90,7 +90,7 @@ def following(stack: Stack) -> Path:
 
 @pytest.fixture(autouse=True)
 def checker(following: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell the independent checker what the next release publishes."""
+    """Give the independent checker the next release's contracts."""
     monkeypatch.setattr(recomputation, "SCHEMAS", following / "schemas")
     monkeypatch.setitem(stores.FLAGS_AT, 2, 6)
 
@@ -257,7 +257,7 @@ def test_what_is_not_read_in_time_is_a_dead_letter_without_a_halt_and_the_next_r
 
 
 def rerun(injector: Injector, consumer: str, partition: int, start: int | None, end: int) -> None:
-    """Give a consumer records again, as an operator does."""
+    """Run records again through a consumer, as an operator does."""
     while start is not None:
         order = {"consumer": consumer, "partition": partition, "from": start, "to": end}
         done = injector.invoke("reconcile", {"rerun": order})
@@ -269,7 +269,7 @@ def rerun(injector: Injector, consumer: str, partition: int, start: int | None, 
 
 
 def merge(ledgers: list[Ledger]) -> Ledger:
-    """What several ledgers say together."""
+    """Several ledgers merged."""
     whole = Ledger()
     for ledger in ledgers:
         whole.accepted += ledger.accepted

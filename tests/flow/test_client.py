@@ -1,4 +1,4 @@
-"""The example clients, run as a device would run them: what they say was accepted is in the view, byte for byte."""
+"""The example clients, run as a device would run them: what they report as accepted is in the view, byte for byte."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where an event is: each story that can be told, told of what was really sent."""
+"""Where an event is: each possible story, for events that were really sent."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ DEVICE = "traced-1"
 
 @dataclass(frozen=True)
 class Sent:
-    """The ids of what was sent, by what became of it."""
+    """The ids of the sent events, by their outcome."""
 
     ids: dict[str, str]
     times: dict[str, datetime]
@@ -40,7 +40,7 @@ def telemetry(event_id: str, moment: datetime, **changed: Any) -> bytes:
 
 @pytest.fixture(scope="module")
 def sent(stack: Stack) -> Sent:
-    """One event of each kind, sent and dealt with."""
+    """One event of each kind, sent and processed."""
     now = datetime.now(UTC)
     times = {
         "accepted": now - timedelta(minutes=5),
@@ -96,7 +96,7 @@ def test_an_accepted_event_is_found_with_its_offset_its_file_and_its_windows(sta
     assert datetime.fromisoformat(sample["effective_time"]) == sent.times["accepted"]
     minute = sample["windows"][0]
     assert (minute["resolution"], minute["state"]) == ("1m", "complete")
-    # The same window, as query tells of it.
+    # The same window, as query returns it.
     address = f"{stack['api']}/v1/fleets/{stack['fleet']}/rollups?" + urlencode(
         {"device": DEVICE, "resolution": "1m", "from": minute["window_start"], "to": sample["effective_time"]}
     )

@@ -1,4 +1,4 @@
-"""The API has limited routes to the functions they are for, and its log could be shown to anybody."""
+"""The API's routes are throttled and lead to their functions, and its log holds nothing confidential."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Ingest is warm where devices wait for it, and asked through one entrance."""
+"""Ingest is warm where devices wait for it, and has one entry point."""
 
 import json
 

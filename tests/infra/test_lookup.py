@@ -1,4 +1,4 @@
-"""Lookup may use nothing of ours, and asks the directory that the context names."""
+"""Lookup has no access to our resources, and asks the directory that the context names."""
 
 from pathlib import Path
 

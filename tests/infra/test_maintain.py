@@ -1,4 +1,4 @@
-"""Maintain has terms that lose nothing, and somebody hears when it does not run."""
+"""Maintain's retention terms lose nothing, and an alarm fires when it does not run."""
 
 from datetime import timedelta
 
@@ -36,5 +36,5 @@ def test_a_statement_is_cancelled_before_the_function_is(templates: Templates) -
 def test_an_alarm_fires_when_samples_pile_up(templates: Templates) -> None:
     settings = templates.settings("maintain", MaintainSettings)
     threshold = templates.alarms()["maintain-waiting"].properties["Threshold"] / HOUR
-    # Not by an hour that is not full yet, and long before they go although nobody has rolled them.
+    # Not by an hour that is not full yet, and long before samples are dropped without a roll.
     assert settings.sample_hours + 1 < threshold < settings.waiting_sample_hours - 24

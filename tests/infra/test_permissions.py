@@ -1,4 +1,4 @@
-"""Nobody may more than they need, and nothing is open to the world."""
+"""No role may do more than it needs, and nothing is open to the world."""
 
 import json
 from collections.abc import Iterator

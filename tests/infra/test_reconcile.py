@@ -1,4 +1,4 @@
-"""reconcile may read what is stored and nothing more, and is heard."""
+"""reconcile may only read what is stored, and its findings raise alarms."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A schedule starts its function at a rate, may do nothing else, and is missed when it does not."""
+"""A schedule starts its function at a rate, may do nothing else, and an alarm fires when it does not."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""seek may read two tables' files through one workgroup, and what that costs is watched."""
+"""seek may read two tables' files through one workgroup, and an alarm watches the cost."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_an_alarm_fires_when_answered_or_cancelled_queries_scan_much(templates: 
     assert f"{SCANNED_AN_HOUR // 1024**3} GiB" in alarm["AlarmDescription"]
     parts = {one["Id"]: one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one}
     (expression,) = (one["Expression"] for one in alarm["Metrics"] if "Expression" in one)
-    # One that there is nothing of must not hide the others.
+    # A metric without data must not hide the others.
     assert set(expression.split(" + ")) == {f"FILL({name}, 0)" for name in parts}
     states = set()
     for part in parts.values():

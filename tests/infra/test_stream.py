@@ -1,4 +1,4 @@
-"""The Kafka cluster keeps what it acknowledged, and only for those who may."""
+"""The Kafka cluster keeps what it acknowledged, and only authorized clients can read it."""
 
 import base64
 import json

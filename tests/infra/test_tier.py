@@ -1,4 +1,4 @@
-"""tier may move rollups and delete nothing but what the database lets it, and somebody hears when it falls behind."""
+"""tier may move rollups and delete only what the database lets it, and an alarm fires when it falls behind."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_only_one_run_moves_rollups_at_a_time(templates: Templates) -> None:
 def test_an_alarm_fires_when_the_database_keeps_what_should_have_left_it(templates: Templates) -> None:
     alarm = templates.alarms()["tier-behind"].properties
     assert alarm["Threshold"] == 24 * 3600
-    # Runs that all end before their time tell nothing, and are no errors.
+    # Runs that all stop early publish nothing, and are no errors.
     assert (alarm["TreatMissingData"], alarm["EvaluationPeriods"]) == ("breaching", 3)
 
 
@@ -52,7 +52,7 @@ def test_rollups_are_kept_for_two_years_and_what_is_staged_is_not(templates: Tem
     }
     assert ends == {None: 730, "staging/": 30}
     settings = templates.settings("tier", TierSettings)
-    # What is listed is there: it is forgotten before it ends, which is so long after it was written.
+    # Listed files exist: a file leaves the list before it expires, which is this long after its write.
     assert settings.rollup_days < 730 + settings.minute_days
 
 

@@ -1,4 +1,4 @@
-"""The questions where one event is, run unchanged over files as the pipeline lays them out."""
+"""The queries for where one event is, run unchanged over files as the pipeline lays them out."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What the set-up finds on a machine: Pythons that only look like one, Redis servers too old, half-done work."""
+"""What the set-up finds on a machine: broken Pythons, old Redis servers, an interrupted installation."""
 
 import asyncio
 import hashlib

@@ -296,7 +296,7 @@ def test_killed_pollers_continue_where_the_group_stands(configured: Configured, 
         until(lambda: source.committed() == dict.fromkeys(range(PARTITIONS), 500))
 
     assert set(source.values()) == {f"v{number}" for number in range(2000)}
-    # What was invoked and not committed comes again: at most a batch of each poller.
+    # What was invoked and not committed is delivered again: at most a batch of each poller.
     assert len(source.values()) <= 2000 + 2 * 10
 
 
@@ -314,5 +314,5 @@ def test_a_poller_that_cannot_continue_ends_the_process(configured: Configured, 
         running("event_source", settings, tmp_path / "one") as one,
         running("event_source", settings, tmp_path / "two") as two,
     ):
-        # Both claim the same places in the group, and whoever loses one is fenced off for good.
+        # Both claim the same static members of the group. The one that loses a member is fenced for good.
         until(lambda: 1 in (one.process.poll(), two.process.poll()))

@@ -1,4 +1,4 @@
-"""A poller on its own: what it invokes, in which order, and which offsets it moves, whatever the function does."""
+"""A poller on its own: what it invokes, in which order, and which offsets it moves, however the function behaves."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -339,7 +339,7 @@ def test_after_any_failure_everything_succeeds_once_more_and_in_order(
     for partition, count in counts.items():
         offsets = [offset for batch in it.function.batches for p, offset in batch if p == partition]
         assert set(offsets) == set(range(count))
-        # An offset is never passed over: the next one is a step forward or a step back to try again.
+        # No offset is skipped: the next one is a step forward or a step back for a retry.
         assert all(later <= earlier + 1 for earlier, later in pairwise(offsets))
     assert not it.topic.paused
     assert it.destination.taken == []

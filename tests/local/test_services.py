@@ -156,7 +156,7 @@ def test_killed_brokers_come_back_with_what_they_acknowledged(tmp_path: Path) ->
 
 
 def replicas(admin: AdminClient, topic: str) -> list[int]:
-    """The replicas of each partition, as soon as the broker that answers has heard of the topic."""
+    """The replicas of each partition, as soon as the broker that answers knows the topic."""
     deadline = time.monotonic() + 60
     while not (partitions := admin.list_topics(topic, timeout=10).topics[topic].partitions):
         assert time.monotonic() < deadline, f"no broker ever heard of {topic}"

@@ -32,7 +32,7 @@ UNSECURED = "org.apache.kafka.common.security.oauthbearer"
 
 @dataclass(frozen=True)
 class Guarded(kafka.Cluster):
-    """A broker with one more door, which opens to tokens. Their signature is not looked at, their time is."""
+    """A broker with one more listener, which accepts tokens. It checks their expiry, not their signature."""
 
     port: int = 0
 
@@ -55,7 +55,7 @@ class Guarded(kafka.Cluster):
 
 @contextmanager
 def guarded(logs: Path) -> Iterator[str]:
-    """Run one such broker with the topic, and say where its guarded door is."""
+    """Run one such broker with the topic, and return the address of its token listener."""
     install()
     with Ports() as ports, asyncio.Runner() as runner:
         port = ports.reserve()
@@ -78,7 +78,7 @@ def guarded(logs: Path) -> Iterator[str]:
 
 
 class Signer:
-    """Signs tokens that are good for some seconds, or have been."""
+    """Signs tokens that are valid for some seconds, or expired."""
 
     def __init__(self) -> None:
         self.tokens = 0
@@ -112,7 +112,7 @@ def test_expired_tokens_are_replaced_and_without_a_valid_one_nothing_is_accepted
     with guarded(tmp_path) as door:
         ours = broker.Broker(BrokerSettings(door, "iam", "us-east-1", DEADLINE), plain)
         store = partial(_store, ours)
-        # Longer than a token lasts, and than a connection may: both are renewed unseen.
+        # Longer than a token lasts, and than a connection may: both are renewed and no caller notices.
         end = time.monotonic() + 3 * TOKEN_SECONDS
         while time.monotonic() < end:
             assert store() == RECORDS
