@@ -1,4 +1,4 @@
-"""Records are given again until all are, and what stands in the way is said."""
+"""The command runs all records again, and reports what stops it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A person reads how a day's accounts stand, what is missing, and what becomes of it."""
+"""The statement of a day as text: the accounts, what is missing, and what happens to it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The story is told from the answer alone: every fact of it, and nothing that a terminal obeys."""
+"""The story comes from the answer alone: every fact of it, and no control characters."""
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from tests.support.traces import ID, MINUTE, NOON, copy, letter, numbers, sample
 
 
 def lines(found: Found, known: Numbers | Unasked) -> list[str]:
-    """The story as the command tells it, of what the function answers."""
+    """The story that the command prints for the function's answer."""
     answered = msgspec.json.encode(write_document(trace(found, known)))
     return write_story(msgspec.json.decode(answered, type=Trace))
 

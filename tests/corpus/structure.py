@@ -1,4 +1,4 @@
-"""JSON that is well formed and yet not one thing to all readers, or more than is taken: doubles, depth, names, size."""
+"""Well-formed JSON that readers disagree on, or that exceeds a limit: duplicates, depth, names, size."""
 
 from collections.abc import Iterator
 

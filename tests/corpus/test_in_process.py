@@ -1,4 +1,4 @@
-"""Every case of the corpus through ingest itself: the documented answer, and nothing stored but what was promised."""
+"""Every case of the corpus through ingest itself: the documented answer, and only the promised events stored."""
 
 import base64
 import json
@@ -67,7 +67,7 @@ def find_faults(case: Case) -> list[str]:
     place = Place()
     try:
         answer = place.ask(payload_of(case))
-    except Exception as error:  # noqa: BLE001 -- whatever it is, a device would have got a 5xx
+    except Exception as error:  # noqa: BLE001 -- for any error a device would have got a 5xx
         return [f"raised {error!r:.200}"]
     return [*_find_wrong_answer(case, answer), *_find_wrong_store(case, place)]
 

@@ -85,7 +85,7 @@ KEPT = {
     "mathematical letters": "\U0001d54b\U0001d53c",
 }
 
-# Not in names, where two that look alike would be two; in free text nothing reads them.
+# Not in names, where two that look alike would differ; in free text nothing reads them.
 ONLY_IN_FREE_TEXT = {
     "a zero-width space": "a\u200bb",
     "a zero-width joiner": "\U0001f468\u200d\U0001f469",

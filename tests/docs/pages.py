@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class PageError(Exception):
-    """A page cannot be written; the message names the test or the row."""
+    """The page cannot be written. The message names the test or the row."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A kind of table: which marker its rows come from, and what the marker says."""
+    """A kind of table: the marker that its rows come from, and the marker's arguments."""
 
     page: str
     marker: str

@@ -1,4 +1,4 @@
-"""What the page on reliability names is there, alarms of loss paths exist, and limits are those of the code."""
+"""Everything that the reliability page names exists, alarms of loss paths exist, and limits are those of the code."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""A played cache for what consumers keep there, and what both it and a real one must do."""
+"""A fake cache for what consumers keep there, and the rules that it and a real one must follow."""
 
 import math
 import re
@@ -130,12 +130,12 @@ def _is_begun(state: dict[str, str], first: str) -> bool:
 
 
 def records(*offsets: int, partition: int = 4) -> list[KafkaRecord]:
-    """Records of a partition, of which only the places matter."""
+    """Records of a partition. Only their offsets matter."""
     return [KafkaRecord(Origin("raw-events", partition, offset), b"{}", {}) for offset in offsets]
 
 
 def replace(cache: Cache, state: dict[str, str]) -> None:
-    """Put another state in the place of a partition's; nothing is one that was lost."""
+    """Replace a partition's state; None is a lost one."""
 
     def queue(pipeline: Any) -> None:
         pipeline.delete(STATE)
@@ -146,7 +146,7 @@ def replace(cache: Cache, state: dict[str, str]) -> None:
 
 
 class AttemptsContract:
-    """What counting attempts means, whoever keeps the counts."""
+    """The rules of counting attempts, for every store of the counts."""
 
     @pytest.fixture
     def cache(self) -> Cache:
@@ -185,7 +185,7 @@ class AttemptsContract:
             attempts.mark(Origin("raw-events", 4, 100))
             attempts.mark(Origin("raw-events", 4, 101))
             assert attempts.begin(batch)[A].deaths == {101: deaths}
-        # Nothing was being tried: whatever happened, it was nobody's fault.
+        # Nothing was being tried: no record is to blame for any death.
         assert attempts.begin(batch)[A].deaths == {101: 2}
 
     def test_what_is_left_continues_one_by_one_and_no_further_than_the_batch_went(self, attempts: Attempts) -> None:
@@ -296,7 +296,7 @@ class AttemptsContract:
         assert first.find_over({"envelope 2"}, NOW) == set()
         assert second.find_over({"envelope 2", "telemetry 4"}, NOW + timedelta(seconds=599)) == set()
         assert second.find_over({"envelope 2", "telemetry 4"}, NOW + timedelta(seconds=600)) == {"envelope 2"}
-        # Another consumer's release may be another one.
+        # Another consumer may run another release.
         assert Holds(cache, "aggregate", seconds=600).find_over({"envelope 2"}, NOW + timedelta(seconds=600)) == set()
 
     @pytest.mark.parametrize("kept", [b"no moment", b"", b"nan", b"-1", b"inf", b"9999999999999"])

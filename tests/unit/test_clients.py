@@ -1,4 +1,4 @@
-"""Nobody waits for AWS longer than they say: all clients are made in one place, which cannot be told nothing."""
+"""Every AWS client has explicit timeouts: all clients are made in one place, which requires them."""
 
 import ast
 from pathlib import Path
@@ -16,7 +16,7 @@ MAKERS = {"client", "resource", "create_client"}
 
 
 def made_in(source: str) -> set[str]:
-    """Return how a module makes clients of its own: what it imports of the SDK and calls to that end."""
+    """Return how a module makes its own clients: its SDK imports and calls."""
     tree = ast.parse(source)
     found = set()
     for node in ast.walk(tree):

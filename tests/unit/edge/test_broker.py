@@ -1,4 +1,4 @@
-"""The producer's answers, with librdkafka replaced where a broker would have to misbehave on purpose."""
+"""The producer's answers, with librdkafka replaced for the cases of a misbehaving broker."""
 
 from collections.abc import Callable
 from typing import Any

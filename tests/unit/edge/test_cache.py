@@ -9,7 +9,7 @@ from sluice.edge.cache import LEAVE_ALONE_SECONDS, Cache, CacheAwayError, Script
 
 
 class Server:
-    """A cache server that fails as it is told, and knows no script until it has seen it."""
+    """A cache server that fails as configured, and knows no script until it has seen it."""
 
     def __init__(self) -> None:
         self.fails: Exception | None = None

@@ -25,12 +25,12 @@ from tests.support.attempts import PlayedCache
 
 
 class Killed(BaseException):
-    """The end of a process: nothing in it hears of it."""
+    """The end of a process: no code in it can catch this."""
 
 
 @dataclass
 class World:
-    """A stream that may refuse, brokers that may be away, a cache, records that break things, and what came of it."""
+    """A stream that may refuse, brokers that may be away, a cache, records that fail, and the results."""
 
     refuses: bool = False
     brokers_away: bool = False
@@ -54,7 +54,7 @@ class World:
         if self.killing & set(offsets):
             raise Killed
         if self.raising & set(offsets):
-            raise KeyError("nobody foresaw this")
+            raise KeyError("an unforeseen error")
         if self.refuses:
             return [Undelivered(pack, "slow down") for pack in packs]
         self.rows += rows
@@ -67,7 +67,7 @@ class World:
         return [None] * len(messages)
 
     def archive(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """Archive a batch in a new process and name what must come again."""
+        """Archive a batch in a new process and return what must be retried."""
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
         consumer = Consumer(
@@ -89,7 +89,7 @@ class World:
         return failures
 
     def archive_until_answered(self, batch: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-        """Have a batch come again as long as no word is heard; return how often it did, and the answer."""
+        """Retry a batch until it is answered; return the number of tries, and the answer."""
         for deaths in range(20):
             try:
                 return deaths, self.archive(batch)
@@ -175,7 +175,7 @@ def test_small_batches_that_are_all_poison_halt_the_consumer_all_the_same(world:
     answers = [world.archive(batch_with_poison(*range(10), size=10)) for _ in range(12)]
     assert answers == [[]] * 10 + [[again(100)]] * 2
     assert len(world.letters) == 100
-    # Each by its share, while nobody can say what the others do.
+    # Each process by its share, since it cannot know the others' counts.
     world.cache.away = True
     assert world.archive(batch_with_poison(*range(10), size=10)) == []
 
@@ -193,7 +193,7 @@ def test_the_third_attempt_goes_one_by_one_and_only_what_raises_is_put_aside(wor
     assert (letter["reason"], letter["kafka_offset"], letter["attempts"]) == ("killer_record", 102, 3)
     assert "KeyError" in letter["detail"]
     assert world.metrics["RecordsQuarantined"] == 1
-    # It ended by its own word: the next batch that begins there goes as usual.
+    # It returned an answer: the next batch that begins there is processed as usual.
     world.calls.clear()
     world.raising.clear()
     assert world.archive(batch_with_poison(size=5)) == []
@@ -322,7 +322,7 @@ def test_a_record_of_a_newer_release_is_held_with_all_behind_it_and_what_comes_b
 ) -> None:
     assert world.archive(ahead(batch_with_poison(1, 3, size=5), 2)) == [again(102)]
     assert [row["kafka_offset"] for row in world.rows] == [100]
-    # What lies behind it gets its letter when its turn comes.
+    # Records behind it get their letters later, in order.
     assert [letter["kafka_offset"] for letter in world.letters] == [101]
     assert (world.metrics["RecordsHeld"], world.metrics["RecordsQuarantined"]) == (1, 1)
     assert "QuarantineExceeded" not in world.metrics
@@ -353,7 +353,7 @@ def test_a_hold_ends_and_then_each_record_is_a_letter_at_once_that_costs_nothing
     assert (world.metrics["RecordsHeld"], world.metrics["RecordsQuarantined"]) == (0, 200)
     assert world.pauses == []
     assert "quarantine:archive" not in world.cache.values
-    # What is not known yet of another version is held for as long again.
+    # A record of another unknown version gets a hold of its own.
     other = ahead(batch_with_poison(size=2), 0, header='[3,"2026-11-20T09:30:05Z","demo","telemetry",1]')
     assert world.archive(other) == [again(100)]
 

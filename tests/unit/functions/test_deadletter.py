@@ -1,4 +1,4 @@
-"""What deadletter puts where, and that it never answers for what it has not put."""
+"""What deadletter stores where, and that it never acknowledges a record that it has not stored."""
 
 import gzip
 import json

@@ -118,7 +118,7 @@ def test_a_request_refused_under_pressure_costs_no_quota_and_leaves_nothing(worl
         assert (status, answer["code"]) == (429, "pressure")
         assert answer["advice"] == {"sample": 0.25, "retry_after": 47}
         assert "results" not in answer
-        # For the alarm without a fleet, and for whoever asks which fleets are refused.
+        # Without a fleet for the alarm, and by fleet for operators.
         assert world.counted == ({"RefusedForPressure"}, set())
     assert world.refused == [("demo", "pressure")] * 2
     assert world.diary == []

@@ -31,7 +31,7 @@ SNAPSHOT_SECONDS, HOLD_SECONDS = 180, 30
 
 
 class Disk:
-    """What CloudWatch says of the disks; None: nothing."""
+    """CloudWatch's values of the disks; None: no data."""
 
     def __init__(self) -> None:
         self.percent: float | None = 10.0

@@ -1,4 +1,4 @@
-"""A run of reconcile says what it found, leaves to the next what it cannot do now, and runs again what it is told."""
+"""A run of reconcile reports its findings, leaves to the next run what it cannot do, and reruns the named records."""
 
 import json
 from contextlib import nullcontext
@@ -58,7 +58,7 @@ class Clock:
 
 
 class Brokers:
-    """Say what a topic holds."""
+    """Return what a topic holds."""
 
     def ask_extents(self) -> dict[int, Extent]:
         return {3: Extent(10, 50)}
@@ -96,7 +96,7 @@ def comparison(*holes: Hole, in_flight: int = 0, newly_missing: int = 0) -> Comp
 
 
 class Lock:
-    """A connection whose lock may be had, or not."""
+    """A connection whose lock is free, or not."""
 
     def __init__(self, *, free: bool) -> None:
         self._free = free
@@ -109,7 +109,7 @@ class Lock:
 
 
 class Lent:
-    """A database whose connection is of no use."""
+    """A database whose connection is unusable."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
         assert seconds in (178, 179, 598)

@@ -1,4 +1,4 @@
-"""A run of roll takes step after step, outlives what fails for a while, and says how far it came."""
+"""A run of roll takes step after step, survives temporary failures, and reports its progress."""
 
 import inspect
 from collections.abc import Iterator
@@ -129,7 +129,7 @@ def loop(time: Time, database: Database, brokers: Brokers | None = None) -> Roll
     )
 
 
-# Without what writes and empties the metrics at an invocation's end.
+# Without the decorator that writes and clears the metrics at an invocation's end.
 roll_once = partial(inspect.unwrap(handler.handler), None, None)
 
 

@@ -1,4 +1,4 @@
-"""What seek does with a question: both queries with the same values, and an outage is no error of ours."""
+"""What seek does for a call: both queries with the same values, and an outage is no error of ours."""
 
 import io
 import json
@@ -20,7 +20,7 @@ WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21), "c-1")
 
 
 class Played:
-    """Athena, which answers as it was told to."""
+    """Athena with configured answers."""
 
     def __init__(self, copies: Rows | Failure, letters: Rows | Failure) -> None:
         self._answers = [copies, letters]

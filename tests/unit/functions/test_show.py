@@ -1,4 +1,4 @@
-"""What show hands out: files from a fixed list, packed, tagged, and under rules that let nothing else run."""
+"""What show serves: files from a fixed list, compressed, with ETags, under a policy that lets nothing else run."""
 
 import base64
 import gzip

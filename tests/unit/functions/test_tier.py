@@ -1,4 +1,4 @@
-"""What tier is told by its settings and its clock, and what it does when others are away."""
+"""What tier takes from its settings and its clock, and what it does during outages."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -49,7 +49,7 @@ class Clock:
 
 
 class Database:
-    """Lets one in, or nobody."""
+    """Grants the lock, or not."""
 
     def __init__(self, *, free: bool) -> None:
         self._free = free
@@ -59,7 +59,7 @@ class Database:
 
 
 class Run:
-    """Takes down what it is told, in the place of the real one."""
+    """Records its arguments, in place of the real one."""
 
     def __init__(self, report: Report | None = None) -> None:
         self._report = report or Report()
@@ -77,7 +77,7 @@ class Run:
 
 
 class Lent:
-    """A database whose connection is of no use."""
+    """A database whose connection is unusable."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
         assert seconds == 898

@@ -1,4 +1,4 @@
-"""What trace answers, with whatever is away: files, numbers, the key's own store."""
+"""What trace answers during any outage: of the files, the numbers or the keys' store."""
 
 import io
 import json
@@ -82,7 +82,7 @@ class World:
         return Tracer(Gate("trace", "test", 0.1, played, played), 130, played, played, played, lambda: NOW)
 
     def count(self) -> None:
-        """Take what the decorator around the handler would have written, and forget it as it does."""
+        """Take what the decorator around the handler would have written, and clear it as the decorator does."""
         assert metrics.dimension_set == {}
         self.unavailable += metrics.metric_set.get("SourcesUnavailable", {}).get("Value", [])
         metrics.clear_metrics()

@@ -26,7 +26,7 @@ BAD = Sent(EVENTS, b'{"event_id": "bad"}', "invalid")
 
 
 def world(count: int = 6) -> tuple[Ledger, Snapshot]:
-    """Make accepted events, of which archive gave up one, a rejected one, and stores that hold all of it."""
+    """Make accepted events (archive gave up one), a rejected one, and stores that hold all of it."""
     fleet = Fleet(3, 4, lambda: NOW - timedelta(minutes=5))
     sent = [fleet.good_event() for _ in range(count)]
     ledger = Ledger()

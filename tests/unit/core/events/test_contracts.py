@@ -198,7 +198,7 @@ def test_an_accepted_event_is_read_by_the_version_that_accepted_it_and_by_no_oth
 @pytest.mark.parametrize(("contract", "number"), [("telemetry", 4), ("reading", 3), ("position", 1)])
 def test_a_contract_or_a_version_that_is_not_known_yet_is_ahead(contract: str, number: int) -> None:
     with pytest.raises(Ahead) as ahead:
-        samples.contracts().read(contract, number, "demo", b"", ["whatever it is"])
+        samples.contracts().read(contract, number, "demo", b"", ["any value"])
     assert ahead.value.unknown == f"{contract} {number}"
 
 

@@ -25,7 +25,7 @@ def test_a_name_is_what_a_contract_takes_for_a_device(contract: str, field: str)
     for written in ("{}", "a{}b", "{}b", "a{}"):
         names = (written.format(character) for character in CHARACTERS)
         differ = [name for name in names if is_name(name, 128) != bool(pattern.match(name))]
-        # Python's $ stands before a last line feed too; nobody may have one.
+        # Python's $ also matches before a last line feed; no name may have one.
         assert not [name for name in differ if not name.endswith("\n")]
     for length in (0, 1, 128, 129):
         assert is_name("x" * length, 128) == bool(pattern.match("x" * length))

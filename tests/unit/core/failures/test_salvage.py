@@ -1,4 +1,4 @@
-"""Both forms of what was given up are read to the last event, and whatever is wrong with them loses none."""
+"""Both forms of what was given up are read to the last event, and no defect in them loses one."""
 
 import base64
 import json

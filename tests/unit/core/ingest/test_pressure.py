@@ -1,4 +1,4 @@
-"""What is refused under pressure: smoothly, with hysteresis, and never for want of knowledge."""
+"""Refusals under pressure: smooth, with hysteresis, and never for lack of data."""
 
 import json
 from datetime import timedelta

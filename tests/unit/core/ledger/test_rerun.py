@@ -1,4 +1,4 @@
-"""Records that are run again come as the event source brings them, and are named as far as they can be read."""
+"""Records that are run again arrive as the event source sends them, and are named as far as they can be read."""
 
 from typing import Any
 

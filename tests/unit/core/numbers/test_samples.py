@@ -97,7 +97,7 @@ def test_an_event_that_says_it_was_received_in_the_future_is_poison() -> None:
 
 @pytest.mark.parametrize("year", [1, 1970, 2019])
 def test_an_event_that_says_it_was_received_before_we_were_there_is_poison(year: int) -> None:
-    """The hour before the first of all hours cannot be told: looking for a duplicate in it would fail for ever."""
+    """The hour before the first of all hours has no value: the search for a duplicate in it would always fail."""
     with pytest.raises(Poison, match="before this pipeline existed"):
         read(record(telemetry(), received_at=datetime(year, 1, 1, tzinfo=UTC)))
 

@@ -1,4 +1,4 @@
-"""The published word: written for a while, asked for seldom, and gone on without."""
+"""The published pressure snapshot: it expires, is read rarely, and ingest works without it."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -47,7 +47,7 @@ class Place:
         self.pressure = Pressure(self.snapshots, lambda: self.seconds)
 
     def share(self) -> float:
-        """Go on by more than what is remembered, and ask."""
+        """Move the clock past the remembered snapshot, and read."""
         self.seconds += MEMORY_SECONDS
         self.pressure.refresh(self.now)
         return self.pressure.share(self.now)

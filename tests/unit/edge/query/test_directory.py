@@ -17,7 +17,7 @@ HALL = {"group_id": "hall", "name": "Hall", "devices": ["press-1"]}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the server is told, and remembers what was asked."""
+    """Gives the server's configured answers, and records the requests."""
 
     def do_GET(self) -> None:
         server = self.server
@@ -129,7 +129,7 @@ def test_a_directory_that_misbehaves_is_unavailable_and_nothing_is_raised(server
     told = ask(server)
     assert told.problem == "unavailable"
     assert told.detail
-    # A redirect is not followed, and nothing is asked twice.
+    # A redirect is not followed, and no request is sent twice.
     assert len(server.asked) == 1
 
 

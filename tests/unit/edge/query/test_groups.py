@@ -15,7 +15,7 @@ HALL = Group("hall", "Hall", ("press-1",))
 
 
 class Directory:
-    """A directory behind its function, which fails as it is told."""
+    """A directory behind its function, which fails as configured."""
 
     def __init__(self) -> None:
         self.told = Told(group=HALL)
