@@ -89,6 +89,6 @@ def test_freshness_is_the_answers_and_then_the_pages_own_clock(page: Page, fleet
     expect(page.locator("#freshness-note")).to_contain_text("behind")
     page.route("**/v1/fleets/*", lambda route: route.fulfill(body=json.dumps(status | {"freshness_seconds": 1.0})))
     expect(page.locator("#freshness-note")).to_contain_text("newest counted event")
-    # Nothing more is answered: what is shown only grows older.
+    # No more answers: the shown data only grows older.
     page.route("**/v1/fleets/**", lambda _route: None)
     expect(page.locator("#freshness-note")).to_contain_text("slower than usual")

@@ -9,7 +9,7 @@ from cli.__main__ import main
 
 
 def give_again(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any]) -> tuple[int, list[Any], list[float]]:
-    """Give the command, with reconcile answering so; what reconcile was asked, and how long was waited."""
+    """Return the command with these answers of reconcile, the calls to reconcile, and the waits."""
     given, asked, waited = iter(answers), list[Any](), list[float]()
 
     def reconcile(question: Any) -> Any:

@@ -72,7 +72,7 @@ def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_reported() -> None:
 
 
 def ask(answer: Any, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[int, list[Any]]:
-    """Give the command, with reconcile answering so."""
+    """Return the command with this answer of reconcile."""
     asked: list[Any] = []
 
     def reconcile(question: Any) -> Any:

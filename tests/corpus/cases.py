@@ -1,7 +1,7 @@
 """What a case of the corpus is, and how one is made.
 
-Every event of the corpus carries an id made of its case's name: no two cases share bytes by accident, and what a case
-must not leave behind can be told from what another may.
+Every event of the corpus carries an id made of its case's name: no two cases share bytes by accident. What one case
+must not store is distinct from what another case may store.
 """
 
 import json
@@ -86,7 +86,7 @@ class Case:
 
     @property
     def outcome(self) -> str | list[str]:
-        """The documented code of the whole, or what becomes of each event in order."""
+        """The documented code of the whole, or the outcome of each event in order."""
         return self.expected.code if isinstance(self.expected, Refused) else [event.outcome for event in self.expected]
 
     @property

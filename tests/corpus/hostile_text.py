@@ -1,7 +1,7 @@
 """Text that would do harm in a path, a query, a page, a header or a log.
 
-Most of it is good: a device may be called anything that can be read. Then it is kept to the byte, and used for nothing
-but itself. Where a contract asks for more, it is rejected like any other wrong value.
+Most of it is valid: a device may have any readable name. It is stored byte for byte and never interpreted. Where a
+contract has a stricter rule, it is rejected like any other wrong value.
 """
 
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ ROUTES = {"telemetry": "/v1/events", "reading": READINGS, "activity": ACTIVITY}
 
 
 def cases() -> Iterator[Case]:
-    """Each text wherever text may stand, and where a rule says what it must be."""
+    """Each text in every free field, and in fields with a rule for their text."""
     for number, (name, text) in enumerate(PRINTABLE.items()):
         yield one(f"{name} for a device", write(telemetry(f"hostile {name}", device_id=text)), ACCEPTED)
         metrics = {**telemetry("any")["metrics"], text: 1.5}

@@ -63,7 +63,7 @@ def test_every_case_gets_its_documented_answer_and_leaves_exactly_what_it_should
 
 
 def find_faults(case: Case) -> list[str]:
-    """List what is not as the case documents it; all of a family's faults are shown at once."""
+    """List every difference from the documented case; all of a family's faults are shown at once."""
     place = Place()
     try:
         answer = place.ask(payload_of(case))
@@ -135,7 +135,7 @@ def shown(body: bytes) -> tuple[str | None, str | None, int]:
                          ids=lambda case: case.name)  # fmt: skip
 def test_no_body_takes_more_memory_than_a_few_times_what_may_be_inflated(case: Case) -> None:
     payload, place = payload_of(case), Place()
-    place.ask(payload_of(corpus()[0]))  # what is made once is not this case's
+    place.ask(payload_of(corpus()[0]))  # leaves out allocations that are made only once
     tracemalloc.start()
     try:
         place.ask(payload)

@@ -120,7 +120,7 @@ def cases() -> Iterator[Case]:
         if name.startswith("NUL"):
             yield among_good(f"{name} in a batch", event, "invalid_text")
         else:
-            # Half a pair is no JSON text, and in an array that is all that can be said.
+            # Half a pair is no JSON text. In an array the error names nothing more.
             yield spoiling(f"{name} in a batch", event)
     yield from _other_encodings()
     yield from _rare_texts()

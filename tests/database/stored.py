@@ -147,7 +147,7 @@ def count(
     all_letters: bool = False,
     clock: Callable[[], datetime] = later,
 ) -> Counts:
-    """Count what is in the buckets, as a run that has time for so many objects does."""
+    """Count the objects of the buckets, as a run that has time for so many does."""
     left = iter(range(most)) if most is not None else None
     raw, letters = Folder(Bucket(s3, "raw"), RAW), Folder(Bucket(s3, "letters"), LETTERS)
     objects = CountedObjects(connection, raw, letters, clock)

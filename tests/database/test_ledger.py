@@ -146,7 +146,7 @@ def test_any_order_repetition_and_crash_of_objects_leaves_the_same_counts(
         dying: Connection = Dying(reconcile, statements)  # type: ignore[assignment]
         with contextlib.suppress(Died):
             count(dying, s3, most=draw.randrange(4))
-    # Written again under the same name, with more in it; and told of by another file.
+    # Written again under the same name, with more in it; another file holds it too.
     s3.put_letters([letter_of(one, "archive", now()) for one in poison], offset=0)
     s3.put_rows(stored[:40], name="again")
     count(reconcile, s3)
@@ -461,7 +461,7 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
     }
     work = reconciling(reconcile, kafka, functions, clock, GRACE)
 
-    # Nothing is committed yet: all is in flight but what is covered already.
+    # Nothing is committed yet: everything that is not covered is in flight.
     assert {name: (one.in_flight, one.open) for name, one in work.compare(complete=True).items()} == {
         "archive": (60, 0),
         "aggregate": (0, 0),

@@ -227,7 +227,7 @@ OUTCOME = "INSERT INTO outcome VALUES ('aggregate', %s, %s, 'telemetry', 2, %s, 
 
 
 def counts(connection: Connection) -> tuple[int, dict[Any, int]]:
-    """How many rows there are, and what they say together."""
+    """The number of rows, and their sums."""
     rows = connection.execute("SELECT fleet_id, outcome, sum(events)::bigint, count(*) FROM outcome GROUP BY 1, 2")
     found = rows.fetchall()
     return sum(row[3] for row in found), {(row[0], row[1]): row[2] for row in found}

@@ -1,7 +1,7 @@
 """Random streams through aggregate's and roll's transactions, cut at any step: rollups are those of the events.
 
 Copies, disorder, late events and clocks that run ahead; batches cut in every way, some of them retried; processes
-that die before a statement or after it, commits included. What is left in the end is held against a recomputation that
+that die before a statement or after it, commits included. The final state is compared with a recomputation that
 shares no code with any of it, over the end of an hour, a day and a month.
 """
 

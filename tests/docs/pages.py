@@ -1,7 +1,7 @@
 """Writes the tables of docs/faults.md and docs/loss-paths.md: `python -m tests.docs.pages`.
 
-A test says itself what it shows, by a marker above it. Where several tests show the same row, one of them says its
-texts. Rows stay in the order that the page has, so that a person may order them; new ones come last.
+A marker above a test names the row that it shows. Where several tests show the same row, one of them has its texts.
+Rows keep the order of the page, so that a person may order them. New ones come last.
 """
 
 import ast
@@ -118,7 +118,7 @@ def collect(tests: Path, table: Table, not_yet: Sequence[Row] = ()) -> list[Row]
 
 
 def _find_markers(tests: Path, marker: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Read the markers of tests and what they say, without running anything."""
+    """Read the markers of tests and their arguments, without running anything."""
     for path in sorted(tests.rglob("test_*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         left = sum(isinstance(node, ast.Attribute) and node.attr == marker for node in nodes)

@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "docs/client/client.sh"
 KEY = "slc_test_key"
 
 Answer = tuple[int, dict[str, str], Any]
-Step = Callable[[list[Any]], Answer | None]  # what one request is answered; None cuts the connection
+Step = Callable[[list[Any]], Answer | None]  # the answer to one request; None cuts the connection
 
 
 def answer_by(*statuses: str, code: int, **headers: str) -> Step:
@@ -48,12 +48,12 @@ def refuse(status: int, code: str = "a_code", **headers: str) -> Step:
 
 
 def cut(_events: list[Any]) -> None:
-    """Take the request and say nothing."""
+    """Take the request and send no answer."""
 
 
 @dataclass
 class Server:
-    """Answers one step of its script after the other and remembers what it was sent."""
+    """Answers one step of its script after the other and records the requests."""
 
     script: list[Step] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
@@ -98,7 +98,7 @@ def server() -> Iterator[Server]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the test asks what was sent."""
+            """Log nothing: the test reads the requests."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True

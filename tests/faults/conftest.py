@@ -34,7 +34,7 @@ def injector(stack: Stack) -> Injector:
 
 
 def post_settled(stack: Stack, batches: Iterable[Sequence[Sent]]) -> Ledger:
-    """Post as a good client does: what is unknown or to be retried is sent again."""
+    """Post as a good client does: it sends unknown events and those to retry again."""
     return asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True))
 
 

@@ -28,7 +28,7 @@ def test_a_revoked_key_stops_working_within_the_time_its_copies_live(stack: Stac
     assert status_with(stack, key) == (202, None)
     with psycopg.connect(stack["database"]) as connection:
         connection.execute("UPDATE api_key SET revoked_at = now() WHERE fleet_id = 'revoked-fleet'")
-    # The test profile's copies live 1 s in memory and 2 s in the cache; what is waited for beyond is the machine's.
+    # The test profile's copies live 1 s in memory and 2 s in the cache; longer waits are slack for the machine.
     wait_until("the revoked key is refused", lambda: status_with(stack, key) == (401, "revoked_key"), seconds=10)
     assert {status_with(stack, key) for _ in range(12)} == {(401, "revoked_key")}
 

@@ -1,6 +1,6 @@
 """Records that kill their consumer: found, put aside with their bytes, and nothing else is held up or doubled.
 
-What kills is the test: a record of its own is made to take long, and a consumer that takes long over it is killed.
+The test does the killing: it makes a record of its own slow, and kills a consumer that is busy with it.
 """
 
 import contextlib
@@ -213,7 +213,7 @@ def test_a_record_that_kills_archive_is_put_aside_and_its_neighbours_are_stored(
     killer = lane.event("killer", age=timedelta(hours=2))
     events = [killer, *(lane.event(f"press-{number}") for number in range(4))]
     death = Death(stack, injector, "archive", lane, position=0)
-    # Refused, and not silent: what a dead process had sent must not be taken afterwards.
+    # Refused, and not silent: a request of the dead process must not be taken later.
     with injector.faulty_delivery(refuse_share=1.0), death.lurking():
         bodies = lane.send(*events)
         wait_until("the killer is in the dead letters", lambda: killers(stack, "archive", lane), seconds=90)
@@ -224,6 +224,6 @@ def test_a_record_that_kills_archive_is_put_aside_and_its_neighbours_are_stored(
     assert letter["event"] == bodies[0].decode()
     lane.accept(*lane.send(lane.event("press-0"), lane.event("press-9")))
     check(stack, lane.ledger, earlier)
-    # Archive's trouble is archive's: aggregate has counted what it can.
+    # Archive's failure does not affect aggregate, which has counted what it can.
     assert outcomes(stack, lane) == {"counted": 6, "late": 1}
     check_numbers(stack)

@@ -88,7 +88,7 @@ def test_a_disk_that_fills_up_stops_ingestion_whole_and_only_that_and_room_lets_
             assert answer["advice"] == {"sample": LEAST_SAMPLE, "retry_after": int(headers["retry-after"])}
             waits.add(answer["advice"]["retry_after"])
         assert 30 <= min(waits) < max(waits) <= 90
-        # Of a refused request nothing is stored, not even what would have been rejected.
+        # Nothing of a refused request is stored, not even events that would be rejected.
         assert before == {topic: end_offsets(stack["broker"], topic) for topic in before}
         key = {"x-api-key": stack["keys"]["reader"]}
         for path, headers in (("/health", {}), (f"/v1/fleets/{stack['fleet']}", key)):
@@ -167,7 +167,7 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
     ledger = Ledger()
     for one in ledgers:
         ledger.accepted.update(one.accepted)
-    # Refused before anything is stored: what was sent meanwhile is nowhere, so it is not let off as unknown here.
+    # Refused before anything is stored: none of these events may be stored, so they do not count as unknown here.
     check(stack, ledger, earlier)
 
 

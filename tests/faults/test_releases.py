@@ -237,7 +237,7 @@ def test_what_is_not_read_in_time_is_a_dead_letter_without_a_halt_and_the_next_r
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
 ) -> None:
     with released(injector, None, *CONSUMERS, variables=SHORT), released(injector, following, "ingest"):
-        # Far more than may be put aside of what is poison.
+        # Far more than the allowance for poison.
         ledger = post_settled(stack, newer(seed=105, count=600))
         stack.settle(READERS)
         letters = given_up(stack)

@@ -42,7 +42,7 @@ def test_what_the_client_sends_arrives_in_order_and_what_is_rejected_is_left(
     device = f"client-{len(options)}"
     events = events_of(device, 250)
     bad = samples.encode(samples.read("telemetry-invalid.json"))
-    # A text with half of a surrogate pair: JSON to Python, and to Sluice what spoils the whole array.
+    # A text with half of a surrogate pair: Python takes it for JSON, Sluice rejects the whole array.
     spoils = b'{"n": "\\ud800"}'
     (tmp_path / "events.jsonl").write_bytes(b"\n".join([*events[:120], bad, spoils, *events[120:]]))
     left = tmp_path / "left.jsonl"

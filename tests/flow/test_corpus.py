@@ -56,7 +56,7 @@ def keys(stack: Stack) -> Keys:
 
 
 def post_corpus(stack: Stack, keys: Keys) -> list[str]:
-    """Post every case; return what is not as documented."""
+    """Post every case; return the differences from the documentation."""
     shares = [CASES[first::CONNECTIONS] for first in range(CONNECTIONS)]
     with ThreadPoolExecutor(CONNECTIONS) as connections:
         return list(chain.from_iterable(connections.map(lambda share: post_cases(stack, keys, share), shares)))

@@ -166,7 +166,7 @@ def in_batches(events: list[Sent]) -> Iterator[list[Sent]]:
 
 
 def an_hour_that_has_ended() -> datetime:
-    """The end of an hour whose last minute is not late, nor soon will be; shortly before the next, that is awaited."""
+    """The end of an hour whose last minute is not late, nor soon will be. Shortly before the next hour, it waits."""
     while now().minute >= 58:
         time.sleep(1)
     return now().replace(minute=0, second=0, microsecond=0)

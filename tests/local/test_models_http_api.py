@@ -150,7 +150,7 @@ def test_a_compressed_body_passes_through_unharmed(api: ModelProcess) -> None:
 def test_path_parameters_are_decoded(api: ModelProcess) -> None:
     event = event_of(api, "GET", "/v1/many/a%20b%2525?q=c%20d&q=e%2Cf&q=%252C")
 
-    # Once, and no more: what looks encoded after that is a name's own.
+    # Decoded once only: anything that looks encoded after that belongs to the name.
     assert event["pathParameters"] == {"kind": "a b%25"}
     assert event["rawPath"] == "/v1/many/a b%25"
     # The values of one name can no longer be separated; the raw query string has them.

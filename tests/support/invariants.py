@@ -1,7 +1,7 @@
 """Checks what must hold once nothing is in flight (the invariants I1 to I5 and I7 of the proof).
 
-The client's ledger is held against Kafka and the buckets, Kafka against each consumer's end, the database against what
-Kafka holds. Nothing here is of the pipeline's code. What is missing is named by its id.
+It compares the client's ledger with Kafka and the buckets, Kafka with each consumer's end, and the database with
+Kafka. It uses none of the pipeline's code. It names what is missing by its id.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The rollups computed a second time, from the raw store and the published contracts, to be held against the first.
 
-It shares no code with the pipeline, and goes another way where there is one: it reads the bytes that devices sent,
+It shares no code with the pipeline, and uses another method where there is one: it reads the bytes that devices sent,
 sorts readings and counts ranks, and knows nothing of samples, markers or digests.
 """
 
@@ -93,7 +93,7 @@ class Numbers:
 
 
 def read_numbers(database: str) -> Numbers:
-    """Read what the database publishes; the moment comes first, so that what is closed by then is among the rollups."""
+    """Read what the database publishes. The moment comes first, so that the rollups hold all windows closed by then."""
     with psycopg.connect(database) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         closed = "SELECT greatest(min(closed_until), 'epoch') FROM shard"

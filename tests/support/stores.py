@@ -1,7 +1,7 @@
 """The contents of a stack, read directly from Kafka, the buckets and the database.
 
-No code of the pipeline takes part, no catalog and no view. What cannot change any more is read once: an object of a
-bucket, and a place of a topic.
+It uses no code of the pipeline, no catalog and no view. It reads immutable data once: an object of a bucket, and a
+place of a topic.
 """
 
 import base64
@@ -294,7 +294,7 @@ def _read_record(place: Place, message: Message) -> Record:
 
 
 def _read_event(place: Place, value: bytes, headers: Iterable[tuple[str, Any]]) -> RawEvent | None:
-    """Read an event and its envelope, without judging them: what cannot be read is none."""
+    """Read an event and its envelope without validation. An unreadable one is None."""
     try:
         said = json.loads(dict(headers)[ENVELOPE])
         release, received_at, fleet, contract, version = said[:5]

@@ -18,7 +18,7 @@ SILENT = object()
 
 
 class Producer:
-    """Reports what the test says, when it says."""
+    """Delivers the test's reports, at the test's times."""
 
     def __init__(self, reports: list[Any]) -> None:
         self.reports = reports

@@ -55,7 +55,7 @@ class Time:
 
 
 class Database:
-    """What is due, by resolution, and what goes wrong before it is done."""
+    """The due work by resolution, and the failures before it is done."""
 
     def __init__(self, time: Time, due: dict[str, list[Rolled | Exception]]) -> None:
         self._time = time

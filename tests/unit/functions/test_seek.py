@@ -33,7 +33,7 @@ class Played:
 
 
 def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> Found:
-    """Ask as trace does: what comes and what is answered go through JSON."""
+    """Invoke as trace does: the event and the answer pass through JSON."""
     monkeypatch.setattr(handler, "build", lambda: Seeker(cast("Athena", played)))
     monkeypatch.setattr(metrics.provider, "namespace", "test")
     event: dict[str, Any] = json.loads(msgspec.json.encode(WANTED))

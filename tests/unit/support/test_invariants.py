@@ -1,7 +1,7 @@
 """The checker finds every kind of fault that its test on a real stack does not make.
 
-`tests/faults/test_checker.py` deletes, alters and doubles one stored row in each store. Here is the rest: what was
-never stored or never sent, what counts disagree on, and what is no fault.
+`tests/faults/test_checker.py` deletes, alters and doubles one stored row in each store. Here is the rest: events
+that were never stored or never sent, counts that disagree, and cases without a fault.
 """
 
 import json

@@ -8,7 +8,7 @@ from sluice.core.events.names import is_name
 
 SCHEMAS = Path(__file__).parents[4] / "schemas"
 SURROGATES = range(0xD800, 0xE000)
-# All that rules about text are usually about, and some that lie further out.
+# The usual characters of rules about text, and some rare ones.
 CHARACTERS = [chr(number) for number in (*range(0x3100), 0xE000, 0xFEFF, 0xFFFD, 0xFFFF, 0x1FAE9, 0x10FFFF)]
 
 
