@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
     """The stack of a run of flow or browser tests, shared by them; each test sends events of its own."""
-    # Where no test asks for it, none of what it is made with is loaded.
+    # Its modules load only where a test asks for it.
     from tests.flow.conftest import start, stop
 
     directory = tmp_path_factory.mktemp("stack")

@@ -18,7 +18,7 @@ from local.seed import make_key
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
 
-# The page's own rhythm is seconds; how long a machine needs for it is its own matter.
+# The page works in seconds. A slow machine may need longer.
 PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 
@@ -34,7 +34,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class WatchedFleet:
-    """A fleet that only these tests send for, with a key to send and a key to look."""
+    """A fleet that only these tests send for, with a device key and a reader key."""
 
     stack: Stack
     name: str
@@ -49,7 +49,7 @@ class WatchedFleet:
             assert status == 202, answer
 
     def make_group(self, group: str, devices: list[str]) -> None:
-        """Have the directory know a group."""
+        """Add a group to the directory."""
         request = urllib.request.Request(
             f"{self.stack['directory']}/fleets/{self.name}/groups/{group}",
             json.dumps({"group_id": group, "name": f"The {group}", "devices": devices}).encode(),
@@ -122,7 +122,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Complaints:
-    """What the browser complained about: an error nobody expects fails the test that made it."""
+    """The browser's errors. An unexpected one fails the test that made it."""
 
     def __init__(self, page: Page) -> None:
         self.said: list[str] = []
@@ -131,11 +131,11 @@ class Complaints:
         page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
 
     def expect(self, *parts: str) -> None:
-        """Let pass what contains one of these: what the test itself brought about."""
+        """Ignore errors that contain one of these: the test causes them."""
         self.expected = parts
 
     def unexpected(self) -> list[str]:
-        """Return what nobody expected."""
+        """Return the unexpected errors."""
         return [said for said in self.said if not any(part in said for part in self.expected)]
 
     def _hear(self, message: ConsoleMessage) -> None:
@@ -145,7 +145,7 @@ class Complaints:
 
 @pytest.fixture
 def page(chromium: Browser, stack: Stack) -> Iterator[Page]:
-    """A page of a browser that nobody has used before; it must not complain, least of all about its own rules."""
+    """A page of a fresh browser. It must report no error, least of all about its own rules."""
     context = chromium.new_context(base_url=stack["api"], viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
     made = context.new_page()
@@ -155,7 +155,7 @@ def page(chromium: Browser, stack: Stack) -> Iterator[Page]:
 
 @pytest.fixture(autouse=True)
 def complaints(page: Page) -> Iterator[Complaints]:
-    """What the browser complains about during a test: nothing, unless the test says what."""
+    """The browser's errors during a test: none, unless the test expects them."""
     heard = Complaints(page)
     yield heard
     assert heard.unexpected() == []

@@ -34,12 +34,12 @@ PICTURES = (
 
 
 def remember(stack: dict[str, Any]) -> None:
-    """Give the simulated fleet the hour that it was not watched: as much of it as is not late."""
+    """Send the simulated fleet's last hour, as far as it is not late."""
     moment = datetime.now(UTC) - timedelta(minutes=56)
     devices = Fleet(1, 500, lambda: moment)
     while moment < datetime.now(UTC) - timedelta(minutes=1):
         moment += timedelta(seconds=15)
-        # The simulation's ids are those of its seed, and it may be sending them itself.
+        # The ids follow from the simulation's seed, and the simulation may be sending them too.
         events = [json.loads(devices.good_event().body) | {"event_id": str(uuid.uuid4())} for _ in range(100)]
         headers = {"content-type": "application/json", "x-api-key": stack["keys"]["device"]}
         request = urllib.request.Request(stack["api"] + EVENTS, json.dumps(events).encode(), headers)
@@ -49,7 +49,7 @@ def remember(stack: dict[str, Any]) -> None:
 
 
 def take(browser: Browser, api: str, key: str, picture: Picture, directory: Path) -> None:
-    """Take one picture as somebody sees the page who has looked at it for a moment."""
+    """Take one picture of the page as a user sees it after a moment."""
     size = {"width": picture.width, "height": picture.height}
     page = browser.new_page(color_scheme=picture.scheme, viewport=size, base_url=api)  # type: ignore[arg-type]  # a TypedDict
     page.goto(f"/{picture.view}")

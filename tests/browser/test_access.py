@@ -1,4 +1,4 @@
-"""For everybody: by keyboard alone, by screen reader, in the dark and on a phone."""
+"""Accessibility: keyboard only, screen reader, dark theme and phone."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 
 
 def find_barriers(page: Page) -> list[str]:
-    """Return what axe finds against WCAG 2.2 AA and good practice, each with where."""
+    """Return axe's findings against WCAG 2.2 AA and good practice, with their places."""
     page.evaluate(AXE)
     found: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

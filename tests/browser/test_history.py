@@ -1,4 +1,4 @@
-"""The past: ranges, zooming and resolutions, and what is said of numbers that are not final."""
+"""History: ranges, zooming and resolutions, and how the page marks numbers that are not final."""
 
 import re
 from datetime import timedelta
@@ -56,7 +56,7 @@ def test_dragging_over_a_chart_zooms_into_it(page: Page, fleet: WatchedFleet) ->
     page.wait_for_function(f"document.querySelectorAll('.panel tbody tr').length >= {before // 2}")
 
 
-def test_a_link_shows_the_same_to_somebody_else(page: Page, fleet: WatchedFleet) -> None:
+def test_a_link_shows_the_same_to_another_user(page: Page, fleet: WatchedFleet) -> None:
     start, end = (int((now() - timedelta(minutes=ago)).timestamp()) // 60 * 60 for ago in (40, 20))
     log_in(page, fleet.reader_key, f"#device=press-1&metric=cpu_temp&from={start}&to={end}&resolution=1m")
     assert len(read_table(page, "cpu_temp")) == 20
@@ -67,7 +67,7 @@ def test_a_link_to_a_time_that_cannot_be_shows_what_is_shown_at_first(page: Page
     expect(page.locator("#progress")).to_contain_text("the last hour")
 
 
-def test_a_word_that_means_nothing_is_not_kept_in_the_address(page: Page, fleet: WatchedFleet) -> None:
+def test_an_unknown_word_is_not_kept_in_the_address(page: Page, fleet: WatchedFleet) -> None:
     log_in(page, fleet.reader_key, "#device=press-1&range=live")
     expect(page.locator("#progress")).to_contain_text("the last hour")
     page.wait_for_url("**/*device=press-1&range=1h")
@@ -76,7 +76,7 @@ def test_a_word_that_means_nothing_is_not_kept_in_the_address(page: Page, fleet:
     expect(page.get_by_role("button", name="1 h", exact=True)).to_have_attribute("aria-pressed", "true")
 
 
-def test_an_hour_that_is_not_over_is_no_reason_to_say_that_there_is_nothing(page: Page, fleet: WatchedFleet) -> None:
+def test_an_hour_that_is_not_over_is_not_shown_as_empty(page: Page, fleet: WatchedFleet) -> None:
     def without_items(route: Route) -> None:
         route.fulfill(json=route.fetch().json() | {"items": []})
 

@@ -1,4 +1,4 @@
-"""What devices call themselves is text: on the page, in what is downloaded, and whatever the page does with it."""
+"""Device names are text: on the page, in downloads, and in everything the page does with them."""
 
 import csv
 import io
@@ -49,7 +49,7 @@ def test_a_download_holds_the_numbers_and_no_formulas(page: Page, fleet: Watched
     assert row[1:] == [f"'{device}", "-40.5"]
 
 
-def test_a_script_that_somebody_gets_into_the_page_does_not_run(page: Page, complaints: Complaints) -> None:
+def test_an_injected_script_does_not_run(page: Page, complaints: Complaints) -> None:
     complaints.expect("Content Security Policy", "TrustedHTML", "Trusted Type")
     page.goto("/")
     ran = page.evaluate(

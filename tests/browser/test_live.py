@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Sample, WatchedFleet, log_in, now, read_table
 
 
-def test_points_of_a_device_appear_while_somebody_watches(page: Page, fleet: WatchedFleet) -> None:
+def test_points_of_a_device_appear_live(page: Page, fleet: WatchedFleet) -> None:
     device = f"press-{uuid.uuid4().hex[:6]}"
     fleet.send([Sample(device, now(), 41.25)])
     fleet.stack.settle()
@@ -89,6 +89,6 @@ def test_freshness_is_the_answers_and_then_the_pages_own_clock(page: Page, fleet
     expect(page.locator("#freshness-note")).to_contain_text("behind")
     page.route("**/v1/fleets/*", lambda route: route.fulfill(body=json.dumps(status | {"freshness_seconds": 1.0})))
     expect(page.locator("#freshness-note")).to_contain_text("newest counted event")
-    # Nothing more is answered: what is shown only grows older.
+    # No more answers: the shown data only grows older.
     page.route("**/v1/fleets/**", lambda _route: None)
     expect(page.locator("#freshness-note")).to_contain_text("slower than usual")

@@ -1,4 +1,4 @@
-"""Who may look: a reader key opens the page, is kept in its tab only, and can be taken back."""
+"""Log-in: a reader key opens the page, stays in its tab only, and can be revoked."""
 
 import json
 import uuid
@@ -12,7 +12,7 @@ from tests.browser.conftest import Complaints, WatchedFleet, log_in
 
 
 @pytest.mark.parametrize("kind", ["none of ours", "mistyped", "of a device"])
-def test_a_key_that_opens_nothing_is_refused_with_the_reason(
+def test_an_unknown_key_is_refused_with_the_reason(
     page: Page, fleet: WatchedFleet, complaints: Complaints, kind: str
 ) -> None:
     complaints.expect("status of 401", "status of 403")
@@ -64,16 +64,14 @@ def test_who_logs_out_ends_the_questions_that_are_still_open(
         page.wait_for_timeout(100)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/v1/" in request.url else None)
-    # Sooner than the page gives up a question by itself.
+    # Sooner than the page's own request timeout.
     with page.expect_event("requestfailed", lambda request: request.url == held[0].request.url, timeout=10_000):
         page.get_by_role("button", name="Log out").click()
     page.wait_for_timeout(500)
     assert asked == [], "nothing more is asked with the key"
 
 
-def test_a_key_that_is_taken_back_closes_the_page_that_is_open(
-    page: Page, fleet: WatchedFleet, complaints: Complaints
-) -> None:
+def test_a_revoked_key_closes_the_open_page(page: Page, fleet: WatchedFleet, complaints: Complaints) -> None:
     complaints.expect("status of 401")
     with psycopg.connect(fleet.stack["database"]) as connection:
         key = make_key(connection, fleet.stack["stage"], fleet.name, "reader")

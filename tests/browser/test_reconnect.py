@@ -1,4 +1,4 @@
-"""Away and back: the page says so, tries again ever more rarely, and misses nothing."""
+"""Reconnect: the page reports an outage, backs off between retries, and misses nothing."""
 
 import uuid
 
@@ -20,7 +20,7 @@ def test_what_happened_while_offline_is_filled_in(page: Page, fleet: WatchedFlee
     page.context.set_offline(True)
     expect(page.get_by_role("status").filter(has_text="Offline")).to_be_visible()
     fleet.send(minutes_of(device, first=29, last=6))
-    # A late one among those that were shown already: their window is another one now.
+    # A late sample among those that were shown already changes their window.
     fleet.send(minutes_of(device, first=35, last=35))
     fleet.stack.settle_numbers()
     assert len(read_table(page, "cpu_temp")) == 11, "nothing can have come"
@@ -34,7 +34,7 @@ def test_what_happened_while_offline_is_filled_in(page: Page, fleet: WatchedFlee
     assert sorted(shown.values())[-2:] == [2, 4]
 
 
-def test_a_place_in_the_feed_that_is_gone_makes_the_page_fetch_all_afresh(
+def test_an_expired_feed_cursor_makes_the_page_fetch_everything_again(
     page: Page, fleet: WatchedFleet, complaints: Complaints
 ) -> None:
     complaints.expect("status of 410")
@@ -61,7 +61,7 @@ def test_a_place_in_the_feed_that_is_gone_makes_the_page_fetch_all_afresh(
 
 
 @pytest.mark.parametrize("failure", ["no answer", "503", "429"])
-def test_a_failing_api_is_tried_again_and_the_reader_told(
+def test_a_failing_api_is_retried_and_the_page_says_so(
     page: Page, fleet: WatchedFleet, complaints: Complaints, failure: str
 ) -> None:
     complaints.expect(*LOST)
@@ -82,7 +82,7 @@ def test_a_failing_api_is_tried_again_and_the_reader_told(
     expect(said).to_contain_text("no answer" if failure == "no answer" else "The numbers rest.")
     while len(tries) < 3:
         page.wait_for_timeout(100)
-    # One question a try: a page that is turned away does not knock with all it has.
+    # One request per retry: a refused page does not send all its requests.
     assert {"/changes" in url for url in tries} == {True}
     page.unroute("**/v1/**")
     expect(page.get_by_role("status").filter(has_text="Connected")).to_be_visible()
@@ -100,7 +100,7 @@ def test_the_pause_doubles_up_to_a_bound_is_spread_by_chance_and_keeps_to_what_w
     assert pauses == [[bound / 2, bound, 45] for bound in (1, 2, 4, 8, 16, 30, 30)]
 
 
-def test_a_page_that_nobody_looks_at_rests_and_goes_on_when_somebody_does(page: Page, fleet: WatchedFleet) -> None:
+def test_a_hidden_page_pauses_and_resumes_when_it_is_shown(page: Page, fleet: WatchedFleet) -> None:
     log_in(page, fleet.reader_key)
     expect(page.locator("#connection")).to_contain_text("Connected")
     turn = """hidden => {
@@ -108,7 +108,7 @@ def test_a_page_that_nobody_looks_at_rests_and_goes_on_when_somebody_does(page: 
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(turn, True)
-    # A page that does not rest answers nobody any more.
+    # A page that does not pause answers no request any more.
     page.wait_for_timeout(500)
     assert page.evaluate("1 + 1") == 2
     with page.expect_request("**/changes*"):

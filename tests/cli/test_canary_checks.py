@@ -1,4 +1,4 @@
-"""A canary that sings whatever happens would be none: each kind of fault is found."""
+"""A canary that always passes is useless: it finds each kind of fault."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def ledger() -> Ledger:
     return book
 
 
-def test_what_is_all_there_has_no_faults_and_neither_has_a_row_that_was_delivered_twice(ledger: Ledger) -> None:
+def test_complete_events_have_no_faults_and_neither_has_a_row_that_was_delivered_twice(ledger: Ledger) -> None:
     assert find_faults(ledger, ROWS, LETTERS) == []
     assert find_faults(ledger, [*ROWS, ROWS[0]], LETTERS) == []
 
@@ -39,7 +39,7 @@ def test_every_kind_of_fault_is_found(ledger: Ledger, rows: list[Row], letters: 
     assert any(says in fault for fault in find_faults(ledger, rows, letters))
 
 
-def test_what_was_unknown_may_be_there_once_more(ledger: Ledger) -> None:
+def test_an_unknown_event_may_be_stored_once_more(ledger: Ledger) -> None:
     ledger.write(GOOD[:1], 503, {})
     assert find_faults(ledger, [*ROWS, Row(0, 9, ROWS[0].event)], LETTERS) == []
     assert find_faults(ledger, [*ROWS, *(Row(0, number, ROWS[0].event) for number in (8, 9))], LETTERS) != []

@@ -1,4 +1,4 @@
-"""The client writes down every answer, and what an answer without statuses leaves open."""
+"""The client records every answer, and what an answer without statuses leaves open."""
 
 from cli.simulation.client import Ledger, digest
 from cli.simulation.devices import EVENTS, Sent

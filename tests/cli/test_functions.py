@@ -58,7 +58,7 @@ def test_a_deployed_stage_is_asked_by_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     played = Lambda(TRACE)
-    # As make calls it: what is not said is empty.
+    # As make calls it: a missing argument is empty.
     assert give(played, monkeypatch, "--stage", "prod", "--", "e", "", "press-1", "", "2026-03-02") == 0
     assert played.endpoint is None
     assert played.asked == [("sluice-prod-trace", {"event_id": "e", "device_id": "press-1", "to": "2026-03-02"})]

@@ -1,4 +1,4 @@
-"""A named query asks for its values by name, and says as many as it takes."""
+"""A named query takes its values by name, and prints every one that it needs."""
 
 from pathlib import Path
 

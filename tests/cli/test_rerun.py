@@ -1,4 +1,4 @@
-"""Records are given again until all are, and what stands in the way is said."""
+"""The command runs all records again, and reports what stops it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from cli.__main__ import main
 
 
 def give_again(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any]) -> tuple[int, list[Any], list[float]]:
-    """Give the command, with reconcile answering so; what reconcile was asked, and how long was waited."""
+    """Return the command with these answers of reconcile, the calls to reconcile, and the waits."""
     given, asked, waited = iter(answers), list[Any](), list[float]()
 
     def reconcile(question: Any) -> Any:
@@ -21,7 +21,7 @@ def give_again(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any]) -> tup
     return main(["rerun", "aggregate", "3", "20", "40"]), asked, waited
 
 
-def test_a_run_goes_on_from_where_the_last_one_ended(
+def test_a_run_continues_from_where_the_last_one_ended(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = {"records": 5, "next": 25, "failed_at": None}, {"records": 15, "next": None, "failed_at": None}
@@ -44,7 +44,7 @@ def test_it_waits_while_another_run_is_at_work(
         ({"records": 2, "next": None, "failed_at": 22}, "aggregate did not take offset 22"),
     ],
 )
-def test_where_it_cannot_go_on_it_says_from_where_to_go_on_later(
+def test_where_it_cannot_continue_it_says_from_where_to_continue_later(
     answer: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert give_again(monkeypatch, answer)[0] == 1

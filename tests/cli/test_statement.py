@@ -1,4 +1,4 @@
-"""A person reads how a day's accounts stand, what is missing, and what becomes of it."""
+"""The statement of a day as text: the accounts, what is missing, and what happens to it."""
 
 from typing import Any
 
@@ -66,13 +66,13 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
     ]
 
 
-def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_told() -> None:
+def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_reported() -> None:
     assert "nothing was received" in "\n".join(write_text(draw_up(DAY, Facts(AS_OF, [], [], []))))
     assert "have not been asked yet" in "\n".join(write_text(draw_up(DAY, Facts(None, [], [], []))))
 
 
 def ask(answer: Any, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[int, list[Any]]:
-    """Give the command, with reconcile answering so."""
+    """Return the command with this answer of reconcile."""
     asked: list[Any] = []
 
     def reconcile(question: Any) -> Any:
@@ -95,7 +95,7 @@ def test_the_statement_of_a_day_is_asked_for_and_printed(
     ("answer", "says"),
     [({}, "the database does not answer"), ({"day": DAY}, "this release cannot read the stage's answer")],
 )
-def test_without_a_statement_the_operator_is_told_why(
+def test_without_a_statement_the_operator_sees_why(
     answer: Any, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(answer, monkeypatch)[0] == 1

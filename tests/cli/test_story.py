@@ -1,4 +1,4 @@
-"""The story is told from the answer alone: every fact of it, and nothing that a terminal obeys."""
+"""The story comes from the answer alone: every fact of it, and no control characters."""
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from tests.support.traces import ID, MINUTE, NOON, copy, letter, numbers, sample
 
 
 def lines(found: Found, known: Numbers | Unasked) -> list[str]:
-    """The story as the command tells it, of what the function answers."""
+    """The story that the command prints for the function's answer."""
     answered = msgspec.json.encode(write_document(trace(found, known)))
     return write_story(msgspec.json.decode(answered, type=Trace))
 
@@ -100,7 +100,7 @@ def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> N
         (Found((), None, "timeout"), numbers(), "nothing found where it could be looked for"),
     ],
 )
-def test_every_fact_is_told(found: Found, known: Numbers | Unasked, says: str) -> None:
+def test_every_fact_is_printed(found: Found, known: Numbers | Unasked, says: str) -> None:
     assert says in told(found, known)
 
 
@@ -115,6 +115,6 @@ def test_what_others_wrote_is_shown_and_never_obeyed() -> None:
         assert len(line) < 4 * MOST_TEXT
 
 
-def test_a_text_is_cut_and_one_that_is_not_there_is_said_to_be_unknown() -> None:
+def test_a_long_text_is_cut_and_a_missing_one_is_unknown() -> None:
     assert show("x" * (MOST_TEXT + 1)) == "x" * MOST_TEXT + "…"
     assert show(None) == "(unknown)"

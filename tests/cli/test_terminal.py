@@ -1,4 +1,4 @@
-"""What a device wrote is shown on a terminal and not obeyed; in a pipe it is what it is."""
+"""A terminal shows a device's text with its control characters escaped. A pipe gets it unchanged."""
 
 import pytest
 

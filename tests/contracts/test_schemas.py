@@ -1,4 +1,4 @@
-"""The contracts as files: well formed, told the same way everywhere, and kept by the samples."""
+"""The contracts as files: well formed, the same everywhere, and kept by the samples."""
 
 import itertools
 import json

@@ -11,7 +11,7 @@ Present = Callable[[Keys], Headers]
 
 
 def cases() -> Iterator[Case]:
-    """Every way to the door that must stay closed, and the few that are open."""
+    """Every key that must be refused, and the few that are accepted."""
     for name, present in MISSING.items():
         yield _refused(name, 401, "missing_key", present)
     for name, change in MALFORMED.items():
@@ -27,7 +27,7 @@ def cases() -> Iterator[Case]:
             event = write(good(contract, 1, f"{contract} with a key that is {field}"))
             present = _composed(attrgetter(field))
             yield refused(f"{contract} with the {field} key", event, status, code, route=route, key=present)
-    # An unknown caller learns of the key and of nothing else, whatever the body is.
+    # An unknown caller gets an answer about its key only, with any body.
     for name, body in (("no body", b""), ("no JSON", b"{"), ("too much", b"x" * 1_048_577), ("an empty batch", b"[]")):
         yield refused(f"no key and {name}", body, 401, "missing_key", key=lambda _keys: {})
         yield refused(f"a reader's key and {name}", body, 403, "wrong_role", key=_composed(attrgetter("reader")))
@@ -162,7 +162,7 @@ UNKNOWN: dict[str, Callable[[Keys], str]] = {
     "a whole key of another stage": lambda _keys: compose_key("elsewhere", "device0000000000", "s" * 43),
     "the key's parts for another stage": lambda keys: compose_key("elsewhere", *_parts(keys.device)),
     "the key's parts for a stage that starts alike": lambda keys: compose_key(f"{keys.stage}x", *_parts(keys.device)),
-    "a key nobody made": lambda keys: compose_key(keys.stage, "0" * 16, "0" * 43),
+    "a key that was never made": lambda keys: compose_key(keys.stage, "0" * 16, "0" * 43),
     "a key with another secret": lambda keys: compose_key(keys.stage, _parts(keys.device)[0], "0" * 43),
     "a key with the reader's secret": lambda keys: compose_key(
         keys.stage, _parts(keys.device)[0], _parts(keys.reader)[1]

@@ -1,4 +1,4 @@
-"""Bodies by their shape: none, too many, too large, the wrong thing in the array, and one bad event among good ones."""
+"""Bodies by their shape: empty, too many events, too large, a wrong item in an array, one bad event among good ones."""
 
 from collections.abc import Iterator
 
@@ -91,7 +91,7 @@ def _too_much() -> Iterator[Case]:
         "two mebibytes": write([telemetry("large")] * 100)[:-1] + b" " * 2 * MAX_BODY + b"]",
     }.items():
         yield refused(name, body, 413, "body_too_large")
-    # As text in the gateway's event each NUL takes six bytes, and that is more than Lambda is handed.
+    # In the gateway's event each NUL takes six bytes as text, which exceeds Lambda's limit.
     yield refused("four million NULs", bytes(4_000_000), 413, "body_too_large", over_http=False)
     hundred = [good_event(f"of 100, {number}") for number in range(100)]
     yield batch("a hundred events", hundred)
@@ -154,7 +154,7 @@ def _several_texts() -> Iterator[Case]:
 
 
 def _one_bad_among_good() -> Iterator[Case]:
-    """Wherever it stands, it takes nobody with it."""
+    """At any position, it harms no other event."""
     bad = {
         "unknown_firmware": write(telemetry("bad one", device_firmware_version="0.1")),
         "contract_violation": write(telemetry("bad one", metrics={})),

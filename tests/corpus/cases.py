@@ -1,7 +1,7 @@
 """What a case of the corpus is, and how one is made.
 
-Every event of the corpus carries an id made of its case's name: no two cases share bytes by accident, and what a case
-must not leave behind can be told from what another may.
+Every event of the corpus carries an id made of its case's name: no two cases share bytes by accident. What one case
+must not store is distinct from what another case may store.
 """
 
 import json
@@ -25,7 +25,7 @@ _IDS = uuid.UUID("5c1ce000-0000-4000-8000-00000c0295e5")
 
 @dataclass(frozen=True)
 class Event:
-    """One event of a case: its bytes and what becomes of them, accepted or the code it is rejected with."""
+    """One event of a case: its bytes and its outcome, accepted or a rejection code."""
 
     body: bytes
     outcome: str
@@ -33,7 +33,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Refused:
-    """The answer to a request of which no event has a status of its own."""
+    """The answer to a request whose events have no status of their own."""
 
     status: int
     code: str
@@ -43,7 +43,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Keys:
-    """A key for every way in which one opens the door, or does not."""
+    """A key for every way in which a key is accepted or refused."""
 
     device: str
     reader: str
@@ -86,7 +86,7 @@ class Case:
 
     @property
     def outcome(self) -> str | list[str]:
-        """The documented code of the whole, or what becomes of each event in order."""
+        """The documented code of the whole, or the outcome of each event in order."""
         return self.expected.code if isinstance(self.expected, Refused) else [event.outcome for event in self.expected]
 
     @property
@@ -117,7 +117,7 @@ def batch(name: str, events: Sequence[Event], **how: Any) -> Case:
 
 
 def refused(name: str, body: bytes, status: int, code: str, **how: Any) -> Case:
-    """A request that is refused whole and leaves nothing behind."""
+    """A request that is refused whole and stores nothing."""
     return Case(name, body, Refused(status, code), **how)
 
 
@@ -140,7 +140,7 @@ def identify(name: str) -> str:
 
 
 def good(contract: str, version: int, name: str) -> dict[str, Any]:
-    """A document that keeps a contract and is nobody else's."""
+    """A document that keeps a contract and that no other case uses."""
     document: dict[str, Any] = samples.read(f"{contract}-v{version}.json")
     return document | {"event_id": identify(name)}
 
@@ -161,7 +161,7 @@ def good_event(name: str) -> Event:
 
 
 def paste(name: str, text: bytes, contract: str = "telemetry", version: int = 1) -> bytes:
-    """A good event with JSON text of one's own as the value of a field that the contract does not name."""
+    """A good event with given JSON text as the value of a field that the contract does not name."""
     return write(good(contract, version, name))[:-1] + b', "pasted": ' + text + b"}"
 
 
@@ -172,7 +172,7 @@ def among_good(name: str, event: bytes, outcome: str) -> Case:
 
 
 def spoiling(name: str, event: bytes) -> Case:
-    """A batch in which bytes that are no JSON leave no event to be told from another."""
+    """A batch in which bytes that are no JSON make the events inseparable."""
     before, after = good_event(f"{name}, before"), good_event(f"{name}, after")
     return unparsable(name, b"[" + b", ".join((before.body, event, after.body)) + b"]", "malformed_json")
 

@@ -40,7 +40,7 @@ NO_UUID = {
     "a serial number": "1",
 }
 
-# A known major version, and then something that is no version of it.
+# A known major version with an invalid rest.
 NO_VERSION = {
     "a major version alone": "{}",
     "a point and nothing": "{}.",

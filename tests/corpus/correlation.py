@@ -32,7 +32,7 @@ NOT_SENDABLE = {
 
 
 def cases() -> Iterator[Case]:
-    """The events are good and accepted; only the name they asked to go by is not."""
+    """The events are good and accepted; only their correlation id is refused."""
     for texts, over_http in ((SENDABLE, True), (NOT_SENDABLE, False)):
         for name, text in texts.items():
             event = good_event(f"correlation {name}")

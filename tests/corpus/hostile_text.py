@@ -1,7 +1,7 @@
-"""Text that would harm whoever pastes it into a path, a query, a page, a header or a log.
+"""Text that would do harm in a path, a query, a page, a header or a log.
 
-Most of it is good: a device may be called anything that can be read. Then it is kept to the byte, and used for nothing
-but itself. Where a contract asks for more, it is rejected like any other wrong value.
+Most of it is valid: a device may have any readable name. It is stored byte for byte and never interpreted. Where a
+contract has a stricter rule, it is rejected like any other wrong value.
 """
 
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ PRINTABLE = {
     "a zero": "0",
 }
 
-# A line's end or a control character: never in a name, for a name ends up in a line of something.
+# A line end or a control character: never in a name, because names are printed within lines.
 CONTROLLING = {
     "a line end": "x\r\nset-cookie: a=b",
     "a line feed": 'x\n{"level":"INFO","message":"forged"}',
@@ -90,7 +90,7 @@ ROUTES = {"telemetry": "/v1/events", "reading": READINGS, "activity": ACTIVITY}
 
 
 def cases() -> Iterator[Case]:
-    """Each text wherever text may stand, and where a rule says what it must be."""
+    """Each text in every free field, and in fields with a rule for their text."""
     for number, (name, text) in enumerate(PRINTABLE.items()):
         yield one(f"{name} for a device", write(telemetry(f"hostile {name}", device_id=text)), ACCEPTED)
         metrics = {**telemetry("any")["metrics"], text: 1.5}
@@ -99,7 +99,7 @@ def cases() -> Iterator[Case]:
         yield one(f"{name} for a source and a type", write(activity), ACCEPTED, route=ACTIVITY)
         reading = good("reading", 1, f"hostile {name}") | {"event_id": text, "note": {text: text}}
         yield one(f"{name} for an id", write(reading), ACCEPTED, route=READINGS)
-        # By turns: a hundred texts in every ruled field would say the same a hundred times.
+        # In turn: a hundred texts in every ruled field would test the same a hundred times.
         yield _ruled(name, text, *RULED[number % len(RULED)])
     for name, text in CONTROLLING.items():
         device = write(telemetry(f"control {name}", device_id=text))

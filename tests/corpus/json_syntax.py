@@ -88,7 +88,7 @@ VALUES = {
     "a byte of binary": b"\x01",
 }
 
-# The whole body, where a device or what stands between it and us got something wrong. None begins an array.
+# The whole body, broken by a device or by a proxy. None begins an array.
 BODIES = {
     "a word cut short": b"nul",
     "a lone quote": b'"',
@@ -158,7 +158,7 @@ def _around_an_event() -> Iterator[Case]:
 
 
 def _cut_short() -> Iterator[Case]:
-    """A connection may break anywhere; what arrived must never pass for less than was meant."""
+    """A connection may break anywhere. A truncated body must never pass for a shorter good one."""
     for contract, version, route in (("telemetry", 3, EVENTS), ("reading", 2, READINGS), ("activity", 1, ACTIVITY)):
         whole = write(good(contract, version, f"cut {contract}"))
         for percent in (5, 25, 50, 75, 95):

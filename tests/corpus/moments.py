@@ -1,4 +1,4 @@
-"""Times: what is not written as one, what no calendar has, and the ends of what is believed."""
+"""Times: bad formats, dates that no calendar has, and the bounds of what is accepted."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Numbers: what is no number in JSON, what no double holds, and what looks odd and is right."""
+"""Numbers: what is no number in JSON, what no double holds, and what looks odd and is valid."""
 
 from collections.abc import Iterator
 
@@ -125,7 +125,7 @@ def cases() -> Iterator[Case]:
         yield one(f"{name} for a metric", metric(f"no value {name}", text), "number_out_of_range")
         yield one(f"{name} for a reading", value(f"no value {name}", text), "number_out_of_range", route=READINGS)
         yield one(f"{name} unnamed", paste(f"no value {name} unnamed", text), "number_out_of_range")
-        # In an array there is no telling where such a text ends.
+        # In an array the end of such a text is unknown.
         yield spoiling(f"{name} in a batch", metric(f"no value {name} in a batch", text))
     for name, text in TOO_LARGE.items():
         yield one(f"{name} for a metric", metric(f"large {name}", text), "number_out_of_range")

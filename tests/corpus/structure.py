@@ -1,4 +1,4 @@
-"""JSON that is well formed and yet not one thing to all readers, or more than is taken: doubles, depth, names, size."""
+"""Well-formed JSON that readers disagree on, or that exceeds a limit: duplicates, depth, names, size."""
 
 from collections.abc import Iterator
 
@@ -72,7 +72,7 @@ def _depths() -> Iterator[Case]:
             name = f"{kind} {depth + 1} deep"
             yield one(name, paste(name, nested), outcome)
             yield among_good(f"{name}, in a batch", paste(f"{name} in a batch", nested), outcome)
-        # Deeper than the reader itself can go; alone, so that what is around it is still known.
+        # Deeper than the parser can go; alone, so that its surroundings are still known.
         times = 2000 // step
         bottomless = paste(f"{kind} 2000 deep", opening * times + b"1" + closing * times)
         yield one(f"{kind} 2000 deep", bottomless, "too_deep")

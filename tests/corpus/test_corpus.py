@@ -12,7 +12,7 @@ from sluice.edge.ingest import accepting
 from tests.corpus.cases import ACCEPTED, Case, Refused
 from tests.corpus.families import corpus
 
-# No input brings these about: they say how the stores and the fleet's quotas stand. tests/unit and tests/faults do.
+# No input causes these: they report the state of stores and quotas. tests/unit and tests/faults cause them.
 OF_CIRCUMSTANCE = {"keys_unavailable", "quota_events", "quota_rejects", "not_stored", "pressure"}
 
 # Of a whole answer, next to the codes of its events.
@@ -22,7 +22,7 @@ OF_THE_WHOLE = {"all_rejected"}
 OF_THE_GATEWAY = {"unreadable_body"}
 
 RAISERS = {"Refusal", "Rejection", "Unparsable"}
-# In a process of its own, where nobody else has imported anything.
+# In a process of its own, where no other module is imported.
 LIST_MODULES = """
 import sys
 import functions.ingest.handler
@@ -44,7 +44,7 @@ def codes_in(source: Path) -> set[str]:
 
 
 def raised_codes() -> set[str]:
-    """The codes of ingest and of all of the core that it uses; what only readers are answered is not among them."""
+    """The codes of ingest and of the core modules that it uses, without the codes that only readers get."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(
         [sys.executable, "-c", LIST_MODULES], env=environment, capture_output=True, text=True, check=True

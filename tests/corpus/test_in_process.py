@@ -1,4 +1,4 @@
-"""Every case of the corpus through ingest itself: the documented answer, and nothing stored but what was promised."""
+"""Every case of the corpus through ingest itself: the documented answer, and only the promised events stored."""
 
 import base64
 import json
@@ -63,11 +63,11 @@ def test_every_case_gets_its_documented_answer_and_leaves_exactly_what_it_should
 
 
 def find_faults(case: Case) -> list[str]:
-    """List what is not as the case documents it; all of a family's faults are shown at once."""
+    """List every difference from the documented case; all of a family's faults are shown at once."""
     place = Place()
     try:
         answer = place.ask(payload_of(case))
-    except Exception as error:  # noqa: BLE001 -- whatever it is, a device would have got a 5xx
+    except Exception as error:  # noqa: BLE001 -- for any error a device would have got a 5xx
         return [f"raised {error!r:.200}"]
     return [*_find_wrong_answer(case, answer), *_find_wrong_store(case, place)]
 
@@ -135,7 +135,7 @@ def shown(body: bytes) -> tuple[str | None, str | None, int]:
                          ids=lambda case: case.name)  # fmt: skip
 def test_no_body_takes_more_memory_than_a_few_times_what_may_be_inflated(case: Case) -> None:
     payload, place = payload_of(case), Place()
-    place.ask(payload_of(corpus()[0]))  # what is made once is not this case's
+    place.ask(payload_of(corpus()[0]))  # leaves out allocations that are made only once
     tracemalloc.start()
     try:
         place.ask(payload)

@@ -85,7 +85,7 @@ KEPT = {
     "mathematical letters": "\U0001d54b\U0001d53c",
 }
 
-# Not in names, where two that look alike would be two; in free text nothing reads them.
+# Not in names, where two that look alike would differ; in free text nothing reads them.
 ONLY_IN_FREE_TEXT = {
     "a zero-width space": "a\u200bb",
     "a zero-width joiner": "\U0001f468\u200d\U0001f469",
@@ -120,7 +120,7 @@ def cases() -> Iterator[Case]:
         if name.startswith("NUL"):
             yield among_good(f"{name} in a batch", event, "invalid_text")
         else:
-            # Half a pair is no JSON text, and in an array that is all that can be said.
+            # Half a pair is no JSON text. In an array the error names nothing more.
             yield spoiling(f"{name} in a batch", event)
     yield from _other_encodings()
     yield from _rare_texts()

@@ -1,11 +1,11 @@
-"""Fields that no contract names: kept to the byte with the event, and believed in nothing."""
+"""Fields that no contract names: stored byte for byte with the event, and never used."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from tests.corpus.cases import ACCEPTED, EVENTS, READINGS, ROUTE_OF, VERSIONS, Case, good, one, telemetry, write
 
-# What we say of an event ourselves; a document that says it too is not asked.
+# What we record about an event ourselves; the same fields in a document are ignored.
 CLAIMS: dict[str, Any] = {
     "fleet_id": "another-fleet",
     "received_at": "1970-01-01T00:00:00Z",

@@ -71,7 +71,7 @@ def read(sent: Iterable[Sent]) -> list[Event]:
 
 
 def as_aggregate(dsn: str) -> Callable[[], database.Connection]:
-    """How aggregate connects: as its own role, with its own grants."""
+    """Connect as aggregate does: with its own role and grants."""
     place = urlparse(dsn)
     assert place.hostname
     assert place.port
@@ -82,7 +82,7 @@ def as_aggregate(dsn: str) -> Callable[[], database.Connection]:
 
 
 class Processes:
-    """Makes what each process of aggregate holds, and lets go of it in the end."""
+    """Makes what each process of aggregate holds, and closes it at the end."""
 
     def __init__(self, dsn: str) -> None:
         self.connect = as_aggregate(dsn)
@@ -141,7 +141,7 @@ class Tables:
         )
 
     def outcomes(self, fleet_id: str = "demo") -> dict[str, int]:
-        """How many events of a fleet became of what."""
+        """The number of a fleet's events by outcome."""
         return dict(
             self.rows("SELECT outcome, sum(events)::integer FROM outcome WHERE fleet_id = %s GROUP BY 1", fleet_id)
         )

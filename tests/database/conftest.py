@@ -16,6 +16,6 @@ def databases() -> Iterator[Databases]:
 
 @pytest.fixture
 def database(databases: Databases) -> Iterator[str]:
-    """The DSN of a database with all migrations applied, which nobody else uses."""
+    """The DSN of a database with all migrations applied, for one test alone."""
     with databases.fresh() as dsn:
         yield dsn

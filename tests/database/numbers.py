@@ -1,4 +1,4 @@
-"""Rows as roll and aggregate write them, for tests of who reads them."""
+"""Rows as roll and aggregate write them, for tests of their readers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ METRICS = {"cpu_temp": ("degC", 0.1), "humidity": ("%RH", 0.1), "odd": ("count",
 
 
 def add_entity(connection: Connection, fleet_id: str, device_id: str | None) -> int:
-    """Add a device, or the fleet as a whole, unless somebody has."""
+    """Add a device, or the fleet as a whole, unless it exists."""
     row = connection.execute(
         "INSERT INTO entity (fleet_id, device_id, shard) VALUES (%s, %s, %s)"
         " ON CONFLICT (fleet_id, device_id) DO UPDATE SET shard = excluded.shard RETURNING entity_key",

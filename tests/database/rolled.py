@@ -55,7 +55,7 @@ class Samples:
         self.connection.close()
 
     def roller(self, settling: float = 0.0, grace: float = 0.0) -> Rolling:
-        """Return a roller that logs in as roll does, and so may no more than it may."""
+        """Return a roller that logs in as roll does, with its permissions only."""
 
         def connect() -> Connection:
             return prepare(psycopg.connect(self.dsn, user="sluice_roll", autocommit=True))
@@ -172,7 +172,7 @@ def expect(samples: Iterable[Sample], closed_until: datetime) -> dict[Key, dict[
 
 
 def differences(samples: Samples, closed_until: datetime) -> list[str]:
-    """List everything in which the rollups differ from what the samples say."""
+    """List every difference between the rollups and the samples."""
     expected, found = expect(samples.written, closed_until), samples.rows()
     missing = [f"missing: {key}" for key in expected.keys() - found.keys()]
     extra = [f"extra: {key}" for key in found.keys() - expected.keys()]
@@ -204,11 +204,11 @@ def _compare(
         within = {
             "sums": (total, TOLERANCE * magnitude),
             "means": (mean, TOLERANCE * magnitude / len(readings)),
-            # What a mean is off by, its squares are off by.
+            # The error of a mean is also the error of its squares.
             "m2s": (m2, TOLERANCE * (m2 + magnitude * max(map(abs, readings)))),
         }
         for column, share in (("p50s", 0.50), ("p95s", 0.95)):
-            # Where no resolution is declared, bins of 0.1 % begin at once, and what is below the first of them is 0.
+            # Where no resolution is declared, bins of 0.1 % begin at once, and values below the first of them are 0.
             step = METRICS[name] or 0.0
             about, by = percentile(readings, share, None if resolution == "1m" else step)
             within[column] = about, by + (0.0 if step or resolution == "1m" else 1e-12)

@@ -1,4 +1,4 @@
-"""Generated rollups, and all there are of them wherever they are: for tests that move them."""
+"""Generated rollups, and how to read all of them from both stores: for tests that move them."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from sluice.edge.numbers.rollup_tables import SCHEMA
 ENTITIES = [("acme", None), ("acme", "press-1"), ("acme", 'press "2", new'), ("zeta", None), ("zeta", "d-1")]
 METRICS = [("cpu_temp", "C", 0.5), ("vibration", "mm/s", None)]
 
-# A row as a file has it, from the arrays that the database has; written without a look at how tier does it.
+# A row as a file has it, from the arrays that the database has; written independently of tier.
 NARROW = """
     SELECT fleet_id, device_id, metric.name AS metric, unit, window_start AT TIME ZONE 'UTC' AS window_start,
            counts[i] AS count, means[i] AS avg, mins[i] AS min, maxs[i] AS max, p50s[i] AS p50, p95s[i] AS p95,

@@ -1,4 +1,4 @@
-"""One real PostgreSQL for tests, and fresh databases on it that cost next to nothing."""
+"""One real PostgreSQL for tests, and fresh databases on it at little cost."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ class Databases:
 
     @contextmanager
     def fresh(self, template: str = _TEMPLATE) -> Iterator[str]:
-        """Give the DSN of a database that nobody has used; whoever is still connected at its end is thrown out."""
+        """Give the DSN of a fresh database. At its end, open connections are terminated."""
         name = f"fresh_{next(self._numbers)}"
         self._administer("CREATE DATABASE {} TEMPLATE {}", name, template)
         try:
@@ -42,7 +42,7 @@ class Databases:
 
     @contextmanager
     def empty(self) -> Iterator[str]:
-        """Give the DSN of a database without any table, for what has to see migrations run."""
+        """Give the DSN of a database without any table, for tests that run migrations."""
         with self.fresh("template1") as dsn:
             yield dsn
 
@@ -65,7 +65,7 @@ def serve() -> Iterator[Databases]:
     home = postgres.borrow_directory() if root else logs / "server"
     try:
         place = postgres.borrowed_place(home) if root else postgres.own_place(home)
-        # Its loop stands still between start and stop: a server that dies meanwhile fails the tests that use it.
+        # Its loop does not run between start and stop: a server that dies meanwhile fails the tests that use it.
         with Ports() as ports, asyncio.Runner() as runner:
             server = postgres.Server(place, ports.reserve())
             supervisor = runner.run(_start(server, logs))

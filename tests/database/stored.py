@@ -1,4 +1,4 @@
-"""What lies in S3, played: raw files and dead letters as they are written, and a cluster that remembers its records."""
+"""A fake S3 with raw files and dead letters as they are written, and a fake cluster that keeps its records."""
 
 import gzip
 import hashlib
@@ -121,7 +121,7 @@ def letter_of(one: Sent, consumer: str, failed_at: datetime, poison: Fault = UNR
 
 
 def rejected(event_id: str, failed_at: datetime, fleet_id: str = "demo") -> Letter:
-    """The dead letter of an event that was refused at the door."""
+    """The dead letter of an event that ingest rejected."""
     return write_letter(
         reason="contract_violation",
         detail="no",
@@ -147,7 +147,7 @@ def count(
     all_letters: bool = False,
     clock: Callable[[], datetime] = later,
 ) -> Counts:
-    """Count what is in the buckets, as a run that has time for so many objects does."""
+    """Count the objects of the buckets, as a run that has time for so many does."""
     left = iter(range(most)) if most is not None else None
     raw, letters = Folder(Bucket(s3, "raw"), RAW), Folder(Bucket(s3, "letters"), LETTERS)
     objects = CountedObjects(connection, raw, letters, clock)
@@ -172,7 +172,7 @@ class Dying:
 
 
 class Kafka:
-    """A cluster with one topic, whose records stay until they are let go of."""
+    """A cluster with one topic, whose records stay until the test deletes them."""
 
     def __init__(self) -> None:
         self.records: defaultdict[int, dict[int, Sent]] = defaultdict(dict)
@@ -184,7 +184,7 @@ class Kafka:
             self.records[one.partition][one.offset] = one
 
     def commit(self, consumer: str) -> None:
-        """Let a consumer say that it has dealt with everything."""
+        """Commit all offsets of a consumer."""
         self.committed[consumer] = {partition: max(found) + 1 for partition, found in self.records.items()}
 
     def extents(self) -> dict[int, Extent]:
@@ -239,7 +239,7 @@ class Clock:
 def reconciling(
     connection: Connection, kafka: Kafka, functions: dict[str, Function], clock: Clock, grace: timedelta
 ) -> Reconciling:
-    """A run of reconcile, before a played cluster."""
+    """A run of reconcile, with a fake cluster."""
     asked: Any = type("Asked", (), {"ask_extents": staticmethod(kafka.extents)})
     reader: Any = kafka
     consumers: dict[str, Any] = dict(functions)

@@ -1,4 +1,4 @@
-"""What a batch does to the database: once, whatever comes again and in whatever order."""
+"""A batch takes effect on the database once, with any retries and in any order."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def test_an_event_becomes_a_sample_a_marker_for_its_shard_one_for_its_fleet_and_
     assert tables.rows("SELECT received_until FROM coverage") == [(moment,)]
 
 
-def test_a_batch_that_comes_again_whole_or_in_part_changes_nothing(processes: Processes, tables: Tables) -> None:
+def test_a_batch_that_is_retried_whole_or_in_part_changes_nothing(processes: Processes, tables: Tables) -> None:
     moment = now()
     batch = [Sent(offset, moment, moment) for offset in range(5)]
     writer, other = processes.start(), processes.start()
@@ -160,7 +160,7 @@ def test_a_duplicate_marks_nothing(processes: Processes, tables: Tables) -> None
 
 
 def test_a_marker_is_added_beside_one_that_is_there(processes: Processes, tables: Tables) -> None:
-    # The roller may just then be deleting that one: whoever relied on it would wait for a window that nobody rolls.
+    # The roller may be deleting that marker just then. A window that relied on it would never be rolled.
     moment = now()
     writer = processes.start()
     writer.add(read([Sent(0, moment, moment, event_id=ONE)]), set())
@@ -169,7 +169,7 @@ def test_a_marker_is_added_beside_one_that_is_there(processes: Processes, tables
     assert tables.rows("SELECT count(*) FROM dirty") == [(2 * marked,)]
 
 
-def test_a_partition_that_nobody_made_is_made(processes: Processes, tables: Tables) -> None:
+def test_a_missing_partition_is_made(processes: Processes, tables: Tables) -> None:
     moment = now() - timedelta(days=3)
     effect = processes.start().add(read([Sent(0, moment, moment), Sent(1, now(), now())]), set())
     assert effect.count("counted") == 2
@@ -239,7 +239,7 @@ def test_a_series_declared_in_another_unit_than_it_is_kept_in_stops_the_consumer
 
 
 def test_numbers_are_asked_for_again_behind_a_new_connection(processes: Processes, tables: Tables) -> None:
-    """A restored database may have given the number we remember to somebody else."""
+    """A restored database may have given the number we remember to another entity."""
     moment = now()
     writer = processes.start()
     writer.add(read([Sent(0, moment, moment)]), set())
@@ -287,7 +287,7 @@ def test_a_question_tells_within_a_second_whether_the_database_is_away(processes
     writer.ask()
 
 
-def test_whoever_else_holds_the_ledgers_row_is_waited_for_no_longer_than_agreed(
+def test_another_holder_of_the_ledgers_row_is_waited_for_no_longer_than_agreed(
     database: str, processes: Processes
 ) -> None:
     moment = now()
@@ -300,7 +300,7 @@ def test_whoever_else_holds_the_ledgers_row_is_waited_for_no_longer_than_agreed(
     assert writer.add(read([Sent(1, moment, moment)]), set()).count("counted") == 1
 
 
-@pytest.mark.shows_fault(part="PostgreSQL", fault="crosswise locks", expected="no deadlock")
+@pytest.mark.shows_fault(part="PostgreSQL", fault="locks in opposite order", expected="no deadlock")
 def test_batches_of_many_processes_that_concern_the_same_fleets_do_not_hold_each_other_up_for_ever(
     processes: Processes, tables: Tables
 ) -> None:

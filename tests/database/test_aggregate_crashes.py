@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Watched(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that tells of each step before it takes it: statements, a copy, the commit and what follows it."""
+    """A connection that announces each step before it takes it: statements, a copy, the commit and what follows it."""
 
     on_step: Callable[[], None]
 
@@ -64,7 +64,7 @@ def watched(database: str, on_step: Callable[[Watched], None]) -> Callable[[], W
 
 
 def batch(topic: str) -> list[Event]:
-    """Whatever makes a difference: two partitions, a duplicate, a late one, one of a clock ahead, unknown fields."""
+    """Every kind of event that matters: two partitions, a duplicate, a late one, a clock ahead, unknown fields."""
     moment = now()
     ages = [0, 1, 2, 0, 70, -9, 3]
     sent = [
@@ -86,7 +86,7 @@ def batch(topic: str) -> list[Event]:
 
 
 def begin(samples: Samples, topic: str) -> None:
-    """Have the ledger know the partitions of a batch already."""
+    """Add the partitions of a batch to the ledger."""
     moment = now()
     samples.add(
         read(Sent(90, moment, moment, fleet_id="before", topic=topic, partition=number) for number in range(2)), set()
@@ -111,7 +111,7 @@ def state(tables: Tables, topic: str) -> tuple[Any, ...]:
 
 
 def counts(tables: Tables, topic: str) -> tuple[Any, ...]:
-    """The state of a topic, without what each makes anew: ids and names."""
+    """The state of a topic, without the ids and names that differ in each run."""
     samples, markers, outcomes, covered, *rest = state(tables, topic)
     return (len(samples), len(markers), outcomes, covered, *rest)
 
@@ -148,7 +148,7 @@ def test_a_connection_may_be_lost_before_any_step_and_the_batch_takes_effect_onc
         retried(writer, events)
         assert len(lost) == 1, fatal
         assert counts(tables, topic) == expected, fatal
-        # And the batch comes once more, to another process.
+        # And the batch is delivered once more, to another process.
         assert processes.start().add(events, set()).events == []
         assert counts(tables, topic) == expected, fatal
 
@@ -232,7 +232,7 @@ def inserted(connection: Watched) -> bool:
 
 
 def wait_for_lock(tables: Tables) -> None:
-    """Wait until somebody waits for a row that somebody else holds."""
+    """Wait until one session waits for a row that another one holds."""
     waiting = threading.Event()
     blocked = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'sluice_aggregate'"
     while not tables.rows(blocked):

@@ -73,7 +73,7 @@ Model = dict[tuple[str, uuid.UUID], tuple[datetime, float]]
 
 
 def work_out(partitions: list[list[Sent]]) -> tuple[Model, Counter[str]]:
-    """Say what has to be there, from the rules as they are told to device makers."""
+    """Compute the expected samples, from the rules that device makers read."""
     samples: Model = {}
     known: set[tuple[str, uuid.UUID]] = set()
     outcomes: Counter[str] = Counter()
@@ -107,7 +107,7 @@ def one_database(databases: Databases) -> Iterator[str]:
 def test_any_stream_in_any_batches_gives_the_samples_that_the_rules_say(
     one_database: str, data: st.DataObject, partitions: list[list[Sent]]
 ) -> None:
-    # A fleet and a topic of its own: the tables are everybody's.
+    # A fleet and a topic of its own: all tests share the tables.
     name = f"fleet-{next(NUMBERS)}"
     partitions = [[replace(one, fleet_id=name, topic=name) for one in sent] for sent in partitions]
     processes, tables = Processes(one_database), Tables(one_database)

@@ -1,4 +1,4 @@
-"""What was given up and can be read now: it comes again, leaves its gap and counts, once."""
+"""Records that were given up and can be read now: run again, each closes its gap and counts once."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -37,11 +37,11 @@ def reconcile(database: str) -> Iterator[Connection]:
 
 
 def put_aside(*sent: Sent) -> list[Unreadable]:
-    """What is put down about records that the release of before could not read."""
+    """The rows about records that the previous release could not read."""
     return [put_down(one.record(), AHEAD, now()) for one in sent]
 
 
-def test_a_record_that_was_ahead_is_covered_and_a_gap_until_it_comes_again_and_counts(
+def test_a_record_that_was_ahead_is_covered_and_a_gap_until_it_is_run_again_and_counts(
     processes: Processes, tables: Tables
 ) -> None:
     moment = now()
@@ -61,7 +61,7 @@ def test_a_record_that_was_ahead_is_covered_and_a_gap_until_it_comes_again_and_c
         assert tables.outcomes() == {"counted": 5, "dead_lettered": 0}
         assert len(tables.samples()) == 5
         assert tables.rows(GAPS) == []
-    # The release of before, which runs for a while beside its successor, changes nothing of that.
+    # The previous release runs beside its successor for a while and changes nothing of that.
     before.bury(put_aside(*sent[1:]))
     assert (tables.outcomes(), tables.rows(GAPS)) == ({"counted": 5, "dead_lettered": 0}, [])
 

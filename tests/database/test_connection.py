@@ -1,4 +1,4 @@
-"""One bounded connection, on a real server: how a use of it ends, and what is left of the connection."""
+"""One bounded connection, on a real server: how each use ends, and the state of the connection afterwards."""
 
 import time
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ def test_a_question_is_asked_again_when_its_connection_was_cut_while_idle_and_a_
     assert len(connecting.opened) == 3
 
 
-def test_a_database_that_nobody_can_connect_to_is_away() -> None:
+def test_a_database_that_refuses_connections_is_away() -> None:
     store = Database(lambda: psycopg.connect("host=127.0.0.1 port=1 connect_timeout=2"), SECONDS)
     with pytest.raises(DatabaseAwayError):
         store.ask("SELECT 1")

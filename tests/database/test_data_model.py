@@ -1,4 +1,4 @@
-"""The page about the data model names what is in the database: every table, every column of the view, every term."""
+"""The data model page names everything in the database: every table, every column of the view, every term."""
 
 import re
 from pathlib import Path

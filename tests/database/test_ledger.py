@@ -146,7 +146,7 @@ def test_any_order_repetition_and_crash_of_objects_leaves_the_same_counts(
         dying: Connection = Dying(reconcile, statements)  # type: ignore[assignment]
         with contextlib.suppress(Died):
             count(dying, s3, most=draw.randrange(4))
-    # Written again under the same name, with more in it; and told of by another file.
+    # Written again under the same name, with more in it; another file holds it too.
     s3.put_letters([letter_of(one, "archive", now()) for one in poison], offset=0)
     s3.put_rows(stored[:40], name="again")
     count(reconcile, s3)
@@ -166,7 +166,7 @@ def test_any_order_repetition_and_crash_of_objects_leaves_the_same_counts(
     }
 
 
-def test_a_run_that_has_no_time_for_all_goes_on_where_it_stopped(reconcile: Connection, tables: Tables) -> None:
+def test_a_run_that_has_no_time_for_all_continues_where_it_stopped(reconcile: Connection, tables: Tables) -> None:
     sent = stream(40)
     s3 = S3()
     for number in range(4):
@@ -196,7 +196,7 @@ def test_days_are_looked_through_from_the_one_before_the_last_and_letters_all_of
     assert count(reconcile, s3, all_letters=True).objects == 1
 
 
-def test_an_object_that_cannot_be_read_is_told_and_keeps_none_of_the_others(reconcile: Connection) -> None:
+def test_an_object_that_cannot_be_read_is_reported_and_keeps_none_of_the_others(reconcile: Connection) -> None:
     s3 = S3()
     s3.objects["raw/region=here/dt=2026-03-01/0"] = b"no Parquet"
     s3.objects["dead_letters/region=here/dt=2026-03-01/00000-1.json.gz"] = b"no gzip"
@@ -214,9 +214,11 @@ def test_an_object_that_cannot_be_read_is_told_and_keeps_none_of_the_others(reco
     section="In the stores",
     event_is="in Kafka for six hours",
     told="`reconcile-unreadable`, then `reconcile-newly-missing`",
-    comes_back="what only it tells of is run again",
+    comes_back="reconcile runs again what only that object records",
 )
-def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconcile: Connection, tables: Tables) -> None:
+def test_one_odd_object_of_any_kind_is_reported_and_keeps_none_of_the_others(
+    reconcile: Connection, tables: Tables
+) -> None:
     s3, moment = S3(), now()
     good = s3.put_rows([Sent(0, moment, moment), Sent(5, moment, moment)], name="the-last")
     table = pq.read_table(io.BytesIO(s3.objects[good]))
@@ -263,7 +265,7 @@ def test_an_object_of_a_day_that_is_none_or_yet_to_come_hides_nothing(reconcile:
     assert count(reconcile, s3).objects == 1
 
 
-def test_rows_that_are_written_while_a_run_goes_on_are_of_their_own_hour_and_known_when_they_come_again(
+def test_rows_that_are_written_during_a_run_are_of_their_own_hour_and_known_when_they_are_read_again(
     reconcile: Connection, tables: Tables
 ) -> None:
     hour = now().replace(minute=0, second=0, microsecond=0)
@@ -287,7 +289,7 @@ def test_rows_that_are_written_while_a_run_goes_on_are_of_their_own_hour_and_kno
     ]
 
 
-def test_what_both_are_missing_and_nobody_has_named_leaves_no_day_before_it_balanced(
+def test_what_both_are_missing_and_no_hole_names_leaves_no_day_before_it_balanced(
     reconcile: Connection, tables: Tables, processes: Processes
 ) -> None:
     day = now().date() - timedelta(days=1)
@@ -311,7 +313,7 @@ def test_what_both_are_missing_and_nobody_has_named_leaves_no_day_before_it_bala
     assert [one.newly_missing for one in found.values()] == [10, 10]
     assert {account.state for account in state(reconcile, day).fleets} == {"missing"}
     assert state(reconcile, day + timedelta(days=9)).fleets == []
-    # It stays missing, and the next one that is shows beside it.
+    # It stays missing, and the next missing one shows beside it.
     assert [(one.missing, one.newly_missing) for one in work.compare(complete=True).values()] == [(10, 0), (10, 0)]
     assert facts(reconcile, day).unnamed_until is not None
     named = [MissingEvent(one.record().origin, one.fleet_id, "d", "e", one.received_at) for one in sent[20:]]
@@ -380,7 +382,7 @@ def test_one_partition_that_cannot_be_run_again_keeps_no_other_from_it(
     assert tables.covered() == {1: [(0, 3)], 2: [(0, 3)]}
 
 
-def test_a_record_that_was_buried_by_a_clock_behind_is_known_when_it_comes_again(
+def test_a_record_that_was_buried_by_a_clock_behind_is_known_when_it_is_run_again(
     processes: Processes, tables: Tables
 ) -> None:
     moment = now()
@@ -404,7 +406,7 @@ def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
     assert count(reconcile, s3).new == 1
     assert tables.outcomes() == {"counted": 1, "dead_lettered": 1}
     assert tables.covered() == {0: [(0, 2)]}
-    # It was received when its letter says so: what comes again later is no other topic's.
+    # It was received when its letter says so: a later rerun belongs to the same topic.
     assert processes.start().add(read([given_up]), set()).events == []
     assert tables.covered() == {0: [(0, 2)]}
 
@@ -459,7 +461,7 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
     }
     work = reconciling(reconcile, kafka, functions, clock, GRACE)
 
-    # Nothing is committed yet: all is in flight but what is covered already.
+    # Nothing is committed yet: everything that is not covered is in flight.
     assert {name: (one.in_flight, one.open) for name, one in work.compare(complete=True).items()} == {
         "archive": (60, 0),
         "aggregate": (0, 0),
@@ -489,7 +491,7 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
         (one.offset, str(one.key), True) for one in lost
     ]
     assert {account.fleet_id: account.state for account in statement.fleets} == {"demo": "missing", "other": "missing"}
-    # It takes its time until that shows: meanwhile it is not done again.
+    # The effect shows late. Until then it is not run again.
     clock.now += GRACE / 2
     assert work.mend(work.compare(complete=True), pytest.fail) == 0
     count(reconcile, s3)
@@ -558,13 +560,13 @@ def anew(tables: Tables) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.shows_loss_path(
-    fails="a topic is made anew and begins at offset 0",
+    fails="a topic is recreated and begins at offset 0",
     section="In the stores",
-    event_is="where its events are; the ledger does not take them for known ones",
-    told="nobody",
+    event_is="in the new topic; the ledger does not take it for a known one",
+    told="no one",
     comes_back="nothing to do: the old offsets are put aside",
 )
-def test_a_topic_that_was_made_anew_loses_none_of_its_first_events(
+def test_a_recreated_topic_loses_none_of_its_first_events(
     processes: Processes, reconcile: Connection, tables: Tables
 ) -> None:
     start = now() - 30 * MINUTE
@@ -577,7 +579,7 @@ def test_a_topic_that_was_made_anew_loses_none_of_its_first_events(
     aside = f"raw-events@{write_time(start + 20 * MINUTE)}"
     assert anew(tables) == [("raw-events", "{[0,4)}", start + 20 * MINUTE), (aside, "{[0,3),[5,10)}", None)]
     assert tables.rows("SELECT topic FROM gap") == [(aside,)]
-    # What comes again is known as before, and the watermark is that of the new topic.
+    # A rerun is known as before, and the watermark is that of the new topic.
     assert processes.start().add(read(new), set()).events == []
     assert tables.outcomes() == {"counted": 12}
     covered = Rolling(databases.Database(lambda: reconcile, 5), MINUTE, Settling(MINUTE, MINUTE, MINUTE)).read_covered(
@@ -587,7 +589,7 @@ def test_a_topic_that_was_made_anew_loses_none_of_its_first_events(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_files_of_a_topic_from_before_it_was_made_anew_may_come_among_those_from_after_it(
+def test_files_of_a_topic_from_before_it_was_recreated_may_come_among_those_from_after_it(
     reconcile: Connection, tables: Tables, seed: int
 ) -> None:
     draw, start = random.Random(seed), now() - 60 * MINUTE

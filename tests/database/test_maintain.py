@@ -1,4 +1,4 @@
-"""Maintain on a real database, as the role it has: what is there after it, and what is not there any more."""
+"""Maintain on a real database, with its own role: what exists after it, and what it has dropped."""
 
 import threading
 import uuid
@@ -18,7 +18,7 @@ from sluice.edge.settings import MaintainSettings
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-# A time of its own: whatever migrating has made for today is long past then.
+# A time of its own: partitions that migrations made for today are long past then.
 NOW = datetime(2031, 3, 31, 22, 30, tzinfo=UTC)
 SETTINGS = MaintainSettings(
     partitions_ahead_hours=48,
@@ -170,7 +170,7 @@ def test_a_marker_that_was_left_below_the_floor_holds_nothing_back(own: Connecti
     assert floor(owner) == (NOW - 16 * HOUR).replace(minute=0)
 
 
-def test_a_partition_that_somebody_holds_on_to_is_dropped_by_a_later_run(
+def test_a_partition_that_a_session_holds_is_dropped_by_a_later_run(
     database: str, own: Connection, owner: Connection
 ) -> None:
     old = NOW - 30 * HOUR
@@ -180,7 +180,7 @@ def test_a_partition_that_somebody_holds_on_to_is_dropped_by_a_later_run(
         done = run(own)
         assert done["PartitionsDropped"] == 0
         assert done["PartitionsOverdue"] >= 1
-        # The floor has risen already: nobody computes from what may go at any moment.
+        # The floor has risen already: no roll computes from what may be dropped at any moment.
         assert floor(owner) > old
         assert reader.execute("SELECT count(*) FROM sample").fetchone() == (1,)
     done = run(own)
@@ -227,7 +227,7 @@ OUTCOME = "INSERT INTO outcome VALUES ('aggregate', %s, %s, 'telemetry', 2, %s, 
 
 
 def counts(connection: Connection) -> tuple[int, dict[Any, int]]:
-    """How many rows there are, and what they say together."""
+    """The number of rows, and their sums."""
     rows = connection.execute("SELECT fleet_id, outcome, sum(events)::bigint, count(*) FROM outcome GROUP BY 1, 2")
     found = rows.fetchall()
     return sum(row[3] for row in found), {(row[0], row[1]): row[2] for row in found}

@@ -1,4 +1,4 @@
-"""Migrations: what a linter finds in them, how they are applied, and that the release before goes on working."""
+"""Migrations: what a linter finds in them, how they are applied, and that the previous release keeps working."""
 
 import json
 import subprocess
@@ -77,7 +77,7 @@ def test_migrating_what_is_migrated_changes_nothing(database: str) -> None:
 
 
 @pytest.mark.shows_fault(part="migration", fault="the previous release on the new schema", expected="works")
-def test_a_database_of_the_release_before_is_migrated_with_its_data_and_goes_on_answering(
+def test_a_database_of_the_release_before_is_migrated_with_its_data_and_keeps_answering(
     databases: Databases, tmp_path: Path
 ) -> None:
     (tmp_path / FILES[0].name).write_bytes(FILES[0].read_bytes())
@@ -105,5 +105,5 @@ def test_there_are_partitions_for_now_and_for_two_days_as_soon_as_it_is_migrated
             ).fetchone()
             assert row == (True, False), store
         defaults = connection.execute("SELECT partrelid::regclass FROM pg_partitioned_table WHERE partdefid <> 0")
-        # It would stand in the way of every partition that comes later.
+        # It would block every later partition.
         assert defaults.fetchall() == []

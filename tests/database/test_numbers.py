@@ -1,7 +1,7 @@
 """Random streams through aggregate's and roll's transactions, cut at any step: rollups are those of the events.
 
-Copies, disorder, late events and clocks that run ahead; batches cut in every way, and some that come again; processes
-that die before a statement or after it, commits included. What is left in the end is held against a recomputation that
+Copies, disorder, late events and clocks that run ahead; batches cut in every way, some of them retried; processes
+that die before a statement or after it, commits included. The final state is compared with a recomputation that
 shares no code with any of it, over the end of an hour, a day and a month.
 """
 
@@ -53,7 +53,7 @@ class Stream:
 
     def _event(self, moment: datetime) -> Sent:
         number = self.draw.randrange(8)
-        # Some clocks run ahead by hours: their events come again when what they say is neither ahead nor late.
+        # Some clocks run ahead by hours: their events are sent again when their times are neither ahead nor late.
         ago = self.draw.uniform(*self.draw.choice(((0, 90), (0, 3), (0, 3), (-20, 5), (-170, -120))))
         metrics = {
             "cpu_temp": round(self.draw.gauss(48, 9), 1),
@@ -200,7 +200,7 @@ class Pipeline:
 
 
 def outcomes_of(dsn: str) -> int:
-    """Of how many events it is written down what became of them."""
+    """The number of events whose outcome is recorded."""
     with psycopg.connect(dsn) as connection:
         ((events,),) = connection.execute("SELECT sum(events) FROM outcome").fetchall()
     return int(events)

@@ -1,4 +1,4 @@
-"""Partitions: made by whoever needs one, whoever else does so just then, and dropped only when nobody needs them."""
+"""Partitions: any process makes the one it needs, also concurrently, and they are dropped only when unused."""
 
 import threading
 import uuid
@@ -47,7 +47,7 @@ def drop_oldest(connection: Connection, store: str) -> Any:
     return row and row[0]
 
 
-def test_a_sample_without_a_partition_is_refused_by_the_state_aggregate_knows_and_taken_once_there_is_one(
+def test_a_sample_without_a_partition_is_refused_by_the_state_aggregate_knows_and_taken_once_one_exists(
     database: str,
 ) -> None:
     with psycopg.connect(database, user="sluice_aggregate", autocommit=True) as aggregate:
@@ -77,7 +77,7 @@ def test_a_partition_is_an_hour_a_day_or_a_month_in_utc_wherever_its_maker_is(
     assert span_of(owner, store, FAR) == (first, end)
 
 
-def test_everybody_may_need_the_same_partitions_at_once(database: str) -> None:
+def test_many_processes_may_need_the_same_partitions_at_once(database: str) -> None:
     makers = 8
     start = threading.Barrier(makers)
 
@@ -97,7 +97,7 @@ def test_everybody_may_need_the_same_partitions_at_once(database: str) -> None:
         assert connection.execute("SELECT count(*) FROM sample").fetchone() == (12 * makers,)
 
 
-def test_making_one_waits_neither_for_who_writes_and_reads_nor_they_for_it(database: str, owner: Connection) -> None:
+def test_making_one_blocks_no_writer_or_reader_and_waits_for_none(database: str, owner: Connection) -> None:
     with psycopg.connect(database) as writer, psycopg.connect(database) as maker:
         now = datetime.now(UTC)
         insert(writer, now)
@@ -125,7 +125,7 @@ def test_only_stores_have_partitions(owner: Connection, store: str) -> None:
         drop_oldest(owner, store)
 
 
-def test_nobody_makes_partitions_for_years(owner: Connection) -> None:
+def test_partitions_are_not_made_for_years(owner: Connection) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="too many"):
         owner.execute("SELECT ensure_partitions('sample', %s, %s)", (FAR, FAR + timedelta(days=365)))
 
@@ -172,7 +172,7 @@ def test_rollups_are_dropped_only_once_they_lie_in_parquet_or_if_there_never_wer
     assert drop_oldest(owner, store) is not None
     assert drop_oldest(owner, store) is None
     assert span_of(owner, store, past) == (first, end)
-    # To be recorded in part is not to be recorded.
+    # A partly recorded partition counts as not recorded.
     record(owner, store, first, end - timedelta(seconds=1))
     assert drop_oldest(owner, store) is None
     record(owner, store, end - timedelta(seconds=1), end)
@@ -188,7 +188,7 @@ def record(owner: Connection, store: str, first: datetime, end: datetime) -> Non
     )
 
 
-def test_who_drops_waits_no_longer_than_allowed_and_does_it_later(database: str, owner: Connection) -> None:
+def test_a_drop_waits_no_longer_than_allowed_and_happens_later(database: str, owner: Connection) -> None:
     past = datetime(2024, 2, 15, tzinfo=UTC)
     ensure(owner, "sample", past)
     insert(owner, past)

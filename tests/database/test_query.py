@@ -1,4 +1,4 @@
-"""Query on a real database, with the role it has: what readers get of what is there."""
+"""Query on a real database, with its own role: what readers get from its rows."""
 
 import json
 import math
@@ -21,7 +21,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 @pytest.fixture
 def owner(database: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """Whoever fills the database."""
+    """The role that fills the database."""
     with psycopg.connect(database, autocommit=True) as connection:
         yield connection
 
@@ -91,7 +91,7 @@ def test_a_devices_minutes_are_what_was_rolled(owner: Owner, reader: Reader, key
     }
 
 
-def test_only_the_metrics_that_are_named_are_told(owner: Owner, reader: Reader, keys: dict[str, int]) -> None:
+def test_only_the_metrics_that_are_named_are_returned(owner: Owner, reader: Reader, keys: dict[str, int]) -> None:
     device = add_entity(owner, FLEET, "press-1")
     start = this_minute(reader) - 10 * MINUTE
     add_window(owner, "1m", device, start, {"cpu_temp": [40.0], "humidity": [50.0], "odd": [1.0]}, keys)
@@ -100,7 +100,7 @@ def test_only_the_metrics_that_are_named_are_told(owner: Owner, reader: Reader, 
     assert [item["metric"] for item in reader.get(asked).body["items"]] == ["humidity", "odd"]
 
 
-def test_the_fleets_own_rows_are_told_where_neither_device_nor_group_is_named(
+def test_the_fleets_own_rows_are_returned_where_neither_device_nor_group_is_named(
     owner: Owner, reader: Reader, keys: dict[str, int]
 ) -> None:
     fleet, device = add_entity(owner, FLEET, None), add_entity(owner, FLEET, "press-1")
@@ -112,7 +112,7 @@ def test_the_fleets_own_rows_are_told_where_neither_device_nor_group_is_named(
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Interpolated linearly between ranks; written without a look at how the product does it."""
+    """Interpolated linearly between ranks; written independently of the product."""
     ordered, place = sorted(values), share * (len(values) - 1)
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
@@ -130,7 +130,7 @@ def test_a_groups_numbers_are_those_of_all_its_devices_readings_together(
         for hour in range(3):
             window = start + hour * HOUR
             if (number + hour) % 4 == 3:
-                continue  # not everybody sends all the time
+                continue  # not every device sends all the time
             # Uneven: the mean of means, or of percentiles, would be far off.
             temperatures = [round(20 + 10 * number + 0.1 * one * (number + 1), 1) for one in range(3 + 20 * number)]
             odd = [1e-3 * (one + 1) ** 3 for one in range(4 + number)]
@@ -149,7 +149,7 @@ def test_a_groups_numbers_are_those_of_all_its_devices_readings_together(
         assert (item["count"], item["min"], item["max"]) == (len(values), min(values), max(values))
         assert item["sum"] == pytest.approx(math.fsum(values))
         assert item["avg"] == pytest.approx(statistics.fmean(values))
-        # Digests are as fine as the sensor, and 0.1 % where nobody says how fine that is.
+        # Digests have the sensor's resolution, and 0.1 % where none is declared.
         fine = item["metric"] == "cpu_temp"
         for name, share in (("p50", 0.5), ("p95", 0.95)):
             expected = percentile(values, share)
@@ -277,7 +277,7 @@ def test_what_was_dropped_is_a_gap_and_not_an_empty_stretch(owner: Owner, reader
     owner.execute("UPDATE horizon SET floor = %s WHERE store = 'rollup_1h'", (start + 3 * HOUR,))
     first = rollups("device=press-1", start, start + 5 * HOUR, resolution="1h")
     body = reader.get(first).body
-    # A page is read from one store; the next goes on in the other.
+    # A page is read from one store; the next continues in the other.
     assert [one["reason"] for one in body["states"]] == ["not_kept"]
     assert body["states"][0]["to"] == write_time(start + 3 * HOUR)
     body = reader.get(f"{first}&cursor={body['next_cursor']}").body
@@ -292,7 +292,7 @@ def test_the_minutes_still_open_are_computed_from_the_samples_as_roll_will(
     now = this_minute(reader)
     add_window(owner, "1m", device, now - 2 * MINUTE, {"cpu_temp": [1.0]}, keys)
     close(owner, now - MINUTE)
-    # Of a closed minute: what came too late for its roll is marked, and told once it has been rolled.
+    # Of a closed minute: what came too late for its roll is marked, and returned once it is rolled.
     add_sample(owner, device, now - 2 * MINUTE + timedelta(seconds=5), {"cpu_temp": 9.0}, keys)
     for second, reading in ((1, 40.0), (11, 42.0), (59, 47.0)):
         moment = now - MINUTE + timedelta(seconds=second)
@@ -400,7 +400,7 @@ def test_a_device_is_listed_with_what_it_was_last_seen_as(owner: Owner, reader: 
     assert found["last_seen_at"] == write_time(reader.now - HOUR)
 
 
-def test_recent_samples_are_told_by_device_and_metric_with_how_fresh_they_are(
+def test_recent_samples_are_returned_by_device_and_metric_with_how_fresh_they_are(
     owner: Owner, reader: Reader, keys: dict[str, int]
 ) -> None:
     first, second = add_entity(owner, FLEET, "press-1"), add_entity(owner, FLEET, "press-2")
@@ -443,7 +443,7 @@ def test_recent_samples_are_told_by_device_and_metric_with_how_fresh_they_are(
 
 
 @pytest.mark.usefixtures("keys")
-def test_a_fleet_tells_how_it_is_doing(owner: Owner, reader: Reader) -> None:
+def test_a_fleet_reports_its_state(owner: Owner, reader: Reader) -> None:
     device = add_entity(owner, FLEET, "press-1")
     add_entity(owner, FLEET, None)
     now = reader.now
@@ -510,7 +510,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_names_whatever_is_in_them(owner: Owner, reader: Reader, keys: dict[str, int], name: str) -> None:
+def test_names_are_names_with_any_text_in_them(owner: Owner, reader: Reader, keys: dict[str, int], name: str) -> None:
     device = add_entity(owner, FLEET, name)
     add_sample(owner, device, reader.now, {"cpu_temp": 1.0}, keys)
     asked = f"/v1/fleets/{FLEET}/recent?device={quote(name, safe='')}"

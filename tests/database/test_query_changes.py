@@ -1,4 +1,4 @@
-"""The feed of changes: each is told once, whatever is committed when."""
+"""The feed returns each change once, in any order of commits."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -70,7 +70,7 @@ def test_a_change_says_whose_window_it_is(owner: Owner, reader: Reader) -> None:
     assert items[0]["changed_at"] > write_time(reader.now - timedelta(minutes=5))
 
 
-def test_what_was_begun_before_and_is_committed_after_is_neither_missed_nor_told_twice(
+def test_what_was_begun_before_and_is_committed_after_is_neither_missed_nor_returned_twice(
     database: str, reader: Reader, owner: Owner
 ) -> None:
     cursor = reader.get(FEED).body["next_cursor"]
@@ -86,7 +86,7 @@ def test_what_was_begun_before_and_is_committed_after_is_neither_missed_nor_told
         change(slow, 1)
         change(owner, 2)
         follow()
-        # Later than one that is still open: it waits, so that it need not be told out of turn.
+        # Later than one that is still open: it waits, so that the feed stays in order.
         assert told == []
         slow.commit()
         follow()
@@ -99,7 +99,9 @@ def test_what_was_begun_before_and_is_committed_after_is_neither_missed_nor_told
     assert told == [1, 2, 4]
 
 
-def test_many_writers_in_any_order_are_told_of_once_each_in_pages_of_any_size(database: str, reader: Reader) -> None:
+def test_changes_of_many_writers_in_any_order_are_returned_once_each_in_pages_of_any_size(
+    database: str, reader: Reader
+) -> None:
     chance, told, written = Random(7), [], []
     cursor = reader.get(FEED).body["next_cursor"]
     with ExitStack() as stack:
@@ -131,7 +133,7 @@ def test_many_writers_in_any_order_are_told_of_once_each_in_pages_of_any_size(da
     assert sorted(told) == sorted(written)
 
 
-def test_who_was_away_for_longer_than_changes_are_kept_begins_anew(reader: Reader) -> None:
+def test_a_reader_that_was_away_for_longer_than_changes_are_kept_starts_over(reader: Reader) -> None:
     cursor = reader.get(FEED).body["next_cursor"]
     reader.now += timedelta(hours=71, seconds=2)
     got = reader.get(f"{FEED}?cursor={cursor}")

@@ -1,4 +1,4 @@
-"""Who may ask query what, how often, and what is answered while something it needs is away."""
+"""Query's access rules: who may ask what, how often, and the answers while a dependency is away."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -105,7 +105,7 @@ def test_a_long_answer_is_packed_for_who_can_unpack_it(owner: Owner, reader: Rea
     assert packed.body == reader.get(f"/v1/fleets/{FLEET}/devices?limit=100").body
 
 
-def test_a_key_that_asks_too_often_is_told_to_wait_and_others_are_not(database: str, owner: Owner) -> None:
+def test_a_key_that_asks_too_often_gets_a_retry_after_and_others_do_not(database: str, owner: Owner) -> None:
     reader = Reader(database, settings=msgspec.structs.replace(SETTINGS, query_requests_per_second=0.5))
     statuses = [reader.get("/v1/fleets").status for _ in range(7)]
     assert statuses == [200] * 5 + [429] * 2
@@ -117,7 +117,7 @@ def test_a_key_that_asks_too_often_is_told_to_wait_and_others_are_not(database: 
     reader.close()
 
 
-def test_while_the_database_is_away_a_known_reader_is_told_to_come_again(reader: Reader) -> None:
+def test_while_the_database_is_away_a_known_reader_gets_a_retry_after(reader: Reader) -> None:
     assert reader.get(f"/v1/fleets/{FLEET}").status == 200
     reader.close()
     reader.dsn = "postgresql://postgres@127.0.0.1:9/none"
@@ -132,7 +132,7 @@ def test_while_the_database_is_away_a_known_reader_is_told_to_come_again(reader:
     assert reader.get(f"/v1/fleets/{FLEET}/groups/hall").status == 200
 
 
-def test_a_connection_that_was_cut_is_opened_again_unseen(owner: Owner, reader: Reader) -> None:
+def test_a_connection_that_was_cut_is_opened_again_without_an_error(owner: Owner, reader: Reader) -> None:
     assert reader.get(f"/v1/fleets/{FLEET}").status == 200
     idle = "pid <> pg_backend_pid() AND state = 'idle'"
     owner.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {idle}")
@@ -150,7 +150,7 @@ def test_an_answer_that_takes_too_long_is_given_up_and_the_next_one_is_not(datab
     reader.close()
 
 
-def test_what_is_asked_for_while_nobody_knows_keys_is_refused_as_at_the_other_door(database: str) -> None:
+def test_a_request_while_keys_cannot_be_looked_up_is_refused_as_by_ingest(database: str) -> None:
     reader = Reader(database)
     reader.dsn = "postgresql://postgres@127.0.0.1:9/none"
     got = reader.get("/v1/fleets")
@@ -178,7 +178,7 @@ def test_groups_are_the_directorys_and_known_from_before_while_it_is_away(reader
 
 
 def moved(reader: Reader, owner: Owner, start: Any) -> list[Question]:
-    """Say that hours before the start lie in a file, and play the function that reads it."""
+    """Record that hours before the start are in a file, with a fake function that reads it."""
     owner.execute("UPDATE horizon SET floor = %s WHERE store = 'rollup_1h'", (start,))
     owner.execute(
         "INSERT INTO tiered (resolution, window_from, window_to, object, row_count, first_fleet_id, first_device_id,"
@@ -230,7 +230,7 @@ def test_rows_that_were_moved_to_files_are_read_from_there_page_by_page(
         f"&to={write_time(start + HOUR)}"
     )
     items = reader.walk(target)
-    # The played function has rows for every window it is asked for; the last one is the database's.
+    # The fake function has rows for every window it is asked for; the last one is the database's.
     assert [item["window_start"] for item in items] == [write_time(start + number * HOUR) for number in range(-4, 1)]
     assert [item["count"] for item in items] == [count] * 4 + [len(devices or "1")]
     assert {question.device_ids for question in asked} == {devices}

@@ -1,4 +1,4 @@
-"""What readers are told of a range does not change when a part of it moves to files."""
+"""A reader's answer for a range stays the same when a part of it moves to files."""
 
 from collections.abc import Iterator
 from contextlib import closing

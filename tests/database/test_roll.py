@@ -1,4 +1,4 @@
-"""Rollups are what the samples say, whatever happens between the two."""
+"""Rollups equal the samples after any interruption between the two."""
 
 import random
 import threading
@@ -51,7 +51,7 @@ def some_samples(chance: random.Random, count: int) -> list[Sample]:
             name: value
             for name, value in {
                 "coarse": round(chance.gauss(20, 5) * 2) / 2,
-                # Far from zero and close together: what sums of squares cannot tell apart.
+                # Far from zero and close together: sums of squares cannot distinguish them.
                 "fine": 1e6 + round(chance.gauss(0, 1), 2),
                 "undeclared": chance.choice([0.0, -1.0, 1.0]) * 10 ** chance.uniform(-13, 14),
             }.items()
@@ -175,7 +175,7 @@ def test_rollers_side_by_side_share_the_shards_and_agree(samples: Samples) -> No
     assert differences(samples, FAR) == []
 
 
-def test_a_shard_that_somebody_works_on_is_left_to_them(samples: Samples) -> None:
+def test_a_shard_that_another_run_holds_is_left_to_it(samples: Samples) -> None:
     samples.write(sample("d", NOON))
     with psycopg.connect(samples.dsn) as other:
         other.execute("SELECT FROM shard WHERE shard < 60 FOR UPDATE")
@@ -388,7 +388,7 @@ def test_a_fleets_95th_percentile_is_that_of_all_its_samples(samples: Samples) -
     assert abs(fmean(devices) - about) > 20
 
 
-def test_changes_are_told_by_fleet_at_first_and_by_name_afterwards(samples: Samples) -> None:
+def test_changes_are_written_by_fleet_at_first_and_by_name_afterwards(samples: Samples) -> None:
     samples.write(*(sample(f"d{number}", NOON) for number in range(30)))
     one = samples.roller()
     drain(one, NOON + MINUTE)
@@ -415,7 +415,7 @@ def test_a_missing_partition_is_made_and_the_step_taken_again(samples: Samples) 
     assert differences(samples, FAR) == []
 
 
-def test_shards_whose_windows_cannot_be_computed_are_named_and_the_others_go_on(samples: Samples) -> None:
+def test_shards_whose_windows_cannot_be_computed_are_named_and_the_others_continue(samples: Samples) -> None:
     # More than any device may say: two of them are more than a number can hold.
     samples.write(*(sample("bad", NOON + timedelta(seconds=second), coarse=1.7e308) for second in range(2)))
     samples.write(sample("good", NOON, fleet="two"))

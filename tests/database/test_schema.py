@@ -1,4 +1,4 @@
-"""The schema after all migrations: bins, the view of rollups, and the rows that have to be there."""
+"""The schema after all migrations: bins, the view of rollups, and the required rows."""
 
 import math
 from collections.abc import Iterator

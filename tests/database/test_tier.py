@@ -112,13 +112,13 @@ class Killed(Exception):
 
 
 class Interrupt:
-    """Ends a run at one of its steps: before it is taken, or after its effect and before anybody learns of it."""
+    """Ends a run at one of its steps: before it is taken, or after its effect and before its answer."""
 
     def __init__(self, step: int) -> None:
         self._left = step
 
     def wrap(self, edge: Any) -> Any:
-        """Return something like the edge whose every call is a step."""
+        """Return a wrapper of the edge whose every call is a step."""
         return _Stepping(edge, self._step)
 
     def _step(self, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -154,7 +154,7 @@ def s3() -> Iterator[Any]:
 
 @pytest.fixture
 def place(database: str, s3: Any) -> Iterator[Place]:
-    """Some days of minutes and some months of hours that nothing will change any more."""
+    """Some days of minutes and some months of hours that are final."""
     place = Place(database, s3)
     with closing(place.connection) as connection:
         prepare(connection)
@@ -180,7 +180,7 @@ def test_every_row_is_found_once_with_the_same_numbers_before_and_after(place: P
     assert {resolution: place.found(resolution) for resolution in STORES} == before
 
 
-def test_what_was_moved_is_dropped_by_the_next_run_when_nobody_can_be_reading_it_any_more(place: Place) -> None:
+def test_what_was_moved_is_dropped_by_the_next_run_when_no_reader_can_be_reading_it(place: Place) -> None:
     place.tier()
     assert min(place.partitions("1m")) == MINUTES[0]
     place.tier()
@@ -225,7 +225,7 @@ def test_a_run_that_ends_between_any_two_steps_is_finished_by_the_next(place: Pl
     assert min(place.partitions("1m")) == MINUTES[0] + DAY
 
 
-def test_a_run_out_of_time_stops_between_slices_and_the_next_goes_on(place: Place) -> None:
+def test_a_run_out_of_time_stops_between_slices_and_the_next_continues(place: Place) -> None:
     before = place.found("1m")
     with closing(psycopg.connect(place.dsn, autocommit=True)) as connection:
         tiering = Tiering(TierDatabase(connection), RollupFiles(place.s3, BUCKET), MINUTES_ONLY)
@@ -241,7 +241,7 @@ def test_a_run_out_of_time_stops_between_slices_and_the_next_goes_on(place: Plac
 @pytest.mark.shows_loss_path(
     fails="rollups move to files that are not what was written",
     section="In the stores",
-    event_is="in the database: nothing is dropped before it was read back and compared",
+    event_is="in the database: nothing is dropped before it is read back and compared",
     told="`tier-behind`",
     comes_back="the next run moves them again",
 )
@@ -336,7 +336,7 @@ def test_a_marker_that_comes_while_rows_are_copied_keeps_the_floor_where_it_is(p
     assert place.found("1m") == before
 
 
-def test_a_partition_that_somebody_reads_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_that_is_being_read_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sluice.edge.numbers.tier_database._DROP_SECONDS", 0.05)
     before = place.found("1m")
     place.tier(MINUTES_ONLY)

@@ -1,4 +1,4 @@
-"""The same migrations on a server that has TimescaleDB, which is neither where we deploy nor in the local stack."""
+"""The same migrations on a server with TimescaleDB, which neither deployments nor the local stack have."""
 
 import os
 import uuid

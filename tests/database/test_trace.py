@@ -1,4 +1,4 @@
-"""What the numbers know of an event, on a real database, with trace's own role, of what aggregate really wrote."""
+"""What the database knows of an event: a real one, with trace's own role, filled by aggregate."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def outcomes(traces: TraceReader, *sent: Sent) -> list[tuple[int, str, bool]]:
     return [(copy.offset, copy.outcome, copy.seen) for copy in copies(traces, *sent)]
 
 
-def test_a_counted_event_is_told_with_its_windows_and_whether_they_are_complete(
+def test_a_counted_event_is_found_with_its_windows_and_whether_they_are_complete(
     processes: Processes, tables: Tables, traces: TraceReader
 ) -> None:
     moment = now()
@@ -130,7 +130,7 @@ def test_windows_that_have_left_the_database_are_said_to_have(
     assert ask(traces, sent).devices[PRESS].samples[0].windows[0].state == "moved"
 
 
-def test_copies_of_one_event_are_told_apart(processes: Processes, traces: TraceReader) -> None:
+def test_copies_of_one_event_are_distinguished(processes: Processes, traces: TraceReader) -> None:
     moment = now()
     first = Sent(3, moment - MINUTE, moment, event_id=ONE)
     again = replace(first, offset=4, received_at=moment + timedelta(seconds=9))
@@ -176,7 +176,7 @@ def test_offsets_are_dealt_with_in_flight_or_passed_over(processes: Processes, t
     ]
 
 
-def test_a_sample_that_is_gone_is_no_longer_seen_and_one_that_should_be_there_is_not_explained(
+def test_a_dropped_sample_is_no_longer_visible_and_a_missing_one_is_unexplained(
     processes: Processes, tables: Tables, traces: TraceReader
 ) -> None:
     moment = now()
@@ -210,7 +210,7 @@ def test_ids_that_are_no_uuids_are_looked_for_under_the_key_they_are_kept_under(
 
 
 def test_a_device_that_never_sent_anything_has_nothing(traces: TraceReader) -> None:
-    found = traces.read(ONE, [("demo", "nobody"), ("demo", "'; DROP TABLE sample --")], [])
+    found = traces.read(ONE, [("demo", "unknown"), ("demo", "'; DROP TABLE sample --")], [])
     assert [(one.samples, one.settled_at) for one in found.devices.values()] == [((), None), ((), None)]
     assert found.kept_from is None
 

@@ -1,4 +1,4 @@
-"""A server with a zone of its own, as initdb gives it on a laptop: windows are UTC's all the same."""
+"""A server with a time zone of its own, as initdb sets it on a laptop: windows are in UTC nevertheless."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlparse

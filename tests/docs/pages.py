@@ -1,7 +1,7 @@
 """Writes the tables of docs/faults.md and docs/loss-paths.md: `python -m tests.docs.pages`.
 
-A test says itself what it shows, by a marker above it. Where several tests show the same row, one of them says its
-texts. Rows stay in the order that the page has, so that a person may order them; new ones come last.
+A marker above a test names the row that it shows. Where several tests show the same row, one of them has its texts.
+Rows keep the order of the page, so that a person may order them. New ones come last.
 """
 
 import ast
@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class PageError(Exception):
-    """A page cannot be written; the message names the test or the row."""
+    """The page cannot be written. The message names the test or the row."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A kind of table: which marker its rows come from, and what the marker says."""
+    """A kind of table: the marker that its rows come from, and the marker's arguments."""
 
     page: str
     marker: str
@@ -55,18 +55,18 @@ LOSS_PATHS = Table(
     "shows_loss_path",
     ("fails",),
     (SECTION, "event_is", "told", "comes_back"),
-    ("what fails", "where the event is", "who is told", "how it comes back", "shown by"),
+    ("what fails", "where the event is", "who is notified", "how it comes back", "shown by"),
 )
 # Faults that no test shows yet, or not wholly.
 NOT_YET = (
     Row(
         ("Firehose", "missing table"),
-        {"expected": "rows wait in Firehose for a day at most; the alarm on late delivery calls"},
-        missing="others saw delivery stand still, which AWS does not document: there is nothing to model it from",
+        {"expected": "rows wait in Firehose for a day at most; the alarm on late delivery fires"},
+        missing="others saw delivery stop; AWS does not document it, so there is nothing to model it from",
     ),
     Row(
         ("SNS, webhooks", "throttle, 5xx, hang, no name"),
-        {"expected": "the pipeline goes on"},
+        {"expected": "the pipeline continues"},
         missing="there are no alerts yet",
     ),
     Row(
@@ -80,7 +80,7 @@ NOT_YET = (
     ),
     Row(
         ("migration", "the previous release on the new schema"),
-        missing="a whole stack of the release before, on the schema of this one",
+        missing="a whole stack of the previous release on this schema",
     ),
 )
 PAGES = ((FAULTS, NOT_YET), (LOSS_PATHS, ()))
@@ -118,7 +118,7 @@ def collect(tests: Path, table: Table, not_yet: Sequence[Row] = ()) -> list[Row]
 
 
 def _find_markers(tests: Path, marker: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Read the markers of tests and what they say, without running anything."""
+    """Read the markers of tests and their arguments, without running anything."""
     for path in sorted(tests.rglob("test_*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text())))
         left = sum(isinstance(node, ast.Attribute) and node.attr == marker for node in nodes)

@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "docs/client/client.sh"
 KEY = "slc_test_key"
 
 Answer = tuple[int, dict[str, str], Any]
-Step = Callable[[list[Any]], Answer | None]  # what one request is answered; None cuts the connection
+Step = Callable[[list[Any]], Answer | None]  # the answer to one request; None cuts the connection
 
 
 def answer_by(*statuses: str, code: int, **headers: str) -> Step:
@@ -48,12 +48,12 @@ def refuse(status: int, code: str = "a_code", **headers: str) -> Step:
 
 
 def cut(_events: list[Any]) -> None:
-    """Take the request and say nothing."""
+    """Take the request and send no answer."""
 
 
 @dataclass
 class Server:
-    """Answers one step of its script after the other and remembers what it was sent."""
+    """Answers one step of its script after the other and records the requests."""
 
     script: list[Step] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
@@ -98,7 +98,7 @@ def server() -> Iterator[Server]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the test asks what was sent."""
+            """Log nothing: the test reads the requests."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
@@ -163,7 +163,7 @@ def test_only_events_to_retry_are_sent_again(run: Callable[..., Ran], server: Se
     assert ran.left == [{"status": "rejected", "error": {"code": "why_rejected", "message": "…"}, "event": '{"n": 2}'}]
 
 
-def test_results_are_read_whatever_the_status_of_the_whole(run: Callable[..., Ran], server: Server) -> None:
+def test_results_are_read_at_any_status_of_the_whole(run: Callable[..., Ran], server: Server) -> None:
     later = answer_by("rejected", "retry", code=429, retry_after="3")
     ran = run(lines(2), script=[later, answer_by("rejected", code=400)])
     assert server.sent() == [[0, 1], [1]]
@@ -237,7 +237,9 @@ def test_under_pressure_it_waits_and_sends_every_event_again(run: Callable[..., 
     assert (ran.code, ran.left) == (0, [])
 
 
-def test_told_to_it_thins_out_later_events_as_advised_and_names_each(run: Callable[..., Ran], server: Server) -> None:
+def test_on_request_it_thins_out_later_events_as_advised_and_names_each(
+    run: Callable[..., Ran], server: Server
+) -> None:
     ran = run(lines(20), "--batch", "4", "--thin", script=[press(0.125, 5), press(0.125, 5), *[accept] * 5])
     # Refused events are sent again whole; then a quarter, a half, and everything.
     assert server.sent() == [[0, 1, 2, 3]] * 3 + [[7], [9, 11], [12, 13, 14, 15], [16, 17, 18, 19]]

@@ -36,7 +36,7 @@ SCHEMAS = ROOT / "schemas"
 PAGE = (ROOT / "docs/contracts.md").read_text()
 TEXT = " ".join(PAGE.split())  # wherever its lines are broken
 CODE = sorted(path for folder in ("layers/sluice/python/sluice", "functions") for path in (ROOT / folder).rglob("*.py"))
-# What only readers are answered comes from these, and from no others.
+# The codes that only readers get come from these, and from no others.
 READING = {
     *(
         ROOT / f"layers/sluice/python/sluice/{name}.py"
@@ -87,7 +87,7 @@ def write_rule(rule: dict[str, Any]) -> str:
 
 
 def fields_of(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Every field of one version, with its rule and whether it must be there."""
+    """Every field of one version, with its rule and whether it is required."""
     for name, rule in schema["properties"].items():
         presence = "required" if name in schema.get("required", ()) else "optional"
         yield prefix + name, rule, presence + (", deprecated" if rule.get("deprecated") else "")
@@ -237,7 +237,7 @@ def collect(*, reading: bool = False) -> set[Code]:
 
 
 def codes_of(tree: ast.AST) -> Iterator[Code]:
-    """Every code that is written down in a module; one that is made elsewhere may only be handed on."""
+    """Every code that a module writes as a literal. A module may only pass on a code that is made elsewhere."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and name_of(node.func) in CODE_AT:
             kind = name_of(node.func)
@@ -261,7 +261,7 @@ def argument(call: ast.Call, place: int, name: str) -> ast.expr:
 
 
 def literal(value: ast.expr) -> str:
-    """The code, or nothing where another error's code is handed on."""
+    """The code, or None where another error's code is passed on."""
     if isinstance(value, ast.Attribute) and value.attr == "code":
         return ""
     assert isinstance(value, ast.Constant), f"a code must stand where it is raised: {ast.unparse(value)}"
@@ -298,7 +298,7 @@ def test_what_numbers_may_be_is_what_the_openapi_document_says() -> None:
     assert set(stretch["reason"]["enum"]) == {None, *get_args(states.Reason)}
 
 
-def test_what_may_have_become_of_an_event_is_what_the_code_tells_and_the_openapi_document_says() -> None:
+def test_the_outcomes_of_an_event_are_those_of_the_code_and_the_openapi_document() -> None:
     schemas = yaml.safe_load((SCHEMAS / "openapi.yaml").read_text())["components"]["schemas"]
     (section,) = re.findall(r"^### Where an event is\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
     verdicts, outcomes = (

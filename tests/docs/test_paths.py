@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/sluice/python/sluice"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Folders of ours, so that a path is told from a topic, a route or a media type.
+# Our folders, which distinguish a path from a topic, a route or a media type.
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} | {"core", "edge"}
 
 

@@ -1,4 +1,4 @@
-"""What the README enumerates is there, and what is there is enumerated."""
+"""Everything that the README lists exists, and everything that exists is listed."""
 
 import re
 import subprocess

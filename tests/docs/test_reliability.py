@@ -1,4 +1,4 @@
-"""What the page on reliability names is there, alarms of loss paths exist, and limits are those of the code."""
+"""Everything that the reliability page names exists, alarms of loss paths exist, and limits are those of the code."""
 
 import importlib
 import re
@@ -48,14 +48,14 @@ def test_every_limit_is_the_one_in_the_code(name: str, value: str) -> None:
     assert (found.total_seconds() if isinstance(found, timedelta) else found) == float(value)
 
 
-def test_no_limit_is_told_that_the_code_does_not_name() -> None:
+def test_no_limit_is_documented_that_the_code_does_not_name() -> None:
     rows = [line.split("|") for line in TIMEOUTS.splitlines() if line.startswith("| ")][1:]
     assert rows
     told = [re.sub(r"`[^`]*` = [\d.]+( \(.*?\))?", "", cell) for row in rows for cell in row[3:6]]
     assert [cell for cell in told if re.search(r"\d|\b(two|three|four|five|ten|twice)\b", cell)] == []
 
 
-def test_every_module_that_opens_a_connection_has_its_limits_told() -> None:
+def test_every_module_that_opens_a_connection_has_its_limits_documented() -> None:
     opening = [path.relative_to(EDGE.parent) for path in EDGE.rglob("*.py") if OPENS.search(path.read_text())]
     assert opening
     told = {path: f"`{'.'.join(path.with_suffix('').parts)}`" for path in opening}

@@ -1,4 +1,4 @@
-"""The rooms of the shared package are those of the page, and each uses only rooms above its own there."""
+"""The rooms of the shared package are those of the page, and each room imports only rooms above its own there."""
 
 import ast
 import re

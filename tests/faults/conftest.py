@@ -19,7 +19,7 @@ from tests.support.invariants import Balance, balance
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that is only there to be broken."""
+    """A stack for faults only."""
     directory = tmp_path_factory.mktemp("faults")
     try:
         yield start(directory)
@@ -34,12 +34,12 @@ def injector(stack: Stack) -> Injector:
 
 
 def post_settled(stack: Stack, batches: Iterable[Sequence[Sent]]) -> Ledger:
-    """Post as a good client does: what is unknown or to be retried is sent again."""
+    """Post as a good client does: it sends unknown events and those to retry again."""
     return asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True))
 
 
 def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.Thread, list[Ledger]]:
-    """Post in the background; the ledger is there when the thread has ended."""
+    """Post in the background. The ledger is in the list when the thread has ended."""
     ledgers: list[Ledger] = []
 
     thread = threading.Thread(target=lambda: ledgers.append(post_settled(stack, batches)))
@@ -60,6 +60,6 @@ def earlier(stack: Stack) -> set[str]:
 
 
 def check(stack: Stack, ledger: Ledger, earlier: set[str]) -> Balance:
-    """Wait until nothing is under way, and prove that everything is where it must be and nowhere else."""
+    """Wait until nothing is in flight, and prove that everything is where it must be and nowhere else."""
     stack.settle_numbers(readers=READERS)
     return balance(ledger, stack.stores.read(), earlier)

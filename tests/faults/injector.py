@@ -46,7 +46,7 @@ class Injector:
 
     @contextlib.contextmanager
     def frozen(self, *parts: str) -> Iterator[None]:
-        """Stop parts from doing anything, their connections left open; whatever happens, they go on afterwards."""
+        """Freeze parts with their connections open. They resume afterwards in any case."""
         pids = [pid for part in parts for pid in with_children(self.pid(part))]
         _signal(pids, signal.SIGSTOP)
         try:
@@ -56,7 +56,7 @@ class Injector:
 
     @contextlib.contextmanager
     def slow(self, *parts: str, working_share: float = 0.1) -> Iterator[None]:
-        """Let parts work for a share of the time only, in turns of a tenth of a second."""
+        """Let parts run for a share of the time only, in slices of a tenth of a second."""
         pids = [pid for part in parts for pid in with_children(self.pid(part))]
 
         def turn(over: threading.Event) -> None:
@@ -87,7 +87,7 @@ class Injector:
 
     @contextlib.contextmanager
     def full_disk(self, *parts: str) -> Iterator[None]:
-        """Let parts write nothing, as on a full disk; one that ends over it has room again once it is started anew.
+        """Let parts write nothing, as on a full disk; a part that ends over it has room again after its restart.
 
         A limit on the size of files stands in for the disk: a write beyond it fails, if with another number.
         """
@@ -100,13 +100,13 @@ class Injector:
 
     @contextlib.contextmanager
     def deployed(self, verb: str, more: str) -> Iterator[None]:
-        """Deploy a function with more code at the end of its handler, and what it was before afterwards."""
+        """Deploy a function with more code at the end of its handler, and restore it afterwards."""
         with self._rewritten(verb, lambda shipped: f"{shipped}\n\n{more}"):
             yield
 
     @contextlib.contextmanager
     def released(self, verb: str, layer: Path | None = None, **variables: str) -> Iterator[None]:
-        """Deploy a function on another release's layer, or with other variables, and what it was before afterwards."""
+        """Deploy a function on another release's layer, or with other variables, and restore it afterwards."""
         first = ["import os", "import sys", f"os.environ.update({variables!r})"]
         if layer is not None:
             first.append(f"sys.path.insert(0, {str(layer / 'python')!r})")
@@ -127,7 +127,7 @@ class Injector:
             self.end_workers(verb)
 
     def layer(self, verb: str) -> Path:
-        """Where the layer of our code is that a function was deployed with."""
+        """The path of our layer that a function was deployed with."""
         (path,) = (Path(path).parent for path in self._model(verb)["layers"] if (Path(path) / "sluice").is_dir())
         return path
 
@@ -155,10 +155,10 @@ class Injector:
             return said
 
     def end_workers(self, verb: str) -> None:
-        """Kill every worker of a function; those that come after run the code of now."""
+        """Kill every worker of a function. New workers run the current code."""
         killed = {*self.workers(verb)}
         _signal(killed, signal.SIGKILL)
-        # Until its end is noticed, a killed worker may still be given work.
+        # A killed worker may still get work until its end is noticed.
         wait_until(f"the old workers of {verb} are gone", lambda: not killed.intersection(self.workers(verb)))
 
     def workers(self, verb: str) -> list[int]:
@@ -186,7 +186,7 @@ class Injector:
 
     @contextlib.contextmanager
     def holding_workers(self, verb: str) -> Iterator[set[int]]:
-        """Stop every worker of a function, also those that are started meanwhile; afterwards they go on.
+        """Stop every worker of a function, also those that are started meanwhile; afterwards they resume.
 
         The set says which are held; one that is held for longer than its function's timeout is killed by the model.
         """
@@ -207,7 +207,7 @@ class Injector:
 
     @contextlib.contextmanager
     def invoking(self, verb: str) -> Iterator[None]:
-        """Run a function again and again, beside whatever else runs it; how it ends is for others to see."""
+        """Run a function repeatedly, beside its other callers. Its outcomes are not checked here."""
         over = threading.Event()
 
         def run() -> None:
@@ -248,7 +248,7 @@ def with_children(parent: int) -> list[int]:
 
 
 def wait_until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for something that has to become true, and say what it was when it does not."""
+    """Wait for a condition, and name it when it does not become true."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"still not so: {what}"
@@ -275,7 +275,7 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 def _limit_files(pids: Iterable[int], size: str) -> None:
-    """Set how large a file processes may write, in their own name: whoever they run as, that they may do themselves."""
+    """Set how large a file processes may write. Their own user sets it, which needs no privilege."""
     for pid in pids:
         process = Path(f"/proc/{pid}")
         with contextlib.suppress(FileNotFoundError):  # it has ended

@@ -1,4 +1,4 @@
-"""Broken brokers: nothing is accepted that is not stored, nobody gets a 5xx, and nobody has to help."""
+"""Broken brokers: only stored events are accepted, no request gets a 5xx, and no operator has to act."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_brokers_whose_disks_are_full_accept_nothing_and_lose_nothing(
     time.sleep(1.5)
     victims = {broker: injector.pid(broker) for broker in BROKERS}
     with injector.full_disk(*BROKERS):
-        # A broker that cannot write ends itself; by then nobody has been promised anything.
+        # A broker that cannot write ends itself. Until then it acknowledged nothing.
         wait_until("no broker is what it was", lambda: all(injector.pid(one) != pid for one, pid in victims.items()))
     thread.join()
     (ledger,) = ledgers
@@ -79,7 +79,7 @@ def test_connections_to_the_brokers_that_are_reset_lose_nothing_and_double_nothi
 @pytest.mark.shows_fault(
     part="producer",
     fault="brokers frozen",
-    expected="429, nothing is accepted without its report, and nothing counts twice",
+    expected="429; nothing is accepted without its delivery report, and nothing counts twice",
 )
 @pytest.mark.shows_loss_path(
     fails="brokers away, frozen, full, or too few of them in sync",
@@ -88,7 +88,7 @@ def test_connections_to_the_brokers_that_are_reset_lose_nothing_and_double_nothi
     told="`ingest-unstored`, `stream-offline`, `stream-disk`",
     comes_back="sent again after `Retry-After`",
 )
-def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(
+def test_all_brokers_frozen_during_load_accept_nothing_and_continue_afterwards(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
     event = samples.read_bytes("telemetry-v1.json")
@@ -111,9 +111,7 @@ def test_all_brokers_frozen_during_load_accept_nothing_and_go_on_afterwards(
 
 
 @pytest.mark.shows_fault(part="producer", fault="brokers frozen")
-def test_many_callers_at_once_are_all_told_to_come_again_while_the_brokers_are_frozen(
-    stack: Stack, injector: Injector
-) -> None:
+def test_many_callers_at_once_all_get_retry_while_the_brokers_are_frozen(stack: Stack, injector: Injector) -> None:
     event = samples.read_bytes("telemetry-v1.json")
     with injector.frozen(*BROKERS):
         answers: list[int] = []
@@ -146,7 +144,7 @@ def test_with_fewer_replicas_than_promised_nothing_is_accepted(stack: Stack, inj
     told="`ingest-unstored`",
     comes_back="sent again",
 )
-def test_what_was_bad_during_the_fault_is_not_called_rejected_before_its_letter_is_stored(
+def test_bad_events_during_the_fault_are_not_called_rejected_before_their_letters_are_stored(
     stack: Stack, injector: Injector
 ) -> None:
     bad = samples.read_bytes("telemetry-invalid.json")
@@ -174,7 +172,7 @@ def test_a_killed_ingest_worker_leaves_its_request_unknown_and_a_retry_settles_i
     check(stack, ledger, earlier)
 
 
-# What the gateway waits for is stored already.
+# The request that the gateway waits for is stored already.
 LATE_ANSWER = """
 import time
 

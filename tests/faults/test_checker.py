@@ -28,7 +28,7 @@ Broken = contextlib.AbstractContextManager[None]
 
 @contextlib.contextmanager
 def changed_object(stack: Stack, bucket: str, prefix: str, change: Callable[[bytes], bytes]) -> Iterator[None]:
-    """Change the first object that is not the same afterwards, and put it back as it was."""
+    """Apply a change to the first object that it alters, and restore the object."""
     name = stack["buckets"][bucket]
     pages = stack.stores.s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix)
     for key in sorted((item["Key"] for page in pages for item in page.get("Contents", ())), reverse=True):
@@ -46,7 +46,7 @@ def changed_object(stack: Stack, bucket: str, prefix: str, change: Callable[[byt
 
 
 def in_rows(event_id: str, change: Change) -> Callable[[bytes], bytes]:
-    """Make of a raw file's row of an event what a change makes of it."""
+    """Apply a change to an event's row in a raw file."""
 
     def altered(body: bytes) -> bytes:
         table = pq.read_table(io.BytesIO(body))
@@ -62,7 +62,7 @@ def in_rows(event_id: str, change: Change) -> Callable[[bytes], bytes]:
 
 
 def in_letters(text: str, change: Change) -> Callable[[bytes], bytes]:
-    """Make of an event's dead letter what a change makes of it."""
+    """Apply a change to an event's dead letter."""
 
     def altered(body: bytes) -> bytes:
         kept = [json.loads(line) for line in gzip.decompress(body).splitlines()]
@@ -76,7 +76,7 @@ def in_letters(text: str, change: Change) -> Callable[[bytes], bytes]:
 
 @contextlib.contextmanager
 def changed_row(stack: Stack, table: str, where: str, change: str) -> Iterator[None]:
-    """Change a row of the database, and put it back as it was; what is new beside it goes."""
+    """Change a row of the database, and restore it. Rows added beside it are deleted."""
     with psycopg.connect(stack["database"], autocommit=True) as connection:
         connection.execute(f"CREATE TEMPORARY TABLE kept AS SELECT * FROM {table} WHERE {where}".encode())
         assert connection.execute("SELECT count(*) FROM kept").fetchall() == [(1,)]
@@ -88,7 +88,7 @@ def changed_row(stack: Stack, table: str, where: str, change: str) -> Iterator[N
             connection.execute(f"INSERT INTO {table} SELECT * FROM kept".encode())
 
 
-# What a row and its double have in common.
+# The columns that a row shares with its copy.
 SAME = {
     "sample": "(sample.entity_key, sample.event_key) = (kept.entity_key, kept.event_key)",
     "rollup_1m": "(rollup_1m.entity_key, rollup_1m.rolled_at) = (kept.entity_key, kept.rolled_at)"
@@ -99,7 +99,7 @@ SAME = {
 
 @dataclass(frozen=True)
 class Proven:
-    """A stack that was found to be in order, and what of it is to be broken."""
+    """A stack that passed the check, and the parts of it to break."""
 
     stack: Stack
     ledger: Ledger

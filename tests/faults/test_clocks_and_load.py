@@ -1,4 +1,4 @@
-"""Clocks that nobody should believe, and more events than anybody planned for."""
+"""Wrong clocks, and more events than planned for."""
 
 import time
 import uuid
@@ -45,7 +45,7 @@ def test_clocks_that_are_wrong_by_minutes_days_or_ages_are_stored_flagged_and_co
     for year, flag in (("9999", "clock_ahead"), ("0001", "late_arrival")):
         flags[f"clock-{year}"] = (flag,)
         sent.append(event_at(f"clock-{year}", f"{year}-06-01T12:00:00Z"))
-    # A clock that is set back while its device sends: each event counts where it says, in whatever order they come.
+    # A clock that is set back while its device sends: each event counts at its own time, in any order of arrival.
     backwards = [
         event_at("clock-backwards", (now() - timedelta(minutes=10 * step)).isoformat()) for step in range(1, 6)
     ]
@@ -76,7 +76,7 @@ def burst(seed: int, rate: float, seconds: float) -> Iterator[list[Sent]]:
 @pytest.mark.shows_fault(
     part="load",
     fault="one hot device, forty times the load",
-    expected="answered, kept and caught up with; the others keep their answers",
+    expected="answered, stored and caught up with; other devices keep their answers",
 )
 def test_forty_times_the_load_half_of_it_from_one_device_is_answered_kept_and_caught_up_with(
     stack: Stack, earlier: set[str]

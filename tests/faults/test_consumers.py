@@ -1,4 +1,4 @@
-"""Consumers that die at the worst moments, fail on every record, or find nobody who takes what they have."""
+"""Consumers that die at the worst moments, fail on every record, or find their sink away."""
 
 import time
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def handler(event, context):
 
 
 def dying(directory: Path) -> str:
-    """The code of a consumer that dies so, and remembers in a directory how often it did."""
+    """The code of a consumer that dies in this way, and counts its deaths in a directory."""
     directory.mkdir()
     return DYING.replace("DEATHS", repr(str(directory)))
 
@@ -59,7 +59,7 @@ def dying(directory: Path) -> str:
     section="Between Kafka and the stores",
     event_is="in Kafka, its offset not committed",
     told="`archive-errors`, `aggregate-errors`",
-    comes_back="its batch comes again and takes effect once",
+    comes_back="its batch is retried and takes effect once",
 )
 def test_a_consumer_killed_before_and_after_its_commit_takes_effect_once(
     stack: Stack, injector: Injector, earlier: set[str]
@@ -118,7 +118,7 @@ def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up
         time.sleep(2)
         stack.settle(readers=["deadletter"])
         assert stack.unread("archive") == waiting, "a halted consumer goes no further"
-        # A batch of ten records may be all bad luck; those at the edges of a burst are.
+        # A batch of ten records may be all poison, as at the edges of a burst.
         assert len(letters(stack)) - before <= 50
         assert waiting >= 950
     check(stack, ledger, earlier)
@@ -147,16 +147,16 @@ def test_a_delivery_stream_that_throttles_dies_and_finds_no_bucket_delivers_ever
 @pytest.mark.shows_fault(
     part="dead letters",
     fault="their store unavailable",
-    expected="their offsets stay where they are; nobody else waits",
+    expected="their offsets stay where they are; no other consumer waits",
 )
 @pytest.mark.shows_loss_path(
     fails="their store is away",
     section="On the way to the dead letters",
     event_is="in topic `dead-letter`, for 30 days",
     told="`deadletter-retrying`, `deadletter-late`",
-    comes_back="kept as soon as it is back",
+    comes_back="stored as soon as it is back",
 )
-def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_nobody_else_waits(
+def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_no_other_consumer_waits(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
     bad = samples.read("telemetry-invalid.json")
@@ -165,7 +165,7 @@ def test_while_dead_letters_cannot_be_stored_their_offsets_stay_and_nobody_else_
         for body in bodies:
             assert post(stack, EVENTS, body)[0] == 400
         ledger = post_settled(stack, good_batches(65, 500))
-        wait_until("aggregate goes on", lambda: stack.unread("aggregate") == 0)
+        wait_until("aggregate continues", lambda: stack.unread("aggregate") == 0)
         time.sleep(2)
         assert stack.unread("deadletter") == len(bodies)
     earlier |= {digest(body) for body in bodies}

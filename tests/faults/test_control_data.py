@@ -18,7 +18,7 @@ EVENT = samples.read_bytes("telemetry-v1.json")
 
 
 def status_with(stack: Stack, key: str) -> tuple[int, str | None]:
-    """What a post with this key is answered."""
+    """The answer to a post with this key."""
     status, _, body = post(stack, "/v1/events", EVENT, key)
     return status, body.get("code")
 
@@ -28,7 +28,7 @@ def test_a_revoked_key_stops_working_within_the_time_its_copies_live(stack: Stac
     assert status_with(stack, key) == (202, None)
     with psycopg.connect(stack["database"]) as connection:
         connection.execute("UPDATE api_key SET revoked_at = now() WHERE fleet_id = 'revoked-fleet'")
-    # The test profile's copies live 1 s in memory and 2 s in the cache; what is waited for beyond is the machine's.
+    # The test profile's copies live 1 s in memory and 2 s in the cache; longer waits are slack for the machine.
     wait_until("the revoked key is refused", lambda: status_with(stack, key) == (401, "revoked_key"), seconds=10)
     assert {status_with(stack, key) for _ in range(12)} == {(401, "revoked_key")}
 
@@ -43,12 +43,12 @@ def test_an_expired_key_is_refused(stack: Stack) -> None:
 @pytest.mark.shows_fault(
     part="ingest",
     fault="database, cache, or both away",
-    expected="known keys work, unknown firmware is rejected, nobody gets a 5xx; the schemas are shipped with the code",
+    expected="known keys work, unknown firmware is rejected, no request gets a 5xx; the schemas ship with the code",
 )
 @pytest.mark.shows_loss_path(
     fails="the database, the cache or both are away",
     section="Before it is accepted",
-    event_is="it goes on: known keys work from copies",
+    event_is="ingestion continues: known keys work from copies",
     told="`ingest-uninformed` while the cache is away, `aggregate-retrying` while the database is",
     comes_back="nothing to do",
 )
@@ -58,7 +58,7 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
 ) -> None:
     known = create_fleet(stack, f"known-{'-'.join(away)}")
     unknown = create_fleet(stack, f"unknown-{'-'.join(away)}")
-    # Every worker must have met the key: they are asked side by side, until all that may run do.
+    # Every worker must have seen the key: the test posts concurrently until the maximum of workers runs.
     wait_until(
         "all workers run",
         lambda: side_by_side(stack, known) and len(injector.workers("ingest")) == WORKERS_PER_FUNCTION,
@@ -78,7 +78,7 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
 
 
 def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) -> list[tuple[int, str | None]]:
-    """Post so often at once that every worker takes a part."""
+    """Post so often at once that every worker gets a request."""
     answers: list[tuple[int, str | None]] = []
     threads = [threading.Thread(target=lambda: answers.append(status_with(stack, key))) for _ in range(times)]
     for thread in threads:
@@ -88,12 +88,12 @@ def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) 
     return answers
 
 
-@pytest.mark.shows_fault(part="load", fault="one hot fleet", expected="429 for it; the others keep their answers")
+@pytest.mark.shows_fault(part="load", fault="one hot fleet", expected="429 for it; other fleets keep their answers")
 @pytest.mark.shows_loss_path(
     fails="its fleet is over its quota",
     section="Before it is accepted",
     event_is="with the device, 429 with the quota's name",
-    told="nobody; counted by fleet",
+    told="no one; counted by fleet",
     comes_back="sent later",
 )
 @pytest.mark.parametrize("away", [(), ("redis",)], ids=["with the cache", "without it"])

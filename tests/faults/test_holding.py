@@ -1,4 +1,4 @@
-"""A sink that says nothing: whoever writes to it ends by their own word, and no record is blamed for it."""
+"""A silent sink: its writer returns before its timeout, and no record is blamed for it."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack
 
-#: What one invocation may take: the hold, the round that began within it, and the machine's own pace.
+#: What one invocation may take: the hold, the round that began within it, and slack for a slow machine.
 LONGEST = 10 + 6 + 10
 
 

@@ -1,6 +1,6 @@
-"""Records that kill whoever processes them: found, put aside with their bytes, and nothing else is held up or doubled.
+"""Records that kill their consumer: found, put aside with their bytes, and nothing else is held up or doubled.
 
-What kills is the test: a record of its own is made to take long, and whoever takes long over it is killed.
+The test does the killing: it makes a record of its own slow, and kills a consumer that is busy with it.
 """
 
 import contextlib
@@ -106,8 +106,8 @@ class Death:
                 os.kill(pid, signal.SIGKILL)
         self.alone += alone
         self.together += not alone
-        # Killed, it comes again; that is another state.
-        wait_until("the batch comes again", lambda: self._state() != before)
+        # Killed, its batch is retried; that is another state.
+        wait_until("the batch is retried", lambda: self._state() != before)
 
     @contextlib.contextmanager
     def lurking(self) -> Iterator[None]:
@@ -157,7 +157,7 @@ def covered(stack: Stack, lane: Lane) -> bool:
 
 @contextlib.contextmanager
 def claimed(stack: Stack, fleet_id: str, device_id: str) -> Iterator[None]:
-    """Be about to name a device, for as long as it takes: whoever has to name it too waits for us."""
+    """Hold an uncommitted insert of a device: any other session that inserts it waits."""
     sql = "INSERT INTO entity (fleet_id, device_id, shard) VALUES (%s, %s, %s)"
     with psycopg.connect(stack["database"]) as connection:
         connection.execute(sql, (fleet_id, device_id, shard_of(fleet_id, device_id)))
@@ -168,10 +168,10 @@ def claimed(stack: Stack, fleet_id: str, device_id: str) -> Iterator[None]:
 @pytest.mark.shows_fault(
     part="consumer",
     fault="a record that kills the process, or takes all memory",
-    expected="its neighbours go on; it is in the dead letters with its bytes",
+    expected="its neighbours are processed; it is in the dead letters with its bytes",
 )
 @pytest.mark.shows_loss_path(
-    fails="a record ends its consumer's process",
+    fails="a record kills its consumer's process",
     section="Between Kafka and the stores",
     event_is="in Kafka for five attempts, then in the dead letters",
     told="`archive-errors`, `aggregate-errors`",
@@ -196,7 +196,7 @@ def test_a_record_that_kills_aggregate_is_put_aside_wherever_it_stands_and_the_o
     assert letter["kafka_offset"] == lane.offsets[position]
     assert (letter["event"], letter["fleet_id"]) == (bodies[position].decode(), lane.fleet_id)
     assert letter["attempts"] == SINGLY_FROM + DEATHS
-    # The partition goes on.
+    # The partition continues.
     lane.accept(*lane.send(lane.event("press-0"), lane.event("press-9")))
     stack.settle()
     assert outcomes(stack, lane) == {"counted": 6, "dead_lettered": 1}
@@ -213,7 +213,7 @@ def test_a_record_that_kills_archive_is_put_aside_and_its_neighbours_are_stored(
     killer = lane.event("killer", age=timedelta(hours=2))
     events = [killer, *(lane.event(f"press-{number}") for number in range(4))]
     death = Death(stack, injector, "archive", lane, position=0)
-    # Refused, and not silent: what a dead process had sent must not be taken afterwards.
+    # Refused, and not silent: a request of the dead process must not be taken later.
     with injector.faulty_delivery(refuse_share=1.0), death.lurking():
         bodies = lane.send(*events)
         wait_until("the killer is in the dead letters", lambda: killers(stack, "archive", lane), seconds=90)
@@ -224,6 +224,6 @@ def test_a_record_that_kills_archive_is_put_aside_and_its_neighbours_are_stored(
     assert letter["event"] == bodies[0].decode()
     lane.accept(*lane.send(lane.event("press-0"), lane.event("press-9")))
     check(stack, lane.ledger, earlier)
-    # Archive's trouble is archive's: aggregate has counted what it can.
+    # Archive's failure does not affect aggregate, which has counted what it can.
     assert outcomes(stack, lane) == {"counted": 6, "late": 1}
     check_numbers(stack)

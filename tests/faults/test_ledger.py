@@ -1,4 +1,4 @@
-"""The ledger on a whole stack: the statement balances, a restored database catches up, and what is lost has a name."""
+"""The ledger on a whole stack: the statement balances, a restored database catches up, and what is lost is named."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ from tests.support.stream import mixed
 FLEET = "ledger"
 # What aggregation and counting write; a restore takes all of it back to one moment.
 RESTORED = ("sample", "settled_event", "coverage", "gap", "outcome", "counted_object", "counted_letter")
-# As a run of reconcile does: while somebody else holds it, there is none.
+# The lock that a run of reconcile takes: while another session holds it, no run starts.
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('reconcile', 0))"
 
 
 REJECTED: set[str] = set()
-"""What was rejected of the fleet so far, in whatever test."""
+"""The fleet's rejected events so far, over all tests."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: St
     section="In the stores",
     event_is="in raw; in Kafka for six hours",
     told="`reconcile-unaccounted`, `reconcile-newly-missing`",
-    comes_back="what came since is run again, by itself",
+    comes_back="reconcile runs again what came since",
 )
 def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: Stack, key: str) -> None:
     post(stack, key, list(mixed(seed=82, count=600)))
@@ -86,7 +86,7 @@ def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: S
 @pytest.mark.shows_fault(
     part="consumer",
     fault="answers null without having done its work",
-    expected="to Lambda that is success: the gap in the offsets is found and run again",
+    expected="Lambda takes that for success; reconcile finds the gap in the offsets and runs it again",
 )
 @pytest.mark.shows_loss_path(
     fails="a handler answers success without having done its work",
@@ -129,12 +129,12 @@ def test_a_consumer_that_is_run_again_by_hand_counts_nothing_twice(stack: Stack,
 
 
 def balanced(account: dict[str, Any]) -> bool:
-    """Whether nothing is under way or missing; letters of what was rejected come on a way of their own."""
+    """Whether nothing is under way or missing; letters of rejected events take another path."""
     return bool(account["state"] == "balanced" and account["rejected"] == len(REJECTED))
 
 
 def post(stack: Stack, key: str, batches: list[list[Sent]]) -> Ledger:
-    """Post until every event has its answer, and wait until it was read."""
+    """Post until every event has its answer, and wait until all are read."""
     ledger = asyncio.run(post_all(stack["api"], key, batches, until_settled=True))
     REJECTED.update(ledger.rejected)
     stack.settle()
@@ -142,7 +142,7 @@ def post(stack: Stack, key: str, batches: list[list[Sent]]) -> Ledger:
 
 
 def settle(stack: Stack, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Wait until nothing is on its way and the fleet's account of the day is what it has to become."""
+    """Wait until nothing is in flight and the fleet's account of the day is as expected."""
     found: list[dict[str, Any]] = [{"state": "none", "accepted": 0}]
 
     def look() -> bool:

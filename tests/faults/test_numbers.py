@@ -1,4 +1,4 @@
-"""Numbers under fire: whatever dies or is away while events come, rollups are those of the events themselves."""
+"""Numbers under faults: whichever part dies or is away, rollups are those of the events themselves."""
 
 import contextlib
 import time
@@ -19,7 +19,7 @@ from tests.support.stream import load
 
 
 def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int) -> None:
-    """All that was sent was accepted, is in raw byte for byte, and is in the numbers once."""
+    """Every sent event was accepted, is in raw byte for byte, and is in the numbers once."""
     (ledger,) = ledgers
     assert sum(ledger.accepted.values()) >= sent
     check(stack, ledger, earlier)
@@ -29,7 +29,7 @@ def check_all(stack: Stack, ledgers: list[Ledger], earlier: set[str], sent: int)
 @pytest.mark.shows_loss_path(
     fails="a roller dies, or cannot compute a window",
     section="In the stores",
-    event_is="the samples are there, and the marker waits",
+    event_is="in the samples; the window's marker stays",
     told="`roll-errors`, `roll-behind`",
     comes_back="the next run rolls it",
 )
@@ -45,12 +45,12 @@ def test_workers_that_are_killed_at_any_moment_leave_the_numbers_right(
 
 
 @pytest.mark.shows_fault(
-    part="consumer", fault="stands still until it times out", expected="nobody else waits; effect once"
+    part="consumer", fault="hangs until it times out", expected="no other consumer waits; effect once"
 )
 @pytest.mark.parametrize(
     ("verb", "others", "seed"), [("aggregate", ["archive"], 53), ("roll", ["archive", "aggregate"], 54)]
 )
-def test_workers_that_stand_still_hold_up_nobody_else_and_leave_the_numbers_right(
+def test_workers_that_hang_hold_up_no_other_and_leave_the_numbers_right(
     stack: Stack, injector: Injector, earlier: set[str], verb: str, others: list[str], seed: int
 ) -> None:
     stored = len(stack.stores.rows())
@@ -67,9 +67,9 @@ def test_workers_that_stand_still_hold_up_nobody_else_and_leave_the_numbers_righ
 @pytest.mark.shows_loss_path(
     fails="the cache forgets, or is away",
     section="In the stores",
-    event_is="in the database, whose word counts",
+    event_is="in the database, which is authoritative",
     told="`pressure-errors`, `ingest-uninformed`",
-    comes_back="nothing to do; live counters begin anew",
+    comes_back="nothing to do; live counters restart at zero",
 )
 def test_a_cache_that_forgets_and_dies_lets_nothing_count_twice(
     stack: Stack, injector: Injector, earlier: set[str]
@@ -113,19 +113,19 @@ def test_a_database_that_dies_again_and_again_leaves_the_numbers_right(
 @pytest.mark.shows_fault(
     part="PostgreSQL",
     fault="down for an hour, scaled",
-    expected="ingestion and archive go on; numbers catch up by themselves",
+    expected="ingestion and archive continue; numbers catch up by themselves",
 )
 @pytest.mark.shows_loss_path(
     fails="the database is away for an hour",
     section="Between Kafka and the stores",
-    event_is="in Kafka; raw goes on",
+    event_is="in Kafka; archive continues",
     told="`aggregate-retrying`, `aggregate-late`, `reconcile-unaccounted`",
     comes_back="aggregate catches up by itself",
 )
-def test_while_the_database_is_away_raw_goes_on_and_afterwards_the_numbers_catch_up_by_themselves(
+def test_while_the_database_is_away_archive_continues_and_afterwards_the_numbers_catch_up_by_themselves(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
-    # Whose key nobody has met cannot be let in without the database.
+    # A key that no process has seen cannot be accepted without the database.
     thread, known = post_during(stack, load(seed=58, count=500, seconds=1))
     thread.join()
     earlier |= set(known[0].accepted)
@@ -144,7 +144,7 @@ def test_while_the_database_is_away_raw_goes_on_and_afterwards_the_numbers_catch
     wait_until("aggregate has caught up", lambda: stack.unread("aggregate") == 0)
     times_live = backlog / (time.monotonic() - began) / live
     check_all(stack, ledgers, earlier, sent=4000)
-    # The aim is 3; this is what is left of it on any machine, whatever else it does.
+    # The aim is 3. This bound holds on any machine, also a busy one.
     assert times_live > 1, f"aggregate caught up at {times_live:.1f} times the live rate"
 
 

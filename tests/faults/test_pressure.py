@@ -1,4 +1,4 @@
-"""Pressure on a real stack: refused whole and with advice while it lasts, and let in again by itself."""
+"""Pressure on a real stack: requests are refused whole and with advice while it lasts, and accepted again by itself."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ from tests.support import samples
 from tests.support.stores import end_offsets
 
 EVENT = samples.read_bytes("telemetry-v1.json")
-# What the disks said before is the highest of its minute for CloudWatch.
+# CloudWatch takes the highest value of a minute, so earlier values still count.
 A_MINUTE_OF_FIGURES = 90
 
 
@@ -64,7 +64,7 @@ def fresh_batches(seed: int, count: int) -> Iterator[list[Sent]]:
 
 
 @pytest.mark.shows_fault(
-    part="load", fault="more than the buffer bears", expected="429 before the brokers are in danger"
+    part="load", fault="more than the buffer holds", expected="429 before the brokers are in danger"
 )
 @pytest.mark.shows_loss_path(
     fails="the buffer or a disk fills up",
@@ -79,7 +79,7 @@ def test_a_disk_that_fills_up_stops_ingestion_whole_and_only_that_and_room_lets_
     bodies = [EVENT, samples.read_bytes("mixed-batch.json"), b"[no events"]
     with disk_at(stack, 95):
         wait_until("ingest refuses", lambda: status_now(stack) == (429, "pressure"))
-        time.sleep(4)  # until every worker has heard of it
+        time.sleep(4)  # until every worker has read it
         before = {topic: end_offsets(stack["broker"], topic) for topic in ("raw-events", "dead-letter")}
         waits = set()
         for body in bodies * 4:
@@ -88,7 +88,7 @@ def test_a_disk_that_fills_up_stops_ingestion_whole_and_only_that_and_room_lets_
             assert answer["advice"] == {"sample": LEAST_SAMPLE, "retry_after": int(headers["retry-after"])}
             waits.add(answer["advice"]["retry_after"])
         assert 30 <= min(waits) < max(waits) <= 90
-        # Of a refused request nothing is stored, not even what would have been rejected.
+        # Nothing of a refused request is stored, not even events that would be rejected.
         assert before == {topic: end_offsets(stack["broker"], topic) for topic in before}
         key = {"x-api-key": stack["keys"]["reader"]}
         for path, headers in (("/health", {}), (f"/v1/fleets/{stack['fleet']}", key)):
@@ -119,12 +119,12 @@ class Watcher:
         self._parts = gauge, Snapshots(valkey.Cache(partial(valkey.connect, login))), 15
 
     def watch(self) -> tuple[float, float]:
-        """Measure and publish once; the share that is refused from now on, and how much of the buffer is used."""
+        """Measure and publish once. Return the share to refuse, and how much of the buffer is used."""
         said = watch(*self._parts)
         return said["share"], said["used"]
 
 
-@pytest.mark.shows_fault(part="load", fault="more than the buffer bears")
+@pytest.mark.shows_fault(part="load", fault="more than the buffer holds")
 def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_no_sooner(
     stack: Stack, injector: Injector, earlier: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,9 +140,9 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
         )
         return ledgers[-1]
 
-    # The stack's own word, by hours, is not heard while ours is.
+    # The stack's own snapshot, by hours, is ignored while ours exists.
     with injector.holding_workers("pressure") as held:
-        wait_until("the stack's own word is not heard", lambda: len(held) > 0)
+        wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         stack.settle()
         assert watcher.watch() == (0, 0)
         with injector.holding_workers("aggregate"):
@@ -167,7 +167,7 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
     ledger = Ledger()
     for one in ledgers:
         ledger.accepted.update(one.accepted)
-    # Refused before anything is stored: what was sent meanwhile is nowhere, so it is not let off as unknown here.
+    # Refused before anything is stored: none of these events may be stored, so they do not count as unknown here.
     check(stack, ledger, earlier)
 
 
@@ -176,10 +176,10 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
     [None, b"\xff\xfe", b'{"version":1,"share":7}', b'{"version":9,"share":1}'],
     ids=["none", "garbled", "nonsense", "of another version"],
 )
-def test_a_word_that_cannot_be_believed_stops_nobody(stack: Stack, injector: Injector, word: bytes | None) -> None:
+def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: Injector, word: bytes | None) -> None:
     shared = redis.RedisCluster.from_url(stack["cache"])
     with injector.holding_workers("pressure") as held:
-        wait_until("the stack's own word is not heard", lambda: len(held) > 0)
+        wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         if word is None:
             shared.delete(NAME)
         else:
@@ -192,13 +192,13 @@ def test_a_word_that_cannot_be_believed_stops_nobody(stack: Stack, injector: Inj
 @pytest.mark.shows_loss_path(
     fails="pressure itself does not run",
     section="Before it is accepted",
-    event_is="with the device, or stored: nothing is refused on its word any more",
+    event_is="with the device, or stored: its last snapshot expires and refuses nothing more",
     told="`pressure-errors`, `pressure-not-run`, `ingest-uninformed`",
     comes_back="nothing to do; full brokers are answered `retry`",
 )
-def test_the_last_word_ends_with_its_time_when_no_other_comes(stack: Stack, injector: Injector) -> None:
+def test_the_last_pressure_snapshot_expires_when_no_other_comes(stack: Stack, injector: Injector) -> None:
     with injector.holding_workers("pressure") as held:
-        wait_until("the stack's own word is not heard", lambda: len(held) > 0)
+        wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         shared = valkey.Cache(lambda: redis.RedisCluster.from_url(stack["cache"]))
         Snapshots(shared).publish(1.0, datetime.now(UTC), 10)
         wait_until("ingest refuses", lambda: status_now(stack) == (429, "pressure"), seconds=8)

@@ -90,7 +90,7 @@ def following(stack: Stack) -> Path:
 
 @pytest.fixture(autouse=True)
 def checker(following: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell the independent checker what the next release publishes."""
+    """Give the independent checker the next release's contracts."""
     monkeypatch.setattr(recomputation, "SCHEMAS", following / "schemas")
     monkeypatch.setitem(stores.FLAGS_AT, 2, 6)
 
@@ -182,7 +182,7 @@ def check(stack: Stack, injector: Injector, ledger: Ledger, earlier: set[str]) -
 @pytest.mark.shows_fault(
     part="deployment",
     fault="consumers of the next release, ingest of this one",
-    expected="everything goes on as usual",
+    expected="everything works as usual",
 )
 def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_writes(
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
@@ -196,14 +196,14 @@ def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_write
 @pytest.mark.shows_fault(
     part="deployment",
     fault="ingest of the next release, consumers of this one",
-    expected="an addition stops nothing; a newer version is held until its consumers are updated, and counts right",
+    expected="an addition stops nothing; consumers hold a newer version until they are updated, and count it right",
 )
 @pytest.mark.shows_loss_path(
     fails="ingest writes a version that a consumer does not know yet",
     section="Between Kafka and the stores",
     event_is="in Kafka, held for ten minutes; then in the dead letters as `version_ahead`",
     told="`archive-version-ahead`, `aggregate-version-ahead`",
-    comes_back="the updated consumer reads it; a dead letter is given again by `make rerun`",
+    comes_back="the updated consumer reads it; `make rerun` runs a dead letter again",
 )
 def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_are_updated(
     stack: Stack, injector: Injector, adding: Path, following: Path, earlier: set[str]
@@ -229,15 +229,15 @@ def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_
 
 @pytest.mark.shows_fault(
     part="deployment",
-    fault="consumers are updated later than a hold lasts",
-    expected="dead letters `version_ahead` without a halt; given again, each event counts once",
+    fault="consumers are updated after the hold ends",
+    expected="dead letters `version_ahead` without a halt; run again, each event counts once",
 )
 @pytest.mark.shows_loss_path(fails="ingest writes a version that a consumer does not know yet")
-def test_what_is_not_read_in_time_is_a_letter_without_a_halt_and_is_given_again_to_the_next_release(
+def test_what_is_not_read_in_time_is_a_dead_letter_without_a_halt_and_the_next_release_runs_it_again(
     stack: Stack, injector: Injector, following: Path, earlier: set[str]
 ) -> None:
     with released(injector, None, *CONSUMERS, variables=SHORT), released(injector, following, "ingest"):
-        # Far more than may be put aside of what is poison.
+        # Far more than the allowance for poison.
         ledger = post_settled(stack, newer(seed=105, count=600))
         stack.settle(READERS)
         letters = given_up(stack)
@@ -257,7 +257,7 @@ def test_what_is_not_read_in_time_is_a_letter_without_a_halt_and_is_given_again_
 
 
 def rerun(injector: Injector, consumer: str, partition: int, start: int | None, end: int) -> None:
-    """Give a consumer records again, as an operator does."""
+    """Run records again through a consumer, as an operator does."""
     while start is not None:
         order = {"consumer": consumer, "partition": partition, "from": start, "to": end}
         done = injector.invoke("reconcile", {"rerun": order})
@@ -269,7 +269,7 @@ def rerun(injector: Injector, consumer: str, partition: int, start: int | None, 
 
 
 def merge(ledgers: list[Ledger]) -> Ledger:
-    """What several ledgers say together."""
+    """Several ledgers merged."""
     whole = Ledger()
     for ledger in ledgers:
         whole.accepted += ledger.accepted

@@ -1,4 +1,4 @@
-"""What is given up outside our functions is in the dead letters, byte for byte, and those who can go on do."""
+"""Events that are given up outside our functions are in the dead letters, byte for byte, and the others continue."""
 
 import asyncio
 import time
@@ -67,7 +67,7 @@ def covered(stack: Stack, places: set[Place]) -> bool:
 
 
 def produce(stack: Stack, events: list[bytes], age_seconds: int) -> dict[Place, set[str]]:
-    """Store events as ingest does, but as long ago as if nobody had come to them since; return them by their places."""
+    """Store events as ingest does, but with old timestamps, as if unread since. Return them by their places."""
     received = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     stored: dict[Place, set[str]] = {}
 

@@ -30,7 +30,7 @@ def all_connections(stack: Stack) -> Iterator[int]:
 @pytest.mark.shows_fault(
     part="PostgreSQL",
     fault="no connection left",
-    expected="ingestion and archive go on; numbers catch up by themselves",
+    expected="ingestion and archive continue; numbers catch up by themselves",
 )
 def test_a_database_without_a_free_connection_holds_up_numbers_and_nothing_else(
     stack: Stack, injector: Injector, earlier: set[str]
@@ -38,7 +38,7 @@ def test_a_database_without_a_free_connection_holds_up_numbers_and_nothing_else(
     stored = len(stack.stores.rows())
     with all_connections(stack) as held:
         assert held > 10
-        # Those who had a connection lose it now, and find no other.
+        # Open connections are cut now, and none is free.
         injector.end_workers("aggregate")
         thread, ledgers = post_during(stack, load(seed=71, count=1000, seconds=4))
         thread.join()
@@ -64,7 +64,7 @@ def test_a_database_whose_disk_is_full_and_whose_connections_are_cut_counts_ever
     with injector.cutting("postgres", every_seconds=0.8) as cuts:
         thread.join()
         # Where the machine is busy the server has only just come back.
-        wait_until("somebody who was connected has been cut off", lambda: sum(cuts) > 0)
+        wait_until("an open connection has been cut off", lambda: sum(cuts) > 0)
     (ledger,) = ledgers
     assert sum(ledger.accepted.values()) >= 2000
     assert set(ledger.statuses) <= {202, 207, 429}

@@ -1,4 +1,4 @@
-"""Last of the fault tests: after everything that happened, no log holds a key, a secret or a device's name."""
+"""Last of the fault tests: after all of them, no log holds a key, a secret or a device's name."""
 
 from tests.flow.conftest import Stack
 from tests.flow.http import post

@@ -56,9 +56,9 @@ class Stack:
         return list(csv.reader(io.StringIO(ran.stdout.decode(), newline="")))
 
     def settle(self, readers: Sequence[str] = ("archive", "aggregate"), patience: float = 120) -> None:
-        """Wait until every reader has read what the brokers hold, and Parquet has what archive read.
+        """Wait until every consumer has read what the brokers hold, and Parquet has what archive read.
 
-        Patience starts anew with each progress.
+        The timeout restarts with each progress.
         """
         for reader in readers:
             self._catch_up(reader, patience)
@@ -87,7 +87,7 @@ class Stack:
                 time.sleep(0.5)
 
     def unread(self, reader: str) -> int:
-        """How many records the brokers hold that a reader has not dealt with."""
+        """The number of records in the brokers that a consumer has not processed."""
         topic = DEAD_LETTERS if reader == "deadletter" else RAW_EVENTS
         ends, group = end_offsets(self["broker"], topic), self["consumers"][reader]
         places = [TopicPartition(topic, number) for number in ends]
@@ -106,7 +106,7 @@ class Stack:
 
 
 def check_numbers(stack: Stack, through: datetime | None = None) -> None:
-    """Hold every closed window of a stack against the recomputation, whoever sent what is in it."""
+    """Compare every closed window of a stack with the recomputation, for all senders."""
     stack.settle_numbers(through)
     numbers = read_numbers(stack["database"])
     differences = find_differences(recompute(row.event for row in stack.stores.rows()), numbers)

@@ -1,4 +1,4 @@
-"""The example clients, run as a device would run them: what they say was accepted is in the view, byte for byte."""
+"""The example clients, run as a device would run them: what they report as accepted is in the view, byte for byte."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_what_the_client_sends_arrives_in_order_and_what_is_rejected_is_left(
     device = f"client-{len(options)}"
     events = events_of(device, 250)
     bad = samples.encode(samples.read("telemetry-invalid.json"))
-    # A text with half of a surrogate pair: JSON to Python, and to Sluice what spoils the whole array.
+    # A text with half of a surrogate pair: Python takes it for JSON, Sluice rejects the whole array.
     spoils = b'{"n": "\\ud800"}'
     (tmp_path / "events.jsonl").write_bytes(b"\n".join([*events[:120], bad, spoils, *events[120:]]))
     left = tmp_path / "left.jsonl"
@@ -66,7 +66,7 @@ def test_a_pipe_of_readings_is_taken_too(stack: Stack) -> None:
     assert stored(stack, device) == [reading]
 
 
-def test_a_key_that_opens_nothing_leaves_every_event_to_be_sent_another_time(stack: Stack) -> None:
+def test_an_unknown_key_leaves_every_event_to_be_sent_another_time(stack: Stack) -> None:
     event = events_of("client-reader", 1)[0]
     stranger = {"API": stack["api"], "KEY": stack["keys"]["reader"], "PATH": os.environ["PATH"]}
     command = [sys.executable, str(CLIENTS / "client.py")]

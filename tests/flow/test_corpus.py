@@ -39,7 +39,7 @@ CASES = [case for case in corpus() if case.over_http]
 
 @pytest.fixture(scope="module")
 def keys(stack: Stack) -> Keys:
-    """A fleet of our own, with a key for every way in which one opens the door or does not."""
+    """A fleet of our own, with a key for every way in which a key is accepted or refused."""
     made = make_keys(stack["stage"])
     with psycopg.connect(stack["database"]) as connection:
         connection.execute(
@@ -56,7 +56,7 @@ def keys(stack: Stack) -> Keys:
 
 
 def post_corpus(stack: Stack, keys: Keys) -> list[str]:
-    """Post every case; return what is not as documented."""
+    """Post every case; return the differences from the documentation."""
     shares = [CASES[first::CONNECTIONS] for first in range(CONNECTIONS)]
     with ThreadPoolExecutor(CONNECTIONS) as connections:
         return list(chain.from_iterable(connections.map(lambda share: post_cases(stack, keys, share), shares)))
@@ -76,7 +76,7 @@ def post(connection: http.client.HTTPConnection, case: Case, keys: Keys) -> Iter
         connection.request("POST", case.route, case.body, headers)
         answer = connection.getresponse()
         document = json.loads(answer.read())
-        # The gateway's throttle is not what is asked about, and sets the pace.
+        # The gateway's throttle is not under test, and sets the pace.
         if answer.status != 429 or "code" in document:
             break
         time.sleep(0.1)

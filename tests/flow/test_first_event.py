@@ -78,7 +78,7 @@ def test_a_mixed_batch_is_answered_event_by_event_in_order(stack: Stack) -> None
     assert body["results"][3]["error"]["violations"][0].keys() == {"path", "rule", "message"}
 
 
-def test_only_a_device_key_opens_the_door(stack: Stack) -> None:
+def test_only_a_device_key_is_accepted(stack: Stack) -> None:
     event = samples.read_bytes("telemetry-v1.json")
     device = stack["keys"]["device"]
     answers = {

@@ -1,4 +1,4 @@
-"""Numbers that are right: whatever is sent, however often, rollups are those of the events themselves."""
+"""Correct numbers: for any events, sent any number of times, rollups are those of the events themselves."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ def test_rollups_of_a_mixed_stream_equal_an_independent_recomputation(stack: Sta
     assert "fan_speed" not in metrics
 
 
-def test_an_event_counts_once_however_it_comes_again(stack: Stack) -> None:
+def test_an_event_counts_once_however_it_is_sent_again(stack: Stack) -> None:
     key = create_fleet(stack, "again")
     event = json.loads(telemetry("press-1", now() - LATEST, 40.0).body)
     other = event | {"timestamp": (now() - 3 * LATEST).isoformat(), "metrics": event["metrics"] | {"cpu_temp": 90.0}}
@@ -143,7 +143,7 @@ def test_live_counters_say_how_many_of_each_type_came_in_each_minute(stack: Stac
 def test_a_fleets_p95_of_an_hour_is_that_of_all_its_samples_and_not_the_mean_of_its_devices(stack: Stack) -> None:
     key = create_fleet(stack, "hour", events_per_second=100_000)
     hour = an_hour_that_has_ended()
-    # One device of ten says most: what is right for the fleet, no average over devices can find.
+    # One device of ten sends most: no average over devices is right for the fleet.
     values = {f"press-{number}": [40 + number + step / 10 for step in range(10)] for number in range(9)}
     values["press-busy"] = [70 + step / 10 for step in range(300)]
     moment = hour - timedelta(seconds=30)
@@ -166,7 +166,7 @@ def in_batches(events: list[Sent]) -> Iterator[list[Sent]]:
 
 
 def an_hour_that_has_ended() -> datetime:
-    """The end of an hour whose last minute is not late, nor soon will be; shortly before the next, that is awaited."""
+    """The end of an hour whose last minute is not late, nor soon will be. Shortly before the next hour, it waits."""
     while now().minute >= 58:
         time.sleep(1)
     return now().replace(minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""The OpenAPI document and the running API agree: what is made of the one, the other answers as promised."""
+"""The OpenAPI document and the running API agree: generated requests get the documented answers."""
 
 import json
 import re
@@ -28,7 +28,7 @@ CONFIG = schemathesis.Config.from_dict(
         "seed": 20_261_120,
         # Below the gateway's throttles, whose answers are not ours.
         "rate-limit": "40/s",
-        # Longer than the gateway's own: a function that nobody waits for still has its place.
+        # Longer than the gateway's own: a function whose caller has gone still holds its slot.
         "request-timeout": 35,
         "generation": {"deterministic": True, "database": "none"},
         "phases": {"coverage": {"unexpected-methods": []}},
@@ -47,7 +47,7 @@ PROMISES = [
 
 @pytest.fixture(scope="module")
 def keys(stack: Stack) -> dict[str, str]:
-    """Keys by the method they are for; quotas are no bound here: nearly all that is made up is rejected."""
+    """Keys by the method they are for. Quotas do not limit this test: nearly all generated events are rejected."""
     with psycopg.connect(stack["database"]) as connection:
         connection.execute(
             "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, 1e6, 1e6)", (FLEET,)
@@ -91,7 +91,7 @@ def shorten(value: Any) -> Any:
 )
 def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack, keys: dict[str, str]) -> None:
     if "fleet" in case.path_parameters:
-        # Any other fleet is refused before its question is looked at.
+        # Any other fleet is refused before its question is read.
         case.path_parameters["fleet"] = FLEET
     if "event_id" in case.path_parameters:
         # What is no part of an address never reaches the route; and on days without files there is nothing to read.
@@ -141,9 +141,7 @@ def test_what_is_accepted_is_answered_as_promised_too(
     ],
 )
 @pytest.mark.usefixtures("numbers")
-def test_what_there_is_is_read_as_promised(
-    path: str, query: dict[str, Any], stack: Stack, keys: dict[str, str]
-) -> None:
+def test_reads_are_answered_as_promised(path: str, query: dict[str, Any], stack: Stack, keys: dict[str, str]) -> None:
     day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     asked = {name: day if value == "{day}" else value for name, value in query.items()}
     case = SCHEMA[path]["GET"].Case(path_parameters={"fleet": FLEET, "group": "hall", "event_id": "e"}, query=asked)
@@ -152,6 +150,6 @@ def test_what_there_is_is_read_as_promised(
     document = answer.json()
     assert document.get("items", document) or path.endswith("changes")
     again = {"x-api-key": keys["GET"], "if-none-match": answer.headers["etag"][0]}
-    # What says when it was asked for is never the same again.
+    # An answer that contains the time of its request differs each time.
     if "as_of" not in document and not path.endswith("changes"):
         assert case.call_and_validate(base_url=stack["api"], headers=again, checks=PROMISES).status_code == 304

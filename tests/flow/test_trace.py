@@ -1,4 +1,4 @@
-"""Where an event is: each story that can be told, told of what was really sent."""
+"""Where an event is: each possible story, for events that were really sent."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ DEVICE = "traced-1"
 
 @dataclass(frozen=True)
 class Sent:
-    """The ids of what was sent, by what became of it."""
+    """The ids of the sent events, by their outcome."""
 
     ids: dict[str, str]
     times: dict[str, datetime]
@@ -40,7 +40,7 @@ def telemetry(event_id: str, moment: datetime, **changed: Any) -> bytes:
 
 @pytest.fixture(scope="module")
 def sent(stack: Stack) -> Sent:
-    """One event of each kind, sent and dealt with."""
+    """One event of each kind, sent and processed."""
     now = datetime.now(UTC)
     times = {
         "accepted": now - timedelta(minutes=5),
@@ -84,7 +84,7 @@ def outcomes(document: Any) -> list[str]:
     return [copy["outcome"] for copy in event["copies"]]
 
 
-def test_an_accepted_event_is_told_with_its_offset_its_file_and_its_windows(stack: Stack, sent: Sent) -> None:
+def test_an_accepted_event_is_found_with_its_offset_its_file_and_its_windows(stack: Stack, sent: Sent) -> None:
     event_id = sent.ids["accepted"]
     document = find(stack, event_id.upper())
     assert (document["verdict"], document["unasked"], outcomes(document)) == ("accepted", [], ["counted"])
@@ -96,7 +96,7 @@ def test_an_accepted_event_is_told_with_its_offset_its_file_and_its_windows(stac
     assert datetime.fromisoformat(sample["effective_time"]) == sent.times["accepted"]
     minute = sample["windows"][0]
     assert (minute["resolution"], minute["state"]) == ("1m", "complete")
-    # The same window, as query tells of it.
+    # The same window, as query returns it.
     address = f"{stack['api']}/v1/fleets/{stack['fleet']}/rollups?" + urlencode(
         {"device": DEVICE, "resolution": "1m", "from": minute["window_start"], "to": sample["effective_time"]}
     )
@@ -127,7 +127,7 @@ def test_what_is_late_is_raw_only_and_what_is_ahead_counts_at_its_reception(stac
     assert ahead["events"][0]["samples"][0]["effective_time"] == copy["received_at"]
 
 
-def test_what_was_rejected_is_told_with_its_reason_and_its_letter(stack: Stack, sent: Sent) -> None:
+def test_a_rejected_event_is_found_with_its_reason_and_its_letter(stack: Stack, sent: Sent) -> None:
     deadline = time.monotonic() + 60
     while (document := find(stack, sent.ids["rejected"]))["verdict"] != "rejected":
         assert document["verdict"] == "never_received"
@@ -161,7 +161,7 @@ def test_another_fleets_reader_does_not_see_it(stack: Stack, sent: Sent) -> None
         assert (status, document["verdict"], document["events"]) == (200, "never_received", []), kind
 
 
-def test_only_a_reader_key_opens_the_door(stack: Stack, sent: Sent) -> None:
+def test_only_a_reader_key_is_accepted(stack: Stack, sent: Sent) -> None:
     assert get(stack, sent.ids["accepted"], stack["keys"]["device"])[0] == 403
     assert get(stack, "a\x00b")[1]["code"] == "invalid_event_id"
 
@@ -196,7 +196,9 @@ def without_files(stack: Stack) -> Iterator[None]:
         misbehave()
 
 
-def test_without_the_files_the_numbers_are_told_and_without_either_there_is_a_problem(stack: Stack, sent: Sent) -> None:
+def test_without_the_files_the_numbers_are_returned_and_without_either_there_is_a_problem(
+    stack: Stack, sent: Sent
+) -> None:
     with without_files(stack):
         document = find(stack, sent.ids["accepted"], device_id=DEVICE)
         assert (document["verdict"], outcomes(document)) == ("accepted", [])

@@ -1,4 +1,4 @@
-"""What every function, bucket, alarm and name here has in common; each convention names what does not keep to it."""
+"""What every function, bucket, alarm and name has in common. Each convention names what violates it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,20 +11,20 @@ from sluice.core.metrics import METRICS, QUARANTINE_EXCEEDED, RECORDS_HELD
 from sluice.edge import settings
 from tests.infra.templates import ROOT, Resource, Templates
 
-# The end of every failure has no failure destination itself; it never gives up instead.
+# The last consumer of failures has no failure destination. It never gives up instead.
 WITHOUT_FAILURE_DESTINATION = {"deadletter"}
-# Who invokes functions and does not wait for an answer; an event source is told by its mapping.
+# Services that invoke functions and do not wait for an answer. A mapping identifies an event source.
 ASYNCHRONOUS = {"events.amazonaws.com", "s3.amazonaws.com", "scheduler.amazonaws.com", "sns.amazonaws.com"}
 # Of an account's default quota, Lambda keeps this much for functions that reserve nothing.
 CONCURRENCY = 1000 - 100
-# Ends in Name or Identifier, and is not what the resource itself is called.
+# Ends in Name or Identifier, and is not the resource's own name.
 NAMES_WITHIN = {"CACertificateIdentifier", "DBName"}
 
 Complaints = Iterator[str]
 
 
 def names_mirror(templates: Templates) -> Complaints:
-    """A function has one name, in functions/, infra/functions/ and tests/, and nothing there belongs to no function."""
+    """A function has one name in functions/, infra/functions/ and tests/. Everything there belongs to a function."""
     verbs = set(templates.functions())
     paths = [path for path in (ROOT / "tests").rglob("test_*.py") if not {"core", "edge"} & set(path.parts)]
     tested = {path.stem.removeprefix("test_") for path in paths}
@@ -81,7 +81,7 @@ def every_function_is_told_what_its_code_reads(templates: Templates) -> Complain
             if field.required and field.name.upper() not in told:
                 yield f"{verb}: reads {struct.__name__}.{field.name}, and is not told it"
         for name in sorted(told - {field.name.upper() for _, field in fields} - {"AWS_REGION"}):
-            yield f"{verb}: is told {name}, and reads no struct with it"
+            yield f"{verb}: is given {name}, and reads no struct with it"
 
 
 def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
@@ -135,7 +135,7 @@ def concurrency_adds_up(templates: Templates) -> Complaints:
 
 
 def every_function_is_watched(templates: Templates) -> Complaints:
-    """Every function has an alarm on errors, and on being refused where somebody waits for its answer."""
+    """Every function has an alarm on errors, and one on throttles where a caller waits for its answer."""
     for verb, function in templates.functions().items():
         watched = _watched(templates, "FunctionName", function)
         if "Errors" not in watched:
@@ -187,7 +187,7 @@ def every_metric_of_ours_is_registered(templates: Templates) -> Complaints:
 
 
 def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
-    """What nobody waits for goes to a destination when it fails, and somebody is told; the last one never gives up."""
+    """A failed asynchronous call goes to a destination and raises an alarm. The last consumer never gives up."""
     verbs = {function.name: verb for verb, function in templates.functions().items()}
     for source in templates.every("AWS::Lambda::EventSourceMapping"):
         verb = verbs[source.properties["FunctionName"]["Fn::GetAtt"][0]]
@@ -216,7 +216,7 @@ def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
 
 
 def every_alarm_is_heard_and_understood(templates: Templates) -> Complaints:
-    """Every alarm says what it means, goes to the operations topic and states what silence is."""
+    """Every alarm says what it means, goes to the operations topic and states how it treats missing data."""
     for alarm in templates.every("AWS::CloudWatch::Alarm"):
         for actions in ("AlarmActions", "OKActions"):
             if not all("OperationsTopic" in str(action) for action in alarm.properties.get(actions, [""])):
@@ -237,7 +237,7 @@ def every_bucket_has_an_end_for_what_is_in_it(templates: Templates) -> Complaint
 
 
 def what_is_retained_has_no_fixed_name(templates: Templates) -> Complaints:
-    """What survives its stack is not in the way of the next one: a name can be taken once."""
+    """What survives its stack does not block the next one: a name can be taken once."""
     for resource in templates.every():
         if {"Retain", "Snapshot"} & {resource.policies["DeletionPolicy"], resource.policies["UpdateReplacePolicy"]}:
             for name, value in resource.properties.items():

@@ -1,4 +1,4 @@
-"""Synthesized templates as tests ask about them."""
+"""Synthesized templates, as tests read them."""
 
 import json
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ class Templates:
         return found
 
     def granted(self, verb: str) -> dict[str, list[str]]:
-        """Return what a function may do, and to which of its things."""
+        """Return the actions that a function may take, with their resources."""
         found: dict[str, list[str]] = {}
         for statement in self.statements(verb):
             for action in listed(statement["Action"]):

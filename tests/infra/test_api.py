@@ -1,4 +1,4 @@
-"""The API has limited routes to the functions they are for, and its log could be shown to anybody."""
+"""The API's routes are throttled and lead to their functions, and its log holds nothing confidential."""
 
 import json
 
@@ -23,7 +23,7 @@ ROUTES = {
     "trace": {"GET /v1/trace/{event_id}"},
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }
-# Authentication and a question to the cache: what a flood beyond its quota costs us a request.
+# Authentication and a call to the cache: the cost per request of a flood beyond its quota.
 REFUSED_REQUEST_SECONDS = 0.005
 
 

@@ -1,4 +1,4 @@
-"""Archive has time to send what a batch may hold, and to say what comes again."""
+"""Archive has time to send the largest batch, and to report what must be retried."""
 
 from infra.functions.archive import ROUND_SECONDS
 from sluice.edge import aws

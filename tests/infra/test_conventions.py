@@ -193,7 +193,7 @@ BROKEN = [
     (_rename_archive, conventions.names_mirror, "hoard: nothing in tests/ is named after it"),
     (_rename_archive, conventions.every_function_is_built_by_its_construct, "hoard: no HoardRole"),
     (_tell_nothing, conventions.every_function_is_told_what_its_code_reads, "reads PressureSettings.buffer_seconds"),
-    (_tell_too_much, conventions.every_function_is_told_what_its_code_reads, "is told SPEED, and reads no struct"),
+    (_tell_too_much, conventions.every_function_is_told_what_its_code_reads, "is given SPEED, and reads no struct"),
     (_lose_a_schedule, conventions.every_function_is_started, "tier: nothing starts it"),
     (_lose_a_source, conventions.every_consumer_has_its_event_source, "aggregate: is a consumer of raw-events, and no"),
     (_read_the_wrong_topic, conventions.every_consumer_has_its_event_source, "aggregate: feeds aggregate from alert-"),

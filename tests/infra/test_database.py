@@ -28,7 +28,7 @@ def test_the_database_is_private_encrypted_and_refuses_clear_connections(templat
     assert templates.only("AWS::RDS::DBParameterGroup").properties["Parameters"]["rds.force_ssl"] == "1"
 
 
-def test_nobody_chooses_a_database_password(templates: Templates) -> None:
+def test_database_passwords_are_generated(templates: Templates) -> None:
     database = templates.only("AWS::RDS::DBInstance").properties
     assert database["EnableIAMDatabaseAuthentication"] is True
     assert database["ManageMasterUserPassword"] is True
@@ -79,7 +79,7 @@ def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(te
     assert not [verb for verb, allowed in access.items() if {"+@all", "~*", "allkeys", "allcommands"} & set(allowed)]
 
 
-def test_the_cache_is_encrypted_and_knows_nobody_else(templates: Templates) -> None:
+def test_the_cache_is_encrypted_and_has_no_other_users(templates: Templates) -> None:
     cache = templates.only("AWS::ElastiCache::ServerlessCache").properties
     assert "UserGroupId" in cache
     assert "KmsKeyId" in cache

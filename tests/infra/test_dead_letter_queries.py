@@ -1,4 +1,4 @@
-"""The question what went wrong, run unchanged on files as deadletter writes them."""
+"""The query for what went wrong, run unchanged on files as deadletter writes them."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Dead letters have one end: nothing sends them further or gives them up, and Kafka has them until they are kept."""
+"""Dead letters have one end: no consumer forwards them or gives them up, and Kafka has them until they are stored."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     ]
     assert len(gateway["RouteTableIds"]) == 3
     (statement,) = gateway["PolicyDocument"]["Statement"]
-    # What is read back are rollups, by whoever moves them; what is listed and deleted is what salvage takes.
+    # Only tier and recall read rollups back. Only salvage lists and deletes objects.
     assert statement["Action"] == ["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"]
     assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
     leaving = [
@@ -53,7 +53,7 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     told="`deadletter-unread`, before the cap is reached",
     comes_back="deadletter catches up",
 )
-def test_somebody_hears_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
+def test_an_alarm_fires_before_the_byte_cap_can_delete_an_unread_letter(templates: Templates) -> None:
     (topic,) = [
         topic.properties
         for topic in templates.every("AWS::MSK::Topic")
@@ -63,5 +63,5 @@ def test_somebody_hears_before_the_byte_cap_can_delete_an_unread_letter(template
     alarm = templates.alarms()["deadletter-unread"].properties
     assert alarm["MetricName"] == "MaxOffsetLag"
     assert alarm["Threshold"] * 1024 * 1024 <= cap / 2
-    # Not so early either that a usual batch in flight would be an alarm.
+    # Late enough that a usual batch in flight is no alarm.
     assert alarm["Threshold"] >= 1000

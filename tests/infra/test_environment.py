@@ -1,4 +1,4 @@
-"""An environment is written by the structs that read it; what does not fit stops the synthesis."""
+"""The structs that read an environment also write it. A value that does not fit stops the synthesis."""
 
 from dataclasses import dataclass
 

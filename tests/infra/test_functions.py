@@ -1,4 +1,4 @@
-"""Every function is one of ours, runs by our one definition, and has what its code imports."""
+"""Every function is one of ours, uses our one definition, and has what its code imports."""
 
 import ast
 import sys
@@ -14,7 +14,7 @@ CDKS_OWN = {
     "AWS679f53fac002430cb0da5b7982bd22872D164C4C": "asks for the brokers' addresses",
     "AWSCDKTriggerCustomResourceProviderCustomResourceProviderHandler97BECD91": "starts the migrations",
 }
-# What asks no broker, database or cache of ours is kept away from them.
+# These need no broker, database or cache of ours and have no access to them.
 OUTSIDE = {"show", "lookup", "recall", "seek"}
 PACKAGE = ROOT / "layers" / "sluice" / "python"
 IN_THE_RUNTIME = {"boto3", "botocore"}

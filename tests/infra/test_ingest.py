@@ -1,4 +1,4 @@
-"""Ingest is warm where devices wait for it, and asked through one entrance."""
+"""Ingest is warm where devices wait for it, and has one entry point."""
 
 import json
 
@@ -22,7 +22,7 @@ def test_requests_go_to_what_is_kept_started_where_something_is(templates: Templ
         assert started == templates.profile.ingest.started
 
 
-def test_somebody_hears_when_events_cannot_be_stored_although_every_answer_is_a_429(templates: Templates) -> None:
+def test_an_alarm_fires_when_events_cannot_be_stored_although_every_answer_is_a_429(templates: Templates) -> None:
     alarm = templates.alarms()["ingest-unstored"].properties
     queries = {query["Id"]: query for query in alarm["Metrics"]}
     metrics = {query["MetricStat"]["Metric"]["MetricName"] for query in queries.values() if "MetricStat" in query}

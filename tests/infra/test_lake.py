@@ -1,4 +1,4 @@
-"""What is stored expires, is Parquet by the table's own columns, and can be asked about at a bounded cost."""
+"""Stored data expires, is Parquet by the table's own columns, and can be queried at a bounded cost."""
 
 import base64
 import json

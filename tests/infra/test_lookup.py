@@ -1,4 +1,4 @@
-"""Lookup may use nothing of ours, and asks the directory that the context names."""
+"""Lookup has no access to our resources, and asks the directory that the context names."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_lookup_may_log_and_trace_and_nothing_else(templates: Templates) -> None
     assert {action.partition(":")[0] for action in templates.granted("lookup")} == {"logs", "xray"}
 
 
-def test_without_a_directory_lookup_is_told_so(templates: Templates) -> None:
+def test_without_a_directory_lookup_has_no_address(templates: Templates) -> None:
     assert templates.settings("lookup", DirectorySettings).directory_url == "none"
 
 

@@ -1,4 +1,4 @@
-"""Maintain has terms that lose nothing, and somebody hears when it does not run."""
+"""Maintain's retention terms lose nothing, and an alarm fires when it does not run."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def test_samples_stay_for_longer_than_an_event_can_be_under_way(templates: Templ
     assert terms.waiting_sample >= terms.sample
 
 
-def test_partitions_outlast_a_run_that_is_missed_until_somebody_is_there(templates: Templates) -> None:
+def test_partitions_outlast_a_missed_run_until_an_operator_reacts(templates: Templates) -> None:
     alarm = templates.alarms()["maintain-not-run"].properties
     period = alarm["Metrics"][1]["MetricStat"]["Period"]
     heard = timedelta(seconds=alarm["EvaluationPeriods"] * period)
@@ -33,8 +33,8 @@ def test_a_statement_is_cancelled_before_the_function_is(templates: Templates) -
     assert settings.lock_seconds < settings.statement_seconds < timeout
 
 
-def test_somebody_hears_when_samples_pile_up(templates: Templates) -> None:
+def test_an_alarm_fires_when_samples_pile_up(templates: Templates) -> None:
     settings = templates.settings("maintain", MaintainSettings)
     threshold = templates.alarms()["maintain-waiting"].properties["Threshold"] / HOUR
-    # Not by an hour that is not full yet, and long before they go although nobody has rolled them.
+    # Not by an hour that is not full yet, and long before samples are dropped without a roll.
     assert settings.sample_hours + 1 < threshold < settings.waiting_sample_hours - 24

@@ -1,4 +1,4 @@
-"""The schema is there before anything uses it, and a deployment fails where it cannot be."""
+"""The schema exists before anything uses it, and a deployment fails where it cannot."""
 
 from tests.infra.templates import Templates
 from tests.infra.test_schedule import schedules

@@ -1,4 +1,4 @@
-"""A security review by rule finds nothing that was not accepted with a reason."""
+"""A rule-based security review finds only what was accepted with a reason."""
 
 from pathlib import Path
 

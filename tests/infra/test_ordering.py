@@ -8,7 +8,7 @@ from tests.infra.templates import Resource, Templates
 TOPICS = (RAW_EVENTS, REPLAY_EVENTS, DEAD_LETTERS, ALERT_EVENTS)
 
 
-def test_whatever_writes_to_a_topic_is_updated_after_everything_that_reads_it(templates: Templates) -> None:
+def test_every_writer_of_a_topic_is_updated_after_all_its_readers(templates: Templates) -> None:
     functions = templates.functions()
     orders = {
         (writer, consumer.name)

@@ -1,4 +1,4 @@
-"""Nobody may more than they need, and nothing is open to the world."""
+"""No role may do more than it needs, and nothing is open to the world."""
 
 import json
 from collections.abc import Iterator
@@ -85,7 +85,7 @@ def _allowing(templates: Templates) -> Iterator[tuple[Resource, dict[str, Any]]]
 
 
 def _place(resource: Any) -> str:
-    """Return an ARN in short: which of our resources it names, and what of it."""
+    """Return an ARN in short: our resource, and the part of it."""
     if isinstance(resource, str):
         return resource
     parts = resource.get("Fn::Join", ["", [resource]])[1]

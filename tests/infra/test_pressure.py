@@ -14,7 +14,7 @@ def test_the_buffer_it_measures_by_is_the_time_the_event_sources_give_a_record(t
     assert ages == {buffer} == {CONSUMER_RECORD_AGE_SECONDS}
 
 
-def test_its_word_outlives_two_missed_runs_and_no_more_than_ingest_believes(templates: Templates) -> None:
+def test_its_snapshot_outlives_two_missed_runs_and_no_more_than_ingest_believes(templates: Templates) -> None:
     minute = 5 if templates.profile.name == "test" else 60
     assert 2 * minute < templates.settings("pressure", PressureSettings).snapshot_seconds <= 600
 

@@ -154,7 +154,7 @@ def _plan(database: duckdb.DuckDBPyConnection, query: str, *parameters: str) -> 
 
 
 @each_named_query
-def test_named_queries_count_an_event_once_whatever_day_its_copies_arrived(
+def test_named_queries_count_an_event_once_on_any_day_its_copies_arrived(
     database: duckdb.DuckDBPyConnection, query: str, what: tuple[str, ...]
 ) -> None:
     next_day = datetime(2026, 3, 2, 0, 1)  # noqa: DTZ001 - as above

@@ -1,4 +1,4 @@
-"""reconcile may read what is stored and nothing more, and is heard."""
+"""reconcile may only read what is stored, and its findings raise alarms."""
 
 from datetime import timedelta
 
@@ -16,11 +16,11 @@ def test_it_reads_what_is_stored_and_writes_no_object(templates: Templates) -> N
     }
 
 
-def test_a_statement_is_answered_while_a_run_goes_on(templates: Templates) -> None:
+def test_a_statement_is_answered_during_a_run(templates: Templates) -> None:
     assert templates.functions()["reconcile"].properties["ReservedConcurrentExecutions"] == 2
 
 
-def test_somebody_hears_of_events_that_are_nowhere_and_of_a_ledger_that_nobody_keeps(templates: Templates) -> None:
+def test_alarms_fire_for_missing_events_and_for_a_ledger_that_is_not_kept(templates: Templates) -> None:
     alarm = templates.alarms()["reconcile-unaccounted"].properties
     assert (alarm["Threshold"], alarm["Statistic"], alarm["TreatMissingData"]) == (0, "Maximum", "breaching")
     assert alarm["Period"] >= 3 * 60 * templates.profile.reconcile.every_minutes

@@ -1,4 +1,4 @@
-"""What analysts ask of older rollups, run unchanged on files as tier writes and lays them out."""
+"""Analysts' queries for older rollups, run unchanged on files as tier writes and lays them out."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""salvage may take what was given up and nothing else, and somebody hears of what it finds and cannot take."""
+"""salvage may take only what was given up, and an alarm reports what it finds and cannot take."""
 
 import json
 from math import ceil
@@ -11,7 +11,7 @@ from tests.infra.templates import Templates
 
 
 def places(templates: Templates, action: str) -> set[tuple[str, str]]:
-    """On which objects of which bucket an action is granted."""
+    """The objects and buckets on which an action is granted."""
     granted = set()
     for statement in templates.statements("salvage"):
         resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
@@ -55,7 +55,7 @@ def test_everything_that_is_given_up_lies_where_it_looks(templates: Templates) -
 
 
 def test_nothing_else_is_left_in_a_queue(templates: Templates) -> None:
-    # Functions that nobody waits for are started by the clock alone, with nothing in hand.
+    # Only the schedule starts functions without a waiting caller, with an empty event.
     assert not list(templates.every("AWS::SQS::Queue"))
     for schedule in templates.every("AWS::Scheduler::Schedule"):
         assert "Input" not in schedule.properties["Target"], schedule.name
@@ -82,18 +82,18 @@ def test_a_run_has_time_for_an_object_and_does_not_keep_the_next_one_from_starti
     assert templates.settings("salvage", SalvageSettings).salvage_reserve_seconds < function["Timeout"]
     (period,) = {one["MetricStat"]["Period"] for one in not_run["Metrics"] if "MetricStat" in one}
     assert function["Timeout"] <= period
-    # A store that is away is noticed many times over before the function is stopped.
+    # The function notices an outage many times over before its timeout.
     assert function["Timeout"] / 5 > TRIES * ANSWER_SECONDS
 
 
 def test_a_run_has_time_for_the_largest_object_though_every_flush_takes_as_long_as_it_may(templates: Templates) -> None:
     deadline = templates.settings("salvage", BrokerSettings).produce_deadline_seconds
     reserve = templates.settings("salvage", SalvageSettings).salvage_reserve_seconds
-    # So many letters a buffer of Firehose makes, or its bytes twice over.
+    # A buffer of Firehose makes this many letters, or twice its bytes.
     flushes = max(ceil(169_000 / MOST_LETTERS), ceil(2 * 128 * 1024**2 / MOST_BYTES))
     read_seconds = 20
     assert flushes * deadline + read_seconds < reserve
-    # The first object of a run has a little more time than it is begun with, which is what moving it takes.
+    # The first object of a run has a little more time than the minimum to begin: moving it takes that.
     assert reserve + deadline + MOVE_SECONDS < templates.functions()["salvage"].properties["Timeout"]
 
 
@@ -102,7 +102,7 @@ def test_what_is_posted_at_once_fits_the_producers_own_queue() -> None:
     assert MOST_BYTES < 1024**3
 
 
-def test_somebody_hears_when_what_was_given_up_waits_for_a_quarter_of_an_hour(templates: Templates) -> None:
+def test_an_alarm_fires_when_what_was_given_up_waits_for_a_quarter_of_an_hour(templates: Templates) -> None:
     alarm = templates.alarms()["salvage-waiting"].properties
     assert (alarm["Threshold"], alarm["Statistic"]) == (900, "Maximum")
     assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (900, 1, "breaching")

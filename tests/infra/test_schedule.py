@@ -1,4 +1,4 @@
-"""A schedule starts its function at a rate, may do nothing else, and is missed when it does not."""
+"""A schedule starts its function at a rate, may do nothing else, and an alarm fires when it does not."""
 
 import json
 from datetime import timedelta
@@ -47,7 +47,7 @@ def test_runs_that_could_not_start_do_not_pile_up(templates: Templates) -> None:
         assert schedule.properties["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 3600, verb
 
 
-def test_somebody_hears_when_a_function_is_not_started(templates: Templates) -> None:
+def test_an_alarm_fires_when_a_function_is_not_started(templates: Templates) -> None:
     for verb in schedules(templates):
         alarm = templates.alarms()[f"{verb}-not-run"].properties
         assert alarm["TreatMissingData"] == "breaching", verb

@@ -1,4 +1,4 @@
-"""seek may read two tables' files through one workgroup, and what that costs is watched."""
+"""seek may read two tables' files through one workgroup, and an alarm watches the cost."""
 
 import json
 
@@ -58,13 +58,13 @@ def test_it_has_time_to_stop_the_queries_where_every_call_is_silent(templates: T
     assert int(seek["Environment"]["Variables"]["ATHENA_SECONDS"]) + 3 * call < seek["Timeout"]
 
 
-def test_somebody_hears_when_much_is_scanned_by_queries_that_were_answered_or_cancelled(templates: Templates) -> None:
+def test_an_alarm_fires_when_answered_or_cancelled_queries_scan_much(templates: Templates) -> None:
     alarm = templates.alarms()["seek-scans"].properties
     assert alarm["Threshold"] == SCANNED_AN_HOUR
     assert f"{SCANNED_AN_HOUR // 1024**3} GiB" in alarm["AlarmDescription"]
     parts = {one["Id"]: one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one}
     (expression,) = (one["Expression"] for one in alarm["Metrics"] if "Expression" in one)
-    # One that there is nothing of must not hide the others.
+    # A metric without data must not hide the others.
     assert set(expression.split(" + ")) == {f"FILL({name}, 0)" for name in parts}
     states = set()
     for part in parts.values():

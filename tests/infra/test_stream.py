@@ -1,4 +1,4 @@
-"""The Kafka cluster keeps what it acknowledged, and only for those who may."""
+"""The Kafka cluster keeps what it acknowledged, and only authorized clients can read it."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ def _topics(templates: Templates) -> dict[str, dict[str, Any]]:
     return {topic.properties["TopicName"]: topic.properties for topic in templates.every("AWS::MSK::Topic")}
 
 
-def test_the_four_topics_exist_with_three_replicas_of_which_two_acknowledge(templates: Templates) -> None:
+def test_the_four_topics_have_three_replicas_and_two_must_acknowledge(templates: Templates) -> None:
     topics = _topics(templates)
     assert set(topics) == {"raw-events", "replay-events", "dead-letter", "alert-events"}
     for name, topic in topics.items():
@@ -54,7 +54,7 @@ def test_dead_letters_are_kept_for_30_days_and_capped_in_bytes_that_fit_the_disk
     assert held < disks / 3
 
 
-def test_a_topic_nobody_declared_is_never_made(templates: Templates) -> None:
+def test_an_undeclared_topic_is_never_made(templates: Templates) -> None:
     server = templates.only("AWS::MSK::Configuration").properties["ServerProperties"].splitlines()
     assert "auto.create.topics.enable=false" in server
     assert "unclean.leader.election.enable=false" in server

@@ -1,4 +1,4 @@
-"""tier may move rollups and delete nothing but what the database lets it, and somebody hears when it falls behind."""
+"""tier may move rollups and delete only what the database lets it, and an alarm fires when it falls behind."""
 
 import json
 
@@ -36,10 +36,10 @@ def test_only_one_run_moves_rollups_at_a_time(templates: Templates) -> None:
     assert templates.functions()["tier"].properties["ReservedConcurrentExecutions"] == 1
 
 
-def test_somebody_hears_when_the_database_keeps_what_should_have_left_it(templates: Templates) -> None:
+def test_an_alarm_fires_when_the_database_keeps_what_should_have_left_it(templates: Templates) -> None:
     alarm = templates.alarms()["tier-behind"].properties
     assert alarm["Threshold"] == 24 * 3600
-    # Runs that all end before their time tell nothing, and are no errors.
+    # Runs that all stop early publish nothing, and are no errors.
     assert (alarm["TreatMissingData"], alarm["EvaluationPeriods"]) == ("breaching", 3)
 
 
@@ -52,11 +52,13 @@ def test_rollups_are_kept_for_two_years_and_what_is_staged_is_not(templates: Tem
     }
     assert ends == {None: 730, "staging/": 30}
     settings = templates.settings("tier", TierSettings)
-    # What is listed is there: it is forgotten before it ends, which is so long after it was written.
+    # Listed files exist: a file leaves the list before it expires, which is this long after its write.
     assert settings.rollup_days < 730 + settings.minute_days
 
 
-def test_whoever_reads_parquet_has_the_library_of_its_own_architecture_and_python(templates: Templates) -> None:
+def test_functions_that_read_parquet_have_the_library_of_their_own_architecture_and_python(
+    templates: Templates,
+) -> None:
     for verb, function in templates.functions().items():
         published = [layer for layer in function.properties["Layers"] if isinstance(layer, str)]
         expected = [f"arn:aws:lambda:us-east-1:{PANDAS_LAYER}"] if verb in {"tier", "recall", "reconcile"} else []

@@ -1,4 +1,4 @@
-"""Trace says of an event that it need not be visible yet, and may read and ask, but change nothing."""
+"""Trace says that an event need not be visible yet, and may read and invoke, but change nothing."""
 
 from infra.profiles.baseline import BASELINE
 from sluice.edge.settings import TraceSettings

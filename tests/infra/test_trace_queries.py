@@ -1,4 +1,4 @@
-"""The questions where one event is, run unchanged over files as the pipeline lays them out."""
+"""The queries for where one event is, run unchanged over files as the pipeline lays them out."""
 
 import gzip
 import json
@@ -134,7 +134,7 @@ def test_only_the_days_asked_for_are_looked_through(lake: Lake) -> None:
     assert [row["letter_id"] for row in lake.ask(LETTERS, *days)] == ["2", "3"]
 
 
-def test_flags_are_told_one_by_one(lake: Lake) -> None:
+def test_flags_are_listed_one_by_one(lake: Lake) -> None:
     lake.store({"kafka_offset": 1, "flags": ["late_arrival"]}, {"kafka_offset": 2, "flags": ["clock_ahead"]})
     told = [(row["clock_ahead"], row["late_arrival"]) for row in lake.ask(EVENT, *by_id())]
     assert told == [(False, True), (True, False)]
@@ -152,7 +152,7 @@ def test_what_looks_like_sql_is_an_id_like_any_other(lake: Lake) -> None:
     assert [row["kafka_offset"] for row in lake.ask(EVENT, *by_id(hostile))] == [2]
 
 
-def test_more_copies_than_are_told_are_noticed(lake: Lake) -> None:
+def test_more_copies_than_are_returned_are_noticed(lake: Lake) -> None:
     lake.store(*({"kafka_offset": offset} for offset in range(150)))
     assert len(lake.ask(EVENT, *by_id())) == 101
 
@@ -166,6 +166,6 @@ def test_they_say_which_parameters_they_take(sql: str) -> None:
     assert statement.count("?") == len(named)
 
 
-def test_the_path_is_hidden_from_whoever_does_not_name_it(lake: Lake) -> None:
+def test_the_path_is_hidden_from_queries_that_do_not_name_it(lake: Lake) -> None:
     lake.store({"kafka_offset": 1})
     assert "$path" in lake.ask("SELECT * FROM raw_events")[0]  # this table was opened for a statement that names it

@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 @contextlib.contextmanager
 def emulated_aws() -> Iterator[str]:
-    """The address of an emulation that nobody has created anything in."""
+    """The address of an empty emulation."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

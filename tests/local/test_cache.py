@@ -132,7 +132,7 @@ class TestAttempts(AttemptsContract):
     def test_all_of_it_ends(self, attempts: Attempts, cache: Cache, server: RedisCluster) -> None:
         attempts.begin(by_partition([*records(100, 101), *records(7, partition=7)]))
         attempts.mark(Origin("raw-events", 4, 100))
-        # What nobody has begun leaves nothing.
+        # A batch that was never begun leaves nothing.
         attempts.mark(Origin("raw-events", 9, 100))
         attempts.end({("raw-events", 10): 100})
         SharedAllowance(cache, "archive", processes=1).spend(1, 0, NOW)
@@ -164,7 +164,7 @@ def test_a_consumer_may_do_all_that_it_does_as_the_user_of_the_template(
         cache = Cache(lambda: mine)
         attempts = Attempts(cache, "archive")
         places = by_partition(records(100, 101))
-        # Each would find the cache away if its user might not.
+        # Each would fail if its user lacked the permission.
         assert attempts.begin(places)
         attempts.mark(Origin("raw-events", 4, 100))
         attempts.end(dict.fromkeys(places))

@@ -1,4 +1,4 @@
-"""The stand-in for a directory of groups, and the faults it has on demand."""
+"""The fake directory of groups, and its faults on demand."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What the set-up finds on a machine: Pythons that only look like one, Redis servers too old, half-done work."""
+"""What the set-up finds on a machine: broken Pythons, old Redis servers, an interrupted installation."""
 
 import asyncio
 import hashlib
@@ -73,7 +73,7 @@ download.proxy='http://download.example'
     assert several == "https://one.example/simple https://two.example/simple"
 
 
-def test_uv_trusts_whom_the_system_trusts_unless_it_is_told_otherwise() -> None:
+def test_uv_trusts_what_the_system_trusts_unless_it_is_configured_otherwise() -> None:
     system = {"SSL_CERT_FILE": str(SYSTEM_CERTIFICATES)} if SYSTEM_CERTIFICATES.exists() else {}
     assert environment({}, {}) == system
     assert environment({"SSL_CERT_FILE": "/own.pem"}, {"cert": "/company.pem"}) == {"SSL_CERT_FILE": "/own.pem"}

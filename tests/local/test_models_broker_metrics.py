@@ -65,7 +65,7 @@ def test_the_fullest_disk_is_found_where_the_function_looks(place: tuple[str, Di
     assert ask(place[1], 50) == 50
 
 
-def test_it_says_what_it_is_told_to_and_refuses_what_is_no_percentage(place: tuple[str, Disks]) -> None:
+def test_it_reports_what_is_set_and_refuses_what_is_no_percentage(place: tuple[str, Disks]) -> None:
     url, disks = place
     assert tell(url, {"percent": 95}) == 200
     assert ask(disks, 95) == 95
@@ -74,7 +74,7 @@ def test_it_says_what_it_is_told_to_and_refuses_what_is_no_percentage(place: tup
     assert tell(url, {}) == 200
 
 
-def test_what_it_is_told_by_the_stack_is_where_the_brokers_keep_their_data(tmp_path: Path) -> None:
+def test_the_stack_names_where_the_brokers_keep_their_data(tmp_path: Path) -> None:
     synthesize("test", tmp_path / "cdk")
     config = configure(resolve(Assembly.load(tmp_path / "cdk"), services(tmp_path)))
     assert (config.disk_gib, config.cluster) == (100, "sluice-proof-events")

@@ -286,7 +286,7 @@ def test_a_function_that_cannot_be_reached_loses_nothing(
     assert source.values() == ["a"]
 
 
-def test_killed_pollers_go_on_where_the_group_stands(configured: Configured, source: Source, tmp_path: Path) -> None:
+def test_killed_pollers_continue_where_the_group_stands(configured: Configured, source: Source, tmp_path: Path) -> None:
     settings = configured(source.mapping(batch_size=10, window_seconds=0))
     source.produce([(number % PARTITIONS, f"v{number}") for number in range(2000)])
     with running("event_source", settings, tmp_path) as model:
@@ -296,7 +296,7 @@ def test_killed_pollers_go_on_where_the_group_stands(configured: Configured, sou
         until(lambda: source.committed() == dict.fromkeys(range(PARTITIONS), 500))
 
     assert set(source.values()) == {f"v{number}" for number in range(2000)}
-    # What was invoked and not committed comes again: at most a batch of each poller.
+    # What was invoked and not committed is delivered again: at most a batch of each poller.
     assert len(source.values()) <= 2000 + 2 * 10
 
 
@@ -308,11 +308,11 @@ def test_a_mapping_that_is_not_enabled_reads_nothing(configured: Configured, sou
     assert source.values() == []
 
 
-def test_a_poller_that_cannot_go_on_ends_the_process(configured: Configured, source: Source, tmp_path: Path) -> None:
+def test_a_poller_that_cannot_continue_ends_the_process(configured: Configured, source: Source, tmp_path: Path) -> None:
     settings = configured(source.mapping())
     with (
         running("event_source", settings, tmp_path / "one") as one,
         running("event_source", settings, tmp_path / "two") as two,
     ):
-        # Both claim the same places in the group, and whoever loses one is fenced off for good.
+        # Both claim the same static members of the group. The one that loses a member is fenced for good.
         until(lambda: 1 in (one.process.poll(), two.process.poll()))

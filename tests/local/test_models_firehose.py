@@ -166,7 +166,7 @@ def test_a_buffer_is_delivered_when_its_size_is_reached(model: ModelProcess, fir
 @pytest.mark.parametrize(
     ("name", "records", "error"),
     [
-        ("nobody", [b"{}"], "ResourceNotFoundException"),
+        ("missing", [b"{}"], "ResourceNotFoundException"),
         ("events", [], "ValidationException"),
         ("events", [b"{}"] * 501, "ValidationException"),
         ("events", [b" " * (1000 * 1024 + 1)], "ValidationException"),
@@ -204,7 +204,7 @@ def test_what_was_answered_survives_a_kill_and_is_delivered_once(aws: str, s3: A
         model.process.kill()
     (left,) = (tmp_path / "spool" / "killed").glob("*.spool")
     kept = left.read_bytes()
-    # What a write that broke off would leave: it was never answered.
+    # What an interrupted write would leave: it was never answered.
     left.write_bytes(kept + kept[:-3])
     with running("firehose", settings, tmp_path) as model:
         flush(model)

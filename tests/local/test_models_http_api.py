@@ -81,7 +81,7 @@ def api(lambdas: ModelProcess, directory: Path) -> Iterator[ModelProcess]:
         RouteConfig("ANY /v1/many/{kind}", ARN.format("many"), 10_000),
         RouteConfig("GET /v1/impatient/{kind}", ARN.format("many"), 300),
         RouteConfig("GET /v1/one/{kind}", ARN.format("one"), 10_000),
-        RouteConfig("GET /v1/nobody", ARN.format("nobody"), 10_000),
+        RouteConfig("GET /v1/missing", ARN.format("missing"), 10_000),
         RouteConfig("GET /v1/slow", ARN.format("many"), 10_000, ThrottleConfig(rate=0.001, burst=2)),
     ]
     log = AccessLogConfig(FORMAT, str(directory / "access.log"))
@@ -150,10 +150,10 @@ def test_a_compressed_body_passes_through_unharmed(api: ModelProcess) -> None:
 def test_path_parameters_are_decoded(api: ModelProcess) -> None:
     event = event_of(api, "GET", "/v1/many/a%20b%2525?q=c%20d&q=e%2Cf&q=%252C")
 
-    # Once, and no more: what looks encoded after that is a name's own.
+    # Decoded once only: anything that looks encoded after that belongs to the name.
     assert event["pathParameters"] == {"kind": "a b%25"}
     assert event["rawPath"] == "/v1/many/a b%25"
-    # The values of one name cannot be told apart again; the query string as it came says them.
+    # The values of one name can no longer be separated; the raw query string has them.
     assert event["queryStringParameters"] == {"q": "c d,e,f,%2C"}
     assert event["rawQueryString"] == "q=c%20d&q=e%2Cf&q=%252C"
 
@@ -180,7 +180,7 @@ def test_the_functions_answer_is_the_response(api: ModelProcess) -> None:
         ("/v1/elsewhere", 404, "Not Found"),
         ("/v1/many/fail", 500, "Internal Server Error"),
         ("/v1/many/bad", 500, "Internal Server Error"),
-        ("/v1/nobody", 500, "Internal Server Error"),
+        ("/v1/missing", 500, "Internal Server Error"),
         ("/v1/impatient/sleep", 503, "Service Unavailable"),
     ],
 )

@@ -267,7 +267,7 @@ def test_invocations_beyond_the_workers_wait_for_one(client: Any) -> None:
 
 def test_an_unknown_function_is_not_found(client: Any) -> None:
     with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.invoke(FunctionName="nobody")
+        client.invoke(FunctionName="missing")
 
 
 def test_a_request_above_six_megabytes_is_refused(client: Any) -> None:

@@ -1,4 +1,4 @@
-"""A poller on its own: what it invokes, in which order, and which offsets it moves, whatever the function does."""
+"""A poller on its own: what it invokes, in which order, and which offsets it moves, however the function behaves."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -202,7 +202,7 @@ def test_a_partial_failure_commits_what_is_before_it_and_retries_from_there() ->
     assert it.topic.committed == {0: 4, 1: 2}
 
 
-def test_other_partitions_go_on_while_one_is_retried() -> None:
+def test_other_partitions_continue_while_one_is_retried() -> None:
     it = world({0: 1, 1: 1}, answers=[[(0, 0)], [(0, 0)], [(0, 0)]], batch_size=2, window_seconds=0)
     it.poller.step()
     it.topic.partitions[1] += [Record("topic", 1, 1, int(NOW * 1000), 1, b"k", b"v")]
@@ -329,7 +329,7 @@ faults = st.one_of(
     answers=st.lists(faults, max_size=15),
     batch_size=st.integers(1, 8),
 )
-def test_whatever_fails_everything_succeeds_once_more_and_in_order(
+def test_after_any_failure_everything_succeeds_once_more_and_in_order(
     counts: dict[int, int], answers: list[Any], batch_size: int
 ) -> None:
     it = world(counts, answers=answers, batch_size=batch_size, window_seconds=0)
@@ -339,7 +339,7 @@ def test_whatever_fails_everything_succeeds_once_more_and_in_order(
     for partition, count in counts.items():
         offsets = [offset for batch in it.function.batches for p, offset in batch if p == partition]
         assert set(offsets) == set(range(count))
-        # An offset is never passed over: the next one is a step forward or a step back to try again.
+        # No offset is skipped: the next one is a step forward or a step back for a retry.
         assert all(later <= earlier + 1 for earlier, later in pairwise(offsets))
     assert not it.topic.paused
     assert it.destination.taken == []

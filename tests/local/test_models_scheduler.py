@@ -139,7 +139,7 @@ def test_runs_that_fell_due_while_it_stood_still_are_made_up_for_by_one(schedule
     still = time.monotonic() - stopped
     scheduler.process.send_signal(signal.SIGCONT)
     after = eventually(scheduler, "often", "started", before + 1)["started"]
-    # One that was late, and those of the time in which it went on.
+    # The late one, and those that were due while it ran.
     assert after - before <= 1 + (time.monotonic() - began - still) / OFTEN + 1
 
 

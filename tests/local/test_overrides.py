@@ -1,4 +1,4 @@
-"""The one list of what functions see differently here."""
+"""The one list of settings that differ locally."""
 
 from pathlib import Path
 

@@ -90,7 +90,7 @@ def test_a_killed_database_comes_back_with_what_was_committed(tmp_path: Path) ->
     run(tmp_path, scenario)
 
 
-def test_databases_run_side_by_side_and_are_told_apart(tmp_path: Path) -> None:
+def test_databases_run_side_by_side_and_stay_separate(tmp_path: Path) -> None:
     async def scenario(supervisor: Supervisor, ports: Ports) -> None:
         other_supervisor = Supervisor(tmp_path, lambda _message: None, lambda: None)
         async with database(supervisor, ports, tmp_path / "one") as one:
@@ -156,7 +156,7 @@ def test_killed_brokers_come_back_with_what_they_acknowledged(tmp_path: Path) ->
 
 
 def replicas(admin: AdminClient, topic: str) -> list[int]:
-    """The replicas of each partition, as soon as the broker that answers has heard of the topic."""
+    """The replicas of each partition, as soon as the broker that answers knows the topic."""
     deadline = time.monotonic() + 60
     while not (partitions := admin.list_topics(topic, timeout=10).topics[topic].partitions):
         assert time.monotonic() < deadline, f"no broker ever heard of {topic}"

@@ -92,7 +92,7 @@ def test_starting_a_running_stack_again_changes_nothing(stacks: tuple[Running, R
     assert stacks[0].description == before
 
 
-def test_whatever_is_killed_comes_back_where_it_was(stacks: tuple[Running, Running]) -> None:
+def test_any_killed_process_comes_back_where_it_was(stacks: tuple[Running, Running]) -> None:
     stack = stacks[0]
     before = stack.description
     for name in REPLACEABLE:
@@ -137,7 +137,7 @@ def test_a_supervisor_that_is_killed_takes_its_stack_along_and_no_other(stacks: 
     assert not (one.directory / "state").exists()
 
 
-def test_a_stack_that_cannot_go_on_says_why_and_leaves_nothing_running(stacks: tuple[Running, Running]) -> None:
+def test_a_stack_that_cannot_continue_says_why_and_leaves_nothing_running(stacks: tuple[Running, Running]) -> None:
     two = stacks[1]
     pids = {**two.description["pids"]}
     workers = _workers(two)

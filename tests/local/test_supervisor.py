@@ -46,7 +46,7 @@ def supervised(
     reports: list[str] | None = None,
     patience: Patience = HASTY,
 ) -> None:
-    """Run a scenario under a supervisor that is stopped whatever happens."""
+    """Run a scenario under a supervisor that is always stopped."""
 
     async def run() -> None:
         supervisor = Supervisor(logs, (reports if reports is not None else []).append, lambda: None, patience)
@@ -95,7 +95,7 @@ def test_a_killed_child_comes_back_on_the_same_port(tmp_path: Path) -> None:
     assert reports == ["echo was killed by SIGKILL: starting it again", "echo is back"]
 
 
-def test_what_dies_again_and_again_ends_the_stack_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_keeps_dying_ends_the_stack_with_its_last_output(tmp_path: Path) -> None:
     async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(python("broken", "import time; print('no disk'); time.sleep(0.3); raise SystemExit(3)"))
         await supervisor.failed()
@@ -146,14 +146,14 @@ def test_a_readiness_check_that_finds_a_stranger_ends_the_stack(tmp_path: Path) 
     async def ready(_pid: int) -> bool:
         if next(answers, False):
             return True
-        raise StackError("somebody else answers")
+        raise StackError("another process answers")
 
     async def scenario(supervisor: Supervisor) -> None:
         await supervisor.start(python("service", SLEEPER, ready=ready))
         os.kill(supervisor.pids["service"], signal.SIGKILL)
         await supervisor.failed()
 
-    with pytest.raises(StackError, match="somebody else answers"):
+    with pytest.raises(StackError, match="another process answers"):
         supervised(tmp_path, scenario)
 
 

@@ -68,12 +68,12 @@ def test_an_import_is_resolved_in_the_stack_that_exports() -> None:
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ({"Ref": "Nobody"}, r"here: Ref of Nobody \(no such resource\) has no value"),
+        ({"Ref": "Missing"}, r"here: Ref of Missing \(no such resource\) has no value"),
         ({"Fn::GetAtt": ["Bucket", "Color"]}, r"here: Color of Bucket \(AWS::S3::Bucket\) has no value"),
         ({"Ref": "Boot"}, "here: parameter Boot has no value"),
         ({"Fn::ImportValue": "elsewhere"}, "here: no stack exports elsewhere"),
         ({"Fn::Transform": {}}, "here: Fn::Transform is not resolved"),
-        ({"deep": [{"down": {"Ref": "Nobody"}}]}, r"here\.deep\.down: Ref of Nobody"),
+        ({"deep": [{"down": {"Ref": "Missing"}}]}, r"here\.deep\.down: Ref of Missing"),
     ],
 )
 def test_what_cannot_be_resolved_is_an_error_that_says_where(value: Any, complaint: str) -> None:

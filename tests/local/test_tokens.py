@@ -32,7 +32,7 @@ UNSECURED = "org.apache.kafka.common.security.oauthbearer"
 
 @dataclass(frozen=True)
 class Guarded(kafka.Cluster):
-    """A broker with one more door, which opens to tokens. Their signature is not looked at, their time is."""
+    """A broker with one more listener, which accepts tokens. It checks their expiry, not their signature."""
 
     port: int = 0
 
@@ -55,7 +55,7 @@ class Guarded(kafka.Cluster):
 
 @contextmanager
 def guarded(logs: Path) -> Iterator[str]:
-    """Run one such broker with the topic, and say where its guarded door is."""
+    """Run one such broker with the topic, and return the address of its token listener."""
     install()
     with Ports() as ports, asyncio.Runner() as runner:
         port = ports.reserve()
@@ -78,7 +78,7 @@ def guarded(logs: Path) -> Iterator[str]:
 
 
 class Signer:
-    """Signs tokens that are good for some seconds, or have been."""
+    """Signs tokens that are valid for some seconds, or expired."""
 
     def __init__(self) -> None:
         self.tokens = 0
@@ -98,9 +98,9 @@ def _pack(part: dict[str, Any]) -> str:
 @pytest.mark.shows_fault(
     part="producer",
     fault="token expired",
-    expected="a new one is signed unseen; while there is no good one, nothing is acknowledged and nothing accepted",
+    expected="a new one is signed and no client notices; without a valid one, nothing is acknowledged or accepted",
 )
-def test_tokens_that_expire_are_signed_anew_and_without_a_good_one_nothing_is_accepted(
+def test_expired_tokens_are_replaced_and_without_a_valid_one_nothing_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = Signer()
@@ -112,7 +112,7 @@ def test_tokens_that_expire_are_signed_anew_and_without_a_good_one_nothing_is_ac
     with guarded(tmp_path) as door:
         ours = broker.Broker(BrokerSettings(door, "iam", "us-east-1", DEADLINE), plain)
         store = partial(_store, ours)
-        # Longer than a token lasts, and than a connection may: both are renewed unseen.
+        # Longer than a token lasts, and than a connection may: both are renewed and no caller notices.
         end = time.monotonic() + 3 * TOKEN_SECONDS
         while time.monotonic() < end:
             assert store() == RECORDS

@@ -1,4 +1,4 @@
-"""Waiting for what happens in other processes; patience is generous, since a loaded machine is slow."""
+"""Waits for events in other processes. Timeouts are generous, since a loaded machine is slow."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ def eventually(holds: Callable[[], bool], what: str, patience: float = 90) -> No
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended, be it that nobody has asked for its exit code yet."""
+    """Whether a process has ended, reaped by its parent or not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""`make mutants`: seed every bug and see its test fail; those with a database of their own included."""
+"""`make mutants`: seed every bug and see its test fail, those that need a database included."""
 
 import sys
 import tempfile

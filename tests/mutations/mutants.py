@@ -1,4 +1,4 @@
-"""Bugs that have lost or doubled others' events, seeded one at a time, and for each the fastest test that must fail."""
+"""Bugs that lose or double events elsewhere, seeded one at a time, and for each the fastest test that must fail."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ UNMARKED = """
 
 @dataclass(frozen=True)
 class Mutant:
-    """One bug: texts of one file, each of which stands there once, and what stands there instead."""
+    """One bug: texts that occur once in one file, and their replacements."""
 
     bug: str
     file: str
@@ -25,7 +25,7 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
-        "ingest says accepted of what no report was heard of",
+        "ingest accepts an event without a delivery report",
         f"{EDGE}/broker.py",
         (('[Unstored("no report within the deadline")] * len(messages)', "[None] * len(messages)"),),
         f"{UNIT}/edge/test_broker.py::test_what_no_report_ever_comes_of_is_not_stored_for_all_we_know",
@@ -34,10 +34,10 @@ MUTANTS = (
         "ingest flushes without reading what its reports say",
         f"{EDGE}/broker.py",
         (("deliveries[index] = None if error is None else Unstored(error.str())", "deliveries[index] = None"),),
-        f"{UNIT}/edge/test_broker.py::test_each_message_has_the_word_of_its_own_report",
+        f"{UNIT}/edge/test_broker.py::test_each_message_has_the_result_of_its_own_report",
     ),
     Mutant(
-        "ingest believes one replica",
+        "ingest accepts the acknowledgement of one replica",
         f"{EDGE}/broker.py",
         (('"acks": "all"', '"acks": "1"'),),
         f"{UNIT}/edge/test_broker.py::test_a_record_is_acknowledged_by_all_replicas_in_sync_and_stored_once",
@@ -67,7 +67,7 @@ MUTANTS = (
         f"{UNIT}/functions/test_ingest.py::test_a_body_whose_letter_cannot_be_stored_is_to_be_sent_again",
     ),
     Mutant(
-        "an event is stored as we would write it and not as it was sent",
+        "an event is stored as we encode it and not as it was sent",
         f"{CORE}/ingest/judge.py",
         (("facts.device_id.encode(), slice_,", "facts.device_id.encode(), msgspec.json.encode(document),"),),
         f"{UNIT}/core/ingest/test_judge.py::test_an_accepted_event_keeps_its_bytes_its_device_and_what_we_know_of_it",
@@ -84,13 +84,13 @@ MUTANTS = (
         f"{UNIT}/core/events/test_contracts.py::test_unknown_firmware_is_rejected_with_its_own_code",
     ),
     Mutant(
-        "a key that was looked up once opens the door for ever",
+        "a key that was looked up once is accepted for ever",
         f"{EDGE}/known.py",
         (("if own is not None and now < believed_until:", "if own is not None:"),),
         f"{UNIT}/edge/api/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
     ),
     Mutant(
-        "without the cache nobody has a quota",
+        "without the cache no fleet has a quota",
         f"{EDGE}/api/quotas.py",
         (
             (
@@ -128,16 +128,16 @@ MUTANTS = (
         "archive's offsets advance past rows that were not taken",
         f"{EDGE}/archive/archiving.py",
         (("failed = {origin for one in undelivered for origin in one.pack.origins}", "failed = set[Origin]()"),),
-        f"{UNIT}/functions/test_archive.py::test_rows_that_are_not_taken_come_again_from_the_first",
+        f"{UNIT}/functions/test_archive.py::test_rows_that_are_not_taken_are_retried_from_the_first",
     ),
     Mutant(
         "a consumer's offsets advance past poison without a letter",
         f"{EDGE}/failures/intake.py",
         (("+= len(stored)\n        return unstored\n", "+= len(stored)\n        return set()\n"),),
-        f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_comes_again",
+        f"{UNIT}/functions/test_archive.py::test_poison_whose_letter_is_not_stored_is_retried",
     ),
     Mutant(
-        "archive writes the letters of what comes again at every try",
+        "archive writes the letters of a retried batch at every try",
         f"{EDGE}/failures/intake.py",
         (("due = batch.before(undone).faulty", "due = batch.faulty"),),
         f"{UNIT}/functions/test_archive.py::test_poison_behind_rows_that_are_not_taken_is_left_for_the_next_try",
@@ -175,7 +175,7 @@ MUTANTS = (
         "_before_it_is_archived",
     ),
     Mutant(
-        "a record of a newer release is given up where nobody can say how long it was held",
+        "a record of a newer release is given up where the length of its hold is unknown",
         f"{EDGE}/failures/holding.py",
         (("            return set()\n        pairs", "            return {*asked}\n        pairs"),),
         f"{UNIT}/functions/test_archive.py::test_without_the_cache_a_record_of_a_newer_release_stays_held",
@@ -215,7 +215,7 @@ MUTANTS = (
         "aggregate's offsets advance past dead letters that are not covered",
         f"{EDGE}/failures/intake.py",
         (("            return {record.origin for record, _ in due}\n", "            return unstored\n"),),
-        f"{UNIT}/functions/test_aggregate.py::test_poison_that_cannot_be_covered_comes_again",
+        f"{UNIT}/functions/test_aggregate.py::test_poison_that_cannot_be_covered_is_retried",
     ),
     Mutant(
         "aggregate writes letters of poison alone while they cannot be covered",
@@ -230,7 +230,7 @@ MUTANTS = (
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_gets_no_letter_while_the_database_is_away",
     ),
     Mutant(
-        "what is run again shares the attempts of what is delivered",
+        "a rerun shares its attempts with the delivery",
         f"{EDGE}/failures/consuming.py",
         (("self._attempts.of_rerun(event.get(RERUN))", "self._attempts"),),
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered",
@@ -271,7 +271,7 @@ MUTANTS = (
         "a retried batch counts again",
         f"{EDGE}/numbers/samples.py",
         (("if event.origin not in covered or event.origin in back]", "]"),),
-        f"{DATABASE}/test_aggregate.py::test_a_batch_that_comes_again_whole_or_in_part_changes_nothing",
+        f"{DATABASE}/test_aggregate.py::test_a_batch_that_is_retried_whole_or_in_part_changes_nothing",
     ),
     Mutant(
         "the ledger is covered outside the transaction",
@@ -286,7 +286,7 @@ MUTANTS = (
         "_effect_once",
     ),
     Mutant(
-        "what the cache remembers is believed",
+        "the cache's suspicion of a duplicate is taken for a fact",
         f"{EDGE}/numbers/samples.py",
         (
             (
@@ -309,13 +309,13 @@ MUTANTS = (
         f"{DATABASE}/test_aggregate.py::test_a_clock_hours_ahead_is_remembered_for_longer_than_its_sample_is_looked_for",
     ),
     Mutant(
-        "a marker is not added where one is already",
+        "a marker is not added where one exists",
         f"{EDGE}/numbers/samples.py",
         (("    FROM minutes JOIN shard USING (shard)\n", f"    FROM minutes JOIN shard USING (shard)\n{UNMARKED}"),),
         f"{DATABASE}/test_aggregate.py::test_a_marker_is_added_beside_one_that_is_there",
     ),
     Mutant(
-        "markers are deleted after their windows are computed, whatever came meanwhile",
+        "markers are deleted after their windows are computed, also those that came meanwhile",
         f"{EDGE}/numbers/rolling.py",
         (
             (

@@ -1,4 +1,4 @@
-"""Runs the test that must catch a mutant, in a copy of the tree in which the mutant lives."""
+"""Runs the test that must catch a mutant, in a mutated copy of the tree."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ from pathlib import Path
 from tests.mutations.mutants import Mutant
 
 ROOT = Path(__file__).parents[2]
-#: What tests of functions and of the database read; nothing that was set up beside it.
+#: What tests of functions and of the database read, without installed tools and state.
 COPIED = ("functions", "layers", "schemas", "events", "tests", "cli", "local", "infra", "pyproject.toml")
 SIDE_BY_SIDE = 2
 
-_FAILED = 1  # what pytest returns when tests ran and some failed; everything else is no verdict
+_FAILED = 1  # pytest's code when tests ran and some failed; any other code is no verdict
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one mutant."""
+    """The result of one mutant."""
 
     mutant: Mutant
     caught: bool
@@ -43,14 +43,14 @@ class Tree:
                 shutil.copy(source, directory / name)
 
     def test(self, nodes: Sequence[str]) -> tuple[int, str]:
-        """Run tests; return what pytest returned and said."""
+        """Run tests; return pytest's code and output."""
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *nodes]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         ran = subprocess.run(command, cwd=self._directory, env=environment, capture_output=True, text=True, check=False)
         return ran.returncode, ran.stdout + ran.stderr
 
     def try_out(self, mutant: Mutant) -> Verdict:
-        """Let a mutant live for as long as its test takes."""
+        """Run a mutant's test with the mutant in place."""
         file = self._directory / mutant.file
         shipped = file.read_text()
         try:
@@ -71,7 +71,7 @@ def change(text: str, mutant: Mutant) -> str:
 
 
 def run(mutants: Sequence[Mutant], directory: Path) -> Iterator[Verdict]:
-    """Try mutants out, some side by side, once their tests are seen to pass without them."""
+    """Run mutants, some in parallel, after their tests passed without them."""
     trees = [Tree(directory / str(number)) for number in range(min(SIDE_BY_SIDE, len(mutants)))]
     code, said = trees[0].test(sorted({mutant.caught_by for mutant in mutants}))
     if code != 0:
@@ -93,7 +93,7 @@ def run(mutants: Sequence[Mutant], directory: Path) -> Iterator[Verdict]:
 
 
 def report(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Print what became of each mutant; return those that no test minded."""
+    """Print each mutant's result; return those that no test caught."""
     survived = []
     for verdict in verdicts:
         word = "caught" if verdict.caught else "SURVIVED"

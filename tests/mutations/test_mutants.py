@@ -1,4 +1,4 @@
-"""Every seeded bug turns its test red: here those whose tests need no service; `make mutants` tries them all."""
+"""Every seeded bug fails its test. Here are those whose tests need no service; `make mutants` runs all."""
 
 from pathlib import Path
 

@@ -82,7 +82,7 @@ def test_both_readings_of_a_contract_agree(name: str) -> None:
     ),
     st.lists(JSON, max_size=3),
 )
-def test_an_envelope_is_read_as_it_was_written_whatever_is_appended(envelope: Envelope, more: list[Any]) -> None:
+def test_an_envelope_is_read_as_it_was_written_with_anything_appended(envelope: Envelope, more: list[Any]) -> None:
     written = write_envelope(envelope)
     assert read_envelope(written) == envelope
     appended = json.dumps([*json.loads(written), *more]).encode()

@@ -1,6 +1,6 @@
 """`make soak MINUTES=n`: steady traffic, one random fault after the other, and the proof that nothing was lost.
 
-The seed is printed; given again, it draws the same events and the same faults.
+The run prints its seed. The same seed draws the same events and the same faults.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests.support.invariants import UnbalancedError, balance
 
 BATCH = 20
 AT_ONCE = 4
-# Until reconcile has counted the last file and asked once more.
+# Until reconcile has counted the last file and run once more.
 STATEMENT_SECONDS = 180
 BALANCED = "balanced: every event is accounted for"
 
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def soak(stack: Stack, seed: int, seconds: float, rate: float) -> bool:
-    """Post and break side by side, wait until nothing is under way, and check; say whether there are faults."""
+    """Post events and inject faults, wait until nothing is in flight, and check; return whether there are findings."""
     injector, ledgers = Injector(stack), list[Ledger]()
     began, start_of_clock = datetime.now(UTC), time.monotonic()
 
@@ -98,7 +98,7 @@ def day_of(moment: datetime) -> str:
 
 
 def await_balance(stack: Stack, day: str) -> str:
-    """Read a day's statement until it balances: what the pipeline says of itself must come to the same."""
+    """Read a day's statement until it balances: the pipeline's own accounts must agree."""
     deadline = time.monotonic() + STATEMENT_SECONDS
     while BALANCED not in (said := read_statement(stack, day)):
         assert time.monotonic() < deadline, f"the statement does not balance:\n{said}"
@@ -149,7 +149,7 @@ def break_it(injector: Injector, step: Step) -> contextlib.AbstractContextManage
 
 
 def say(what: str) -> None:
-    """Say it at once: whoever watches a soak wants to know where it is."""
+    """Print at once: the viewer of a soak wants to see its progress."""
     print(what, flush=True)  # noqa: T201 - a command's own words
 
 

@@ -1,4 +1,4 @@
-"""Which faults a soak meets, and when: chosen by its seed alone, so that a failure can be seen again."""
+"""Which faults a soak injects, and when: chosen by its seed alone, so that a failure can be reproduced."""
 
 import random
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
 TOGETHER = {"all brokers": BROKERS, "database and cache": ("postgres", "redis")}
 
 LONGEST_SECONDS = 8.0
-#: Between two faults: a part that is killed too often in a row is taken for one that cannot live.
+#: Between two faults: the supervisor gives up a part that dies too often in a row.
 PAUSE_SECONDS = (3.0, 12.0)
 #: Before the first fault and after the last.
 QUIET_SECONDS = 10.0
@@ -35,7 +35,7 @@ QUIET_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Step:
-    """One fault: what, whom, and from when on for how long, in seconds since the beginning."""
+    """One fault: its kind, its part, its start in seconds since the beginning, and its length."""
 
     at: float
     fault: str

@@ -1,4 +1,4 @@
-"""A played cache for what consumers keep there, and what both it and a real one must do."""
+"""A fake cache for what consumers keep there, and the rules that it and a real one must follow."""
 
 import math
 import re
@@ -130,12 +130,12 @@ def _is_begun(state: dict[str, str], first: str) -> bool:
 
 
 def records(*offsets: int, partition: int = 4) -> list[KafkaRecord]:
-    """Records of a partition, of which only the places matter."""
+    """Records of a partition. Only their offsets matter."""
     return [KafkaRecord(Origin("raw-events", partition, offset), b"{}", {}) for offset in offsets]
 
 
 def replace(cache: Cache, state: dict[str, str]) -> None:
-    """Put another state in the place of a partition's; nothing is one that was lost."""
+    """Replace a partition's state; None is a lost one."""
 
     def queue(pipeline: Any) -> None:
         pipeline.delete(STATE)
@@ -146,7 +146,7 @@ def replace(cache: Cache, state: dict[str, str]) -> None:
 
 
 class AttemptsContract:
-    """What counting attempts means, whoever keeps the counts."""
+    """The rules of counting attempts, for every store of the counts."""
 
     @pytest.fixture
     def cache(self) -> Cache:
@@ -170,7 +170,7 @@ class AttemptsContract:
         attempts.begin(batch)
         assert Attempts(cache, "aggregate").begin(batch)[A].number == 1
 
-    def test_what_ended_by_its_own_word_is_forgotten(self, attempts: Attempts) -> None:
+    def test_an_attempt_that_reported_its_end_is_forgotten(self, attempts: Attempts) -> None:
         batch = by_partition([*records(100), *records(7, partition=7)])
         for _ in range(3):
             attempts.begin(batch)
@@ -185,23 +185,23 @@ class AttemptsContract:
             attempts.mark(Origin("raw-events", 4, 100))
             attempts.mark(Origin("raw-events", 4, 101))
             assert attempts.begin(batch)[A].deaths == {101: deaths}
-        # Nothing was being tried: whatever happened, it was nobody's fault.
+        # Nothing was being tried: no record is to blame for any death.
         assert attempts.begin(batch)[A].deaths == {101: 2}
 
-    def test_what_is_left_goes_on_one_by_one_and_no_further_than_the_batch_went(self, attempts: Attempts) -> None:
+    def test_what_is_left_continues_one_by_one_and_no_further_than_the_batch_went(self, attempts: Attempts) -> None:
         attempts.begin(by_partition(records(100, 101, 102)))
         attempts.mark(Origin("raw-events", 4, 101))
         attempts.end({A: 101})
         begun = attempts.begin(by_partition(records(101, 102, 103, 104)))[A]
         assert (begun.number, begun.singly, begun.until, begun.deaths) == (3, True, 102, {})
 
-    def test_what_was_forgotten_meanwhile_is_begun_anew(self, attempts: Attempts) -> None:
+    def test_what_was_forgotten_meanwhile_starts_over(self, attempts: Attempts) -> None:
         attempts.end({A: 101})
         attempts.mark(Origin("raw-events", 4, 101))
         begun = attempts.begin(by_partition(records(101, 102)))[A]
         assert (begun.number, begun.until, begun.deaths) == (1, 102, {})
 
-    def test_what_is_lost_while_its_records_go_alone_is_begun_anew(self, attempts: Attempts, cache: Cache) -> None:
+    def test_what_is_lost_while_its_records_go_alone_starts_over(self, attempts: Attempts, cache: Cache) -> None:
         batch = by_partition(records(100, 101, 102))
         for _ in range(3):
             attempts.begin(batch)
@@ -227,7 +227,7 @@ class AttemptsContract:
             {"first": "100", "until": "102", "number": "2", "\u00e9": "1"},
         ],
     )
-    def test_a_state_that_cannot_be_read_is_begun_anew_and_its_neighbours_are_counted_on(
+    def test_a_state_that_cannot_be_read_starts_over_and_its_neighbours_are_counted_on(
         self, attempts: Attempts, cache: Cache, state: dict[str, str]
     ) -> None:
         batch = by_partition([*records(100, 101, 102), *records(7, partition=7)])
@@ -238,7 +238,7 @@ class AttemptsContract:
             assert (begun[A].number, begun[A].until, begun[A].deaths) == (number, 102, {})
             assert begun[B].number == number + 1
 
-    def test_what_is_no_state_at_all_is_begun_anew(self, attempts: Attempts, cache: Cache) -> None:
+    def test_what_is_no_state_at_all_starts_over(self, attempts: Attempts, cache: Cache) -> None:
         cache.put(STATE, b"no state", 60)
         for number in (1, 2):
             assert attempts.begin(by_partition(records(100)))[A].number == number
@@ -280,7 +280,7 @@ class AttemptsContract:
             allowance.check(1001, 10**6, NOW)
 
     @pytest.mark.parametrize("kept", [b"no number", b"", b"nan", b"-inf", b"inf", b"1e400"])
-    def test_what_is_no_allowance_is_none_until_it_begins_anew(self, cache: Cache, kept: bytes) -> None:
+    def test_what_is_no_allowance_is_none_until_it_starts_over(self, cache: Cache, kept: bytes) -> None:
         allowance = SharedAllowance(cache, "archive", processes=4)
         cache.put("quarantine:archive", kept, 60)
         allowance.check(25, 0, NOW)
@@ -296,7 +296,7 @@ class AttemptsContract:
         assert first.find_over({"envelope 2"}, NOW) == set()
         assert second.find_over({"envelope 2", "telemetry 4"}, NOW + timedelta(seconds=599)) == set()
         assert second.find_over({"envelope 2", "telemetry 4"}, NOW + timedelta(seconds=600)) == {"envelope 2"}
-        # Another consumer's release may be another one.
+        # Another consumer may run another release.
         assert Holds(cache, "aggregate", seconds=600).find_over({"envelope 2"}, NOW + timedelta(seconds=600)) == set()
 
     @pytest.mark.parametrize("kept", [b"no moment", b"", b"nan", b"-1", b"inf", b"9999999999999"])

@@ -1,7 +1,7 @@
-"""What must hold once nothing is under way (the invariants I1 to I5 and I7 of the proof), and where it does not.
+"""Checks what must hold once nothing is in flight (the invariants I1 to I5 and I7 of the proof).
 
-The client's ledger is held against Kafka and the buckets, Kafka against each consumer's end, the database against what
-Kafka holds. Nothing here is of the pipeline's code. What is missing is named by its id.
+It compares the client's ledger with Kafka and the buckets, Kafka with each consumer's end, and the database with
+Kafka. It uses none of the pipeline's code. It names what is missing by its id.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from tests.support.recomputation import (
 )
 from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Letter, Place, Record, Row, Sample, Snapshot
 
-# Under what an id is kept that is no UUID; it cannot change, since it is written in what is stored.
+# The namespace of ids that are no UUID. It cannot change, since stored rows depend on it.
 _KEYS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000002")
 LETTER_BYTES = 64 * 1024
 """A letter keeps so many of its bytes at least."""
@@ -34,7 +34,7 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Balance:
-    """How many records each stage ended how, all of them accounted for."""
+    """The number of records by stage and outcome, all of them accounted for."""
 
     stored: int
     archived: int
@@ -55,7 +55,7 @@ class UnbalancedError(AssertionError):
 
 
 def balance(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = ()) -> Balance:
-    """Prove that everything is where it must be and nowhere else, or raise what is not.
+    """Prove that everything is where it must be and nowhere else, or raise the differences.
 
     `earlier` are hashes of what was there before, or was sent beside the ledger.
     """
@@ -78,7 +78,7 @@ def balance(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = ()) -
 
 
 def find_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = ()) -> list[str]:
-    """List everything that is not as it must be; an empty list is the proof."""
+    """List everything that is wrong; an empty list is the proof."""
     earlier = frozenset(earlier)
     return [
         *_find_unkept_promises(ledger, snapshot, earlier),
@@ -90,7 +90,7 @@ def find_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = (
 
 
 def _find_unkept_promises(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str]) -> Iterator[str]:
-    """Hold what was answered against what the brokers hold (I1 to I4)."""
+    """Compare the answers with the brokers (I1 to I4)."""
     stored = Counter(record.sha256 for record in snapshot.records)
     for sha256, times in ledger.accepted.items():
         if stored[sha256] < times:
@@ -109,7 +109,7 @@ def _find_unkept_promises(ledger: Ledger, snapshot: Snapshot, earlier: Collectio
 
 
 def _find_unarchived(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
-    """Hold what the brokers hold against archive's ends: a row or a dead letter, with the same bytes (I1, I4, I7)."""
+    """Compare the brokers with archive's ends: a row or a dead letter, with the same bytes (I1, I4, I7)."""
     rows: defaultdict[Place, list[Row]] = defaultdict(list)
     for row in snapshot.rows:
         rows[row.place].append(row)
@@ -132,7 +132,7 @@ def _find_unarchived(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _find_letter_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str]) -> Iterator[str]:
-    """Hold the dead letters against what was rejected, against their records and against their topic (I2, I4, I7)."""
+    """Compare the dead letters with the rejections, with their records and with their topic (I2, I4, I7)."""
     known = ledger.rejected | ledger.no_events | ledger.unknown.keys() | ledger.accepted.keys() | set(earlier)
     likely = [*ledger.rejected, *ledger.no_events, *known]
     written = {_recognize(letter, likely) for letter in snapshot.letters if letter.consumer == "ingest"}
@@ -159,7 +159,7 @@ def _find_letter_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[
 
 
 def _find_uncounted(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
-    """Hold what the brokers hold against aggregate's ends: counted, late, duplicate or a dead letter (I1, I7)."""
+    """Compare the brokers with aggregate's ends: counted, late, duplicate or a dead letter (I1, I7)."""
     buried = places_of(snapshot.letters, "aggregate")
     for record in snapshot.records:
         place = record.place
@@ -185,7 +185,7 @@ def _find_uncounted(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _find_miscounted(events: Iterable[RawEvent], firsts: Iterable[RawEvent], snapshot: Snapshot) -> Iterator[str]:
-    """Hold the outcomes that aggregate wrote down against those that the records must have had."""
+    """Compare aggregate's recorded outcomes with the expected ones."""
     outcomes = Counter((event.fleet_id, "late" if _is_late(event) else "duplicate") for event in events)
     for event in firsts:
         outcomes[event.fleet_id, "counted"] += 1
@@ -204,13 +204,13 @@ def _find_miscounted(events: Iterable[RawEvent], firsts: Iterable[RawEvent], sna
 
 
 def _find_wrong_numbers(snapshot: Snapshot) -> Iterator[str]:
-    """Hold the rollups against their recomputation (I5)."""
+    """Compare the rollups with their recomputation (I5)."""
     events = _countable(snapshot.records, places_of(snapshot.letters, "aggregate"))
     yield from find_differences(recompute(events), snapshot.numbers)
 
 
 def places_of(letters: Iterable[Letter], consumer: str) -> set[Place]:
-    """Say which records of raw-events a consumer has given up."""
+    """Return the records of raw-events that a consumer has given up."""
     places = (letter.place_in(RAW_EVENTS) for letter in letters if letter.consumer == consumer)
     return {place for place in places if place is not None}
 
@@ -237,7 +237,7 @@ def _sample(event: RawEvent) -> Sample:
 
 
 def _recognize(letter: Letter, known: Iterable[str]) -> str:
-    """Say of which bytes a letter is; one that keeps only their beginning still has an id made of all of them."""
+    """Return the hash of a letter's bytes. A cut letter still has an id made of all of them."""
     if letter.whole:
         return digest(letter.body)
     wanted = letter.fields["letter_id"]

@@ -1,4 +1,4 @@
-"""A cache server that is played: it holds values for ever, and can be taken away."""
+"""A fake cache server: it holds values for ever, and can be taken away."""
 
 from typing import Any
 

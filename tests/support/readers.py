@@ -1,4 +1,4 @@
-"""A reader before query: real requests, a real database, and a directory and a cache that are played."""
+"""A reader of query: real requests, a real database, and a fake directory and cache."""
 
 import gzip
 import io
@@ -62,7 +62,7 @@ class Got:
 
 @dataclass
 class Functions:
-    """The functions that query invokes, played."""
+    """Fakes of the functions that query invokes."""
 
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[Any] = field(default_factory=list)
@@ -103,7 +103,7 @@ def no_cache() -> Any:
 
 
 class Reader:
-    """Whoever holds a reader key of the fleet."""
+    """A reader with a reader key of the fleet."""
 
     def __init__(self, dsn: str, *, settings: QuerySettings = SETTINGS, cache: Callable[[], Any] = no_cache) -> None:
         self.functions = Functions()
@@ -124,7 +124,7 @@ class Reader:
         )
 
     def connect(self) -> Connection:
-        """Connect as query does: with its role, and with nothing but its grants."""
+        """Connect as query does: with its role and its grants only."""
         timeout = int(self.seconds * 1000)
         options = f"-c role=sluice_query -c statement_timeout={timeout} -c timezone=Asia/Tokyo"
         self.opened.append(psycopg.connect(self.dsn, autocommit=True, options=options))

@@ -1,6 +1,6 @@
 """The rollups computed a second time, from the raw store and the published contracts, to be held against the first.
 
-It shares no code with the pipeline, and goes another way where there is one: it reads the bytes that devices sent,
+It shares no code with the pipeline, and uses another method where there is one: it reads the bytes that devices sent,
 sorts readings and counts ranks, and knows nothing of samples, markers or digests.
 """
 
@@ -23,7 +23,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TOLERANCE = 1e-9
 """What adding up in another order may change of a sum, relative to what was added up."""
 LOG_BIN = 1e-3
-"""How far apart a sensor's readings are told where they are more than a million of its steps from zero."""
+"""The resolution of readings that are more than a million of a sensor's steps from zero."""
 STEPS = 2**20
 READ_AGAIN = 200_000
 """So many events are read once, however often they are checked while more of them come."""
@@ -72,7 +72,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Rollup:
-    """What the database says of a window."""
+    """The database's row of a window."""
 
     unit: str
     count: int
@@ -93,7 +93,7 @@ class Numbers:
 
 
 def read_numbers(database: str) -> Numbers:
-    """Read what the database publishes; the moment comes first, so that what is closed by then is among the rollups."""
+    """Read what the database publishes. The moment comes first, so that the rollups hold all windows closed by then."""
     with psycopg.connect(database) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         closed = "SELECT greatest(min(closed_until), 'epoch') FROM shard"
@@ -106,7 +106,7 @@ def read_numbers(database: str) -> Numbers:
 
 
 def distinct(events: Iterable[RawEvent]) -> list[RawEvent]:
-    """Keep the first copy of every event: an id counts once for a device, whatever its later copies say."""
+    """Keep the first copy of every event: an id counts once for a device, and later copies do not matter."""
     first: dict[tuple[str, str, str], RawEvent] = {}
     for event in sorted(events, key=lambda event: (event.kafka_partition, event.kafka_offset)):
         first.setdefault((event.fleet_id, event.device_id, name_of(event)), event)
@@ -190,7 +190,7 @@ def book() -> dict[str, Any]:
 
 
 def convert(series: str, value: float, unit: str) -> float:
-    """Say a value in the unit of its series: by way of the first unit of their quantity, as the book describes."""
+    """Convert a value to the unit of its series: by way of the first unit of their quantity, as the book describes."""
     wanted, units = book()["series"][series]["unit"], book()["units"]
     if unit == wanted:
         return float(value)
@@ -230,7 +230,7 @@ def _compare(window: Window, readings: Sequence[float], rollup: Rollup) -> Itera
     for name, wanted in exact.items():
         if getattr(rollup, name) != wanted:
             yield f"{name} is {getattr(rollup, name)}, not {wanted}"
-    # Relative to what was added up, not to what came out: where readings cancel, little is left to be relative to.
+    # Relative to the summands, not to the sum: where readings cancel, the sum is near zero.
     total, magnitude = math.fsum(readings), math.fsum(map(abs, readings))
     count = len(readings)
     within = {"sum": (total, TOLERANCE * magnitude), "avg": (total / count, TOLERANCE * magnitude / count)}
@@ -245,7 +245,7 @@ def _compare(window: Window, readings: Sequence[float], rollup: Rollup) -> Itera
 def percentile(readings: Sequence[float], share: float, step: float | None) -> tuple[float, float]:
     """Interpolate between the two ranks around a share of sorted readings; say how far off another answer may be.
 
-    Where readings are told apart only by a sensor's step, that bounds either rank's distance from what it stands for.
+    Where only a sensor's step distinguishes readings, it bounds either rank's distance from its bin's value.
     """
     place = share * (len(readings) - 1)
     below = readings[math.floor(place)]

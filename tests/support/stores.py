@@ -1,7 +1,7 @@
-"""What a stack holds, read straight from where it lies: Kafka, the buckets and the database.
+"""The contents of a stack, read directly from Kafka, the buckets and the database.
 
-No code of the pipeline takes part, no catalog and no view. What cannot change any more is read once: an object of a
-bucket, and a place of a topic.
+It uses no code of the pipeline, no catalog and no view. It reads immutable data once: an object of a bucket, and a
+place of a topic.
 """
 
 import base64
@@ -29,7 +29,7 @@ RAW_EVENTS, DEAD_LETTERS = "raw-events", "dead-letter"
 ENVELOPE = "sluice"
 FLAGS_AT = {1: 5}
 """Where an envelope has its flags, by its version; what stands before them stands there in every version."""
-# What brokers answer for a moment where the leader of a partition is another one than the client believes.
+# What brokers answer for a moment after the leader of a partition has changed.
 _CHANGING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -37,7 +37,7 @@ _CHANGING = {
     KafkaError.UNKNOWN_LEADER_EPOCH,
 }
 
-# What an activity without an id is called follows from it; it cannot change, since it is written in what is stored.
+# The id of an activity without one follows from it. It cannot change, since stored rows depend on it.
 _DERIVED_IDS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
 
 
@@ -91,7 +91,7 @@ class Letter:
         return len(self.body) == self.fields.get("event_size")
 
     def place_in(self, topic: str) -> Place | None:
-        """Where the record stands that it is about, if it is about one of this topic."""
+        """The place of its record, if the record is of this topic."""
         if self.fields.get("kafka_topic") != topic:
             return None
         return Place(self.fields["kafka_partition"], self.fields["kafka_offset"])
@@ -110,7 +110,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All of it, at a moment at which nothing is under way."""
+    """All of it, at a moment at which nothing is in flight."""
 
     records: list[Record]
     rows: list[Row]
@@ -148,12 +148,12 @@ class Stores:
         )
 
     def contents(self) -> set[str]:
-        """Say what there is, be it an event or what was rejected, by its hash."""
+        """Return every stored event and rejection by its hash."""
         letters = {digest(letter.body) for letter in self.letters()}
         return letters | {record.sha256 for record in self._read_topic(RAW_EVENTS, _read_record).values()}
 
     def rows(self) -> list[Row]:
-        """Read every row of the raw store, as often as it is there."""
+        """Read every row of the raw store, copies included."""
         return self._read_bucket("raw", "raw/", _read_rows)
 
     def letters(self) -> list[Letter]:
@@ -165,7 +165,7 @@ class Stores:
         found: list[Any] = []
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", ()):
-                # Its hash names what was read of it: an object that somebody changed is read again.
+                # Its hash names what was read of it: a changed object is read again.
                 name = (item["Key"], item["ETag"])
                 if name not in self._objects:
                     body = self.s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
@@ -294,7 +294,7 @@ def _read_record(place: Place, message: Message) -> Record:
 
 
 def _read_event(place: Place, value: bytes, headers: Iterable[tuple[str, Any]]) -> RawEvent | None:
-    """Read an event and its envelope, without judging them: what cannot be read is none."""
+    """Read an event and its envelope without validation. An unreadable one is None."""
     try:
         said = json.loads(dict(headers)[ENVELOPE])
         release, received_at, fleet, contract, version = said[:5]

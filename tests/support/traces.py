@@ -1,4 +1,4 @@
-"""Copies, letters, samples and numbers of one event, as its stores tell of them, for tests of its trace."""
+"""Copies, letters, samples and numbers of one event, as its stores return them, for tests of its trace."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The world around ingest, played: its stores replaced, and everything else real."""
+"""Ingest with fake stores; everything else is real."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
 
 @dataclass
 class World:
-    """The stores around ingest, and a diary of what was done to them."""
+    """The stores around ingest, and a log of the calls to them."""
 
     diary: list[Any] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -49,11 +49,11 @@ class World:
     slow: float = 0.0
     chances: list[float] = field(default_factory=list)
     broker: Broker | None = None
-    """In place of the one that is played."""
+    """In place of the fake one."""
 
     def find(self, _key_id: str, _now: datetime) -> StoredKey | None:
         if self.away:
-            raise Retryable("nobody can tell")
+            raise Retryable("the keys cannot be looked up")
         return self.key
 
     def exceeded(self, _fleet: str, _quota: Quota, events: int, _now: datetime) -> str | None:
@@ -82,7 +82,7 @@ class World:
         return self.chances.pop(0)
 
     def ask(self, payload: dict[str, Any]) -> Answer:
-        """Have ingest answer a request as the gateway hands it over."""
+        """Invoke ingest with a request as the gateway sends it."""
         ingest = Ingest(
             "test",
             CONTRACT_OF,
@@ -98,7 +98,7 @@ class World:
             with mock.patch.object(accepting, "record_apart", self._record_apart):
                 return ingest.answer(payload, retry_after=3)
         finally:
-            # What the decorator around the handler would have written out and forgotten.
+            # What the decorator around the handler would have written and cleared.
             self.counted = (set(metrics.metric_set), set(metrics.dimension_set))
             metrics.clear_metrics()
 

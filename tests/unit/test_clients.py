@@ -1,4 +1,4 @@
-"""Nobody waits for AWS longer than they say: all clients are made in one place, which cannot be told nothing."""
+"""Every AWS client has explicit timeouts: all clients are made in one place, which requires them."""
 
 import ast
 from pathlib import Path
@@ -16,7 +16,7 @@ MAKERS = {"client", "resource", "create_client"}
 
 
 def made_in(source: str) -> set[str]:
-    """Return how a module makes clients of its own: what it imports of the SDK and calls to that end."""
+    """Return how a module makes its own clients: its SDK imports and calls."""
     tree = ast.parse(source)
     found = set()
     for node in ast.walk(tree):
@@ -43,7 +43,7 @@ def test_the_check_itself_sees_a_client_made_without(source: str) -> None:
     assert made_in(source)
 
 
-def test_a_client_waits_and_tries_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_waits_and_tries_as_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     config: Any = aws.client("firehose", answer_seconds=5).meta.config
     assert (config.connect_timeout, config.read_timeout) == (aws.CONNECT_SECONDS, 5)

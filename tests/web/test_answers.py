@@ -1,4 +1,4 @@
-"""The types that the page is checked against say what the API's description says, and no more."""
+"""The types that the page is checked against equal the API's description."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ def test_a_failure_is_reported_as_the_first_failed_offset_of_each_partition() ->
     assert report_failures(set()) == {"batchItemFailures": []}
 
 
-def test_a_record_is_read_whatever_its_headers_and_value_are() -> None:
+def test_a_record_is_read_with_any_headers_and_value() -> None:
     strange = {
         "topic": "raw-events",
         "partition": 0,

@@ -1,4 +1,4 @@
-"""The producer's answers, with librdkafka replaced where a broker would have to misbehave on purpose."""
+"""The producer's answers, with librdkafka replaced for the cases of a misbehaving broker."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ SILENT = object()
 
 
 class Producer:
-    """Reports what the test says, when it says."""
+    """Delivers the test's reports, at the test's times."""
 
     def __init__(self, reports: list[Any]) -> None:
         self.reports = reports
@@ -55,7 +55,7 @@ def broker(*producers: Producer, clock: Callable[[], float] = lambda: 0.0) -> Br
     return Broker(SETTINGS, lambda _: next(made), clock)  # type: ignore[arg-type,return-value]  # stands in for librdkafka's
 
 
-def test_each_message_has_the_word_of_its_own_report() -> None:
+def test_each_message_has_the_result_of_its_own_report() -> None:
     refused = KafkaError(KafkaError.NOT_ENOUGH_REPLICAS)
     deliveries = broker(Producer([None, refused, None])).store(MESSAGES)
     assert [delivery is None for delivery in deliveries] == [True, False, True]

@@ -1,4 +1,4 @@
-"""What S3 cannot do now is Retryable, and an object that is not there is no trouble."""
+"""An S3 outage is Retryable, and a missing object is no error."""
 
 from typing import Any
 

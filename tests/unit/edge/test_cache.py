@@ -9,7 +9,7 @@ from sluice.edge.cache import LEAVE_ALONE_SECONDS, Cache, CacheAwayError, Script
 
 
 class Server:
-    """A cache server that fails as it is told, and knows no script until it has seen it."""
+    """A cache server that fails as configured, and knows no script until it has seen it."""
 
     def __init__(self) -> None:
         self.fails: Exception | None = None
@@ -57,6 +57,6 @@ def test_a_cache_that_failed_is_left_alone_for_a_moment_and_asked_again_after_it
     assert cache.get("a") == b"a"
 
 
-def test_a_script_the_server_does_not_know_is_told_once(server: Server) -> None:
+def test_a_script_the_server_does_not_know_is_sent_once(server: Server) -> None:
     cache, script = Cache(server.connect), Script("return 1")
     assert [cache.run(script, ["key"], (1, 2)) for _ in range(3)] == [2, 1, 1]

@@ -13,7 +13,7 @@ WANTED = Wanted("demo", "hall", "c")
 
 
 class Client:
-    """Lambda's client, answering as it is told."""
+    """Lambda's client with configured answers."""
 
     def __init__(self, answer: dict[str, Any] | Exception) -> None:
         self.answer = answer

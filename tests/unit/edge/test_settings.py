@@ -18,7 +18,7 @@ def test_settings_are_typed_and_take_only_their_own() -> None:
 @pytest.mark.shows_fault(
     part="config",
     fault="empty, corrupt, older than the code",
-    expected="refused when it is synthesized or started; an unreadable copy is not believed",
+    expected="refused at synthesis or at start; an unreadable copy is not used",
 )
 @pytest.mark.parametrize(
     ("change", "says"),

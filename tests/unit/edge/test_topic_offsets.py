@@ -1,4 +1,4 @@
-"""What the brokers say about a topic's offsets, and that no answer is not taken for one."""
+"""What the brokers say about a topic's offsets. A missing answer is not taken for one."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace

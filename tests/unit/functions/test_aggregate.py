@@ -1,4 +1,4 @@
-"""What aggregate does with good and bad records and with stores that are away, all of them played."""
+"""What aggregate does with good and bad records and with stores that are away. All stores are fakes."""
 
 import base64
 import json
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 class Killed(BaseException):
-    """The end of a process: nothing in it hears of it."""
+    """The end of a process: no code in it can catch this."""
 
 
 @dataclass
 class World:
-    """The stores around aggregate, and a diary of what was done to them."""
+    """The stores around aggregate, and a log of the calls to them."""
 
     database_away: bool = False
     database_goes: bool = False  # away once samples are stored
@@ -67,7 +67,7 @@ class World:
         self._note("mark", (event.origin for event in events), self.cache_away, CacheAwayError)
 
     def add(self, events: Sequence[Event], suspected: Collection[Origin] | None = None) -> Effect | None:
-        """Both stores' one word: of the counters without, of the samples with what is suspected."""
+        """The `add` of both stores: counters take the events only, samples also the suspects."""
         if suspected is None:
             self._note("count", (event.origin for event in events), self.cache_away, CacheAwayError)
             return None
@@ -77,7 +77,7 @@ class World:
         if self.killing & offsets:
             raise Killed
         if self.raising & offsets:
-            raise KeyError("nobody foresaw this")
+            raise KeyError("an unforeseen error")
         self._note("store", (event.origin for event in events), self.database_away, Retryable)
         self.database_away = self.database_goes
         counted = [event for event in events if event.origin.offset not in self.duplicates]
@@ -106,7 +106,7 @@ class World:
             self.diary.append((what, offsets))
 
     def aggregate(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """Take a batch in, in a new process, and name what must come again."""
+        """Process a batch in a new process, and return what must be retried."""
         cache, broker = self.attempts.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "aggregate", processes=4)
         work = Aggregating(
@@ -198,14 +198,14 @@ def test_poison_goes_to_the_dead_letters_after_its_neighbours_are_stored(world: 
     assert (letter["reason"], letter["consumer"], letter["event"]) == ("poison_record", "aggregate", "\x00 no event")
 
 
-def test_poison_whose_letter_is_not_stored_comes_again_and_is_not_covered(world: World) -> None:
+def test_poison_whose_letter_is_not_stored_is_retried_and_is_not_covered(world: World) -> None:
     world.brokers_away = True
     assert world.aggregate(batch_of(4, poison=[101])) == [first(4, 101)]
     assert "bury" not in dict(world.diary)
     assert not world.metrics.get("RecordsQuarantined")
 
 
-def test_poison_that_cannot_be_covered_comes_again(world: World) -> None:
+def test_poison_that_cannot_be_covered_is_retried(world: World) -> None:
     world.database_goes = True
     assert world.aggregate(batch_of(4, poison=[102])) == [first(4, 102)]
 
@@ -302,7 +302,7 @@ def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try(world:
     assert done == [("store", [100]), ("letter", [101]), ("bury", [101]), ("store", [102])]
 
 
-def test_a_killer_that_cannot_be_covered_comes_again_and_is_not_tried_again(world: World) -> None:
+def test_a_killer_that_cannot_be_covered_is_given_back_and_is_not_tried_again(world: World) -> None:
     world.killing = {101}
     for _ in range(4):
         with pytest.raises(Killed):
@@ -422,5 +422,5 @@ def test_only_what_became_a_sample_is_in_the_live_counters(world: World) -> None
     world.duplicates = {101}
     assert world.aggregate(batch_of(4)) == []
     assert ("count", [100, 102]) in world.diary
-    # That it was seen is remembered all the same.
+    # That it was seen is still remembered.
     assert ("mark", [100, 101, 102]) in world.diary

@@ -25,12 +25,12 @@ from tests.support.attempts import PlayedCache
 
 
 class Killed(BaseException):
-    """The end of a process: nothing in it hears of it."""
+    """The end of a process: no code in it can catch this."""
 
 
 @dataclass
 class World:
-    """A stream that may refuse, brokers that may be away, a cache, records that break things, and what came of it."""
+    """A stream that may refuse, brokers that may be away, a cache, records that fail, and the results."""
 
     refuses: bool = False
     brokers_away: bool = False
@@ -54,7 +54,7 @@ class World:
         if self.killing & set(offsets):
             raise Killed
         if self.raising & set(offsets):
-            raise KeyError("nobody foresaw this")
+            raise KeyError("an unforeseen error")
         if self.refuses:
             return [Undelivered(pack, "slow down") for pack in packs]
         self.rows += rows
@@ -67,7 +67,7 @@ class World:
         return [None] * len(messages)
 
     def archive(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """Archive a batch in a new process and name what must come again."""
+        """Archive a batch in a new process and return what must be retried."""
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
         consumer = Consumer(
@@ -89,7 +89,7 @@ class World:
         return failures
 
     def archive_until_answered(self, batch: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-        """Have a batch come again as long as no word is heard; return how often it did, and the answer."""
+        """Retry a batch until it is answered; return the number of tries, and the answer."""
         for deaths in range(20):
             try:
                 return deaths, self.archive(batch)
@@ -129,7 +129,7 @@ def world() -> World:
 
 @pytest.mark.shows_fault(part="consumer", fault="poison first, in the middle, last")
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(world: World, position: int) -> None:
+def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_processed(world: World, position: int) -> None:
     assert world.archive(batch_with_poison(position)) == []
     assert [row["kafka_offset"] for row in world.rows] == [
         offset for offset in (100, 101, 102) if offset != 100 + position
@@ -140,14 +140,14 @@ def test_poison_goes_to_the_dead_letters_and_its_neighbours_go_on(world: World, 
     assert letter["consumer"] == "archive"
 
 
-def test_poison_whose_letter_is_not_stored_comes_again(world: World) -> None:
+def test_poison_whose_letter_is_not_stored_is_retried(world: World) -> None:
     world.brokers_away = True
     assert world.archive(batch_with_poison(1)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 101}}]
     assert len(world.rows) == 2
     assert not world.metrics.get("RecordsQuarantined")
 
 
-def test_rows_that_are_not_taken_come_again_from_the_first(world: World) -> None:
+def test_rows_that_are_not_taken_are_retried_from_the_first(world: World) -> None:
     world.refuses = True
     assert world.archive(batch_with_poison(0)) == [{"itemIdentifier": {"partition": "raw-events-4", "offset": 101}}]
 
@@ -175,7 +175,7 @@ def test_small_batches_that_are_all_poison_halt_the_consumer_all_the_same(world:
     answers = [world.archive(batch_with_poison(*range(10), size=10)) for _ in range(12)]
     assert answers == [[]] * 10 + [[again(100)]] * 2
     assert len(world.letters) == 100
-    # Each by its share, while nobody can say what the others do.
+    # Each process by its share, since it cannot know the others' counts.
     world.cache.away = True
     assert world.archive(batch_with_poison(*range(10), size=10)) == []
 
@@ -193,14 +193,14 @@ def test_the_third_attempt_goes_one_by_one_and_only_what_raises_is_put_aside(wor
     assert (letter["reason"], letter["kafka_offset"], letter["attempts"]) == ("killer_record", 102, 3)
     assert "KeyError" in letter["detail"]
     assert world.metrics["RecordsQuarantined"] == 1
-    # It ended by its own word: the next batch that begins there goes as usual.
+    # It returned an answer: the next batch that begins there is processed as usual.
     world.calls.clear()
     world.raising.clear()
     assert world.archive(batch_with_poison(size=5)) == []
     assert world.calls == [[100, 101, 102, 103, 104]]
 
 
-def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_its_neighbours_go_on(
+def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_its_neighbours_continue(
     world: World,
 ) -> None:
     world.killing = {102}
@@ -217,7 +217,7 @@ def test_a_record_that_kills_twice_alone_is_put_aside_without_another_try_and_it
     assert "2 times" in killer["detail"]
 
 
-def test_a_death_by_chance_among_single_records_quarantines_nobody(world: World) -> None:
+def test_a_death_by_chance_among_single_records_quarantines_no_record(world: World) -> None:
     world.raising = {102}
     for _ in range(2):
         with pytest.raises(KeyError):
@@ -255,7 +255,7 @@ def test_a_stream_that_refuses_while_records_go_alone_is_no_death_either(world: 
     assert world.letters == []
 
 
-def test_single_records_that_there_is_no_time_for_come_again_and_go_on_alone(world: World) -> None:
+def test_single_records_that_there_is_no_time_for_are_retried_and_continue_alone(world: World) -> None:
     world.raising = {104}
     for _ in range(2):
         with pytest.raises(KeyError):
@@ -302,7 +302,7 @@ def test_while_the_cache_is_away_nothing_is_counted_and_everything_goes_as_it_di
     assert [letter["reason"] for letter in world.letters] == ["poison_record"]
 
 
-def test_a_killer_whose_letter_is_not_stored_comes_again_and_is_not_tried_again(world: World) -> None:
+def test_a_killer_whose_letter_is_not_stored_is_given_back_and_is_not_tried_again(world: World) -> None:
     world.killing = {101}
     for _ in range(4):
         with pytest.raises(Killed):
@@ -322,14 +322,14 @@ def test_a_record_of_a_newer_release_is_held_with_all_behind_it_and_what_comes_b
 ) -> None:
     assert world.archive(ahead(batch_with_poison(1, 3, size=5), 2)) == [again(102)]
     assert [row["kafka_offset"] for row in world.rows] == [100]
-    # What lies behind it gets its letter when its turn comes.
+    # Records behind it get their letters later, in order.
     assert [letter["kafka_offset"] for letter in world.letters] == [101]
     assert (world.metrics["RecordsHeld"], world.metrics["RecordsQuarantined"]) == (1, 1)
     assert "QuarantineExceeded" not in world.metrics
     assert world.pauses == [PAUSE]
 
 
-def test_other_partitions_go_on_while_one_is_held(world: World) -> None:
+def test_other_partitions_continue_while_one_is_held(world: World) -> None:
     batch, other = ahead(batch_with_poison(size=2), 0), batch_with_poison(size=2)["records"]["raw-events-4"]
     batch["records"]["raw-events-7"] = [record | {"partition": 7} for record in other]
     assert world.archive(batch) == [again(100)]
@@ -353,7 +353,7 @@ def test_a_hold_ends_and_then_each_record_is_a_letter_at_once_that_costs_nothing
     assert (world.metrics["RecordsHeld"], world.metrics["RecordsQuarantined"]) == (0, 200)
     assert world.pauses == []
     assert "quarantine:archive" not in world.cache.values
-    # What is not known yet of another version is held for as long again.
+    # A record of another unknown version gets a hold of its own.
     other = ahead(batch_with_poison(size=2), 0, header='[3,"2026-11-20T09:30:05Z","demo","telemetry",1]')
     assert world.archive(other) == [again(100)]
 
@@ -366,7 +366,7 @@ def test_without_the_cache_a_record_of_a_newer_release_stays_held(world: World) 
     assert world.letters == []
 
 
-def test_a_held_record_is_no_suspect_however_often_it_comes_again(world: World) -> None:
+def test_a_held_record_is_no_suspect_however_often_it_is_delivered(world: World) -> None:
     for _ in range(10):
         assert world.archive(ahead(batch_with_poison(size=3), 1)) == [again(101)]
     # Together every time: nothing was tried alone, and nothing is remembered against it.
@@ -393,7 +393,7 @@ def test_an_invocation_that_is_nearly_over_does_not_rest(world: World) -> None:
     assert world.pauses == []
 
 
-def test_a_letter_of_a_record_that_is_ahead_and_is_not_stored_comes_again(world: World) -> None:
+def test_a_record_that_is_ahead_is_retried_when_its_letter_is_not_stored(world: World) -> None:
     batch = ahead(batch_with_poison(size=2), 0)
     world.archive(batch)
     world.now += timedelta(seconds=600)

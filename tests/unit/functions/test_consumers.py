@@ -1,4 +1,4 @@
-"""What every consumer answers: what must come again, and never nothing, which Lambda takes for complete success."""
+"""What every consumer answers: the records to retry, and never null, which Lambda takes for complete success."""
 
 import importlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""What deadletter puts where, and that it never answers for what it has not put."""
+"""What deadletter stores where, and that it never acknowledges a record that it has not stored."""
 
 import gzip
 import json
@@ -61,7 +61,7 @@ def test_a_store_that_is_away_fails_what_is_not_kept_and_is_asked_for_nothing_mo
     assert answer == {"batchItemFailures": [first(4, 100), first(5, 100)]}
 
 
-def test_what_there_is_no_time_for_comes_again(s3: Any) -> None:
+def test_what_there_is_no_time_for_is_retried(s3: Any) -> None:
     left = iter((60.0, 10.0))
     with Stubber(s3) as service:
         service.add_response("put_object", {})

@@ -85,14 +85,14 @@ def test_who_may_not_send_costs_no_work_on_the_body(
     assert world.refused == [("unknown", code)]
 
 
-def test_while_no_key_can_be_looked_up_the_caller_is_asked_to_come_again(world: World) -> None:
+def test_while_no_key_can_be_looked_up_the_caller_is_asked_to_retry(world: World) -> None:
     world.away = True
     status, answer = world.post("{}")
     assert (status, answer["code"]) == (429, "keys_unavailable")
 
 
 @pytest.mark.parametrize("kind", ["events", "rejects"])
-def test_a_fleet_over_its_quota_is_told_which_and_nothing_is_stored(world: World, kind: str) -> None:
+def test_a_fleet_over_its_quota_gets_its_name_and_nothing_is_stored(world: World, kind: str) -> None:
     world.over = kind
     for body in (samples.read_bytes("telemetry-v1.json"), b"[no events"):
         status, answer = world.post(body)
@@ -118,7 +118,7 @@ def test_a_request_refused_under_pressure_costs_no_quota_and_leaves_nothing(worl
         assert (status, answer["code"]) == (429, "pressure")
         assert answer["advice"] == {"sample": 0.25, "retry_after": 47}
         assert "results" not in answer
-        # For the alarm without a fleet, and for whoever asks which fleets are refused.
+        # Without a fleet for the alarm, and by fleet for operators.
         assert world.counted == ({"RefusedForPressure"}, set())
     assert world.refused == [("demo", "pressure")] * 2
     assert world.diary == []

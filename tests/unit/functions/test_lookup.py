@@ -1,4 +1,4 @@
-"""What lookup does with a question: it is told the truth about the directory, and an outage is no error of ours."""
+"""What lookup answers: what the directory says, and an outage is no error of ours."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +17,7 @@ WANTED = Wanted("demo", "hall", "c-1")
 
 
 class Played:
-    """A directory that tells one thing."""
+    """A directory with one answer."""
 
     def __init__(self, told: Told) -> None:
         self.told = told

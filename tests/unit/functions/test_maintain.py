@@ -32,7 +32,7 @@ SETTINGS = MaintainSettings(
 
 @dataclass
 class Tables:
-    """A database that writes down what is done to it."""
+    """A database that records the calls to it."""
 
     waiting: datetime | None = None
     floor: datetime | None = None

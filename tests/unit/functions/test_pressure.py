@@ -31,7 +31,7 @@ SNAPSHOT_SECONDS, HOLD_SECONDS = 180, 30
 
 
 class Disk:
-    """What CloudWatch says of the disks; None: nothing."""
+    """CloudWatch's values of the disks; None: no data."""
 
     def __init__(self) -> None:
         self.percent: float | None = 10.0
@@ -127,7 +127,7 @@ def world() -> World:
 
 
 @pytest.mark.parametrize("consumer", CONSUMERS)
-def test_a_store_that_is_down_for_an_hour_stops_nobody_and_one_that_is_for_three_does(
+def test_a_store_that_is_down_for_an_hour_refuses_nothing_and_one_that_is_for_three_does(
     world: World, consumer: str
 ) -> None:
     shares = []
@@ -172,7 +172,7 @@ def test_what_is_published_says_until_when_it_holds(world: World) -> None:
     assert until - measured_at == timedelta(seconds=180)
 
 
-def test_a_disk_that_nobody_knows_leaves_the_age_to_decide_and_is_counted(world: World) -> None:
+def test_an_unknown_disk_leaves_the_age_to_decide_and_is_counted(world: World) -> None:
     world.disk.percent, world.readers["archive"].behind = None, 3.5 * HOUR
     assert world.run() == 1
     assert said()["DiskUnknown"] == 1
@@ -198,7 +198,7 @@ def test_a_cache_that_is_away_is_a_failure_and_what_was_measured_is_said_all_the
     assert said()["BufferUsed"] == 0
 
 
-def test_each_consumers_wait_is_told_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_consumers_wait_is_measured_separately(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.readers["archive"].behind = HOUR
     world.run()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "OldestUnreadSeconds" in line]

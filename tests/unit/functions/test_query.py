@@ -16,7 +16,7 @@ KEY = compose_key("test", "K" * 16, "s" * 43)
 
 
 class Away:
-    """The database of keys, which is away; and a reader that is begun and asked nothing."""
+    """The database of keys, which is away, and a reader that starts and gets no request."""
 
     @property
     def reader(self) -> "Away":

@@ -14,7 +14,7 @@ QUESTION = Question("1h", "acme", None, ("cpu_temp",), NOON, NOON.replace(hour=1
 
 
 class Files:
-    """Answers as it was told to."""
+    """Gives the configured answers."""
 
     def __init__(self, answer: Answer | TooMuch) -> None:
         self._answer = answer
@@ -28,7 +28,7 @@ class Files:
 
 
 def ask(files: Files, monkeypatch: pytest.MonkeyPatch) -> Answer:
-    """Ask as query does: what comes and what is answered go through JSON."""
+    """Invoke as query does: the event and the answer pass through JSON."""
     monkeypatch.setattr(handler, "build", lambda: files)
     monkeypatch.setattr(metrics.provider, "namespace", "test")
     event = json.loads(msgspec.json.encode(QUESTION))

@@ -1,4 +1,4 @@
-"""A run of reconcile says what it found, leaves to the next what it cannot do now, and runs again what it is told."""
+"""A run of reconcile reports its findings, leaves to the next run what it cannot do, and reruns the named records."""
 
 import json
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ class Clock:
 
 
 class Brokers:
-    """Say what a topic holds."""
+    """Return what a topic holds."""
 
     def ask_extents(self) -> dict[int, Extent]:
         return {3: Extent(10, 50)}
@@ -99,7 +99,7 @@ def comparison(*holes: Hole, in_flight: int = 0, newly_missing: int = 0) -> Comp
 
 
 class Lock:
-    """A connection whose lock may be had, or not."""
+    """A connection whose lock is free, or not."""
 
     def __init__(self, *, free: bool) -> None:
         self._free = free
@@ -112,7 +112,7 @@ class Lock:
 
 
 class Lent:
-    """A database whose connection is of no use."""
+    """A database whose connection is unusable."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
         assert seconds in (178, 179, 598)
@@ -135,7 +135,7 @@ def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Any:
     metrics.clear_metrics()
 
 
-def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_missing_is_reported_even_where_it_was_repaired_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     found = {
         "archive": comparison(in_flight=2),
         "aggregate": comparison(Hole(0, 7, NOON, missing=True), Hole(9, 10, NOON)),
@@ -155,7 +155,7 @@ def test_what_was_missing_is_told_even_where_it_was_mended_at_once(capsys: pytes
     assert {line["consumer"]: line["RecordsInFlight"] for line in lines} == {"archive": [3], "aggregate": [0]}
 
 
-def test_nobody_is_told_that_nothing_is_missing_while_not_all_is_counted() -> None:
+def test_no_metric_says_that_nothing_is_missing_while_not_all_is_counted() -> None:
     done = run().tell(Counts(complete=False), {}, {}, 0)
     assert "UnaccountedEvents" not in done
     assert "UnaccountedEvents" not in metrics.metric_set
@@ -195,7 +195,7 @@ def test_nothing_is_begun_that_could_not_be_ended(seconds: int, may: bool, monke
         ((0, 10), None, None, {"records": 0, "next": None, "failed_at": None}),
     ],
 )
-def test_a_consumer_is_run_again_from_what_kafka_still_has_and_it_is_said_where_to_go_on(
+def test_a_consumer_is_run_again_from_what_kafka_still_has_and_the_answer_says_where_to_continue(
     order: tuple[int, int],
     done: Rerun | None,
     given: tuple[int, int] | None,
@@ -238,7 +238,7 @@ def test_a_statement_that_cannot_be_drawn_up_is_no_error_of_ours(monkeypatch: py
     assert handler.handler({"statement": "2026-03-01"}, Clock()) == {}
 
 
-def test_what_is_newly_missing_is_told_even_where_the_run_does_not_come_to_its_end(
+def test_what_is_newly_missing_is_reported_even_where_the_run_does_not_finish(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def compare(*_parts: Any, **_named: bool) -> dict[str, Comparison]:
@@ -286,7 +286,7 @@ def test_who_accounts_for_nothing_is_not_run_again() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_whoever_is_away_is_left_to_the_next_run_and_a_defect_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_left_to_the_next_run_and_a_defect_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any) -> Any:
         raise Retryable("the brokers do not answer")
 

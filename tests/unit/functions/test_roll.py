@@ -1,4 +1,4 @@
-"""A run of roll takes step after step, outlives what fails for a while, and says how far it came."""
+"""A run of roll takes step after step, survives temporary failures, and reports its progress."""
 
 import inspect
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ class Time:
 
 
 class Database:
-    """What is due, by resolution, and what goes wrong before it is done."""
+    """The due work by resolution, and the failures before it is done."""
 
     def __init__(self, time: Time, due: dict[str, list[Rolled | Exception]]) -> None:
         self._time = time
@@ -129,7 +129,7 @@ def loop(time: Time, database: Database, brokers: Brokers | None = None) -> Roll
     )
 
 
-# Without what writes and empties the metrics at an invocation's end.
+# Without the decorator that writes and clears the metrics at an invocation's end.
 roll_once = partial(inspect.unwrap(handler.handler), None, None)
 
 
@@ -166,7 +166,7 @@ def test_the_watermark_is_asked_for_at_every_step() -> None:
     ]
 
 
-def test_without_the_brokers_the_ledger_decides_and_somebody_can_see_it() -> None:
+def test_without_the_brokers_the_ledger_decides_and_a_metric_shows_it() -> None:
     brokers = Brokers()
     brokers.away = True
     database, _, _ = run({}, brokers)
@@ -212,7 +212,7 @@ def test_a_run_in_which_nothing_succeeds_is_a_failure(monkeypatch: pytest.Monkey
     assert said()["StepsFailed"] > 3
 
 
-def test_a_shard_that_cannot_be_rolled_keeps_no_other_waiting_and_is_told_at_the_end(
+def test_a_shard_that_cannot_be_rolled_keeps_no_other_waiting_and_is_reported_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     several, single = UnrollableError({3, 4, 5}, psycopg.DataError()), UnrollableError({4}, psycopg.DataError())

@@ -1,4 +1,4 @@
-"""Salvage posts first and moves afterwards, whatever happens in between; what it cannot do stays where it is."""
+"""Salvage produces letters first and moves objects afterwards. After any failure the object stays where it is."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +88,7 @@ class World:
         letters = [json.loads(message.value) for message in messages]
         assert [letter["letter_id"].encode() for letter in letters] == [message.key for message in messages]
         self.clock += self.flush_seconds
-        # Those that are away may have stored all but one.
+        # Brokers that are away may have stored all but one.
         self.letters += letters[self.away : self.at_once]
         lost = Unstored("no report within the deadline")
         return [None if self.away <= number < self.at_once else lost for number in range(len(letters))]
@@ -168,7 +168,7 @@ def test_a_letter_that_is_not_acknowledged_leaves_its_object_and_ends_the_run(wo
     done = world.run()
     assert world.names() == {BATCH, OUTPUT}
     assert [step for step in world.log if step.startswith(("copy", "delete"))] == []
-    # Those that were not taken once more, and then no other.
+    # The refused ones once more, and then no other.
     assert world.chunks == [3, 1]
     assert (done["ObjectsLeft"], done["LeftoverSeconds"], done["EventsExpired"]) == (2, 1800.0, 0)
     world.away = False
@@ -295,7 +295,9 @@ def test_an_object_that_there_is_no_time_for_is_left_and_lets_the_others_pass_th
     assert world.names() == {f"salvaged/{large}", f"salvaged/{small}"}
 
 
-def test_every_object_that_was_not_salvaged_is_told_by_its_name(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_object_that_was_not_salvaged_is_reported_by_its_name(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(handler.logger, "warning", lambda message, extra: told.append((message, extra)))
     for number in range(MOST_TOLD + 2):

@@ -1,4 +1,4 @@
-"""What seek does with a question: both queries with the same values, and an outage is no error of ours."""
+"""What seek does for a call: both queries with the same values, and an outage is no error of ours."""
 
 import io
 import json
@@ -20,7 +20,7 @@ WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21), "c-1")
 
 
 class Played:
-    """Athena, which answers as it was told to."""
+    """Athena with configured answers."""
 
     def __init__(self, copies: Rows | Failure, letters: Rows | Failure) -> None:
         self._answers = [copies, letters]
@@ -33,7 +33,7 @@ class Played:
 
 
 def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> Found:
-    """Ask as trace does: what comes and what is answered go through JSON."""
+    """Invoke as trace does: the event and the answer pass through JSON."""
     monkeypatch.setattr(handler, "build", lambda: Seeker(cast("Athena", played)))
     monkeypatch.setattr(metrics.provider, "namespace", "test")
     event: dict[str, Any] = json.loads(msgspec.json.encode(WANTED))
@@ -65,7 +65,7 @@ def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(written.getvalue())["correlation_id"] == "c-1"
 
 
-def test_of_two_problems_the_outage_is_told_and_the_words_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_problems_the_outage_is_reported_with_the_messages_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, away = Failure("timeout", "no answer within 12 s"), Failure("unavailable", "away")
     for played in (Played(slow, away), Played(away, slow)):
         assert ask(played, monkeypatch) == Found(None, None, "unavailable", "away; no answer within 12 s")

@@ -1,4 +1,4 @@
-"""What show hands out: files from a fixed list, packed, tagged, and under rules that let nothing else run."""
+"""What show serves: files from a fixed list, compressed, with ETags, under a policy that lets nothing else run."""
 
 import base64
 import gzip
@@ -65,7 +65,7 @@ def test_who_takes_gzip_gets_it(files: dict[str, File]) -> None:
         assert "content-encoding" not in ask(files, "GET /assets/{name}", "main.js", accept_encoding=refused)[1]
 
 
-def test_who_has_the_file_already_is_told_so_and_asks_each_time(files: dict[str, File]) -> None:
+def test_a_client_that_has_the_file_gets_a_304_and_asks_each_time(files: dict[str, File]) -> None:
     _, plain, _ = ask(files, "GET /")
     _, packed, _ = ask(files, "GET /", accept_encoding="gzip")
     assert plain["etag"] != packed["etag"], "other bytes, another tag"

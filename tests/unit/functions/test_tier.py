@@ -1,4 +1,4 @@
-"""What tier is told by its settings and its clock, and what it does when others are away."""
+"""What tier takes from its settings and its clock, and what it does during outages."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -49,7 +49,7 @@ class Clock:
 
 
 class Database:
-    """Lets one in, or nobody."""
+    """Grants the lock, or not."""
 
     def __init__(self, *, free: bool) -> None:
         self._free = free
@@ -59,7 +59,7 @@ class Database:
 
 
 class Run:
-    """Takes down what it is told, in the place of the real one."""
+    """Records its arguments, in place of the real one."""
 
     def __init__(self, report: Report | None = None) -> None:
         self._report = report or Report()
@@ -77,7 +77,7 @@ class Run:
 
 
 class Lent:
-    """A database whose connection is of no use."""
+    """A database whose connection is unusable."""
 
     def __init__(self, _connect: Any, seconds: float) -> None:
         assert seconds == 898
@@ -121,7 +121,9 @@ def test_a_second_run_at_a_time_leaves_the_first_alone(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("behind", "told"), [(timedelta(hours=5), 18_000.0), (timedelta(days=-1), 0.0)])
-def test_how_far_behind_the_work_is_is_told(behind: timedelta, told: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_far_behind_the_work_is_is_reported(
+    behind: timedelta, told: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = Report(rows=7, partitions=1, behind=behind, waits_for={"1m": "not every window is closed"})
     assert tier(Run(report), monkeypatch) == {
         "RollupsMoved": 7,

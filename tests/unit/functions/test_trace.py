@@ -1,4 +1,4 @@
-"""What trace answers, with whatever is away: files, numbers, the key's own store."""
+"""What trace answers during any outage: of the files, the numbers or the keys' store."""
 
 import io
 import json
@@ -82,7 +82,7 @@ class World:
         return Tracer(Gate("trace", "test", 0.1, played, played), 130, played, played, played, lambda: NOW)
 
     def count(self) -> None:
-        """Take what the decorator around the handler would have written, and forget it as it does."""
+        """Take what the decorator around the handler would have written, and clear it as the decorator does."""
         assert metrics.dimension_set == {}
         self.unavailable += metrics.metric_set.get("SourcesUnavailable", {}).get("Value", [])
         metrics.clear_metrics()
@@ -118,7 +118,7 @@ def _named_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "trace")
 
 
-def test_a_reader_is_told_the_facts() -> None:
+def test_a_reader_gets_the_facts() -> None:
     world = World()
     status, document = world.get()
     assert (status, document["verdict"]) == (200, "accepted")
@@ -128,7 +128,7 @@ def test_a_reader_is_told_the_facts() -> None:
     assert world.asked[-1] == (ID, [("demo", "press-1")], {COPY.origin})
 
 
-def test_a_reader_asks_about_the_keys_own_fleet_whatever_is_asked() -> None:
+def test_a_reader_asks_about_the_keys_own_fleet_only() -> None:
     world = World()
     world.get(query="device_id=press-9")
     (wanted,) = world.wanted
@@ -136,7 +136,7 @@ def test_a_reader_asks_about_the_keys_own_fleet_whatever_is_asked() -> None:
     assert world.get(query="fleet_id=acme")[0] == 400
 
 
-def test_only_a_reader_key_opens_the_door() -> None:
+def test_only_a_reader_key_is_accepted() -> None:
     assert World().get(key="")[0] == 401
     assert World(key=msgspec.structs.replace(STORED, role="device")).get()[0] == 403
 
@@ -170,7 +170,7 @@ def test_nothing_found_is_an_answer_and_says_that_the_numbers_were_not_asked() -
         (Found(problem="too_much"), "too_much"),
     ],
 )
-def test_without_the_files_the_numbers_are_told(away: Found | Exception, reason: str) -> None:
+def test_without_the_files_the_numbers_are_returned(away: Found | Exception, reason: str) -> None:
     world = World(found=away)
     status, document = world.get(query="device_id=press-1")
     assert (status, document["verdict"]) == (200, "accepted")
@@ -184,7 +184,7 @@ def test_without_the_files_the_numbers_are_told(away: Found | Exception, reason:
 @pytest.mark.parametrize(
     ("away", "reason"), [(Retryable("the database is away"), "unavailable"), (Refusal(503, "too_slow", "…"), "timeout")]
 )
-def test_without_the_numbers_the_files_are_told(away: Exception, reason: str) -> None:
+def test_without_the_numbers_the_files_are_returned(away: Exception, reason: str) -> None:
     world = World(numbers=away)
     status, document = world.get()
     assert (status, document["verdict"]) == (200, "accepted")
@@ -204,7 +204,7 @@ def test_without_either_there_is_a_problem_that_says_which(problem: Problem, cod
         assert (status, document["code"]) == (503, code)
 
 
-def test_that_nobody_could_be_asked_is_counted_where_the_alarm_looks() -> None:
+def test_an_unanswered_question_is_counted_where_the_alarm_looks() -> None:
     world = World(found=Retryable("seek is away"), numbers=Retryable("the database is away"))
     assert world.get(query="device_id=press-1")[0] == 503
     assert world.call(event_id=ID)["code"] == "trace_unavailable"
@@ -228,7 +228,7 @@ def test_an_operator_gets_problems_as_the_api_writes_them() -> None:
 
 # A refusal has a line of its own, so the invocation's is empty.
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_the_gateways_requests_are_told_from_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gateways_requests_are_distinguished_from_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     monkeypatch.setattr(handler, "build", world.tracer)
     monkeypatch.setattr(metrics.provider, "namespace", "test")

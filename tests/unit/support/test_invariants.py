@@ -1,7 +1,7 @@
 """The checker finds every kind of fault that its test on a real stack does not make.
 
-`tests/faults/test_checker.py` deletes, alters and doubles one stored row in each store. Here is the rest: what was
-never stored or never sent, what counts disagree on, and what is no fault.
+`tests/faults/test_checker.py` deletes, alters and doubles one stored row in each store. Here is the rest: events
+that were never stored or never sent, counts that disagree, and cases without a fault.
 """
 
 import json
@@ -26,7 +26,7 @@ BAD = Sent(EVENTS, b'{"event_id": "bad"}', "invalid")
 
 
 def world(count: int = 6) -> tuple[Ledger, Snapshot]:
-    """Make accepted events, of which archive gave up one, a rejected one, and stores that hold all of it."""
+    """Make accepted events (archive gave up one), a rejected one, and stores that hold all of it."""
     fleet = Fleet(3, 4, lambda: NOW - timedelta(minutes=5))
     sent = [fleet.good_event() for _ in range(count)]
     ledger = Ledger()

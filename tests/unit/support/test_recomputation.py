@@ -171,7 +171,7 @@ def test_windows_that_are_not_closed_are_not_judged() -> None:
     assert differences(EVENTS, [], until=HOUR) == []
 
 
-def test_the_first_copy_counts_whatever_a_later_one_says() -> None:
+def test_the_first_copy_counts_regardless_of_later_ones() -> None:
     first = telemetry(1, cpu_temp=40.0)
     later = replace(rewritten(first, metrics={"cpu_temp": 90.0}), kafka_offset=9, event_id=first.event_id.upper())
     assert distinct([later, first]) == [first]

@@ -33,7 +33,7 @@ def test_the_whole_is_answered_by_what_became_of_the_parts(statuses: list[str], 
     assert headers["x-correlation-id"] == "c-1"
 
 
-def test_only_an_answer_that_asks_to_come_again_says_when() -> None:
+def test_only_an_answer_that_asks_for_a_retry_says_when() -> None:
     assert answer(RETRY)[1]["retry-after"] == "3"
     assert "retry-after" not in answer(REJECTED)[1]
 

@@ -171,7 +171,7 @@ def fourth_version() -> Contracts:
     return Contracts([schema], SeriesBook.read(json.loads((SCHEMAS / "series.json").read_text())))
 
 
-def test_a_series_goes_on_under_another_name_and_unit_by_the_schema_alone() -> None:
+def test_a_series_continues_under_another_name_and_unit_by_the_schema_alone() -> None:
     contracts = fourth_version()
     document = samples.read("telemetry-v3.json") | {"device_firmware_version": "4.0.0"}
     document["metrics"] = {"processor_temperature": 323.15, "humidity": 40, "uptime": 7, "novelty": 1, "cpu_temp": 9}
@@ -198,7 +198,7 @@ def test_an_accepted_event_is_read_by_the_version_that_accepted_it_and_by_no_oth
 @pytest.mark.parametrize(("contract", "number"), [("telemetry", 4), ("reading", 3), ("position", 1)])
 def test_a_contract_or_a_version_that_is_not_known_yet_is_ahead(contract: str, number: int) -> None:
     with pytest.raises(Ahead) as ahead:
-        samples.contracts().read(contract, number, "demo", b"", ["whatever it is"])
+        samples.contracts().read(contract, number, "demo", b"", ["any value"])
     assert ahead.value.unknown == f"{contract} {number}"
 
 

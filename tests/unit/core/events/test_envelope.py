@@ -18,7 +18,7 @@ def test_every_reader_ignores_what_is_appended() -> None:
 
 
 @pytest.mark.parametrize("rest", [b"", b',{"other":"form"}', b',[],"c","more"'])
-def test_a_later_version_is_ahead_whatever_stands_behind_its_head(rest: bytes) -> None:
+def test_a_later_version_is_ahead_with_anything_behind_its_head(rest: bytes) -> None:
     header = b'[%d,"2026-11-20T09:30:05.250000Z","demo","telemetry",4%s]' % (VERSION + 1, rest)
     with pytest.raises(Ahead) as ahead:
         read_envelope(header)

@@ -21,7 +21,7 @@ def test_a_uuid_is_its_own_key() -> None:
         "٤f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21",
     ],
 )
-def test_any_other_id_gets_a_key_that_is_always_the_same_and_nobody_elses(event_id: str) -> None:
+def test_any_other_id_gets_a_key_that_is_always_the_same_and_unique(event_id: str) -> None:
     key = event_key(event_id)
     assert len(key) == 16
     assert key == event_key(event_id) != event_key(f"{event_id} ")

@@ -8,7 +8,7 @@ from sluice.core.events.names import is_name
 
 SCHEMAS = Path(__file__).parents[4] / "schemas"
 SURROGATES = range(0xD800, 0xE000)
-# All that rules about text are usually about, and some that lie further out.
+# The usual characters of rules about text, and some rare ones.
 CHARACTERS = [chr(number) for number in (*range(0x3100), 0xE000, 0xFEFF, 0xFFFD, 0xFFFF, 0x1FAE9, 0x10FFFF)]
 
 
@@ -25,7 +25,7 @@ def test_a_name_is_what_a_contract_takes_for_a_device(contract: str, field: str)
     for written in ("{}", "a{}b", "{}b", "a{}"):
         names = (written.format(character) for character in CHARACTERS)
         differ = [name for name in names if is_name(name, 128) != bool(pattern.match(name))]
-        # Python's $ stands before a last line feed too; nobody may have one.
+        # Python's $ also matches before a last line feed; no name may have one.
         assert not [name for name in differ if not name.endswith("\n")]
     for length in (0, 1, 128, 129):
         assert is_name("x" * length, 128) == bool(pattern.match("x" * length))

@@ -129,12 +129,12 @@ def test_letters_of_a_batch_are_kept_by_partition_and_day_under_names_that_a_ret
 
 def test_a_letter_that_breaks_its_reader_is_kept_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(_value: bytes) -> None:
-        raise OverflowError("nobody foresaw this")
+        raise OverflowError("an unforeseen error")
 
     monkeypatch.setattr("sluice.core.failures.letterbox._decode", breaks)
     (body,) = collect([record(b"{}", 1)], "eu-west-1", samples.NOW).values()
     row = json.loads(gzip.decompress(body.data))
-    assert (row["reason"], row["detail"], row["event"]) == ("unreadable_letter", "nobody foresaw this", "{}")
+    assert (row["reason"], row["detail"], row["event"]) == ("unreadable_letter", "an unforeseen error", "{}")
 
 
 def test_what_is_no_letter_is_kept_all_the_same() -> None:

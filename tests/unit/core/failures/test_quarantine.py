@@ -32,7 +32,7 @@ def test_good_records_earn_a_tenth_of_a_bad_one_up_to_a_limit() -> None:
     assert not allowance.allows(1001, 0, NOW)
 
 
-def test_it_begins_anew_when_nothing_was_put_aside_for_an_hour() -> None:
+def test_it_starts_over_when_nothing_was_put_aside_for_an_hour() -> None:
     allowance = Allowance(share=1)
     allowance.spend(150, NOW)
     assert not allowance.allows(1, 0, NOW + KEEP - timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""Both forms of what was given up are read to the last event, and whatever is wrong with them loses none."""
+"""Both forms of what was given up are read to the last event, and no defect in them loses one."""
 
 import base64
 import json
@@ -208,7 +208,7 @@ NO_BATCHES = [
     fails="what was given up cannot be read",
     section="On the way to the dead letters",
     event_is="kept whole for 30 days, and in the dead letters as far as it can be read",
-    told="nobody",
+    told="no one",
     comes_back="by hand; its letter says where it is kept",
 )
 @pytest.mark.parametrize("data", NO_BATCHES, ids=range(len(NO_BATCHES)))
@@ -247,7 +247,7 @@ def test_the_error_is_found_under_either_of_its_names() -> None:
     assert "Code: why" in letter.detail
 
 
-def test_documents_are_told_apart_whether_lines_end_behind_them_or_not() -> None:
+def test_documents_are_separated_whether_lines_end_behind_them_or_not() -> None:
     one, two, three = (undelivered(row) for row in rows())
     assert of_output(one + two, b" " + three) == of_output(one, two, three)
     cut = of_output(one + two[:-30])

@@ -19,7 +19,7 @@ def read(one: KafkaRecord) -> int:
 BATCH = sort_records([record(0, 1), record(0, 2, b"later"), record(0, 3), record(1, 1, b"bad"), record(1, 2)], read)
 
 
-def test_records_are_told_apart_in_the_order_of_the_batch() -> None:
+def test_records_are_sorted_in_the_order_of_the_batch() -> None:
     assert [item for _, item in BATCH.good] == [1, 3, 2]
     assert [(one.origin.partition, str(fault)) for one, fault in BATCH.faulty] == [
         (0, "this release does not know telemetry 4"),

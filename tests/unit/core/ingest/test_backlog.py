@@ -1,4 +1,4 @@
-"""The age of what is unread, found by asking where moments lie."""
+"""The age of the backlog, found by asking for the offsets of moments."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What is refused under pressure: smoothly, with hysteresis, and never for want of knowledge."""
+"""Refusals under pressure: smooth, with hysteresis, and never for lack of data."""
 
 import json
 from datetime import timedelta
@@ -64,7 +64,7 @@ def test_more_strain_never_refuses_less_and_every_share_is_one(low: float, high:
 
 
 @given(st.floats(0, 1))
-def test_without_strain_all_is_let_in_again_whatever_was_refused(before: float) -> None:
+def test_without_pressure_all_is_let_in_again_after_any_refusals(before: float) -> None:
     assert settle_share(measure_strain(0.0, 10.0), before) == 0
 
 

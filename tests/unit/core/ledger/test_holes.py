@@ -1,4 +1,4 @@
-"""Holes: what was committed and is not accounted for, since when, and when that makes it missing."""
+"""Holes: committed offsets without an account, their age, and when they become missing."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Records that are run again come as the event source brings them, and are named as far as they can be read."""
+"""Records that are run again arrive as the event source sends them, and are named as far as they can be read."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_a_consumer_reads_from_it_what_the_record_was() -> None:
         (b'{"batchItemFailures": [{"itemIdentifier": {"partition": "raw-events-3", "offset": 8}}]}', 8),
     ],
 )
-def test_an_answer_says_from_where_records_must_come_again(answer: bytes, failed: int | None) -> None:
+def test_an_answer_says_from_where_records_must_be_run_again(answer: bytes, failed: int | None) -> None:
     assert msgspec.json.decode(answer, type=Taken).failed_at() == failed
 
 

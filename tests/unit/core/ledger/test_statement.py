@@ -1,4 +1,4 @@
-"""A statement balances where both accounts agree, and says of every other what that means."""
+"""A statement balances where both accounts agree, and explains every difference."""
 
 import pytest
 

@@ -97,7 +97,7 @@ def test_an_event_that_says_it_was_received_in_the_future_is_poison() -> None:
 
 @pytest.mark.parametrize("year", [1, 1970, 2019])
 def test_an_event_that_says_it_was_received_before_we_were_there_is_poison(year: int) -> None:
-    """The hour before the first of all hours cannot be told: looking for a duplicate in it would fail for ever."""
+    """The hour before the first of all hours has no value: the search for a duplicate in it would always fail."""
     with pytest.raises(Poison, match="before this pipeline existed"):
         read(record(telemetry(), received_at=datetime(year, 1, 1, tzinfo=UTC)))
 
@@ -115,7 +115,7 @@ def test_a_reception_without_a_zone_is_poison() -> None:
         read(msgspec.structs.replace(record(telemetry()), headers={HEADER: header}))
 
 
-def test_a_record_that_is_put_aside_is_counted_under_what_its_envelope_says_in_whatever_version() -> None:
+def test_a_record_that_is_put_aside_is_counted_under_what_its_envelope_says_in_any_version() -> None:
     bad = record({}, offset=1)
     known = put_down(bad, Poison("no"), samples.NOW)
     assert (known.origin.offset, known.group, known.ahead) == (

@@ -4,7 +4,7 @@ from sluice.core.numbers.shards import SHARDS, shard_of
 
 
 def test_a_shard_is_the_same_for_ever() -> None:
-    """Samples and windows are stored under these numbers: another hash would tear them apart."""
+    """Samples and windows are stored under these numbers: another hash would separate them."""
     assert [shard_of("demo", f"press-{number:04d}") for number in range(6)] == [9, 61, 36, 0, 0, 59]
     assert shard_of("demo", None) == 18
 

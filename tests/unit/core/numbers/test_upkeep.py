@@ -1,4 +1,4 @@
-"""From when on samples stay."""
+"""The floor below which samples are dropped."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -33,7 +33,7 @@ def test_the_slowest_partition_decides() -> None:
     assert place_watermark(covered, questions, SLACK) == NOON - 30 * SECOND - SLACK
 
 
-def test_a_partition_that_never_had_a_record_holds_nobody_back() -> None:
+def test_a_partition_that_never_had_a_record_does_not_hold_the_watermark_back() -> None:
     covered = {0: Covered(9, NOON)}
     assert place_watermark(covered, [asked(NOON + SECOND, p0=(0, 9), p1=(0, 0))], SLACK) == NOON + SECOND - SLACK
 
@@ -48,7 +48,7 @@ def test_a_partition_that_was_empty_when_first_asked_about_is_as_far_as_that() -
     assert place_watermark({}, questions, SLACK) == NOON - SLACK
 
 
-def test_what_kafka_has_deleted_holds_nobody_back() -> None:
+def test_what_kafka_has_deleted_does_not_hold_the_watermark_back() -> None:
     covered = {0: Covered(3, NOON)}
     question = asked(NOON + 60 * SECOND, p0=(8, 8), p1=(4, 4))
     assert place_watermark(covered, [question], SLACK) == NOON + 60 * SECOND - SLACK

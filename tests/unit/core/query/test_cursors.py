@@ -48,7 +48,7 @@ def test_one_character_more_less_or_other_is_refused() -> None:
     for at in range(len(written)):
         assert refused(written[:at] + written[at + 1 :])
         changed = written[:at] + ("A" if written[at] != "A" else "B") + written[at + 1 :]
-        # The last character may hold bits that nobody reads.
+        # The last character may hold bits that no decoder reads.
         assert at == len(written) - 1 or refused(changed)
 
 

@@ -55,7 +55,7 @@ devices = strategies.lists(
 
 
 @hypothesis.given(devices, strategies.randoms())
-def test_a_group_has_the_numbers_of_all_its_readings_in_whatever_order_they_come(
+def test_a_group_has_the_numbers_of_all_its_readings_in_any_order(
     rows: list[tuple[int, Readings]], chance: object
 ) -> None:
     parts = [part(start, readings) for start, readings in rows]

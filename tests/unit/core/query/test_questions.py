@@ -103,7 +103,7 @@ def test_minutes_and_pages_are_bounded() -> None:
             ask()
 
 
-def test_a_page_of_devices_goes_on_behind_the_last_one() -> None:
+def test_a_page_of_devices_continues_behind_the_last_one() -> None:
     cursor = Devices("demo", 1, "").goes_on("press-1")
     assert read_devices("demo", f"cursor={cursor}").after == "press-1"
     with pytest.raises(Refusal):

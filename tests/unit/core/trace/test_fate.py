@@ -92,7 +92,7 @@ def test_a_copy_that_aggregate_could_not_read_is_dead_lettered_and_the_next_one_
 
 # A killer's transaction may have been committed; what had expired may have been run again.
 @pytest.mark.parametrize("reason", ["killer_record", "expired"])
-def test_a_copy_whose_sample_is_there_counts_and_its_letter_is_told_beside_it(reason: str) -> None:
+def test_a_copy_whose_sample_exists_counts_and_its_letter_is_named_beside_it(reason: str) -> None:
     given_up = letter(consumer="aggregate", reason=reason, origin=Origin("raw-events", 4, 7))
     found, known = Found((copy(7),), (given_up,)), numbers(copy(7), samples=(sample(NOON, MINUTE),))
     (event,) = trace(found, known).events
@@ -100,7 +100,7 @@ def test_a_copy_whose_sample_is_there_counts_and_its_letter_is_told_beside_it(re
     assert [one.reason for one in event.dead_letters] == [reason]
 
 
-def test_a_later_copy_repeats_the_one_that_counts_whatever_its_letter_says() -> None:
+def test_a_later_copy_repeats_the_one_that_counts_with_any_letter() -> None:
     given_up = letter(consumer="aggregate", reason="expired", origin=Origin("raw-events", 4, 7))
     later = copy(8, variant=2, event_time=NOON + timedelta(minutes=3))
     first, second = traced(copy(7), later, letters=(given_up,), samples=(sample(),))
@@ -129,7 +129,7 @@ def test_a_sample_of_a_copy_that_was_not_found_makes_the_others_duplicates() -> 
     assert (one.outcome, one.repeats) == ("duplicate", None)
 
 
-def test_without_the_numbers_nobody_knows_what_became_of_a_copy() -> None:
+def test_without_the_numbers_the_fate_of_a_copy_is_unknown() -> None:
     found = trace(Found((copy(7),), ()), Unasked("numbers", "unavailable"))
     assert found.verdict == "accepted"
     assert outcomes(list(found.events[0].copies)) == ["unknown"]

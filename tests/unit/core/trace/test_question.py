@@ -49,7 +49,7 @@ def test_what_no_event_can_be_called_is_refused(event_id: str) -> None:
         read_call({"event_id": event_id}, NOW)
 
 
-def test_an_id_of_the_most_characters_is_taken_whatever_is_printed_in_it() -> None:
+def test_an_id_of_the_most_characters_is_taken_with_any_printable_text() -> None:
     assert ask("x" * 128).event_id == "x" * 128
     assert ask("' OR 1=1 --").event_id == "' OR 1=1 --"
 

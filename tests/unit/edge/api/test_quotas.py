@@ -64,7 +64,7 @@ def test_the_quota_that_does_not_allow_it_is_named() -> None:
     assert fleet.exceeded("demo", QUOTA, 1, NOW) == "rejects"
 
 
-def test_a_debt_is_seen_at_the_next_request_whatever_was_taken_before() -> None:
+def test_a_debt_is_seen_at_the_next_request_after_any_earlier_ones() -> None:
     shared = Shared(100, 1, -2)
     fleet = quotas(shared, processes=1)
     assert fleet.exceeded("demo", QUOTA, 1, NOW) is None

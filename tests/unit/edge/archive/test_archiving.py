@@ -28,7 +28,7 @@ def firehose() -> Any:
 
 
 class Clock:
-    """A clock that goes by what is slept, and notes it."""
+    """A clock that only sleeping moves, and that records each sleep."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""The fullest disk, as CloudWatch has it."""
+"""The fullest disk, as CloudWatch reports it."""
 
 from datetime import timedelta
 from typing import Any

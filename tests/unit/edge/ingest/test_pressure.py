@@ -1,4 +1,4 @@
-"""The published word: written for a while, asked for seldom, and gone on without."""
+"""The published pressure snapshot: it expires, is read rarely, and ingest works without it."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -47,7 +47,7 @@ class Place:
         self.pressure = Pressure(self.snapshots, lambda: self.seconds)
 
     def share(self) -> float:
-        """Go on by more than what is remembered, and ask."""
+        """Move the clock past the remembered snapshot, and read."""
         self.seconds += MEMORY_SECONDS
         self.pressure.refresh(self.now)
         return self.pressure.share(self.now)
@@ -78,9 +78,7 @@ def test_it_is_asked_for_every_few_seconds_and_not_by_every_request(place: Place
 
 
 @pytest.mark.parametrize("value", [None, b"\xff", b'{"version":2,"share":1}'])
-def test_a_word_that_cannot_be_believed_is_told_once_for_each_time_it_is_asked_for(
-    place: Place, value: bytes | None
-) -> None:
+def test_an_unusable_snapshot_is_reported_once_for_each_time_it_is_read(place: Place, value: bytes | None) -> None:
     place.shared.value = value
     with pytest.raises(UnknownPressureError):
         place.share()
@@ -104,7 +102,7 @@ def test_a_cache_that_is_away_is_no_reason_to_refuse_nor_to_forget_what_still_ho
     assert place.pressure.share(place.now) == 0
 
 
-def test_an_older_word_than_the_one_that_is_known_changes_nothing(place: Place) -> None:
+def test_an_older_snapshot_than_the_known_one_changes_nothing(place: Place) -> None:
     place.snapshots.publish(0.5, place.now, 180)
     earlier = place.shared.value
     place.seconds += 1
@@ -114,7 +112,7 @@ def test_an_older_word_than_the_one_that_is_known_changes_nothing(place: Place) 
     assert place.share() == 0.9
 
 
-def test_that_nobody_can_be_told_is_a_failure(place: Place) -> None:
+def test_a_snapshot_that_cannot_be_published_is_a_failure(place: Place) -> None:
     place.shared.away = True
     with pytest.raises(CacheAwayError):
         place.snapshots.publish(0.5, place.now, 180)

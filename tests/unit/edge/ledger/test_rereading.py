@@ -1,4 +1,4 @@
-"""Records are read again by their offsets: all that are asked for, no other, and in pieces that can be carried."""
+"""Records are read again by their offsets: all that are asked for, no other, and in chunks that fit an invocation."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ SETTINGS = BrokerSettings(
 
 
 class Client:
-    """A partition of some records, of which it gives a few at a time."""
+    """A partition of some records that returns a few at a time."""
 
     def __init__(self, last: int, error: KafkaError | None = None) -> None:
         self.last, self.error, self.at = last, error, 0

@@ -50,7 +50,7 @@ def test_nothing_is_suspected_while_the_cache_is_away() -> None:
     assert Seen(cast("Cache", Away())).suspects([event(1)]) == set()
 
 
-def test_whoever_marks_is_told_that_the_cache_is_away() -> None:
+def test_marking_fails_while_the_cache_is_away() -> None:
     with pytest.raises(CacheAwayError):
         Seen(cast("Cache", Away())).mark([event(1)])
 

@@ -17,7 +17,7 @@ HALL = {"group_id": "hall", "name": "Hall", "devices": ["press-1"]}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the server is told, and remembers what was asked."""
+    """Gives the server's configured answers, and records the requests."""
 
     def do_GET(self) -> None:
         server = self.server
@@ -119,7 +119,7 @@ def test_groups_and_a_group_are_found(server: Server) -> None:
     ]
 
 
-def test_an_unknown_group_is_told_apart_from_a_directory_that_fails(server: Server) -> None:
+def test_an_unknown_group_is_distinguished_from_a_directory_that_fails(server: Server) -> None:
     assert ask(server, "other").problem == "unknown"
 
 
@@ -129,7 +129,7 @@ def test_a_directory_that_misbehaves_is_unavailable_and_nothing_is_raised(server
     told = ask(server)
     assert told.problem == "unavailable"
     assert told.detail
-    # A redirect is not followed, and nothing is asked twice.
+    # A redirect is not followed, and no request is sent twice.
     assert len(server.asked) == 1
 
 
@@ -138,12 +138,12 @@ def test_a_directory_that_is_away_is_unavailable() -> None:
     assert Directory(settings).ask(Wanted("demo", None, "c")).problem == "unavailable"
 
 
-def test_without_an_address_nobody_is_asked() -> None:
+def test_without_an_address_no_request_is_made() -> None:
     assert Directory(DirectorySettings("none", SECONDS)).ask(Wanted("demo", None, "c")) == Told(problem="no_directory")
 
 
 @pytest.mark.parametrize("name", ["../../admin", "hall?x=1", "hall#x", "a/b", "%2e%2e", "a b", "ü\r\nhost: x"])
-def test_a_name_is_one_part_of_the_path_whatever_is_in_it(server: Server, name: str) -> None:
+def test_a_name_is_one_part_of_the_path_with_any_text_in_it(server: Server, name: str) -> None:
     assert ask(server, name, "/v2/").problem == "unknown"
     ((path, _, host),) = server.asked
     assert path.startswith("/v2/fleets/demo/groups/")

@@ -15,7 +15,7 @@ HALL = Group("hall", "Hall", ("press-1",))
 
 
 class Directory:
-    """A directory behind its function, which fails as it is told."""
+    """A directory behind its function, which fails as configured."""
 
     def __init__(self) -> None:
         self.told = Told(group=HALL)
@@ -74,7 +74,7 @@ def test_another_process_believes_what_the_first_was_told_no_longer_than_that(
 
 
 @pytest.mark.parametrize("fails", ["directory", "function"])
-def test_while_nobody_answers_groups_are_shown_as_they_were_and_since_when(
+def test_while_the_directory_is_away_groups_are_shown_as_they_were_and_since_when(
     directory: Directory, server: PlayedServer, fails: str
 ) -> None:
     asked = groups(directory, server)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """A database that answers, fails or takes its time as it is told; its clock goes with what it is asked."""
+    """A database that answers, fails or is slow as configured. Each query moves its clock."""
 
     def __init__(self) -> None:
         self.fails: Exception | None = None

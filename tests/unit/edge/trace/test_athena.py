@@ -65,7 +65,7 @@ def asking(played: Any, seconds: float = 12) -> Athena:
     return Athena(played, "analysts", "sluice_dev", seconds, lambda: time.now, time.sleep)
 
 
-def test_rows_are_told_by_their_columns_without_the_head() -> None:
+def test_rows_are_read_by_their_columns_without_the_head() -> None:
     played = Played(["QUEUED", "RUNNING", "SUCCEEDED"])
     assert asking(played).ask([SQL], VALUES) == [[{"a": "1", "b": None}]]
     assert played.started == [
@@ -102,7 +102,7 @@ def test_what_does_not_come_in_time_is_stopped_and_the_other_answer_stands() -> 
         (ConnectTimeoutError(endpoint_url="athena"), "unavailable", "athena"),
     ],
 )
-def test_why_there_is_no_answer_is_told(states: Any, problem: str, detail: str) -> None:
+def test_a_missing_answer_says_why(states: Any, problem: str, detail: str) -> None:
     (failure,) = asking(Played(states)).ask([SQL], VALUES)
     assert isinstance(failure, Failure)
     assert failure.problem == problem
@@ -118,7 +118,7 @@ def test_a_look_that_fails_is_tried_again() -> None:
     assert played.stopped == []
 
 
-def test_a_query_that_nobody_can_look_at_is_stopped_when_the_time_is_over() -> None:
+def test_a_query_that_cannot_be_polled_is_stopped_when_the_time_is_over() -> None:
     played = Played([SILENT])
     (failure,) = asking(played).ask([SQL], VALUES)
     assert isinstance(failure, Failure)
@@ -132,7 +132,7 @@ def test_a_query_that_could_be_looked_at_after_all_is_too_slow_and_not_unavailab
     assert failure == Failure("timeout", "no answer within 12 s")
 
 
-def test_that_a_query_could_not_be_stopped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_that_could_not_be_stopped_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_asked: str) -> None:
         raise REFUSED
 
