@@ -31,7 +31,7 @@ ATTEMPTS, TIMEOUT_SECONDS = 10, 35  # the gateway answers within 30
 LONGEST_WAIT_SECONDS, LONGEST_ASKED_SECONDS = 60, 3600
 ANSWER_BYTES = 8 * 1024 * 1024
 
-_chance = random.SystemRandom()  # so that a fleet that starts at one moment does not come again at one moment
+_chance = random.SystemRandom()  # so that a fleet that starts at one moment does not retry at one moment
 
 
 class Client:
