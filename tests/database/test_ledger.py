@@ -242,7 +242,7 @@ def test_one_odd_object_of_any_kind_is_told_and_keeps_none_of_the_others(reconci
     }  # fmt: skip
     assert odd_letter in counts.unreadable
     for name in ("topic", "partition"):
-        assert "where it comes from" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
+        assert "its record's offset" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
     assert "KMS" in counts.unreadable[f"{RAW}dt=2026-03-01/denied"]
     # Nothing of them is left behind.
     assert tables.rows(COVERED) == [("archive", "raw-events", 0, "{[0,1),[2,3),[5,6)}")]
