@@ -74,7 +74,7 @@ def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now:
     expected = stored.secret_hash if stored else hash_key("")
     # Compared even when no such key exists, so that the response time does not reveal whether it does.
     if not hmac.compare_digest(presented.secret_hash, expected) or stored is None:
-        raise Refusal(401, "unknown_key", "No key like this one is known here.")
+        raise Refusal(401, "unknown_key", "This key is not known here.")
     if stored.revoked_at is not None and stored.revoked_at <= now:
         raise Refusal(401, "revoked_key", "This key was revoked.")
     if stored.expires_at is not None and stored.expires_at <= now:

@@ -72,7 +72,7 @@ def answer_file(files: Mapping[str, File], name: str, headers: Mapping[str, str]
     """Answer with a file, or only with its tag if the caller has it already."""
     # Looked up in a mapping, never in a directory: no name can lead out of it.
     if name not in files:
-        raise Refusal(404, "not_found", "There is nothing of this name here.")
+        raise Refusal(404, "not_found", "No file has this name.")
     file = files[name]
     packs = takes_gzip(headers.get("accept-encoding", ""))
     tag = write_tag(file.digest, packs)

@@ -91,7 +91,7 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) != len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise Rejection("duplicate_key", f"The name {twice[:64]!r} stands twice in one object.")
+        raise Rejection("duplicate_key", f"The name {twice[:64]!r} occurs twice in one object.")
     return read
 
 
@@ -104,7 +104,7 @@ def _name_fault(slice_: bytes, error: msgspec.DecodeError) -> Rejection:
     except (ValueError, RecursionError):
         return Rejection("malformed_json", f"The event cannot be read as JSON: {error}.")
     # Python's reader accepts half of a surrogate pair as a character; no UTF-8 writer does.
-    return Rejection("invalid_text", "A text contains half of a surrogate pair, which is no character.")
+    return Rejection("invalid_text", "A text contains half of a surrogate pair, which is not a character.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

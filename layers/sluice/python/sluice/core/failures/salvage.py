@@ -123,7 +123,7 @@ def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
         yield _unreadable(data, str(error), wreck)
         return
     if not records:
-        yield _unreadable(data, "there is no record in it", wreck)
+        yield _unreadable(data, "it contains no record", wreck)
     context = batch.request_context
     reason = REASONS.get(context.condition, "given_up")
     consumer = context.function_arn.split(":")[6].rpartition("-")[2]
@@ -194,11 +194,11 @@ def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
             strange.append(line)
             continue
         if b"".join(strange).strip():
-            yield write(b"".join(strange), f"{said}; this is no row of ours")
+            yield write(b"".join(strange), f"{said}; this is not a row of ours")
         strange, told = [], True
         yield write(row["event"].encode(), said, **_tell(row))
     if b"".join(strange).strip() or not told:
-        yield write(b"".join(strange), f"{said}; this is no row of ours")
+        yield write(b"".join(strange), f"{said}; this is not a row of ours")
 
 
 def _read_row(line: bytes) -> dict[str, Any] | None:

@@ -78,11 +78,11 @@ def read_snapshot(found: bytes | None, now: datetime) -> Snapshot:
     try:
         snapshot = msgspec.json.decode(found, type=Snapshot)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnknownPressureError(f"what is published cannot be read: {error}") from error
+        raise UnknownPressureError(f"the published snapshot cannot be read: {error}") from error
     if snapshot.until <= now:
-        raise UnknownPressureError(f"what is published was good until {snapshot.until}")
+        raise UnknownPressureError(f"the published snapshot was valid until {snapshot.until}")
     if snapshot.measured_at > now + CLOCKS_DIFFER or snapshot.until > snapshot.measured_at + LONGEST_BELIEF:
-        raise UnknownPressureError(f"what is published is of {snapshot.measured_at} and good until {snapshot.until}")
+        raise UnknownPressureError(f"the snapshot is of {snapshot.measured_at} and valid until {snapshot.until}")
     return snapshot
 
 

@@ -27,7 +27,7 @@ class Parameters:
             if name not in known:
                 listed = ", ".join(known) or "none"
                 raise Refusal(
-                    400, "unknown_parameter", f"{name[:64]!r} is no parameter of this route: {listed}.", name[:64]
+                    400, "unknown_parameter", f"{name[:64]!r} is not a parameter of this route: {listed}.", name[:64]
                 )
             self._values.setdefault(name, []).append(value)
 

@@ -198,7 +198,7 @@ def refuse_expired() -> Refusal:
     return Refusal(
         410,
         "cursor_expired",
-        "What changed since then is no longer kept: fetch what you show afresh, and go on without a cursor.",
+        "The changes since this cursor are no longer kept. Fetch all windows again, and continue without a cursor.",
         "cursor",
     )
 

@@ -48,7 +48,7 @@ class Rereader:
             # The client would wait for more records than exist.
             messages = consumer.consume(num_messages=min(500, end - next_one), timeout=READ_SECONDS)
             if not messages:
-                raise Retryable(f"partition {partition} gives nothing from offset {next_one} on")
+                raise Retryable(f"partition {partition} returns no records from offset {next_one} on")
             for message in messages:
                 if message.error() is not None:
                     raise Retryable(f"partition {partition} cannot be read from {next_one} on: {message.error()}")

@@ -51,7 +51,7 @@ class Aggregating(msgspec.Struct, frozen=True):
         return set()
 
     def ask(self) -> None:
-        """Raise Retryable while the database is away."""
+        """Raise Retryable while the database is down."""
         self.samples.ask()
 
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:

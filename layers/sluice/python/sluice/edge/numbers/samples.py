@@ -143,7 +143,7 @@ class Samples:
         self._limits = limits
 
     def ask(self) -> None:
-        """Raise Retryable while the database is away."""
+        """Raise Retryable while the database is down."""
         with self._database.use(ANSWER_SECONDS) as connection:
             connection.execute("SELECT 1")
 
