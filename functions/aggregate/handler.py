@@ -27,7 +27,7 @@ from sluice.edge.settings import AggregateSettings, BrokerSettings, CacheSetting
 
 @cache
 def build() -> Consumer:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = AggregateSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
@@ -53,5 +53,5 @@ def build() -> Consumer:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Take one batch in and name what must come again."""
+    """Process one batch and name the records to retry."""
     return build().consume(event, lambda: seconds_left(context))

@@ -21,7 +21,7 @@ from sluice.edge.settings import ArchiveSettings, BrokerSettings, CacheSettings
 
 @cache
 def build() -> Consumer:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = ArchiveSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
@@ -40,5 +40,5 @@ def build() -> Consumer:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Archive one batch and name what must come again."""
+    """Archive one batch and name the records to retry."""
     return build().consume(event, lambda: seconds_left(context))

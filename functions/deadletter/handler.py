@@ -1,6 +1,6 @@
 """Deadletter: dead letters become objects in S3, written directly, so that they need no dead letters of their own.
 
-decode -> group by partition and day -> write each group under a name made of its first offset; a retry writes it again
+decode -> group by partition and day -> write each group under a name from its first offset; a retry overwrites it
 """
 
 import os
@@ -24,13 +24,13 @@ from sluice.edge.settings import DeadLetterSettings
 logger = Logger()
 
 ANSWER_SECONDS, TRIES = 10, 3
-# Between tries the client pauses for some seconds at most.
+# Between attempts the client pauses for a few seconds at most.
 PUT_SECONDS = TRIES * (aws.CONNECT_SECONDS + ANSWER_SECONDS) + 10
 
 
 @cache
 def build() -> tuple[Bucket, str]:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = DeadLetterSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     return Bucket(s3, settings.dead_letter_bucket), settings.aws_region
@@ -38,29 +38,29 @@ def build() -> tuple[Bucket, str]:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Keep one batch of dead letters; a partition of which anything fails comes again until it is kept."""
+    """Store one batch of dead letters; a partition with any failure is delivered again until it is stored."""
     return keep(event, *build(), datetime.now(UTC), lambda: seconds_left(context))
 
 
 def keep(
     event: dict[str, Any], letters: Bucket, region: str, now: datetime, time_left: Callable[[], float]
 ) -> dict[str, Any]:
-    """Write every letter of the batch, as long as S3 takes them and there is time."""
+    """Write every letter of the batch, as long as S3 accepts them and time is left."""
     trouble = ""
     failed: set[Origin] = set()
     for name, body in collect(read_records(event), region, now).items():
         if not trouble and time_left() < PUT_SECONDS:
-            trouble = "there is no time left"
+            trouble = "no time is left"
         if not trouble:
             try:
                 letters.put(name, body.data, "application/gzip")
                 record(LETTERS_KEPT, body.letters)
             except Retryable as error:
-                # A store that is away would keep each of the other groups waiting too.
+                # If S3 is down, each of the other groups would also wait for its timeout.
                 trouble = str(error)
         if trouble:
-            # From the partition's first record on: the same records make the same names again.
+            # Retry from the partition's first record: the same records make the same names again.
             failed.add(body.first)
     if trouble:
-        logger.warning("letters are not kept yet", extra={"reason": trouble})
+        logger.warning("letters are not stored yet", extra={"reason": trouble})
     return report_failures(failed)

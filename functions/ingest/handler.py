@@ -1,4 +1,4 @@
-"""Ingest: a device's request becomes Kafka records, and every event in it gets an honest answer."""
+"""Ingest: a device's request becomes Kafka records, and every event in it gets its real status."""
 
 import os
 import secrets
@@ -28,7 +28,7 @@ CONTRACT_OF = {"POST /v1/events": TELEMETRY, "POST /v1/readings": READING, "POST
 
 @cache
 def build() -> Ingest:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = IngestSettings.from_environ(os.environ)
     login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
     store, shared = make_stores(login, place, ANSWER_SECONDS, cut_after=ANSWER_SECONDS)

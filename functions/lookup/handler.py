@@ -1,6 +1,6 @@
-"""Lookup: what query wants to know of groups, asked of an external directory from outside our network.
+"""Lookup: queries an external directory of groups for query, from outside our network.
 
-question -> the directory's answer within its bounds, or why there is none
+question -> the directory's answer within its bounds, or why none exists
 """
 
 import os
@@ -21,7 +21,7 @@ logger = Logger()
 
 @cache
 def build() -> Directory:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     return Directory(DirectorySettings.from_environ(os.environ))
 
 
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], _context: object) -> Any:
 
 
 def lookup(wanted: Wanted, directory: Directory) -> Told:
-    """Ask the directory; that it does not answer is an answer, and no error of ours."""
+    """Ask the directory; a missing answer is a normal result here, not an error."""
     told = directory.ask(wanted)
     record(DIRECTORY_UNAVAILABLE, told.problem == "unavailable")
     if told.problem == "unavailable":

@@ -1,6 +1,6 @@
-"""Maintain: partitions are there before they are needed, and rows go when their use is over.
+"""Maintain: creates partitions before they are needed, and deletes rows after their retention.
 
-make partitions ahead -> raise the floor of samples -> drop what lies below -> fold counts -> forget what is past
+make partitions ahead -> raise the floor of samples -> drop partitions below it -> fold counts -> delete expired rows
 """
 
 import os
@@ -34,15 +34,15 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     settings = MaintainSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
     database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
-    # A run is rare, and its connection would only be cut while it lies idle.
+    # Runs are rare, and an idle connection would be cut between them.
     with closing(database), database.use() as connection:
         return maintain(Maintenance(connection, settings.lock_seconds), settings, datetime.now(UTC))
 
 
 def maintain(tables: Maintenance, settings: MaintainSettings, now: datetime) -> dict[str, Any]:
-    """Do what is due at a moment, however long ago the last run was."""
+    """Do what is due at a moment, no matter how long ago the last run was."""
     terms = terms_of(settings)
-    # First, and from the oldest sample on: nothing else here is missed as soon as partitions are.
+    # First, and from the oldest sample on: missing partitions do harm before anything else here does.
     made = tables.ensure_partitions(now - terms.sample, now + timedelta(hours=settings.partitions_ahead_hours))
     floor = tables.raise_floor(place_floor(now, tables.find_oldest_waiting(), terms))
     record(SAMPLE_AGE, (now - floor).total_seconds())

@@ -1,4 +1,4 @@
-"""Migrate: run by every deployment before the functions that need the new shape."""
+"""Migrate: every deployment runs it before the functions that need the new schema."""
 
 import os
 from contextlib import closing
@@ -18,7 +18,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def handler(_event: object, context: Context) -> dict[str, Any]:
-    """Bring the database up to date and say what was applied."""
+    """Bring the database up to date and return what was applied."""
     settings = OwnerSettings.from_environ(os.environ)
     database = Database(lambda: connect_owner(settings), seconds_to_work(context))
     with closing(database), database.use() as connection:

@@ -1,6 +1,6 @@
-"""Pressure: how long events wait for their consumers and how full the disks are become the share that ingest refuses.
+"""Pressure: turns the age of unread events and the usage of the disks into the share of requests that ingest refuses.
 
-ask the brokers what is unread and since when -> ask CloudWatch for the disks -> settle the share -> publish it
+ask the brokers for unread records and their age -> ask CloudWatch for the disks -> settle the share -> publish it
 """
 
 import os
@@ -28,7 +28,7 @@ logger = Logger()
 
 @cache
 def build() -> tuple[Gauge, Snapshots, int]:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = PressureSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     cloudwatch = aws.client("cloudwatch", answer_seconds=ANSWER_SECONDS, tries=TRIES, region=settings.aws_region)
@@ -46,12 +46,12 @@ def build() -> tuple[Gauge, Snapshots, int]:
 
 @metrics.log_metrics
 def handler(_event: object, _context: object) -> dict[str, Any]:
-    """Measure once, and say what follows from it."""
+    """Measure once, and return the result."""
     return watch(*build())
 
 
 def watch(gauge: Gauge, snapshots: Snapshots, snapshot_seconds: int) -> dict[str, Any]:
-    """Publish the share to refuse; without the brokers nothing is published, and the last share ends with its time."""
+    """Publish the share to refuse; if the brokers do not answer, nothing is published and the last share expires."""
     measured = gauge.measure()
     before = read_before(snapshots, measured.at)
     share = settle_share(measure_strain(measured.used, measured.disk), before)
@@ -64,7 +64,7 @@ def watch(gauge: Gauge, snapshots: Snapshots, snapshot_seconds: int) -> dict[str
 
 
 def read_before(snapshots: Snapshots, now: datetime) -> float:
-    """Read which share was to be refused until now."""
+    """Read the share that was published before."""
     try:
         return snapshots.read(now).share
     except UnknownPressureError as error:
@@ -73,7 +73,7 @@ def read_before(snapshots: Snapshots, now: datetime) -> float:
 
 
 def report(measured: Measured, share: float) -> None:
-    """Record what was measured, and what follows."""
+    """Record the measured values, and the share."""
     record(BUFFER_USED, measured.used)
     record(REFUSED_SHARE, share)
     record(PRESSURE_LEVEL, name_level(share))

@@ -1,6 +1,6 @@
-"""Query: a reader's question becomes numbers, and what can be said of them.
+"""Query: answers a reader's question with numbers and their state.
 
-authenticate -> admit by rate -> is it the key's fleet -> read the question -> look up -> one document with its tag
+authenticate -> admit by rate -> check the key's fleet -> read the question -> look up -> one document with its tag
 """
 
 import os
@@ -35,16 +35,16 @@ from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
 
 logger = Logger()
 
-BREAKS_AFTER = 3  # questions in a row that the directory did not answer
+BREAKS_AFTER = 3  # unanswered questions to the directory in a row
 
 
 @cache
 def build() -> Query:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = QuerySettings.from_environ(os.environ)
     login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
     seconds = settings.query_answer_seconds
-    # The server is to stop first: it says why.
+    # The server's timeout must come first: its error names the reason.
     return compose(settings, *make_stores(login, place, seconds, seconds + 1))
 
 
@@ -54,7 +54,7 @@ def compose(
     shared: Cache,
     invoked: Callable[[str, float, str], InvokedFunction] = InvokedFunction,
 ) -> Query:
-    """Put the parts together around a database, a cache and other functions of ours."""
+    """Build query from a database, a cache and other functions of ours."""
     keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
     quotas = Quotas(shared, settings.query_concurrency)
     lookup = invoked(settings.lookup_function, settings.lookup_seconds, settings.aws_region)

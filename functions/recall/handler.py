@@ -1,6 +1,6 @@
-"""Recall: rollups that were moved to files, read back for query.
+"""Recall: reads rollups that were moved to files, for query.
 
-question -> the parts of files that may hold what is wanted -> rows as the database had them, or that they are too many
+question -> the parts of files that may hold the wanted rows -> rows as the database had them, or a refusal if too many
 """
 
 import os
@@ -16,12 +16,12 @@ from sluice.edge.metrics import metrics, record
 from sluice.edge.numbers.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
 
-ANSWER_SECONDS, TRIES = 4, 2  # query waits no longer, and its caller asks again
+ANSWER_SECONDS, TRIES = 4, 2  # query waits no longer, and its caller retries
 
 
 @cache
 def build() -> Recaller:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = RecallSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES, connections=READERS)
     return Recaller(s3, settings.rollup_bucket)
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], _context: object) -> Any:
 
 
 def recall(question: Question, recaller: Recaller) -> Answer:
-    """Read the rows; that they are too many is an answer, and no error of ours."""
+    """Read the rows; too many rows are a normal result, not an error."""
     record(FILES_ASKED, len(question.objects))
     try:
         answer = recaller.recall(question)

@@ -1,8 +1,8 @@
-"""Reconcile: every accepted event is accounted for, or it is known which is not, and it is run again.
+"""Reconcile: accounts for every accepted event, names missing events, and runs them again.
 
-count what is stored -> compare with the brokers' offsets -> name what is missing -> run it again -> say what is left
+count stored records -> compare with the brokers' offsets -> name missing events -> run them again -> report the rest
 
-{"statement": day} is answered with that day's statement; {"rerun": {...}} runs a consumer again from offsets.
+{"statement": day} returns that day's statement; {"rerun": {...}} runs a consumer again from offsets.
 """
 
 import os
@@ -32,12 +32,12 @@ from sluice.edge.topic_offsets import TopicOffsets
 
 logger = Logger()
 
-ANSWER_SECONDS, TRIES = 30, 3  # of S3, for a file of some 100 MB read by columns
+ANSWER_SECONDS, TRIES = 30, 3  # for S3: a file of some 100 MB, read by columns
 
 
 @cache
 def build() -> tuple[Ledger, ReconcileSettings]:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = ReconcileSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     topic, region = settings.raw_events_topic, settings.aws_region
@@ -66,24 +66,24 @@ def build() -> tuple[Ledger, ReconcileSettings]:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Context) -> Any:
-    """Do what is asked, or what is due."""
+    """Do what the event asks for, or else what is due."""
     ledger, settings = build()
     login = DatabaseSettings.from_environ(os.environ)
     database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
     try:
-        # The lock of a run ends with its connection.
+        # A run's lock ends with its connection.
         with closing(database), database.use() as connection:
-            # A run begins nothing that it could not end.
+            # A run begins nothing that it cannot finish.
             run = ReconcileRun(ledger, connection, lambda: seconds_left(context) > settings.reserve_seconds)
             return work(event, run)
     except Retryable as error:
-        # Not an error: without its metric, the alarm on UnaccountedEvents calls after a quarter of an hour.
-        logger.warning("the run ends before its time", extra={"reason": str(error)})
+        # Not an error: if its metric is missing for a quarter of an hour, the alarm on UnaccountedEvents fires.
+        logger.warning("the run ends early", extra={"reason": str(error)})
         return {}
 
 
 def work(event: dict[str, Any], run: ReconcileRun) -> Any:
-    """Do what is asked, or what is due."""
+    """Do what the event asks for, or else what is due."""
     if "statement" in event:
         return msgspec.to_builtins(run.draw_up(date.fromisoformat(event["statement"])))
     if "rerun" in event:

@@ -1,6 +1,6 @@
-"""Roll: samples become minutes, minutes hours, hours days, as soon as nothing more is to come for them.
+"""Roll: samples become minutes, minutes hours, hours days, as soon as each window is closed.
 
-ask how far reception is dealt with -> roll minutes that it closes, or that changed since -> an hour -> a day -> again
+find the watermark -> roll minutes that it closes, or that changed since -> an hour -> a day -> again
 """
 
 import os
@@ -33,11 +33,11 @@ logger = Logger()
 
 @cache
 def build() -> RollLoop:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = RollSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
     seconds = settings.roll_answer_seconds
-    # The server gives up first, so that it is left in order.
+    # The server's timeout comes first, so that the connection stays clean.
     store = Database(lambda: rolling.connect(login, seconds - 1), seconds)
     settling = Settling(
         *(timedelta(seconds=one) for one in (settings.straggler_seconds, settings.hour_seconds, settings.day_seconds))
@@ -48,7 +48,7 @@ def build() -> RollLoop:
 
 @metrics.log_metrics
 def handler(_event: object, _context: object) -> dict[str, Any]:
-    """Roll until it is time for the next run; a run that failed says first what it has done."""
+    """Roll until the next run is due; a failed run reports its work before it raises."""
     tally = build().run()
     report(tally)
     if tally.error is not None:
@@ -57,7 +57,7 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
 
 
 def report(tally: Tally) -> None:
-    """Record what the run has come to."""
+    """Record the run's results."""
     record(WINDOWS_ROLLED, tally.windows)
     record(WINDOWS_BELOW_HORIZON, tally.below_horizon)
     record(STEPS_FAILED, tally.failures)

@@ -1,6 +1,6 @@
-"""Salvage: what was given up outside our handlers becomes dead letters, as if one of them had given it up.
+"""Salvage: events that were given up outside our handlers become dead letters.
 
-find what lies in the buckets, oldest first -> read the events in it -> post a letter for each -> move the object away
+list the failed objects, oldest first -> read their events -> post a letter for each -> move the object away
 """
 
 import os
@@ -23,27 +23,27 @@ from sluice.edge.settings import BrokerSettings, SalvageSettings
 
 logger = Logger()
 
-# A store that takes longer is away, and the next run comes within a minute.
+# If S3 takes longer it is down, and the next run starts within a minute.
 ANSWER_SECONDS, TRIES = 20, 2
 # After the last letters of an object, the object has to be moved and the run reported.
 MOVE_SECONDS = 30
 MOST_TOLD = 10
-"""How many troubles a log line tells: during an outage of the store, every object that waits has the same."""
+"""The most troubles in a log line: during an S3 outage, every waiting object has the same one."""
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a warm function holds."""
+    """The state of a warm function."""
 
     salvage: Salvage
     reserve_seconds: float
-    """How long an object may take: it is not begun when there is less time left."""
+    """How long an object may take; it is not begun when less time is left."""
     post_seconds: float
-    """How long letters may take at a time, and what comes after the last of them."""
+    """How long one flush of letters may take, plus the work after the last one."""
 
 
 @cache
 def build() -> Parts:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = SalvageSettings.from_environ(os.environ)
     heaps = [failed_batches(settings.failed_batch_bucket), error_output(settings.raw_bucket)]
     brokers = BrokerSettings.from_environ(os.environ)
@@ -57,17 +57,17 @@ def build() -> Parts:
 
 @metrics.log_metrics
 def handler(_event: object, context: Context) -> dict[str, Any]:
-    """Salvage what there is time for."""
+    """Salvage as long as time is left."""
     return salvage(build(), datetime.now(UTC), lambda: seconds_left(context))
 
 
 def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str, Any]:
-    """Salvage and say what it came to; what is left waits for the next run, and an alarm for what waits for long."""
+    """Salvage and return the report; the rest waits for the next run, and an alarm fires if it waits for too long."""
     try:
         report = parts.salvage.run(lambda: left() > parts.reserve_seconds, lambda: left() > parts.post_seconds)
     except Retryable as error:
-        # What waits is unknown: nothing is recorded, and the alarm takes that for trouble.
-        logger.warning("what waits cannot be listed", extra={"reason": str(error)})
+        # The backlog is unknown: nothing is recorded, and the alarm treats missing data as trouble.
+        logger.warning("the failed objects cannot be listed", extra={"reason": str(error)})
         return {}
     if report.troubles:
         told = {"reasons": report.troubles[:MOST_TOLD], "troubles": len(report.troubles), "left": report.left}

@@ -1,6 +1,6 @@
-"""Seek: what trace wants to know of the files, asked of Athena from outside our network.
+"""Seek: searches the files through Athena for trace, from outside our network.
 
-question -> two queries, waited for together -> the rows that came in time, or why there are none
+question -> two queries in parallel -> the rows that arrived in time, or why none did
 """
 
 import os
@@ -23,7 +23,7 @@ logger = Logger()
 
 @cache
 def build() -> Seeker:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = SeekSettings.from_environ(os.environ)
     client = aws.client("athena", answer_seconds=CALL_SECONDS, tries=TRIES, region=settings.aws_region)
     return Seeker(Athena(client, settings.athena_workgroup, settings.athena_database, settings.athena_seconds))
@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], _context: object) -> Any:
 
 
 def seek(wanted: Wanted, seeker: Seeker) -> Found:
-    """Look for the event; that Athena does not answer is an answer, and no error of ours."""
+    """Look for the event; a missing answer of Athena is a normal result, not an error."""
     found = seeker.seek(wanted)
     record(SEARCHES_UNANSWERED, found.problem is not None)
     if found.problem is not None:

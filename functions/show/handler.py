@@ -1,6 +1,6 @@
-"""Show: the operators' page, its files and the API's description, as they were shipped.
+"""Show: serves the operators' page, its files and the API's description.
 
-route -> name of a file -> the file, or that it has not changed
+route -> name of a file -> the file, or 304 if it has not changed
 """
 
 from collections.abc import Mapping

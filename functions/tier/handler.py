@@ -1,6 +1,6 @@
-"""Tier: rollups that are seldom looked at move from the database to files, which cost less and which Athena reads too.
+"""Tier: moves rarely read rollups from the database to files, which cost less and which Athena reads too.
 
-for minutes, then for hours: drop what was moved before -> move what is old enough, slice by slice, while there is time
+for minutes, then for hours: drop partitions moved before -> move old partitions, slice by slice, while time is left
 """
 
 import os
@@ -23,32 +23,32 @@ from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()
 
-ANSWER_SECONDS, TRIES = 30, 3  # of S3
+ANSWER_SECONDS, TRIES = 30, 3  # for S3
 
 
 @metrics.log_metrics
 def handler(_event: object, context: Context) -> dict[str, Any]:
-    """Do what there is time for."""
+    """Do the due work as long as time is left."""
     settings = TierSettings.from_environ(os.environ)
     login = DatabaseSettings.from_environ(os.environ)
     database = Database(lambda: connect(login, settings.tier_statement_seconds), seconds_to_work(context))
     try:
-        # The lock of a run ends with its connection.
+        # A run's lock ends with its connection.
         with closing(database), database.use() as connection:
             return tier(TierDatabase(connection), settings, datetime.now(UTC), context)
     except aws.RefusedError:
-        # A role that may not write would end every run quietly: an alarm watches errors.
+        # Otherwise a role without write permission would end every run quietly: an alarm watches errors.
         raise
     except Retryable as error:
-        # The next run finishes what was begun; an alarm waits for one that comes to its end.
-        logger.warning("the run ends before its time", extra={"reason": str(error)})
+        # The next run finishes the work; an alarm fires if no run finishes.
+        logger.warning("the run ends early", extra={"reason": str(error)})
         return {}
 
 
 def tier(database: TierDatabase, settings: TierSettings, now: datetime, context: Context) -> dict[str, Any]:
-    """Do what there is time for, unless another run still does."""
+    """Do the due work as long as time is left, unless another run is active."""
     if not database.lock():
-        logger.info("another run has not ended yet")
+        logger.info("another run is still active")
         return {}
     files = RollupFiles(aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES), settings.rollup_bucket)
     plan = Plan(
@@ -56,13 +56,13 @@ def tier(database: TierDatabase, settings: TierSettings, now: datetime, context:
         kept=timedelta(days=settings.rollup_days),
         slice_windows=settings.tier_slice_windows,
     )
-    # A slice is begun only when there is time for it.
+    # A slice is begun only if enough time is left for it.
     report = Tiering(database, files, plan).run(now, lambda: seconds_left(context) > settings.tier_reserve_seconds)
     return tell(report)
 
 
 def tell(report: Report) -> dict[str, Any]:
-    """Record what was done, and how far behind the work is."""
+    """Record the work done, and the backlog."""
     done = record_all(
         {
             ROLLUPS_MOVED: report.rows,

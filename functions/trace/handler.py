@@ -1,9 +1,9 @@
-"""Trace: where an event is, told from the files, the dead letters and the numbers.
+"""Trace: finds an event in the files, the dead letters and the numbers.
 
-authenticate -> read the question -> admit by rate -> look among the files -> ask the numbers -> one answer
+authenticate -> read the question -> admit by rate -> search the files -> read the numbers -> one answer
 
-An operator invokes the function instead, by IAM and without a key, and may ask of every fleet. What cannot be asked is
-said in the answer; only without any answer there is an error.
+An operator invokes the function through IAM, without a key, and may ask about every fleet. The answer names sources
+that could not be read. Only if no source answers, the result is an error.
 """
 
 import os
@@ -31,10 +31,10 @@ logger = Logger()
 
 @cache
 def build() -> Tracer:
-    """Put the function together, once per cold start."""
+    """Build the function, once per cold start."""
     settings = TraceSettings.from_environ(os.environ)
     seconds = settings.trace_answer_seconds
-    # The server is to stop first: it says why.
+    # The server's timeout must come first: its error names the reason.
     login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
     store, shared = make_stores(login, place, seconds, seconds + 1)
     keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
@@ -48,9 +48,9 @@ def build() -> Tracer:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer one request of the gateway's, or one call of an operator's."""
+    """Answer one request from the gateway, or one call from an operator."""
     retry_after = 5 + secrets.randbelow(10)
-    # The gateway writes this member itself: no request can leave it out.
+    # The gateway adds this member itself: no request can omit it.
     asks = "requestContext" in event
     with logger.append_context_keys(correlation_id=correlate(event) if asks else OPERATOR):
         if asks:

@@ -244,7 +244,7 @@ def test_one_odd_object_of_any_kind_is_reported_and_keeps_none_of_the_others(
     }  # fmt: skip
     assert odd_letter in counts.unreadable
     for name in ("topic", "partition"):
-        assert "where it comes from" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
+        assert "its record's offset" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
     assert "KMS" in counts.unreadable[f"{RAW}dt=2026-03-01/denied"]
     # Nothing of them is left behind.
     assert tables.rows(COVERED) == [("archive", "raw-events", 0, "{[0,1),[2,3),[5,6)}")]
@@ -281,7 +281,7 @@ def test_rows_that_are_written_during_a_run_are_of_their_own_hour_and_known_when
     assert tables.rows("SELECT received_until FROM coverage") == [(hour + 5 * MINUTE,)]
     s3.put_rows([rows[0]], name="2")
     assert count(reconcile, s3).new == 0
-    assert anew(tables) == [("raw-events", "{[0,5)}", None)]
+    assert covered_ranges(tables) == [("raw-events", "{[0,5)}", None)]
     assert [row[2:] for row in tables.rows(TALLIES)] == [
         (hour - 60 * MINUTE, "archived", 1),
         (hour, "archived", 3),
@@ -392,7 +392,7 @@ def test_a_record_that_was_buried_by_a_clock_behind_is_known_when_it_is_run_agai
     writer.bury([put_down(ahead.record(), Poison("no"), moment)])
     # A later release can read it.
     assert writer.add(read([ahead]), set()).events == []
-    assert anew(tables) == [("raw-events", "{[0,2)}", None)]
+    assert covered_ranges(tables) == [("raw-events", "{[0,2)}", None)]
 
 
 def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
@@ -554,7 +554,7 @@ def restore(tables: Tables) -> None:
         tables.connection.execute(f"INSERT INTO {name} TABLE saved_{name}".encode())
 
 
-def anew(tables: Tables) -> list[tuple[object, ...]]:
+def covered_ranges(tables: Tables) -> list[tuple[object, ...]]:
     """What is covered under which name, and since when."""
     return tables.rows("SELECT topic, offsets::text, nullif(begun_at, '-infinity') FROM coverage ORDER BY topic")
 
@@ -577,7 +577,7 @@ def test_a_recreated_topic_loses_none_of_its_first_events(
     new = [Sent(offset, start + 20 * MINUTE, start + 20 * MINUTE, event_id=str(uuid.uuid4())) for offset in range(4)]
     assert len(writer.add(read(new), set()).events) == 4
     aside = f"raw-events@{write_time(start + 20 * MINUTE)}"
-    assert anew(tables) == [("raw-events", "{[0,4)}", start + 20 * MINUTE), (aside, "{[0,3),[5,10)}", None)]
+    assert covered_ranges(tables) == [("raw-events", "{[0,4)}", start + 20 * MINUTE), (aside, "{[0,3),[5,10)}", None)]
     assert tables.rows("SELECT topic FROM gap") == [(aside,)]
     # A rerun is known as before, and the watermark is that of the new topic.
     assert processes.start().add(read(new), set()).events == []
@@ -604,7 +604,7 @@ def test_files_of_a_topic_from_before_it_was_recreated_may_come_among_those_from
     for number, file in enumerate(files):
         s3.put_rows(file, name=f"{number + 1}")
         count(reconcile, s3)
-    assert [offsets for _, offsets, _ in anew(tables)] == ["{[0,12)}", "{[0,20)}"]
+    assert [offsets for _, offsets, _ in covered_ranges(tables)] == ["{[0,12)}", "{[0,20)}"]
     assert sum(int(str(row[-1])) for row in tables.rows(TALLIES)) == 32
 
 
@@ -617,7 +617,7 @@ def test_a_redelivery_is_no_new_topic_even_of_what_was_buried_last(processes: Pr
     writer.bury([buried])
     # A later release can read it.
     assert writer.add(read([Sent(1, moment, moment + MINUTE / 2)]), set()).events == []
-    assert anew(tables) == [("raw-events", "{[0,2)}", None)]
+    assert covered_ranges(tables) == [("raw-events", "{[0,2)}", None)]
 
 
 def _find(sent: list[Sent], offset: int) -> Sent:

@@ -52,5 +52,5 @@ def test_a_figure_that_was_told_serves_until_it_is_old(error: Exception) -> None
     disks.ask(NOW)
     cloudwatch.fails = error
     assert disks.ask(NOW + LAST_KNOWN - timedelta(seconds=1)) == 72.5
-    with pytest.raises(Retryable, match="CloudWatch did not do its part"):
+    with pytest.raises(Retryable, match="CloudWatch failed"):
         disks.ask(NOW + LAST_KNOWN)

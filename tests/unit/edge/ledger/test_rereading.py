@@ -79,7 +79,7 @@ def test_a_piece_is_as_large_as_one_invocation_carries(monkeypatch: pytest.Monke
 
 def test_brokers_that_give_nothing_or_an_error_are_asked_again_another_time() -> None:
     client = Client(5)
-    with pytest.raises(Retryable, match="gives nothing from offset 5 on"):
+    with pytest.raises(Retryable, match="returns no records from offset 5 on"):
         read(client, 0, 9)
     assert client.closed
     with pytest.raises(Retryable, match="cannot be read from 0 on"):

@@ -123,7 +123,7 @@ def test_a_query_that_cannot_be_polled_is_stopped_when_the_time_is_over() -> Non
     (failure,) = asking(played).ask([SQL], VALUES)
     assert isinstance(failure, Failure)
     assert failure.problem == "unavailable"
-    assert failure.detail.startswith("no answer within 12 s: Athena did not do its part: Connect timeout")
+    assert failure.detail.startswith("no answer within 12 s: Athena failed: Connect timeout")
     assert played.stopped == ["0"]
 
 

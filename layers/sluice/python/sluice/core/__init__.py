@@ -1,1 +1,1 @@
-"""The rules, without a service, a clock or an environment: all of it works on plain values."""
+"""The rules as pure functions on plain values: no service, no clock, no environment."""

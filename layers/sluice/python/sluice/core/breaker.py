@@ -1,4 +1,4 @@
-"""A breaker: a service that failed rests for a while before one caller tries it again."""
+"""A circuit breaker: after failures, calls to a service stop for a while before one caller tries it again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from sluice.core.errors import Retryable
 
 
 class Breaker:
-    """Says whether a service may be asked now, so that callers do not each wait for one that is away."""
+    """Decides whether to call a service now, so that callers do not each wait for one that is down."""
 
     def __init__(
         self,
@@ -18,7 +18,7 @@ class Breaker:
         failures: int = 1,
         error: type[Retryable] = Retryable,
     ) -> None:
-        """Let the service rest after so many failures in a row; while it rests, asking raises the error."""
+        """Open after so many failures in a row and stay open for the rest time; while open, asking raises the error."""
         self._service = service
         self._rest = rest_seconds
         self._clock = clock
@@ -29,11 +29,11 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Say whether the service is trusted: it rests not, and no caller is trying it after a rest."""
+        """Return whether the service is trusted: it is not resting, and no caller is trying it after a rest."""
         return self._rests_until is None
 
     def lets(self) -> bool:
-        """Say whether to ask; after the rest, the first caller that is let through tries for all others."""
+        """Return whether to call; after the rest, the first caller that is let through tries for all others."""
         if self._rests_until is None:
             return True
         now = self._clock()
@@ -53,7 +53,7 @@ class Breaker:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Ask within this block: Retryable counts as a failure; any other end shows that the service answered."""
+        """Call the service within this block. Retryable counts as a failure; any other end shows that it answered."""
         if not self.lets():
             raise self._error(f"{self._service} did not answer a moment ago")
         answered = True

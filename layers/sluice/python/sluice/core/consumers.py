@@ -1,6 +1,6 @@
 """The registry of consumers: which function reads which topic, and how an event may end there.
 
-Whatever concerns every consumer (pressure, the ledger, the statement, alarms, tools) iterates over this list.
+Everything that concerns all consumers (pressure, the ledger, the statement, alarms, tools) iterates over this list.
 """
 
 import msgspec
@@ -26,4 +26,4 @@ DEADLETTER = Consumer("deadletter", DEAD_LETTERS)
 
 CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER)
 ACCOUNTED = tuple(consumer for consumer in CONSUMERS if consumer.ends)
-"""Those that must account for every accepted event; until they have read it, it waits in Kafka."""
+"""Consumers that must account for every accepted event; until they have read it, it waits in Kafka."""

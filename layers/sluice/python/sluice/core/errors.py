@@ -1,17 +1,17 @@
-"""The named failures: each says what happens next to the request, the event or the record."""
+"""The named failures. Each class says how to handle it."""
 
 import msgspec
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """Advice to a refused caller: how much of its events to go on sending, and when to come again."""
+    """Advice to a refused caller: which share of its events to send, and when to retry."""
 
     sample: float
     retry_after: int
 
 
 class Refusal(Exception):
-    """A request that gets an error as its whole answer."""
+    """A request that is refused as a whole."""
 
     def __init__(
         self, status: int, code: str, detail: str, parameter: str | None = None, advice: Advice | None = None
@@ -20,12 +20,12 @@ class Refusal(Exception):
         self.status = status
         self.code = code
         self.detail = detail
-        self.parameter = parameter  # of the query string, where it is one that is refused
+        self.parameter = parameter  # of the query string, if one is refused
         self.advice = advice  # under pressure
 
 
 class Unparsable(Refusal):
-    """A body of a known fleet in which no event can be told from another; it becomes one dead letter."""
+    """A body of a known fleet that cannot be split into events; it becomes one dead letter."""
 
     def __init__(self, code: str, detail: str, body: bytes) -> None:
         super().__init__(400, code, detail)
@@ -33,7 +33,7 @@ class Unparsable(Refusal):
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One rule of a schema that a document breaks, and where."""
+    """One schema rule that a document breaks, and where."""
 
     path: str
     rule: str
@@ -41,7 +41,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Rejection(Exception):
-    """One event that breaks its contract; its neighbours go on."""
+    """One event that breaks its contract; the rest of the request continues."""
 
     def __init__(self, code: str, message: str, violations: tuple[Violation, ...] = ()) -> None:
         super().__init__(message)
@@ -51,31 +51,31 @@ class Rejection(Exception):
 
 
 class Retryable(Exception):
-    """A service did not do its part; the same work may succeed later."""
+    """A service failed; the same work may succeed later."""
 
 
 class Poison(Exception):
-    """A record that will fail however often it is tried."""
+    """A record that fails at every attempt."""
 
     reason = "poison_record"
     attempts = 1
 
 
 class Killer(Poison):
-    """A record that breaks its consumer: it raises an unforeseen exception, or it ends the whole process."""
+    """A record that breaks its consumer: it raises an unexpected exception or ends the process."""
 
     reason = "killer_record"
 
     def __init__(self, detail: str, attempts: int, *, deadly: bool) -> None:
         super().__init__(detail)
         self.attempts = attempts
-        self.deadly = deadly  # what ended a process is not read again to write about it
+        self.deadly = deadly  # a record that ended a process is not parsed again for its letter
 
 
 class Ahead(Exception):
-    """A record that a newer release wrote: neither poison nor a failure, since the next release can read it.
+    """A record that a newer release wrote. It is neither poison nor a failure: the next release can read it.
 
-    The consumer holds it for a while. After that it becomes a dead letter that can be given again.
+    The consumer holds it for a while. After that it becomes a dead letter that can be run again.
     """
 
     reason = "version_ahead"

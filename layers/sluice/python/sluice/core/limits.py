@@ -1,4 +1,4 @@
-"""The figures that bound what one request may cost; contracts, docs and tests name the same ones."""
+"""The limits on what one request may cost; contracts, docs and tests name the same ones."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What the edge takes, at most."""
+    """The most that the edge accepts."""
 
     max_body: int = 1024 * 1024
     max_inflated: int = 4 * 1024 * 1024

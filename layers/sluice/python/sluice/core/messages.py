@@ -1,4 +1,4 @@
-"""What is handed to the brokers: a record before it has a place."""
+"""A record for the brokers, before it has an offset."""
 
 import msgspec
 

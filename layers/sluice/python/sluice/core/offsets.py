@@ -1,4 +1,4 @@
-"""Offsets as the ledger keeps them: ranges from the first on and up to, but not including, the last."""
+"""Offsets as the ledger keeps them: ranges that include the first and exclude the last."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -9,14 +9,14 @@ Span = tuple[int, int]
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """What one partition holds: from the first offset up to, but not including, the last."""
+    """The offsets that a partition holds: from the first up to, but not including, the last."""
 
     first: int
     last: int
 
 
 def span(offsets: Iterable[int]) -> list[Span]:
-    """Put offsets together into as few ranges as there can be."""
+    """Merge offsets into as few ranges as possible."""
     ordered = sorted(set(offsets))
     if not ordered:
         return []
@@ -27,6 +27,6 @@ def span(offsets: Iterable[int]) -> list[Span]:
 
 
 def find_unread(extents: Mapping[int, Extent], committed: Mapping[int, int]) -> dict[int, int]:
-    """Return the first unread offset of each partition that has one; what Kafka no longer holds is not waiting."""
+    """Return the first unread offset of each partition that has one; records that Kafka no longer has do not count."""
     places = {partition: max(committed.get(partition, 0), extent.first) for partition, extent in extents.items()}
     return {partition: place for partition, place in places.items() if place < extents[partition].last}

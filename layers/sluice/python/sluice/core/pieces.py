@@ -1,4 +1,4 @@
-"""Cutting what comes one by one into pieces that fit into a record, a call or an invocation."""
+"""Cutting a stream of items into pieces that fit into a record, a call or an invocation."""
 
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 def cut(
     items: Iterable[Item], size_of: Callable[[Item], int], max_size: int, max_items: float = inf
 ) -> Iterator[list[Item]]:
-    """Fill pieces in the order of the items; one that is too large for any is a piece by itself."""
+    """Fill pieces in the order of the items; an item that is too large is a piece by itself."""
     piece: list[Item] = []
     size = 0
     for item in items:

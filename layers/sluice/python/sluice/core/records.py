@@ -1,4 +1,4 @@
-"""Kafka records as Lambda's event source hands them over, read into plain values."""
+"""Kafka records from Lambda's event source, read into plain values."""
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 RERUN = "rerun"
-"""The field that an event has beside the event source's own if reconcile wrote it: its first offset."""
+"""The extra field of an event that reconcile wrote: its first offset."""
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""
 
 
 class Origin(msgspec.Struct, frozen=True, order=True):
-    """Where a record stands in the ledger."""
+    """A record's place in the ledger."""
 
     topic: str
     partition: int
@@ -30,7 +30,7 @@ class KafkaRecord(msgspec.Struct, frozen=True):
 
 
 def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
-    """Read a batch: partition by partition, each in the order of its offsets."""
+    """Read a batch: partition by partition, each in offset order."""
     for records in event["records"].values():
         for record in records:
             yield KafkaRecord(
@@ -41,7 +41,7 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
 
 
 def read_headers(headers: Iterable[Mapping[str, Sequence[int] | None]]) -> dict[str, bytes]:
-    """Read a record's headers; of those with one name the last counts."""
+    """Read a record's headers; among headers with the same name the last counts."""
     return {name: _read_header(value) for header in headers for name, value in header.items()}
 
 
@@ -49,12 +49,12 @@ def _read_header(value: Sequence[int] | None) -> bytes:
     try:
         return bytes(value or ())
     except ValueError:
-        # Lambda writes header bytes as Java has them, from -128 to 127; a header of ours seldom leaves ASCII.
+        # Lambda writes header bytes as Java's signed bytes, from -128 to 127; our headers are mostly ASCII.
         return bytes(byte & 0xFF for byte in value or ())
 
 
 def report_failures(failed: Iterable[Origin]) -> dict[str, Any]:
-    """Name the first failed record of each partition; the event source starts again from there."""
+    """Name the first failed record of each partition; the event source retries from there."""
     return {
         "batchItemFailures": [
             {"itemIdentifier": {"partition": f"{topic}-{partition}", "offset": offset}}
@@ -64,7 +64,7 @@ def report_failures(failed: Iterable[Origin]) -> dict[str, Any]:
 
 
 def first_failures(failed: Iterable[Origin]) -> dict[Partition, int]:
-    """Return the first failed offset of each partition that has one: what stands behind it comes again too."""
+    """Return the first failed offset of each partition that has one; records after it are delivered again too."""
     first: dict[Partition, int] = {}
     for origin in failed:
         partition = (origin.topic, origin.partition)

@@ -1,8 +1,8 @@
-"""How slow producing is, as those who produce remember it."""
+"""How slow producing is, as each producing process remembers it."""
 
 
 class Slowness:
-    """What part of its deadline producing has taken lately; what is not measured any more fades."""
+    """The part of its deadline that producing took recently; old measurements fade."""
 
     WEIGHT = 0.3
     HALF_LIFE_SECONDS = 30.0
@@ -12,11 +12,11 @@ class Slowness:
         self._measured_at = 0.0
 
     def add(self, part: float, now: float) -> None:
-        """Remember how much of its deadline one flush has taken."""
+        """Remember which part of its deadline one flush took."""
         before = self.at(now)
         self._value = before + self.WEIGHT * (part - before)
         self._measured_at = now
 
     def at(self, now: float) -> float:
-        """Say how slow it is at a moment."""
+        """Return the slowness at a moment."""
         return float(self._value * 0.5 ** ((now - self._measured_at) / self.HALF_LIFE_SECONDS))

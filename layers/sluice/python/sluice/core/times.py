@@ -1,4 +1,4 @@
-"""When something happened, and what we may believe of it. Times are aware datetimes in UTC."""
+"""Times and how far we trust them. All are aware datetimes in UTC."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,16 +9,16 @@ LATE_ARRIVAL = "late_arrival"
 
 
 def parse_time(text: str) -> datetime:
-    """Read a time whose form the contract's pattern has already checked."""
+    """Read a time; the contract's pattern has already checked its form."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        # The pattern lets through what only a calendar can refuse: month 13, or year 9999 west of Greenwich.
+        # The pattern accepts times that only a calendar can refuse: month 13, or year 9999 west of Greenwich.
         raise Rejection("invalid_time", f"{text!r} is not a time that exists: {error}") from error
 
 
 def time_flags(event_time: datetime, received_at: datetime, ahead: timedelta, late: timedelta) -> tuple[str, ...]:
-    """Say whether the device's clock runs ahead or its event comes late."""
+    """Return flags for a device clock that runs ahead and for an event that is late."""
     if event_time - received_at > ahead:
         return (CLOCK_AHEAD,)
     if received_at - event_time > late:
@@ -27,7 +27,7 @@ def time_flags(event_time: datetime, received_at: datetime, ahead: timedelta, la
 
 
 def write_time(moment: datetime) -> str:
-    """Write a time as every output of ours does: UTC, microseconds, Z."""
+    """Write a time in the form of all our outputs: UTC, microseconds, Z."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
@@ -37,5 +37,5 @@ def write_optional(moment: datetime | None) -> str | None:
 
 
 def day_of(moment: datetime) -> date:
-    """Name the UTC day a time falls on."""
+    """Return the UTC day of a time."""
     return moment.astimezone(UTC).date()

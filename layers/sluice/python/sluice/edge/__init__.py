@@ -1,1 +1,1 @@
-"""Where the core meets the world: brokers, the database, the cache, AWS and the environment."""
+"""The core's adapters to the outside: brokers, the database, the cache, AWS and the environment."""

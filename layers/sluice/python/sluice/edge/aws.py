@@ -1,4 +1,4 @@
-"""Clients of AWS services: none waits for longer than it is told, and none tries again more often."""
+"""Clients of AWS services with explicit timeouts and attempt limits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ CONNECT_SECONDS = 1
 
 
 class RefusedError(Retryable):
-    """The service answered, and with an error: it may be overloaded, or the call is not allowed."""
+    """The service answered with an error: it may be overloaded, or the call is not allowed."""
 
 
 def client(
     service: str, *, answer_seconds: float, tries: int = 1, connections: int = 10, region: str | None = None
 ) -> Any:
-    """Make a client that gives up on a silent service after so many seconds, so many times."""
-    # Imported here: the SDK takes a while to load, and a process that asks no service starts without it.
+    """Make a client with a timeout per attempt and a limit of attempts."""
+    # Imported here: the SDK loads slowly, and processes that call no service do not need it.
     import boto3
     from botocore.config import Config
 
@@ -32,12 +32,12 @@ def client(
 
 @contextmanager
 def asking(service: str) -> Iterator[None]:
-    """Turn what the SDK raises into Retryable: RefusedError where the service answered."""
+    """Turn the SDK's exceptions into Retryable, or into RefusedError if the service answered."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise RefusedError(f"{service} did not do its part: {error}") from error
+        raise RefusedError(f"{service} failed: {error}") from error
     except (BotoCoreError, OSError) as error:
-        raise Retryable(f"{service} did not do its part: {error}") from error
+        raise Retryable(f"{service} failed: {error}") from error

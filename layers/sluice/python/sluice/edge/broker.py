@@ -1,7 +1,7 @@
-"""Producing to the brokers, with the truth about every single record.
+"""Producing to the brokers, with an outcome for every record.
 
-A record counts as stored only by its own delivery report. What has no report when the deadline comes is purged, and its
-fate is unknown: a purged record that was already on the wire may still be stored.
+A record counts as stored only after its own delivery report. A record without a report at the deadline is purged, and
+its outcome is unknown: if it was already on the wire, it may still be stored.
 """
 
 import time
@@ -22,20 +22,20 @@ PROBE_SECONDS = 1.0
 
 
 class Unstored(msgspec.Struct, frozen=True):
-    """Why a record is not known to be stored."""
+    """The reason why a record is not known to be stored."""
 
     reason: str
 
 
-Delivery = Unstored | None  # None is the good case: acknowledged by the brokers
+Delivery = Unstored | None  # None means that the brokers acknowledged it
 
 
 class Broker:
-    """One idempotent producer, kept for the life of the process and built again after a fatal error.
+    """One idempotent producer, kept for the life of the process and rebuilt after a fatal error.
 
-    Brokers that let a whole deadline pass without a single good report are left alone for a moment, and then asked with
-    little patience until they answer: callers who all waited out the deadline would use up the concurrency, and the
-    rest would get the gateway's own 5xx.
+    If a whole deadline passes without a successful report, the producer rests for a moment and then uses a shorter
+    deadline until the brokers answer. Otherwise callers that wait out the deadline would use up the concurrency, and
+    the others would get the gateway's own 5xx.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Broker:
         self._slowness = Slowness()
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
-        """Produce messages and wait for their reports, until the deadline at most."""
+        """Produce messages and wait for their reports, at most until the deadline."""
         if not self._breaker.lets():
             return [Unstored("the brokers did not answer a moment ago")] * len(messages)
         producer = self._producer = self._producer or self._make(self._config)
@@ -77,7 +77,7 @@ class Broker:
         took = self._clock() - began
         if not in_time:
             producer.purge()
-            # Serves the purged records' reports now, so that none is left to arrive in a later request.
+            # Serves the purged records' reports now, so that none arrives in a later request.
             producer.flush(0)
         answered = in_time or None in deliveries
         self._breaker.note(answered=answered)
@@ -86,7 +86,7 @@ class Broker:
         return deliveries
 
     def slowness(self) -> float:
-        """Say what part of the deadline producing takes lately; brokers that do not answer at all are left alone."""
+        """Return the part of the deadline that producing took recently; an outage is the breaker's concern."""
         return self._slowness.at(self._clock())
 
     def _note(self, deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Report], None]:
@@ -98,7 +98,7 @@ class Broker:
         return note
 
     def _give_up_if_fatal(self, error: KafkaError) -> None:
-        # An idempotent producer that has lost its place answers nothing but errors from then on.
+        # After a fatal error, an idempotent producer returns only errors.
         if error.fatal():
             self._producer = None
 
@@ -110,16 +110,16 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
         "client.id": "sluice",
         "acks": "all",
         "enable.idempotence": True,
-        # Java's partitioner, pinned: a device's events stay on their partition with any client library.
+        # Java's partitioner, pinned: a device's events stay on one partition with any client library.
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
-        # The handler has all of a request's records at hand: to linger for more would gain nothing.
+        # The handler produces all records of a request at once: a longer linger would gain nothing.
         "linger.ms": 2,
-        # Later than our own deadline, so that it is always we who notice that no report came.
+        # Later than our own deadline, so that ours always expires first.
         "message.timeout.ms": deadline_ms + 1000,
         "request.timeout.ms": deadline_ms,
         "socket.keepalive.enable": True,
-        # A broker whose connections keep breaking must be tried again within a deadline, and not after several.
+        # After broken connections, a broker must be retried within one deadline.
         "reconnect.backoff.max.ms": 1000,
         "log.connection.close": False,
     }
@@ -127,7 +127,7 @@ def _configure(settings: BrokerSettings) -> dict[str, Any]:
 
 
 def identify(settings: BrokerSettings) -> dict[str, Any]:
-    """Return how a client shows the brokers who it is."""
+    """Return a client's authentication settings."""
     if settings.kafka_auth == "none":
         return {}
     return {
@@ -138,7 +138,7 @@ def identify(settings: BrokerSettings) -> dict[str, Any]:
 
 
 def _sign_token(region: str) -> tuple[str, float]:
-    # Imported here: signing brings botocore, which a process on plain transport never needs.
+    # Imported here: signing loads botocore, which plain transport does not need.
     from aws_msk_iam_sasl_signer import MSKAuthTokenProvider
 
     token, expires_ms = MSKAuthTokenProvider.generate_auth_token(region)

@@ -1,11 +1,11 @@
-"""Objects of one bucket; every call raises Retryable while S3 does not do its part."""
+"""Objects of one bucket; every call raises Retryable if S3 fails."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from sluice.edge import aws
 
-# S3 answers "forbidden" about an object that is not there to a role that may not list the bucket.
+# For a missing object, S3 answers "forbidden" to a role that may not list the bucket.
 _NOT_THERE = {"403", "404", "NoSuchKey", "AccessDenied"}
 
 
@@ -17,7 +17,7 @@ class Bucket:
         self._name = name
 
     def list_pages(self, prefix: str, after: str = "") -> Iterator[dict[str, str]]:
-        """Yield the names under a prefix with their ETags, page by page, from behind a name on."""
+        """Yield the names under a prefix with their ETags, page by page, starting after a name."""
         with aws.asking("S3"):
             pages = self._s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._name, Prefix=prefix, **({"StartAfter": after} if after else {})
@@ -43,7 +43,7 @@ class Bucket:
             self._s3.put_object(Bucket=self._name, Key=name, Body=data, ContentType=content_type)
 
     def copy(self, source: str, target: str, metadata: dict[str, str]) -> None:
-        """Copy an object within the bucket, whole or not at all, and describe the copy."""
+        """Copy an object within the bucket, whole or not at all, with new metadata."""
         with aws.asking("S3"):
             self._s3.copy_object(
                 Bucket=self._name,
@@ -54,7 +54,7 @@ class Bucket:
             )
 
     def find_metadata(self, name: str) -> dict[str, str] | None:
-        """Return how an object is described, or None where there is no such object."""
+        """Return an object's metadata, or None if it does not exist."""
         from botocore.exceptions import ClientError
 
         with aws.asking("S3"):

@@ -1,7 +1,7 @@
-"""Valkey, which ElastiCache Serverless offers in cluster mode only; and what happens while it is away: nothing waits.
+"""Valkey, which ElastiCache Serverless offers in cluster mode only. No caller waits for it during an outage.
 
-Everything kept here can be done without. A cache that fails once is left alone for a moment, so that the requests of
-that moment do not each pay for finding it away.
+Everything stored here is optional. After a failure the cache is not used for a moment, so that not every request waits
+for its timeout.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ TOKEN_SECONDS = 900
 
 
 class CacheAwayError(Retryable):
-    """The cache does not answer, or did not a moment ago."""
+    """The cache does not answer, or failed a moment ago."""
 
 
 class Cache:
-    """A cache that may be away."""
+    """A cache that may be down."""
 
     def __init__(self, connect: Callable[[], RedisCluster], clock: Callable[[], float] = time.monotonic) -> None:
         self._connect = connect
@@ -56,7 +56,7 @@ class Cache:
         return self._ask(call)
 
     def together(self, queue: Callable[[ClusterPipeline], object]) -> list[Any]:
-        """Send many commands at once, to whichever nodes they concern, and return their answers in order."""
+        """Send many commands at once, to all nodes concerned, and return their answers in order."""
 
         def call(client: RedisCluster) -> list[Any]:
             pipeline = client.pipeline()  # type: ignore[no-untyped-call]  # declared without types
@@ -71,14 +71,14 @@ class Cache:
             try:
                 self._client = self._client or self._connect()
                 return question(self._client)
-            # The exception of a cluster that cannot be reached is no RedisError.
+            # The exception for an unreachable cluster is not a RedisError.
             except (RedisError, RedisClusterException, OSError) as error:
                 self._client = None
                 raise CacheAwayError(str(error)) from error
 
 
 class Script:
-    """A Lua script and the name the server knows it by."""
+    """A Lua script and its name on the server."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -86,7 +86,7 @@ class Script:
 
 
 def connect(settings: CacheSettings) -> RedisCluster:
-    """Open a cluster client that gives up soon."""
+    """Open a cluster client with short timeouts."""
     iam = settings.cache_auth == "iam"
     return RedisCluster(
         host=settings.cache_host,
@@ -100,7 +100,7 @@ def connect(settings: CacheSettings) -> RedisCluster:
 
 
 class _SignedCredentials(CredentialProvider):
-    """The cache's user with a token signed anew for each connection."""
+    """The cache's user with a new signed token for each connection."""
 
     def __init__(self, settings: CacheSettings) -> None:
         self._settings = settings

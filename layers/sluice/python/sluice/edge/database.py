@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: every use of one ends in bounded time, and its errors are ours."""
+"""Connections to PostgreSQL: every use ends in bounded time and raises our own errors."""
 
 import contextlib
 import json
@@ -20,24 +20,24 @@ from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-CONNECT_SECONDS = 2  # the least that libpq knows
+CONNECT_SECONDS = 2  # libpq's minimum
 ANSWER_SECONDS = 1.0
 SECRET_SECONDS, SECRET_TRIES = 5, 3  # numbers, not a secret
 
-# A statement or a row that is wrong will be wrong again: a defect of ours, which must not look like an outage.
+# A wrong statement or row fails at every retry: it is our bug, and must not look like an outage.
 DEFECTS = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, psycopg.ProgrammingError)
 
 
 class DatabaseAwayError(Retryable):
-    """The database does not do its part."""
+    """The database failed."""
 
 
 class TooSlowError(DatabaseAwayError):
-    """The database gave a statement up at its own time limit."""
+    """The database cancelled a statement at its own time limit."""
 
 
 def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) -> Connection:
-    """Open a connection as the function's own role; the password is a token signed on the spot."""
+    """Open a connection as the function's own role; the password is a freshly signed token."""
     return psycopg.connect(
         host=settings.database_host,
         port=settings.database_port,
@@ -46,14 +46,14 @@ def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) 
         password=_sign_token(settings) if settings.database_auth == "iam" else None,
         sslmode="require" if settings.database_auth == "iam" else "disable",
         connect_timeout=CONNECT_SECONDS,
-        # Days are UTC's: a day of the server's own zone may have 23 hours.
+        # Days are in UTC: a day in the server's own zone may have 23 hours.
         options=f"-c statement_timeout={int(answer_seconds * 1000)} -c timezone=UTC",
         autocommit=True,
     )
 
 
 def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
-    """Ask for one value, as the server writes it; parameters are named $1, $2 and so on."""
+    """Query one value in the server's text form; parameters are $1, $2 and so on."""
     answer = connection.pgconn.exec_params(sql.encode(), [parameter.encode() for parameter in parameters])
     if answer.status != ExecStatus.TUPLES_OK:
         raise psycopg.errors.error_from_result(answer)
@@ -61,30 +61,30 @@ def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
 
 
 def find_value(connection: Connection, query: LiteralString | sql.Composed, parameters: Params | None = None) -> Any:
-    """Return the first value of the first row; None where there is no row."""
+    """Return the first value of the first row, or None if no row exists."""
     row = connection.execute(query, parameters).fetchone()
     return row[0] if row else None
 
 
 @contextlib.contextmanager
 def our_errors() -> Iterator[None]:
-    """Raise the library's errors within this block as ours, and defects as they are."""
+    """Raise the library's errors within this block as ours; defects pass unchanged."""
     try:
         yield
     except DEFECTS:
         raise
     except psycopg.errors.QueryCanceled as error:
-        raise TooSlowError(f"the database gave a statement up: {error}") from error
+        raise TooSlowError(f"the database cancelled a statement: {error}") from error
     except psycopg.Error as error:
-        raise DatabaseAwayError(f"the database does not do its part: {error}") from error
+        raise DatabaseAwayError(f"the database failed: {error}") from error
 
 
 class Database:
-    """One connection, opened when it is needed, and let go when an error has left it in any state but a clean one.
+    """One connection, opened when it is needed, and closed when an error leaves it in an unclean state.
 
-    Each use of it ends in bounded time. The server has timeouts of its own, but a server that hangs keeps none of them,
-    and its machine goes on acknowledging packets: neither TCP's timeouts nor a request to cancel would end the wait.
-    So this side cuts the line; what is then left on the server ends with the server's own timeouts.
+    Each use ends in bounded time. A hanging server ignores its own timeouts, while its machine continues to acknowledge
+    packets: neither TCP timeouts nor a cancel request would end the wait. So the client closes the socket; work left on
+    the server ends with the server's own timeouts.
     """
 
     def __init__(self, connect: Callable[[], Connection], seconds: float) -> None:
@@ -97,7 +97,7 @@ class Database:
     def use(self, seconds: float | None = None) -> Iterator[Connection]:
         """Lend the connection for so many seconds; errors that leave the block are ours.
 
-        A session's locks live as long as the connection: a run that holds one does all its work within one use.
+        A session lock lives as long as the connection: a run with a lock does all its work within one use.
         """
         try:
             with our_errors():
@@ -109,7 +109,7 @@ class Database:
                 self.close()
 
     def ask(self, sql: str, *parameters: str) -> bytes | None:
-        """Ask for one value. A question changes nothing: it is asked again when the connection was cut while idle."""
+        """Query one value. A query changes nothing, so it is retried if the connection was cut while idle."""
         fresh = self._connection is None
         try:
             return self._ask(sql, parameters)
@@ -121,7 +121,7 @@ class Database:
             return self._ask(sql, parameters)
 
     def close(self) -> None:
-        """Let the connection go; the next use opens another."""
+        """Close the connection; the next use opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -132,9 +132,9 @@ class Database:
 
 
 class _Watch:
-    """Cuts the line of a use whose time is over.
+    """Closes the socket of a use that exceeds its time.
 
-    Its thread goes on for the uses that follow and ends when it finds none: to start one costs more than a question.
+    Its thread continues for later uses and ends when it finds none: starting a thread costs more than a query.
     """
 
     def __init__(self) -> None:
@@ -143,11 +143,11 @@ class _Watch:
         self._ends = 0.0
         self._cut = False
         self._looks_at: float | None = None
-        """When the thread looks next; None while there is no thread."""
+        """When the thread checks next; None while no thread exists."""
 
     @contextlib.contextmanager
     def cut_after(self, connection: Connection, seconds: float) -> Iterator[None]:
-        """Give a block so many seconds; one block at a time."""
+        """Limit a block to so many seconds; one block at a time."""
         with socket.socket(fileno=os.dup(connection.fileno())) as line:
             self._begin(line, time.monotonic() + seconds)
             try:
@@ -182,7 +182,7 @@ class _Watch:
                     self._looks_at = self._ends
                     self._changed.wait(left)
                     continue
-                # A call that waits on the connection now reads its end.
+                # A call that waits on the connection now reads end of file.
                 with contextlib.suppress(OSError):
                     self._line.shutdown(socket.SHUT_RDWR)
                 self._line, self._cut = None, True
@@ -190,7 +190,7 @@ class _Watch:
 
 
 def connect_owner(settings: OwnerSettings) -> Connection:
-    """Open a connection as the owner of the schema, whose password is kept as a secret."""
+    """Open a connection as the schema's owner, whose password is in Secrets Manager."""
     secret = settings.database_auth == "secret"
     login = _read_secret(settings.database_secret_arn) if secret else {"username": settings.database_user}
     return psycopg.connect(
@@ -214,7 +214,7 @@ def _read_secret(arn: str) -> dict[str, str | None]:
 
 
 def _sign_token(settings: DatabaseSettings) -> str:
-    # Signing asks nobody.
+    # Signing is local: it calls no service.
     token: str = aws.client("rds", answer_seconds=1, region=settings.aws_region).generate_db_auth_token(
         settings.database_host, settings.database_port, settings.database_user
     )

@@ -1,4 +1,4 @@
-"""Another function of ours, asked through Lambda's own interface."""
+"""Another function of ours, invoked through Lambda's API."""
 
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 
 
 class InvokedFunction:
-    """A function that is asked once for each question, and waited for so long and no longer."""
+    """A function that is invoked once per question, with a time limit."""
 
     def __init__(self, name: str, seconds: float, region: str) -> None:
         self._name = name
@@ -20,7 +20,7 @@ class InvokedFunction:
         self._client: Any = None
 
     def ask(self, question: object, kind: type[Answer]) -> Answer:
-        """Send a question as JSON, and read the answer; every failure, an unreadable answer too, is Retryable."""
+        """Send a question as JSON, and read the answer; every failure is Retryable, even an unreadable answer."""
         if self._client is None:
             self._client = aws.client("lambda", answer_seconds=self._seconds, region=self._region)
         with aws.asking(self._name):

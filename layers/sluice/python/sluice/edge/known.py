@@ -1,6 +1,6 @@
 """Looking values up: in this process's memory, then in Valkey, then at their origin.
 
-While the origin is away, the newest copy still serves, for as long as its last-known age allows.
+While the origin is down, the newest copy is used, as long as its last-known age allows.
 """
 
 import contextlib
@@ -19,32 +19,32 @@ Value = TypeVar("Value")
 
 
 class Copy(msgspec.Struct, Generic[Value], frozen=True):
-    """A value as its origin had it at some time."""
+    """A value as read from its origin at some time."""
 
     value: Value
     read_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
     def is_within(self, age: timedelta, now: datetime) -> bool:
-        """Compare its age, either way: a garbled time that lies far ahead is no better than one far behind."""
+        """Return whether its age is within a limit; a corrupt time far in the future is not."""
         return abs(now - self.read_at) < age
 
 
 class Ages(msgspec.Struct, frozen=True):
-    """For how long copies are believed."""
+    """How long copies are valid."""
 
     memory: timedelta
     """After this process took the copy from Valkey or from the origin."""
     shared: timedelta
     """After the origin was read."""
     most: timedelta
-    """After the origin was read, wherever the copy went since: a change at the origin is seen no later than this."""
+    """After the origin was read, through all caches: a change at the origin is seen no later than this."""
     last_known: timedelta
-    """After the origin was read, while the origin is away."""
+    """After the origin was read, while the origin is down."""
 
 
 @dataclass(frozen=True)
 class Found(Generic[Value]):
-    """A value, when its origin had it, and why the origin did not say so again if the copy is older than believed."""
+    """A value, when it was read at its origin, and the origin's failure if the copy is no longer valid."""
 
     value: Value
     read_at: datetime
@@ -70,10 +70,10 @@ class Known(Generic[Value]):
         self._most_kept = most_kept
         self._is_absence = is_absence
         self._held: OrderedDict[str, tuple[Copy[Value], datetime]] = OrderedDict()
-        """Copies, and until when they are believed."""
+        """Copies, and until when they are valid."""
 
     def find(self, name: str, ask: Callable[[], Value], now: datetime) -> Found[Value]:
-        """Find a value; its origin is asked if no copy is believed. Retryable while it is away and no copy serves."""
+        """Find a value; ask the origin if no copy is valid. Retryable if it is down and no copy is usable."""
         own, believed_until = self._held.get(name, (None, now))
         if own is not None and now < believed_until:
             return Found(own.value, own.read_at)
@@ -88,9 +88,9 @@ class Known(Generic[Value]):
                 raise
             newest = max(known, key=lambda one: one.read_at)
             return Found(newest.value, newest.read_at, error)
-        # An absence is shared only where others may believe the opposite: there is no end of names.
+        # An absence is shared only to replace a value that others may have: the number of absent names is unlimited.
         if shared is not None or not self._is_absence(copy.value):
-            # Kept longer than it is believed: it is what new processes know while the origin is away.
+            # Kept longer than it is valid: new processes use it while the origin is down.
             with contextlib.suppress(CacheAwayError):
                 seconds = int(self._ages.last_known.total_seconds())
                 self._cache.put(f"{self._prefix}:{name}", msgspec.json.encode(copy), seconds)
@@ -108,5 +108,5 @@ class Known(Generic[Value]):
             found = self._cache.get(f"{self._prefix}:{name}")
             return None if found is None else msgspec.json.decode(found, type=self._kind)
         except (CacheAwayError, ValueError):
-            # The cache only saves the origin a question: away or unreadable, the question is asked.
+            # The cache only saves a question to the origin: if it is down or unreadable, the origin is asked.
             return None

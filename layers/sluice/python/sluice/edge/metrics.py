@@ -17,14 +17,14 @@ def record(metric: Metric, value: float) -> None:
 
 
 def record_apart(metric: Metric, value: float, **dimensions: str) -> None:
-    """Write a line of its own for a metric whose dimensions the invocation's line must not have."""
+    """Write a separate line for a metric whose dimensions the invocation's line must not have."""
     with single_metric(metric.name, MetricUnit(metric.unit), value) as line:
         for name, given in dimensions.items():
             line.add_dimension(name, given)
 
 
 def record_all(values: Mapping[Metric, float]) -> dict[str, float]:
-    """Add values to the invocation's line; return them by their names, as an answer or a log line has them."""
+    """Add values to the invocation's line; return them by name, for an answer or a log line."""
     for metric, value in values.items():
         record(metric, value)
     return {metric.name: value for metric, value in values.items()}

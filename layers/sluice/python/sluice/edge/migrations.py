@@ -1,4 +1,4 @@
-"""Bringing the database to the shape this release needs."""
+"""Bringing the database to the schema that this release needs."""
 
 import hashlib
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import psycopg
 
-# Two deployments at once must not both migrate; the number is ours and means nothing else.
+# Two deployments at once must not both migrate; the number is arbitrary.
 _LOCK = 5_170_001
 
-# While a migration waits for a table, everybody who comes later waits behind it: rather the deployment fails.
+# While a migration waits for a table, all later queries wait behind it: a failed deployment is better.
 _LOCK_WAIT = "5s"
 
 _TABLE = """
@@ -22,11 +22,11 @@ _TABLE = """
 
 
 class MigrationError(Exception):
-    """The database and the migration files tell different stories."""
+    """The database and the migration files do not match."""
 
 
 def migrate(connection: psycopg.Connection[tuple[Any, ...]], folder: Path) -> list[str]:
-    """Apply what is missing, in the order of the file names, each file in a transaction of its own."""
+    """Apply missing migrations in the order of their file names, each in its own transaction."""
     connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     try:
         connection.execute(_TABLE)

@@ -1,4 +1,4 @@
-"""Waiting for a service that is away: a while, and no longer, so that an invocation ends by its own word."""
+"""Waiting for a service that is down, for a bounded time, so that the invocation ends by itself."""
 
 import secrets
 import time
@@ -13,7 +13,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 
 class Patience:
-    """Tries again what may succeed later, for so many seconds."""
+    """Retries an action for so many seconds."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Patience:
         self._sleep = sleep
 
     def persist(self, act: Callable[[], Answer]) -> Answer:
-        """Do something until it succeeds, or raise the last Retryable once the time is over."""
+        """Retry an action until it succeeds; raise the last Retryable once the time is over."""
         end = self._clock() + self._seconds
         attempt = 0
         while True:
@@ -41,6 +41,6 @@ class Patience:
 
 
 def pause_before(attempt: int) -> float:
-    """Say how long to wait before trying again: longer each time, and never in step with others."""
+    """Return the pause before a retry: exponential backoff with jitter."""
     chance = secrets.randbelow(1000) / 1000
     return min(FIRST_PAUSE * 2.0 ** min(attempt, 16), LONGEST_PAUSE) * (0.5 + chance)

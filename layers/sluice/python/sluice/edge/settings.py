@@ -1,4 +1,4 @@
-"""A function's settings, read once per cold start from the environment its template gives it."""
+"""A function's settings, read once per cold start from its environment."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -9,7 +9,7 @@ Transport = Literal["iam", "none"]
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Settings whose names are the environment's, in lower case; a missing or unreadable one stops the cold start."""
+    """Settings named like the environment's variables, in lower case; an invalid one fails the cold start."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -22,11 +22,11 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class SettingsError(Exception):
-    """The environment does not hold what the function needs."""
+    """The environment lacks a setting that the function needs."""
 
 
 class FunctionSettings(Settings, frozen=True):
-    """What every function has: its stage, and what Powertools reads by itself."""
+    """The settings of every function: its stage, and those that Powertools reads by itself."""
 
     sluice_stage: str
     powertools_service_name: str
@@ -43,7 +43,7 @@ class BrokerSettings(Settings, frozen=True):
 
 
 class DatabaseSettings(Settings, frozen=True):
-    """How a function with a role of its own reaches the database."""
+    """How a function with its own role reaches the database."""
 
     database_host: str
     database_port: int
@@ -61,7 +61,7 @@ class OwnerSettings(Settings, frozen=True):
     database_name: str
     database_secret_arn: str
     database_auth: Literal["secret", "none"]
-    database_user: str | None = None  # where there is a secret, it names the user
+    database_user: str | None = None  # a secret, if there is one, names the user
 
 
 class CacheSettings(Settings, frozen=True):
@@ -76,7 +76,7 @@ class CacheSettings(Settings, frozen=True):
 
 
 class KeySettings(Settings, frozen=True):
-    """Which keys are valid, and how long copies of them are believed."""
+    """Which keys are valid, and how long copies of them are used."""
 
     sluice_stage: str
     aws_region: str
@@ -85,7 +85,7 @@ class KeySettings(Settings, frozen=True):
 
 
 class IngestSettings(KeySettings, frozen=True):
-    """What ingest decides by."""
+    """The settings of ingest."""
 
     raw_events_topic: str
     dead_letter_topic: str
@@ -93,11 +93,11 @@ class IngestSettings(KeySettings, frozen=True):
 
 
 class HoldSettings(Settings, frozen=True):
-    """How long a consumer holds records, and where it puts those that it gives up."""
+    """How long a consumer holds records, and the topic for records that it gives up."""
 
     dead_letter_topic: str
     hold_seconds: float
-    """How long an invocation tries again what its store did not take."""
+    """How long an invocation retries writes that its store did not accept."""
     version_hold_seconds: float
     """How long a record of a newer version waits for the release that can read it."""
 
@@ -117,14 +117,14 @@ class AggregateSettings(HoldSettings, frozen=True):
 
 
 class DeadLetterSettings(Settings, frozen=True):
-    """Where dead letters are kept."""
+    """Where dead letters are stored."""
 
     dead_letter_bucket: str
     aws_region: str
 
 
 class SalvageSettings(Settings, frozen=True):
-    """Where lies what was given up outside our handlers, and how long it may take to read one object of it."""
+    """The buckets of events given up outside our handlers, and how long one object may take."""
 
     failed_batch_bucket: str
     raw_bucket: str
@@ -133,7 +133,7 @@ class SalvageSettings(Settings, frozen=True):
 
 
 class MaintainSettings(Settings, frozen=True):
-    """How far ahead maintain prepares, and how long it lets things be kept."""
+    """How far ahead maintain creates partitions, and how long rows are kept."""
 
     partitions_ahead_hours: int
     sample_hours: int
@@ -147,7 +147,7 @@ class MaintainSettings(Settings, frozen=True):
 
 
 class QuerySettings(KeySettings, frozen=True):
-    """What query decides by."""
+    """The settings of query."""
 
     query_concurrency: int
     query_requests_per_second: float
@@ -170,11 +170,11 @@ class DirectorySettings(Settings, frozen=True):
 
 
 class RollSettings(Settings, frozen=True):
-    """When roll takes a window for closed, how long it waits before it rolls one again, and for how long it runs."""
+    """When roll closes a window, how long it waits before it rolls one again, and how long it runs."""
 
     raw_events_topic: str
     produce_deadline_seconds: float
-    """Ingest's: what was received may still be stored for so long."""
+    """Ingest's deadline: how long after reception an event may still be stored."""
     grace_seconds: float
     straggler_seconds: float
     hour_seconds: float
@@ -186,7 +186,7 @@ class RollSettings(Settings, frozen=True):
 
 
 class TierSettings(Settings, frozen=True):
-    """Where rollups move, what stays in the database and for how many days, and how much is moved at a time."""
+    """Where rollups move, how many days they stay in the database, and how much is moved at a time."""
 
     rollup_bucket: str
     minute_days: int
@@ -204,7 +204,7 @@ class RecallSettings(Settings, frozen=True):
 
 
 class PressureSettings(Settings, frozen=True):
-    """What pressure measures, and how long its word is good for."""
+    """What pressure measures, and how long its snapshot stays valid."""
 
     raw_events_topic: str
     kafka_cluster: str
@@ -217,7 +217,7 @@ class PressureSettings(Settings, frozen=True):
 
 
 class ReconcileSettings(Settings, frozen=True):
-    """What is reconciled, and how long what was committed may be under way before it is missing."""
+    """What is reconciled, and how long committed records may be in flight before they are missing."""
 
     raw_events_topic: str
     kafka_cluster_arn: str
@@ -234,19 +234,19 @@ class ReconcileSettings(Settings, frozen=True):
 
 
 class TraceSettings(KeySettings, frozen=True):
-    """What trace decides by."""
+    """The settings of trace."""
 
     trace_concurrency: int
     trace_requests_per_second: float
     trace_answer_seconds: float
     trace_visible_seconds: int
-    """So young, an event need not be in any file yet."""
+    """Events younger than this may not be in any file yet."""
     seek_function: str
     seek_seconds: float
 
 
 class SeekSettings(Settings, frozen=True):
-    """Which workgroup seek asks, about which tables, and how long it waits."""
+    """Seek's Athena workgroup and tables, and how long it waits."""
 
     aws_region: str
     athena_workgroup: str

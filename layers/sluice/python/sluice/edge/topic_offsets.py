@@ -1,4 +1,4 @@
-"""Asking the brokers about offsets: where a topic's partitions begin and end, and how far a consumer group has come.
+"""Asking the brokers about offsets: the begin and end of a topic's partitions, and a group's committed offsets.
 
 A client asks under the group's name. It never joins the group, reads a record or commits.
 """
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-# Not AdminClient: in librdkafka 2.16 its list_offsets loses one question in ten.
+# Not AdminClient: in librdkafka 2.16 its list_offsets loses one request in ten.
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from sluice.core.errors import Retryable
@@ -18,12 +18,12 @@ from sluice.edge.settings import BrokerSettings
 
 ANSWER_SECONDS = 3.0
 
-# These stand for the beginning and the end of a partition where the brokers expect a moment.
+# In place of a time, the brokers read these as the begin and the end of a partition.
 _BEGINNING, _END = -2, -1
 
 
 def configure_reader(settings: BrokerSettings, group: str) -> dict[str, Any]:
-    """Configure a client that asks or reads beside a group; the client needs a group's name even so."""
+    """Configure a client that reads without joining a group; it still needs a group name."""
     return {
         "bootstrap.servers": settings.kafka_bootstrap,
         "client.id": "sluice",
@@ -35,7 +35,7 @@ def configure_reader(settings: BrokerSettings, group: str) -> dict[str, Any]:
 
 
 class TopicOffsets:
-    """The offsets of one topic, as the brokers know them; every question raises Retryable while they do not answer."""
+    """The brokers' offsets of one topic; every query raises Retryable while they do not answer."""
 
     def __init__(
         self,
@@ -60,18 +60,18 @@ class TopicOffsets:
         return {partition: Extent(first[partition], last[partition]) for partition in topic.partitions}
 
     def ask_committed(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Ask where the group goes on; partitions of which it has committed nothing are left out."""
+        """Ask for the group's committed offsets; partitions without one are left out."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
         with self._asking() as client:
             return _read(client.committed(places, timeout=ANSWER_SECONDS))
 
     def ask_unread(self) -> dict[int, int]:
-        """Ask for the first offset that the group has not read; partitions that it has read to the end are left out."""
+        """Ask for the group's first unread offsets; partitions that it has read to the end are left out."""
         extents = self.ask_extents()
         return find_unread(extents, self.ask_committed(extents))
 
     def ask_since(self, moment: datetime, partitions: Iterable[int]) -> dict[int, int]:
-        """Ask for the first offset that was stored since a moment; partitions that have none are left out."""
+        """Ask for the first offsets stored since a moment; partitions without one are left out."""
         with self._asking() as client:
             return self._find(client, partitions, int(moment.timestamp() * 1000))
 

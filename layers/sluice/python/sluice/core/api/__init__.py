@@ -1,1 +1,1 @@
-"""What every request at the API has in common, devices' and readers': keys, quotas, and how it is answered."""
+"""What all API requests share, from devices and readers alike: keys, quotas and answers."""

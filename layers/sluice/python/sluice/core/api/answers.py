@@ -1,4 +1,4 @@
-"""What the caller is told: one status per event, and one for the whole that is never stronger than what is durable."""
+"""Answers to callers: one status per event and one for the request. No status promises more than is durable."""
 
 import base64
 import http
@@ -13,7 +13,7 @@ ACCEPTED, REJECTED, RETRY = "accepted", "rejected", "retry"
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What became of one event of a request."""
+    """The outcome of one event of a request."""
 
     index: int
     event_id: str | None
@@ -22,14 +22,14 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An HTTP answer before it is written for the gateway."""
+    """An HTTP answer before it is written in the gateway's form."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
     def for_gateway(self) -> dict[str, Any]:
-        """Write it as API Gateway takes it from a function."""
+        """Write it in the form that API Gateway takes from a function."""
         if "content-encoding" in self.headers:
             packed = base64.b64encode(self.body).decode()
             return {"statusCode": self.status, "headers": self.headers, "body": packed, "isBase64Encoded": True}
@@ -63,7 +63,7 @@ def answer_results(results: Sequence[Result], correlation_id: str, retry_after: 
 def answer_refusal(
     refusal: Refusal, correlation_id: str, retry_after: int, results: Sequence[Result] | None = None
 ) -> Answer:
-    """Answer a request of which nothing was accepted."""
+    """Answer a request that is refused as a whole."""
     body: dict[str, Any] = {
         "type": f"urn:sluice:problem:{refusal.code}",
         "title": http.HTTPStatus(refusal.status).phrase,

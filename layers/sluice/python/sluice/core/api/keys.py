@@ -1,8 +1,8 @@
-"""Fleet API keys: how they look, how they are stored, and when one opens a door.
+"""Fleet API keys: their form, how they are stored, and when one is valid.
 
-A key is `slc_<stage>_<key id>_<secret><checksum>`. The id finds the stored row, the secret proves the right to it, and
-the checksum lets a mistyped or invented key be refused before anything is looked up. Only a hash of the whole key is
-stored; the secret is 43 random base-62 characters (256 bits), so a plain SHA-256 cannot be searched.
+A key is `slc_<stage>_<key id>_<secret><checksum>`. The id finds the stored row. The secret authenticates the
+caller. The checksum lets us refuse a mistyped or invented key without a lookup. Only a hash of the whole key is stored.
+The secret is 43 random base-62 characters (256 bits), so a plain SHA-256 resists brute force.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _SHAPE = re.compile(
 
 
 class StoredKey(msgspec.Struct, frozen=True):
-    """What the control data knows of a key."""
+    """What the control data stores about a key."""
 
     key_id: str
     fleet_id: str
@@ -53,7 +53,7 @@ def compose_key(stage: str, key_id: str, secret: str) -> str:
 
 
 def parse_key(text: str | None, stage: str) -> PresentedKey:
-    """Read a presented key, or refuse it without looking anything up."""
+    """Read a presented key, or refuse it without a lookup."""
     if not text:
         raise Refusal(401, "missing_key", "Send the fleet's API key in the x-api-key header.")
     shape = _SHAPE.fullmatch(text)
@@ -70,11 +70,11 @@ def hash_key(text: str) -> str:
 
 
 def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now: datetime) -> StoredKey:
-    """Let a key in as what is stored of it, or refuse it with the reason."""
+    """Return the stored key that a presented key matches, or refuse it with the reason."""
     expected = stored.secret_hash if stored else hash_key("")
-    # Compared even when there is no such key, so that the time of the answer does not tell the two apart.
+    # Compared even when no such key exists, so that the response time does not reveal whether it does.
     if not hmac.compare_digest(presented.secret_hash, expected) or stored is None:
-        raise Refusal(401, "unknown_key", "No key like this one is known here.")
+        raise Refusal(401, "unknown_key", "This key is not known here.")
     if stored.revoked_at is not None and stored.revoked_at <= now:
         raise Refusal(401, "revoked_key", "This key was revoked.")
     if stored.expires_at is not None and stored.expires_at <= now:

@@ -1,4 +1,4 @@
-"""The dashboard's files as they are answered: packed once, named by their content, and shown under strict rules."""
+"""The dashboard's files as answers: compressed once, tagged by their content, sent with a strict content policy."""
 
 import gzip
 import hashlib
@@ -19,8 +19,8 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 
-# Scripts and styles come from here and from nowhere else, and what a device calls itself is never markup: even a page
-# with a mistake in it could not run what somebody wrote into a name.
+# Scripts and styles come only from this origin, and a device's name is never markup: even a page with a bug cannot run
+# a script that was written into a name.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -28,7 +28,7 @@ POLICY = (
 )
 
 HEADERS = {
-    # Asked about at every load, so that a page never runs with the scripts of another release.
+    # Revalidated at every load, so that a page never runs with the scripts of another release.
     "cache-control": "no-cache",
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",
@@ -43,7 +43,7 @@ HEADERS = {
 
 
 class File(msgspec.Struct, frozen=True):
-    """One file of the page, plain and packed."""
+    """One file of the page, plain and compressed."""
 
     media_type: str
     plain: bytes
@@ -52,14 +52,14 @@ class File(msgspec.Struct, frozen=True):
 
 
 def make_file(name: str, content: bytes) -> File:
-    """Prepare a file once for all who ask for it."""
+    """Prepare a file once for all requests."""
     _, dot, ending = name.rpartition(".")
     packed = gzip.compress(content, mtime=0)
     return File(MEDIA_TYPES[dot + ending], content, packed, hashlib.sha256(content).hexdigest()[:32])
 
 
 def name_file(event: Mapping[str, Any]) -> str:
-    """Say which file a route stands for."""
+    """Return the file that a route stands for."""
     if event["routeKey"] == "GET /":
         return "index.html"
     if event["routeKey"] == "GET /openapi.json":
@@ -69,10 +69,10 @@ def name_file(event: Mapping[str, Any]) -> str:
 
 
 def answer_file(files: Mapping[str, File], name: str, headers: Mapping[str, str]) -> Answer:
-    """Answer with a file, or with nothing but its tag where the caller has it already."""
-    # Looked up among what there is, never in a directory: a name cannot lead out of it.
+    """Answer with a file, or only with its tag if the caller has it already."""
+    # Looked up in a mapping, never in a directory: no name can lead out of it.
     if name not in files:
-        raise Refusal(404, "not_found", "There is nothing of this name here.")
+        raise Refusal(404, "not_found", "No file has this name.")
     file = files[name]
     packs = takes_gzip(headers.get("accept-encoding", ""))
     tag = write_tag(file.digest, packs)

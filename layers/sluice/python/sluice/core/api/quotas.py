@@ -1,4 +1,4 @@
-"""What one fleet may send: a bucket of tokens that fills at a steady rate and lets bursts through."""
+"""What one fleet may send: a token bucket that fills at a steady rate and allows bursts."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 class Bucket:
-    """A bucket of tokens in one process's memory, for when the shared one cannot be asked."""
+    """A token bucket in one process's memory, used when the shared one does not answer."""
 
     def __init__(self, rate: float, now: datetime) -> None:
         self._rate = rate
@@ -23,9 +23,9 @@ class Bucket:
         self._seen = now
 
     def take(self, tokens: float, now: datetime) -> bool:
-        """Take tokens if there are enough; zero asks whether the bucket is in debt.
+        """Take tokens if there are enough. Taking zero asks whether the bucket is in debt.
 
-        More than a bucket holds is given on credit when it is full: a batch must not be too large for ever.
+        A full bucket gives more than it holds on credit. Otherwise a large batch could never pass.
         """
         self._fill(now)
         if self._tokens < min(tokens, self._rate * BURST_SECONDS):
@@ -34,7 +34,7 @@ class Bucket:
         return True
 
     def charge(self, tokens: float, now: datetime) -> None:
-        """Take tokens for what has already happened, whether they are there or not."""
+        """Take tokens for what has already happened, into debt if there are too few."""
         self._fill(now)
         self._tokens -= tokens
 

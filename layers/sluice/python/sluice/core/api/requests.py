@@ -1,4 +1,4 @@
-"""A request as API Gateway hands it over (payload format 2.0), read into plain values."""
+"""A request from API Gateway (payload format 2.0), read into plain values."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ _GZIP = 16 + zlib.MAX_WBITS  # zlib's way of asking for a gzip header
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is known of a request before its body is looked at."""
+    """What is known of a request before its body is read."""
 
     route: str
     key: str | None
@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def read_request(event: Mapping[str, Any]) -> Request:
-    """Read everything but the body, which costs work that an unknown caller must not cause."""
+    """Read everything except the body: an unknown caller must not cause that work."""
     context = event["requestContext"]
     return Request(
         route=event["routeKey"],
@@ -40,14 +40,14 @@ def read_request(event: Mapping[str, Any]) -> Request:
 
 
 def correlate(event: Mapping[str, Any]) -> str:
-    """Name the request: by the caller's own correlation id, or else by the gateway's."""
+    """Return the request's correlation id: the caller's own, or else the gateway's."""
     given: str = event.get("headers", {}).get("x-correlation-id", "")
     own: str = event["requestContext"]["requestId"]
     return given if _CORRELATION_ID.fullmatch(given) else own
 
 
 def read_body(event: Mapping[str, Any], limits: Limits) -> bytes:
-    """Read the body; it is inflated only as far as it is allowed to grow."""
+    """Read the body; inflating stops at the allowed size."""
     headers = event.get("headers", {})
     _check_media_type(headers.get("content-type", JSON))
     text: str = event.get("body", "")

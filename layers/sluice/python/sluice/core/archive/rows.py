@@ -1,4 +1,4 @@
-"""The row of the raw table that an event becomes, and the delivery records that rows fill."""
+"""The row that an event becomes in the raw table, and the delivery records that carry rows."""
 
 from collections.abc import Iterable, Iterator
 
@@ -47,7 +47,7 @@ class Pack(msgspec.Struct, frozen=True):
 
 
 def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
-    """Turn a record into its row; what the edge could not have accepted is poison."""
+    """Turn a record into its row. A record that the edge could not have accepted is poison."""
     stored = read_stored(record, contracts, Limits())
     envelope, facts = stored.envelope, stored.facts
     return Row(
@@ -72,7 +72,7 @@ def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
 
 
 def pack_rows(rows: Iterable[tuple[Origin, Row]], max_record: int = MAX_RECORD) -> Iterator[Pack]:
-    """Pack rows in their order into as few delivery records as fit: each is billed rounded up to 5 KB."""
+    """Pack rows, in order, into as few delivery records as possible: each is billed rounded up to 5 KB."""
     lines = ((origin, msgspec.json.encode(row) + b"\n") for origin, row in rows)
     for piece in cut(lines, lambda line: len(line[1]), max_record):
         origins, data = zip(*piece, strict=True)

@@ -1,1 +1,1 @@
-"""An event: the three contracts it may be of, its identity, and the one header of ours it bears."""
+"""An event: its contract (one of three), its identity, and the one header that we add."""

@@ -1,4 +1,4 @@
-"""The three contracts: which version an event is of, whether it keeps that version, and what it says in our terms.
+"""The three contracts: an event's version, its validation against that version, and its content in our terms.
 
 A version never changes once it is released. An accepted event is therefore always read by the version that it was
 accepted under, and not by a newer one.
@@ -28,7 +28,7 @@ _DERIVED_IDS = uuid.UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What one event says, in the same words for every contract; metrics by their series, in its unit."""
+    """What one event says, in one form for all contracts. Metrics are by series, in the series' unit."""
 
     contract: str
     schema_version: int
@@ -41,7 +41,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class _Lineage(msgspec.Struct, frozen=True):
-    """Which series a version's metric continues, and the unit it comes in."""
+    """The series that a version's metric continues, and the unit in which it is sent."""
 
     series: str
     unit: str
@@ -57,7 +57,7 @@ class _Version:
         self.firmware_major: int | None = schema.get("x-firmware-major")
         self.lineages = _read_lineages(schema)
         self.series = frozenset(lineage.series for lineage in self.lineages.values())
-        # Those that are sent under another name or in another unit than their series is kept in.
+        # Metrics that are sent under another name or in another unit than their series has.
         self.moved = {
             name: lineage
             for name, lineage in self.lineages.items()
@@ -90,13 +90,13 @@ class Contracts:
                 self._by_firmware[version.firmware_major] = version
 
     def judge(self, contract: str, fleet_id: str, slice_: bytes, document: object) -> Facts:
-        """Check a new event against the version that it chooses itself and say what it holds, or reject it."""
+        """Check a new event against the version that it names and return its facts, or reject it."""
         if not isinstance(document, dict):
             raise _no_object()
         return self._check(self._find_version(contract, document), fleet_id, slice_, document)
 
     def read(self, contract: str, number: int, fleet_id: str, slice_: bytes, document: object) -> Facts:
-        """Check an accepted event against the version that accepted it; what this release does not know is ahead."""
+        """Check an accepted event against the version that accepted it; raise Ahead for an unknown version."""
         version = self._versions.get((contract, number))
         if version is None:
             if not _CONTRACT.fullmatch(contract):
@@ -154,7 +154,7 @@ class Contracts:
                 "unknown_firmware", "device_firmware_version decides the contract and must be a string such as '2.4.1'."
             )
         major = firmware.split(".", 1)[0]
-        # Bounded before int(): a version of a million digits is cheap to send and dear to convert.
+        # Bounded before int(): a version of a million digits is cheap to send and expensive to convert.
         version = self._by_firmware.get(int(major)) if major.isascii() and major.isdigit() and len(major) < 6 else None
         if version is None or str(version.firmware_major) != major:
             known = ", ".join(f"{major}.x" for major in sorted(self._by_firmware))
@@ -176,7 +176,7 @@ class Contracts:
     def _in_series(self, version: _Version, sent: dict[str, float]) -> dict[str, float]:
         if not version.moved:
             return {name: float(value) for name, value in sent.items()}
-        # A name that now belongs to a series the version sends otherwise is not that series.
+        # A name that today belongs to a series which this version sends under another name is not that series.
         metrics = {
             name: float(value)
             for name, value in sent.items()
@@ -246,5 +246,5 @@ def _count_metrics(version: _Version, metrics: object) -> None:
 
 
 def derive_event_id(fleet_id: str, slice_: bytes) -> str:
-    """Make the id of an event that brings none: the same bytes of the same fleet are the same event."""
+    """Make the id of an event that has none: the same bytes of the same fleet are the same event."""
     return str(uuid.uuid5(_DERIVED_IDS, f"{fleet_id}\n{slice_.decode()}"))

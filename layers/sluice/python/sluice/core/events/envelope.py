@@ -1,9 +1,9 @@
-"""What we know of an event beside its bytes, as one header of its Kafka record: a JSON array.
+"""What we know of an event besides its bytes, as one header of its Kafka record: a JSON array.
 
 One compact header and not several: Lambda receives header bytes as JSON integers, about four characters a byte.
 
-Releases mix. An element that is appended is an addition, and every reader ignores additions. The version rises only
-when an element behind the head changes its meaning or its form. A reader knows its own version and the one before.
+Releases run side by side. Every reader ignores elements that were appended. The version rises only when an element
+after the head changes its meaning or its form. A reader knows its own version and the one before.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class _Version(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Head(_Version, frozen=True, array_like=True):
-    """Whose event it is, and by which contract it was accepted.
+    """The event's fleet, and the contract that accepted it.
 
     These elements keep their place, meaning and form in every version, so that every release can account for a record.
     """
@@ -35,14 +35,14 @@ class Head(_Version, frozen=True, array_like=True):
 
 
 class Envelope(Head, frozen=True, array_like=True):
-    """The head, and what else was known when the event was accepted."""
+    """The head, and everything else known when the event was accepted."""
 
     flags: tuple[str, ...]
     correlation_id: str
 
 
 _READERS: dict[int, Callable[[bytes], Envelope]] = {VERSION: msgspec.json.Decoder(Envelope).decode}
-"""By the version that they read: each returns the envelope in the form of this release."""
+"""Decoders by version; each returns the envelope in this release's form."""
 
 _encode = msgspec.json.Encoder().encode
 _read_version = msgspec.json.Decoder(_Version).decode
@@ -55,7 +55,7 @@ def write_envelope(envelope: Envelope) -> bytes:
 
 
 def read_head(header: bytes | None) -> Head:
-    """Read what every version says; a record that does not say it is not from our edge."""
+    """Read the part that every version has; a record without it is not from our edge."""
     if header is None:
         raise Poison(f"the record has no {HEADER} header")
     try:
@@ -65,7 +65,7 @@ def read_head(header: bytes | None) -> Head:
 
 
 def read_envelope(header: bytes | None) -> Envelope:
-    """Read the header's value; a later version than this release knows is ahead."""
+    """Read the header's value; a version unknown to this release raises Ahead."""
     if header is None:
         raise Poison(f"the record has no {HEADER} header")
     try:

@@ -1,7 +1,7 @@
-"""One event's JSON, read strictly: what two readers could take differently is rejected, and so is what costs too much.
+"""One event's JSON, read strictly. JSON that is ambiguous or too expensive to read is rejected.
 
-msgspec reads the JSON. It lets through what JSON allows and we do not: a member named twice (the last would win
-unseen), NUL, names and numbers without bound, deep nesting. Each has its own code.
+msgspec reads the JSON. It accepts what JSON allows and we do not: a duplicate member (the last would silently win),
+NUL, names and numbers without bound, deep nesting. Each has its own code.
 """
 
 import json
@@ -36,7 +36,7 @@ def parse_event(slice_: bytes, limits: Limits) -> object:
 
 
 def _inspect(document: dict[str, Any], limits: Limits) -> int:
-    """Check every name, text and number; the answer is how many colons the members and their texts account for."""
+    """Check every name, text and number; return how many colons the members and their texts account for."""
     colons = 0
     pending: list[tuple[Any, int]] = [(document, 1)]
     while pending:
@@ -76,14 +76,14 @@ def _check_text(text: str) -> int:
 def _find_duplicates(slice_: bytes, colons: int, limits: Limits) -> None:
     """Reject an object that names a member twice.
 
-    Every member brings one colon, and texts bring the rest. A member that was overwritten while reading leaves more
-    colons in the bytes than in what was read. Escapes may hide a colon or write one; then the slow way decides.
+    Every member has one colon, and texts have the rest. A member that was overwritten while reading leaves more colons
+    in the bytes than in what was read. Escapes may hide a colon or write one; then the slow check decides.
     """
     if b"\\" in slice_ or slice_.count(b":") != colons:
         try:
             json.loads(slice_.decode(), object_pairs_hook=_refuse_duplicates)
         except RecursionError as error:
-            # What was overwritten may have been deeper than all that was inspected.
+            # The overwritten member may have been deeper than everything that was inspected.
             raise _too_deep(limits) from error
 
 
@@ -91,20 +91,20 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read = dict(pairs)
     if len(read) != len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise Rejection("duplicate_key", f"The name {twice[:64]!r} stands twice in one object.")
+        raise Rejection("duplicate_key", f"The name {twice[:64]!r} occurs twice in one object.")
     return read
 
 
 def _name_fault(slice_: bytes, error: msgspec.DecodeError) -> Rejection:
-    """Tell a text or number that cannot be kept from bytes that are no JSON at all."""
+    """Distinguish a text or number that we cannot store from bytes that are not JSON."""
     try:
         json.loads(slice_.decode(), parse_constant=_refuse_constant)
     except Rejection as rejection:
         return rejection
     except (ValueError, RecursionError):
         return Rejection("malformed_json", f"The event cannot be read as JSON: {error}.")
-    # Python's reader takes half of a surrogate pair for a character; nothing that writes UTF-8 can.
-    return Rejection("invalid_text", "A text contains half of a surrogate pair, which is no character.")
+    # Python's reader accepts half of a surrogate pair as a character; no UTF-8 writer does.
+    return Rejection("invalid_text", "A text contains half of a surrogate pair, which is not a character.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Accepted events, read back from the records they were stored as."""
+"""Accepted events, read back from their stored records."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
-    """An event, what it says in our terms, and what was known of it when it was accepted."""
+    """An event, its content in our terms, and what was known when it was accepted."""
 
     envelope: Envelope
     facts: Facts
@@ -22,7 +22,7 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 def read_stored(record: KafkaRecord, contracts: Contracts, limits: Limits) -> StoredEvent:
-    """Read a record by the versions that its envelope names; what the edge could not have accepted is poison."""
+    """Read a record by the versions that its envelope names; what the edge cannot have accepted is poison."""
     if len(record.value) > limits.max_event:
         raise Poison(f"the event has {len(record.value)} bytes; the edge takes {limits.max_event} at most")
     envelope = read_envelope(record.headers.get(HEADER))

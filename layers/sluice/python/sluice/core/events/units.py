@@ -1,4 +1,4 @@
-"""Series and their units: every number of a series is kept in the unit the series declares."""
+"""Series and their units: all values of a series are stored in the unit that the series declares."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from sluice.core.errors import Ahead, Rejection
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """A unit and its way to the first unit of its quantity: value * scale + offset."""
+    """A unit and its conversion to the first unit of its quantity: value * scale + offset."""
 
     name: str
     quantity: str
@@ -18,7 +18,7 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """A series, the unit it is kept in and the resolution of its sensor."""
+    """A series, its stored unit and the resolution of its sensor."""
 
     unit: str
     resolution: float
@@ -32,7 +32,7 @@ class SeriesBook(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> "SeriesBook":
-        """Take the book from its file's content."""
+        """Read the book from its file's content."""
         return msgspec.convert(document, cls)
 
     def require(self, series_name: str, unit_name: str) -> None:

@@ -1,8 +1,7 @@
-"""Every rule of a schema that a document breaks, in words for the person who wrote the device's code.
+"""Every schema rule that a document breaks, in words for the author of the device's code.
 
-fastjsonschema gives the verdict and stops at the first breach; this slow reading is done only for events that are
-rejected anyway. It knows the JSON Schema keywords our contracts use, and a test holds the two readings against each
-other.
+fastjsonschema decides and stops at the first violation. This slower check runs only for events that are already
+rejected. It knows the JSON Schema keywords our contracts use, and a test compares the two checks.
 """
 
 import re
@@ -75,7 +74,7 @@ def _check_object(schema: Mapping[str, Any], value: dict[str, Any], path: str) -
 
 
 def _matches(pattern: str, text: str) -> bool:
-    # JSON Schema's $ is the very end; Python's also stands before a last line feed.
+    # JSON Schema's $ is the very end; Python's $ also matches before a final line feed.
     return re.search(pattern.removesuffix("$") + r"\Z", text) is not None
 
 

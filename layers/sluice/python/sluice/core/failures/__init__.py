@@ -1,1 +1,1 @@
-"""Everything that went no further: who is to blame, how much may be put aside, and the one form of a dead letter."""
+"""Failed records: which one is at fault, how many may be quarantined, and the one form of a dead letter."""

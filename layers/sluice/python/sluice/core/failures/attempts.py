@@ -1,7 +1,7 @@
-"""Which record of a batch is to blame when the batch was begun before and never ended.
+"""Which record of a batch is at fault when earlier attempts at the batch never finished.
 
-A batch whose process dies comes again and would kill again. From the third attempt on the records of its partitions go
-one by one, each noted before it is tried: the record that is noted when a process dies is the suspect.
+A batch whose process dies is retried and would kill again. From the third attempt on, the records of its partitions are
+tried one by one, each noted before it is tried. The record that is noted when a process dies is the suspect.
 """
 
 from collections import defaultdict
@@ -15,27 +15,27 @@ from sluice.core.records import KafkaRecord, Partition
 
 SINGLY_FROM = 3
 DEATHS = 2
-"""One death may be chance: a machine that fails, an operator's hand."""
+"""One death may be chance: a failed machine, or an operator."""
 KEEP = timedelta(hours=4)
-"""As long as a record is tried at all."""
+"""As long as a record is retried."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What is known of a partition's batch as it begins."""
+    """What is known of a partition's batch when it begins."""
 
     number: int
     until: int
-    """The last offset of the batch that failed first: what came after it is under no suspicion."""
+    """The last offset of the batch that failed first; records after it are not suspects."""
     deaths: Mapping[int, int]
     """How many processes died while they tried an offset alone."""
 
     @property
     def singly(self) -> bool:
-        """Whether the records go one by one."""
+        """Whether the records are tried one by one."""
         return self.number >= SINGLY_FROM
 
     def convict(self, offset: int) -> Killer | None:
-        """Return what to put a record aside for without trying it again, if it has killed often enough."""
+        """Return the fault to quarantine a record for without another attempt, if it has killed often enough."""
         deaths = self.deaths.get(offset, 0)
         if deaths < DEATHS:
             return None
@@ -43,13 +43,13 @@ class Attempt(msgspec.Struct, frozen=True):
         return Killer(f"{detail}, at attempt {self.number} of its batch", self.number, deadly=True)
 
     def blame(self, error: Exception) -> Killer:
-        """Return what to put a record aside for that was tried alone and raised an unforeseen exception."""
+        """Return the fault of a record that was tried alone and raised an unexpected exception."""
         detail = f"{type(error).__name__} at attempt {self.number} of its batch, tried alone: {error}"
         return Killer(detail, self.number, deadly=False)
 
 
 def by_partition(records: Iterable[KafkaRecord]) -> dict[Partition, list[KafkaRecord]]:
-    """Group a batch, each partition in the order of its offsets."""
+    """Group a batch by partition, each in offset order."""
     places: defaultdict[Partition, list[KafkaRecord]] = defaultdict(list)
     for record in records:
         places[record.origin.topic, record.origin.partition].append(record)

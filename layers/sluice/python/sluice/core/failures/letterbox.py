@@ -1,6 +1,6 @@
-"""Dead letters as they are kept: gzipped JSON lines, one object per partition and day of a batch.
+"""Dead letters as they are stored: gzipped JSON lines, one object per partition and day of a batch.
 
-A letter is kept with every member it has, those included that this release does not know: a newer release wrote them.
+A letter keeps every member, even those that this release does not know: a newer release wrote them.
 """
 
 import gzip
@@ -21,7 +21,7 @@ _TIMES = ("failed_at", "received_at")
 
 
 class Body(msgspec.Struct, frozen=True):
-    """One object's content, how many letters it holds, and the first record of its partition in the batch."""
+    """One object's content, its number of letters, and the first record of its partition in the batch."""
 
     data: bytes
     letters: int
@@ -34,7 +34,7 @@ def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> dict[
     firsts: dict[int, Origin] = {}
     for record in records:
         letter, members = _read(record, now)
-        # The table's reader takes times in the Hive form only.
+        # The table's reader accepts times only in the Hive form.
         row = members | {name: _as_hive(getattr(letter, name)) for name in _TIMES if name in members}
         groups[record.origin.partition, letter.failed_at[:10]].append((record.origin, msgspec.json.encode(row)))
         firsts.setdefault(record.origin.partition, record.origin)
@@ -51,13 +51,13 @@ def _as_hive(moment: str | None) -> str | None:
 
 
 def _read(record: KafkaRecord, now: datetime) -> tuple[Letter, dict[str, Any]]:
-    """Read a letter, and its members as they were written."""
+    """Return a letter, and its members as they were written."""
     try:
         letter = _decode(record.value)
         check_letter(letter)
         return letter, dict(_decode_members(record.value))
-    except Exception as error:  # noqa: BLE001 - there is nowhere further to send what breaks this end
-        # Every letter failed once already: it is kept as it is, with one more reason.
+    except Exception as error:  # noqa: BLE001 - the dead letter topic has no dead letter topic
+        # Every letter has already failed once: it is stored as it is, with one more reason.
         letter = write_letter(
             reason="unreadable_letter",
             detail=str(error),

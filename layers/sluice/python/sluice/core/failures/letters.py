@@ -1,7 +1,7 @@
-"""Dead letters: one form for everything that went no further.
+"""Dead letters: one form for every record and event that failed.
 
-Releases mix. A member that is added is an addition, and every reader keeps it. The version rises only when a member
-changes its meaning or its form; a reader keeps a letter of a later version as it is.
+Releases run side by side. Every reader keeps members that were added. The version rises only when a member changes its
+meaning or its form. A reader keeps a letter of a later version as it is.
 """
 
 import base64
@@ -25,14 +25,14 @@ MAX_ID = 128
 MAX_ENVELOPE = 4096
 
 
-# What the table's columns hold: a letter beyond them could not be read back.
+# The range of the table's columns: a letter beyond it could not be read back.
 Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 BigInt = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$")]
 
 
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One dead letter. Exactly one of event and event_base64 holds the bytes, as many as are kept of them."""
+    """One dead letter. Exactly one of event and event_base64 holds the bytes, cut to the size limit."""
 
     version: int
     letter_id: str
@@ -56,11 +56,11 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     kafka_partition: Int | None = None
     kafka_offset: BigInt | None = None
     envelope: str | None = None
-    """The header of the record as it was written: a later release may read in it what this one cannot."""
+    """The record's header as it was written: a later release may be able to read it."""
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a document that was not believed says of itself, as far as it is fit to be written down."""
+    """What an untrusted document says about itself, as far as it is safe to store."""
 
     event_id: str | None = None
     device_id: str | None = None
@@ -68,7 +68,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 def read_claims(document: object) -> Claims:
-    """Take the names that a document gives itself, if they are short texts; nothing else of them is believed."""
+    """Return the names in a document that are short texts; anything else is dropped."""
     if not isinstance(document, dict):
         return Claims()
     return Claims(
@@ -81,7 +81,7 @@ def read_claims(document: object) -> Claims:
 def write_letter(
     *, reason: str, detail: str, body: bytes, consumer: str, failed_at: datetime, max_body: int = MAX_BODY, **known: Any
 ) -> Letter:
-    """Write a letter about some bytes; sending the same bytes again makes the same letter id."""
+    """Write a letter about some bytes; the same bytes sent again get the same letter id."""
     try:
         kept: dict[str, Any] = {"event": _cut(body, max_body).decode("utf-8")}
     except UnicodeDecodeError:
@@ -101,10 +101,10 @@ def write_letter(
 
 
 def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: datetime) -> Letter:
-    """Write the letter of a record that a consumer gave up on, with its place and all that can be read of it."""
+    """Write the letter of a record that a consumer gave up, with its offset and everything readable in it."""
     header = record.headers.get(HEADER)
     known: dict[str, Any] = {}
-    # Each part for itself: that something cannot be read may be what the letter is about.
+    # Each part is read separately: an unreadable part may be the reason for the letter.
     with contextlib.suppress(Exception):
         head = read_head(header)
         known |= {name: short_text(getattr(head, name)) for name in ("fleet_id", "contract")}
@@ -129,7 +129,7 @@ def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: da
 
 
 def check_letter(letter: Letter) -> None:
-    """Raise ValueError for a letter that says what its form does not allow: its day becomes part of a file's name."""
+    """Raise ValueError for a letter that breaks its form: its day becomes part of a file's name."""
     if letter.version < VERSION:
         raise ValueError(f"there are no letters of version {letter.version}")
     if (letter.event is None) == (letter.event_base64 is None):
@@ -138,13 +138,13 @@ def check_letter(letter: Letter) -> None:
 
 
 def identify(fleet_id: str | None, event_id: str | None, body: bytes) -> str:
-    """Name a letter by whose it is and what it holds, so that retries do not multiply it."""
+    """Derive a letter's id from its fleet, event and content, so that retries do not multiply it."""
     parts = [(fleet_id or "").encode(), (event_id or "").encode(), hashlib.sha256(body).digest()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _cut(body: bytes, size: int) -> bytes:
-    """Cut at the end of a character: half of one would make text look like other bytes."""
+    """Cut at the end of a character: half of one would make the text look like binary data."""
     while size < len(body) and size and body[size] & 0xC0 == 0x80:
         size -= 1
     return body[:size]

@@ -1,7 +1,7 @@
-"""What was given up outside our handlers, read back: every event in it becomes one dead letter.
+"""Events that were given up outside our handlers: each becomes one dead letter.
 
-There are two forms: what Lambda leaves when it gives a batch up, and what Firehose could not make a row of. Whatever is
-in them and cannot be read becomes a letter as well, with the bytes it has: reading never fails.
+Two forms exist: the batch that Lambda stores when it gives up, and the records that Firehose could not convert to rows.
+Unreadable content becomes a letter as well, with its bytes: reading never fails.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from sluice.core.errors import Poison
 from sluice.core.failures.letters import BigInt, Int, Letter, about_record, short_text, write_letter
 from sluice.core.records import KafkaRecord, Origin, read_headers
 
-# The first and the last of these are what Lambda documents; RecordAgeExceeded is what it has been seen to write.
+# Lambda documents the first and the last of these; RecordAgeExceeded has been observed.
 REASONS = {
     "RetryAttemptsExhausted": "retries_exhausted",
     "RetriesExhausted": "retries_exhausted",
@@ -34,7 +34,7 @@ MEANINGS = {
     "delivery_failed": "the delivery stream made no row of it",
     "unreadable_object": "what was left of it cannot be read",
 }
-"""Every reason of a letter that is written here, and what it says to a person."""
+"""Every reason of the letters written here, and its text for people."""
 
 SALVAGE = "salvage"
 
@@ -46,7 +46,7 @@ Attempts = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class Wreck(msgspec.Struct, frozen=True):
-    """An object with something to salvage in it: where it is kept, and when it was written."""
+    """An object to salvage: where it is stored, and when it was written."""
 
     kept_as: str
     written_at: datetime
@@ -59,7 +59,7 @@ class _Context(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Batch(msgspec.Struct, frozen=True, rename="camel"):
-    """What Lambda leaves of a batch; the payload is the whole event, as a text of JSON."""
+    """What Lambda stores of a failed batch; the payload is the whole event as JSON text."""
 
     request_context: _Context
     payload: str
@@ -78,7 +78,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
-    """What Firehose leaves of a record: its documentation names the error one way, its objects do another."""
+    """What Firehose stores of a failed record: its documentation and its objects name the error differently."""
 
     raw_data: bytes
     attempts_made: Attempts = 1
@@ -88,8 +88,8 @@ class _Undelivered(msgspec.Struct, frozen=True, rename="camel"):
     last_error_message: str | None = None
 
 
-# What a letter and a row both tell. A value is taken only if the letter's column can hold it: a wrong type may be what
-# kept the row out of its table.
+# Members that a letter and a row share. A value is taken only if the letter's column can hold it: a wrong type may be
+# the reason why the row is not in its table.
 _TOLD = {
     field.name: field.type
     for field in msgspec.structs.fields(Letter)
@@ -98,7 +98,7 @@ _TOLD = {
 
 
 class GivenUp(Poison):
-    """A record that was given up before or after a consumer tried it, for whatever reason."""
+    """A record that was given up, before or after a consumer tried it."""
 
     def __init__(self, detail: str, reason: str, attempts: int) -> None:
         super().__init__(detail)
@@ -106,7 +106,7 @@ class GivenUp(Poison):
         self.attempts = attempts
 
 
-# Numbers that come as texts are numbers: Firehose documents some of its own that way.
+# Not strict: Firehose documents some of its numbers as texts.
 _batch = msgspec.json.Decoder(_Batch, strict=False).decode
 _event = msgspec.json.Decoder(_Event).decode
 _record = msgspec.json.Decoder(_Record).decode
@@ -123,7 +123,7 @@ def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
         yield _unreadable(data, str(error), wreck)
         return
     if not records:
-        yield _unreadable(data, "there is no record in it", wreck)
+        yield _unreadable(data, "it contains no record", wreck)
     context = batch.request_context
     reason = REASONS.get(context.condition, "given_up")
     consumer = context.function_arn.split(":")[6].rpartition("-")[2]
@@ -154,7 +154,7 @@ def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
 
 
 def read_output(lines: Iterable[bytes], wreck: Wreck) -> Iterator[Letter]:
-    """Write a letter for each row in what Firehose could not convert: one document a record, and many rows in it."""
+    """Write a letter for each row that Firehose could not convert: one document per record, each with many rows."""
     empty = True
     for line in lines:
         for document in _split(line):
@@ -170,7 +170,7 @@ def read_output(lines: Iterable[bytes], wreck: Wreck) -> Iterator[Letter]:
 
 
 def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
-    """Write a letter for each row of a pack; lines that are none and lie together are one."""
+    """Write a letter for each row of a pack; adjacent lines that are not rows become one letter."""
     code = undelivered.code or undelivered.last_error_code
     message = undelivered.message or undelivered.last_error_message
     said = f"{MEANINGS['delivery_failed']}: {code}: {message}"
@@ -194,11 +194,11 @@ def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
             strange.append(line)
             continue
         if b"".join(strange).strip():
-            yield write(b"".join(strange), f"{said}; this is no row of ours")
+            yield write(b"".join(strange), f"{said}; this is not a row of ours")
         strange, told = [], True
         yield write(row["event"].encode(), said, **_tell(row))
     if b"".join(strange).strip() or not told:
-        yield write(b"".join(strange), f"{said}; this is no row of ours")
+        yield write(b"".join(strange), f"{said}; this is not a row of ours")
 
 
 def _read_row(line: bytes) -> dict[str, Any] | None:
@@ -213,14 +213,14 @@ def _tell(row: dict[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {}
     for name, kind in _TOLD.items():
         value = row.get(name)
-        # A name that is not fit to be written down is not; what else does not fit is left out.
+        # A text that is not short and printable becomes None; any other value that does not fit the column is left out.
         with contextlib.suppress(msgspec.ValidationError):
             known[name] = msgspec.convert(short_text(value) if isinstance(value, str) else value, kind)
     return known
 
 
 def _split(line: bytes) -> Iterator[bytes]:
-    """Take the documents of a line apart: mostly it is one, but nobody promises that a line ends behind each."""
+    """Split a line into its documents: usually one, but a line break after each is not guaranteed."""
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
@@ -238,14 +238,14 @@ def _split(line: bytes) -> Iterator[bytes]:
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            # What is no document cannot be told from what follows it.
+            # The end of an invalid document is unknown, so the rest of the line belongs to it.
             end = len(text)
         yield text[at:end].encode("utf-8", "surrogateescape")
         at = end
 
 
 def _unreadable(data: bytes, why: str, wreck: Wreck) -> Letter:
-    """Write the one letter of what is no form of anybody's; all of it is kept where the letter says."""
+    """Write one letter for an object of unknown form; the letter says where the whole object is kept."""
     return write_letter(
         reason="unreadable_object",
         detail=f"{MEANINGS['unreadable_object']}: {why}; it is kept as {wreck.kept_as}",

@@ -1,4 +1,4 @@
-"""A batch is sorted before anything is done with it: what can be read, and what cannot, with the reason."""
+"""Sorting a batch before it is processed: readable records, and unreadable ones with the reason."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import Generic, TypeVar
@@ -13,13 +13,13 @@ Faulty = tuple[KafkaRecord, Fault]
 
 
 class Sorted(msgspec.Struct, Generic[Item], frozen=True):
-    """A batch's records, each in the order of the batch."""
+    """A batch's sorted records, in batch order."""
 
     good: list[tuple[Origin, Item]]
     faulty: list[Faulty]
 
     def before(self, failed: Collection[Origin]) -> "Sorted[Item]":
-        """Leave out what stands at or behind the first failed record of its partition: it comes again."""
+        """Leave out records at or after the first failed record of their partition: they are delivered again."""
         if not failed:
             return self
         first = first_failures(failed)
@@ -44,5 +44,5 @@ def sort_records(records: Iterable[KafkaRecord], read: Callable[[KafkaRecord], I
 
 
 def count_poison(faulty: Iterable[Faulty]) -> int:
-    """Count the poison among records that cannot be read: only it counts towards halting the consumer."""
+    """Count the poison among unreadable records: only poison counts towards halting the consumer."""
     return sum(isinstance(fault, Poison) for _, fault in faulty)

@@ -1,1 +1,1 @@
-"""From a request to records and an answer: split, judged, settled; and how much is refused under pressure."""
+"""From a request to records and an answer: split, judge, settle; and which share is refused under pressure."""

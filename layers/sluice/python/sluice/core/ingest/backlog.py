@@ -1,20 +1,20 @@
-"""How long the oldest record has waited that a consumer has not read, by where the brokers find moments in a topic."""
+"""The age of a consumer's oldest unread record, found by looking up times in the topic."""
 
 from collections.abc import Callable, Mapping
 
 
 def holds_older(unread: Mapping[int, int], since: Mapping[int, int]) -> bool:
-    """Say whether something unread is older than a moment, given the first offset since then of each partition.
+    """Return whether any unread record is older than a moment, given each partition's first offset since then.
 
-    A partition that has nothing from since then is not in `since`: all that is unread in it is older.
+    A partition without records since then is not in `since`: all its unread records are older.
     """
     return any(partition not in since or place < since[partition] for partition, place in unread.items())
 
 
 def find_age(is_older: Callable[[float], bool], longest: float, exact_to: float) -> float:
-    """Find how old the oldest is, in seconds, by asking whether it is older than this and that.
+    """Find the age of the oldest record, in seconds, by bisection.
 
-    It is at least as old as what is returned, and by less than `exact_to` older, up to the longest that is asked for.
+    The real age is at least the result, and exceeds it by less than `exact_to`, up to the longest age asked for.
     """
     low, high = 0.0, longest
     if not is_older(exact_to):

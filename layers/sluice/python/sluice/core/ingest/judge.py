@@ -14,14 +14,14 @@ from sluice.core.times import time_flags
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """An event that keeps its contract, as it will be stored."""
+    """An event that follows its contract, as it will be stored."""
 
     event_id: str
     message: Message
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """An event that does not, why, and what it says of itself."""
+    """An event that breaks its contract, the reason, and what it says about itself."""
 
     event: bytes
     rejection: Rejection
@@ -32,7 +32,7 @@ Verdict = Accepted | Rejected
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """By what events are judged, and where the accepted ones go."""
+    """The rules by which events are judged, and the topics of accepted ones."""
 
     contracts: Contracts
     limits: Limits
@@ -40,13 +40,13 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: Rules) -> Verdict:
-    """Decide on one event by its contract."""
+    """Judge one event by its contract."""
     document: object = None
     try:
         document = parse_event(slice_, rules.limits)
         facts = rules.contracts.judge(contract, fleet_id, slice_, document)
     except Rejection as raised:
-        # A copy: the traceback of the raised one would keep the document in memory while the request lasts.
+        # A copy: the raised exception's traceback would keep the document in memory until the request ends.
         return Rejected(slice_, Rejection(raised.code, raised.message, raised.violations), read_claims(document))
     limits = rules.limits
     envelope = Envelope(
@@ -59,7 +59,7 @@ def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: 
         correlation_id=request.correlation_id,
     )
     return Accepted(
-        # As it was sent, so that the sender knows it again; ours may differ in its case.
+        # As it was sent, so that the sender recognizes it; our id may differ in case.
         document["event_id"] if isinstance(document, dict) and "event_id" in document else facts.event_id,
         Message(rules.topic, facts.device_id.encode(), slice_, ((HEADER, write_envelope(envelope)),)),
     )

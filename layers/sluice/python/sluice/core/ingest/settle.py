@@ -1,4 +1,4 @@
-"""From verdicts to records and answers: every verdict is stored as one record, and every event gets one status."""
+"""From verdicts to records and answers: one record per verdict, one status per event."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from sluice.core.messages import Message
 
 
 class Letterhead(msgspec.Struct, frozen=True):
-    """Where the dead letters of a request go, and what all of them say."""
+    """The topic of a request's dead letters, and what all of them share."""
 
     topic: str
     fleet_id: str
@@ -22,7 +22,7 @@ class Letterhead(msgspec.Struct, frozen=True):
 
 
 def address(verdict: Verdict, letterhead: Letterhead) -> Message:
-    """Make the one record that a verdict is stored as: the event itself, or its dead letter."""
+    """Make the record for a verdict: the event itself, or its dead letter."""
     if isinstance(verdict, Accepted):
         return verdict.message
     letter = write_letter(
@@ -41,7 +41,7 @@ def address(verdict: Verdict, letterhead: Letterhead) -> Message:
 
 
 def settle(index: int, verdict: Verdict, unstored: str | None) -> Result:
-    """Give an event its status: never a stronger one than the report on its record allows."""
+    """Give an event its status; it never promises more than the delivery report on its record."""
     event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.claims.event_id
     if unstored is not None:
         return Result(index, event_id, RETRY, {"code": "not_stored", "message": unstored})

@@ -38,9 +38,9 @@ def split_body(body: bytes, max_events: int) -> list[bytes]:
 
 @cache
 def _splitter(places: int) -> msgspec.json.Decoder[msgspec.Struct]:
-    """Make a reader of arrays with so many places: it skips what comes after them.
+    """Make a reader of arrays with so many elements; it skips the rest.
 
-    A list would hold every element before anything could count them, and four megabytes make two million.
+    A list would hold every element before they could be counted, and four megabytes can hold two million.
     """
     fields = [(f"place_{number}", msgspec.Raw, msgspec.Raw()) for number in range(places)]
     return msgspec.json.Decoder(msgspec.defstruct("Places", fields, array_like=True))

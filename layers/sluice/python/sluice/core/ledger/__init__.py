@@ -1,1 +1,1 @@
-"""Accepted against stored: what is missing, how it is run again, and the statement of a day."""
+"""The ledger: accepted against stored events, reruns of missing ones, and daily statements."""

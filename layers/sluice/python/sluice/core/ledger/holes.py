@@ -1,8 +1,8 @@
-"""What lies between the brokers' offsets and the stores: which are under way, and which nothing accounts for.
+"""Offsets between the brokers and the stores: those in flight, and holes that nothing accounts for.
 
-Of each partition, [0, last) was accepted, and [0, committed) is what a consumer says it has dealt with. What it has not
-committed is in flight. What it has, and nothing that is stored tells of, is a hole: archive has one for a while with
-every batch, until its file is there and counted. A hole that stays is missing.
+Of each partition, [0, last) was accepted, and a consumer has committed [0, committed). Offsets that it has not
+committed are in flight. Committed offsets that no stored record accounts for are a hole. Every batch of archive makes a
+short hole, until its file exists and is counted. A hole that stays is missing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from sluice.core.offsets import Span
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """A partition as the brokers see it: what they hold of it, and how far a consumer has come."""
+    """A partition as the brokers see it: the offsets they hold, and a consumer's committed offset."""
 
     first: int
     committed: int
@@ -22,7 +22,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Hole(msgspec.Struct, frozen=True):
-    """Offsets that a consumer committed and nothing accounts for, since when, and when they were last run again."""
+    """Committed offsets that nothing accounts for, since when, and when they were last run again."""
 
     start: int
     end: int
@@ -32,16 +32,16 @@ class Hole(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Return how many offsets it has."""
+        """Return its number of offsets."""
         return self.end - self.start
 
     def may_rerun(self, now: datetime, grace: timedelta) -> bool:
-        """Say whether it is to be run again: it is missing, and what was run last would show by now."""
+        """Return whether to run it again: it is missing, and the result of the last run would be visible by now."""
         return self.missing and (self.rerun_at is None or self.rerun_at <= now - grace)
 
 
 def date_holes(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> list[Hole]:
-    """Date holes, offset by offset: what was noticed before keeps its moment, what is new gets this one."""
+    """Date holes, offset by offset: known offsets keep their time, new ones get the current time."""
     known = list(_part(known))
     holes: list[Hole] = []
     for span in found:
@@ -56,7 +56,7 @@ def date_holes(found: Iterable[Span], known: Sequence[Hole], now: datetime) -> l
 
 
 def _part(holes: Iterable[Hole]) -> Iterator[Hole]:
-    """Cut holes that lie over one another, so that each offset is in one."""
+    """Cut overlapping holes, so that each offset is in one."""
     end = 0
     for hole in sorted(holes, key=lambda hole: hole.start):
         if hole.end > end:
@@ -65,12 +65,12 @@ def _part(holes: Iterable[Hole]) -> Iterator[Hole]:
 
 
 def judge_holes(holes: Iterable[Hole], now: datetime, grace: timedelta) -> list[Hole]:
-    """Say which holes are missing: what was under way would be there by now."""
+    """Return the holes that are missing: records in flight would have arrived by now."""
     return [msgspec.structs.replace(hole, missing=True) if hole.noticed_at <= now - grace else hole for hole in holes]
 
 
 def mark_rerun(holes: Iterable[Hole], span: Span, now: datetime) -> list[Hole]:
-    """Note that some offsets were run again; a hole that lies only partly in them is cut."""
+    """Note that some offsets were run again; a hole that is only partly among them is cut."""
     marked: list[Hole] = []
     for hole in holes:
         outside = subtract((hole.start, hole.end), [span])
@@ -82,7 +82,7 @@ def mark_rerun(holes: Iterable[Hole], span: Span, now: datetime) -> list[Hole]:
 
 
 def subtract(span: Span, covered: Iterable[Span]) -> Iterator[Span]:
-    """Take sorted ranges out of one."""
+    """Subtract sorted ranges from one."""
     start, end = span
     for first, last in covered:
         if first >= end:

@@ -1,15 +1,15 @@
-"""What the ledger counts events by."""
+"""The groups by which the ledger counts events."""
 
 from datetime import datetime
 
 import msgspec
 
 INGEST, REJECTED = "ingest", "rejected"
-"""Events that ingest rejected are in the statement beside the consumers' accounts."""
+"""Events that ingest rejected; the statement lists them next to the consumers' accounts."""
 
 
 class Group(msgspec.Struct, frozen=True, order=True):
-    """What events are counted by."""
+    """The key by which events are counted."""
 
     fleet_id: str
     received_hour: datetime

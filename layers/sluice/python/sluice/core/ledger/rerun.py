@@ -1,4 +1,4 @@
-"""Running a consumer again from offsets: records become the event its event source would have made of them."""
+"""Running a consumer again from offsets: records become the event that its event source would send."""
 
 import base64
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sluice.core.events.stored import read_stored
 from sluice.core.limits import Limits
 from sluice.core.records import RERUN, KafkaRecord, Origin
 
-# What an invocation carries, less what surrounds the records.
+# The payload limit of an invocation, less the envelope around the records.
 MOST_BYTES = 6 * 1024 * 1024 - 4096
 MOST_RECORDS = 10_000
 
@@ -32,13 +32,13 @@ class ReadRecord(msgspec.Struct, frozen=True):
 
     @property
     def payload_bytes(self) -> int:
-        """Return how much of an event it takes at most: base64, and five characters for a header's byte."""
+        """Return its maximum size in an event: base64, and five characters per header byte."""
         headers = sum(len(name) + 8 + 5 * len(value or b"") for name, value in self.headers)
         return (len(self.key or b"") + len(self.value or b"")) * 4 // 3 + headers + 280
 
 
 class MissingEvent(msgspec.Struct, frozen=True):
-    """An event that a consumer has not accounted for, as far as its record tells."""
+    """An event that a consumer has not accounted for, as far as its record can be read."""
 
     origin: Origin
     fleet_id: str
@@ -61,12 +61,12 @@ class Taken(msgspec.Struct, frozen=True, rename="camel"):
     batch_item_failures: tuple[_Failure, ...]
 
     def failed_at(self) -> int | None:
-        """Return the first offset that must come again."""
+        """Return the first offset that must be retried."""
         return min((failure.item_identifier.offset for failure in self.batch_item_failures), default=None)
 
 
 def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str) -> bytes:
-    """Write records of one partition as the event source does, and that they are run again."""
+    """Write records of one partition as the event source does, marked as a rerun."""
     origin = records[0].origin
     described = [_describe(record) for record in records]
     return msgspec.json.encode(
@@ -81,11 +81,11 @@ def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str)
 
 
 def name_event(record: ReadRecord, contracts: Contracts) -> MissingEvent:
-    """Name the event of a record; what cannot be read, for whatever reason, stays unnamed."""
+    """Name the event of a record; an unreadable record stays unnamed."""
     headers = {name: value or b"" for name, value in record.headers}
     try:
         head = read_head(headers.get(HEADER))
-    except Exception:  # noqa: BLE001 - a name must not keep anything from being run again
+    except Exception:  # noqa: BLE001 - an unreadable name must not prevent the rerun
         return MissingEvent(record.origin, "", None, None, None)
     try:
         facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, Limits()).facts
@@ -105,7 +105,7 @@ def _describe(record: ReadRecord) -> dict[str, Any]:
     for name, value in (("key", record.key), ("value", record.value)):
         if value is not None:
             described[name] = base64.b64encode(value).decode()
-    # Lambda is a Java program here: a header's bytes are signed numbers.
+    # Lambda writes header bytes as Java's signed numbers.
     described["headers"] = [
         {name: [byte - 256 if byte > 127 else byte for byte in value or b""]} for name, value in record.headers
     ]

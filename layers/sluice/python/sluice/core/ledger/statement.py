@@ -1,8 +1,8 @@
-"""The statement of a day: of every accepted event what became of it, and whether the accounts agree.
+"""The statement of a day: the outcome of every accepted event, and whether the accounts agree.
 
-Each consumer accounts for what it has dealt with by itself. A fleet's accepted events are as many as the consumer that
-is furthest ahead has seen; what another consumer has not seen is on its way to it, or missing. Of all fleets together
-the brokers say how many were accepted, and that is held against what each consumer has covered.
+Each consumer keeps its own account. The consumer that is furthest ahead gives the number of a fleet's accepted events.
+Events that another consumer has not seen are in flight or missing. For all fleets together the brokers give the number
+of accepted events, and it is compared with what each consumer has covered.
 """
 
 from collections import Counter
@@ -15,16 +15,16 @@ from sluice.core.consumers import ACCOUNTED
 from sluice.core.ledger.outcomes import INGEST, REJECTED
 
 NOT_YET = "not_yet"
-"""What a consumer that is further ahead has seen, and this one has not."""
+"""Events that a consumer further ahead has seen, and this one has not."""
 
 State = Literal["balanced", "in_flight", "missing", "unbalanced"]
 
 SETTLED = timedelta(hours=7)
-"""So long after a day nothing of it is on its way: Kafka keeps it for six hours, and archive's grace is one."""
+"""How long after a day its events may be in flight: Kafka keeps them for six hours, and archive's grace is one."""
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """How many events of a fleet one thing happened to."""
+    """How many events of a fleet had one outcome."""
 
     fleet_id: str
     consumer: str
@@ -43,11 +43,11 @@ class Missing(msgspec.Struct, frozen=True):
     kafka_partition: int
     kafka_offset: int
     in_kafka: bool
-    """Whether it can still be read there and run again."""
+    """Whether Kafka still has it, so that it can be run again."""
 
 
 class Position(msgspec.Struct, frozen=True):
-    """How far a consumer is with everything that was ever accepted, of all fleets."""
+    """A consumer's progress over all events ever accepted, of all fleets."""
 
     consumer: str
     accepted: int
@@ -55,34 +55,34 @@ class Position(msgspec.Struct, frozen=True):
     in_flight: int
     """Not committed yet."""
     under_way: int
-    """Committed, and not found yet where it should soon be."""
+    """Committed, and not yet found in the store."""
     missing: int
     lost: int
-    """Of the missing, those that Kafka no longer has."""
+    """Missing events that Kafka no longer has."""
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What a statement is drawn up from."""
+    """The facts behind a statement."""
 
     as_of: str | None
     tallies: list[Tally]
     positions: list[Position]
     missing: list[Missing]
     unnamed_until: str | None = None
-    """Until when events may have been received that every consumer is missing and that have no name."""
+    """The latest possible reception of unnamed events that every consumer is missing."""
 
 
 class _FleetAccount(msgspec.Struct, frozen=True):
     """One fleet's day."""
 
     fleet_id: str
-    """Empty for records that do not say whose they are."""
+    """Empty for records that do not name their fleet."""
     state: State
     accepted: int
     rejected: int
 
     def of(self, consumer: str) -> dict[str, int]:
-        """Return how many events came to each end of a consumer, and how many have not yet."""
+        """Return how many events had each outcome at a consumer, and how many have none yet."""
         side: dict[str, int] = getattr(self, consumer)
         return side
 
@@ -111,7 +111,7 @@ class Statement(msgspec.Struct, frozen=True):
 
 
 class FleetStatement(msgspec.Struct, frozen=True):
-    """A day's account as the fleet itself may see it."""
+    """A day's account, as shown to the fleet itself."""
 
     day: str
     as_of: str | None
@@ -150,7 +150,7 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> St
         return "missing"
     behind = [position for position in facts.positions if not_yet.get(position.consumer)]
     if not any(not_yet.values()):
-        # What every consumer lacks shows in no account: its fleet is unknown, and its day may be any until then.
+        # Events that every consumer is missing are in no account: their fleet is unknown, their day any until then.
         return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
     if _is_open(day, facts.as_of) and any(position.in_flight + position.under_way for position in behind):
         return "in_flight"
@@ -158,6 +158,6 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> St
 
 
 def _is_open(day: str, as_of: str | None) -> bool:
-    """Say whether anything of a day may still be on its way."""
+    """Return whether events of a day may still be in flight."""
     end = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1)
     return as_of is None or datetime.fromisoformat(as_of) < end + SETTLED

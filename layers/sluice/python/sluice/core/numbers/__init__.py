@@ -1,1 +1,1 @@
-"""From stored events to samples, to windows of them, and to the files into which old windows move."""
+"""From stored events to samples, to windows of samples, and to files for old windows."""

@@ -1,4 +1,4 @@
-"""Windows that a roller has taken on: which of them can be rolled, and which wider windows change with them."""
+"""Windows that a roller has claimed: which can be rolled, and which wider windows change with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,13 +18,13 @@ class Claim(msgspec.Struct, frozen=True):
     fleet_id: str | None = None
     """Set where the entity is a fleet as a whole."""
     devices: int = 0
-    """How many of them such a fleet has; not counted to the end where there are many."""
+    """How many devices such a fleet has; large fleets are not counted to the end."""
     again: bool = False
-    """Whether it has been rolled before."""
+    """Whether it was rolled before."""
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """A wider window that has to be rolled because a narrower one in it was."""
+    """A wider window that must be rolled because a narrower one in it was."""
 
     shard: int
     window_start: datetime
@@ -34,7 +34,7 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 def select_complete(claims: Iterable[Claim], floor: datetime | None) -> tuple[list[Claim], list[Claim]]:
-    """Split claims into those whose input is all there, and those that would be computed from what is left of it."""
+    """Split claims into those with complete input, and those whose input is partly deleted."""
     complete: list[Claim] = []
     below: list[Claim] = []
     for claim in claims:
@@ -53,10 +53,10 @@ def drop_covered(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def mark_wider(claims: Iterable[Claim], width: timedelta, closed_until: Mapping[int, datetime]) -> list[Marker]:
-    """List the windows of a wider resolution that claims lie in, each once.
+    """List the windows of a wider resolution that contain claims, each once.
 
-    One that has not been rolled yet waits since its own beginning, so that nothing puts it off once it closes. One that
-    has waits from now on, for more to come.
+    A window that was never rolled waits since its own start, so that nothing delays it once it closes. A window that
+    was rolled before waits from now on, for more changes.
     """
     rolled_before: dict[tuple[int, datetime, int | None], bool] = {}
     for claim in claims:

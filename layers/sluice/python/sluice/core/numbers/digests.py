@@ -1,4 +1,4 @@
-"""Digests: sparse histograms on a sensor's own resolution. Merging is adding, whatever the order.
+"""Digests: sparse histograms on a sensor's own resolution. Merging is addition, in any order.
 
 Packed, a row's digest is one sorted list for all its metrics: (metric key << 32) + bin + 2^31, beside the counts.
 """
@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 Digest = Mapping[int, int]
-"""How many readings are in which bin."""
+"""The number of readings in each bin."""
 
 STEPS = 1 << 20
-"""So many steps of its resolution from zero a sensor's bins are even; beyond, each is 0.1 % wide."""
+"""A sensor's bins are even up to this many resolution steps from zero; beyond, each is 0.1 % wide."""
 RATIO = 1.001
 SMALLEST = 1e-12
-"""Below it a reading of no declared resolution is zero."""
+"""Without a declared resolution, readings below it count as zero."""
 _BIAS = 1 << 31
 _BIN_MASK = (1 << 32) - 1
 
@@ -34,12 +34,12 @@ def merge_digests(rows: Iterable[tuple[Sequence[int], Sequence[int]]]) -> dict[i
 
 
 def pack(metric_key: int, number: int) -> int:
-    """Name a metric's bin among those of all metrics."""
+    """Return the number of a metric's bin among the bins of all metrics."""
     return (metric_key << 32) + number + _BIAS
 
 
 def middle_of(number: int, resolution: float | None) -> float:
-    """Return the reading in a bin's middle."""
+    """Return the reading at a bin's middle."""
     even = STEPS if resolution is not None else 0
     if abs(number) <= even:
         return number * (resolution or 0.0)

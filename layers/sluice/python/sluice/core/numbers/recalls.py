@@ -1,4 +1,4 @@
-"""Asking for rollups that lie in files, and the answer: rows as the database had them."""
+"""Questions for rollups in files, and their answers: rows as the database had them."""
 
 from datetime import datetime
 
@@ -6,18 +6,18 @@ import msgspec
 
 from sluice.core.numbers.tiers import TieredResolution
 
-# An answer may have 6 MB, of which the service's own wrapping takes some.
+# An answer may have 6 MB, including the service's own envelope.
 MAX_ANSWER = 5 * 1024 * 1024
-# What is held in memory before it is known how long it will be when written.
+# The most rows held in memory before their written length is known.
 MAX_ROWS = 60_000
 
 
 class TooMuch(Exception):
-    """The answer would be too long."""
+    """The answer would be too large."""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Which rows of which files are wanted."""
+    """The wanted rows, and the files that hold them."""
 
     resolution: TieredResolution
     fleet_id: str
@@ -27,11 +27,11 @@ class Question(msgspec.Struct, frozen=True):
     window_to: datetime  # not included
     objects: tuple[str, ...]
     digests: bool = False
-    """Whether the rows are to be merged with others: digests are two thirds of an answer."""
+    """Whether the rows will be merged with others and need digests, two thirds of an answer."""
 
 
 class RecalledRow(msgspec.Struct, frozen=True, array_like=True):
-    """One window of one metric of a device, or of the fleet where there is none."""
+    """One window of one metric of a device, or of the fleet if no device is named."""
 
     window_start: datetime
     device_id: str | None
@@ -50,14 +50,14 @@ class RecalledRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The rows in the order of time, or why there are none."""
+    """The rows in time order, or the reason why there are none."""
 
     rows: tuple[RecalledRow, ...] = ()
     too_much: str | None = None
 
 
 def answer_rows(rows: list[RecalledRow]) -> Answer:
-    """Put the rows in the order of time; refuse more of them than one answer can carry."""
+    """Put the rows in time order; refuse more rows than one answer can carry."""
     answer = Answer(tuple(sorted(rows, key=lambda row: (row.window_start, row.device_id or "", row.metric))))
     if len(msgspec.json.encode(answer)) > MAX_ANSWER:
         raise TooMuch(f"{len(rows)} rows are longer than an answer may be")
@@ -65,5 +65,5 @@ def answer_rows(rows: list[RecalledRow]) -> Answer:
 
 
 def refuse(error: TooMuch) -> Answer:
-    """Say that the range, the devices or the metrics have to be fewer, or the resolution coarser."""
+    """Ask for a shorter range, fewer devices or metrics, or a coarser resolution."""
     return Answer(too_much=f"{error}: ask for a shorter range, fewer devices or metrics, or a coarser resolution")

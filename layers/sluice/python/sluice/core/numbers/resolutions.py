@@ -1,4 +1,4 @@
-"""The widths of windows, and which of them suits a range."""
+"""The widths of windows, and the choice of one for a range."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,20 +13,20 @@ WIDTHS: dict[Resolution, timedelta] = {
     "1d": timedelta(days=1),
 }
 MOST_WINDOWS = 1500
-"""What a chart can show, and what one page of rollups holds at most."""
+"""The most windows that a chart can show and that one page of rollups holds."""
 MOST_ROWS: dict[Resolution, int] = {"1m": 12_000, "1h": 4_000, "1d": 4_000}
-"""Of a group's devices, to be merged for one page; the digest of an hour is ten times as long as a minute's."""
+"""The most windows of a group's devices merged for one page; an hour's digest is ten times as long as a minute's."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def floor_to(moment: datetime, width: timedelta) -> datetime:
-    """Return the start of the window that a moment lies in; windows are UTC's."""
+    """Return the start of the UTC window that contains a moment."""
     return moment - (moment - _EPOCH) % width
 
 
 def ceil_to(moment: datetime, width: timedelta) -> datetime:
-    """Return the end of the last window before a moment, which is the moment itself where a window starts."""
+    """Return the end of the last window that starts before a moment; a window's start is its own ceiling."""
     return moment + (_EPOCH - moment) % width
 
 
@@ -38,7 +38,7 @@ def count_windows(start: datetime, end: datetime, width: timedelta) -> int:
 def choose_resolution(
     start: datetime, end: datetime, kept_from: Mapping[Resolution, datetime], members: int
 ) -> Resolution:
-    """Choose the finest resolution that is at hand for the whole range, and of which one page holds all."""
+    """Choose the finest resolution that is available for the whole range and fits on one page."""
     for resolution in RESOLUTIONS[:-1]:
         most = min(MOST_WINDOWS, MOST_ROWS[resolution] // members)
         fits = count_windows(start, end, WIDTHS[resolution]) <= most

@@ -1,4 +1,4 @@
-"""What aggregation makes of a stored event: which numbers it brings, under which time, or why it brings none."""
+"""How aggregation reads a stored event: its numbers and their time, or the reason why it has none."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
 
-# Only a fault of ours can name an earlier moment, and the hours before year 1 could not even be written.
+# Only a fault of ours can name an earlier moment. Hours before year 1 could not even be written.
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
-# Devices name these fields: of one batch only the most frequent are listed, so that they cannot fill the database.
+# Devices name these fields: only the most frequent of a batch are listed, so that they cannot fill the database.
 MAX_UNDECLARED = 20
 MAX_FIELD = 80
 OTHERS = "…"
@@ -44,23 +44,23 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A record whose dead letter is stored, and what it is counted under as far as that can be read."""
+    """A record whose dead letter is stored, with its ledger group as far as it can be read."""
 
     origin: Origin
     group: Group
     received_at: datetime | None = None
-    """None where the record does not say it, or where it cannot be true."""
+    """None if the record does not say it, or if it cannot be true."""
     ahead: bool = False
-    """Whether the next release can read it: until then its windows lack it."""
+    """Whether a newer release can read it; until then its windows lack it."""
 
 
 def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: datetime) -> Event:
-    """Read one record; what the edge could not have accepted is poison."""
+    """Read one record; what the edge cannot have accepted is poison."""
     stored = read_stored(record, contracts, limits)
     envelope, facts = stored.envelope, stored.facts
     received_at = envelope.received_at
     if received_at - now > limits.clock_ahead:
-        # How far reception has come decides which windows are closed: one record must not close those to come.
+        # The latest reception decides which windows are closed: one record must not close future windows.
         raise Poison(f"the event was received at {received_at}, which is yet to come")
     if received_at < EARLIEST:
         raise Poison(f"the event was received at {received_at}, before this pipeline existed")
@@ -92,7 +92,7 @@ def first_of_each(events: Iterable[Event]) -> list[Event]:
 
 
 def count_undeclared(events: Iterable[Event]) -> Counter[tuple[Group, str]]:
-    """Count in how many events each field is that its version does not name; the rare ones of many together."""
+    """Count the events with each undeclared field; beyond the most frequent, fields are counted together."""
     fields: defaultdict[Group, Counter[str]] = defaultdict(Counter)
     for event in events:
         if event.undeclared:
@@ -106,17 +106,17 @@ def count_undeclared(events: Iterable[Event]) -> Counter[tuple[Group, str]]:
 
 
 def lookback(limits: Limits) -> timedelta:
-    """Say how long before its reception an event may have come for the first time, under another time, to be known."""
+    """Return how long ago an event may first have arrived, under another time, and still be recognized."""
     return limits.late + timedelta(hours=1) + limits.clock_ahead
 
 
 def put_down(record: KafkaRecord, fault: Fault, now: datetime) -> Unreadable:
-    """Return what a record that is put aside is counted under, as far as its envelope can be read."""
+    """Return what a quarantined record is counted under, as far as its envelope can be read."""
     try:
         head = read_head(record.headers.get(HEADER))
-    except Exception:  # noqa: BLE001 - a record is counted even if nothing of it can be read
+    except Exception:  # noqa: BLE001 - a record is counted even if it is unreadable
         return Unreadable(record.origin, Group("", hour_of(now), "", 0))
-    # As far ahead as a clock may be, it is believed: when it comes again, it must not look like another topic's.
+    # Trusted as far as a clock may run ahead: a record delivered again must not look like another topic's.
     believed = head.received_at <= now + Limits().clock_ahead
     contract = head.contract[:64].replace("\0", "")
     group = Group(head.fleet_id, hour_of(head.received_at if believed else now), contract, head.schema_version)

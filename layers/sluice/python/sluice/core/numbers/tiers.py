@@ -1,6 +1,6 @@
-"""When rollups move from the database to files, what the files are called, and when they may be believed.
+"""Moving rollups from the database to files: the schedule, the file names, and the verification.
 
-A rollup is read from the database where its window starts at or after the floor of its store, and from files below it.
+Rollups whose window starts at or after the floor of their store are read from the database, older ones from files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,25 +10,25 @@ from typing import Literal
 import msgspec
 
 TieredResolution = Literal["1m", "1h"]
-"""The widths whose older windows are moved; days stay."""
+"""The widths whose older windows move; days stay."""
 
 STORES: dict[TieredResolution, str] = {"1m": "rollup_1m", "1h": "rollup_1h"}
 SOURCES: dict[TieredResolution, str] = {"1m": "sample", "1h": "rollup_1m"}
-"""What a store is computed from: below the floor of that, its rows no longer change."""
+"""The source of each store: below its source's floor, a store's rows no longer change."""
 
 STAGING = "staging/"
 DAY = timedelta(days=1)
 
-# Sums come in another order from the database than from the files.
+# The database and the files add up in different orders.
 SUM_TOLERANCE = 1e-9
 
 
 class Unverified(Exception):
-    """Files do not hold what the database does; its rows stay."""
+    """The files differ from the database, so its rows stay."""
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """A part of one day of a store: what is moved at a time."""
+    """A part of one day of a store, moved as one."""
 
     resolution: TieredResolution
     start: datetime
@@ -36,7 +36,7 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Partition(msgspec.Struct, frozen=True):
-    """A table that holds a span of a store, and that can be dropped as one."""
+    """A table with a span of a store, dropped as one."""
 
     name: str
     start: datetime
@@ -44,7 +44,7 @@ class Partition(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """One file of rollups, as the database and the manifest beside the files list it."""
+    """One file of rollups, as the database and the manifest next to the files list it."""
 
     resolution: TieredResolution
     window_from: datetime
@@ -59,7 +59,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What the rollups of one metric add up to."""
+    """The totals of one metric's rollups."""
 
     rows: int
     events: int
@@ -70,7 +70,7 @@ class Totals(msgspec.Struct, frozen=True):
     binned: int
 
     def with_more(self, more: "Totals") -> "Totals":
-        """Add what other rows come to."""
+        """Add the totals of other rows."""
         return Totals(
             self.rows + more.rows,
             self.events + more.events,
@@ -83,7 +83,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 def add_up(parts: Iterable[Mapping[str, Totals]]) -> dict[str, Totals]:
-    """Add up what parts come to, by metric."""
+    """Add up the totals of parts, by metric."""
     totals: dict[str, Totals] = {}
     for part in parts:
         for metric, more in part.items():
@@ -92,7 +92,7 @@ def add_up(parts: Iterable[Mapping[str, Totals]]) -> dict[str, Totals]:
 
 
 def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:
-    """Cut a span into slices; none is longer than `length` or reaches into another day."""
+    """Cut a span into slices; none is longer than `length` or crosses midnight."""
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
         until = min(start + length, midnight, end)
@@ -101,7 +101,7 @@ def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, len
 
 
 def name_object(part: Slice, number: int, digest: str) -> str:
-    """Name a file by what is in it: the same rows are never found under two names."""
+    """Name a file by its content: the same rows never have two names."""
     return (
         f"rollups/resolution={part.resolution}/dt={part.start:%Y-%m-%d}/"
         f"{part.start:%H%M}-{number:04d}-{digest[:16]}.parquet"
@@ -109,12 +109,12 @@ def name_object(part: Slice, number: int, digest: str) -> str:
 
 
 def name_manifest(resolution: TieredResolution, day: str) -> str:
-    """Name the list of a day's files; it lies where no query looks for rows."""
+    """Name the manifest of a day's files; it lies outside the prefix that queries read."""
     return f"manifests/resolution={resolution}/dt={day}.json"
 
 
 def compare(stored: Mapping[str, Totals], written: Mapping[str, Totals]) -> None:
-    """Refuse files whose rows, events, extremes or sums are not the database's."""
+    """Refuse files whose rows, events, extremes or sums differ from the database's."""
     if stored.keys() != written.keys():
         raise Unverified(f"the database has the metrics {sorted(stored)}, the files have {sorted(written)}")
     for metric, expected in stored.items():

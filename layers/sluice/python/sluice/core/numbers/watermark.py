@@ -1,8 +1,9 @@
-"""How far reception has been dealt with: the moment before which nothing that was received is still to come.
+"""The watermark: every event received before it has been covered.
 
-Of each partition there are two ways to know. What a consumer last covered was stored after everything that was received
-a produce deadline earlier. And what a partition held when the brokers were asked was stored before that moment, so once
-all of it is covered, everything received a deadline before the question is too, however quiet the partition is.
+Two facts give a partition's watermark. First, the record that a consumer last covered was stored after everything that
+was received a produce deadline earlier. Second, the records that a partition held when the brokers were asked were
+stored before that moment. Once all of them are covered, so is everything received a deadline before the question. The
+second fact moves the watermark of a quiet partition.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,26 +15,26 @@ from sluice.core.offsets import Extent
 
 
 class Covered(msgspec.Struct, frozen=True):
-    """What a consumer has dealt with of one partition."""
+    """How far a consumer has covered one partition."""
 
     until: int
-    """The offset behind the last record."""
+    """The offset after the last record."""
     received_until: datetime | None
-    """The latest reception among the records; None where none of them could say."""
+    """The latest reception among the records; None if none of them names one."""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """The brokers' answer about every partition of a topic, and when they were asked."""
+    """The brokers' offsets of every partition of a topic, and when they were asked."""
 
     asked_at: datetime
     extents: Mapping[int, Extent]
 
 
 def place_watermark(covered: Mapping[int, Covered], questions: Sequence[Question], slack: timedelta) -> datetime | None:
-    """Return the watermark over all partitions, or None while a partition's first records have not been covered.
+    """Return the watermark over all partitions, or None while a partition's first records are not covered.
 
-    `questions` are oldest first; the last one decides which partitions there are. Without any, because the brokers have
-    not answered yet, only the partitions that are covered count.
+    `questions` are oldest first; the last one decides which partitions exist. While there is none, because the brokers
+    have not answered yet, only covered partitions count.
     """
     partitions = questions[-1].extents if questions else covered
     moments = [_place(covered.get(partition), partition, questions) for partition in partitions]
@@ -45,7 +46,7 @@ def _place(covered: Covered | None, partition: int, questions: Sequence[Question
     received_until = None if covered is None else covered.received_until
     until = 0 if covered is None else covered.until
     if questions:
-        # What Kafka no longer has will never be read, covered or not.
+        # Records that Kafka no longer has will never be read, covered or not.
         until = max(until, questions[-1].extents[partition].first)
     asked = (
         question.asked_at

@@ -1,1 +1,1 @@
-"""What readers may ask of the numbers, and what they are told about them."""
+"""The readers' questions about numbers, and the answers."""

@@ -1,7 +1,7 @@
-"""Cursors: where the next page begins, written so that nobody but us can give them a meaning.
+"""Cursors: where the next page begins, in a form that is opaque to callers.
 
-A cursor belongs to the question it came with and carries a checksum: a mistyped one, or one of another question, is
-refused before anything is looked up. It is no secret and opens nothing: what a reader may see is decided by the key.
+A cursor belongs to its question and carries a checksum: a mistyped cursor, or one of another question, is refused
+without a lookup. It is not a secret and grants nothing: the key decides what a reader may see.
 """
 
 import base64
@@ -14,20 +14,20 @@ import msgspec
 from sluice.core.errors import Refusal
 
 CHECKSUM_BYTES = 6
-# A page of devices goes on behind a name, which may have 512 bytes.
+# A page of devices continues after a name, which may have 512 bytes.
 MOST_CHARACTERS = 1024
 
 Position = TypeVar("Position", bound=msgspec.Struct)
 
 
 def write_cursor(question: str, position: msgspec.Struct) -> str:
-    """Write where to go on with a question."""
+    """Write where a question continues."""
     body = msgspec.json.encode(position)
     return base64.urlsafe_b64encode(_checksum(question, body) + body).decode().rstrip("=")
 
 
 def read_cursor(text: str, question: str, kind: type[Position]) -> Position:
-    """Read where to go on, or refuse what was not written for this question."""
+    """Read where a question continues, or refuse a cursor that was not written for it."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         checksum, body = raw[:CHECKSUM_BYTES], raw[CHECKSUM_BYTES:]
@@ -38,7 +38,7 @@ def read_cursor(text: str, question: str, kind: type[Position]) -> Position:
     raise Refusal(
         400,
         "invalid_cursor",
-        "This is no cursor of ours, or one of another question; start again without it.",
+        "This cursor is not valid, or it belongs to another question. Start again without it.",
         "cursor",
     )
 

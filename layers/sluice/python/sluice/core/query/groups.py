@@ -1,4 +1,4 @@
-"""Groups of devices as the external directory tells of them, believed only within bounds."""
+"""Groups of devices as the external directory reports them, accepted only within bounds."""
 
 from typing import Annotated, Literal
 
@@ -30,13 +30,13 @@ class GroupNames(msgspec.Struct, frozen=True):
 
 
 class Group(GroupName, frozen=True):
-    """A group and whose numbers are its own."""
+    """A group and its devices."""
 
     devices: Annotated[tuple[DeviceId, ...], msgspec.Meta(max_length=MOST_DEVICES)]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What query wants from lookup: a fleet's groups, or one of them."""
+    """A question from query to lookup: a fleet's groups, or one of them."""
 
     fleet_id: str
     group_id: str | None
@@ -44,7 +44,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What lookup answers: what it found, or why not."""
+    """The answer of lookup: what it found, or why it found nothing."""
 
     groups: GroupNames | None = None
     group: Group | None = None
@@ -53,7 +53,7 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def read_told(wanted: Wanted, body: bytes) -> Told:
-    """Read the directory's answer; one that is not what was asked for is as good as none."""
+    """Read the directory's answer; one that does not match the question counts as no answer."""
     try:
         if wanted.group_id is None:
             return Told(groups=msgspec.json.decode(body, type=GroupNames))

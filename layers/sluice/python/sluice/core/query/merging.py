@@ -1,4 +1,4 @@
-"""The numbers of a group, from those of its devices: counts and sums by adding, percentiles from digests added up."""
+"""The numbers of a group from those of its devices: counts and sums are added, percentiles come from merged digests."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ MEDIAN, HIGH = 0.5, 0.95
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """One device's row of a window, with what merging needs of it."""
+    """One device's row of a window, with the columns that merging needs."""
 
     start: int  # seconds since 1970
     metric_keys: list[int]
@@ -26,7 +26,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Totals(msgspec.Struct):
-    """What the devices of a window come to, for one metric."""
+    """The totals of one metric over the devices of a window."""
 
     count: int = 0
     sum: float = 0.0
@@ -41,7 +41,7 @@ class _Totals(msgspec.Struct):
 
 
 def gather_parts(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Part]:
-    """Make a part of every row from files: merging does not mind that a device has several for one window."""
+    """Make a part of every row from files; a device may have several parts for one window."""
     keys = {metric.name: key for key, metric in book.items()}
     return [
         Part(
@@ -59,7 +59,7 @@ def gather_parts(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> lis
 
 
 def merge_parts(parts: Iterable[Part], book: Mapping[int, Metric]) -> list[Window]:
-    """Merge the rows of devices window by window, in the order of time."""
+    """Merge the rows of devices window by window, in time order."""
     windows: defaultdict[int, list[Part]] = defaultdict(list)
     for part in parts:
         windows[part.start].append(part)

@@ -1,4 +1,4 @@
-"""How much of a range one page holds: whole windows, so few that the answer can be carried and is there in time."""
+"""The part of a range on one page: whole windows, limited by the answer's size and time."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from sluice.core.numbers.resolutions import MOST_ROWS, WIDTHS, Resolution, ceil_
 from sluice.core.query.questions import Span
 
 MOST_ITEMS = 20_000
-"""Of one page: about 4 MB as they are written, of the 6 MB that a function may answer."""
+"""The most items of one page: about 4 MB when written, of the 6 MB that a function may answer."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -24,13 +24,13 @@ class Page(msgspec.Struct, frozen=True):
         return (self.end - self.start) // WIDTHS[self.resolution]
 
     def shortened(self, most: int) -> "Page":
-        """Return its first windows, one at least."""
+        """Return its first windows, at least one."""
         end = self.start + max(1, most) * WIDTHS[self.resolution]
         return Page(self.resolution, self.start, min(self.end, end))
 
 
 def cut_page(span: Span, limit: int, series: int, members: int, kept_from: datetime) -> Page:
-    """Cut the next page off a range; none of them reaches from rows that were moved away to such that were not."""
+    """Cut the next page off a range; no page mixes rows that moved to files with rows that did not."""
     width = WIDTHS[span.resolution]
     windows = max(1, min(limit, MOST_ITEMS // max(1, series), MOST_ROWS[span.resolution] // max(1, members)))
     start, last = (datetime.fromtimestamp(moment, UTC) for moment in (span.next, span.end))
@@ -40,7 +40,7 @@ def cut_page(span: Span, limit: int, series: int, members: int, kept_from: datet
 
 
 def split_page(page: Page, complete_until: datetime | None) -> Iterator[tuple[bool, datetime, datetime]]:
-    """Split a page where its windows stop being closed: for each part, whether they are, and its bounds."""
+    """Split a page into closed and open windows: for each part, whether it is closed, and its bounds."""
     turn = page.start if complete_until is None else min(max(complete_until, page.start), page.end)
     turn = floor_to(turn, WIDTHS[page.resolution])
     if page.start < turn:

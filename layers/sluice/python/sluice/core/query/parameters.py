@@ -1,4 +1,4 @@
-"""A query string, read strictly: what is not understood is refused by its name and never ignored."""
+"""A query string, read strictly: an unknown parameter is refused by name and never ignored."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MOST_PARAMETERS = 64
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
-# Any window of these years can be written, rounded and compared; no device of ours is older.
+# Any window of these years can be written, rounded and compared; no device is older.
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -27,7 +27,7 @@ class Parameters:
             if name not in known:
                 listed = ", ".join(known) or "none"
                 raise Refusal(
-                    400, "unknown_parameter", f"{name[:64]!r} is no parameter of this route: {listed}.", name[:64]
+                    400, "unknown_parameter", f"{name[:64]!r} is not a parameter of this route: {listed}.", name[:64]
                 )
             self._values.setdefault(name, []).append(value)
 
@@ -70,7 +70,7 @@ class Parameters:
         given = self.text(name, 64)
         if given is None:
             return default
-        # Written plainly into an address, a plus is a space.
+        # A plus that is not escaped in a URL is read as a space.
         given = given.replace(" ", "+")
         try:
             found = parse_time(given) if _TIME.fullmatch(given) else None
@@ -87,7 +87,7 @@ class Parameters:
 
 
 def parse_day(name: str, text: str) -> date:
-    """Read a day that somebody wrote."""
+    """Read a day from a text."""
     try:
         found = date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:

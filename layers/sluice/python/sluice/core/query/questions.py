@@ -1,4 +1,4 @@
-"""What readers may ask, each question read from its route and query string and bounded before anything is looked up."""
+"""The readers' questions, read from the route and the query string and bounded before any lookup."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +28,7 @@ Epoch = Annotated[int, msgspec.Meta(ge=0, le=7_258_118_400)]
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Whose numbers are meant: a device's, a group's, or those of the fleet as a whole."""
+    """The entity of the numbers: a device, a group, or the fleet as a whole."""
 
     fleet_id: str
     device_id: str | None = None
@@ -36,14 +36,14 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Recent(msgspec.Struct, frozen=True):
-    """The samples of the last minutes; no metrics means all of them."""
+    """The samples of the last minutes; no metrics means all metrics."""
 
     subject: Subject
     metrics: tuple[str, ...]
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
-    """A range of whole windows that is read page by page, and where the next page starts."""
+    """A range of whole windows that is read page by page, and the start of the next page."""
 
     resolution: Resolution
     start: Epoch
@@ -51,32 +51,32 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
     next: Epoch
 
     def __post_init__(self) -> None:
-        """Refuse what no cursor of ours says."""
+        """Refuse values that no valid cursor has."""
         width = int(WIDTHS[self.resolution].total_seconds())
         whole = not any(moment % width for moment in (self.start, self.next, self.end))
         if not (whole and self.start <= self.next < self.end):
-            raise ValueError("a span is made of whole windows, and goes on within itself")
+            raise ValueError("a span is made of whole windows, and continues within itself")
 
 
 class Rollups(msgspec.Struct, frozen=True):
-    """Windows of a range; the span is known once the resolution is, or from the cursor."""
+    """Windows of a range; the resolution or the cursor gives the span."""
 
     subject: Subject
     metrics: tuple[str, ...]
     start: datetime
     end: datetime
-    resolution: Resolution | None  # none: the one that suits the range
+    resolution: Resolution | None  # None: the one that fits the range
     limit: int
     span: Span | None
 
     def spanned(self, resolution: Resolution) -> Span:
-        """Widen the range to whole windows, as the first page does."""
+        """Widen the range to whole windows, for the first page."""
         width = WIDTHS[resolution]
         start = int(floor_to(self.start, width).timestamp())
         return Span(resolution, start, int(ceil_to(self.end, width).timestamp()), start)
 
     def goes_on(self, span: Span, at: datetime) -> str | None:
-        """Write the cursor of the next page, or nothing after the last one."""
+        """Write the cursor of the next page, or return None after the last one."""
         if int(at.timestamp()) >= span.end:
             return None
         return write_cursor(_name(self.subject, self.metrics), msgspec.structs.replace(span, next=int(at.timestamp())))
@@ -89,7 +89,7 @@ class DevicePlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Devices(msgspec.Struct, frozen=True):
-    """The devices of a fleet, in the order of their names."""
+    """The devices of a fleet, ordered by name."""
 
     fleet_id: str
     limit: int
@@ -101,7 +101,7 @@ class Devices(msgspec.Struct, frozen=True):
 
 
 class ChangePlace(msgspec.Struct, frozen=True, array_like=True):
-    """Up to which change a reader has been told, and when."""
+    """The last change that a reader has received, and when."""
 
     transaction_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     change_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -109,7 +109,7 @@ class ChangePlace(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What was rolled since the cursor; without one, since now."""
+    """Windows that were rolled since the cursor; without one, since now."""
 
     fleet_id: str
     limit: int
@@ -121,7 +121,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 def name_group(group_id: str) -> str:
-    """Return a group's name, if it is one that a directory may use."""
+    """Return a group's name, if a directory may use it."""
     if not _GROUP.fullmatch(group_id):
         raise Refusal(404, "group_unknown", "There is no group of this name.")
     return group_id
@@ -133,7 +133,7 @@ def ask_nothing(query: str) -> None:
 
 
 def read_recent(fleet_id: str, query: str) -> Recent:
-    """Read what is asked of the last minutes."""
+    """Read a question about the last minutes."""
     parameters = Parameters(query, ("device", "group", "metric"))
     subject = _subject(fleet_id, parameters)
     if subject.device_id is None and subject.group_id is None:
@@ -142,7 +142,7 @@ def read_recent(fleet_id: str, query: str) -> Recent:
 
 
 def read_rollups(fleet_id: str, query: str, now: datetime) -> Rollups:
-    """Read what is asked of a range."""
+    """Read a question about a range."""
     parameters = Parameters(query, ("device", "group", "metric", "from", "to", "resolution", "limit", "cursor"))
     subject = _subject(fleet_id, parameters)
     metrics = tuple(sorted(parameters.texts("metric", MOST_NAME, MOST_METRICS)))
@@ -166,7 +166,7 @@ def read_rollups(fleet_id: str, query: str, now: datetime) -> Rollups:
 
 
 def read_devices(fleet_id: str, query: str) -> Devices:
-    """Read which devices are asked for."""
+    """Read a question about devices."""
     parameters = Parameters(query, ("limit", "cursor"))
     cursor = parameters.text("cursor", MOST_CHARACTERS)
     after = "" if cursor is None else read_cursor(cursor, f"devices {fleet_id}", DevicePlace).device_id
@@ -174,12 +174,12 @@ def read_devices(fleet_id: str, query: str) -> Devices:
 
 
 def read_counters(query: str) -> int:
-    """Read how many minutes are asked for."""
+    """Read the number of minutes asked for."""
     return Parameters(query, ("minutes",)).whole("minutes", 1, MOST_MINUTES, 5)
 
 
 def read_changes(fleet_id: str, query: str, now: datetime, kept: timedelta) -> Changes:
-    """Read from where on changes are asked for, if they are still there."""
+    """Read from where changes are asked for, if they still exist."""
     parameters = Parameters(query, ("limit", "cursor"))
     cursor = parameters.text("cursor", MOST_CHARACTERS)
     after = None if cursor is None else read_cursor(cursor, f"changes {fleet_id}", ChangePlace)
@@ -189,16 +189,16 @@ def read_changes(fleet_id: str, query: str, now: datetime, kept: timedelta) -> C
 
 
 def read_day(query: str, now: datetime) -> date:
-    """Read of which day a statement is asked for."""
+    """Read the day of the statement asked for."""
     return Parameters(query, ("day",)).day("day", now.astimezone(UTC).date())
 
 
 def refuse_expired() -> Refusal:
-    """Tell a reader who was away for too long to begin anew."""
+    """Refuse an expired cursor: its reader must start again."""
     return Refusal(
         410,
         "cursor_expired",
-        "What changed since then is no longer kept: fetch what you show afresh, and go on without a cursor.",
+        "The changes since this cursor are no longer kept. Fetch all windows again, and continue without a cursor.",
         "cursor",
     )
 
@@ -211,6 +211,6 @@ def _subject(fleet_id: str, parameters: Parameters) -> Subject:
 
 
 def _name(subject: Subject, metrics: tuple[str, ...]) -> str:
-    """Name a question by everything that has to stay the same from page to page."""
+    """Name a question by everything that must stay the same from page to page."""
     named: tuple[Any, ...] = ("rollups", subject.fleet_id, subject.device_id, subject.group_id, metrics)
     return msgspec.json.encode(named).decode()

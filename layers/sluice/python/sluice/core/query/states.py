@@ -1,4 +1,4 @@
-"""What the numbers of a range are: complete, provisional, or missing something; and why."""
+"""The state of a range's numbers: complete, provisional, or missing something; and the reason."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ Span = tuple[datetime, datetime]
 
 
 class Stretch(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
-    """Neighbouring windows of which the same can be said."""
+    """Adjacent windows with the same state."""
 
     start: str
     end: str
@@ -27,17 +27,17 @@ class Knowledge(NamedTuple):
     """What is known about the windows of a range."""
 
     complete_until: datetime | None
-    """Before it every window has been rolled; None: nothing has been rolled yet."""
+    """Every window before it has been rolled; None: nothing has been rolled yet."""
     pending: Collection[datetime]
     """Windows that will be rolled again."""
     missing: Sequence[Span]
-    """Times from which records were stored and not counted."""
+    """Times of records that were stored but not counted."""
     kept_from: datetime
-    """Before it rows are no longer kept."""
+    """Rows before it are no longer kept."""
 
 
 def describe(start: datetime, end: datetime, width: timedelta, known: Knowledge) -> list[Stretch]:
-    """Say of every window of a range what it is, neighbours that are alike taken together."""
+    """Return the state of every window of a range; adjacent windows with the same state are merged."""
     windows = (start + number * width for number in range((end - start) // width))
     judged = [(window, *_judge(window, width, known)) for window in windows]
     stretches = []

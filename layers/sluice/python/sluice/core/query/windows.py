@@ -1,4 +1,4 @@
-"""Rows of windows as readers get them: one item for each window and metric."""
+"""Rows of windows as readers get them: one item per window and metric."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from sluice.core.times import write_time
 
 
 class Metric(msgspec.Struct, frozen=True, array_like=True):
-    """A metric's name, the unit its numbers are in, and how fine its digests are."""
+    """A metric's name, its unit, and the resolution of its digests."""
 
     name: str
     unit: str
@@ -19,7 +19,7 @@ class Metric(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Window(msgspec.Struct, frozen=True, array_like=True):
-    """A row of rollups: its arrays are over its metrics."""
+    """A row of rollups; its arrays have one element per metric."""
 
     start: int  # seconds since 1970
     metric_keys: list[int]
@@ -58,7 +58,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The readings of one metric of one device, in the order of their times."""
+    """The readings of one metric of one device, in time order."""
 
     device_id: str
     metric: str
@@ -67,7 +67,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 def gather_windows(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Window]:
-    """Put rows from files together into one device's or fleet's windows, in the order of time."""
+    """Build one device's or fleet's windows from rows of files, in time order."""
     keys = {metric.name: key for key, metric in book.items()}
     windows: dict[int, Window] = {}
     for row in rows:
@@ -87,7 +87,7 @@ def gather_windows(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> l
 def list_items(
     windows: Iterable[Window], book: Mapping[int, Metric], wanted: Collection[str], device_id: str | None
 ) -> list[Item]:
-    """List what rows hold of the wanted metrics; none named means all."""
+    """List the items of the wanted metrics; none named means all."""
     who = msgspec.UNSET if device_id is None else device_id
     items = []
     for window in windows:

@@ -1,1 +1,1 @@
-"""Where one event is: the question, and what became of it."""
+"""Tracing one event: the question, and the event's outcome."""

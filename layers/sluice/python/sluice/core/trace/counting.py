@@ -1,4 +1,4 @@
-"""Which copies of an event its samples were made of: a sample does not say it, but its time and the offsets do."""
+"""Which copies of an event its samples came from: a sample does not say it, but its time and the offsets show it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -7,17 +7,17 @@ from sluice.core.records import Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
 from sluice.core.trace.seeking import StoredCopy
 
-# What the files keep of a time has milliseconds, rounded or cut.
+# Times in the files have milliseconds, rounded or cut.
 _SAME_TIME = timedelta(milliseconds=1)
 
 
 def find_counted(
     copies: Iterable[StoredCopy], moments: Iterable[datetime], progress: Mapping[Origin, str], buried: set[Origin]
 ) -> set[Origin]:
-    """Find for each sample's time the copy that counted: the first by offset that has this time.
+    """Find the copy that counted for each sample's time: the first by offset that has this time.
 
-    A letter does not keep a copy from counting: what was given up may have been counted already, or been run again. So
-    a sample is believed before a letter, and a letter before the order of offsets.
+    A copy with a letter may still count: it may have been counted before it was given up, or been run again. So a
+    sample outweighs a letter, and a letter outweighs the order of offsets.
     """
     on_time = [copy for copy in copies if LATE_ARRIVAL not in copy.flags]
     able = [copy for copy in on_time if copy.origin not in buried]
@@ -27,7 +27,7 @@ def find_counted(
 
 
 def effective_time(copy: StoredCopy) -> datetime | None:
-    """Return the time that a copy counts at, if the files can tell."""
+    """Return the time that a copy counts at, if the files show it."""
     return copy.received_at if CLOCK_AHEAD in copy.flags else copy.event_time
 
 

@@ -1,6 +1,6 @@
-"""What became of one event, told from what the stores hold: of every copy of it, and of the numbers it brought.
+"""The outcome of one event, from the stores: of each of its copies, and of its numbers.
 
-In numbers the first copy by offset counts.
+Of several copies, the first by offset counts in the numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,13 +35,13 @@ Progress = Literal["done", "passed_over", "in_flight"]
 Source = Literal["raw", "dead_letters", "numbers"]
 
 MOST_DEVICES = 10
-"""Whose numbers one answer tells of: few fleets let several devices use one id."""
+"""The most devices whose numbers one answer reports: few fleets let several devices use one id."""
 
 _WEIGHT: dict[Verdict, int] = {"accepted": 0, "dead_lettered": 1, "rejected": 2}
 
 
 class Asked(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
-    """The question, as it was understood."""
+    """The question as it was read."""
 
     event_id: str
     fleet_id: str | None
@@ -51,7 +51,7 @@ class Asked(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"})
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A window of the device that the event's numbers are in; `moved` is one that has left the database for files."""
+    """A window of the device that contains the event's numbers; `moved` if it moved from the database to files."""
 
     resolution: Resolution
     window_start: datetime
@@ -60,7 +60,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What numbers are computed from: the event under the time it counts at, and how many numbers it brought."""
+    """The source of numbers: the event at the time it counts at, and how many numbers it has."""
 
     effective_time: datetime
     numbers: int
@@ -68,11 +68,11 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What the database has of the event of one device."""
+    """The database's facts about the event of one device."""
 
     samples: tuple[Sample, ...] = ()
     settled_at: datetime | None = None
-    """When it was received, where it was late or its clock ran ahead."""
+    """When it was received, if it was late or its clock ran ahead."""
 
 
 Who = tuple[str, str]
@@ -80,7 +80,7 @@ Who = tuple[str, str]
 
 
 class Numbers(msgspec.Struct, frozen=True):
-    """What the database said: of each device, of each copy's offset, and from when on samples are kept."""
+    """The database's facts per device and per copy's offset, and the time from which samples are kept."""
 
     devices: Mapping[Who, Kept]
     progress: Mapping[Origin, Progress]
@@ -88,14 +88,14 @@ class Numbers(msgspec.Struct, frozen=True):
 
 
 class Unasked(msgspec.Struct, frozen=True):
-    """A source that could not be asked, and why."""
+    """A source that could not be read, and why."""
 
     source: Source
     reason: Problem | Literal["device_unknown"]
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """One copy of the event: where it stands, and what numbers made of it."""
+    """One copy of the event: its offset, and its outcome in the numbers."""
 
     topic: str
     partition: int
@@ -111,9 +111,9 @@ class Copy(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     outcome: Outcome
     seen: bool
-    """Whether the sample itself was seen; where it is no longer kept, the outcome follows from the rule."""
+    """Whether the sample itself was found; if it is no longer kept, the outcome follows from the rule."""
     repeats: Origin | None
-    """The earlier copy whose id this is, if there is one."""
+    """The earlier copy with the same id, if one exists."""
     same_bytes: bool | None
 
 
@@ -124,7 +124,7 @@ class Letter(LetterFacts, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """All that is known of the event of one device; `device_id` is None where only letters without one tell of it."""
+    """Everything known about the event of one device; `device_id` is None if only letters without one report it."""
 
     fleet_id: str | None
     device_id: str | None
@@ -148,7 +148,7 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 def devices_of(asked: Asked, found: Found) -> list[Who]:
-    """List the devices whose numbers can be asked for: those that were found, and the one that was named."""
+    """List the devices whose numbers can be read: those that were found, and the one that was named."""
     named = [(asked.fleet_id, asked.device_id), *_named(found)]
     known = ((fleet, device) for fleet, device in named if fleet is not None and device is not None)
     return list(dict.fromkeys(known))[:MOST_DEVICES]
@@ -160,7 +160,7 @@ def _named(found: Found) -> Iterable[tuple[str | None, str | None]]:
 
 
 def tell(asked: Asked, found: Found, numbers: Numbers | Unasked, as_of: datetime, visible_after_seconds: int) -> Trace:
-    """Put the facts together."""
+    """Build the trace from the facts."""
     known = numbers if isinstance(numbers, Numbers) else None
     who: dict[tuple[str | None, str | None], None] = dict.fromkeys(_named(found))
     who |= dict.fromkeys(known.devices if known else ())
@@ -187,7 +187,7 @@ def _list_unasked(found: Found, numbers: Numbers | Unasked) -> tuple[Unasked, ..
 def _decide(events: Sequence[Event], unasked: Iterable[Unasked]) -> Verdict:
     if events:
         return min((event.verdict for event in events), key=lambda verdict: _WEIGHT[verdict])
-    # What came is in the files sooner or later: the numbers alone would not know of what was rejected.
+    # Every event reaches the files sooner or later. The numbers alone do not show rejected events.
     missing = {one.source for one in unasked}
     return "unknown" if missing & {"raw", "dead_letters"} else "never_received"
 
@@ -203,7 +203,7 @@ def _tell_event(fleet_id: str | None, device_id: str | None, found: Found, known
         return None
     verdict: Verdict = "accepted"
     if not (copies or in_numbers):
-        # What a consumer gave up on had been accepted.
+        # An event that a consumer gave up had been accepted.
         verdict = "rejected" if all(one.consumer == INGEST for one in letters) else "dead_lettered"
     buried = {one.origin for one in letters if one.consumer == AGGREGATE and one.origin is not None}
     return Event(
@@ -218,7 +218,7 @@ def _tell_event(fleet_id: str | None, device_id: str | None, found: Found, known
 
 
 def _gather_letters(letters: Iterable[StoredLetter]) -> Iterable[Letter]:
-    """Take rows of one letter together: files are written at least once."""
+    """Merge the rows of one letter: files are written at least once."""
     files: dict[tuple[str, str, str, datetime], list[StoredLetter]] = {}
     for one in letters:
         files.setdefault((one.letter_id, one.consumer, one.reason, one.failed_at), []).append(one)
@@ -228,7 +228,7 @@ def _gather_letters(letters: Iterable[StoredLetter]) -> Iterable[Letter]:
 
 
 def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buried: set[Origin]) -> Iterable[Copy]:
-    """Say of each copy what numbers made of it, in the order of offsets."""
+    """Judge each copy's outcome in the numbers, in offset order."""
     files: dict[Origin, list[str]] = {}
     copies: dict[Origin, StoredCopy] = {}
     for one in sorted(stored, key=lambda one: (one.origin, one.file)):
@@ -257,7 +257,7 @@ def _judge(stored: Sequence[StoredCopy], kept: Kept, known: Numbers | None, buri
 def _outcome(
     copy: StoredCopy, counted: set[Origin], kept: Kept, known: Numbers | None, buried: set[Origin], *, again: bool
 ) -> tuple[Outcome, bool]:
-    """Say what became of one copy, and whether the database itself shows it."""
+    """Return the outcome of one copy, and whether the database itself shows it."""
     if copy.origin in buried:
         return "dead_lettered", True
     progress = known.progress.get(copy.origin) if known else None
@@ -271,14 +271,14 @@ def _outcome(
         return "duplicate", bool(kept.samples)
     if kept.settled_at is not None and is_same_time(copy.received_at, kept.settled_at):
         return "late", True
-    # Samples are dropped after a day or so; until then the one that should be there has to be.
+    # Samples are dropped after about a day; until then, an expected sample must exist.
     effective = effective_time(copy)
     gone = known is not None and known.kept_from is not None and effective is not None and effective < known.kept_from
     return ("counted" if gone else "unexplained"), False
 
 
 def write_document(trace: Trace) -> dict[str, Any]:
-    """Write the answer as a document, its times as every output of ours writes them."""
+    """Write the answer as a document, with times in the form of all our outputs."""
     document: dict[str, Any] = _write(msgspec.to_builtins(trace, builtin_types=(date, datetime)))
     return document
 

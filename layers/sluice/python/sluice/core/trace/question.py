@@ -1,4 +1,4 @@
-"""Which event is asked about, and on which days it is looked for: read from an address, or from an operator's call."""
+"""The question for one event and the days to search: read from a URL, or from an operator's call."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,14 +16,14 @@ from sluice.core.trace.seeking import Wanted
 
 MOST_ID = 128
 MOST_DAYS = 7
-"""Of a reader's question: every day is paid for by the bytes of its ids, and a key may go on asking."""
+"""The most days of a reader's question: a search costs the bytes of every day's ids, and a key may ask often."""
 MOST_DAYS_OF_OPERATORS = 90
 """As long as raw events are kept."""
 ONE_DAY = timedelta(days=1)
 
 
 class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):
-    """What an operator asks, who needs no key: of one fleet, or of all."""
+    """The question of an operator, who needs no key: about one fleet, or all."""
 
     event_id: str
     fleet_id: str | None = None
@@ -33,7 +33,7 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"fir
 
 
 def read_address(path: Mapping[str, str], query: str, fleet_id: str, now: datetime) -> Asked:
-    """Read what a reader of a fleet asks."""
+    """Read the question of a fleet's reader."""
     parameters = Parameters(query, ("device_id", "from", "to"))
     today = now.astimezone(UTC).date()
     last = parameters.day("to", today)
@@ -43,11 +43,11 @@ def read_address(path: Mapping[str, str], query: str, fleet_id: str, now: dateti
 
 
 def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
-    """Read what an operator asks."""
+    """Read the question of an operator."""
     try:
         call = msgspec.convert(event, Call)
     except msgspec.ValidationError as error:
-        raise Refusal(400, "invalid_call", f"This is no question about an event: {error}.") from error
+        raise Refusal(400, "invalid_call", f"This is not a question about an event: {error}.") from error
     for name, value, most in (("fleet_id", call.fleet_id, 63), ("device_id", call.device_id, MOST_DEVICE)):
         if value is not None and not is_name(value, most):
             raise Refusal(400, "invalid_parameter", f"{name}: it is 1 to {most} printable characters.", name)
@@ -58,7 +58,7 @@ def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
 
 
 def where_to_look(asked: Asked, correlation_id: str) -> Wanted:
-    """Say which files may hold it: what is received late on a day lies with the next one, and may fail only then."""
+    """Return the files to search: an event received late on a day may be stored, or fail, on the next day."""
     last = asked.last + ONE_DAY
     return Wanted(asked.event_id, asked.fleet_id, asked.device_id, asked.first, last, correlation_id)
 

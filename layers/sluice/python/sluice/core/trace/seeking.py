@@ -1,4 +1,4 @@
-"""What trace asks of the files, and what seek answers: the stored copies of an event and its dead letters."""
+"""The question that trace asks of the files, and the answer of seek: an event's stored copies and dead letters."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -11,7 +11,7 @@ from sluice.core.records import Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
 
 MOST_ROWS = 100
-"""Of each kind; the queries ask for one more, so that it is known whether there are more."""
+"""The most rows of each kind; the queries ask for one more, to know whether there are more."""
 
 Cells = Mapping[str, str | None]
 """A row as Athena writes it: every value as text."""
@@ -20,7 +20,7 @@ Problem = Literal["timeout", "too_much", "unavailable"]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """One event, among what arrived on some days, both included; without a fleet or a device, of any."""
+    """One event among the arrivals of some days, both included; without a fleet or a device, of any."""
 
     event_id: str
     fleet_id: str | None
@@ -28,10 +28,10 @@ class Wanted(msgspec.Struct, frozen=True):
     first: date
     last: date
     correlation_id: str = ""
-    """Of the request that asks; a release of trace before this one sends none."""
+    """The asking request's correlation id; an older release of trace sends none."""
 
     def parameters(self) -> list[str]:
-        """Return the values of both queries' question marks: neither has others."""
+        """Return the values for the placeholders; both queries have the same ones."""
         fleet, device = self.fleet_id or "", self.device_id or ""
         return [self.event_id, fleet, fleet, device, device, self.first.isoformat(), self.last.isoformat()]
 
@@ -56,7 +56,7 @@ class StoredCopy(msgspec.Struct, frozen=True):
 
 
 class LetterFacts(msgspec.Struct, frozen=True):
-    """What a dead letter says, in whichever file it lies."""
+    """The facts in a dead letter, independent of its file."""
 
     letter_id: str
     reason: str
@@ -78,7 +78,7 @@ class StoredLetter(LetterFacts, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What was found; None is what could not be asked, and the problem says why."""
+    """What was found; None marks a source that could not be read, and the problem says why."""
 
     copies: tuple[StoredCopy, ...] | None = None
     letters: tuple[StoredLetter, ...] | None = None
@@ -99,7 +99,7 @@ def read_copy(cells: Cells) -> StoredCopy:
 
 
 def read_letters(rows: Iterable[Cells], event_id: str) -> tuple[StoredLetter, ...]:
-    """Read the rows of dead_letters_by_id that are of this event: the query passes over the case of every id."""
+    """Read the rows of dead_letters_by_id for this event: the query ignores the case of ids."""
     return tuple(_read_letter(cells) for cells in rows if same_id(cells["event_id"] or "") == event_id)
 
 
@@ -120,7 +120,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _event_time(text: str | None) -> datetime | None:
-    """Read a device's own time, which may lie beyond what can be written."""
+    """Read a device's own time, which may be out of range."""
     try:
         return _moment(text)
     except ValueError:

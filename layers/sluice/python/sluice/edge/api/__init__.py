@@ -1,1 +1,1 @@
-"""Whose request it is, how much of that fleet's is admitted, and the page's files."""
+"""Authentication, quotas per fleet, and the page's files."""

@@ -1,4 +1,4 @@
-"""The gate of requests that read: whose each is, how often a key may ask, and how an answer or a refusal leaves."""
+"""The gate for readers' requests: authentication, the rate per key, and answers or refusals."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -25,28 +25,28 @@ UNKNOWN_FLEET = "unknown"
 
 
 class ReaderRequest(msgspec.Struct, frozen=True):
-    """A request that a reader's key has let in."""
+    """A request authenticated by a reader's key."""
 
     key: StoredKey
     path: Mapping[str, str]
     query: str
     now: datetime
-    """When the request came."""
+    """When the request arrived."""
     correlation_id: str
 
     @property
     def fleet_id(self) -> str:
-        """The fleet of the route, if it is the key's."""
+        """The route's fleet, if the key belongs to it."""
         if self.path["fleet"] != self.key.fleet_id:
             raise Refusal(403, "wrong_fleet", "This key reads another fleet.")
         return self.key.fleet_id
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """Lets readers in."""
+    """Admits readers."""
 
     name: str
-    """Each gate counts a key's requests for itself."""
+    """Each gate counts a key's requests separately."""
     stage: str
     requests_per_second: float
     keys: KeyStore
@@ -55,7 +55,7 @@ class Gate(msgspec.Struct, frozen=True):
     def answer(
         self, event: Mapping[str, Any], look_up: Callable[[ReaderRequest], object], seconds: int, retry_after: int
     ) -> Answer:
-        """Answer a reader with a document that may be kept for some seconds, or refuse the request."""
+        """Answer a reader with a document that may be cached for some seconds, or refuse the request."""
         try:
             asked = self._let_in(event)
         except Refusal as refusal:
@@ -63,7 +63,7 @@ class Gate(msgspec.Struct, frozen=True):
         return answer(event, asked.key.fleet_id, partial(look_up, asked), seconds, retry_after)
 
     def admit(self, asked: ReaderRequest) -> None:
-        """Let a key ask so often and no oftener: one page left open must not take the numbers from the others."""
+        """Limit a key's request rate: one open page must not exclude other readers."""
         rate = self.requests_per_second
         if self.quotas.exceeded(f"{self.name}/{asked.key.key_id}", Quota(rate, rate), 1, asked.now):
             most = max(1, round(rate * BURST_SECONDS))
@@ -79,7 +79,7 @@ class Gate(msgspec.Struct, frozen=True):
 def answer(
     event: Mapping[str, Any], fleet_id: str, look_up: Callable[[], object], seconds: int, retry_after: int
 ) -> Answer:
-    """Answer with the document that is looked up, or refuse the request."""
+    """Answer with the looked-up document, or refuse the request."""
     try:
         document = msgspec.json.encode(look_up())
     except Refusal as refusal:
@@ -98,7 +98,7 @@ def refuse(event: Mapping[str, Any], fleet_id: str, refusal: Refusal, retry_afte
 
 
 def count_refusal(fleet_id: str, refusal: Refusal) -> None:
-    """Count a refused request by its fleet and the reason; log why, if a service is to blame."""
+    """Count a refused request by fleet and reason; log the cause if a service failed."""
     record_apart(REQUESTS_REFUSED, 1, fleet=fleet_id, reason=refusal.code)
     if isinstance(refusal.__cause__, Retryable):
         logger.warning("a request could not be answered", code=refusal.code, reason=str(refusal.__cause__))

@@ -1,6 +1,6 @@
-"""Keys by their ids, from PostgreSQL; known keys work on while it is away, so that their devices are not stopped.
+"""Keys by their ids, from PostgreSQL; known keys keep working while it is down, so that their devices can still send.
 
-The two ages of a copy together bound how long a revoked key may still work.
+The two maximum ages of a copy together bound how long a revoked key may still work.
 """
 
 import time
@@ -24,7 +24,7 @@ from sluice.edge.settings import CacheSettings, DatabaseSettings
 MEMORY_KEYS = 10_000
 LAST_KNOWN = timedelta(hours=6)
 
-# A database that just failed is not asked again by every request: finding it away takes up to three seconds.
+# After a failure, requests do not ask the database for a while: each timeout takes up to three seconds.
 LEAVE_ALONE_SECONDS = 10.0
 
 _FIND = """
@@ -39,7 +39,7 @@ _FIND = """
 def make_stores(
     login: DatabaseSettings, place: CacheSettings, answer_seconds: float, cut_after: float
 ) -> tuple[Database, Cache]:
-    """Make the database and the cache that keys are looked up in; each connects at its first use."""
+    """Make the database and the cache for keys; each connects at its first use."""
     connect = partial(database.connect, login, answer_seconds)
     return Database(connect, cut_after), Cache(partial(valkey.connect, place))
 
@@ -65,14 +65,14 @@ class KeyStore:
             MEMORY_KEYS,
             is_absence=lambda key: key is None,
         )
-        # By a clock of our own: a request's time is when it arrived, and the failure is seconds later.
+        # The breaker has its own clock: a request's time is its arrival, and the failure is seconds later.
         self._breaker = Breaker("the database", LEAVE_ALONE_SECONDS, clock)
 
     def find(self, key_id: str, now: datetime) -> StoredKey | None:
-        """Find a key, or None when there is no such key; Retryable while the database is away and the key unknown."""
+        """Find a key, or None if no such key exists; Retryable while the database is down and the key unknown."""
         found = self._known.find(key_id, partial(self._read, key_id), now)
         if found.value is None and found.away is not None:
-            # The key may have been made since.
+            # The key may have been created since.
             raise found.away
         return found.value
 
@@ -81,7 +81,7 @@ class KeyStore:
             try:
                 found = self._database.ask(_FIND, key_id)
             except DEFECTS as error:
-                # Of a table, say, that this release does not know: known keys work nevertheless.
+                # For example, this release does not know the table yet: known keys must still work.
                 raise Retryable(f"the key cannot be looked up: {error}") from error
         try:
             return None if found is None else msgspec.json.decode(found, type=StoredKey)
@@ -90,7 +90,7 @@ class KeyStore:
 
 
 def authenticate(request: Request, keys: KeyStore, stage: str, role: str) -> StoredKey:
-    """Let a request in by its key, or refuse it with the reason."""
+    """Authenticate a request by its API key, or refuse it with the reason."""
     presented = parse_key(request.key, stage)
     try:
         stored = keys.find(presented.key_id, request.received_at)

@@ -1,4 +1,4 @@
-"""The page as its layer brings it: a package of files beside ours."""
+"""The page from its layer: a package of files next to ours."""
 
 from importlib import resources
 

@@ -1,7 +1,7 @@
-"""Quotas of fleets: their buckets in Valkey, and each process's share of them while Valkey is away.
+"""Quotas of fleets: buckets in Valkey, and each process's share of them while Valkey is down.
 
-A process takes a little more than it needs and spends that first: asking for every single request would cost more than
-the rest of handling it. What it has taken and not spent within a second is lost to the fleet.
+A process takes a few more tokens than it needs and spends them first: asking Valkey at every request would cost more
+than the rest of the request. Tokens not spent within a second are lost to the fleet.
 """
 
 from collections import OrderedDict
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 LEASE = timedelta(seconds=1)
 MAX_FLEETS = 10_000
 
-# Fills by the server's clock; core.api.quotas.Bucket is the same in memory.
+# Fills by the server's clock; core.api.quotas.Bucket is the in-memory equivalent.
 _FILL = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -31,13 +31,13 @@ local function fill(key, rate, burst)
 end
 local function keep(key, left, rate, burst)
     redis.call('HSET', key, 'tokens', left, 'seen', now)
-    -- Forgotten once it would be full again, and no sooner: a debt must not end with its memory.
+    -- Expires when the bucket would be full again, not earlier: a debt must not expire.
     redis.call('PEXPIRE', key, math.ceil((burst - left) / rate * 1000) + 1000)
 end
 """
 
-# Answers how many tokens are given, at least those needed and at best those wished for; -1: too few events are left;
-# -2: too many were rejected.
+# Returns how many tokens are given: all that are wished for, or else those needed. -1: too few are left.
+# -2: too many events were rejected.
 _ADMIT = Script(
     _FILL
     + """
@@ -63,7 +63,7 @@ return 1
 
 
 class Lease(msgspec.Struct):
-    """Tokens this process has taken: those not yet spent, and how many were."""
+    """Tokens that this process has taken: the number left, and the number spent."""
 
     tokens: float
     until: datetime
@@ -71,7 +71,7 @@ class Lease(msgspec.Struct):
 
 
 class Quotas:
-    """Says whether a fleet may send some more."""
+    """Decides whether a fleet may send more."""
 
     def __init__(self, cache: Cache, processes: int) -> None:
         self._cache = cache
@@ -80,13 +80,13 @@ class Quotas:
         self._buckets: OrderedDict[tuple[str, Kind], Bucket] = OrderedDict()
 
     def exceeded(self, fleet_id: str, quota: Quota, events: int, now: datetime) -> Kind | None:
-        """Take tokens for some events, or name the quota that does not allow it."""
+        """Take tokens for some events, or name the exceeded quota."""
         lease = self._leases.get(fleet_id)
         if lease is not None and lease.until > now and lease.tokens >= events:
             lease.tokens -= events
             lease.spent += events
             return None
-        # As much again as was spent the last time: a process that is seldom asked must not hoard what others need.
+        # As many as were spent the last time: a process with few requests must not hoard tokens that others need.
         more = 0 if lease is None or lease.until + LEASE <= now else min(lease.spent, quota.events / self._processes)
         try:
             given = self._ask(fleet_id, quota, events, int(more))
@@ -98,9 +98,9 @@ class Quotas:
         return None
 
     def charge_rejects(self, fleet_id: str, quota: Quota, rejects: int, now: datetime) -> None:
-        """Charge a fleet for what was rejected, even into debt."""
+        """Charge a fleet for rejected events, even into debt."""
         arguments = (quota.rejects, quota.rejects * BURST_SECONDS, rejects)
-        # Asked again at the next request: what is left of the lease must not outlive a debt.
+        # The next request asks Valkey again: the rest of the lease must not outlive a debt.
         self._leases.pop(fleet_id, None)
         try:
             self._cache.run(_CHARGE, [_name(fleet_id, "rejects")], arguments)
@@ -120,7 +120,7 @@ class Quotas:
         return int(self._cache.run(_ADMIT, names, arguments))
 
     def _exceeded_here(self, fleet_id: str, quota: Quota, events: int, now: datetime) -> Kind | None:
-        # Each process grants only its part: together never more than the fleet may.
+        # Each process grants only its share: together never more than the fleet's quota.
         if not self._bucket(fleet_id, "rejects", quota.rejects, now).take(0, now):
             return "rejects"
         return None if self._bucket(fleet_id, "events", quota.events, now).take(events, now) else "events"

@@ -1,6 +1,6 @@
-"""What archive does with its records: accepted events become rows of the raw table.
+"""The work of archive: accepted events become rows of the raw table.
 
-read -> a row with the event as sent -> pack -> delivery stream; only what was not taken is tried again
+read -> a row with the event as sent -> pack -> delivery stream; only records that it did not accept are retried
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from sluice.edge.patience import Patience
 
 logger = Logger()
 
-MAX_CALL = 4 * 1024 * 1024  # what the stream takes in one call
+MAX_CALL = 4 * 1024 * 1024  # what the stream accepts in one call
 MAX_CALL_RECORDS = 500
 ANSWER_SECONDS = 5
 """A call of 4 MiB takes a fraction of a second; longer silence is an outage."""
 
 
 class Undelivered(msgspec.Struct, frozen=True):
-    """A pack the stream did not take, and the last word we had about it."""
+    """A pack that the stream did not accept, and the last error."""
 
     pack: Pack
     reason: str
@@ -44,7 +44,7 @@ class Delivery:
         self._stream = stream
 
     def deliver(self, packs: Sequence[Pack], patience: Patience) -> list[Undelivered]:
-        """Deliver packs, sending again only what was not taken while patience lasts; return what never was."""
+        """Deliver packs and retry only those not accepted, while patience lasts; return the rest."""
         left: list[Undelivered] = []
         waiting = packs
 
@@ -66,9 +66,9 @@ class Delivery:
                 DeliveryStreamName=self._stream, Records=[{"Data": pack.data} for pack in call]
             )
         except (ClientError, BotoCoreError) as error:
-            # Taken or not, nobody told us: sent again, and the view drops the second copy.
+            # The outcome is unknown: we send it again, and the view drops the second copy.
             return [Undelivered(pack, str(error)) for pack in call]
-        # A call that succeeds may still have refused some of its records: each has its own answer.
+        # A successful call may still refuse some records: each record has its own answer.
         return [
             Undelivered(pack, f"{one['ErrorCode']}: {one.get('ErrorMessage', '')}")
             for pack, one in zip(call, answer["RequestResponses"], strict=True)
@@ -83,21 +83,21 @@ class Archiving(msgspec.Struct, frozen=True):
     delivery: Delivery
 
     def read(self, record: KafkaRecord, now: datetime) -> Row:
-        """Make the row of a record."""
+        """Make a record's row."""
         del now
         return make_row(record, self.contracts)
 
     def take_in(self, records: Sequence[tuple[Origin, Row]], patience: Patience) -> set[Origin]:
-        """Deliver rows and return the records whose rows were not taken."""
+        """Deliver rows and return the records whose rows were not accepted."""
         undelivered = self.delivery.deliver(list(pack_rows(records)), patience)
         failed = {origin for one in undelivered for origin in one.pack.origins}
         if undelivered:
-            logger.warning("rows were not taken", packs=len(undelivered), reason=undelivered[0].reason)
+            logger.warning("rows were not accepted", packs=len(undelivered), reason=undelivered[0].reason)
         record(ROWS_ARCHIVED, len(records) - len(failed))
         return failed
 
     def ask(self) -> None:
-        """Nothing has to be there: reconcile covers a dead letter where it is kept."""
+        """Require nothing: reconcile covers dead letters from their objects."""
 
     def cover(self, records: Sequence[tuple[KafkaRecord, Fault]], now: datetime) -> None:
-        """Leave that to reconcile, which counts the letters where they are kept."""
+        """Leave that to reconcile, which counts the letters from their objects."""

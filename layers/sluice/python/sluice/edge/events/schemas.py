@@ -1,4 +1,4 @@
-"""The contracts as shipped with the code: the schema files lie beside the package, in the layer as in the checkout."""
+"""The contracts as shipped with the code: the schema files are next to the package, in the layer and the checkout."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Taking batches whatever their records do, and putting aside what goes no further."""
+"""Processing batches that may contain failing records, and quarantining those records."""

@@ -1,7 +1,7 @@
-"""Attempts at batches, counted in Valkey: outside of what fails, so that they are there when a process is not.
+"""Attempts at batches, counted in Valkey, so that the counts survive the death of a process.
 
-A batch is known by its consumer, its partition and its first offset. While the cache is away nothing is counted, and a
-batch that kills its process comes again as a whole. A state that the cache has lost, or holds in part, starts over.
+A batch is identified by its consumer, its partition and its first offset. While the cache is down nothing is counted,
+and a batch that kills its process is retried as a whole. A lost or partial state starts over.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ from sluice.core.records import KafkaRecord, Origin, Partition
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
 # The first and the last offset of each partition's batch. A record that is still noted when the batch begins again has
-# ended a process: a process that answers removes its note. A state that cannot be read is no attempt: it must not keep
-# its partition from being worked on.
+# ended a process: a process that answers removes its note. An unreadable state counts as no attempt: it must not block
+# its partition.
 _BEGIN = Script("""
 local function is_begun(key, first)
     if redis.call('TYPE', key).ok ~= 'hash' then
@@ -49,7 +49,7 @@ end
 return states
 """)
 
-# Only where the batch is still known: a note alone would be the state of no batch.
+# Only if the batch is still known: a note alone would be a state without a batch.
 _MARK = Script("""
 if redis.call('HGET', KEYS[1], 'until') then
     redis.call('HSET', KEYS[1], 'trying', ARGV[2])
@@ -58,8 +58,8 @@ end
 return 1
 """)
 
-# Where each partition goes on one by one, or -1 where nothing is left to suspect. A state that was lost meanwhile is
-# not written again: how far its batch went is not known any more.
+# The offset where each partition continues one by one, or -1 if no suspect is left. A state that was lost meanwhile is
+# not written again: the extent of its batch is no longer known.
 _END = Script("""
 for index, key in ipairs(KEYS) do
     local offset = ARGV[index + 1]
@@ -85,11 +85,11 @@ class Attempts:
         self._rerun = rerun
 
     def of_rerun(self, start: int | None) -> "Attempts":
-        """Return the counts of what is run again from an offset: its partition is delivered meanwhile as well."""
+        """Return separate counts for a rerun from an offset: the event source may deliver the partition meanwhile."""
         return self if start is None else Attempts(self._cache, self._consumer, start)
 
     def begin(self, places: Mapping[Partition, Sequence[KafkaRecord]]) -> dict[Partition, Attempt]:
-        """Count that a batch is begun, and return what is known of it; nothing while the cache is away."""
+        """Count the start of a batch, and return what is known of it; nothing while the cache is down."""
         if not places:
             return {}
         spans = [end for records in places.values() for end in (records[0].origin.offset, records[-1].origin.offset)]
@@ -100,12 +100,12 @@ class Attempts:
         return {place: _read(state) for place, state in zip(places, states, strict=True)}
 
     def mark(self, origin: Origin) -> None:
-        """Note which record is tried alone, before it is tried."""
+        """Note the record to be tried alone, before the attempt."""
         with contextlib.suppress(CacheAwayError):
             self._cache.run(_MARK, [self._name((origin.topic, origin.partition))], [_MILLISECONDS, origin.offset])
 
     def end(self, resumed: Mapping[Partition, int | None]) -> None:
-        """Forget batches that ended with an answer; a suspected one goes on one by one from an offset."""
+        """Forget batches that ended with an answer; a suspected one continues one by one from an offset."""
         if not resumed:
             return
         offsets = [-1 if offset is None else offset for offset in resumed.values()]

@@ -1,7 +1,7 @@
-"""The way of a batch through a consumer, also where its records break the consumer.
+"""A batch's way through a consumer, even if its records break the consumer.
 
-count the attempt -> take in together what is under no suspicion -> take in the suspected records one by one, each noted
-before it is tried -> forget the attempt, since the process has survived it -> report what must come again
+count the attempt -> process records that are not suspects together -> process suspects one by one, each noted before it
+is tried -> forget the attempt, since the process has survived it -> report the records to retry
 """
 
 import time
@@ -26,13 +26,13 @@ from sluice.edge.patience import Patience
 logger = Logger()
 
 BRIEFLY = 2.0
-"""How long a record that goes alone waits for a service: what it waits for is not what is wrong with it."""
+"""How long a record tried alone waits for a service: a service outage is not the record's fault."""
 PAUSE = 2.0
-"""How long an invocation rests that holds records: without it, they would come again at once."""
+"""How long an invocation pauses after holding records; without it, they would be retried at once."""
 
 
 class Consumer:
-    """Takes batches through the work of one consumer."""
+    """Runs batches through the work of one consumer."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class Consumer:
         self._patience = Patience(hold_seconds)
         self._record_patience = Patience(briefly)
         self._record_seconds = briefly + record_seconds
-        """The longest that a single record may take: none is begun when there is less time left."""
+        """The longest time for a single record; none is begun when less time is left."""
         self._clock = clock
         self._sleep = sleep
 
     def consume(self, event: Mapping[str, Any], seconds_left: Callable[[], float]) -> dict[str, Any]:
-        """Take a batch in and report the first record of each partition that must come again.
+        """Process a batch and report the first record of each partition to retry.
 
-        An exception leaves the attempt open, as the death of the process does.
+        An exception leaves the attempt open, like the death of the process.
         """
         places = by_partition(read_records(event))
         intake = Intake(self._work, self._quarantine, self._holds, self._clock)
@@ -89,7 +89,7 @@ class Consumer:
         if halted:
             logger.error("the consumer is halted", reason=str(halted))
             record(QUARANTINE_EXCEEDED, 1)
-        # The attempt is forgotten by now: a process that ends while it rests has met no killer.
+        # The attempt is already forgotten: if the process dies during the pause, no record is suspected.
         if intake.counts[RECORDS_HELD] and seconds_left() > 2 * PAUSE:
             self._sleep(PAUSE)
         return report_failures(failed)
@@ -102,7 +102,7 @@ class Consumer:
         mark: Callable[[Origin], None],
         seconds_left: Callable[[], float],
     ) -> tuple[Origin | None, QuarantineExceededError | None]:
-        """Try the records of a suspected batch alone; return the first that must come again, and what halted it."""
+        """Try the records of a suspected batch alone; return the first one to retry, and what halted the batch."""
         for one in records:
             if one.origin.offset > attempt.until or seconds_left() < self._record_seconds:
                 return one.origin, None
@@ -124,7 +124,7 @@ class Consumer:
                 return intake.take_in([one], self._record_patience)
             except (Retryable, QuarantineExceededError):
                 raise
-            except Exception as error:  # noqa: BLE001 - any fault is this record's: it was tried alone
+            except Exception as error:  # noqa: BLE001 - the record was tried alone, so it is at fault
                 killer = attempt.blame(error)
                 killer.__cause__ = error
         return intake.put_aside(one, killer)

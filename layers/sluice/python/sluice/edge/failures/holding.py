@@ -1,7 +1,7 @@
-"""How long records of a newer release are held: the moment each unknown version was first seen, kept in Valkey.
+"""How long records of a newer release are held: Valkey keeps the time when each unknown version was first seen.
 
-All processes of a consumer share the moment. While the cache is away everything stays held: the age at which the event
-source gives a record up is the bound then, and salvage makes its dead letter.
+All processes of a consumer share that time. While the cache is down, records stay held until the event source gives
+them up because of their age; salvage then makes their dead letters.
 """
 
 from collections.abc import Collection
@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
 KEEP = timedelta(hours=1)
-"""A version that was not seen for so long is held again when it comes back."""
+"""A version not seen for this long is held again when it returns."""
 
-# What is no moment, or lies in the future, would hold for ever or not at all: it is replaced.
+# A value that is not a time, or that lies in the future, would hold for ever or not at all: it is replaced.
 _NOTE = Script("""
 local moments = {}
 for index, key in ipairs(KEYS) do
@@ -28,7 +28,7 @@ return moments
 
 
 class Holds:
-    """What one consumer holds."""
+    """The held versions of one consumer."""
 
     def __init__(self, cache: Cache, consumer: str, seconds: float) -> None:
         self._cache = cache
@@ -36,7 +36,7 @@ class Holds:
         self._milliseconds = seconds * 1000
 
     def find_over(self, unknown: Collection[str], now: datetime) -> set[str]:
-        """Note that some versions were seen, and return those that were held for long enough."""
+        """Note the versions seen, and return those that were held for long enough."""
         if not unknown:
             return set()
         asked = sorted(unknown)

@@ -1,7 +1,7 @@
-"""Taking records in, whichever consumer's they are.
+"""Processing records, the same for every consumer.
 
-sort -> hold what is ahead, and everything behind it -> check the budget -> take the good ones in -> write the dead
-letters of the others -> cover those
+sort -> hold records that are ahead, and all records after them -> check the budget -> process the good records ->
+write the dead letters of the others -> cover those
 """
 
 from collections import Counter
@@ -26,23 +26,23 @@ Item = TypeVar("Item")
 
 
 class Work(Protocol[Item]):
-    """What one consumer does with its records."""
+    """The work of one consumer on its records."""
 
     def read(self, record: KafkaRecord, now: datetime) -> Item:
-        """Read a record; raise Poison or Ahead where it cannot be read."""
+        """Read a record; raise Poison or Ahead if it cannot be read."""
 
     def take_in(self, records: Sequence[tuple[Origin, Item]], patience: Patience) -> set[Origin]:
-        """Do the consumer's part for some records and return which must come again; Retryable says that all must."""
+        """Process some records and return those to retry; Retryable means all of them."""
 
     def ask(self) -> None:
-        """Raise Retryable while the record of a dead letter could not be covered."""
+        """Raise Retryable while records with dead letters cannot be covered."""
 
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:
         """Account for records whose dead letters are stored, or raise Retryable."""
 
 
 class Intake:
-    """Takes the records of one invocation in, and counts what it puts aside and what it holds."""
+    """Processes the records of one invocation, and counts quarantined and held ones."""
 
     def __init__(self, work: Work[Any], quarantine: Quarantine, holds: Holds, clock: Callable[[], datetime]) -> None:
         self._work = work
@@ -52,7 +52,7 @@ class Intake:
         self.counts = Counter[Metric]({RECORDS_HELD: 0, RECORDS_QUARANTINED: 0})
 
     def take_in(self, records: Sequence[KafkaRecord], patience: Patience) -> set[Origin]:
-        """Take some records in and return which must come again; QuarantineExceededError where nothing was done."""
+        """Process some records and return those to retry; raise QuarantineExceededError before any work."""
         now = self._clock()
         batch = sort_records(records, partial(self._work.read, now=now))
         failed = self._hold(batch.faulty, now)
@@ -66,24 +66,24 @@ class Intake:
                 if batch.faulty:
                     patience.persist(self._work.ask)
         except Retryable as error:
-            # The unreadable records come again as well: their letters are written then, and not at every try.
-            logger.warning("the batch comes again", reason=str(error))
+            # The unreadable records are retried as well: their letters are written then, not at every attempt.
+            logger.warning("the batch is retried", reason=str(error))
             return {record.origin for record in records}
-        # What lies behind a failure comes again with it, and its letter is written then.
+        # Records after a failure are retried with it, and their letters are written then.
         due = batch.before(undone).faulty
         return failed | undone | self._put_aside(due, len(batch.good) - len(undone), now)
 
     def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
-        """Store the dead letter of a record that breaks the consumer, within what may be put aside."""
+        """Store the dead letter of a record that breaks the consumer, within the quarantine's limits."""
         now = self._clock()
         self._quarantine.check(1, 0, now)
-        # Nothing was stored before it that would have shown whether it can be covered.
+        # No earlier write in this batch has shown that the record can be covered.
         self._work.ask()
         logger.error("a record breaks its consumer", reason=str(killer), exc_info=killer.__cause__)
         return self._put_aside([(record, killer)], 0, now)
 
     def _hold(self, faulty: Sequence[Faulty], now: datetime) -> set[Origin]:
-        """Return the records that are held: those ahead, until their version was held for long enough."""
+        """Return the records to hold: those ahead, until their version was held for long enough."""
         ahead = [(record.origin, fault.unknown) for record, fault in faulty if isinstance(fault, Ahead)]
         over = self._holds.find_over({unknown for _, unknown in ahead}, now)
         held = {origin: unknown for origin, unknown in ahead if unknown not in over}
@@ -93,15 +93,15 @@ class Intake:
         return set(held)
 
     def _put_aside(self, due: Sequence[Faulty], good: int, now: datetime) -> set[Origin]:
-        """Store dead letters and cover their records; a record for which either fails comes again."""
+        """Store dead letters and cover their records; if either fails, the record is retried."""
         unstored = self._quarantine.write(due, now)
         stored = [one for one in due if one[0].origin not in unstored]
         try:
             self._work.cover(stored, now)
         except Retryable as error:
-            logger.warning("records whose dead letters are stored come again", reason=str(error))
+            logger.warning("records whose dead letters are stored are retried", reason=str(error))
             return {record.origin for record, _ in due}
-        # Not before: what comes again is put aside again, and must be taken from the allowance once.
+        # Not before: a retried record is quarantined again, and must count against the allowance only once.
         self._quarantine.spend(count_poison(stored), good, now)
         self.counts[RECORDS_QUARANTINED] += len(stored)
         return unstored

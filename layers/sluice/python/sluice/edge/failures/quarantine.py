@@ -1,7 +1,7 @@
-"""Putting records aside: each becomes a dead letter, stored before the record counts as dealt with.
+"""The quarantine: each record becomes a dead letter, stored before the record counts as done.
 
-Valkey keeps what a consumer may put aside for all its processes; while it is away, each process has its share. What
-good records earn is added when something is put aside: to add it with every batch would cost a round trip each.
+Valkey keeps a consumer's allowance for all its processes; while it is down, each process has its share. The earnings of
+good records are added when a record is quarantined: adding them with every batch would cost a round trip each.
 """
 
 import math
@@ -18,7 +18,7 @@ from sluice.core.records import Origin
 from sluice.edge.broker import Broker
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
-# core.failures.quarantine.Allowance is the same in memory. What is no finite number starts over.
+# core.failures.quarantine.Allowance is the in-memory equivalent. A value that is not a finite number starts over.
 _SPEND = Script("""
 local left = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
 if not left or left - left ~= 0 then
@@ -31,7 +31,7 @@ return 1
 
 
 class SharedAllowance:
-    """What all processes of a consumer together may put aside."""
+    """How many records all processes of a consumer together may quarantine."""
 
     def __init__(self, cache: Cache, consumer: str, processes: int) -> None:
         self._cache = cache
@@ -42,7 +42,7 @@ class SharedAllowance:
         self._earned = 0.0
 
     def check(self, poison: int, good: int, now: datetime) -> None:
-        """Stop when more would be put aside than is left, with what good records of the batch will earn."""
+        """Stop if a batch needs more than is left, including what its good records earn."""
         try:
             left = min(MOST, self._left() + self._earned + EARNED * good)
             allowed = poison <= left
@@ -50,13 +50,13 @@ class SharedAllowance:
             allowed = self._here.allows(poison, good, now)
         if not allowed:
             raise QuarantineExceededError(
-                f"{self._consumer} has put aside all it may for now; {poison} records stay where they are"
+                f"{self._consumer} has used up its quarantine allowance; {poison} records stay in Kafka"
             )
 
     def spend(self, poison: int, good: int, now: datetime) -> None:
-        """Take what was put aside, and add what was earned meanwhile."""
+        """Subtract quarantined records, and add the earnings since the last time."""
         self._here.earn(good, now)
-        # Not more than a share: all processes together must not save up more than the allowance may be.
+        # At most a share: all processes together must not earn more than the maximum allowance.
         self._earned = min(MOST * self._share, self._earned) + EARNED * good
         if not poison:
             return
@@ -75,8 +75,8 @@ class SharedAllowance:
         except ValueError:
             left = math.nan
         if not math.isfinite(left):
-            # As good as none: poison must not end in a crash over it.
-            raise CacheAwayError(f"{self._name} holds {kept!r}, which is no allowance")
+            # Treated like a missing value: it must not crash the handling of poison.
+            raise CacheAwayError(f"{self._name} holds {kept!r}, which is not an allowance")
         return left
 
 
@@ -90,7 +90,7 @@ class Quarantine:
         self._allowance = allowance
 
     def check(self, poison: int, good: int, now: datetime) -> None:
-        """Stop when more is to be put aside than bad luck explains, of these records or of all recent ones."""
+        """Stop when more records fail than chance explains, of these records or of all recent ones."""
         if poison:
             check_budget(poison, poison + good)
             self._allowance.check(poison, good, now)
@@ -103,5 +103,5 @@ class Quarantine:
         return {record.origin for (record, _), unstored in zip(faulty, deliveries, strict=True) if unstored is not None}
 
     def spend(self, poison: int, good: int, now: datetime) -> None:
-        """Take what was put aside from the allowance, and add what so many good records earn."""
+        """Subtract quarantined records from the allowance, and add what good records earn."""
         self._allowance.spend(poison, good, now)

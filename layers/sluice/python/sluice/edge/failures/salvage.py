@@ -1,7 +1,7 @@
-"""The buckets as queues: what lies under some prefixes waits, and is moved away once all of it is dead letters.
+"""The buckets as queues: objects under some prefixes wait, and move away once all their events are dead letters.
 
-read -> post every letter -> copy to salvaged/ -> delete. Nothing else remembers anything: what a run leaves undone
-between two of these is done again by the next one, with the same letters. All a process remembers is what goes last.
+read -> post every letter -> copy to salvaged/ -> delete. No other state exists: if a run stops between two steps, the
+next run repeats the object with the same letters. A process only remembers which objects go last.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,17 +20,17 @@ from sluice.edge import aws
 from sluice.edge.broker import Broker
 
 SALVAGED = "salvaged/"
-# Of one flush: what is slow about slow brokers is mostly every single answer. The largest object is then so few of them
-# that a run has time for all, even if each takes as long as producing may.
+# The limits of one flush. Slow brokers are mostly slow per answer, so flushes are large: a run has time for all flushes
+# of the largest object, even if each takes the whole produce deadline.
 MOST_LETTERS, MOST_BYTES = 10_000, 16 * 1024 * 1024
-# Of what is read of an object at once.
+# The most bytes read from an object at once.
 READ_BYTES = 4 * 1024 * 1024
-# Of 1,000 objects each. With more than that waiting, the oldest of all may not be among those that are seen.
+# Pages of 1,000 objects. If more objects wait, the oldest of all may not be among those seen.
 MOST_PAGES = 100
 
 
 class Leftover(msgspec.Struct, frozen=True, order=True):
-    """An object that waits, since when, and which of the heaps it lies on."""
+    """A waiting object, since when it waits, and its heap."""
 
     since: datetime
     heap: int
@@ -38,57 +38,57 @@ class Leftover(msgspec.Struct, frozen=True, order=True):
 
 
 class Heap(msgspec.Struct, frozen=True):
-    """Where leftovers of one form lie, and how their letters are read."""
+    """The place of leftovers of one form, and the reader of their letters."""
 
     bucket: str
     prefix: str
     read: Callable[[Any, Wreck], Iterator[Letter]]
-    """Of an object's body, which is a stream."""
+    """Reads an object's body, which is a stream."""
 
 
 class Unposted(Retryable):
-    """Not every letter was taken, or there was no time for it; those that were are written again with the others."""
+    """Not every letter was stored, or time ran out; the next attempt writes all of them again."""
 
 
 class Report(msgspec.Struct):
-    """What a run came to."""
+    """The result of a run."""
 
     letters: int = 0
     expired: int = 0
     objects: int = 0
     left: int = 0
     oldest: datetime | None = None
-    """Since when the oldest of those that are left has waited."""
+    """Since when the oldest remaining object has waited."""
     troubles: list[str] = msgspec.field(default_factory=list)
-    """What kept each object from being salvaged that was begun."""
+    """Why each begun object could not be salvaged."""
 
 
 def failed_batches(bucket: str) -> Heap:
-    """Return the heap of the batches that Lambda gave up: an event each, small enough to be held."""
+    """Return the heap of batches that Lambda gave up: one event each, small enough for memory."""
     return Heap(bucket, "aws/lambda/", lambda body, wreck: read_batch(body.read(), wreck))
 
 
 def error_output(bucket: str) -> Heap:
-    """Return the heap of what Firehose could not convert: a buffer each, read line by line."""
+    """Return the heap of records that Firehose could not convert: one buffer each, read line by line."""
     return Heap(bucket, "errors/", lambda body, wreck: read_output(body.iter_lines(READ_BYTES), wreck))
 
 
 class Salvage:
-    """Makes dead letters of leftovers, the oldest first."""
+    """Turns leftovers into dead letters, the oldest first."""
 
     def __init__(self, s3: Any, broker: Broker, topic: str, heaps: Sequence[Heap]) -> None:
         self._s3 = s3
         self._broker = broker
         self._topic = topic
         self._heaps = heaps
-        # What ended a run, as long as this process lives: one that always does must not keep the others waiting.
+        # Objects that ended a run, as long as this process lives: one that always does must not block the others.
         self._behind: set[Leftover] = set()
 
     def run(self, may_begin: Callable[[], bool], may_post: Callable[[], bool]) -> Report:
-        """Salvage what there is time for, and leave the rest where it is.
+        """Salvage as long as time is left, and leave the rest in place.
 
-        The oldest goes first, and what ended a run goes last. Brokers that are away end the run. An object that the
-        store does not hand out keeps no other one waiting.
+        The oldest object goes first; an object that ended a run goes last. A broker outage ends the run. An object that
+        S3 cannot deliver does not block the others.
         """
         found = [one for number in range(len(self._heaps)) for one in self._find(number)]
         self._behind.intersection_update(found)
@@ -122,7 +122,7 @@ class Salvage:
 
     def _salvage(self, leftover: Leftover, report: Report, may_post: Callable[[], bool]) -> None:
         heap = self._heaps[leftover.heap]
-        # Not now but when it was given up: a letter that is written again is the same to the last byte.
+        # The time of the giving up, not of this run: a letter that is written again has the same bytes.
         wreck = Wreck(SALVAGED + leftover.key, leftover.since)
         with aws.asking("S3"):
             body = self._s3.get_object(Bucket=heap.bucket, Key=leftover.key)["Body"]
@@ -136,7 +136,7 @@ class Salvage:
         report.expired += expired
 
     def _post(self, letters: Iterable[Letter], may_post: Callable[[], bool]) -> tuple[int, int]:
-        """Store letters; return how many they were, and how many of them are of events that waited too long."""
+        """Store letters; return their number, and how many belong to events that waited too long."""
         posted = expired = 0
         written = (
             (Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)), letter.reason == EXPIRED)
@@ -149,12 +149,12 @@ class Salvage:
         return posted, expired
 
     def _store(self, messages: Sequence[Message], may_post: Callable[[], bool]) -> None:
-        """Store messages, those again that were not taken in time, for as long as any are."""
+        """Store messages; retry those not stored in time, as long as each attempt stores some."""
         while messages:
             if not may_post():
-                raise Unposted("the time is over, and not all of its letters are stored")
+                raise Unposted("time ran out before all of its letters were stored")
             fates = self._broker.store(messages)
             reasons = [fate.reason for fate in fates if fate is not None]
             if len(reasons) == len(messages):
-                raise Unposted(f"of {len(messages)} letters none is stored: {reasons[0]}")
+                raise Unposted(f"none of {len(messages)} letters is stored: {reasons[0]}")
             messages = [message for message, fate in zip(messages, fates, strict=True) if fate is not None]

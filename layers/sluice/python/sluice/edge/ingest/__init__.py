@@ -1,1 +1,1 @@
-"""How full the buffer and its disks are, and the word about it that every process of ingest hears."""
+"""The usage of the buffer and its disks, and the pressure snapshot that every ingest process reads."""

@@ -1,4 +1,4 @@
-"""The way of a request through ingest, from its key to an honest answer for each of its events."""
+"""A request's way through ingest, from its key to a real status for each of its events."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -33,15 +33,15 @@ from sluice.edge.metrics import record, record_apart
 logger = Logger()
 
 UNKNOWN_FLEET = "unknown"
-OURS = ("keys_unavailable", "not_stored")  # refusals that say nothing about the caller
+OURS = ("keys_unavailable", "not_stored")  # refusals that do not concern the caller
 
 
 class Ingest(msgspec.Struct, frozen=True):
-    """Takes requests all the way, or refuses them."""
+    """Processes requests, or refuses them."""
 
     stage: str
     contract_of: dict[str, str]
-    """By the route."""
+    """By route."""
     rules: Rules
     dead_letter_topic: str
     keys: KeyStore
@@ -87,11 +87,11 @@ class Ingest(msgspec.Struct, frozen=True):
             return answer_refusal(refusal, correlate(event), retry_after)
 
     def _refuse_under_pressure(self, now: datetime) -> None:
-        """Refuse some requests, or all, before anything of them is read, counted or stored; every fleet's alike."""
+        """Refuse some or all requests before they are read, counted or stored; all fleets alike."""
         try:
             self.pressure.refresh(now)
         except UnknownPressureError as error:
-            # An unknown pressure is no reason to refuse.
+            # Unknown pressure is not a reason to refuse.
             logger.warning("the pressure is not known", reason=str(error))
             record(PRESSURE_UNKNOWN, 1)
         share = max(self.pressure.share(now), share_for_slowness(self.broker.slowness()))
@@ -99,12 +99,12 @@ class Ingest(msgspec.Struct, frozen=True):
             raise Refusal(
                 429,
                 "pressure",
-                "More has been sent than can be dealt with; send less, as `advice` says.",
+                "Too many events arrive to process them all. Send fewer, as `advice` says.",
                 advice=advice,
             )
 
     def _split(self, event: dict[str, Any], fleet: "_Fleet", letterhead: Letterhead) -> list[bytes]:
-        """Split a body into its events. One that is no events becomes one dead letter, stored before the refusal."""
+        """Split a body into its events. One that cannot be split becomes one dead letter, stored before the refusal."""
         try:
             return split_body(read_body(event, self.rules.limits), self.rules.limits.max_events)
         except Unparsable as refusal:
@@ -113,13 +113,13 @@ class Ingest(msgspec.Struct, frozen=True):
             rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), Claims())
             (fate,) = self.broker.store([address(rejected, letterhead)])
             if fate is not None:
-                detail = "The body is no events, and its dead letter could not be stored; try again."
+                detail = "The body cannot be read as events, and its dead letter could not be stored; try again."
                 raise Refusal(429, "not_stored", detail) from refusal
             raise
 
 
 class _Fleet(msgspec.Struct, frozen=True):
-    """A fleet's share, so that it can neither starve nor bankrupt the others."""
+    """A fleet's quota, so that it cannot use up the capacity or the budget of other fleets."""
 
     fleet_id: str
     quota: Quota
@@ -127,7 +127,7 @@ class _Fleet(msgspec.Struct, frozen=True):
     now: datetime
 
     def admit(self, events: int) -> None:
-        """Let some events in, or refuse their request."""
+        """Admit some events, or refuse their request."""
         match self.quotas.exceeded(self.fleet_id, self.quota, events, self.now):
             case "events":
                 raise Refusal(429, "quota_events", f"This fleet may send {self.quota.events:g} events a second.")
@@ -139,25 +139,25 @@ class _Fleet(msgspec.Struct, frozen=True):
                 )
 
     def charge(self, rejects: int) -> None:
-        """Charge rejected events: each is kept as a dead letter."""
+        """Charge rejected events: each is stored as a dead letter."""
         if rejects:
             self.quotas.charge_rejects(self.fleet_id, self.quota, rejects, self.now)
 
 
 def _count_refusal(fleet_id: str, code: str) -> None:
-    """Count a refused request: by its fleet and its reason, unless the reason says nothing about the caller."""
+    """Count a refused request by fleet and reason, unless the reason does not concern the caller."""
     if code in OURS:
-        # On the line of the events of other requests: the alarm on what is not stored divides by them.
+        # On the invocation's line, like other requests' events: the alarm on unstored events divides by them.
         record(EVENTS_TO_RETRY, 1)
         return
     if code == "pressure":
-        # Once more without the fleet: an alarm finds a metric only under all of its dimensions.
+        # Again without the fleet: an alarm finds a metric only under all of its dimensions.
         record(REFUSED_FOR_PRESSURE, 1)
     record_apart(REQUESTS_REFUSED, 1, fleet=fleet_id, reason=code)
 
 
 def _count(results: list[Result]) -> None:
-    """Count what became of the events."""
+    """Count the events by outcome."""
     statuses = [result.status for result in results]
     for status, metric in ((ACCEPTED, EVENTS_ACCEPTED), (REJECTED, EVENTS_REJECTED), (RETRY, EVENTS_TO_RETRY)):
         record(metric, statuses.count(status))

@@ -1,4 +1,4 @@
-"""How full the brokers' disks are, by CloudWatch's metrics: the brokers do not say."""
+"""The usage of the brokers' disks, from CloudWatch's metrics: the brokers do not report it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,11 +9,11 @@ from sluice.edge import aws
 ANSWER_SECONDS, TRIES = 3, 2
 PERIOD_SECONDS = 60
 LAST_KNOWN = timedelta(minutes=15)
-"""How old a figure may be: CloudWatch has a minute's figure some minutes later."""
+"""The maximum age of a figure: CloudWatch has a minute's figure some minutes later."""
 
 
 class Disks:
-    """Asks for the fullest disk; the last figure serves until it is old."""
+    """Asks for the fullest disk; the last figure is used until it is too old."""
 
     def __init__(self, cloudwatch: Any, cluster: str, brokers: int) -> None:
         self._cloudwatch = cloudwatch
@@ -21,7 +21,7 @@ class Disks:
         self._known: tuple[datetime, float] | None = None
 
     def ask(self, now: datetime) -> float:
-        """Return what part of the fullest disk holds data, in percent; Retryable while there is no figure."""
+        """Return the usage of the fullest disk in percent; Retryable while no figure exists."""
         try:
             self._known = (now, self._ask(now))
         except Retryable:
@@ -38,14 +38,14 @@ class Disks:
                 ScanBy="TimestampDescending",
             )
         latest = [one["Values"][0] for one in answer["MetricDataResults"] if one["Values"]]
-        # A figure that is no percentage cannot be a disk's.
+        # A figure that is not a percentage cannot be a disk's.
         if not (told := [percent for percent in latest if 0 <= percent <= 100]):
             raise Retryable("CloudWatch has no figures of the disks")
         return float(max(told))
 
 
 def _query(cluster: str, broker: int) -> dict[str, Any]:
-    """Ask for one broker's figure: there is none for a cluster."""
+    """Ask for one broker's figure: no figure exists for the cluster."""
     dimensions = [{"Name": "Cluster Name", "Value": cluster}, {"Name": "Broker ID", "Value": str(broker)}]
     metric = {"Namespace": "AWS/Kafka", "MetricName": "KafkaDataLogsDiskUsed", "Dimensions": dimensions}
     return {"Id": f"broker{broker}", "MetricStat": {"Metric": metric, "Period": PERIOD_SECONDS, "Stat": "Maximum"}}

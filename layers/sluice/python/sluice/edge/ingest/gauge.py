@@ -1,4 +1,4 @@
-"""Measuring what decides about pressure: how long records wait for each consumer, and how full the disks are."""
+"""Measuring the inputs of pressure: how long records wait for each consumer, and how full the disks are."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -12,24 +12,24 @@ from sluice.edge.ingest.disks import Disks
 from sluice.edge.patience import Patience
 from sluice.edge.topic_offsets import TopicOffsets
 
-# Ages are looked for up to so many times what a record may wait, and found to such a part of it.
+# The search for ages ends at LONGEST times the time a record may wait, with a precision of EXACT_TO of that time.
 LONGEST, EXACT_TO = 2, 1 / 120
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What a run has measured."""
+    """The measured values of a run."""
 
     at: datetime
     waits: dict[str, float]
-    """How long the oldest unread record has waited, in seconds, by consumer."""
+    """Age of the oldest unread record in seconds, by consumer."""
     used: float
-    """Which part of the time that a record may wait the oldest has waited."""
+    """The oldest record's age as a part of the time that a record may wait."""
     disk: float | None
-    """How full the fullest disk is, in percent; None where CloudWatch did not say."""
+    """The usage of the fullest disk in percent; None if CloudWatch did not report it."""
 
 
 class Gauge(msgspec.Struct, frozen=True):
-    """What a warm function measures with."""
+    """The clients with which a warm function measures."""
 
     offsets: Mapping[str, TopicOffsets]
     """By consumer."""
@@ -41,7 +41,7 @@ class Gauge(msgspec.Struct, frozen=True):
     log: Logger
 
     def measure(self) -> Measured:
-        """Measure once; Retryable when the brokers do not answer, while the disks may stay unknown."""
+        """Measure once; Retryable if the brokers do not answer. The disks may stay unknown."""
         waits = self.patience.persist(lambda: {name: self._ask_wait(one) for name, one in self.offsets.items()})
         now = self.now()
         return Measured(now, waits, max(waits.values()) / self.buffer_seconds, self._ask_disk(now))
@@ -59,6 +59,6 @@ class Gauge(msgspec.Struct, frozen=True):
         try:
             return self.disks.ask(now)
         except Retryable as error:
-            # The age of what waits decides alone, and an alarm tells of it.
+            # The age of unread records decides alone, and an alarm reports the missing figure.
             self.log.warning("the disks are not known", extra={"reason": str(error)})
             return None

@@ -1,4 +1,4 @@
-"""The word about pressure, published in Valkey for every process of ingest."""
+"""The pressure snapshot, published in Valkey for every ingest process."""
 
 import time
 from collections.abc import Callable
@@ -14,18 +14,18 @@ MEMORY_SECONDS = 3.0
 
 
 class Snapshots:
-    """Publishes what holds from now on, and finds what was published last."""
+    """Publishes the current snapshot, and finds the last one."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
     def publish(self, share: float, now: datetime, seconds: int) -> None:
-        """Say which share of requests to refuse for so many seconds; CacheAwayError where nobody can be told."""
+        """Publish the share of requests to refuse for so many seconds; CacheAwayError if the cache is down."""
         snapshot = Snapshot(now, now + timedelta(seconds=seconds), share, 1)
         self._cache.put(NAME, msgspec.json.encode(snapshot), seconds)
 
     def read(self, now: datetime) -> Snapshot:
-        """Read the last word."""
+        """Read the last snapshot."""
         try:
             found = self._cache.get(NAME)
         except CacheAwayError as error:
@@ -34,7 +34,7 @@ class Snapshots:
 
 
 class Pressure:
-    """The last word as one process remembers it: asked for every few seconds, whatever comes of it."""
+    """One process's copy of the last snapshot, refreshed every few seconds, even after a failure."""
 
     def __init__(self, snapshots: Snapshots, clock: Callable[[], float] = time.monotonic) -> None:
         self._snapshots = snapshots
@@ -43,15 +43,15 @@ class Pressure:
         self._last: Snapshot | None = None
 
     def refresh(self, now: datetime) -> None:
-        """Ask again when it is time to; UnknownPressureError says that this brought nothing."""
+        """Read the snapshot again if it is due; UnknownPressureError if no valid one was found."""
         if self._clock() < self._due:
             return
         self._due = self._clock() + MEMORY_SECONDS
         found = self._snapshots.read(now)
-        # A replica that has taken over may have an older word than the one that is known.
+        # After a failover, the new primary may have an older snapshot than the known one.
         if self._last is None or found.measured_at > self._last.measured_at:
             self._last = found
 
     def share(self, now: datetime) -> float:
-        """Say which share of requests to refuse: by the last word while it may be believed, and else none."""
+        """Return the share of requests to refuse: from the last snapshot while it is valid, otherwise none."""
         return self._last.share if self._last is not None and now < self._last.until else 0.0

@@ -1,1 +1,1 @@
-"""Counting what is stored, holding it against the brokers' offsets, and running again what is missing."""
+"""Counting stored records, comparing them with the brokers' offsets, and rerunning missing ones."""

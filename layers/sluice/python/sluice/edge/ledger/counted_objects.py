@@ -1,6 +1,6 @@
 """Finding objects that are not counted yet, and counting each in one transaction.
 
-A run may end anywhere: each object is written down with its counts, and the next run goes on with the rest.
+A run may end anywhere: each object is recorded together with its counts, and the next run continues with the rest.
 """
 
 import re
@@ -40,27 +40,27 @@ _NEW_LETTERS = """
 
 
 class Folder(msgspec.Struct, frozen=True):
-    """Where objects are: a bucket, and their names' beginning, before their days."""
+    """The place of objects: a bucket, and the prefix before the day."""
 
     bucket: Bucket
     prefix: str
 
 
 class Counts(msgspec.Struct):
-    """What a run has counted; not complete while objects are left."""
+    """The counts of a run; incomplete while objects are left."""
 
     objects: int = 0
     new: int = 0
     unreadable: dict[str, str] = {}
-    """Objects that could not be counted, and why; their records stay a hole, and are missing in the end."""
+    """Objects that could not be counted, and why; their records stay a hole and become missing."""
     trouble: str | None = None
     """Why the buckets could not be listed to the end."""
     complete: bool = False
-    """Whether all was looked through; an unreadable object does not keep the rest from being called missing."""
+    """Whether all objects were searched; an unreadable one does not prevent calling other records missing."""
 
 
 class CountedObjects:
-    """One run over what lies in the buckets."""
+    """One run over the objects in the buckets."""
 
     def __init__(self, connection: Connection, raw: Folder, letters: Folder, clock: Clock) -> None:
         self._connection = connection
@@ -69,11 +69,11 @@ class CountedObjects:
         self._clock = clock
 
     def count(self, may_go_on: Callable[[], bool], *, all_letters: bool) -> Counts:
-        """Count object after object, the oldest days first, for as long as there is time.
+        """Count object after object, the oldest days first, as long as time is left.
 
-        Days are looked through from the one before the last that was counted: what belongs to a day is written before
-        the next one ends. Letters bear the day of their failure, which may be long past: on request, all are found.
-        One object's trouble is its own: its transaction is taken back, and the others are counted.
+        The search starts one day before the last counted day: a day's objects are written before the next day ends.
+        Letters have the day of their failure, which may be long past: on request, all letters are searched. If one
+        object fails, its transaction is rolled back, and the others are counted.
         """
         counts = Counts()
         folders = (
@@ -89,7 +89,7 @@ class CountedObjects:
                         counts.new += count(name, etag)
                         counts.objects += 1
                     except psycopg.OperationalError:
-                        raise  # the database is away
+                        raise  # the database is down
                     except Exception as error:  # noqa: BLE001 - an object may hold anything
                         counts.unreadable[name] = repr(error)
         except Retryable as error:
@@ -101,11 +101,11 @@ class CountedObjects:
     def _start(self, folder: Folder) -> str:
         latest = find_value(self._connection, _LATEST, {"prefix": folder.prefix})
         day = _day_of(latest) if latest else None
-        # A name may claim a day that is yet to come: nothing of today lies behind today.
+        # A name may contain a future day: without the limit, today's objects would be skipped.
         return f"{folder.prefix}dt={min(day, self._clock().date()) - timedelta(days=1)}" if day else ""
 
     def _find(self, folder: Folder, start: str) -> Iterator[tuple[str, str]]:
-        """Yield names and ETags of objects that are not counted yet, or were written again."""
+        """Yield names and ETags of objects that are not counted yet, or were overwritten."""
         for found in folder.bucket.list_pages(folder.prefix, start):
             counted: dict[str, str] = dict(self._connection.execute(_COUNTED, (list(found),)).fetchall())
             yield from ((name, etag) for name, etag in found.items() if counted.get(name) != etag)

@@ -1,9 +1,9 @@
-"""Counting stored records: each once, in any files, in any order, and however often it comes.
+"""Counting stored records: each once, in any file, in any order, even if it occurs several times.
 
-lock what is covered -> leave out what is -> count the rest by fleet, hour, contract and version -> cover -> commit
+lock coverage -> drop covered records -> count the rest by fleet, hour, contract and version -> cover -> commit
 
-An hour of a busy deployment has tens of millions of rows: they are handled as columns, never one by one. That comes to
-about two million a second, with the reading of the file and the transaction.
+An hour of a busy deployment has tens of millions of rows: they are processed as columns, never one by one. The rate is
+about two million a second, including the reading of the file and the transaction.
 """
 
 from collections import Counter
@@ -30,13 +30,13 @@ from sluice.edge.ledger.tallies import count_outcomes
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-# Partition and offset in one number: 2^19 of the one, 2^44 of the other.
+# Partition and offset in one number: 2^19 partitions, 2^44 offsets.
 _WIDTH = np.int64(1 << 44)
 _GROUP = ["fleet_id", "hour", "contract", "schema_version"]
 
 
 def cover(connection: Connection, consumer: str, records: pa.Table, outcome: str) -> int:
-    """Cover records and count those that were not covered yet; say how many those are. A transaction is open."""
+    """Cover records, and count and return those that were not covered yet. Needs an open transaction."""
     return sum(
         _Cover(connection, consumer, topic, outcome).add(records.filter(pc.equal(records["topic"], topic)))
         for topic in pc.unique(records["topic"]).to_pylist()
@@ -54,7 +54,7 @@ class _Cover:
 
     def add(self, records: pa.Table) -> int:
         partitions, offsets = (_numbers(records, name) for name in ("partition", "offset"))
-        # Each place once, in order; a file may hold a record twice.
+        # Each offset once, in order; a file may contain a record twice.
         _, order = np.unique(partitions * _WIDTH + offsets, return_index=True)
         records = records.take(order)
         partitions, offsets = partitions[order], offsets[order]
@@ -69,7 +69,7 @@ class _Cover:
             part = parts[place]
             known, begun_at = self._compare(place, held, offsets[part], received[part])
             if begun_at is not None:
-                # As the database names the topic that it puts aside.
+                # The database's name for the topic that it puts aside.
                 name = f"{self._topic}@{write_time(begun_at)}"
                 older = self._find_older((name, place[1]), begun_at, offsets[part], received[part])
                 if older.any():
@@ -87,7 +87,7 @@ class _Cover:
     def _compare(
         self, place: Partition, held: Held, offsets: Numbers, received: Numbers
     ) -> tuple[Flags, datetime | None]:
-        """Say which records are covered, and since when the topic is this one; it may have been created again."""
+        """Return which records are covered, and since when the current topic exists; it may have been recreated."""
         known = np.zeros(len(offsets), dtype=np.bool_)
         for start, end in held.covered:
             known[np.searchsorted(offsets, start) : np.searchsorted(offsets, end)] = True
@@ -100,11 +100,11 @@ class _Cover:
         return known, held.begun_at
 
     def _find_older(self, aside: Partition, begun_at: datetime, offsets: Numbers, received: Numbers) -> Flags:
-        """Say which records are those of the topic that was put aside.
+        """Return which records belong to the old topic that was put aside.
 
-        Files come in any order: what was received after all that is known of the old topic, and before the record that
-        showed the new one, may be either's. The old one can only have gone on behind its end; the new one had not come
-        so far, for the record that showed it lay before that.
+        Files arrive in any order. A record received after the old topic's last known record, and before the record that
+        revealed the new topic, may belong to either. The old topic can only have continued after its end. The new topic
+        had not reached that end, because the record that revealed it has a lower offset.
         """
         older: Flags = (received < as_micros(begun_at)) & (received != UNKNOWN)
         if older.any():
@@ -125,10 +125,10 @@ class _Cover:
         count_outcomes(self._connection, self._consumer, outcomes)
 
     def _leave_gaps(self, given_up: pa.Table) -> None:
-        """Write down which windows lack the records that were given up; bringing them back removes that."""
+        """Record gaps in the windows that lack given-up records; recovering the records removes the gaps."""
         partitions, offsets = (_numbers(given_up, name) for name in ("partition", "offset"))
         hours, received = (_numbers(given_up, name) for name in ("hour", "received"))
-        # Of a record that does not say when it was received, the hour is known in which it was given up.
+        # If a record does not say when it was received, the hour in which it was given up is used.
         since = np.where(received == UNKNOWN, hours, received)
         until = np.where(received == UNKNOWN, hours + HOUR, received)
         for start, end in _runs((np.diff(partitions) != 0) | (np.diff(offsets) != 1)) if len(offsets) else ():
@@ -153,7 +153,7 @@ def _numbers(records: pa.Table, name: str) -> Numbers:
 
 
 def _runs(breaks: Flags) -> Iterable[tuple[int, int]]:
-    """Cut a sorted column where it breaks."""
+    """Cut a sorted column at its breaks."""
     ends = [*(np.flatnonzero(breaks) + 1).tolist(), len(breaks) + 1]
     return zip([0, *ends[:-1]], ends, strict=True)
 

@@ -1,4 +1,4 @@
-"""The ledger's rows: which records a consumer has dealt with, locked while more are added to them."""
+"""The ledger's rows: which records a consumer has covered, locked while more are added."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from sluice.core.offsets import Span, span
 from sluice.core.records import Origin, Partition
 from sluice.edge.database import Connection
 
-# Whoever deals with the same records just then is waited for, and what they have done is read afterwards.
+# Waits for any other transaction on the same records, and reads its result afterwards.
 _LOCK = """
     SELECT
         coverage.topic, coverage.partition, coverage.offsets * multirange(int8range(batch.first, batch.last, '[]')),
@@ -49,9 +49,9 @@ _PUT_ASIDE = "SELECT put_coverage_aside(%s, %s, %s, %s)"
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a partition's locked row says: the covered offsets among those asked about, and of which receptions.
+    """A partition's locked row: the covered offsets among those asked about, and their latest reception.
 
-    The end is that of all its offsets.
+    The end is the end of all its offsets.
     """
 
     covered: list[Span]
@@ -61,10 +61,10 @@ class Held(msgspec.Struct, frozen=True):
 
 
 def lock_coverage(connection: Connection, consumer: str, received: Mapping[Origin, datetime | None]) -> set[Origin]:
-    """Lock the rows of the partitions that records come from, and return the records that are covered already.
+    """Lock the rows of the records' partitions, and return the records that are already covered.
 
-    A record at a covered offset that was received later than everything covered cannot have come again: its topic was
-    made anew. None is of a record that does not say when it was received, and proves nothing.
+    A record at a covered offset that was received later than all covered records cannot be a redelivery: its topic was
+    recreated. None stands for a record that does not say when it was received; it proves nothing.
     """
     offsets = _by_partition(received)
     places = {place: (min(found), max(found)) for place, found in offsets.items()}
@@ -87,7 +87,7 @@ def lock_coverage(connection: Connection, consumer: str, received: Mapping[Origi
 def lock_places(
     connection: Connection, consumer: str, places: Mapping[Partition, tuple[int, int]]
 ) -> dict[Partition, Held]:
-    """Lock partitions' rows, each asked about its offsets from one to another, both included."""
+    """Lock the rows of partitions, each for a range of offsets, both ends included."""
     ordered = sorted(places)
     batch: dict[str, Any] = {
         "consumer": consumer,
@@ -107,12 +107,12 @@ def lock_places(
 
 
 def begin_anew(connection: Connection, consumer: str, place: Partition, begun_at: datetime) -> None:
-    """Put aside what was covered of a topic that was made anew; the rows are locked already."""
+    """Put aside the coverage of a recreated topic; the rows are locked already."""
     connection.execute(_PUT_ASIDE, (consumer, *place, begun_at))
 
 
 def span_partitions(origins: Iterable[Origin]) -> dict[Partition, list[Span]]:
-    """Put the offsets of records together into ranges."""
+    """Merge the offsets of records into ranges."""
     return {place: span(offsets) for place, offsets in _by_partition(origins).items()}
 
 
@@ -122,7 +122,7 @@ def extend_coverage(
     spans: Mapping[Partition, Sequence[Span]],
     received_until: Mapping[Partition, datetime],
 ) -> None:
-    """Add offsets to what is covered; the rows are locked already."""
+    """Add offsets to the coverage; the rows are locked already."""
     ordered = sorted(spans)
     connection.execute(
         _EXTEND,
@@ -131,7 +131,7 @@ def extend_coverage(
             "topics": [topic for topic, _ in ordered],
             "partitions": [partition for _, partition in ordered],
             "offsets": [Int8Multirange([Range(*each) for each in spans[place]]) for place in ordered],
-            # Records that cannot be read do not say when they were received: greatest() passes over a null.
+            # Unreadable records do not say when they were received: greatest() ignores a null.
             "moments": [received_until.get(place) for place in ordered],
         },
     )

@@ -1,6 +1,6 @@
-"""Records that were given up and could still be counted: they are covered, and the windows that lack them are gaps.
+"""Records that were given up but could still count: they are covered, and the windows that lack them have gaps.
 
-A record that comes again, and that this release can read, is brought back: it leaves its gap and counts.
+If such a record is delivered again and this release can read it, it is recovered: it leaves its gap and counts.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ _LEAVE = """
     ON CONFLICT (consumer, topic, partition, offsets) DO UPDATE SET given_up = true
 """
 
-# What is left of a range on both sides of the records that are taken out of it stays a gap.
+# The rest of a range, on both sides of the removed records, stays a gap.
 _TAKE = """
     WITH back AS (
         SELECT * FROM unnest(%s::text[], %s::integer[], %s::int8multirange[]) AS one (topic, partition, offsets)
@@ -42,12 +42,12 @@ _TAKE = """
 def leave_gap(
     connection: Connection, consumer: str, place: Partition, span: Int8Range, since: datetime, until: datetime
 ) -> None:
-    """Write down that windows lack a range of records, received between two moments."""
+    """Record that windows lack a range of records, received between two moments."""
     connection.execute(_LEAVE, (consumer, *place, span, since, until))
 
 
 def leave_gaps(connection: Connection, consumer: str, received: Mapping[Origin, datetime]) -> None:
-    """Write down that windows lack some records, by when those were received."""
+    """Record that windows lack some records, by their reception."""
     for place, spans in span_partitions(received).items():
         for start, end in spans:
             moments = [received[Origin(*place, offset)] for offset in range(start, end)]
@@ -55,7 +55,7 @@ def leave_gaps(connection: Connection, consumer: str, received: Mapping[Origin, 
 
 
 def take_from_gaps(connection: Connection, consumer: str, covered: Collection[Origin]) -> set[Origin]:
-    """Take the records out of their gaps that were given up, of some that come again; return those."""
+    """Remove redelivered records from their gaps; return those that had been given up."""
     if not covered:
         return set()
     spans = span_partitions(covered)

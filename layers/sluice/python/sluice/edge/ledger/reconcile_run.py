@@ -1,4 +1,4 @@
-"""One run of reconcile: what it counts, compares, runs again and tells, or what it is asked for instead."""
+"""One run of reconcile: count, compare, rerun and report, or do what the event asks for instead."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -31,7 +31,7 @@ logger = Logger()
 
 
 class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
-    """Offsets of a partition that a consumer is to be run again from, and up to, but not including, another."""
+    """Offsets of a partition for which to run a consumer again: the first is included, the last is not."""
 
     consumer: str
     partition: int
@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, rename={"start": "from", "end": "to"}):
 
 
 class ReconcileRun:
-    """A run, for as long as its connection and its time last."""
+    """A run, as long as its connection and its time last."""
 
     def __init__(self, ledger: Ledger, connection: Connection, may_go_on: Callable[[], bool]) -> None:
         self._ledger = ledger
@@ -50,19 +50,19 @@ class ReconcileRun:
         self._work = Reconciling(ledger, self._tables, may_go_on)
 
     def reconcile(self) -> dict[str, Any]:
-        """Count, compare and mend, unless another run still does."""
+        """Count, compare and mend, unless another run is active."""
         if not self._tables.lock():
-            logger.info("another run has not ended yet")
+            logger.info("another run is still active")
             return {}
-        # Letters of a day that is long past may come late. Those of records show as what is missing, those of rejected
-        # events do not: all are looked through in the first hour of a day.
+        # Letters of a day long past may arrive late. For records they show as missing events, for rejected events they
+        # do not: all letters are searched in the first hour of a day.
         counts = self._count(all_letters=self._tables.any_missing() or self._ledger.now().hour == 0)
         found = self._compare(counts)
         records = self._work.mend(found, logger.warning)
         return self.tell(counts, found, self._compare(counts) if records else found, records)
 
     def rerun(self, order: Order) -> dict[str, Any]:
-        """Run a consumer again from offsets while there is time, unless another run is at work; say how to go on."""
+        """Run a consumer again from offsets while time is left, unless another run is active; say where to continue."""
         ledger = self._ledger
         if order.consumer not in ledger.consumers:
             raise ValueError(f"{order.consumer!r} is not one of {', '.join(ledger.consumers)}")
@@ -88,7 +88,7 @@ class ReconcileRun:
     def tell(
         self, counts: Counts, found: Mapping[str, Comparison], left: Mapping[str, Comparison], records: int
     ) -> dict[str, Any]:
-        """Record what was done and what is left; what was missing counts even where it was mended at once."""
+        """Record the work done and the rest; missing events count even if they were mended at once."""
         done: dict[Metric, float] = {
             OBJECTS_COUNTED: counts.objects,
             RECORDS_NEWLY_COUNTED: counts.new,
@@ -106,7 +106,7 @@ class ReconcileRun:
         return told
 
     def _count(self, *, all_letters: bool) -> Counts:
-        """Count what is stored; while it cannot all be read, nothing is called missing."""
+        """Count stored records; while not all objects can be read, nothing is called missing."""
         ledger = self._ledger
         objects = CountedObjects(self._connection, ledger.raw, ledger.letters, ledger.now)
         counts = objects.count(self._may_go_on, all_letters=all_letters)
@@ -118,6 +118,6 @@ class ReconcileRun:
 
     def _compare(self, counts: Counts) -> dict[str, Comparison]:
         found = self._work.compare(complete=counts.complete)
-        # Recorded at once: if what follows raises, the next run no longer calls it new.
+        # Recorded at once: if a later step raises, the next run no longer counts these as new.
         record(NEWLY_MISSING, sum(one.newly_missing for one in found.values()))
         return found

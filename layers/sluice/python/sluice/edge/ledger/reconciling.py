@@ -1,4 +1,4 @@
-"""Holding the brokers' offsets against what is accounted for, and running again what is missing."""
+"""Comparing the brokers' offsets with the accounts, and rerunning missing events."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,16 +18,16 @@ from sluice.edge.topic_offsets import TopicOffsets
 
 
 class Accountable(msgspec.Struct, frozen=True):
-    """A consumer that has to account for every offset it commits."""
+    """A consumer that must account for every offset it commits."""
 
     function: InvokedFunction
     offsets: TopicOffsets
     grace: timedelta
-    """How long what it has committed may be under way."""
+    """How long committed records may be in flight to the store."""
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What every run works with."""
+    """The dependencies of every run."""
 
     topic: str
     raw: Folder
@@ -42,27 +42,27 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """How a consumer stands."""
+    """A consumer's state against the brokers."""
 
     standing: dict[int, Standing]
     holes: dict[int, list[Hole]]
     in_flight: int
     newly_missing: int
-    """Of the offsets that are missing, those that were not when they were last looked at."""
+    """The missing offsets that were not missing at the last comparison."""
 
     @property
     def open(self) -> int:
-        """Return how many offsets were committed and are not accounted for."""
+        """Return how many committed offsets are not accounted for."""
         return sum(hole.size for holes in self.holes.values() for hole in holes)
 
     @property
     def missing(self) -> int:
-        """Return how many of those are missing."""
+        """Return how many of them are missing."""
         return sum(_missing(holes) for holes in self.holes.values())
 
 
 class Rerun(msgspec.Struct, frozen=True):
-    """What running some offsets again came to: how many records, up to which, and the first that was not taken."""
+    """The result of a rerun: its number of records, its end, and the first offset that failed."""
 
     records: int
     until: int
@@ -78,14 +78,14 @@ class Reconciling:
         self._may_go_on = may_go_on
 
     def compare(self, *, complete: bool) -> dict[str, Comparison]:
-        """Find what each consumer does not account for; what is not counted yet may not be called missing."""
+        """Find the offsets that each consumer does not account for; uncounted objects must not make events missing."""
         asked_at = self._ledger.now()
         extents = self._ledger.offsets.ask_extents()
         comparisons: dict[str, Comparison] = {}
         for consumer, terms in self._ledger.consumers.items():
             committed = terms.offsets.ask_committed(extents)
             standing = {partition: _stand(extents[partition], committed.get(partition, 0)) for partition in extents}
-            # Read after the brokers were asked: what was committed by then is covered by now, or it is a hole.
+            # Read after the brokers were asked: offsets committed by then are covered by now, or they are a hole.
             covered, known = self._tables.covered(consumer), self._tables.holes(consumer)
             holes: dict[int, list[Hole]] = {}
             in_flight = newly_missing = 0
@@ -98,7 +98,7 @@ class Reconciling:
                 in_flight += sum(end - start for start, end in subtract((0, stands.last), accounted))
                 in_flight -= sum(hole.size for hole in found)
             comparisons[consumer] = Comparison(standing, holes, in_flight, newly_missing)
-        # Written once all are compared: what is written as missing is no longer new.
+        # Written after all comparisons: an event that is written as missing is no longer new.
         for consumer, one in comparisons.items():
             self._tables.write_standing(consumer, one.standing, asked_at)
             self._tables.write_holes(consumer, one.holes)
@@ -106,9 +106,9 @@ class Reconciling:
         return comparisons
 
     def mend(self, comparisons: Mapping[str, Comparison], warn: Callable[[str], None]) -> int:
-        """Run again what is missing and still in Kafka, while there is time; say how many records those were.
+        """Run missing events that are still in Kafka again, while time is left; return the number of records.
 
-        A failure at some offsets keeps none of the others from being run again.
+        A failure at some offsets does not block the others.
         """
         records = 0
         for consumer, comparison in comparisons.items():
@@ -123,8 +123,8 @@ class Reconciling:
                     try:
                         done = self.rerun(consumer, partition, start, hole.end, missing=True)
                     except psycopg.OperationalError:
-                        raise  # the database is away
-                    except Exception as error:  # noqa: BLE001 - it stays missing, and an alarm tells of that
+                        raise  # the database is down
+                    except Exception as error:  # noqa: BLE001 - it stays missing, and an alarm reports that
                         warn(f"{consumer} could not be run again from partition {partition} offset {start}: {error!r}")
                         continue
                     records += done.records
@@ -133,7 +133,7 @@ class Reconciling:
         return records
 
     def rerun(self, consumer: str, partition: int, start: int, end: int, *, missing: bool) -> Rerun:
-        """Give a consumer the records of some offsets again, as its event source would, while there is time."""
+        """Run a consumer again on some offsets, as its event source would, while time is left."""
         done = Rerun(0, start)
         for piece in self._ledger.rereader.read(partition, start, end):
             if missing:
@@ -159,5 +159,5 @@ def _missing(holes: Iterable[Hole]) -> int:
 
 
 def _stand(extent: Extent, committed: int) -> Standing:
-    # The group may have gone on since the partition's end was asked for.
+    # The group may have advanced since the partition's end was read.
     return Standing(extent.first, committed, max(extent.last, committed))

@@ -15,7 +15,7 @@ from sluice.edge.topic_offsets import configure_reader
 
 READ_SECONDS = 10.0
 GROUP = "reconcile"
-"""The name that reconcile reads and asks under; it never joins a group or commits."""
+"""The group name that reconcile reads under; it never joins a group or commits."""
 
 
 class Rereader:
@@ -27,16 +27,16 @@ class Rereader:
         self._config: dict[str, Any] = {
             **configure_reader(settings, GROUP),
             "enable.auto.offset.store": False,
-            # Records that Kafka has deleted are an error: the reader must not skip to those behind them.
+            # Records that Kafka has deleted are an error: the reader must not skip to later ones.
             "auto.offset.reset": "error",
-            # The client reads ahead, but no more than two invocations carry.
+            # The client prefetches at most the payload of two invocations.
             "queued.max.messages.kbytes": 2 * MOST_BYTES // 1024,
         }
         self._topic = topic
         self._make = make_client
 
     def read(self, partition: int, start: int, end: int) -> Iterator[list[ReadRecord]]:
-        """Read from an offset up to, but not including, another, in pieces as large as one invocation carries."""
+        """Read from an offset up to, but not including, another, in pieces of at most one invocation's payload."""
         with closing(self._make(self._config)) as consumer:
             consumer.assign([TopicPartition(self._topic, partition, start)])
             records = self._records(consumer, partition, start, end)
@@ -45,10 +45,10 @@ class Rereader:
     def _records(self, consumer: Consumer, partition: int, start: int, end: int) -> Iterator[ReadRecord]:
         next_one = start
         while next_one < end:
-            # The client would wait for more records than there are.
+            # The client would wait for more records than exist.
             messages = consumer.consume(num_messages=min(500, end - next_one), timeout=READ_SECONDS)
             if not messages:
-                raise Retryable(f"partition {partition} gives nothing from offset {next_one} on")
+                raise Retryable(f"partition {partition} returns no records from offset {next_one} on")
             for message in messages:
                 if message.error() is not None:
                     raise Retryable(f"partition {partition} cannot be read from {next_one} on: {message.error()}")

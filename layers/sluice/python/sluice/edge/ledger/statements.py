@@ -1,4 +1,4 @@
-"""Reading what a statement is drawn up from; one question serves reconcile and readers."""
+"""Reading the facts of a statement; reconcile and readers share one query."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from sluice.core.ledger.statement import Facts
 
 MOST_LISTED = 200
 
-# Of each partition: of [0, last) what is covered, and of what is not, what was committed and what of that is missing.
+# For each partition: the covered part of [0, last), and of the rest the committed and the missing part.
 FACTS = """
     WITH place AS (
         SELECT
@@ -38,7 +38,7 @@ FACTS = """
         FROM hole WHERE missing AND consumer = ANY ($5::text[])
         GROUP BY topic, partition, consumer, noticed_at
     ), lacked AS (
-        -- What one consumer has, its account shows; what every consumer is missing shows in none.
+        -- A consumer's account shows the events it has; events that every consumer is missing are in no account.
         SELECT topic, partition, range_intersect_agg(offsets) AS offsets
         FROM (
             SELECT topic, partition, range_agg(offsets) AS offsets FROM noticed GROUP BY topic, partition, consumer

@@ -1,4 +1,4 @@
-"""What objects tell of: the records behind the rows of a raw file, and behind dead letters, as the same columns."""
+"""The records behind the rows of a raw file and behind dead letters, in the same columns."""
 
 import gzip
 from collections import Counter
@@ -30,9 +30,9 @@ SCHEMA = pa.schema(
         ("given_up", pa.bool_()),
     ]
 )
-"""Receptions and hours are microseconds; UNKNOWN is the reception of a record that does not say, or cannot be true.
+"""Receptions and hours are microseconds; UNKNOWN is a reception that is not given or cannot be true.
 
-Given up is what its consumer could have dealt with, had there been time, or room.
+Given up marks records that their consumer could have processed, with more time or room.
 """
 UNKNOWN = int(np.iinfo(np.int64).min)
 
@@ -47,7 +47,7 @@ HOUR = 3_600_000_000
 
 
 class LetterRow(msgspec.Struct, frozen=True):
-    """A dead letter as it is kept, as far as it is counted by; times are in the Hive form."""
+    """The counted columns of a stored dead letter; times are in the Hive form."""
 
     letter_id: str
     consumer: str
@@ -66,12 +66,12 @@ _read_letter = msgspec.json.Decoder(LetterRow).decode
 
 
 def read_rows(file: Any, clock: Clock) -> pa.Table:
-    """Read the records of a raw file: of its seventeen columns the few that say whose they are."""
+    """Read the records of a raw file: only the identifying ones of its seventeen columns."""
     raw = pq.ParquetFile(file, pre_buffer=True).read(columns=_COLUMNS, use_threads=False)
     if any(raw[name].null_count for name in _PLACE):
-        raise ValueError("a row does not say where it comes from")
+        raise ValueError("a row does not name its record's offset")
     received = pc.cast(pc.cast(raw["received_at"], pa.timestamp("us"), safe=False), pa.int64())
-    # Asked for now that the file is here: one that is written while a run goes on tells of receptions after its start.
+    # The time after the file was read: a file written during the run contains receptions after the run's start.
     now = clock()
     doubtful = pc.or_kleene(pc.is_null(received), pc.greater(received, as_micros(_latest(now))))
     believed = pc.if_else(doubtful, UNKNOWN, received)
@@ -93,7 +93,7 @@ def read_letters(data: bytes) -> list[LetterRow]:
 
 
 def records_of(letters: Iterable[LetterRow], clock: Clock) -> pa.Table:
-    """Read the records behind letters, of those that had been stored before they failed."""
+    """Read the records behind letters, for events that were stored before they failed."""
     latest = _latest(clock())
     rows = [
         {
@@ -115,7 +115,7 @@ def records_of(letters: Iterable[LetterRow], clock: Clock) -> pa.Table:
 
 
 def count_rejected(letters: Iterable[LetterRow]) -> Counter[Group]:
-    """Count letters of what never was a record, by the hour in which it was refused."""
+    """Count letters of events that never became a record, by the hour of their rejection."""
     return Counter(
         Group(letter.fleet_id, hour_of(_read_time(letter.failed_at)), letter.contract, letter.schema_version)
         for letter in letters
@@ -133,7 +133,7 @@ def as_moment(micros: int) -> datetime:
 
 
 def _latest(now: datetime) -> datetime:
-    """Return up to when receptions are believed: after one to come, nothing could show that a topic was made anew."""
+    """Return the latest believable reception: after a future one, a recreated topic could no longer be detected."""
     return now + Limits().clock_ahead
 
 

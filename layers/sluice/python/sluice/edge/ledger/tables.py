@@ -13,7 +13,7 @@ from sluice.core.offsets import Span
 from sluice.edge.database import Connection, find_value
 
 MOST_NAMED = 200
-"""How many missing events of a consumer are named: a list of thousands is no help."""
+"""The most missing events of a consumer that are named: a list of thousands does not help."""
 
 _COVERED = "SELECT partition, offsets FROM coverage WHERE consumer = %s AND topic = %s"
 
@@ -54,40 +54,40 @@ _NAME = """
 
 
 class LedgerTables:
-    """What is known of one topic."""
+    """The ledger of one topic."""
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self._connection = connection
         self._topic = topic
 
     def lock(self) -> bool:
-        """Keep other runs out for as long as the connection is open; False while one is at work."""
+        """Lock out other runs while the connection is open; return False if one is active."""
         return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))"))
 
     def any_missing(self) -> bool:
-        """Say whether anything was missing when it was last looked for."""
+        """Return whether anything was missing at the last comparison."""
         return bool(find_value(self._connection, "SELECT EXISTS (SELECT FROM hole WHERE missing)"))
 
     def covered(self, consumer: str) -> dict[int, list[Span]]:
-        """Read what a consumer accounts for."""
+        """Read the offsets that a consumer accounts for."""
         rows = self._connection.execute(_COVERED, (consumer, self._topic)).fetchall()
         return {partition: [(one.lower, one.upper) for one in offsets] for partition, offsets in rows}
 
     def holes(self, consumer: str) -> dict[int, list[Hole]]:
-        """Read the holes that were noticed before."""
+        """Read the holes that are already known."""
         holes: defaultdict[int, list[Hole]] = defaultdict(list)
         for partition, *hole in self._connection.execute(_HOLES, (consumer, self._topic)).fetchall():
             holes[partition].append(Hole(*hole))
         return holes
 
     def write_standing(self, consumer: str, standing: Mapping[int, Standing], asked_at: datetime) -> None:
-        """Write down what the brokers said."""
+        """Record the brokers' offsets."""
         with self._connection.cursor() as cursor:
             rows = [(consumer, self._topic, each, *astuple(stands), asked_at) for each, stands in standing.items()]
             cursor.executemany(_STAND, rows)
 
     def write_holes(self, consumer: str, holes: Mapping[int, Sequence[Hole]]) -> None:
-        """Put these holes in the place of those that their partitions had."""
+        """Replace the holes of these partitions."""
         rows = [
             (consumer, self._topic, partition, Int8Range(one.start, one.end), one.noticed_at, one.rerun_at, one.missing)
             for partition, found in holes.items()
@@ -98,11 +98,11 @@ class LedgerTables:
             cursor.executemany(_DIG, rows)
 
     def forget_found(self) -> None:
-        """Forget the names of events that are accounted for by now."""
+        """Delete the names of events that are accounted for by now."""
         self._connection.execute(_FOUND)
 
     def name(self, consumer: str, events: Iterable[MissingEvent]) -> None:
-        """Name missing events, as far as there is room for more."""
+        """Name missing events, up to the limit."""
         room = MOST_NAMED - find_value(self._connection, _NAMED, (consumer,))
         if room <= 0:
             return

@@ -1,4 +1,4 @@
-"""Counts of what became of records: rows that are only ever added, so that nobody waits for anybody."""
+"""Counts of outcomes: rows are only ever inserted, so that no transaction waits for another."""
 
 from collections import Counter
 
@@ -19,13 +19,13 @@ _LIST = """
 
 
 def count_outcomes(connection: Connection, consumer: str, outcomes: Counter[tuple[Group, str]]) -> None:
-    """Add what became of events; a negative number takes back what was added before."""
+    """Add outcomes of events; a negative number subtracts an earlier count."""
     if happened := Counter({key: events for key, events in outcomes.items() if events}):
         connection.execute(_COUNT, (consumer, *_columns(happened)))
 
 
 def list_undeclared(connection: Connection, fields: Counter[tuple[Group, str]]) -> None:
-    """Add the fields that no contract names."""
+    """Add undeclared fields."""
     if fields:
         connection.execute(_LIST, _columns(fields))
 

@@ -1,1 +1,1 @@
-"""Samples and rollups in the database and, when they are old, in files."""
+"""Samples and rollups in the database, and old rollups in files."""

@@ -1,6 +1,6 @@
-"""What aggregate does with its records: accepted events become samples, the set that every number is computed from.
+"""The work of aggregate: accepted events become samples, from which every number is computed.
 
-read what each event brings -> one transaction -> remember what is in -> count; all but the transaction may fail alone
+read the events -> one transaction -> remember the stored events -> count; all but the transaction may fail alone
 """
 
 from collections.abc import Callable, Sequence
@@ -37,11 +37,11 @@ class Aggregating(msgspec.Struct, frozen=True):
     clock: Callable[[], datetime]
 
     def read(self, record: KafkaRecord, now: datetime) -> Event:
-        """Read what an event brings."""
+        """Read an event."""
         return read_event(record, self.contracts, self.limits, now)
 
     def take_in(self, records: Sequence[tuple[Origin, Event]], patience: Patience) -> set[Origin]:
-        """Take events in, all of them or none."""
+        """Store events, all of them or none."""
         effect = patience.persist(lambda: self._store([event for _, event in records]))
         for metric, outcome in ((SAMPLES_STORED, COUNTED), (EVENTS_LATE, LATE), (EVENTS_DUPLICATE, DUPLICATE)):
             record(metric, effect.count(outcome))
@@ -51,7 +51,7 @@ class Aggregating(msgspec.Struct, frozen=True):
         return set()
 
     def ask(self) -> None:
-        """Raise Retryable while the database is away."""
+        """Raise Retryable while the database is down."""
         self.samples.ask()
 
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:
@@ -59,11 +59,11 @@ class Aggregating(msgspec.Struct, frozen=True):
         self.samples.bury([put_down(one, fault, now) for one, fault in records])
 
     def _store(self, events: Sequence[Event]) -> Effect:
-        """Store samples, then tell the cache, which may fail: the samples are committed."""
+        """Store samples, then update the cache, which may fail: the samples are committed."""
         effect = self.samples.add(events, self.seen.suspects(events))
         try:
             self.seen.mark(effect.events)
             self.counters.add(effect.counted)
         except CacheAwayError as error:
-            logger.warning("the cache is away: live counters miss a batch", reason=str(error))
+            logger.warning("the cache is down: live counters miss a batch", reason=str(error))
         return effect

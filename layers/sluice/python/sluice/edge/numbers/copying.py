@@ -1,5 +1,5 @@
-"""Samples in PostgreSQL's binary COPY format, a row at a time by one call: the client library writes lists element by
-element, and the server spends three times as long on reading text."""
+"""Samples in PostgreSQL's binary COPY format, one call per row: the client library writes lists element by element, and
+the server takes three times as long to read text."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ COLUMNS = "entity_key, event_key, effective_time, shard, group_number, ahead, me
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
-# The types of what the arrays hold, by numbers that PostgreSQL's own catalogue fixes.
+# The element types of the arrays, by their fixed numbers in PostgreSQL's catalogue.
 _SMALLINT, _DOUBLE = 21, 701
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,9 +25,9 @@ def write_row(
     ahead: bool,
     metrics: Mapping[int, float],
 ) -> bytes:
-    """Write one row of the columns above; before each value stands its length."""
+    """Write one row of the columns above; each value is preceded by its length."""
     count = len(metrics)
-    # An empty array has no dimension; any other of ours has one, which counts from 1.
+    # An empty array has no dimension; our other arrays have one, which counts from 1.
     dimensions = (count, 1) if count else ()
     keys = [word for key in metrics for word in (2, key)]
     readings = [word for reading in metrics.values() for word in (8, reading)]

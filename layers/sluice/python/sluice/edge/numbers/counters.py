@@ -1,4 +1,4 @@
-"""Live counters in Valkey: how many events of each type each fleet sent, minute by minute as they were received."""
+"""Live counters in Valkey: the number of events per fleet, type and minute of reception."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,18 @@ from sluice.core.numbers.samples import OTHERS, Event
 from sluice.edge.cache import Cache
 
 KEEP = timedelta(hours=3)
-# Devices name the types of activities: of one batch and minute only the most frequent are told apart.
+# Devices name the types of activities: only the most frequent of a batch and minute are counted separately.
 MAX_TYPES = 20
 
 
 class Counters:
-    """Counts events; what is counted while the cache is away is lost, and nothing else."""
+    """Counts events; counts are lost while the cache is down, and nothing else is."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
     def add(self, events: Iterable[Event]) -> None:
-        """Count events that the ledger has for the first time."""
+        """Count events that are new to the ledger."""
         minutes: defaultdict[tuple[str, datetime], Counter[str]] = defaultdict(Counter)
         for event in events:
             minutes[event.fleet_id, event.received_at.replace(second=0, microsecond=0)][event.event_type] += 1
@@ -38,7 +38,7 @@ class Counters:
         self._cache.together(tell)
 
     def read(self, fleet_id: str, minutes: Sequence[datetime]) -> list[dict[str, int]]:
-        """Read how many events of each type were received in each of some minutes."""
+        """Read the number of received events per type, for each of some minutes."""
 
         def ask(pipeline: ClusterPipeline) -> None:
             for minute in minutes:
@@ -49,7 +49,7 @@ class Counters:
 
 
 def name_minute(fleet_id: str, minute: datetime) -> str:
-    """Name the counters of a fleet's minute; the braces keep a fleet's on one node of the cluster."""
+    """Name the counters of a fleet's minute; the braces keep a fleet's counters on one node of the cluster."""
     return f"count:{{{fleet_id}}}:{int(minute.timestamp())}"
 
 

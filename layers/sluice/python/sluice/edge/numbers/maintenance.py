@@ -1,6 +1,6 @@
-"""The upkeep of the database: partitions, floors, sums of counts, and rows whose use is over.
+"""The upkeep of the database: partitions, floors, sums of counts, and expired rows.
 
-Every step is a short transaction of its own: locks are held for moments, and what a run has done outlives its end.
+Every step is a short transaction of its own: locks are held briefly, and finished steps survive an interrupted run.
 """
 
 from collections.abc import Mapping
@@ -14,32 +14,32 @@ from sluice.edge.numbers.partitions import drop_oldest
 
 STORES = ("sample", "rollup_1m", "rollup_1h")
 
-# What makes two rows of counts the same count.
+# The columns by which rows of counts belong together.
 COUNTED_BY: Mapping[str, tuple[str, ...]] = {
     "outcome": ("consumer", "fleet_id", "received_hour", "contract", "schema_version", "outcome"),
     "unknown_field": ("fleet_id", "contract", "schema_version", "field", "received_hour"),
 }
 
-# Rows are deleted so many at a time.
+# The number of rows deleted at a time.
 PIECE = 10_000
 
 
 class Maintenance:
-    """What maintain may do to the database."""
+    """Maintain's operations on the database."""
 
     def __init__(self, connection: Connection, lock_seconds: float) -> None:
         self._connection = connection
         self._lock_seconds = lock_seconds
 
     def ensure_partitions(self, first: datetime, last: datetime) -> int:
-        """Make the partitions that are missing from one moment to another, and say how many those were."""
+        """Create the missing partitions between two moments, and return their number."""
         made = 0
         for store in STORES:
             made += self._ask("SELECT ensure_partitions(%s, %s, %s)", store, first, last)
         return made
 
     def find_oldest_waiting(self) -> datetime | None:
-        """Find the oldest minute whose samples have not been rolled; what lies below the floor waits for nothing."""
+        """Find the oldest minute whose samples are not rolled yet; minutes below the floor do not count."""
         oldest: datetime | None = self._ask(
             "SELECT min(window_start) FROM dirty WHERE resolution = '1m'"
             " AND window_start >= (SELECT floor FROM horizon WHERE store = 'sample')"
@@ -47,9 +47,9 @@ class Maintenance:
         return oldest
 
     def raise_floor(self, floor: datetime) -> datetime:
-        """Say that samples before a moment are not complete any more; from here on no window is computed from them.
+        """Mark samples before a moment as no longer complete; from now on no window is computed from them.
 
-        A roller that computes one just then keeps the floor where it is until it is done.
+        A roller that is computing such a window blocks the floor until it is done.
         """
         raised: datetime = self._ask(
             "UPDATE horizon SET floor = greatest(floor, %s) WHERE store = 'sample' RETURNING floor", floor
@@ -57,14 +57,14 @@ class Maintenance:
         return raised
 
     def drop_samples(self) -> int:
-        """Drop the partitions of samples below the floor, as far as no reader holds them; say how many."""
+        """Drop the partitions of samples below the floor that no reader holds; return their number."""
         dropped = 0
         while drop_oldest(self._connection, "sample", self._lock_seconds):
             dropped += 1
         return dropped
 
     def count_overdue(self) -> int:
-        """Count the partitions of samples that should be gone."""
+        """Count the partitions of samples that should have been dropped."""
         overdue: int = self._ask(
             "SELECT count(*) FROM partitions_of('sample')"
             " WHERE upper(span) <= (SELECT floor FROM horizon WHERE store = 'sample')"
@@ -72,9 +72,9 @@ class Maintenance:
         return overdue
 
     def fold(self, table: str) -> int:
-        """Replace the counts that belong together by their sum, and say how many rows that saved.
+        """Replace counts that belong together by their sum, and return the number of rows saved.
 
-        One statement: rows that are added meanwhile are not in it, and stay.
+        One statement: rows that are added meanwhile are not part of it, and stay.
         """
         keys = sql.SQL(", ").join(map(sql.Identifier, COUNTED_BY[table]))
         query = sql.SQL(
@@ -88,7 +88,7 @@ class Maintenance:
         return saved
 
     def forget(self, table: str, column: str, before: datetime) -> int:
-        """Delete the rows of a table whose time is over, a piece at a time; say how many."""
+        """Delete a table's expired rows in pieces; return their number."""
         query = sql.SQL(
             "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE {column} < %s LIMIT %s))"
         ).format(table=sql.Identifier(table), column=sql.Identifier(column))
@@ -98,5 +98,5 @@ class Maintenance:
         return forgotten
 
     def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
-        """Ask for one value."""
+        """Query one value."""
         return find_value(self._connection, query, parameters)

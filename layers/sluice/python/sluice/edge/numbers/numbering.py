@@ -1,7 +1,7 @@
-"""Devices, fleets and metrics by the numbers the database gave them; new ones get theirs here.
+"""The database's numbers for devices, fleets and metrics; new ones get their numbers here.
 
-The numbers are remembered for as long as a connection lasts: behind a new one there may be a database that was
-restored, and gave a number of ours to somebody else.
+The numbers are cached per connection: a new connection may reach a restored database, in which a cached number belongs
+to another entity.
 """
 
 from collections import OrderedDict
@@ -41,20 +41,20 @@ _CREATE_METRIC = "INSERT INTO metric (name, unit, resolution) VALUES (%s, %s, %s
 
 
 class UnitChangedError(Exception):
-    """A series is declared in another unit than the one its numbers are kept in."""
+    """A series is declared in another unit than that of its stored numbers."""
 
 
 class Entity(msgspec.Struct):
-    """A device or a fleet as the database knows it."""
+    """A device or a fleet in the database."""
 
     key: int
     shard: int
     reported: dict[Report, datetime]
-    """When it was last written down what it reports under, as far as this process did."""
+    """When this process last wrote its sightings."""
 
 
 class Numbering:
-    """Finds numbers, and has the database give them."""
+    """Finds numbers, and has the database assign new ones."""
 
     def __init__(self, series: Mapping[str, Series]) -> None:
         self._series = series
@@ -63,7 +63,7 @@ class Numbering:
         self._metrics: dict[str, int] = {}
 
     def entities(self, connection: Connection, wanted: Iterable[Who]) -> dict[Who, Entity]:
-        """Return the numbers of devices and fleets, in a short transaction of its own where some have none yet."""
+        """Return the numbers of devices and fleets; new ones get theirs in a short separate transaction."""
         self._forget_if_new(connection)
         found: dict[Who, Entity] = {}
         missing: list[Who] = []
@@ -84,7 +84,7 @@ class Numbering:
         return found
 
     def metrics(self, connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
-        """Return the numbers of metrics, in short transactions of their own where some have none yet."""
+        """Return the numbers of metrics; new ones get theirs in short separate transactions."""
         self._forget_if_new(connection)
         if not self._metrics.keys() >= set(wanted):
             self._read_metrics(connection)

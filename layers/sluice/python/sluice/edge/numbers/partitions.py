@@ -6,9 +6,9 @@ from sluice.edge.database import Connection, find_value
 
 
 def drop_oldest(connection: Connection, store: str, lock_seconds: float) -> bool:
-    """Drop the oldest partition below a store's floor; False when there is none, or a reader holds it.
+    """Drop the oldest partition below a store's floor; return False if none exists, or a reader holds it.
 
-    While a drop waits for its lock, every later reader waits behind it: it gives up soon, and the next run tries again.
+    While a drop waits for its lock, later readers wait behind it: it gives up soon, and the next run retries.
     """
     try:
         with connection.transaction():

@@ -1,4 +1,4 @@
-"""Reading back a few rows of files: of each file its end, with its table of contents, and then the wanted parts."""
+"""Reading a few rows of files: first each file's footer with its table of contents, then the wanted parts."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow,
 from sluice.edge.bucket import Bucket
 from sluice.edge.stored_file import StoredFile
 
-# Most of a recall is waiting for S3: files are read at the same time.
+# A recall mostly waits for S3, so it reads files in parallel.
 READERS = 16
 
 _NUMBERS = ("window_start", "device_id", "metric", "unit", "count", "avg", "min", "max", "p50", "p95", "sum", "m2")
@@ -28,18 +28,18 @@ class Recaller:
         self._bucket = Bucket(s3, bucket)
 
     def recall(self, question: Question) -> Answer:
-        """Answer with the wanted rows in the order of time; TooMuch when they are more than an answer can carry."""
+        """Answer with the wanted rows in time order; TooMuch if one answer cannot carry them."""
         rows: list[RecalledRow] = []
         with ThreadPoolExecutor(READERS) as readers:
             for table in readers.map(lambda name: self._read(name, question), question.objects):
                 rows += make_rows(table)
                 if len(rows) > MAX_ROWS:
                     readers.shutdown(wait=False, cancel_futures=True)
-                    raise TooMuch(f"these are more than {MAX_ROWS} rows")
+                    raise TooMuch(f"the answer has more than {MAX_ROWS} rows")
         return answer_rows(rows)
 
     def _read(self, name: str, question: Question) -> pa.Table:
-        # What is wanted of a part lies together: fetched in one piece instead of column by column.
+        # The wanted columns of a part are adjacent: fetched in one piece instead of column by column.
         file = pq.ParquetFile(StoredFile(self._bucket, name), pre_buffer=True)
         columns = [*_NUMBERS, *(_DIGEST if question.digests else ()), "fleet_id"]
         groups = list(wanted_groups(file.metadata, question))
@@ -47,7 +47,7 @@ class Recaller:
 
 
 def wanted_groups(metadata: Any, question: Question) -> Iterator[int]:
-    """Choose the parts of a file that may hold wanted rows, by the first and last names in each."""
+    """Choose the parts of a file that may hold wanted rows, by their first and last names."""
     places = {metadata.schema.column(place).name: place for place in range(metadata.num_columns)}
     devices = None if question.device_ids is None else sorted(question.device_ids, key=str.encode)
     for number in range(metadata.num_row_groups):
@@ -63,7 +63,7 @@ def wanted_groups(metadata: Any, question: Question) -> Iterator[int]:
 
 
 def pick(table: pa.Table, question: Question) -> pa.Table:
-    """Keep the rows that are wanted."""
+    """Keep the wanted rows."""
     start, end = (_naive(moment) for moment in (question.window_from, question.window_to))
     who = (
         pc.is_null(table["device_id"])
@@ -79,7 +79,7 @@ def pick(table: pa.Table, question: Question) -> pa.Table:
 
 
 def make_rows(table: pa.Table) -> Iterable[RecalledRow]:
-    """Make rows of a table."""
+    """Make rows from a table."""
     columns = table.to_pydict()
     digests = zip(columns["bins"], columns["bin_counts"], strict=True) if "bins" in columns else None
     for moment, *values in zip(*(columns[name] for name in _NUMBERS), strict=True):
@@ -88,7 +88,7 @@ def make_rows(table: pa.Table) -> Iterable[RecalledRow]:
 
 
 def _may_hold(statistics: Any, names: list[str]) -> bool:
-    """Say whether one of some sorted names can be among those of a column; without statistics it can."""
+    """Return whether a column may contain one of some sorted names; without statistics it may."""
     if statistics is None or not statistics.has_min_max:
         return statistics is None or statistics.num_values > 0
     place = bisect_left([name.encode() for name in names], statistics.min.encode())

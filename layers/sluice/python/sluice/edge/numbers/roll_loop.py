@@ -1,4 +1,4 @@
-"""The loop of roll: step after step until the next run begins, each rolling some of what is due at every width."""
+"""The loop of roll: until the next run begins, each step rolls some due windows of every width."""
 
 import contextlib
 import secrets
@@ -19,7 +19,7 @@ from sluice.edge.settings import RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
 LEAVE_ALONE_SECONDS = 10.0
-# The loop remembers so many of the brokers' answers; beyond that, it knows a consumer by what it has covered.
+# The number of brokers' answers that the loop remembers; for older ones, only the coverage counts.
 QUESTIONS = 120
 
 
@@ -32,7 +32,7 @@ class Clock(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct):
-    """What a run has come to."""
+    """The result of a run."""
 
     windows: int = 0
     below_horizon: int = 0
@@ -41,24 +41,24 @@ class Tally(msgspec.Struct):
     unanswered: int = 0
     seconds: float = 0.0
     aside: frozenset[int] = frozenset()
-    """Shards that could not be rolled; the next run tries them again."""
+    """Shards that could not be rolled; the next run retries them."""
     watermark: datetime | None = None
     watermark_age: timedelta | None = None
-    """How far the watermark is behind the clock at the end."""
+    """The watermark's lag behind the clock at the end."""
     markers: int | None = None
-    """How many markers wait at the end; None where the database could not say."""
+    """The number of waiting markers at the end; None if the database did not answer."""
     error: Retryable | UnrollableError | None = None
-    """The last failure, if the run is one: no step succeeded, or shards are set aside."""
+    """The last failure, if the run failed: no step succeeded, or shards are set aside."""
 
     def add(self, rolled: Rolled) -> bool:
-        """Add what one transaction has done; say whether that was anything."""
+        """Add the work of one transaction; return whether it did any."""
         self.windows += rolled.windows
         self.below_horizon += rolled.below_horizon
         return rolled.shards > 0
 
 
 class RollLoop:
-    """One process's loop: it remembers between runs what the brokers said."""
+    """One process's loop; it remembers the brokers' answers between runs."""
 
     def __init__(
         self, settings: RollSettings, rolling: Rolling, offsets: TopicOffsets, log: Logger, clock: Clock | None = None
@@ -72,10 +72,10 @@ class RollLoop:
         self._brokers = Breaker("the brokers", LEAVE_ALONE_SECONDS, self._clock.passed)
 
     def run(self) -> Tally:
-        """Take step after step; a step that fails is taken again, with less at a time.
+        """Run step after step; a failed step is retried with fewer shards.
 
-        Only a run in which every step fails is a failure. So is one that set shards aside, but at its end: the other
-        shards do not wait for them.
+        A run fails if every step fails. Bad shards are skipped, so that the other shards do not wait; the run then
+        fails at its end.
         """
         settings, clock, tally = self._settings, self._clock, Tally()
         ends = clock.passed() + settings.roll_loop_seconds
@@ -89,7 +89,7 @@ class RollLoop:
                 error = away
                 tally.failures += 1
                 self._log.warning("a step failed", extra={"reason": str(away), "shards": shards})
-                # What was too much for one transaction may do in parts.
+                # Work that is too much for one transaction may succeed in parts.
                 shards = max(1, shards // 2)
                 clock.sleep(settings.roll_pause_seconds * (0.5 + secrets.randbelow(1000) / 1000))
                 continue
@@ -99,7 +99,7 @@ class RollLoop:
                 self._log.exception("shards cannot be rolled")
                 if len(defect.shards) == 1:
                     tally.aside |= defect.shards
-                # Taken one by one, the shards show which of them it is.
+                # One shard at a time shows which one is bad.
                 shards = 1
                 clock.sleep(settings.roll_pause_seconds)
                 continue
@@ -118,16 +118,16 @@ class RollLoop:
         return tally
 
     def _step(self, shards: int, tally: Tally) -> bool:
-        """Roll some of what is due, of each width; say whether there was any."""
+        """Roll some due windows of each width; return whether any were due."""
         tally.watermark = self._find_watermark(tally)
         done = tally.add(self._rolling.roll_minutes(tally.watermark, shards, tally.aside))
-        # What is due at one width keeps no other width waiting.
+        # A backlog at one width does not block the other widths.
         for resolution in NARROWER:
             done |= tally.add(self._rolling.roll_wider(resolution, tally.aside))
         return done
 
     def _find_watermark(self, tally: Tally) -> datetime | None:
-        """Ask the brokers and the ledger; without the brokers, their last answers and the ledger have to do."""
+        """Ask the brokers and the ledger; if the brokers do not answer, use their last answers."""
         asked_at = self._clock.now()
         try:
             with self._brokers.asking():

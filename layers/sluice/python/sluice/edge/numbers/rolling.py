@@ -1,8 +1,8 @@
-"""Rolling in the database: one transaction at a time, in which windows are claimed, computed and put in their places.
+"""Rolling in the database: one transaction at a time claims windows, computes them and stores the results.
 
-A transaction locks shards that nobody else works on and deletes the markers of the windows it takes on. It computes in
-later statements: under READ COMMITTED these see every sample whose marker the deletion saw, and a marker committed
-after that stays for the next time. (Deleted and computed in one statement, such samples would be lost.)
+A transaction locks shards that no other roller works on and deletes the markers of the windows it claims. It computes
+in later statements: under READ COMMITTED these see every sample whose marker the deletion saw, and a marker committed
+after that stays for the next transaction. (If one statement deleted and computed, such samples would be lost.)
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from sluice.edge.database import Connection, Database
 from sluice.edge.settings import DatabaseSettings
 
 FEW_DEVICES = 500
-"""Up to so many devices of fleets are read one by one; for more, all samples of a minute are."""
+"""Up to this many devices of fleets are read one by one; beyond it, all samples of a minute are read."""
 NARROWER: dict[Resolution, Resolution] = {"1h": "1m", "1d": "1h"}
 WIDER: dict[Resolution, Resolution] = {"1m": "1h", "1h": "1d"}
 
@@ -47,12 +47,12 @@ _COVERED = """
     WHERE consumer = %s AND topic = %s
 """
 
-# maintain raises the floor before it drops what lies below: locked, it stays where it is for as long as we read.
+# maintain raises the floor before it drops partitions below it: the lock keeps the floor in place while we read.
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s FOR SHARE"
 
 _DEVICES = "SELECT entity_key FROM entity WHERE shard = ANY(%s) AND device_id IS NOT NULL"
 
-# Only rollers mark wider windows, and only with their shard locked: one marker that is there already will do.
+# Only rollers mark wider windows, and only with their shard locked: one existing marker is enough.
 _MARK = """
     INSERT INTO dirty (resolution, shard, window_start, entity_key, marked_at)
     SELECT %(resolution)s, m.shard, m.window_start, m.entity_key, coalesce(m.waits_since, clock_timestamp())
@@ -79,7 +79,7 @@ def _read(name: str) -> sql.SQL:
 
 
 def _compose(source: str, numbers: str, resolution: Resolution) -> sql.Composed:
-    """Put a statement together: where a window's input comes from, what is computed of it, and where that goes."""
+    """Build a statement from a window's input, the computation and the target."""
     claimed = _read(source).format(source=_table(NARROWER[resolution])) if resolution in NARROWER else _read(source)
     replace = _read("replace").format(target=_table(resolution))
     return sql.SQL("WITH claimed AS ({}), {} {}").format(claimed, _read(numbers), replace)
@@ -111,13 +111,13 @@ def connect(login: DatabaseSettings, answer_seconds: float) -> Connection:
 def prepare(connection: Connection) -> Connection:
     """Set a connection up for rolling."""
     connection.execute(_SETTINGS)
-    # Each statement is planned for the windows it is about, not for windows in general.
+    # Each statement is planned for its actual windows, not for windows in general.
     connection.prepare_threshold = None
     return connection
 
 
 class Settling(msgspec.Struct, frozen=True):
-    """How long windows that have been rolled wait for more to come before they are rolled again."""
+    """How long rolled windows wait for more changes before they are rolled again."""
 
     minute: timedelta
     hour: timedelta
@@ -130,16 +130,16 @@ class Settling(msgspec.Struct, frozen=True):
 
 
 class Rolled(msgspec.Struct, frozen=True):
-    """What one transaction has done."""
+    """The work of one transaction."""
 
     shards: int = 0
-    """How many it had locked: none when there was nothing to do."""
+    """The number of shards that it locked; zero if nothing was due."""
     windows: int = 0
     below_horizon: int = 0
 
 
 class UnrollableError(Exception):
-    """What some shards hold cannot be computed, now or later: a defect of ours, which the others must not wait for."""
+    """Some shards can never be computed: a bug of ours, which must not block the others."""
 
     def __init__(self, shards: Collection[int], cause: psycopg.Error) -> None:
         super().__init__(f"shards {sorted(shards)} cannot be rolled: {cause}")
@@ -147,7 +147,7 @@ class UnrollableError(Exception):
 
 
 class _Work(msgspec.Struct, frozen=True):
-    """What one transaction has taken on."""
+    """The claims of one transaction."""
 
     connection: Connection
     shards: set[int]
@@ -163,13 +163,13 @@ class Rolling:
         self._settling = settling
 
     def read_covered(self, consumer: str, topic: str) -> dict[int, Covered]:
-        """Read how far a consumer has come in each partition of a topic."""
+        """Read how far a consumer has covered each partition of a topic."""
         with self._store.use() as connection:
             rows = connection.execute(_COVERED, [consumer, topic]).fetchall()
         return {partition: Covered(until, received_until) for partition, until, received_until in rows}
 
     def count_markers(self) -> int:
-        """Count the markers that wait."""
+        """Count the waiting markers."""
         with self._store.use() as connection:
             ((count,),) = connection.execute("SELECT count(*) FROM dirty").fetchall()
         return int(count)
@@ -196,7 +196,7 @@ class Rolling:
         return Rolled(len(untils), rolled, len(below))
 
     def roll_wider(self, resolution: Resolution, aside: Collection[int] = ()) -> Rolled:
-        """Roll hours or days of one shard that are closed, whose narrower windows are rolled as far as they are due."""
+        """Roll closed hours or days of one shard whose due narrower windows are all rolled."""
         narrower = NARROWER[resolution]
         parameters: dict[str, Any] = {
             "resolution": resolution,
@@ -227,10 +227,10 @@ class Rolling:
 
     @contextmanager
     def _transaction(self, resolution: Resolution) -> Iterator[_Work]:
-        """Run a transaction that says what it takes on; a partition that is missing for a window is made."""
+        """Run a transaction that records its claims; a missing partition for a window is created."""
         windows, shards = set[datetime](), set[int]()
         try:
-            # One transaction, without savepoints: what it has written is told by its id.
+            # One transaction, without savepoints: its id identifies the rows that it wrote.
             with self._store.use() as connection, connection.transaction():
                 yield _Work(connection, shards, windows)
         except psycopg.DataError as error:
@@ -249,7 +249,7 @@ def _lock_floor(connection: Connection, store: str) -> datetime | None:
 
 
 def _roll_minutes(connection: Connection, claims: Sequence[Claim]) -> int:
-    """Compute minutes from samples: of shards and devices by sorting each one's few readings, of fleets by counting."""
+    """Compute minutes from samples: for shards and devices by sorting their few readings, for fleets by counting."""
     fleets = [claim for claim in claims if claim.fleet_id is not None]
     rolled = _roll(connection, "1m", [claim for claim in claims if claim.fleet_id is None])
     if fleets:
@@ -268,8 +268,8 @@ def _roll(connection: Connection, resolution: Resolution, claims: Sequence[Claim
 def _replace(
     connection: Connection, statement: sql.Composed, resolution: Resolution, claims: Sequence[Claim], *, many: bool
 ) -> int:
-    """Compute the rows of claimed windows, put them in their places, and remove those that have no input any more."""
-    # The planner takes a partition it has not counted yet for empty, and would compare everything with everything.
+    """Compute and store the rows of claimed windows, and remove rows that have no input any more."""
+    # The planner assumes that a partition without statistics is empty, and would compare everything with everything.
     connection.execute("SET LOCAL enable_nestloop = off" if many else "SET LOCAL enable_nestloop = on")
     parameters = {
         "shards": [claim.shard for claim in claims],
@@ -288,7 +288,7 @@ def _replace(
 
 
 def _group_written_before(connection: Connection, claims: Iterable[Claim]) -> Iterator[tuple[datetime, list[int]]]:
-    """List by window the entities that may have a row from before."""
+    """List by window the entities that may have an earlier row."""
     by_window: defaultdict[datetime, list[Claim]] = defaultdict(list)
     for claim in claims:
         if claim.again:

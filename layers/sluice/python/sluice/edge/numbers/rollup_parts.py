@@ -16,7 +16,7 @@ MAX_PART = 64 * 1024 * 1024
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One file's bytes, and the first and last fleet and device in it."""
+    """One file's bytes, and its first and last fleet and device."""
 
     data: bytes
     rows: int
@@ -26,7 +26,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class PartWriter:
-    """Fills one file after the other with sorted tables; each becomes a row group that can be read alone."""
+    """Fills files with sorted tables; each table becomes a row group that can be read alone."""
 
     def __init__(self, max_part: int = MAX_PART) -> None:
         self._max_part = max_part
@@ -49,14 +49,14 @@ class PartWriter:
             yield self._close()
 
     def finish(self) -> Iterator[Part]:
-        """Yield the last file, and an empty one where there was nothing: that nothing was there is written down too."""
+        """Yield the last file; without rows it is empty, which records that no rows existed."""
         if self._writer is None and not self._written:
             self._open()
         if self._writer is not None:
             yield self._close()
 
     def _open(self) -> None:
-        # Snappy: the library in the managed layer is built with little else.
+        # Snappy: the library in the managed layer supports few other codecs.
         self._writer = pq.ParquetWriter(self._sink, SCHEMA, compression="snappy", version="2.6")
 
     def _close(self) -> Part:
@@ -68,12 +68,12 @@ class PartWriter:
 
 
 def digest(data: bytes) -> str:
-    """Return what a file's name and the list of files know it by."""
+    """Return the digest that a file's name and the list of files contain."""
     return hashlib.sha256(data).hexdigest()
 
 
 def total_part(data: bytes) -> dict[str, Totals]:
-    """Add up what a file says when it is read."""
+    """Add up a file's rows as they are read back."""
     file = pq.ParquetFile(BytesIO(data))
     return add_up(total(file.read_row_group(group)) for group in range(file.num_row_groups))
 

@@ -1,7 +1,7 @@
-"""Rollups as tables in memory: read from what the database copies out, in the form analysts find in the files.
+"""Rollups as tables in memory: read from the database's COPY, in the form of the files for analysts.
 
-The database has a row per entity and window with arrays over metrics; a file has a row per metric. All of it is done by
-columns: at 72 million rows a day there is no time to look at one.
+The database has a row per entity and window with arrays over metrics; a file has a row per metric. All work is done by
+columns: 72 million rows a day are too many to process one by one.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from sluice.core.numbers.tiers import Totals
 
-# The statistics of a file, and the array over metrics that each comes from.
+# The statistics of a file, and each one's source array over metrics.
 _ARRAYS = {"avg": "means", "min": "mins", "max": "maxs", "p50": "p50s", "p95": "p95s", "sum": "sums", "m2": "m2s"}
 SCHEMA = pa.schema(
     [
@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
         # Without a zone, in UTC, as every timestamp of the tables.
         pa.field("window_start", pa.timestamp("ms"), nullable=False),
         pa.field("count", pa.int64(), nullable=False),
-        # The last of these, and the digest, are what merging needs: the squared distances from the mean.
+        # Merging needs the last of these, the squared distances from the mean, and the digest.
         *(pa.field(name, pa.float64(), nullable=False) for name in _ARRAYS),
         pa.field("bins", pa.list_(pa.int32()), nullable=False),
         pa.field("bin_counts", pa.list_(pa.int64()), nullable=False),
@@ -35,20 +35,20 @@ SCHEMA = pa.schema(
 )
 # The columns of a copy.
 COPIED = ("fleet_id", "device_id", "window_ms", "metric_keys", "counts", *_ARRAYS.values(), "bins", "bin_counts")
-# A metric's bins follow the key in the upper half; see the table.
+# A bin's key has the metric in the upper half; see the table.
 _BIN_BITS = 32
 _BIN_ZERO = 2**31
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What a metric's key stands for."""
+    """The metric behind a key."""
 
     name: str
     unit: str
 
 
 def read_copy(data: bytes, metrics: Mapping[int, Metric]) -> pa.Table:
-    """Read some rows of a copy in CSV; a row becomes one for each of its metrics, in the same order."""
+    """Read some rows of a copy in CSV; each becomes one row per metric, in the same order."""
     copied = csv.read_csv(
         BytesIO(data),
         read_options=csv.ReadOptions(column_names=COPIED, block_size=len(data) + 1),
@@ -102,15 +102,15 @@ def total(table: pa.Table) -> dict[str, Totals]:
 
 
 def _lists(copied: pa.Table, name: str, kind: pa.DataType) -> pa.ListArray:
-    """Read a column of the database's arrays, as it writes them: {1,2,3}."""
+    """Read a column of arrays in the database's form: {1,2,3}."""
     inside = pc.utf8_slice_codeunits(copied[name].chunk(0), 1, -1)
-    # The empty array has nothing inside, not even one empty number.
+    # The empty array has no element, not even an empty one.
     filled = pc.if_else(pc.equal(inside, ""), pa.scalar(None, pa.string()), inside)
     return pc.split_pattern(filled, ",").cast(pa.list_(kind))
 
 
 def _digests(copied: pa.Table, rows: Any, keys: Any) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Give every metric its own bins; both come sorted by row and metric, so that they meet in one pass."""
+    """Give every metric its own bins; both are sorted by row and metric, so one pass merges them."""
     lists = _lists(copied, "bins", pa.int64())
     packed = pc.list_flatten(lists).to_numpy()
     owners = (pc.list_parent_indices(lists).to_numpy() << 16) + (packed >> _BIN_BITS)

@@ -1,9 +1,9 @@
-"""The set of samples, and the one transaction in which a batch enters it.
+"""The set of samples, and the one transaction that adds a batch.
 
-lock what is covered -> leave out what is -> load -> insert what is new -> mark windows -> count -> cover -> commit
+lock coverage -> drop covered records -> load -> insert new samples -> mark windows -> count -> cover -> commit
 
-Nothing that happens before the commit takes effect, and what comes again after it is covered. So a batch takes effect
-once, in any pieces and however often it comes, and so does each event in it.
+Nothing takes effect before the commit, and records delivered again after it are covered. So a batch and each of its
+events take effect once, in any pieces and at any number of deliveries.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ from sluice.edge.numbers.sightings import find_sightings, write_sightings
 
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'"
 
-# Made once for each connection: made in each transaction they would fill the catalogue with what is dropped again.
+# Created once per connection: created in each transaction, they would fill the catalogue with dropped tables.
 _TEMPORARY = """
     CREATE TEMPORARY TABLE IF NOT EXISTS arrival (
         entity_key bigint NOT NULL, event_key uuid NOT NULL, effective_time timestamptz NOT NULL,
@@ -43,8 +43,8 @@ _TEMPORARY = """
     ) ON COMMIT DELETE ROWS;
 """
 
-# Whether the database has an event, under any time. LIMIT keeps the planner, which knows nothing of a temporary
-# table, from reading whole partitions instead of looking each event up.
+# Whether the database has an event, under any time. The planner has no statistics of a temporary table: LIMIT keeps it
+# from reading whole partitions instead of looking each event up.
 _HAS = sql.SQL("""
     LEFT JOIN LATERAL (
         SELECT true AS had FROM sample
@@ -66,7 +66,7 @@ _CONFIRM = sql.SQL("""
     WHERE by_id.had OR settled.had
 """).format(has=_HAS)
 
-# In the order of their keys: two transactions that insert the same events wait for each other, and never crosswise.
+# In key order: two transactions that insert the same events wait for each other without a deadlock.
 _INSERT = sql.SQL("""
     WITH inserted AS (
         INSERT INTO sample (entity_key, event_key, effective_time, shard, metric_keys, readings)
@@ -102,7 +102,7 @@ _SETTLE_LATE = """
 _COUNT_LANDED = "SELECT group_number, count(*) FROM landed GROUP BY group_number"
 _LIST_LANDED = "SELECT entity_key, event_key FROM landed"
 
-# A minute that its shard has not rolled yet is rolled as a whole; one that it has is rolled for the straggler alone.
+# A minute that its shard has not rolled yet is rolled as a whole; a rolled one only for the late device.
 _MARK = """
     INSERT INTO dirty (resolution, shard, window_start, entity_key)
     WITH minutes AS (
@@ -119,22 +119,22 @@ _MARK = """
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What a batch has done."""
+    """The effect of a batch."""
 
     events: list[Event]
-    """Those that were new to the ledger."""
+    """The events that were new to the ledger."""
     counted: list[Event]
-    """Those of them that became a sample."""
+    """The new events that became a sample."""
     outcomes: Counter[tuple[Group, str]]
-    """How many of the new ones became what. An event that is brought back is one dead letter less."""
+    """The new events by outcome. A recovered event subtracts one dead letter."""
 
     def count(self, outcome: str) -> int:
-        """Say how many events became one thing."""
+        """Return how many events had one outcome."""
         return sum(events for (_, which), events in self.outcomes.items() if which == outcome)
 
 
 class Samples:
-    """What one consumer adds to the set."""
+    """One consumer's additions to the set of samples."""
 
     def __init__(self, database: Database, numbering: Numbering, consumer: str, limits: Limits) -> None:
         self._database = database
@@ -143,12 +143,12 @@ class Samples:
         self._limits = limits
 
     def ask(self) -> None:
-        """Raise Retryable while the database is away."""
+        """Raise Retryable while the database is down."""
         with self._database.use(ANSWER_SECONDS) as connection:
             connection.execute("SELECT 1")
 
     def add(self, events: Sequence[Event], suspected: Collection[Origin]) -> Effect:
-        """Take a batch's events in; those suspected to be duplicates are looked for before they are loaded."""
+        """Store a batch's events; suspected duplicates are looked up before loading."""
         if not events:
             return Effect([], [], Counter())
         with self._database.use() as connection:
@@ -159,7 +159,7 @@ class Samples:
             try:
                 return work.add(events, suspected)
             except psycopg.errors.CheckViolation as error:
-                # A row without a partition breaks no constraint that has a name.
+                # A row without a partition breaks a constraint without a name.
                 if error.diag.constraint_name is not None:
                     raise
             for hour in sorted({hour_of(event.effective_time) for event in events if not event.late}):
@@ -167,11 +167,11 @@ class Samples:
             return work.add(events, suspected)
 
     def bury(self, unreadable: Sequence[Unreadable]) -> None:
-        """Cover records whose dead letters are stored; the windows of those that are ahead stay gaps."""
+        """Cover records whose dead letters are stored; records that are ahead leave gaps in their windows."""
         if not unreadable:
             return
         with self._database.use() as connection, connection.transaction():
-            # A reception may be what is wrong with a record: it does not show that its topic was made again.
+            # The reception of a bad record may be wrong: it does not show that its topic was recreated.
             covered = lock_coverage(connection, self._consumer, {one.origin: None for one in unreadable})
             new = [one for one in unreadable if one.origin not in covered]
             count_outcomes(connection, self._consumer, Counter((one.group, DEAD_LETTERED) for one in new))
@@ -183,7 +183,7 @@ class Samples:
 
 
 class _Work(msgspec.Struct, frozen=True):
-    """The transaction, with the numbers it goes by."""
+    """The transaction, with its numbers of entities and metrics."""
 
     connection: Connection
     consumer: str
@@ -224,7 +224,7 @@ class _Work(msgspec.Struct, frozen=True):
         return Effect(new, landed, outcomes)
 
     def _part(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
-        """Part the late from those in time. Late is also what lies where samples are no longer kept."""
+        """Separate late events from those in time. Events below the floor of samples are late too."""
         found = self.connection.execute(_FLOOR).fetchone()
         floor = found[0] if found else None
         late: list[Event] = []
@@ -235,13 +235,13 @@ class _Work(msgspec.Struct, frozen=True):
         return late, in_time
 
     def _settle(self, late: Sequence[Event]) -> None:
-        """Remember events that came too late to count, so that no later copy counts in their place."""
+        """Remember events that were too late to count, so that no later copy counts instead."""
         if late:
             columns = (self._key_of, lambda event: event.key.hex(), lambda event: event.received_at)
             self.connection.execute(_SETTLE_LATE, [[read(event) for event in late] for read in columns])
 
     def _without_known(self, events: list[Event], suspected: Collection[Origin]) -> list[Event]:
-        """Leave out the suspected that the database really has: a suspicion alone must not lose an event."""
+        """Drop suspected events that the database really has: a suspicion alone must not lose an event."""
         suspects = [event for event in events if event.origin in suspected]
         if not suspects:
             return events
@@ -277,7 +277,7 @@ class _Work(msgspec.Struct, frozen=True):
             copy.write(b"".join(rows))
 
     def _insert(self, events: list[Event], groups: list[Group]) -> Counter[Group]:
-        """Insert what is new of what was loaded, mark its windows, and count it."""
+        """Insert the new events among the loaded ones, mark their windows, and count them."""
         if not events:
             return Counter()
         self.connection.execute(_INSERT, self._window(events))
@@ -288,7 +288,7 @@ class _Work(msgspec.Struct, frozen=True):
         return Counter({groups[number]: count for number, count in self.connection.execute(_COUNT_LANDED)})
 
     def _find_landed(self, wanted: list[Event], landed: int) -> list[Event]:
-        """Return the events that became samples: mostly all of them, which costs no question."""
+        """Return the events that became samples; usually all did, which needs no query."""
         if landed == len(wanted):
             return wanted
         found = (
@@ -297,9 +297,9 @@ class _Work(msgspec.Struct, frozen=True):
         return [event for event in wanted if (self._key_of(event), event.key) in found]
 
     def _window(self, events: list[Event]) -> dict[str, Any]:
-        """Say among which samples a duplicate of these events may be."""
+        """Return the time range of samples that may duplicate these events."""
         received = [event.received_at for event in events]
-        # Requests overtake each other: the copy that is in may have been received a little later.
+        # Requests overtake each other: the stored copy may have been received a little later.
         until = max(received) + 2 * self.limits.clock_ahead
         return {"since": min(received) - lookback(self.limits), "until": until}
 

@@ -1,4 +1,4 @@
-"""Which events were lately taken in, by Valkey's memory: a hint, which may be missing and may be wrong.
+"""Recently stored events, remembered in Valkey: a hint, which may be missing or wrong.
 
 One set for each device and hour of reception, of signed 64-bit numbers: up to 512 of them are kept as bare integers.
 """
@@ -16,20 +16,20 @@ from sluice.core.records import Origin
 from sluice.edge.cache import Cache, CacheAwayError
 
 HOUR = timedelta(hours=1)
-# What was received at an hour's beginning is asked for until the end of the next.
+# Events received at an hour's start are looked up until the end of the next hour.
 KEEP = 2 * HOUR
 
 _Device = tuple[str, str]
 
 
 class Seen:
-    """Remembers events for an hour at least, as long as the cache does."""
+    """Remembers events for at least an hour, as long as the cache does."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
     def suspects(self, events: Iterable[Event]) -> set[Origin]:
-        """Return the records whose events seem to have been taken in before; none while the cache is away."""
+        """Return the records whose events seem to be stored already; none while the cache is down."""
         sets: defaultdict[tuple[_Device, datetime], list[Event]] = defaultdict(list)
         for event in events:
             if not event.late:
@@ -55,7 +55,7 @@ class Seen:
         }
 
     def mark(self, events: Iterable[Event]) -> None:
-        """Remember events that are in the database now; never earlier, or a crash would make duplicates of them."""
+        """Remember events that are committed in the database; earlier, a crash would make duplicates of them."""
         sets: defaultdict[tuple[_Device, datetime], list[int]] = defaultdict(list)
         for event in events:
             if not event.late:

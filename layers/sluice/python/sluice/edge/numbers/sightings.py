@@ -1,4 +1,4 @@
-"""What devices report under, written down seldom: each of these rows would else be written with every event."""
+"""Sightings: under which contract and firmware devices report. Written rarely, not with every event."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from sluice.core.numbers.samples import Event
 from sluice.edge.database import Connection
 from sluice.edge.numbers.numbering import Entity, Report, Who
 
-# How exact it is when a device was last seen.
+# The precision of a device's last sighting.
 EVERY = timedelta(minutes=10)
 
-# Another process may have written a row just before: to touch it then would only hold up others who want to.
+# Another process may have just written a row: another write would only block other writers.
 _WRITE = """
     INSERT INTO sighting (entity_key, contract, schema_version, firmware, first_seen_at, last_seen_at)
     SELECT entity_key, contract, schema_version, firmware, first_seen_at, last_seen_at
@@ -33,7 +33,7 @@ _WRITE = """
 
 
 class Sighting(msgspec.Struct):
-    """A device that reported under something, for the first time in a while."""
+    """A device's first report under a contract and firmware in a while."""
 
     entity: Entity
     report: Report
@@ -41,12 +41,12 @@ class Sighting(msgspec.Struct):
     last_seen_at: datetime
 
     def remember(self) -> None:
-        """Take it for written; only a commit makes it so."""
+        """Remember it as written; call this only after the commit."""
         self.entity.reported[self.report] = self.last_seen_at
 
 
 def find_sightings(events: Iterable[Event], entities: Mapping[Who, Entity]) -> list[Sighting]:
-    """Find what is worth writing down: by this process's memory it is new, or some minutes old."""
+    """Find the sightings to write: new in this process's memory, or some minutes old."""
     found: dict[tuple[int, Report], Sighting] = {}
     for event in events:
         entity = entities[event.fleet_id, event.device_id]
@@ -64,7 +64,7 @@ def find_sightings(events: Iterable[Event], entities: Mapping[Who, Entity]) -> l
 
 
 def write_sightings(connection: Connection, sightings: Sequence[Sighting]) -> None:
-    """Write down who reported under what."""
+    """Write sightings."""
     if sightings:
         connection.execute(
             _WRITE,

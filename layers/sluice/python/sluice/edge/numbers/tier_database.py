@@ -1,4 +1,4 @@
-"""The questions and changes of tier in the database."""
+"""Tier's queries and changes in the database."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from sluice.edge.database import Connection, find_value
 from sluice.edge.numbers.partitions import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
 
-# Two runs would do the same work twice; the number stands for this lock alone.
+# Two runs at once would do the same work twice; the number is arbitrary, but unique to this lock.
 _LOCK = 5_170_002
 # How long a drop may wait for its lock.
 _DROP_SECONDS = 2.0
@@ -22,13 +22,13 @@ _COPY = """
         SELECT fleet_id, device_id, (extract(epoch FROM window_start) * 1000)::bigint,
                metric_keys, counts, means, mins, maxs, p50s, p95s, sums, m2s, bins, bin_counts
         FROM {store} JOIN entity USING (entity_key)
-        -- A window of events without metrics has nothing to keep.
+        -- A window of events without metrics has nothing to store.
         WHERE window_start >= {start} AND window_start < {end} AND metric_keys <> '{{}}'
         ORDER BY fleet_id COLLATE "C", device_id COLLATE "C" NULLS FIRST, window_start
     ) TO STDOUT (FORMAT csv)
 """
 
-# Not joined with entities: the copy could lose rows by that, and this would lose the same.
+# Not joined with entities: the join could lose rows in the copy, and would lose the same rows here.
 _TOTALS = """
     WITH numbers AS (
         SELECT each.metric_key, count(*) AS row_count, sum(each.count)::bigint AS events, sum(each.sum) AS total,
@@ -49,7 +49,7 @@ _TOTALS = """
 
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s"
 
-# Why a store cannot be moved up to a moment; null where nothing can change there any more.
+# Why a store cannot be moved up to a moment; null if nothing before it can change any more.
 _UNSETTLED = """
     SELECT CASE
         WHEN (SELECT floor FROM horizon WHERE store = %(source)s) < %(until)s THEN 'can be computed again'
@@ -68,7 +68,7 @@ class TierDatabase:
         self._connection = connection
 
     def lock(self) -> bool:
-        """Keep other runs out for as long as the connection is open; False while one is at work."""
+        """Lock out other runs while the connection is open; return False if one is active."""
         return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,)))
 
     def partitions(self, resolution: TieredResolution) -> list[Partition]:
@@ -80,30 +80,30 @@ class TierDatabase:
         return [Partition(name, start.astimezone(UTC), end.astimezone(UTC)) for name, start, end in found]
 
     def floor(self, resolution: TieredResolution) -> datetime | None:
-        """Return from where on a store is read in the database; None: all of it."""
+        """Return from when on a store is read from the database; None: all of it."""
         found = find_value(self._connection, _FLOOR, (STORES[resolution],))
         return None if found is None else found.astimezone(UTC)
 
     def unsettled(self, resolution: TieredResolution, until: datetime) -> str | None:
-        """Say why rows before a moment may still change, or None."""
+        """Return why rows before a moment may still change, or None."""
         parameters = {"source": SOURCES[resolution], "until": until}
         reason: str | None = find_value(self._connection, _UNSETTLED, parameters)
         return reason
 
     def metrics(self) -> dict[int, Metric]:
-        """Return what the metrics' keys stand for."""
+        """Return the metrics by key."""
         found = self._connection.execute("SELECT metric_key, name, unit FROM metric")
         return {key: Metric(name, unit) for key, name, unit in found}
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Let everything read meanwhile be of one moment."""
+        """Read everything in this block from one snapshot."""
         with self._connection.transaction():
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
 
     def copy(self, part: Slice, chunk: int) -> Generator[bytes, None, None]:
-        """Yield the rows of a slice as CSV, in whole lines and about so many bytes at a time."""
+        """Yield the rows of a slice as CSV, in whole lines, about so many bytes at a time."""
         query = sql.SQL(_COPY).format(store=_store(part), start=part.start, end=part.end)
         with self._connection.cursor() as cursor, cursor.copy(query) as copy:
             lines = bytearray()
@@ -122,7 +122,7 @@ class TierDatabase:
         return {name: Totals(*numbers) for name, *numbers in found}
 
     def record(self, files: Sequence[File]) -> None:
-        """Write down the files of a slice, all of them or none."""
+        """Record the files of a slice, all of them or none."""
         query = sql.SQL("INSERT INTO tiered ({}) VALUES ({})").format(
             _COLUMNS, sql.SQL(", ").join(map(sql.Placeholder, File.__struct_fields__))
         )
@@ -130,7 +130,7 @@ class TierDatabase:
             cursor.executemany(query, [msgspec.structs.asdict(file) for file in files])
 
     def recorded(self, resolution: TieredResolution, start: datetime, end: datetime) -> list[File]:
-        """Return the files that were written down of a span, in the order of time."""
+        """Return the recorded files of a span, in time order."""
         query = sql.SQL(
             "SELECT {} FROM tiered WHERE resolution = %s AND window_from >= %s AND window_to <= %s"
             " ORDER BY window_from, object"
@@ -141,9 +141,9 @@ class TierDatabase:
         ]
 
     def raise_floor(self, resolution: TieredResolution, until: datetime) -> str | None:
-        """Say to readers and rollers that the store ends at a moment; or why not, when rows could still change.
+        """Raise the store's floor for readers and rollers; or return why not, if rows could still change.
 
-        Rollers hold the row while they compute: once this transaction has it, the next question sees what they did.
+        Rollers lock the row while they compute: once this transaction has the lock, its next query sees their work.
         """
         with self._connection.transaction():
             self._connection.execute("SELECT FROM horizon WHERE store = %s FOR UPDATE", (STORES[resolution],))
@@ -155,11 +155,11 @@ class TierDatabase:
             return reason
 
     def drop_partition(self, resolution: TieredResolution) -> bool:
-        """Drop the oldest partition that was moved; False when there is none, or a reader holds it."""
+        """Drop the oldest moved partition; return False if none exists, or a reader holds it."""
         return drop_oldest(self._connection, STORES[resolution], _DROP_SECONDS)
 
     def forget(self, resolution: TieredResolution, before: datetime) -> None:
-        """Forget files that are about to end by the bucket's lifecycle."""
+        """Delete the records of files that the bucket's lifecycle is about to expire."""
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
 
 

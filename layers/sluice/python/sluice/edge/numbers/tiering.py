@@ -1,8 +1,8 @@
-"""Moving rollups from the database to files, so that at every moment each row is found in exactly one of the two.
+"""Moving rollups from the database to files, so that at every moment each row is read from exactly one of the two.
 
-each slice: copy -> stage -> read back and compare -> write down; then: publish -> raise the floor; a run later: drop
+each slice: copy -> stage -> read back and compare -> record; then: publish -> raise the floor; a run later: drop
 
-A run that ends between any two of these is finished by the next one, which first looks for what was done already.
+If a run stops between two steps, the next one finishes its work: it first looks for finished steps.
 """
 
 from collections.abc import Callable, Generator
@@ -20,12 +20,12 @@ from sluice.edge.numbers.rollup_parts import MAX_PART, Part, PartWriter, total_p
 from sluice.edge.numbers.rollup_tables import read_copy
 from sluice.edge.numbers.tier_database import TierDatabase
 
-# As CSV; a row group has about a quarter of it, and is what is read to find one device.
+# As CSV. A row group is about a quarter of it, and is the unit that is read to find one device.
 CHUNK = 8 * 1024 * 1024
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What stays in the database and for how long, and how much is moved at a time."""
+    """How long rollups stay in the database, and how much is moved at a time."""
 
     hot: dict[TieredResolution, timedelta]
     kept: timedelta
@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct):
-    """What a run did."""
+    """The work of a run."""
 
     rows: int = 0
     partitions: int = 0
@@ -52,11 +52,11 @@ class Tiering:
         self._plan = plan
 
     def run(self, now: datetime, may_go_on: Callable[[], bool]) -> Report:
-        """Move what is old enough, slice by slice, for as long as there is time."""
+        """Move old rollups, slice by slice, as long as time is left."""
         report = Report()
         for resolution in get_args(TieredResolution):
             until = now - self._plan.hot[resolution]
-            # An earlier run moved these rows: readers that took the floor from before it have long read them.
+            # An earlier run moved these rows: readers that use the old floor have finished long ago.
             while self._database.drop_partition(resolution):
                 report.partitions += 1
             self._move_store(resolution, until, may_go_on, report)
@@ -86,7 +86,7 @@ class Tiering:
     def _move(
         self, resolution: TieredResolution, partition: Partition, may_go_on: Callable[[], bool], report: Report
     ) -> bool:
-        """Bring all rows of a partition to where they are found; False when there was no time for the rest."""
+        """Move all rows of a partition; return False if time ran out."""
         files = self._database.recorded(resolution, partition.start, partition.end)
         start = max((file.window_to for file in files), default=partition.start)
         for part in cut_slices(resolution, start, partition.end, self._plan.slice_windows * WIDTHS[resolution]):
@@ -102,7 +102,7 @@ class Tiering:
         return True
 
     def _move_slice(self, part: Slice) -> list[File]:
-        # Closed before the transaction ends: a copy that is still going on would keep it from ending.
+        # Closed before the transaction ends: a running copy would block the end.
         with self._database.snapshot(), closing(self._write(part)) as parts:
             files = [self._stage(part, number, written) for number, written in enumerate(parts)]
             stored = self._database.totals(part)

@@ -1,1 +1,1 @@
-"""Asking the database, the cache and the directory what readers want to know."""
+"""Answering readers from the database, the cache and the directory."""

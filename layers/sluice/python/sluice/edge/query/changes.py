@@ -1,7 +1,7 @@
-"""Reading what was rolled, so that nothing is missed and nothing is told twice.
+"""Reading the feed of rolled windows: no change is missed, and none is sent twice.
 
-Transactions are committed in another order than they began in. What is told is older than every transaction still
-open, so that nothing can come to lie before it later.
+Transactions commit in another order than they begin. The feed contains only changes older than every open transaction,
+so that no change can appear before them later.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ _SETTLED = """
     )
 """
 
-# Whose windows were rolled, a device's, the fleet's own or those of many devices, is told as it is written here.
+# The answer passes on `of` as written here: a device, the fleet itself, or many devices.
 _CHANGES = """
     SELECT coalesce(json_agg(json_build_array(transaction_id::text::bigint, change_id, json_build_object(
         'of', CASE WHEN page.entity_key IS NULL THEN 'devices' WHEN device_id IS NULL THEN 'fleet' ELSE 'device' END,
@@ -36,14 +36,14 @@ _CHANGES = """
 
 
 def find_changes(reader: Reader, asked: Changes, now: datetime) -> tuple[list[dict[str, Any]], ChangePlace]:
-    """Find what follows the reader's place in the feed of a fleet, and say where to go on."""
-    # Read before the rows: what is committed in between is told the next time.
+    """Find the changes after the reader's place in a fleet's feed, and return the next place."""
+    # Read before the rows: changes committed in between are sent the next time.
     settled, begun = reader.read(tuple[int, int], _SETTLED)
     here = ChangePlace(settled, 0, int(now.timestamp()))
     if asked.after is None:
         return [], here
     if asked.after.transaction_id > begun:
-        # Numbers of a database that is no longer this one.
+        # The cursor's numbers belong to another database.
         raise refuse_expired()
     found = reader.read(
         list[tuple[int, int, dict[str, Any]]],
@@ -57,6 +57,6 @@ def find_changes(reader: Reader, asked: Changes, now: datetime) -> tuple[list[di
     told = [change for _, _, change in found]
     if len(found) < asked.limit:
         return told, here
-    # More may follow, and the reader's clock stands still until they are told.
+    # More may follow: the reader's time does not advance until they are sent.
     transaction_id, change_id, _ = found[-1]
     return told, ChangePlace(transaction_id, change_id, asked.after.told_at)

@@ -1,4 +1,4 @@
-"""Asking the external directory over HTTP: in bounded time, for a bounded answer, and nobody but it."""
+"""Asking the external directory over HTTP: bounded time, bounded answer, no redirects."""
 
 import http.client
 import time
@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Place(NamedTuple):
-    """Where the directory is."""
+    """The directory's address."""
 
     host: str
     port: int | None
@@ -25,14 +25,14 @@ class Place(NamedTuple):
 
 
 class Directory:
-    """The directory of groups, if there is one."""
+    """The directory of groups, if one is configured."""
 
     def __init__(self, settings: DirectorySettings) -> None:
         self._place = None if settings.directory_url == NONE else read_address(settings.directory_url)
         self._seconds = settings.directory_seconds
 
     def ask(self, wanted: Wanted) -> Told:
-        """Ask for a fleet's groups or for one of them; what went wrong is part of what is told."""
+        """Ask for a fleet's groups or for one of them; a failure is part of the result."""
         if self._place is None:
             return Told(problem="no_directory")
         try:
@@ -51,7 +51,7 @@ class Directory:
             headers = {"accept": "application/json", "x-correlation-id": wanted.correlation_id}
             connection.request("GET", write_path(place, wanted), headers=headers)
             with connection.getresponse() as answer:
-                # A redirect is no answer either: where it leads is nobody we were told to trust.
+                # A redirect counts as a failure: its target is not configured as trusted.
                 if answer.status not in (http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND):
                     raise Retryable(f"the directory answered {answer.status}")
                 return answer.status, self._read(answer, deadline)
@@ -61,7 +61,7 @@ class Directory:
             connection.close()
 
     def _read(self, answer: http.client.HTTPResponse, deadline: float) -> bytes:
-        """Read piece by piece: a server that sends a byte now and then never lets a connection time out."""
+        """Read piece by piece: a server that sends single bytes slowly never triggers a socket timeout."""
         body = bytearray()
         while piece := answer.read1(PIECE):
             body += piece
@@ -75,15 +75,15 @@ class Directory:
 
 
 def read_address(url: str) -> Place:
-    """Take the directory's address apart; only what runs on the same machine may be asked without encryption."""
+    """Parse the directory's address; only a server on the same machine may be asked without encryption."""
     parts = urlsplit(url)
     encrypted = parts.scheme == "https"
     if not parts.hostname or not (encrypted or (parts.scheme == "http" and parts.hostname == LOOPBACK)):
-        raise SettingsError(f"DIRECTORY_URL: {url!r} is no https address")
+        raise SettingsError(f"DIRECTORY_URL: {url!r} is not an https address")
     return Place(parts.hostname, parts.port, parts.path.rstrip("/"), encrypted)
 
 
 def write_path(place: Place, wanted: Wanted) -> str:
-    """Write what to ask for; a name, whatever it is, is one part of the path and never more of it."""
+    """Write the request path; any name is exactly one segment of it."""
     path = f"{place.path}/fleets/{quote(wanted.fleet_id, safe='')}/groups"
     return path if wanted.group_id is None else f"{path}/{quote(wanted.group_id, safe='')}"

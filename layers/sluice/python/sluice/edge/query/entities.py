@@ -1,4 +1,4 @@
-"""Who has numbers, and what the numbers are of."""
+"""Fleets, devices and their metrics."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from sluice.core.query.questions import Devices, Subject
 from sluice.core.query.windows import Metric
 from sluice.edge.query.reading import Reader, as_json
 
-# How long a list of metrics is believed to be whole; one that is missing from it is looked for at once.
+# How long a list of metrics is valid; a metric missing from it is looked up at once.
 BOOK_SECONDS = 60.0
 
 _FIND = """
@@ -47,7 +47,7 @@ _METRICS = """
 
 
 class Entity(msgspec.Struct, frozen=True, array_like=True):
-    """Whoever has windows, as the database knows it; without a device id the fleet as a whole."""
+    """A device in the database, or, without a device id, the fleet as a whole."""
 
     key: int
     shard: int
@@ -55,7 +55,7 @@ class Entity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """A device in a list, with what it was last seen as."""
+    """A device in a list, with its last sighting."""
 
     device_id: str
     first_seen_at: str
@@ -74,7 +74,7 @@ class Entities:
         self._read_again_at = 0.0
 
     def find(self, subject: Subject, members: Sequence[str]) -> list[Entity]:
-        """Find the device, those of a group that have ever sent something, or the fleet."""
+        """Find the device, the devices of a group that have ever sent events, or the fleet."""
         if subject.device_id is None and subject.group_id is None:
             return self._reader.read(list[Entity], _FIND_FLEET, subject.fleet_id)
         names = members if subject.device_id is None else [subject.device_id]
@@ -84,7 +84,7 @@ class Entities:
         return found
 
     def list_devices(self, asked: Devices) -> list[Device]:
-        """List devices, one more than asked for where there are more."""
+        """List devices, one more than asked for if more exist."""
         return self._reader.read(list[Device], _LIST, asked.fleet_id, asked.after, str(asked.limit + 1))
 
     def book(self, keys: set[int]) -> Mapping[int, Metric]:

@@ -1,4 +1,4 @@
-"""Reading how a fleet is doing."""
+"""Reading a fleet's status."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from sluice.edge.query.reading import Reader
 MOST_LISTED = 200
 COUNTED = timedelta(hours=24)
 
-# The second part is told as it is written here.
+# The answer contains the second part as written here.
 _STATUS = """
     SELECT json_build_array((
         SELECT floor(extract(epoch FROM min(closed_until)))::bigint FROM shard HAVING isfinite(min(closed_until))
@@ -59,11 +59,11 @@ _STATUS = """
 
 
 def read_status(reader: Reader, fleet_id: str, now: datetime) -> tuple[int | None, dict[str, Any]]:
-    """Read up to when windows are closed, and how a fleet is doing; counts are of the last day, in whole hours."""
+    """Read up to when windows are closed, and a fleet's status; counts cover the last day, in whole hours."""
     since = str(int((now - COUNTED).timestamp()))
     return reader.read(tuple[int | None, dict[str, Any]], _STATUS, fleet_id, since, str(MOST_LISTED))
 
 
 def check_alive(reader: Reader) -> None:
-    """Find out whether the database answers."""
+    """Check whether the database answers."""
     reader.read(bool, "SELECT 'true'::json")

@@ -1,6 +1,6 @@
-"""Groups of devices, from an external directory that may be slow, broken or away.
+"""Groups of devices, from an external directory that may be slow, broken or down.
 
-A function outside our network asks it. While it does not answer, groups are shown as they last were.
+A function outside our network asks it. While it does not answer, the last known groups are shown.
 """
 
 from collections.abc import Callable
@@ -33,12 +33,12 @@ class Groups:
         )
 
     def names(self, fleet_id: str, correlation_id: str, now: datetime) -> tuple[GroupNames, datetime]:
-        """Return a fleet's groups, and when the directory told of them."""
+        """Return a fleet's groups, and when the directory reported them."""
         found = self._find(Wanted(fleet_id, None, correlation_id), now)
         return found.value.groups or GroupNames(()), found.read_at
 
     def group(self, fleet_id: str, group_id: str, correlation_id: str, now: datetime) -> tuple[Group, datetime]:
-        """Return one group, and when the directory told of it."""
+        """Return one group, and when the directory reported it."""
         found = self._find(Wanted(fleet_id, group_id, correlation_id), now)
         if found.value.group is None:
             raise Refusal(404, "group_unknown", "There is no group of this name.")
@@ -50,7 +50,7 @@ class Groups:
             found = self._known.find(name, partial(self._ask, wanted), now)
         except Retryable as error:
             raise Refusal(
-                503, "directory_unavailable", "The directory that knows the groups does not answer; try again."
+                503, "directory_unavailable", "The directory of groups does not answer; try again."
             ) from error
         if found.value.problem == "no_directory":
             raise Refusal(404, "no_directory", "This deployment has no directory, so there are no groups.")

@@ -1,4 +1,4 @@
-"""Answering for a range, page by page: from the database, or from the files its older rows were moved to."""
+"""Answering for a range, page by page: from the database, or from files for older rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ class Historian:
         self._moved = moved
 
     def read(self, asked: Rollups, members: Sequence[str]) -> dict[str, Any]:
-        """Read the next page of what was asked, for a device, a fleet or the members of a group."""
+        """Read the next page for a device, a fleet or the members of a group."""
         kept_from = self._rollups.kept_from()
         size = max(1, len(members))
         span = asked.span or asked.spanned(
@@ -36,7 +36,7 @@ class Historian:
         moved = page.start < kept_from[span.resolution]
         if moved:
             page = self._moved.shorten(page, series, size, merging=asked.subject.group_id is not None)
-        # Asked before the rows are: what is closed in between is not called complete yet.
+        # Read before the rows: windows that close in between are not called complete yet.
         known = self._rollups.know(page, found, kept_from[span.resolution])
         if moved:
             known = known._replace(kept_from=self._moved.kept_from(span.resolution))

@@ -1,4 +1,4 @@
-"""Reading rollups that were moved to files, through the function that can read those."""
+"""Reading rollups that were moved to files, through recall."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from sluice.edge.query.reading import Reader
 
 MOST_ROWS = 20_000
 MOST_MERGED_ROWS = 5_000
-"""Of a group: with their digests rows are several times as long."""
+"""The most rows of a group: with their digests, rows are several times as long."""
 
 _KEPT = """
     SELECT json_build_array(floor(extract(epoch FROM min(window_from)))::bigint) FROM tiered WHERE resolution = $1
@@ -32,18 +32,18 @@ class MovedRows:
         self._function = function
 
     def kept_from(self, resolution: Resolution) -> datetime:
-        """Say from when on there are files; every row since then is in one, or was never there."""
+        """Return from when on files exist; every row since then is in a file, or never existed."""
         (found,) = self._reader.read(tuple[int | None], _KEPT, resolution)
         return datetime.max.replace(tzinfo=UTC) if found is None else datetime.fromtimestamp(found, UTC)
 
     def shorten(self, page: Page, series: int, members: int, *, merging: bool) -> Page:
-        """Shorten a page to what one answer of the other function can carry."""
+        """Shorten a page to what one answer of recall can carry."""
         return page.shortened((MOST_MERGED_ROWS if merging else MOST_ROWS) // max(1, series * members))
 
     def read(
         self, page: Page, fleet_id: str, devices: tuple[str, ...], metrics: tuple[str, ...], *, merging: bool
     ) -> tuple[Page, tuple[RecalledRow, ...]]:
-        """Read the page, or as much from its beginning as can be carried; no devices means the fleet's own rows."""
+        """Read the page, or its first part if the answer is too large; no devices means the fleet's own rows."""
         if page.resolution == "1d":
             return page, ()
         while True:
@@ -61,7 +61,7 @@ class MovedRows:
             page = page.shortened(page.windows() // 2)
 
     def _find(self, page: Page, fleet_id: str, devices: tuple[str, ...]) -> tuple[str, ...]:
-        # As the files are sorted: by the bytes of the names.
+        # In the order of the files: by the bytes of the names.
         named = sorted(devices, key=str.encode)
         start, end = (str(int(moment.timestamp())) for moment in (page.start, page.end))
         return self._reader.read(tuple[str, ...], _OBJECTS, page.resolution, start, end, fleet_id, named[0], named[-1])

@@ -1,7 +1,7 @@
-"""Asking the database for what readers want to know: one JSON document for each question, in bounded time.
+"""Querying the database for readers: one JSON document per question, in bounded time.
 
-The database writes the JSON itself: one value travels, and what we look into is read into types in one step. What is
-only told on stays as the statement writes it.
+The database writes the JSON itself: one value is sent, and the parts we inspect are read into types in one step. Parts
+that are only passed on stay as the statement writes them.
 """
 
 import time
@@ -16,17 +16,17 @@ from sluice.edge.database import Database, TooSlowError
 
 Document = TypeVar("Document")
 
-# A database that just failed is not asked again by every request: finding it away takes up to two seconds.
+# After a failure, requests do not ask the database for a while: each timeout takes up to two seconds.
 LEAVE_ALONE_SECONDS = 2.0
 
 
 def as_json(values: object) -> str:
-    """Write a list for a parameter: whatever is in it, the database takes it for values."""
+    """Write a list for a parameter: the database treats every element as a value, never as SQL."""
     return msgspec.json.encode(values).decode()
 
 
 class Reader:
-    """Reads documents from a database that may be away."""
+    """Reads documents from a database that may be down."""
 
     def __init__(self, database: Database, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -36,11 +36,11 @@ class Reader:
         self._no_more_from = float("inf")
 
     def begin(self) -> None:
-        """Begin an answer: so long after this, no more is asked for it."""
+        """Begin an answer: this starts its time limit for queries."""
         self._no_more_from = self._clock() + self._seconds
 
     def read(self, kind: type[Document], sql: str, *parameters: str) -> Document:
-        """Ask for one document; Retryable while the database is away."""
+        """Query one document; Retryable while the database is down."""
         if self._clock() >= self._no_more_from:
             raise _refuse_slow()
         with self._breaker.asking():

@@ -10,9 +10,9 @@ from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 
 MOST_SAMPLES = 20_000
-"""What one answer may hold: about 2 MB of a device's usual metrics."""
+"""The most samples of one answer: about 2 MB of a device's usual metrics."""
 
-# The newest first, so that those beyond the bound are the oldest.
+# The newest first, so that the oldest ones exceed the limit.
 _SAMPLES = """
     SELECT coalesce(json_agg(json_build_array(entity_key, micros, metric_keys, readings) ORDER BY micros), '[]')
     FROM (
@@ -27,7 +27,7 @@ _SAMPLES = """
     ) AS newest
 """
 
-# Of every fleet: how far aggregation has come is the same for all.
+# Not per fleet: aggregation's progress is the same for all.
 _RECEIVED = """
     SELECT json_build_array(
         (extract(epoch FROM max(received_until)) * 1000000)::bigint,
@@ -38,31 +38,31 @@ _RECEIVED = """
 
 
 class Received(msgspec.Struct, frozen=True, array_like=True):
-    """Up to when what was received has been counted, in microseconds: on the partition ahead, and on the last one."""
+    """Up to which reception events are counted, in microseconds: on the first and on the last partition."""
 
     newest: int | None
     oldest: int | None
 
     def until(self) -> datetime | None:
-        """Return when the newest event that was counted had been received."""
+        """Return the reception of the newest counted event."""
         return None if self.newest is None else datetime.fromtimestamp(self.newest / 1e6, UTC)
 
     def all_until(self) -> datetime | None:
-        """Return up to when the events of every partition were counted."""
+        """Return up to when the events of every partition are counted."""
         return None if self.oldest is None else datetime.fromtimestamp(self.oldest / 1e6, UTC)
 
     def age(self, now: datetime) -> float | None:
-        """Return how many seconds old the newest is."""
+        """Return the age of the newest in seconds."""
         newest = self.until()
         return None if newest is None else max(0.0, round((now - newest).total_seconds(), 3))
 
 
 def read_samples(reader: Reader, entities: Sequence[Entity], start: datetime) -> list[Sample]:
-    """Read samples in the order of their times, the newest so many of them."""
+    """Read the newest samples up to the limit, in time order."""
     keys = as_json([entity.key for entity in entities])
     return reader.read(list[Sample], _SAMPLES, keys, str(start.timestamp()), str(MOST_SAMPLES))
 
 
 def read_received(reader: Reader) -> Received:
-    """Find out how far aggregation has come."""
+    """Read aggregation's progress."""
     return reader.read(Received, _RECEIVED)

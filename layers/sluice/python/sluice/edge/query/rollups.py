@@ -21,9 +21,9 @@ _KEPT = """
     FROM horizon WHERE isfinite(floor)
 """
 
-# Markers of finer windows count too: what is rolled again there reaches the coarser ones a little later. A fleet's row
-# has markers of its own. Nobody knows what came before a partition's first records, and unreadable ones do not say when
-# they came: what lies beside those may be missing at any time.
+# Markers of finer windows count too: their new values reach the coarser ones a little later. A fleet's row has its own
+# markers. The time before a partition's first records is unknown, and unreadable records do not say when they were
+# received: gaps next to those have no bound on that side.
 _KNOWN = """
     SELECT json_build_object(
         'closed_until', (
@@ -70,7 +70,7 @@ _PARTS = """
     AND window_start >= to_timestamp($2::bigint) AND window_start < to_timestamp($3::bigint)
 """
 
-# What roll will make of the samples once their minutes are closed.
+# The same numbers that roll will compute from the samples once their minutes are closed.
 _OPEN = """
     SELECT coalesce(json_agg(json_build_array(
         seconds, metric_keys, counts, means, sums, mins, maxs, p50s, p95s
@@ -108,12 +108,12 @@ class RollupReader:
         self._reader = reader
 
     def kept_from(self) -> dict[Resolution, datetime]:
-        """Say from when on the database has the rows of each resolution."""
+        """Return from when on the database has the rows of each resolution."""
         floors = self._reader.read(dict[str, int], _KEPT)
         return {each: _moment(floors.get(f"rollup_{each}", 0)) for each in RESOLUTIONS}
 
     def know(self, page: Page, entities: Sequence[Entity], kept_from: datetime) -> Knowledge:
-        """Find out what can be said about the windows of some entities."""
+        """Read the state of the windows of some entities."""
         width, limits = WIDTHS[page.resolution], Limits()
         finer = RESOLUTIONS[: RESOLUTIONS.index(page.resolution) + 1]
         found = self._reader.read(
@@ -123,7 +123,7 @@ class RollupReader:
             _seconds(page.end),
             str(int(width.total_seconds())),
             as_json(finer),
-            # A fleet is complete once every shard is: its devices are in all of them.
+            # A fleet is complete once every shard is: its devices are spread over all shards.
             str(any(entity.device_id is None for entity in entities) or not entities).lower(),
             as_json(sorted({entity.shard for entity in entities})),
             as_json([entity.key for entity in entities]),
@@ -131,7 +131,7 @@ class RollupReader:
         return Knowledge(
             None if found.closed_until is None else floor_to(_moment(found.closed_until), width),
             {_moment(window) for window in found.pending},
-            # An event may be counted in a window so long before it was received, or after.
+            # An event may count in a window before or after its reception, within these limits.
             [(_moment(first) - limits.late, _moment(last) + limits.clock_ahead) for first, last in found.missing],
             kept_from,
         )
@@ -144,7 +144,7 @@ class RollupReader:
     def read_parts(
         self, resolution: Resolution, entities: Sequence[Entity], start: datetime, end: datetime
     ) -> list[Part]:
-        """Read the windows of devices, to be merged: in SQL it takes as long, and of a machine that all share."""
+        """Read the windows of devices for merging: SQL would take as long, on a server that all share."""
         keys = as_json([entity.key for entity in entities])
         sql = _PARTS.format(resolution=resolution)
         return self._reader.read(list[Part], sql, keys, _seconds(start), _seconds(end))

@@ -1,4 +1,4 @@
-"""What query answers on each of its routes."""
+"""Query's answers, by route."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -35,15 +35,15 @@ from sluice.edge.query.history import Historian
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.recent import MOST_SAMPLES, read_received, read_samples
 
-MARGIN = timedelta(hours=1)  # a place in the feed is given up before maintain may have deleted what follows it
+MARGIN = timedelta(hours=1)  # a cursor expires before maintain may have deleted the changes after it
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """Where answers come from."""
+    """The sources of answers."""
 
     recent_for: timedelta
     changes_for: timedelta
-    """For how long maintain keeps changes."""
+    """How long maintain keeps changes."""
     reader: Reader
     entities: Entities
     history: Historian
@@ -52,7 +52,7 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 def check_health(sources: Sources) -> object:
-    """Say that numbers can be read; that they cannot is a refusal."""
+    """Confirm that numbers can be read; otherwise refuse."""
     check_alive(sources.reader)
     return {"status": "ok"}
 
@@ -64,7 +64,7 @@ def list_fleets(asked: ReaderRequest, _sources: Sources) -> object:
 
 
 def show_fleet(asked: ReaderRequest, sources: Sources) -> object:
-    """Tell how a fleet is doing."""
+    """Show a fleet's status."""
     ask_nothing(asked.query)
     now = asked.now
     seconds, status = read_status(sources.reader, asked.fleet_id, now)
@@ -99,7 +99,7 @@ def list_groups(asked: ReaderRequest, sources: Sources) -> object:
 
 
 def show_group(asked: ReaderRequest, sources: Sources) -> object:
-    """Tell of one group."""
+    """Show one group."""
     ask_nothing(asked.query)
     group_id = name_group(asked.path["group"])
     group, as_of = sources.groups.group(asked.fleet_id, group_id, asked.correlation_id, asked.now)
@@ -133,7 +133,7 @@ def read_history(asked: ReaderRequest, sources: Sources) -> object:
 
 
 def read_live(asked: ReaderRequest, sources: Sources) -> object:
-    """Read the live counters; while the cache is away the answer says so, and all other routes go on."""
+    """Read the live counters; while the cache is down the answer says so, and all other routes still work."""
     now, minute = asked.now, WIDTHS["1m"]
     minutes = [floor_to(now, minute) - back * minute for back in reversed(range(read_counters(asked.query)))]
     try:
@@ -161,14 +161,14 @@ def show_statement(asked: ReaderRequest, sources: Sources) -> object:
 
 
 def find_members(subject: Subject, asked: ReaderRequest, sources: Sources) -> tuple[str, ...]:
-    """Find out whose numbers a group's are."""
+    """Find the devices of a group."""
     if subject.group_id is None:
         return ()
     group, _ = sources.groups.group(subject.fleet_id, subject.group_id, asked.correlation_id, asked.now)
     return group.devices
 
 
-# For each route what looks up its answer, and for how many seconds the answer may be kept.
+# For each route: the function that answers, and for how many seconds the answer may be cached.
 ROUTES: dict[str, tuple[Callable[[ReaderRequest, Sources], object], int]] = {
     "GET /v1/fleets": (list_fleets, 60),
     "GET /v1/fleets/{fleet}": (show_fleet, 2),
@@ -193,7 +193,7 @@ class Query(msgspec.Struct, frozen=True):
         """Answer what is asked, or refuse it."""
         self.sources.reader.begin()
         if event["routeKey"] == "GET /health":
-            # Without a key: it tells nothing of any fleet.
+            # Without a key: the answer contains nothing about any fleet.
             return answer(event, UNKNOWN_FLEET, partial(check_health, self.sources), 0, retry_after)
         look_up, seconds = ROUTES[event["routeKey"]]
 

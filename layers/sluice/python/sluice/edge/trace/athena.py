@@ -1,4 +1,4 @@
-"""Athena: questions in SQL about files, several at a time, waited for together and no longer than they may take."""
+"""Athena: parallel SQL queries over files, with one time limit for all."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ CALL_SECONDS, TRIES = 2, 2  # of each call
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a question has no answer."""
+    """Why a query has no answer."""
 
     problem: Literal["timeout", "too_much", "unavailable"]
     detail: str
@@ -26,7 +26,7 @@ Rows = list[Cells]
 
 
 class Athena:
-    """A workgroup that is asked."""
+    """An Athena workgroup."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Athena:
         self._sleep = sleep
 
     def ask(self, queries: Sequence[str], parameters: Sequence[str]) -> list[Rows | Failure]:
-        """Ask all at once, with the same values in the place of their question marks.
+        """Run all queries at once, with the same values for their placeholders.
 
-        Each answer has its query's place: the rows that came in time, or why they did not.
+        The answers are in the order of the queries: the rows, or why they did not arrive in time.
         """
         end = self._clock() + self._seconds
         answers: dict[int, Rows | Failure] = {}
         running: dict[int, str] = {}
-        # What kept the last look at a query from seeing anything.
+        # The error of the last failed poll of each query.
         unseen: dict[int, Retryable] = {}
         for number, query in enumerate(queries):
             started = self._try(partial(self._start, query, parameters))
@@ -67,7 +67,7 @@ class Athena:
             for number, execution in list(running.items()):
                 if self._clock() >= end:
                     break
-                # The query goes on whether or not a look at it fails.
+                # The query continues even if a poll fails.
                 unseen.pop(number, None)
                 answer = self._try(partial(self._look, execution))
                 if isinstance(answer, Retryable):
@@ -80,7 +80,7 @@ class Athena:
         return [answers[number] for number in range(len(queries))]
 
     def _stop(self, execution: str, unseen: Retryable | None) -> Failure:
-        """Stop a query, which is paid for by what it reads and read by nobody any more; say why it has no answer."""
+        """Stop a query, which costs by the bytes it reads and has no reader any more; return why it has no answer."""
         late = f"no answer within {self._seconds:g} s"
         stopped = self._try(partial(self._client.stop_query_execution, QueryExecutionId=execution))
         detail = late if unseen is None else f"{late}: {unseen}"
@@ -89,7 +89,7 @@ class Athena:
         return Failure("timeout" if unseen is None else "unavailable", detail)
 
     def _try(self, act: Callable[[], Any]) -> Any:
-        """Return what a call answers, or why Athena did not answer it."""
+        """Return a call's answer, or why Athena did not answer."""
         try:
             with aws.asking("Athena"):
                 return act()
@@ -99,7 +99,7 @@ class Athena:
     def _start(self, query: str, parameters: Sequence[str]) -> str:
         started = self._client.start_query_execution(
             QueryString=query,
-            # Athena takes a parameter for a text only when it is written as one.
+            # Athena reads a parameter as text only if it is quoted.
             ExecutionParameters=[quote(value) for value in parameters],
             QueryExecutionContext={"Database": self._database},
             WorkGroup=self._workgroup,
@@ -108,7 +108,7 @@ class Athena:
         return execution
 
     def _look(self, execution: str) -> Rows | Failure | None:
-        """Return the answer, or None while there is none."""
+        """Return the answer, or None while none exists."""
         status = self._client.get_query_execution(QueryExecutionId=execution)["QueryExecution"]["Status"]
         match status["State"]:
             case "SUCCEEDED":
@@ -116,7 +116,7 @@ class Athena:
             case "FAILED":
                 return Failure("unavailable", status.get("StateChangeReason", "the query failed"))
             case "CANCELLED":
-                # Nobody cancels it before its time but the workgroup, by its limit.
+                # Only the workgroup cancels a query early, at its limit of bytes.
                 return Failure("too_much", status.get("StateChangeReason", "the query was cancelled"))
         return None
 
@@ -127,7 +127,7 @@ def quote(value: str) -> str:
 
 
 def read_rows(results: Mapping[str, Any]) -> Iterable[Cells]:
-    """Read a first page of results, whose first row is the head; what is null has no value."""
+    """Read a first page of results, whose first row is the header; a null has no value."""
     names = [column["Name"] for column in results["ResultSetMetadata"]["ColumnInfo"]]
     for row in results["Rows"][1:]:
         yield dict(zip(names, (cell.get("VarCharValue") for cell in row["Data"]), strict=True))

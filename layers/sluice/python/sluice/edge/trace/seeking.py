@@ -1,11 +1,11 @@
-"""Looking for one event among the files, by the named queries that analysts have too."""
+"""Searching the files for one event, with the named queries that analysts also use."""
 
 from pathlib import Path
 
 from sluice.core.trace.seeking import Found, Wanted, read_copy, read_letters
 from sluice.edge.trace.athena import Athena, Failure
 
-# Beside the package, in the layer as in the checkout.
+# Next to the package, in the layer and in the checkout.
 QUERIES = Path(__file__).parents[4] / "athena"
 
 
@@ -17,9 +17,9 @@ class Seeker:
         self._queries = [(QUERIES / f"{name}.sql").read_text() for name in ("event_by_id", "dead_letters_by_id")]
 
     def seek(self, wanted: Wanted) -> Found:
-        """Ask both questions; one that has no answer leaves the other as it is."""
+        """Run both queries; a failed one does not affect the other."""
         copies, letters = self._athena.ask(self._queries, wanted.parameters())
-        # Of two different problems the one is told that somebody has to hear of.
+        # Of two different problems, the answer names the one that needs attention.
         failures = sorted(
             (one for one in (copies, letters) if isinstance(one, Failure)), key=lambda one: one.problem != "unavailable"
         )

@@ -1,4 +1,4 @@
-"""What the database knows of one event: its samples, how far aggregate has come, and the windows it is in."""
+"""The database's facts about one event: its samples, aggregate's progress, and its windows."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 from sluice.edge.query.rollups import RollupReader
 
-# In one statement: what is covered and what is there are then of the same moment.
+# In one statement: coverage and samples are then from the same snapshot.
 _KNOWN = """
     SELECT json_build_object(
         'devices', (
@@ -74,7 +74,7 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class TraceReader:
-    """Reads what the numbers know of events."""
+    """Reads the database's facts about events."""
 
     def __init__(self, reader: Reader, rollups: RollupReader) -> None:
         self._reader = reader
@@ -109,7 +109,7 @@ class TraceReader:
         return Sample(moment, numbers, tuple(self._windows(entity, moment)) if numbers else ())
 
     def _windows(self, entity: Entity, moment: datetime) -> Iterable[Window]:
-        """Say of each window around a moment what it is, as query does."""
+        """Return the state of each window around a moment, as query does."""
         kept_from = self._rollups.kept_from()
         for resolution in RESOLUTIONS:
             width = WIDTHS[resolution]

@@ -1,6 +1,7 @@
-"""Tracing one event: ask the files and the numbers, and put together what each says or why it could not be asked.
+"""Tracing one event: read the files and the numbers, and combine their answers or the reasons why they are missing.
 
-A reader asks of the key's own fleet. An operator, who invokes the function by IAM and without a key, may ask of all.
+A reader asks about the key's own fleet. An operator invokes the function through IAM, without a key, and may ask about
+all fleets.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,22 +26,22 @@ from sluice.edge.trace.traces import TraceReader
 logger = Logger()
 
 OPERATOR = "operator"
-"""In the place of a fleet and of a correlation id, where there is no request."""
+"""Used for a fleet and a correlation id, if no request exists."""
 
 
 class Tracer(msgspec.Struct, frozen=True):
-    """Finds out what became of events."""
+    """Traces events."""
 
     gate: Gate
     visible_seconds: int
-    """So young, an event need not be in any file yet."""
+    """Events younger than this may not be in any file yet."""
     files: InvokedFunction
     reader: Reader
     numbers: TraceReader
     clock: Callable[[], datetime]
 
     def answer_reader(self, event: Mapping[str, Any], retry_after: int) -> Answer:
-        """Answer what a reader asks of the key's own fleet, or refuse it."""
+        """Answer a reader's question about the key's own fleet, or refuse it."""
 
         def admit_and_find(by: ReaderRequest) -> object:
             asked = read_address(by.path, by.query, by.key.fleet_id, by.now)
@@ -51,7 +52,7 @@ class Tracer(msgspec.Struct, frozen=True):
         return self.gate.answer(event, admit_and_find, 0, retry_after)
 
     def answer_operator(self, event: Mapping[str, Any], retry_after: int) -> dict[str, Any]:
-        """Answer what an operator asks, or the problem there is with it, as the API writes problems."""
+        """Answer an operator's question, or return a problem in the API's form."""
         try:
             return self.find(read_call(event, self.clock()), OPERATOR)
         except Refusal as refusal:
@@ -60,7 +61,7 @@ class Tracer(msgspec.Struct, frozen=True):
             return problem
 
     def find(self, asked: Asked, correlation_id: str) -> dict[str, Any]:
-        """Find out what became of an event, and tell it; a refusal if neither files nor numbers could be asked."""
+        """Trace an event; refuse if neither the files nor the numbers could be read."""
         found = self._look_among_files(where_to_look(asked, correlation_id))
         numbers = self._ask_numbers(asked, found)
         trace = tell(asked, found, numbers, self.clock(), self.visible_seconds)
@@ -74,11 +75,11 @@ class Tracer(msgspec.Struct, frozen=True):
         try:
             return self.files.ask(wanted, Found)
         except Retryable as error:
-            logger.warning("the files could not be looked through", reason=str(error))
+            logger.warning("the files could not be searched", reason=str(error))
             return Found(problem="unavailable")
 
     def _ask_numbers(self, asked: Asked, found: Found) -> Numbers | Unasked:
-        """Ask the database about every device that is known to have sent the event."""
+        """Ask the database about every known device of the event."""
         devices = devices_of(asked, found)
         if not devices:
             return Unasked("numbers", "device_unknown")
@@ -86,15 +87,15 @@ class Tracer(msgspec.Struct, frozen=True):
         try:
             return self.numbers.read(asked.event_id, devices, {copy.origin for copy in found.copies or ()})
         except Retryable as error:
-            logger.warning("the numbers could not be asked", reason=str(error))
+            logger.warning("the numbers could not be read", reason=str(error))
             return Unasked("numbers", "unavailable")
         except Refusal as refusal:
-            logger.warning("the numbers did not come in time", reason=refusal.code)
+            logger.warning("the numbers did not arrive in time", reason=refusal.code)
             return Unasked("numbers", "timeout")
 
 
 def _count_unavailable(unasked: Iterable[Unasked]) -> None:
-    """Count the sources that had to answer and did not: files may be too many for one question, numbers never are."""
+    """Count the sources that failed to answer. Too many files for one question are not a failure of the source."""
     numbers_late = ("numbers", "timeout")
     record(
         SOURCES_UNAVAILABLE,
@@ -104,7 +105,5 @@ def _count_unavailable(unasked: Iterable[Unasked]) -> None:
 
 def _refuse(found: Found) -> Refusal:
     if found.problem in ("timeout", "too_much"):
-        return Refusal(
-            503, "trace_timeout", "Looking through the files takes too long: name the device, and fewer days."
-        )
-    return Refusal(503, "trace_unavailable", "Neither the files nor the numbers can be asked right now; try again.")
+        return Refusal(503, "trace_timeout", "Searching the files takes too long: name the device, and fewer days.")
+    return Refusal(503, "trace_unavailable", "Neither the files nor the numbers can be read right now; try again.")

@@ -1,13 +1,13 @@
--- Takes the markers of minutes that are due, and says which minutes they name. All that close now are; of those that
--- were rolled before, the longest waiting, as many as fit: a shard weighs as much as a hundred devices, and fleets go
--- by the minute, because all of them are computed from one reading of it.
+-- Deletes the markers of due minutes, and returns those minutes. All minutes that close now are due. Of the minutes
+-- that were rolled before, those that wait longest are taken, as many as fit: a shard counts as a hundred devices, and
+-- fleets count by the minute, because one reading of a minute serves all of them.
 WITH waiting AS (
     SELECT
         d.shard,
         d.window_start,
         d.entity_key,
         d.window_start < s.closed_until AS again,
-        -- The oldest marker decides: a trickle of new ones must not put the window off for ever.
+        -- The oldest marker decides: new ones must not delay the window for ever.
         min(d.marked_at) AS since
     FROM unnest(%(shards)s::smallint [], %(untils)s::timestamptz []) AS mine (shard, until)
     INNER JOIN shard AS s ON s.shard = mine.shard
@@ -29,7 +29,7 @@ due AS (
 queued AS (
     SELECT
         *,
-        -- How much lies before it, so that whatever comes first is taken, however heavy.
+        -- The weight before it, so that the first one is always taken, however heavy.
         sum(weight) OVER (PARTITION BY again, fleet_id IS NULL ORDER BY since, shard, window_start, entity_key)
         - weight AS ahead,
         first_value(window_start) OVER (

@@ -1,5 +1,5 @@
--- Takes the markers of a shard's wider windows that are due, the longest waiting first: the whole shard's, or as many
--- single ones.
+-- Deletes the markers of a shard's due wider windows, the longest waiting first: the whole shard's, or as many single
+-- ones.
 WITH waiting AS (
     SELECT
         d.window_start,
@@ -49,7 +49,7 @@ taken AS (
         AND d.entity_key IS NOT DISTINCT FROM c.entity_key
 )
 
--- What has not been rolled yet waits since its own beginning.
+-- A window that was never rolled waits since its own start.
 SELECT c.window_start, c.entity_key, e.fleet_id, c.since > c.window_start AS again
 FROM claimed AS c
 LEFT JOIN entity AS e ON e.entity_key = c.entity_key AND e.device_id IS NULL

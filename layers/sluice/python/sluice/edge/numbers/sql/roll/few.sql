@@ -1,5 +1,5 @@
--- The numbers of windows with few readings each, by sorting them.
--- A sample without metrics makes no reading: a window that has no other makes no row.
+-- The numbers of windows with few readings each, by sorting.
+-- A sample without metrics has no reading: a window without other samples gets no row.
 reading AS MATERIALIZED (
     SELECT c.entity_key, c.window_start, r.metric_key, r.reading
     FROM claimed AS c

@@ -1,5 +1,5 @@
--- Locks shards that have minutes to roll, some of those nobody else works on, and says up to when each is closed then:
--- minute by minute where several wait, so that no transaction lasts for long.
+-- Locks some shards that have minutes to roll and that no other roller works on, and returns up to when each is closed
+-- then: minute by minute if several wait, so that no transaction takes long.
 WITH mine AS (
     SELECT shard.shard, shard.closed_until
     FROM shard
@@ -16,7 +16,7 @@ WITH mine AS (
                     AND d.marked_at <= statement_timestamp() - %(straggler)s
             )
         )
-    -- By chance among equals: in a fixed order, work that never ends on the first shards would keep us from the last.
+    -- Random among equals: in a fixed order, endless work on the first shards would starve the last ones.
     ORDER BY shard.closed_until, random()
     LIMIT %(shards)s
     FOR UPDATE SKIP LOCKED

@@ -1,5 +1,5 @@
--- Locks a shard that has wider windows to roll, and that nobody else works on: closed ones, whose narrower windows are
--- rolled as far as they are due.
+-- Locks a shard that has wider windows to roll and that no other roller works on: closed windows whose due narrower
+-- windows are all rolled.
 SELECT shard.shard, shard.closed_until
 FROM shard
 WHERE

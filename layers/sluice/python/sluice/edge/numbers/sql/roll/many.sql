@@ -1,5 +1,5 @@
--- The numbers of windows with many readings each, by counting those that are equal.
--- Sensors tell so many readings apart and no more: counted first, a hundred thousand of them are a few hundred rows.
+-- The numbers of windows with many readings each, by counting equal ones.
+-- Sensors have a limited resolution: a hundred thousand readings have only a few hundred distinct values.
 counted AS (
     SELECT c.entity_key, c.window_start, r.metric_key, r.reading, count(*) AS count
     FROM claimed AS c
@@ -29,7 +29,7 @@ ordered AS (
         total,
         p50_place,
         p95_place,
-        -- Squares and means by the server's own arithmetic: with operators, what is too small for one would be an error.
+        -- Squares and means by the server's own aggregates: with operators, an underflow would be an error.
         merged_moments(ARRAY[count, count * reading, 0]) AS moments,
         min(reading) AS min,
         max(reading) AS max,

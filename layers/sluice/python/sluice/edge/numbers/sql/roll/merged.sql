@@ -1,5 +1,5 @@
--- The numbers of windows from those of the narrower windows in them, by adding up: counts, sums and bins as they are,
--- moments by Chan's formula, and percentiles from the bins.
+-- The numbers of windows from their narrower windows: counts, sums and bins are added, moments are merged by Chan's
+-- formula, and percentiles come from the bins.
 number AS (
     SELECT
         p.entity_key,
@@ -75,7 +75,7 @@ estimated AS (
     INNER JOIN metric AS m ON m.metric_key = o.metric_key
 ),
 
--- Between the middles of two bins, and never beyond what was measured.
+-- Between the middles of two bins, and never beyond the measured extremes.
 numbers AS (
     SELECT
         entity_key,

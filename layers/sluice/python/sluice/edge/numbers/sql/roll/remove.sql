@@ -1,6 +1,6 @@
--- Removes what this transaction has not just written of windows that were rolled before: their samples are gone. A
--- statement of its own, with one window at a time: together with the rest of a roll the planner took twenty seconds for
--- one row of a partition it had not counted yet.
+-- Removes rows of windows that were rolled before and that this transaction has not rewritten: their samples are gone.
+-- A separate statement, one window at a time: combined with the rest of a roll, the planner took twenty seconds for one
+-- row of a partition without statistics.
 WITH removed AS (
     DELETE FROM {target} AS t
     WHERE

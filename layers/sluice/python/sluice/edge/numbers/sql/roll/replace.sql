@@ -1,5 +1,5 @@
--- Puts what was rolled in the place of what was there, and says so: by name where single windows were rolled, by fleet
--- where whole shards were.
+-- Replaces the earlier rows by the rolled ones, and records the changes: by entity for single windows, by fleet for
+-- whole shards.
 replaced AS (
     INSERT INTO {target} AS t (
         entity_key, window_start, metric_keys, counts, means, m2s, sums, mins, maxs, p50s, p95s, bins, bin_counts

@@ -1,5 +1,4 @@
--- Looked up claim by claim, whatever the planner believes of a partition it has not counted yet: that is what OFFSET 0
--- is for.
+-- OFFSET 0 forces a lookup claim by claim, also in a partition for which the planner has no statistics.
 SELECT s.entity_key, c.window_start, s.metric_keys, s.readings
 FROM unnest(%(shards)s::smallint [], %(windows)s::timestamptz []) AS c (shard, window_start)
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- Device by device: where a fleet has few, reading all of a minute would cost more.
+-- Device by device: for a fleet with few devices, reading the whole minute would cost more.
 SELECT c.entity_key, c.window_start, s.metric_keys, s.readings
 FROM unnest(%(entities)s::bigint [], %(fleets)s::text [], %(windows)s::timestamptz [])
     AS c (entity_key, fleet_id, window_start)
