@@ -45,7 +45,7 @@ class ConsumerProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldingProfile(ConsumerProfile):
-    """A consumer that holds records while it can neither store them nor give them up."""
+    """A consumer that retries within an invocation, and holds records of newer versions."""
 
     hold_seconds: int
     """How long an invocation tries again while its store is away, before its batch is given back."""
@@ -54,12 +54,12 @@ class HoldingProfile(ConsumerProfile):
     produce_deadline_seconds: int
 
     def require_time(self, name: str, seconds: int) -> None:
-        """Require that an invocation can end when its last try takes so long."""
+        """Require that an invocation has time for a last try of so many seconds."""
         # The last try may begin when the time to hold is over; then dead letters are stored.
         longest = self.hold_seconds + seconds + self.produce_deadline_seconds
         require(
             longest < self.compute.timeout_seconds,
-            f"{name} may wait for {longest} s, and must be able to say what comes again before it is stopped",
+            f"{name} may wait for {longest} s, and must name the records to retry before it is stopped",
         )
 
 

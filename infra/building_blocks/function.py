@@ -34,7 +34,7 @@ class Compute:
 
 
 class HasCompute(Protocol):
-    """What a profile says of one function."""
+    """The settings of one function: its size and bounds, and often more."""
 
     @property
     def compute(self) -> Compute: ...

@@ -78,7 +78,7 @@ def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
 
 
 def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) -> list[tuple[int, str | None]]:
-    """Post so often at once that every worker gets a request."""
+    """Post enough requests at the same time that every worker gets one."""
     answers: list[tuple[int, str | None]] = []
     threads = [threading.Thread(target=lambda: answers.append(status_with(stack, key))) for _ in range(times)]
     for thread in threads:

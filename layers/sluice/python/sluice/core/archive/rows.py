@@ -13,6 +13,9 @@ from sluice.core.times import day_of, write_time
 
 MAX_RECORD = 1000 * 1024  # what the delivery stream takes as one record
 
+# Made once: a batch has ten thousand records.
+_LIMITS = Limits()
+
 
 class Row(msgspec.Struct, frozen=True):
     """One event of the raw table: columns to find it by, the event as sent, and its place in the ledger.
@@ -48,7 +51,7 @@ class Pack(msgspec.Struct, frozen=True):
 
 def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
     """Turn a record into its row. A record that the edge could not have accepted is poison."""
-    stored = read_stored(record, contracts, Limits())
+    stored = read_stored(record, contracts, _LIMITS)
     envelope, facts = stored.envelope, stored.facts
     return Row(
         fleet_id=envelope.fleet_id,
