@@ -12,10 +12,6 @@ MAX_ANSWER = 5 * 1024 * 1024
 MAX_ROWS = 60_000
 
 
-class TooMuch(Exception):
-    """The answer would be too large."""
-
-
 class Question(msgspec.Struct, frozen=True):
     """The wanted rows, and the files that hold them."""
 
@@ -60,10 +56,10 @@ def answer_rows(rows: list[RecalledRow]) -> Answer:
     """Put the rows in time order; refuse more rows than one answer can carry."""
     answer = Answer(tuple(sorted(rows, key=lambda row: (row.window_start, row.device_id or "", row.metric))))
     if len(msgspec.json.encode(answer)) > MAX_ANSWER:
-        raise TooMuch(f"{len(rows)} rows are longer than an answer may be")
+        return refuse(f"{len(rows)} rows are longer than an answer may be")
     return answer
 
 
-def refuse(error: TooMuch) -> Answer:
+def refuse(reason: str) -> Answer:
     """Ask for a shorter range, fewer devices or metrics, or a coarser resolution."""
-    return Answer(too_much=f"{error}: ask for a shorter range, fewer devices or metrics, or a coarser resolution")
+    return Answer(too_much=f"{reason}: ask for a shorter range, fewer devices or metrics, or a coarser resolution")

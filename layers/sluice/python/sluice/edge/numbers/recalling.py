@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow, TooMuch, answer_rows
+from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow, answer_rows, refuse
 from sluice.edge.bucket import Bucket
 from sluice.edge.stored_file import StoredFile
 
@@ -28,14 +28,14 @@ class Recaller:
         self._bucket = Bucket(s3, bucket)
 
     def recall(self, question: Question) -> Answer:
-        """Answer with the wanted rows in time order; TooMuch if one answer cannot carry them."""
+        """Answer with the wanted rows in time order; refuse more rows than one answer can carry."""
         rows: list[RecalledRow] = []
         with ThreadPoolExecutor(READERS) as readers:
             for table in readers.map(lambda name: self._read(name, question), question.objects):
                 rows += make_rows(table)
                 if len(rows) > MAX_ROWS:
                     readers.shutdown(wait=False, cancel_futures=True)
-                    raise TooMuch(f"the answer has more than {MAX_ROWS} rows")
+                    return refuse(f"the answer has more than {MAX_ROWS} rows")
         return answer_rows(rows)
 
     def _read(self, name: str, question: Question) -> pa.Table:
