@@ -10,7 +10,7 @@ import pytest
 
 from infra.stores.catalog import SQL
 from sluice.core.numbers.tiers import Slice, TieredResolution, name_object
-from sluice.edge.numbers.rollup_parts import PartWriter
+from sluice.edge.numbers.rollup_files import PartWriter
 from sluice.edge.numbers.rollup_tables import SCHEMA
 
 QUERY = (SQL / "rollups_between.sql").read_text()

@@ -10,11 +10,10 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.core.numbers.recalls import Question
-from sluice.edge.bucket import Bucket
+from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.numbers.recalling import Recaller, wanted_groups
-from sluice.edge.numbers.rollup_parts import PartWriter
+from sluice.edge.numbers.rollup_files import PartWriter
 from sluice.edge.numbers.rollup_tables import SCHEMA
-from sluice.edge.stored_file import StoredFile
 from tests.local.emulation import emulated_aws
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -108,11 +108,6 @@ def name_object(part: Slice, number: int, digest: str) -> str:
     )
 
 
-def name_manifest(resolution: TieredResolution, day: str) -> str:
-    """Name the manifest of a day's files; it lies outside the prefix that queries read."""
-    return f"manifests/resolution={resolution}/dt={day}.json"
-
-
 def compare(stored: Mapping[str, Totals], written: Mapping[str, Totals]) -> None:
     """Refuse files whose rows, events, extremes or sums differ from the database's."""
     if stored.keys() != written.keys():

@@ -15,12 +15,11 @@ import psycopg
 from sluice.core.consumers import ACCOUNTED, ARCHIVE, ARCHIVED, DEAD_LETTERED
 from sluice.core.errors import Retryable
 from sluice.core.ledger.outcomes import INGEST, REJECTED
-from sluice.edge.bucket import Bucket
+from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.counting import cover
 from sluice.edge.ledger.stored_records import Clock, LetterRow, count_rejected, read_letters, read_rows, records_of
 from sluice.edge.ledger.tallies import count_outcomes
-from sluice.edge.stored_file import StoredFile
 
 _COUNTED = "SELECT object, etag FROM counted_object WHERE object = ANY(%s)"
 _LATEST = "SELECT max(object) FROM counted_object WHERE object >= %(prefix)s AND object < %(prefix)s || '~'"

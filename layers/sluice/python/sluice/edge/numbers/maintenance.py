@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
+import psycopg
 from psycopg import sql
 
 from sluice.edge.database import Connection, find_value
-from sluice.edge.numbers.partitions import drop_oldest
 
 STORES = ("sample", "rollup_1m", "rollup_1h")
 
@@ -33,10 +33,7 @@ class Maintenance:
 
     def ensure_partitions(self, first: datetime, last: datetime) -> int:
         """Create the missing partitions between two moments, and return their number."""
-        made = 0
-        for store in STORES:
-            made += self._ask("SELECT ensure_partitions(%s, %s, %s)", store, first, last)
-        return made
+        return sum(self._ask("SELECT ensure_partitions(%s, %s, %s)", store, first, last) for store in STORES)
 
     def find_oldest_waiting(self) -> datetime | None:
         """Find the oldest minute whose samples are not rolled yet; minutes below the floor do not count."""
@@ -100,3 +97,17 @@ class Maintenance:
     def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
         """Query one value."""
         return find_value(self._connection, query, parameters)
+
+
+def drop_oldest(connection: Connection, store: str, lock_seconds: float) -> bool:
+    """Drop the oldest partition below a store's floor; return False if none exists, or a reader holds it.
+
+    While a drop waits for its lock, later readers wait behind it: it gives up soon, and the next run retries.
+    """
+    try:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{int(lock_seconds * 1000)}ms",))
+            dropped = find_value(connection, "SELECT drop_oldest_partition(%s)", (store,))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return dropped is not None

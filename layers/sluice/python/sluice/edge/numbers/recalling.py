@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sluice.core.numbers.recalls import MAX_ROWS, Answer, Question, RecalledRow, answer_rows, refuse
-from sluice.edge.bucket import Bucket
-from sluice.edge.stored_file import StoredFile
+from sluice.edge.bucket import Bucket, StoredFile
 
 # A recall mostly waits for S3, so it reads files in parallel.
 READERS = 16

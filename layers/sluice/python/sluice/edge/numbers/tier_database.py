@@ -9,7 +9,7 @@ from psycopg import sql
 
 from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Slice, TieredResolution, Totals
 from sluice.edge.database import Connection, find_value
-from sluice.edge.numbers.partitions import drop_oldest
+from sluice.edge.numbers.maintenance import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
 
 # Two runs at once would do the same work twice; the number is arbitrary, but unique to this lock.

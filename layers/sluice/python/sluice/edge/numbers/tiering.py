@@ -15,8 +15,7 @@ import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS
 from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, add_up, compare, cut_slices, name_object
-from sluice.edge.numbers.rollup_files import RollupFiles
-from sluice.edge.numbers.rollup_parts import MAX_PART, Part, PartWriter, total_part
+from sluice.edge.numbers.rollup_files import MAX_PART, Part, PartWriter, RollupFiles, total_part
 from sluice.edge.numbers.rollup_tables import read_copy
 from sluice.edge.numbers.tier_database import TierDatabase
 
