@@ -10,7 +10,7 @@ import pytest
 
 from infra.stores.catalog import SQL
 from sluice.core.numbers.tiers import Slice, TieredResolution, name_object
-from sluice.edge.numbers.rollup_files import PartWriter
+from sluice.edge.numbers.rollup_files import write_parts
 from sluice.edge.numbers.rollup_tables import SCHEMA
 
 QUERY = (SQL / "rollups_between.sql").read_text()
@@ -41,8 +41,7 @@ class Files:
 
     @staticmethod
     def _parts(rows: list[dict[str, Any]]) -> list[Any]:
-        writer = PartWriter()
-        return [*writer.add(pa.Table.from_pylist(rows, SCHEMA)), *writer.finish()]
+        return list(write_parts([pa.Table.from_pylist(rows, SCHEMA)]))
 
     @staticmethod
     def _row(day: datetime, **changed: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sluice.core.errors import Retryable
 from sluice.core.numbers.recalls import Question
 from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.numbers.recalling import Recaller, wanted_groups
-from sluice.edge.numbers.rollup_files import PartWriter
+from sluice.edge.numbers.rollup_files import write_parts
 from sluice.edge.numbers.rollup_tables import SCHEMA
 from tests.local.emulation import emulated_aws
 
@@ -23,7 +23,7 @@ ENTITIES = [("acme", None), *(("acme", f"press-{number}") for number in range(5)
 
 def make_file(minutes: int = 3) -> bytes:
     """Make a file whose every part is one device's or fleet's."""
-    writer = PartWriter()
+    tables = []
     numbers = dict.fromkeys(("avg", "min", "max", "p50", "p95", "sum", "m2"), 1.5)
     for fleet_id, device_id in ENTITIES:
         rows = [
@@ -33,8 +33,8 @@ def make_file(minutes: int = 3) -> bytes:
             for minute in range(minutes)
             for metric in ("cpu_temp", "vibration")
         ]
-        assert list(writer.add(pa.Table.from_pylist(rows, SCHEMA))) == []
-    (part,) = writer.finish()
+        tables.append(pa.Table.from_pylist(rows, SCHEMA))
+    (part,) = write_parts(tables)
     assert (part.first, part.last) == (("acme", ""), ("zeta", "press-1"))
     return part.data
 

@@ -5,7 +5,7 @@ Nothing is deleted here: the bucket's lifecycle expires staged and old files.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -30,46 +30,27 @@ class Part(msgspec.Struct, frozen=True):
     digest: str
 
 
-class PartWriter:
-    """Fills files with sorted tables; each table becomes a row group that can be read alone."""
+def write_parts(tables: Iterable[pa.Table], max_part: int = MAX_PART) -> Iterator[Part]:
+    """Fill files with sorted tables; each table becomes a row group that can be read alone.
 
-    def __init__(self, max_part: int = MAX_PART) -> None:
-        self._max_part = max_part
-        self._sink = BytesIO()
-        self._writer: Any = None
-        self._rows = 0
-        self._written = False
-        self._first: tuple[str, str] | None = None
-        self._last: tuple[str, str] = ("", "")
-
-    def add(self, table: pa.Table) -> Iterator[Part]:
-        """Write a table; yield the file once it is large enough."""
-        if self._writer is None:
-            self._open()
-        self._writer.write_table(table, row_group_size=table.num_rows)
-        self._rows += table.num_rows
-        self._first = self._first or _entity(table, 0)
-        self._last = _entity(table, table.num_rows - 1)
-        if self._sink.tell() >= self._max_part:
-            yield self._close()
-
-    def finish(self) -> Iterator[Part]:
-        """Yield the last file; without rows it is empty, which records that no rows existed."""
-        if self._writer is None and not self._written:
-            self._open()
-        if self._writer is not None:
-            yield self._close()
-
-    def _open(self) -> None:
+    Without tables there is one file, which is empty: it records that no rows existed.
+    """
+    left = iter(tables)
+    table = next(left, None)
+    while True:
+        sink, rows = BytesIO(), 0
+        first = last = ("", "") if table is None else _entity(table, 0)
         # Snappy: the library in the managed layer supports few other codecs.
-        self._writer = pq.ParquetWriter(self._sink, SCHEMA, compression="snappy", version="2.6")
-
-    def _close(self) -> Part:
-        self._writer.close()
-        data = self._sink.getvalue()
-        part = Part(data, self._rows, self._first or ("", ""), self._last, digest(data))
-        self._sink, self._writer, self._rows, self._first, self._written = BytesIO(), None, 0, None, True
-        return part
+        with pq.ParquetWriter(sink, SCHEMA, compression="snappy", version="2.6") as writer:
+            while table is not None and sink.tell() < max_part:
+                writer.write_table(table, row_group_size=table.num_rows)
+                rows += table.num_rows
+                last = _entity(table, table.num_rows - 1)
+                table = next(left, None)
+        data = sink.getvalue()
+        yield Part(data, rows, first, last, digest(data))
+        if table is None:
+            return
 
 
 class RollupFiles:

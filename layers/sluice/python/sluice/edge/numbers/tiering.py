@@ -15,7 +15,7 @@ import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS
 from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, add_up, compare, cut_slices, name_object
-from sluice.edge.numbers.rollup_files import MAX_PART, Part, PartWriter, RollupFiles, total_part
+from sluice.edge.numbers.rollup_files import MAX_PART, Part, RollupFiles, total_part, write_parts
 from sluice.edge.numbers.rollup_tables import read_copy
 from sluice.edge.numbers.tier_database import TierDatabase
 
@@ -110,12 +110,9 @@ class Tiering:
         return files
 
     def _write(self, part: Slice) -> Generator[Part, None, None]:
-        writer = PartWriter(self._plan.max_part)
         metrics = self._database.metrics()
         with closing(self._database.copy(part, self._plan.chunk)) as copied:
-            for lines in copied:
-                yield from writer.add(read_copy(lines, metrics))
-        yield from writer.finish()
+            yield from write_parts((read_copy(lines, metrics) for lines in copied), self._plan.max_part)
 
     def _stage(self, part: Slice, number: int, written: Part) -> File:
         name = name_object(part, number, written.digest)
