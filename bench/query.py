@@ -22,12 +22,12 @@ from functions.query.handler import build
 from local import seed
 from local.synthesis import STAGE
 from sluice.core.breaker import Breaker
-from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, floor_to
 from sluice.core.query.groups import Group, Told, Wanted
 from sluice.edge import cache as valkey
 from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import Rolling, Settling
+from sluice.edge.numbers.rolling import Rolling
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.routes import Query
 from sluice.edge.settings import CacheSettings
@@ -112,7 +112,7 @@ def make_roller(stores: Stores) -> Rolling:
     """Make roll's side of the database, which waits for nothing."""
     login = stores.login("roll")
     store = Database(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
-    return Rolling(store, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
+    return Rolling(store, NO_WAIT, dict.fromkeys(RESOLUTIONS, NO_WAIT))
 
 
 def count_rows(connection: Connection) -> Iterator[tuple[str, int]]:

@@ -16,10 +16,10 @@ import msgspec
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
 from bench.stores import Connection, Stores, measure_size, running
 from infra.profiles.baseline import BASELINE
-from sluice.core.numbers.resolutions import WIDTHS, floor_to
+from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, floor_to
 from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import Rolling, Settling
+from sluice.edge.numbers.rolling import Rolling
 
 FLEETS, DEVICES = 5, 10_000
 ROUNDS = 3
@@ -113,7 +113,7 @@ def make_roller(stores: Stores) -> Rolling:
     """Make roll's side of the database, which waits for nothing."""
     login = stores.login("roll")
     store = Database(partial(rolling.connect, login, LONGEST_SECONDS), LONGEST_SECONDS)
-    return Rolling(store, NO_WAIT, Settling(NO_WAIT, NO_WAIT, NO_WAIT))
+    return Rolling(store, NO_WAIT, dict.fromkeys(RESOLUTIONS, NO_WAIT))
 
 
 def measure(stores: Stores, windows: int, *works: Callable[[], int]) -> Taken:

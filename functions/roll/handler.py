@@ -24,7 +24,7 @@ from sluice.edge.database import Database
 from sluice.edge.metrics import metrics, record
 from sluice.edge.numbers import rolling
 from sluice.edge.numbers.roll_loop import RollLoop, Tally
-from sluice.edge.numbers.rolling import Rolling, Settling
+from sluice.edge.numbers.rolling import Rolling
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -39,11 +39,17 @@ def build() -> RollLoop:
     seconds = settings.roll_answer_seconds
     # The server's timeout comes first, so that the connection stays clean.
     store = Database(lambda: rolling.connect(login, seconds - 1), seconds)
-    settling = Settling(
-        *(timedelta(seconds=one) for one in (settings.straggler_seconds, settings.hour_seconds, settings.day_seconds))
+    roller = Rolling(
+        store,
+        grace=timedelta(seconds=settings.grace_seconds),
+        settling={
+            "1m": timedelta(seconds=settings.straggler_seconds),
+            "1h": timedelta(seconds=settings.hour_seconds),
+            "1d": timedelta(seconds=settings.day_seconds),
+        },
     )
     offsets = TopicOffsets(BrokerSettings.from_environ(os.environ), settings.raw_events_topic, AGGREGATE.name)
-    return RollLoop(settings, Rolling(store, timedelta(seconds=settings.grace_seconds), settling), offsets, logger)
+    return RollLoop(settings, roller, offsets, logger)
 
 
 @metrics.log_metrics

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from sluice.core.numbers.resolutions import RESOLUTIONS
 from sluice.edge.database import Database
-from sluice.edge.numbers.rolling import Rolling, Settling, prepare
+from sluice.edge.numbers.rolling import Rolling, prepare
 from tests.support.recomputation import EPOCH, LENGTHS, TOLERANCE, percentile
 
 METRICS: dict[str, float | None] = {"coarse": 0.5, "fine": 0.01, "undeclared": None}
@@ -62,7 +63,7 @@ class Samples:
 
         store, wait = Database(connect, 60), timedelta(seconds=settling)
         self._databases.append(store)
-        return Rolling(store, timedelta(seconds=grace), Settling(wait, wait, wait))
+        return Rolling(store, timedelta(seconds=grace), dict.fromkeys(RESOLUTIONS, wait))
 
     def prepare_for(self, first: datetime, last: datetime) -> None:
         """Make every partition of a time."""

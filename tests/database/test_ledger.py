@@ -26,7 +26,7 @@ from sluice.edge import database as databases
 from sluice.edge.database import Connection
 from sluice.edge.ledger.statements import read_facts
 from sluice.edge.ledger.tables import LedgerTables
-from sluice.edge.numbers.rolling import Rolling, Settling
+from sluice.edge.numbers.rolling import Rolling
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 from tests.database.stored import (
     RAW,
@@ -582,9 +582,7 @@ def test_a_recreated_topic_loses_none_of_its_first_events(
     # A rerun is known as before, and the watermark is that of the new topic.
     assert processes.start().add(read(new), set()).events == []
     assert tables.outcomes() == {"counted": 12}
-    covered = Rolling(databases.Database(lambda: reconcile, 5), MINUTE, Settling(MINUTE, MINUTE, MINUTE)).read_covered(
-        "aggregate", "raw-events"
-    )
+    covered = Rolling(databases.Database(lambda: reconcile, 5), MINUTE, {}).read_covered("aggregate", "raw-events")
     assert covered == {0: Covered(4, start + 20 * MINUTE)}
 
 

@@ -19,10 +19,11 @@ import psycopg
 import pytest
 
 from sluice.core.errors import Retryable
+from sluice.core.numbers.resolutions import RESOLUTIONS
 from sluice.core.times import LATE_ARRIVAL
 from sluice.edge.database import Connection, Database
 from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import NARROWER, Rolling, Settling
+from sluice.edge.numbers.rolling import NARROWER, Rolling
 from sluice.edge.numbers.samples import Samples
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Processes, Sent, as_aggregate, read
@@ -177,7 +178,7 @@ class Pipeline:
         assert place.port
         login = DatabaseSettings(place.hostname, place.port, place.path[1:], "sluice_roll", "none", "us-east-1")
         store = Database(lambda: self._perilous(rolling.connect(login, 60)), 60)
-        return Rolling(store, timedelta(seconds=10), Settling(*[timedelta(0)] * 3)), store
+        return Rolling(store, timedelta(seconds=10), dict.fromkeys(RESOLUTIONS, timedelta(0))), store
 
     def _perilous(self, connection: Connection) -> Connection:
         """A connection whose owner may die whenever it waits for an answer, before the question or after it."""

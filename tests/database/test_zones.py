@@ -6,9 +6,10 @@ from urllib.parse import urlparse
 import psycopg
 from psycopg import sql
 
+from sluice.core.numbers.resolutions import RESOLUTIONS
 from sluice.edge.database import Database
 from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import Rolling, Settling
+from sluice.edge.numbers.rolling import Rolling
 from sluice.edge.settings import DatabaseSettings
 from tests.database.rolled import Sample, Samples, differences, drain
 
@@ -26,7 +27,7 @@ def test_days_on_which_clocks_are_changed_have_all_their_hours(database: str) ->
     samples = Samples(database)
     login = DatabaseSettings(place.hostname, place.port or 0, place.path[1:], "sluice_roll", "none", "us-east-1")
     store = Database(lambda: rolling.connect(login, 60), 60)
-    roller = Rolling(store, timedelta(0), Settling(*[timedelta(0)] * 3))
+    roller = Rolling(store, timedelta(0), dict.fromkeys(RESOLUTIONS, timedelta(0)))
     for day in (SHORT_DAY, LONG_DAY):
         samples.prepare_for(day - timedelta(days=1), day + timedelta(days=2))
         samples.write(

@@ -6,7 +6,7 @@ after that stays for the next transaction. (If one statement deleted and compute
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from sluice.core.numbers.claims import Claim, Marker, drop_covered, mark_wider, 
 from sluice.core.numbers.resolutions import WIDTHS, Resolution, floor_to
 from sluice.core.numbers.watermark import Covered
 from sluice.edge import database
-from sluice.edge.database import Connection, Database
+from sluice.edge.database import Connection, Database, find_value
 from sluice.edge.settings import DatabaseSettings
 
 FEW_DEVICES = 500
@@ -116,19 +116,6 @@ def prepare(connection: Connection) -> Connection:
     return connection
 
 
-class Settling(msgspec.Struct, frozen=True):
-    """How long rolled windows wait for more changes before they are rolled again."""
-
-    minute: timedelta
-    hour: timedelta
-    day: timedelta
-
-    def of(self, resolution: Resolution) -> timedelta:
-        """Return how long windows of a resolution wait."""
-        waits: dict[Resolution, timedelta] = {"1m": self.minute, "1h": self.hour, "1d": self.day}
-        return waits[resolution]
-
-
 class Rolled(msgspec.Struct, frozen=True):
     """The work of one transaction."""
 
@@ -155,9 +142,12 @@ class _Work(msgspec.Struct, frozen=True):
 
 
 class Rolling:
-    """The roller's side of the database."""
+    """The roller's side of the database.
 
-    def __init__(self, store: Database, grace: timedelta, settling: Settling) -> None:
+    `settling` is how long rolled windows wait for more changes before they are rolled again.
+    """
+
+    def __init__(self, store: Database, grace: timedelta, settling: Mapping[Resolution, timedelta]) -> None:
         self._store = store
         self._grace = grace
         self._settling = settling
@@ -171,13 +161,12 @@ class Rolling:
     def count_markers(self) -> int:
         """Count the waiting markers."""
         with self._store.use() as connection:
-            ((count,),) = connection.execute("SELECT count(*) FROM dirty").fetchall()
-        return int(count)
+            return int(find_value(connection, "SELECT count(*) FROM dirty"))
 
     def roll_minutes(self, watermark: datetime | None, shards: int, aside: Collection[int] = ()) -> Rolled:
         """Roll minutes of up to so many shards: those that the watermark closes, and those that changed since."""
         bound = None if watermark is None else floor_to(watermark - self._grace, WIDTHS["1m"])
-        parameters: dict[str, Any] = {"bound": bound, "shards": shards, "straggler": self._settling.minute}
+        parameters: dict[str, Any] = {"bound": bound, "shards": shards, "straggler": self._settling["1m"]}
         parameters["aside"] = [*aside]
         with self._transaction("1m") as work:
             connection = work.connection
@@ -185,7 +174,7 @@ class Rolling:
             if not untils:
                 return Rolled()
             work.shards.update(untils)
-            floor = _lock_floor(connection, "sample")
+            ((floor,),) = connection.execute(_FLOOR, ["sample"]).fetchall()
             parameters |= {"shards": [*untils], "untils": [*untils.values()], "many": FEW_DEVICES + 1}
             claims = [Claim(*row) for row in connection.execute(_CLAIM_MINUTES, parameters).fetchall()]
             complete, below = select_complete(claims, floor)
@@ -201,9 +190,9 @@ class Rolling:
         parameters: dict[str, Any] = {
             "resolution": resolution,
             "width": WIDTHS[resolution],
-            "settling": self._settling.of(resolution),
+            "settling": self._settling[resolution],
             "narrower": narrower,
-            "narrower_settling": self._settling.of(narrower),
+            "narrower_settling": self._settling[narrower],
             "aside": [*aside],
         }
         with self._transaction(resolution) as work:
@@ -212,7 +201,7 @@ class Rolling:
             if not untils:
                 return Rolled()
             work.shards.update(untils)
-            floor = _lock_floor(connection, f"rollup_{narrower}")
+            ((floor,),) = connection.execute(_FLOOR, [f"rollup_{narrower}"]).fetchall()
             ((shard, closed_until),) = untils.items()
             parameters |= {"shard": shard, "closed_until": closed_until}
             rows = connection.execute(_CLAIM_WIDER, parameters).fetchall()
@@ -240,12 +229,6 @@ class Rolling:
                 for window in sorted(windows):
                     connection.execute("SELECT ensure_partition(%s, %s)", [f"rollup_{resolution}", window])
             raise Retryable(f"a partition of rollup_{resolution} was missing: {error}") from error
-
-
-def _lock_floor(connection: Connection, store: str) -> datetime | None:
-    floor: datetime | None
-    ((floor,),) = connection.execute(_FLOOR, [store]).fetchall()
-    return floor
 
 
 def _roll_minutes(connection: Connection, claims: Sequence[Claim]) -> int:
@@ -280,11 +263,11 @@ def _replace(
         "resolution": resolution,
         "width": WIDTHS[resolution],
     }
-    ((rolled,),) = connection.execute(statement, parameters).fetchall()
+    rolled = int(find_value(connection, statement, parameters))
     remove = _read("remove").format(target=_table(resolution))
     for window, entities in _group_written_before(connection, claims):
         connection.execute(remove, {"window": window, "entities": entities, "resolution": resolution})
-    return int(rolled)
+    return rolled
 
 
 def _group_written_before(connection: Connection, claims: Iterable[Claim]) -> Iterator[tuple[datetime, list[int]]]:

@@ -20,7 +20,7 @@ from sluice.core.ledger.outcomes import Group, hour_of
 from sluice.core.limits import Limits
 from sluice.core.numbers.samples import Event, Unreadable, count_undeclared, first_of_each, lookback
 from sluice.core.records import Origin, Partition
-from sluice.edge.database import ANSWER_SECONDS, Connection, Database
+from sluice.edge.database import ANSWER_SECONDS, Connection, Database, find_value
 from sluice.edge.ledger.coverage import extend_coverage, lock_coverage, span_partitions
 from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes, list_undeclared
@@ -225,8 +225,7 @@ class _Work(msgspec.Struct, frozen=True):
 
     def _part(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
         """Separate late events from those in time. Events below the floor of samples are late too."""
-        found = self.connection.execute(_FLOOR).fetchone()
-        floor = found[0] if found else None
+        floor = find_value(self.connection, _FLOOR)
         late: list[Event] = []
         in_time: list[Event] = []
         for event in events:
