@@ -8,8 +8,6 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from sluice.core.consumers import AGGREGATE
 from sluice.core.metrics import (
     BROKERS_UNANSWERED,
@@ -27,8 +25,6 @@ from sluice.edge.numbers.roll_loop import RollLoop, Tally
 from sluice.edge.numbers.rolling import Rolling
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
-
-logger = Logger()
 
 
 @cache
@@ -49,7 +45,7 @@ def build() -> RollLoop:
         },
     )
     offsets = TopicOffsets(BrokerSettings.from_environ(os.environ), settings.raw_events_topic, AGGREGATE.name)
-    return RollLoop(settings, roller, offsets, logger)
+    return RollLoop(settings, roller, offsets)
 
 
 @metrics.log_metrics

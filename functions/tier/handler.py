@@ -18,7 +18,7 @@ from sluice.edge.database import Database, connect
 from sluice.edge.metrics import metrics, record_all
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
-from sluice.edge.numbers.tiering import Plan, Report, Tiering
+from sluice.edge.numbers.tiering import Plan, Tiering
 from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()
@@ -58,11 +58,6 @@ def tier(database: TierDatabase, settings: TierSettings, now: datetime, context:
     )
     # A slice is begun only if enough time is left for it.
     report = Tiering(database, files, plan).run(now, lambda: seconds_left(context) > settings.tier_reserve_seconds)
-    return tell(report)
-
-
-def tell(report: Report) -> dict[str, Any]:
-    """Record the work done, and the backlog."""
     done = record_all(
         {
             ROLLUPS_MOVED: report.rows,

@@ -124,7 +124,6 @@ def loop(time: Time, database: Database, brokers: Brokers | None = None) -> Roll
         SETTINGS,
         cast("Rolling", database),
         cast("TopicOffsets", brokers or Brokers()),
-        handler.logger,
         Clock(time.now, lambda: time.passed, time.sleep),
     )
 

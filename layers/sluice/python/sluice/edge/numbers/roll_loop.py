@@ -18,6 +18,8 @@ from sluice.edge.numbers.rolling import NARROWER, Rolled, Rolling, UnrollableErr
 from sluice.edge.settings import RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
+logger = Logger()
+
 LEAVE_ALONE_SECONDS = 10.0
 # The number of brokers' answers that the loop remembers; for older ones, only the coverage counts.
 QUESTIONS = 120
@@ -61,12 +63,11 @@ class RollLoop:
     """One process's loop; it remembers the brokers' answers between runs."""
 
     def __init__(
-        self, settings: RollSettings, rolling: Rolling, offsets: TopicOffsets, log: Logger, clock: Clock | None = None
+        self, settings: RollSettings, rolling: Rolling, offsets: TopicOffsets, clock: Clock | None = None
     ) -> None:
         self._settings = settings
         self._rolling = rolling
         self._offsets = offsets
-        self._log = log
         self._clock = clock or Clock()
         self._questions = deque[Question](maxlen=QUESTIONS)
         self._brokers = Breaker("the brokers", LEAVE_ALONE_SECONDS, self._clock.passed)
@@ -88,7 +89,7 @@ class RollLoop:
             except Retryable as away:
                 error = away
                 tally.failures += 1
-                self._log.warning("a step failed", extra={"reason": str(away), "shards": shards})
+                logger.warning("a step failed", extra={"reason": str(away), "shards": shards})
                 # Work that is too much for one transaction may succeed in parts.
                 shards = max(1, shards // 2)
                 clock.sleep(settings.roll_pause_seconds * (0.5 + secrets.randbelow(1000) / 1000))
@@ -96,7 +97,7 @@ class RollLoop:
             except UnrollableError as defect:
                 error = defect
                 tally.failures += 1
-                self._log.exception("shards cannot be rolled")
+                logger.exception("shards cannot be rolled")
                 if len(defect.shards) == 1:
                     tally.aside |= defect.shards
                 # One shard at a time shows which one is bad.
@@ -134,6 +135,6 @@ class RollLoop:
                 self._questions.append(Question(asked_at, self._offsets.ask_extents()))
         except Retryable as error:
             tally.unanswered += 1
-            self._log.warning("the brokers do not answer", extra={"reason": str(error)})
+            logger.warning("the brokers do not answer", extra={"reason": str(error)})
         covered = self._rolling.read_covered(AGGREGATE.name, self._settings.raw_events_topic)
         return place_watermark(covered, self._questions, timedelta(seconds=self._settings.produce_deadline_seconds))
