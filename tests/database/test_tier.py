@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
 from sluice.core.numbers.recalls import Question, RecalledRow
-from sluice.core.numbers.tiers import STAGING, STORES, Slice, TieredResolution, Unverified
+from sluice.core.numbers.tiers import STAGING, STORES, Span, TieredResolution, Unverified
 from sluice.edge.numbers.recalling import Recaller
 from sluice.edge.numbers.rollup_files import RollupFiles
 from sluice.edge.numbers.tier_database import TierDatabase
@@ -273,7 +273,7 @@ def test_files_that_say_something_else_than_the_database_are_refused(place: Plac
     class Changing(TierDatabase):
         """Copies what is not in the database."""
 
-        def copy(self, part: Slice, chunk: int) -> Generator[bytes, None, None]:
+        def copy(self, part: Span, chunk: int) -> Generator[bytes, None, None]:
             with place.connection.transaction(force_rollback=True):
                 place.connection.execute(change)
                 yield from TierDatabase(place.connection).copy(part, chunk)

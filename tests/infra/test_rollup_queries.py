@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from infra.stores.catalog import SQL
-from sluice.core.numbers.tiers import Slice, TieredResolution, name_object
+from sluice.core.numbers.tiers import Span, TieredResolution, name_object
 from sluice.edge.numbers.rollup_files import write_parts
 from sluice.edge.numbers.rollup_tables import SCHEMA
 
@@ -26,7 +26,7 @@ class Files:
     def write(self, resolution: TieredResolution, day: datetime, *rows: dict[str, Any]) -> None:
         """Write one file of a day."""
         (part,) = self._parts([self._row(day, **row) for row in rows])
-        path = self._root / name_object(Slice(resolution, day, day + timedelta(days=1)), 0, part.digest)
+        path = self._root / name_object(Span(resolution, day, day + timedelta(days=1)), 0, part.digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(part.data)
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from sluice.core.numbers.tiers import Slice, Totals, Unverified, compare, cut_slices, name_object
+from sluice.core.numbers.tiers import Span, Totals, Unverified, compare, cut_slices, name_object
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 TOTALS = Totals(rows=2, events=12, total=100.0, low=1.0, high=9.0, m2=4.0, binned=12)
@@ -27,7 +27,7 @@ def test_a_span_that_was_moved_has_no_slices_left() -> None:
 
 
 def test_a_file_lies_under_its_resolution_and_day_and_is_named_by_what_is_in_it() -> None:
-    part = Slice("1m", MIDNIGHT + timedelta(hours=7), MIDNIGHT + timedelta(hours=8))
+    part = Span("1m", MIDNIGHT + timedelta(hours=7), MIDNIGHT + timedelta(hours=8))
     assert name_object(part, 3, "0123456789abcdef" * 4) == (
         "rollups/resolution=1m/dt=2026-03-01/0700-0003-0123456789abcdef.parquet"
     )

@@ -27,18 +27,10 @@ class Unverified(Exception):
     """The files differ from the database, so its rows stay."""
 
 
-class Slice(msgspec.Struct, frozen=True):
-    """A part of one day of a store, moved as one."""
+class Span(msgspec.Struct, frozen=True):
+    """A part of a store: a partition, which is dropped as one, or a slice of it, which is moved as one."""
 
     resolution: TieredResolution
-    start: datetime
-    end: datetime
-
-
-class Partition(msgspec.Struct, frozen=True):
-    """A table with a span of a store, dropped as one."""
-
-    name: str
     start: datetime
     end: datetime
 
@@ -91,16 +83,16 @@ def add_up(parts: Iterable[Mapping[str, Totals]]) -> dict[str, Totals]:
     return totals
 
 
-def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Slice]:
+def cut_slices(resolution: TieredResolution, start: datetime, end: datetime, length: timedelta) -> Iterator[Span]:
     """Cut a span into slices; none is longer than `length` or crosses midnight."""
     while start < end:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
         until = min(start + length, midnight, end)
-        yield Slice(resolution, start, until)
+        yield Span(resolution, start, until)
         start = until
 
 
-def name_object(part: Slice, number: int, digest: str) -> str:
+def name_object(part: Span, number: int, digest: str) -> str:
     """Name a file by its content: the same rows never have two names."""
     return (
         f"rollups/resolution={part.resolution}/dt={part.start:%Y-%m-%d}/"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 from psycopg import sql
 
-from sluice.core.numbers.tiers import SOURCES, STORES, File, Partition, Slice, TieredResolution, Totals
+from sluice.core.numbers.tiers import SOURCES, STORES, File, Span, TieredResolution, Totals
 from sluice.edge.database import Connection, find_value
 from sluice.edge.numbers.maintenance import drop_oldest
 from sluice.edge.numbers.rollup_tables import Metric
@@ -71,13 +71,13 @@ class TierDatabase:
         """Lock out other runs while the connection is open; return False if one is active."""
         return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,)))
 
-    def partitions(self, resolution: TieredResolution) -> list[Partition]:
+    def partitions(self, resolution: TieredResolution) -> list[Span]:
         """Return the partitions of a store, the oldest first."""
         found = self._connection.execute(
-            "SELECT partition_name, lower(span), upper(span) FROM partitions_of(%s) ORDER BY lower(span)",
+            "SELECT lower(span), upper(span) FROM partitions_of(%s) ORDER BY lower(span)",
             (STORES[resolution],),
         )
-        return [Partition(name, start.astimezone(UTC), end.astimezone(UTC)) for name, start, end in found]
+        return [Span(resolution, start.astimezone(UTC), end.astimezone(UTC)) for start, end in found]
 
     def floor(self, resolution: TieredResolution) -> datetime | None:
         """Return from when on a store is read from the database; None: all of it."""
@@ -102,7 +102,7 @@ class TierDatabase:
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
 
-    def copy(self, part: Slice, chunk: int) -> Generator[bytes, None, None]:
+    def copy(self, part: Span, chunk: int) -> Generator[bytes, None, None]:
         """Yield the rows of a slice as CSV, in whole lines, about so many bytes at a time."""
         query = sql.SQL(_COPY).format(store=_store(part), start=part.start, end=part.end)
         with self._connection.cursor() as cursor, cursor.copy(query) as copy:
@@ -115,7 +115,7 @@ class TierDatabase:
             if lines:
                 yield bytes(lines)
 
-    def totals(self, part: Slice) -> dict[str, Totals]:
+    def totals(self, part: Span) -> dict[str, Totals]:
         """Add up a slice, by metric."""
         query = sql.SQL(_TOTALS).format(store=_store(part))
         found = self._connection.execute(query, {"start": part.start, "end": part.end})
@@ -129,13 +129,13 @@ class TierDatabase:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(query, [msgspec.structs.asdict(file) for file in files])
 
-    def recorded(self, resolution: TieredResolution, start: datetime, end: datetime) -> list[File]:
+    def recorded(self, span: Span) -> list[File]:
         """Return the recorded files of a span, in time order."""
         query = sql.SQL(
             "SELECT {} FROM tiered WHERE resolution = %s AND window_from >= %s AND window_to <= %s"
             " ORDER BY window_from, object"
         ).format(_COLUMNS)
-        found = self._connection.execute(query, (resolution, start, end))
+        found = self._connection.execute(query, (span.resolution, span.start, span.end))
         return [
             File(width, since.astimezone(UTC), until.astimezone(UTC), *others) for width, since, until, *others in found
         ]
@@ -163,5 +163,5 @@ class TierDatabase:
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
 
 
-def _store(part: Slice) -> sql.Identifier:
+def _store(part: Span) -> sql.Identifier:
     return sql.Identifier(STORES[part.resolution])

@@ -14,7 +14,7 @@ from typing import get_args
 import msgspec
 
 from sluice.core.numbers.resolutions import WIDTHS
-from sluice.core.numbers.tiers import File, Partition, Slice, TieredResolution, add_up, compare, cut_slices, name_object
+from sluice.core.numbers.tiers import File, Span, TieredResolution, add_up, compare, cut_slices, name_object
 from sluice.edge.numbers.rollup_files import MAX_PART, Part, RollupFiles, total_part, write_parts
 from sluice.edge.numbers.rollup_tables import read_copy
 from sluice.edge.numbers.tier_database import TierDatabase
@@ -75,20 +75,19 @@ class Tiering:
             if floor is not None and partition.end <= floor:
                 continue
             reason = self._database.unsettled(resolution, partition.end)
-            if reason is None and not self._move(resolution, partition, may_go_on, report):
+            if reason is None and not self._move(partition, may_go_on, report):
                 return
             reason = reason or self._database.raise_floor(resolution, partition.end)
             if reason is not None:
                 report.waits_for[resolution] = reason
                 return
 
-    def _move(
-        self, resolution: TieredResolution, partition: Partition, may_go_on: Callable[[], bool], report: Report
-    ) -> bool:
+    def _move(self, partition: Span, may_go_on: Callable[[], bool], report: Report) -> bool:
         """Move all rows of a partition; return False if time ran out."""
-        files = self._database.recorded(resolution, partition.start, partition.end)
+        files = self._database.recorded(partition)
         start = max((file.window_to for file in files), default=partition.start)
-        for part in cut_slices(resolution, start, partition.end, self._plan.slice_windows * WIDTHS[resolution]):
+        length = self._plan.slice_windows * WIDTHS[partition.resolution]
+        for part in cut_slices(partition.resolution, start, partition.end, length):
             if not may_go_on():
                 return False
             moved = self._move_slice(part)
@@ -100,7 +99,7 @@ class Tiering:
             self._files.list_day(list(day))
         return True
 
-    def _move_slice(self, part: Slice) -> list[File]:
+    def _move_slice(self, part: Span) -> list[File]:
         # Closed before the transaction ends: a running copy would block the end.
         with self._database.snapshot(), closing(self._write(part)) as parts:
             files = [self._stage(part, number, written) for number, written in enumerate(parts)]
@@ -109,12 +108,12 @@ class Tiering:
         self._database.record(files)
         return files
 
-    def _write(self, part: Slice) -> Generator[Part, None, None]:
+    def _write(self, part: Span) -> Generator[Part, None, None]:
         metrics = self._database.metrics()
         with closing(self._database.copy(part, self._plan.chunk)) as copied:
             yield from write_parts((read_copy(lines, metrics) for lines in copied), self._plan.max_part)
 
-    def _stage(self, part: Slice, number: int, written: Part) -> File:
+    def _stage(self, part: Span, number: int, written: Part) -> File:
         name = name_object(part, number, written.digest)
         self._files.stage(name, written.data)
         width, start, end = part.resolution, part.start, part.end
