@@ -50,13 +50,13 @@ MUTANTS = (
     ),
     Mutant(
         "an event that is not stored is accepted",
-        f"{CORE}/ingest/settle.py",
+        f"{CORE}/ingest/judge.py",
         (("    if unstored is not None:", "    if unstored is not None and isinstance(verdict, Rejected):"),),
         f"{UNIT}/functions/test_ingest.py::test_an_event_that_is_not_stored_is_never_accepted",
     ),
     Mutant(
         "an event is called rejected before its dead letter is stored",
-        f"{CORE}/ingest/settle.py",
+        f"{CORE}/ingest/judge.py",
         (("    if unstored is not None:", "    if unstored is not None and isinstance(verdict, Accepted):"),),
         f"{UNIT}/functions/test_ingest.py::test_a_reject_whose_letter_is_not_stored_is_not_answered_as_a_reject",
     ),

@@ -1,13 +1,14 @@
-"""The verdict on one event: the Kafka record it becomes, or why it is rejected."""
+"""From an event to its verdict, its Kafka record and its status: one record per verdict, one status per event."""
 
 import msgspec
 
+from sluice.core.api.answers import ACCEPTED, RETRY, Result, reject
 from sluice.core.api.requests import Request
 from sluice.core.errors import Rejection
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
 from sluice.core.events.parse import parse_event
-from sluice.core.failures.letters import Claims, read_claims
+from sluice.core.failures.letters import Claims, read_claims, write_letter
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.times import time_flags
@@ -39,6 +40,15 @@ class Rules(msgspec.Struct, frozen=True):
     topic: str
 
 
+class Letterhead(msgspec.Struct, frozen=True):
+    """The topic of a request's dead letters, and what all of them share."""
+
+    topic: str
+    fleet_id: str
+    contract: str
+    request: Request
+
+
 def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: Rules) -> Verdict:
     """Judge one event by its contract."""
     document: object = None
@@ -63,3 +73,31 @@ def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: 
         document["event_id"] if isinstance(document, dict) and "event_id" in document else facts.event_id,
         Message(rules.topic, facts.device_id.encode(), slice_, ((HEADER, write_envelope(envelope)),)),
     )
+
+
+def address(verdict: Verdict, letterhead: Letterhead) -> Message:
+    """Make the record for a verdict: the event itself, or its dead letter."""
+    if isinstance(verdict, Accepted):
+        return verdict.message
+    letter = write_letter(
+        reason=verdict.rejection.code,
+        detail=verdict.rejection.message,
+        body=verdict.event,
+        consumer="ingest",
+        failed_at=letterhead.request.received_at,
+        fleet_id=letterhead.fleet_id,
+        contract=letterhead.contract,
+        correlation_id=letterhead.request.correlation_id,
+        **msgspec.structs.asdict(verdict.claims),
+    )
+    return Message(letterhead.topic, letter.letter_id.encode(), msgspec.json.encode(letter))
+
+
+def settle(index: int, verdict: Verdict, unstored: str | None) -> Result:
+    """Give an event its status; it never promises more than the delivery report on its record."""
+    event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.claims.event_id
+    if unstored is not None:
+        return Result(index, event_id, RETRY, {"code": "not_stored", "message": unstored})
+    if isinstance(verdict, Rejected):
+        return reject(index, event_id, verdict.rejection)
+    return Result(index, event_id, ACCEPTED)

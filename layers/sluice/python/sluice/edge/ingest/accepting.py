@@ -12,9 +12,8 @@ from sluice.core.api.quotas import Quota
 from sluice.core.api.requests import correlate, read_body, read_request
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
 from sluice.core.failures.letters import Claims
-from sluice.core.ingest.judge import Rejected, Rules, judge
+from sluice.core.ingest.judge import Letterhead, Rejected, Rules, address, judge, settle
 from sluice.core.ingest.pressure import UnknownPressureError, advise, share_for_slowness
-from sluice.core.ingest.settle import Letterhead, address, settle
 from sluice.core.ingest.slices import split_body
 from sluice.core.metrics import (
     EVENTS_ACCEPTED,
@@ -61,14 +60,7 @@ class Ingest(msgspec.Struct, frozen=True):
             fleet = _Fleet(
                 fleet_id, Quota(key.events_per_second, key.rejects_per_second), self.quotas, request.received_at
             )
-            letterhead = Letterhead(
-                self.dead_letter_topic,
-                fleet_id,
-                self.contract_of[request.route],
-                request.correlation_id,
-                request.received_at,
-                self.rules.limits.max_letter,
-            )
+            letterhead = Letterhead(self.dead_letter_topic, fleet_id, self.contract_of[request.route], request)
             slices = self._split(event, fleet, letterhead)
             fleet.admit(len(slices))
             verdicts = [judge(slice_, letterhead.contract, fleet_id, request, self.rules) for slice_ in slices]
