@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from sluice.core.errors import Ahead, Poison, Rejection
@@ -168,7 +169,7 @@ def fourth_version() -> Contracts:
     metrics["properties"]["processor_temperature"] = metrics["properties"].pop("cpu_temp") | {"x-unit": "K"}
     metrics["properties"]["uptime"] = {"type": "number"}
     metrics["required"] = ["processor_temperature"]
-    return Contracts([schema], SeriesBook.read(json.loads((SCHEMAS / "series.json").read_text())))
+    return Contracts([schema], msgspec.json.decode((SCHEMAS / "series.json").read_bytes(), type=SeriesBook))
 
 
 def test_a_series_continues_under_another_name_and_unit_by_the_schema_alone() -> None:

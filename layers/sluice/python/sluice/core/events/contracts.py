@@ -55,7 +55,12 @@ class _Version:
         self.contract: str = schema["x-contract"]
         self.number: int = schema["x-version"]
         self.firmware_major: int | None = schema.get("x-firmware-major")
-        self.lineages = _read_lineages(schema)
+        metrics = schema["properties"].get("metrics", {}).get("properties", {})
+        self.lineages = {
+            name: _Lineage(metric["x-series"], metric["x-unit"])
+            for name, metric in metrics.items()
+            if "x-series" in metric
+        }
         self.series = frozenset(lineage.series for lineage in self.lineages.values())
         # Metrics that are sent under another name or in another unit than their series has.
         self.moved = {
@@ -139,14 +144,14 @@ class Contracts:
         if contract == TELEMETRY:
             return self._find_by_firmware(document.get("device_firmware_version"))
         number = document.get("schema_version", 1)
-        known = sorted(n for c, n in self._versions if c == contract)
         # A boolean equals 1 in Python and 1.0 equals 1: neither is a version.
-        if type(number) is not int or number not in known:
-            listed = ", ".join(map(str, known))
+        version = self._versions.get((contract, number)) if type(number) is int else None
+        if version is None:
+            known = ", ".join(str(n) for c, n in sorted(self._versions) if c == contract)
             raise Rejection(
-                "unknown_schema_version", f"schema_version {repr(number)[:64]} is not known; known: {listed}"
+                "unknown_schema_version", f"schema_version {repr(number)[:64]} is not known; known: {known}"
             )
-        return self._versions[contract, number]
+        return version
 
     def _find_by_firmware(self, firmware: object) -> _Version:
         if not isinstance(firmware, str):
@@ -201,13 +206,11 @@ class Contracts:
         )
 
     def _activity(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
-        event_id = document.get("event_id")
-        if event_id is None:
-            event_id = derive_event_id(fleet_id, slice_)
+        sent = document.get("event_id")
         return Facts(
             contract=ACTIVITY,
             schema_version=version.number,
-            event_id=same_id(event_id),
+            event_id=derive_event_id(fleet_id, slice_) if sent is None else same_id(sent),
             device_id=document["source"],
             event_type=document["type"],
             event_time=parse_time(document["timestamp"]),
@@ -218,15 +221,6 @@ class Contracts:
 
 def _no_object() -> Rejection:
     return Rejection("not_an_object", "An event is a JSON object.")
-
-
-def _read_lineages(schema: Mapping[str, Any]) -> dict[str, _Lineage]:
-    declared = schema["properties"].get("metrics", {}).get("properties", {})
-    return {
-        name: _Lineage(metric["x-series"], metric["x-unit"])
-        for name, metric in declared.items()
-        if "x-series" in metric
-    }
 
 
 def _undeclared(schema: Mapping[str, Any], document: Mapping[str, Any], place: str) -> Iterator[str]:

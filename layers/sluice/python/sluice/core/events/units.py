@@ -1,8 +1,5 @@
 """Series and their units: all values of a series are stored in the unit that the series declares."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from sluice.core.errors import Ahead, Rejection
@@ -29,11 +26,6 @@ class SeriesBook(msgspec.Struct, frozen=True):
 
     units: dict[str, Unit]
     series: dict[str, Series]
-
-    @classmethod
-    def read(cls, document: Mapping[str, Any]) -> "SeriesBook":
-        """Read the book from its file's content."""
-        return msgspec.convert(document, cls)
 
     def require(self, series_name: str, unit_name: str) -> None:
         """Raise Ahead for a series or a unit that an accepted event names and this release does not know."""

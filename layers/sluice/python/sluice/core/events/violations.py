@@ -6,6 +6,7 @@ rejected. It knows the JSON Schema keywords our contracts use, and a test compar
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sluice.core.errors import Violation
@@ -25,12 +26,7 @@ _IS_TYPE: dict[str, Callable[[object], bool]] = {
 
 def list_violations(schema: Mapping[str, Any], document: object) -> tuple[Violation, ...]:
     """List what is wrong with a document, up to a bounded number."""
-    found = []
-    for violation in _check(schema, document, ""):
-        found.append(violation)
-        if len(found) == MOST:
-            break
-    return tuple(found)
+    return tuple(islice(_check(schema, document, ""), MOST))
 
 
 def _check(schema: Mapping[str, Any], value: object, path: str) -> Iterator[Violation]:

@@ -10,10 +10,10 @@ from sluice.core.events.units import SeriesBook
 SCHEMAS = Path(__file__).parents[4] / "schemas"
 
 
-def load_contracts(schemas: Path = SCHEMAS) -> Contracts:
+def load_contracts() -> Contracts:
     """Read and compile every version of every contract."""
     files = (
-        path for contract in (TELEMETRY, READING, ACTIVITY) for path in sorted((schemas / contract).glob("*.json"))
+        path for contract in (TELEMETRY, READING, ACTIVITY) for path in sorted((SCHEMAS / contract).glob("*.json"))
     )
-    series = SeriesBook.read(msgspec.json.decode((schemas / "series.json").read_bytes()))
+    series = msgspec.json.decode((SCHEMAS / "series.json").read_bytes(), type=SeriesBook)
     return Contracts((msgspec.json.decode(path.read_bytes()) for path in files), series)
