@@ -6,7 +6,7 @@ While the origin is down, the newest copy is used, as long as its last-known age
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Generic, TypeVar
 
@@ -51,26 +51,18 @@ class Found(Generic[Value]):
     away: Retryable | None = None
 
 
+@dataclass(frozen=True)
 class Known(Generic[Value]):
     """Values of one kind, each by its name."""
 
-    def __init__(
-        self,
-        prefix: str,
-        kind: type[Copy[Value]],
-        cache: Cache,
-        ages: Ages,
-        most_kept: int,
-        is_absence: Callable[[Value], bool],
-    ) -> None:
-        self._prefix = prefix
-        self._kind = kind
-        self._cache = cache
-        self._ages = ages
-        self._most_kept = most_kept
-        self._is_absence = is_absence
-        self._held: OrderedDict[str, tuple[Copy[Value], datetime]] = OrderedDict()
-        """Copies, and until when they are valid."""
+    prefix: str
+    kind: type[Copy[Value]]
+    cache: Cache
+    ages: Ages
+    most_kept: int
+    is_absence: Callable[[Value], bool]
+    _held: OrderedDict[str, tuple[Copy[Value], datetime]] = field(default_factory=OrderedDict, init=False)
+    """Copies, and until when they are valid."""
 
     def find(self, name: str, ask: Callable[[], Value], now: datetime) -> Found[Value]:
         """Find a value; ask the origin if no copy is valid. Retryable if it is down and no copy is usable."""
@@ -78,35 +70,35 @@ class Known(Generic[Value]):
         if own is not None and now < believed_until:
             return Found(own.value, own.read_at)
         shared = self._read_shared(name)
-        if shared is not None and shared.is_within(self._ages.shared, now):
+        if shared is not None and shared.is_within(self.ages.shared, now):
             return self._keep(name, shared, now)
         try:
             copy = Copy(ask(), now)
         except Retryable as error:
-            known = [one for one in (own, shared) if one is not None and one.is_within(self._ages.last_known, now)]
+            known = [one for one in (own, shared) if one is not None and one.is_within(self.ages.last_known, now)]
             if not known:
                 raise
             newest = max(known, key=lambda one: one.read_at)
             return Found(newest.value, newest.read_at, error)
         # An absence is shared only to replace a value that others may have: the number of absent names is unlimited.
-        if shared is not None or not self._is_absence(copy.value):
+        if shared is not None or not self.is_absence(copy.value):
             # Kept longer than it is valid: new processes use it while the origin is down.
             with contextlib.suppress(CacheAwayError):
-                seconds = int(self._ages.last_known.total_seconds())
-                self._cache.put(f"{self._prefix}:{name}", msgspec.json.encode(copy), seconds)
+                seconds = int(self.ages.last_known.total_seconds())
+                self.cache.put(f"{self.prefix}:{name}", msgspec.json.encode(copy), seconds)
         return self._keep(name, copy, now)
 
     def _keep(self, name: str, copy: Copy[Value], now: datetime) -> Found[Value]:
-        self._held[name] = copy, min(now + self._ages.memory, copy.read_at + self._ages.most)
+        self._held[name] = copy, min(now + self.ages.memory, copy.read_at + self.ages.most)
         self._held.move_to_end(name)
-        if len(self._held) > self._most_kept:
+        if len(self._held) > self.most_kept:
             self._held.popitem(last=False)
         return Found(copy.value, copy.read_at)
 
     def _read_shared(self, name: str) -> Copy[Value] | None:
         try:
-            found = self._cache.get(f"{self._prefix}:{name}")
-            return None if found is None else msgspec.json.decode(found, type=self._kind)
+            found = self.cache.get(f"{self.prefix}:{name}")
+            return None if found is None else msgspec.json.decode(found, type=self.kind)
         except (CacheAwayError, ValueError):
             # The cache only saves a question to the origin: if it is down or unreadable, the origin is asked.
             return None
