@@ -58,11 +58,10 @@ class Cache:
     def together(self, queue: Callable[[ClusterPipeline], object]) -> list[Any]:
         """Send many commands at once, to all nodes concerned, and return their answers in order."""
 
-        def call(client: RedisCluster) -> list[Any]:
+        def call(client: RedisCluster) -> Any:
             pipeline = client.pipeline()  # type: ignore[no-untyped-call]  # declared without types
             queue(pipeline)
-            answers: list[Any] = pipeline.execute()
-            return answers
+            return pipeline.execute()
 
         return cast("list[Any]", self._ask(call))
 

@@ -36,7 +36,7 @@ class TooSlowError(DatabaseAwayError):
     """The database cancelled a statement at its own time limit."""
 
 
-def connect(settings: DatabaseSettings, answer_seconds: float = ANSWER_SECONDS) -> Connection:
+def connect(settings: DatabaseSettings, answer_seconds: float) -> Connection:
     """Open a connection as the function's own role; the password is a freshly signed token."""
     return psycopg.connect(
         host=settings.database_host,
@@ -66,19 +66,6 @@ def find_value(connection: Connection, query: LiteralString | sql.Composed, para
     return row[0] if row else None
 
 
-@contextlib.contextmanager
-def our_errors() -> Iterator[None]:
-    """Raise the library's errors within this block as ours; defects pass unchanged."""
-    try:
-        yield
-    except DEFECTS:
-        raise
-    except psycopg.errors.QueryCanceled as error:
-        raise TooSlowError(f"the database cancelled a statement: {error}") from error
-    except psycopg.Error as error:
-        raise DatabaseAwayError(f"the database failed: {error}") from error
-
-
 class Database:
     """One connection, opened when it is needed, and closed when an error leaves it in an unclean state.
 
@@ -95,15 +82,20 @@ class Database:
 
     @contextlib.contextmanager
     def use(self, seconds: float | None = None) -> Iterator[Connection]:
-        """Lend the connection for so many seconds; errors that leave the block are ours.
+        """Lend the connection for so many seconds; errors that leave the block are ours, and defects pass unchanged.
 
         A session lock lives as long as the connection: a run with a lock does all its work within one use.
         """
         try:
-            with our_errors():
-                self._connection = self._connection or self._connect()
-                with self._watch.cut_after(self._connection, self._seconds if seconds is None else seconds):
-                    yield self._connection
+            self._connection = self._connection or self._connect()
+            with self._watch.cut_after(self._connection, self._seconds if seconds is None else seconds):
+                yield self._connection
+        except DEFECTS:
+            raise
+        except psycopg.errors.QueryCanceled as error:
+            raise TooSlowError(f"the database cancelled a statement: {error}") from error
+        except psycopg.Error as error:
+            raise DatabaseAwayError(f"the database failed: {error}") from error
         finally:
             if self._connection is not None and self._connection.info.transaction_status != TransactionStatus.IDLE:
                 self.close()
@@ -113,10 +105,8 @@ class Database:
         fresh = self._connection is None
         try:
             return self._ask(sql, parameters)
-        except TooSlowError:
-            raise
-        except DatabaseAwayError:
-            if fresh:
+        except DatabaseAwayError as error:
+            if fresh or isinstance(error, TooSlowError):
                 raise
             return self._ask(sql, parameters)
 
@@ -192,7 +182,10 @@ class _Watch:
 def connect_owner(settings: OwnerSettings) -> Connection:
     """Open a connection as the schema's owner, whose password is in Secrets Manager."""
     secret = settings.database_auth == "secret"
-    login = _read_secret(settings.database_secret_arn) if secret else {"username": settings.database_user}
+    login: dict[str, str | None] = {"username": settings.database_user}
+    if secret:
+        secrets = aws.client("secretsmanager", answer_seconds=SECRET_SECONDS, tries=SECRET_TRIES)
+        login = json.loads(secrets.get_secret_value(SecretId=settings.database_secret_arn)["SecretString"])
     return psycopg.connect(
         host=settings.database_host,
         port=settings.database_port,
@@ -203,14 +196,6 @@ def connect_owner(settings: OwnerSettings) -> Connection:
         connect_timeout=CONNECT_SECONDS,
         autocommit=True,
     )
-
-
-def _read_secret(arn: str) -> dict[str, str | None]:
-    answer = aws.client("secretsmanager", answer_seconds=SECRET_SECONDS, tries=SECRET_TRIES).get_secret_value(
-        SecretId=arn
-    )
-    secret: dict[str, str | None] = json.loads(answer["SecretString"])
-    return secret
 
 
 def _sign_token(settings: DatabaseSettings) -> str:
