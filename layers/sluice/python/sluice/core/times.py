@@ -1,6 +1,6 @@
 """Times and how far we trust them. All are aware datetimes in UTC."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sluice.core.errors import Rejection
 
@@ -34,8 +34,3 @@ def write_time(moment: datetime) -> str:
 def write_optional(moment: datetime | None) -> str | None:
     """Write a time that may not be known."""
     return None if moment is None else write_time(moment)
-
-
-def day_of(moment: datetime) -> date:
-    """Return the UTC day of a time."""
-    return moment.astimezone(UTC).date()

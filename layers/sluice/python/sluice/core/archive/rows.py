@@ -6,15 +6,11 @@ import msgspec
 
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.stored import read_stored
-from sluice.core.limits import Limits
 from sluice.core.pieces import cut
 from sluice.core.records import KafkaRecord, Origin
-from sluice.core.times import day_of, write_time
+from sluice.core.times import write_time
 
 MAX_RECORD = 1000 * 1024  # what the delivery stream takes as one record
-
-# Made once: a batch has ten thousand records.
-_LIMITS = Limits()
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -51,7 +47,7 @@ class Pack(msgspec.Struct, frozen=True):
 
 def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
     """Turn a record into its row. A record that the edge could not have accepted is poison."""
-    stored = read_stored(record, contracts, _LIMITS)
+    stored = read_stored(record, contracts)
     envelope, facts = stored.envelope, stored.facts
     return Row(
         fleet_id=envelope.fleet_id,
@@ -62,7 +58,7 @@ def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
         firmware=facts.firmware,
         event_type=facts.event_type,
         event_time=write_time(facts.event_time),
-        event_date=day_of(facts.event_time).isoformat(),
+        event_date=facts.event_time.date().isoformat(),
         received_at=write_time(envelope.received_at),
         flags=envelope.flags,
         metrics=facts.metrics,

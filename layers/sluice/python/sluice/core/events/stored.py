@@ -10,6 +10,8 @@ from sluice.core.events.envelope import HEADER, Envelope, read_envelope
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord
 
+MAX_EVENT = Limits().max_event
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -21,10 +23,10 @@ class StoredEvent(msgspec.Struct, frozen=True):
     document: dict[str, Any]
 
 
-def read_stored(record: KafkaRecord, contracts: Contracts, limits: Limits) -> StoredEvent:
+def read_stored(record: KafkaRecord, contracts: Contracts) -> StoredEvent:
     """Read a record by the versions that its envelope names; what the edge cannot have accepted is poison."""
-    if len(record.value) > limits.max_event:
-        raise Poison(f"the event has {len(record.value)} bytes; the edge takes {limits.max_event} at most")
+    if len(record.value) > MAX_EVENT:
+        raise Poison(f"the event has {len(record.value)} bytes; the edge takes {MAX_EVENT} at most")
     envelope = read_envelope(record.headers.get(HEADER))
     try:
         document = _decode(record.value)

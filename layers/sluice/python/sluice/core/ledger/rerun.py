@@ -10,7 +10,6 @@ import msgspec
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.envelope import HEADER, read_head
 from sluice.core.events.stored import read_stored
-from sluice.core.limits import Limits
 from sluice.core.records import RERUN, KafkaRecord, Origin
 
 # The payload limit of an invocation, less the envelope around the records.
@@ -88,7 +87,7 @@ def name_event(record: ReadRecord, contracts: Contracts) -> MissingEvent:
     except Exception:  # noqa: BLE001 - an unreadable name must not prevent the rerun
         return MissingEvent(record.origin, "", None, None, None)
     try:
-        facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts, Limits()).facts
+        facts = read_stored(KafkaRecord(record.origin, record.value or b"", headers), contracts).facts
     except Exception:  # noqa: BLE001 - as above
         return MissingEvent(record.origin, head.fleet_id, None, None, head.received_at)
     return MissingEvent(record.origin, head.fleet_id, facts.device_id, facts.event_id, head.received_at)

@@ -56,7 +56,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: datetime) -> Event:
     """Read one record; what the edge cannot have accepted is poison."""
-    stored = read_stored(record, contracts, limits)
+    stored = read_stored(record, contracts)
     envelope, facts = stored.envelope, stored.facts
     received_at = envelope.received_at
     if received_at - now > limits.clock_ahead:
