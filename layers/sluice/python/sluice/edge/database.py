@@ -38,18 +38,10 @@ class TooSlowError(DatabaseAwayError):
 
 def connect(settings: DatabaseSettings, answer_seconds: float) -> Connection:
     """Open a connection as the function's own role; the password is a freshly signed token."""
-    return psycopg.connect(
-        host=settings.database_host,
-        port=settings.database_port,
-        dbname=settings.database_name,
-        user=settings.database_user,
-        password=_sign_token(settings) if settings.database_auth == "iam" else None,
-        sslmode="require" if settings.database_auth == "iam" else "disable",
-        connect_timeout=CONNECT_SECONDS,
-        # Days are in UTC: a day in the server's own zone may have 23 hours.
-        options=f"-c statement_timeout={int(answer_seconds * 1000)} -c timezone=UTC",
-        autocommit=True,
-    )
+    password = _sign_token(settings) if settings.database_auth == "iam" else None
+    # Days are in UTC: a day in the server's own zone may have 23 hours.
+    options = f"-c statement_timeout={int(answer_seconds * 1000)} -c timezone=UTC"
+    return _open(settings, settings.database_user, password, options)
 
 
 def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
@@ -181,19 +173,25 @@ class _Watch:
 
 def connect_owner(settings: OwnerSettings) -> Connection:
     """Open a connection as the schema's owner, whose password is in Secrets Manager."""
-    secret = settings.database_auth == "secret"
     login: dict[str, str | None] = {"username": settings.database_user}
-    if secret:
+    if settings.database_auth == "secret":
         secrets = aws.client("secretsmanager", answer_seconds=SECRET_SECONDS, tries=SECRET_TRIES)
         login = json.loads(secrets.get_secret_value(SecretId=settings.database_secret_arn)["SecretString"])
+    return _open(settings, login["username"], login.get("password"))
+
+
+def _open(
+    settings: DatabaseSettings | OwnerSettings, user: str | None, password: str | None, options: str | None = None
+) -> Connection:
     return psycopg.connect(
         host=settings.database_host,
         port=settings.database_port,
         dbname=settings.database_name,
-        user=login["username"],
-        password=login.get("password"),
-        sslmode="require" if secret else "disable",
+        user=user,
+        password=password,
+        sslmode="disable" if settings.database_auth == "none" else "require",
         connect_timeout=CONNECT_SECONDS,
+        options=options,
         autocommit=True,
     )
 
