@@ -8,7 +8,7 @@ after the head changes its meaning or its form. A reader knows its own version a
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ VERSION = 1
 
 class _Version(msgspec.Struct, frozen=True, array_like=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+Part = TypeVar("Part", bound=_Version)
 
 
 class Head(_Version, frozen=True, array_like=True):
@@ -56,29 +59,24 @@ def write_envelope(envelope: Envelope) -> bytes:
 
 def read_head(header: bytes | None) -> Head:
     """Read the part that every version has; a record without it is not from our edge."""
-    if header is None:
-        raise Poison(f"the record has no {HEADER} header")
-    try:
-        return _read_head(header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _unreadable(error) from error
+    return _read(_read_head, header)
 
 
 def read_envelope(header: bytes | None) -> Envelope:
     """Read the header's value; a version unknown to this release raises Ahead."""
-    if header is None:
-        raise Poison(f"the record has no {HEADER} header")
-    try:
-        version = _read_version(header).version
-        if version in _READERS:
-            return _READERS[version](header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _unreadable(error) from error
+    version = _read(_read_version, header).version
+    if version in _READERS:
+        return _read(_READERS[version], header)
     read_head(header)
     if version > VERSION:
         raise Ahead(f"envelope {version}")
     raise Poison(f"the {HEADER} header has version {version}, which no release reads any more")
 
 
-def _unreadable(error: Exception) -> Poison:
-    return Poison(f"the {HEADER} header cannot be read: {error}")
+def _read(decode: Callable[[bytes], Part], header: bytes | None) -> Part:
+    if header is None:
+        raise Poison(f"the record has no {HEADER} header")
+    try:
+        return decode(header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Poison(f"the {HEADER} header cannot be read: {error}") from error
