@@ -79,7 +79,4 @@ def _join(path: str, name: str) -> str:
 
 
 def _name_type(value: object) -> str:
-    for kind, matches in _IS_TYPE.items():
-        if matches(value):
-            return kind
-    return type(value).__name__
+    return next(kind for kind, matches in _IS_TYPE.items() if matches(value))

@@ -13,21 +13,20 @@ NAME = "pressure"
 MEMORY_SECONDS = 3.0
 
 
-class Snapshots:
+class Snapshots(msgspec.Struct, frozen=True):
     """Publishes the current snapshot, and finds the last one."""
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+    cache: Cache
 
     def publish(self, share: float, now: datetime, seconds: int) -> None:
         """Publish the share of requests to refuse for so many seconds; CacheAwayError if the cache is down."""
         snapshot = Snapshot(now, now + timedelta(seconds=seconds), share, 1)
-        self._cache.put(NAME, msgspec.json.encode(snapshot), seconds)
+        self.cache.put(NAME, msgspec.json.encode(snapshot), seconds)
 
     def read(self, now: datetime) -> Snapshot:
         """Read the last snapshot."""
         try:
-            found = self._cache.get(NAME)
+            found = self.cache.get(NAME)
         except CacheAwayError as error:
             raise UnknownPressureError(str(error)) from error
         return read_snapshot(found, now)
