@@ -1,4 +1,4 @@
-"""The AWS side of Sluice: one module for each function and each part, put together in `stacks`."""
+"""The AWS side of Sluice: one module for each function and each part. `stacks` builds the whole."""
 
 import os
 import sys

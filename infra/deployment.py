@@ -16,16 +16,16 @@ def require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployed Sluice: a stage in a region, and what its profile says about everything that keeps something."""
+    """One deployed Sluice: a stage in a region, and whether its stores keep data when they are deleted."""
 
     stage: str
     region: str
     log_days: int
     keeps_data: bool
-    """Whether deleting the stacks leaves the data behind, and deletion itself is guarded."""
+    """Whether the data stays when the stacks are deleted, and deletion is protected."""
 
     def __post_init__(self) -> None:
-        # The stage is part of API keys, of SQL names and of resource names: what all of them allow.
+        # The stage is part of API keys, SQL names and resource names, and must be valid in all of them.
         require(
             re.fullmatch(r"[a-z][a-z0-9]{0,11}", self.stage) is not None,
             f"stage {self.stage!r} must be 1 to 12 lower-case letters and digits and start with a letter",
@@ -41,5 +41,5 @@ class Deployment:
 
     @property
     def metrics(self) -> str:
-        """Where a stage's own metrics are: stages of one account must not answer for each other."""
+        """The namespace of a stage's own metrics: stages of one account must not mix theirs."""
         return f"Sluice/{self.stage}"

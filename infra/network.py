@@ -13,9 +13,9 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: what runs inside reaches our stores and five AWS services.
+    """A VPC without internet gateway or NAT: functions inside reach our stores and five AWS services.
 
-    Each service has a way to it, which a function names where it needs it.
+    Each service has an endpoint. A function names the endpoints that it needs.
     """
 
     def __init__(self, scope: Construct, name: str) -> None:
@@ -34,14 +34,14 @@ class Network(Construct):
         # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
         self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
         self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
-        # From function to function: some see what others cannot.
+        # For calls between functions: some reach what others cannot.
         self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
-        # How full the brokers' disks are, only CloudWatch tells.
+        # Only CloudWatch reports how full the brokers' disks are.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()
 
     def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> Reach:
-        """Add an interface endpoint, whose security group admits only functions that are let in by name."""
+        """Add an interface endpoint, whose security group admits only functions that name it."""
         door = ec2.SecurityGroup(
             self, f"{name}Door", vpc=self.vpc, description=f"{name} endpoint", allow_all_outbound=False
         )

@@ -1,4 +1,4 @@
-"""The three stacks of a deployment, and what each hands to the next."""
+"""The three stacks of a deployment, and what each passes to the next."""
 
 from collections.abc import Mapping
 

@@ -19,7 +19,7 @@ from infra.building_blocks.retention import kept_for
 FAILED_PERCENT = 1
 SLOW_MILLISECONDS = 1000
 
-# No header is in it (the key is one), nor an address or an agent (who sent it).
+# It holds no header (the key is one), no address and no agent (who sent it).
 ACCESS_LOG = {
     "request_id": "$context.requestId",
     "time": "$context.requestTimeEpoch",
@@ -34,7 +34,7 @@ ACCESS_LOG = {
 
 
 class Api(Construct):
-    """The door: it limits and hands over; keys are checked behind it."""
+    """The gateway: throttles requests and passes them to functions, which check the keys."""
 
     def __init__(self, scope: Construct, base: Base, doors: Sequence[Door]) -> None:
         super().__init__(scope, "Api")
@@ -89,7 +89,7 @@ class Api(Construct):
             metric=counted("AWS/ApiGateway", "Latency", api, minutes=1, statistic="p99"),
             above=SLOW_MILLISECONDS,
             times=5,
-            means=f"For five minutes, one request in a hundred took more than {SLOW_MILLISECONDS} ms.",
+            means=f"The slowest 1 % of requests took more than {SLOW_MILLISECONDS} ms for five minutes.",
         )
 
 

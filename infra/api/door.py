@@ -1,4 +1,4 @@
-"""What functions behind the HTTP API have in common: routes with limits, and how soon a revoked key stops working."""
+"""What functions behind the HTTP API share: routes with throttles, and the time until a revoked key stops working."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ KEY_REVOCATION_SECONDS = 5 * 60
 
 @dataclass(frozen=True)
 class Throttle:
-    """What one route admits: requests a second, and how many at once."""
+    """The throttle of one route: requests a second, and how many at once."""
 
     rate: int
     burst: int
@@ -22,7 +22,7 @@ class Throttle:
 
 @dataclass(frozen=True)
 class Keys:
-    """How long copies of keys are believed: the same behind every route."""
+    """How long copies of keys stay valid: the same behind every route."""
 
     key_memory_seconds: int
     key_cache_seconds: int

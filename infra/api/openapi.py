@@ -1,4 +1,4 @@
-"""The API's description as one document: what lies in several files of schemas/, with every reference inside it."""
+"""Builds one document of the API's description from the files in schemas/, with every reference inside it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def write_openapi(schemas: Path = SCHEMAS) -> bytes:
     components = document["components"]["schemas"]
     for path in sorted(files):
         schema = msgspec.json.decode((schemas / path).read_bytes())
-        # A part of the document is named by its place: with a name of its own, references would start from there.
+        # A component has no `$id` of its own: references would be relative to it.
         components[_component(path)] = {name: value for name, value in schema.items() if name not in ("$id", "$schema")}
     return msgspec.json.encode(_refer(document))
 

@@ -1,4 +1,4 @@
-"""The dashboard as a package that a function can read: our files, the chart library's and the API's description."""
+"""Builds the dashboard as a package for a function: our files, the chart library's and the API's description."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ PACKAGE = "sluice_page"
 
 
 def assemble_page(python: Path) -> None:
-    """Put the page together below the directory that Lambda has on Python's path."""
+    """Build the page below the directory that Lambda has on Python's path."""
     package = python / PACKAGE
     shutil.copytree(WEB / "assets", package / "assets")
     shutil.copy(WEB / "index.html", package)

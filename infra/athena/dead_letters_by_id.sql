@@ -1,7 +1,7 @@
 -- Every dead letter that bears the id of one event, with the file it lies in.
 -- Parameters: event_id, fleet_id, fleet_id, device_id, device_id, from, to.
--- An empty fleet_id or device_id means any. Letters have ids as they were sent: the case of letters is passed over here.
--- Days are those on which something failed, as '2026-03-01', both included.
+-- An empty fleet_id or device_id means any. Dead letters have ids as they were sent, so case is ignored.
+-- Days are those of the failure, as '2026-03-01', both included.
 SELECT
     fleet_id,
     device_id,

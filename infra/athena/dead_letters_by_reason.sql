@@ -1,8 +1,8 @@
--- What went no further between two moments, by the reason and by who gave up: each letter once, however often it came.
+-- Dead letters between two moments, by reason and by consumer: each letter once, however often it was stored.
 -- Parameters: from, to, from, to.
 -- The range comes twice, for the files and for the letters: engines leave files unread only by conditions on dt itself.
 -- Moments are UTC, as '2026-03-01T12:00:00Z', '2026-03-01 12:00:00' or '2026-03-01'; `from` is included, `to` is not.
--- Letters lie under the day they failed: no other day is looked into. The example is the newest.
+-- Letters lie under the day of the failure: the query reads no other day. The example is the newest.
 SELECT
     reason,
     consumer,

@@ -2,7 +2,7 @@
 -- Parameters: from, to, from, to.
 -- The range comes twice, for the events and for the dead letters. Days are those of arrival, as '2026-03-01', both
 -- included. An offset may be stored a day before or after its neighbours: take a day more on both sides of what is asked.
--- The newest minutes are still on their way. An answer without rows means that nothing in between is missing.
+-- Events of the newest minutes may not be stored yet. An answer without rows means that nothing in between is missing.
 WITH stored AS (
     SELECT
         kafka_topic,

@@ -1,4 +1,4 @@
-"""What a function needs to use one thing, as one bundle: a function says once that it uses the thing."""
+"""Everything a function needs to use one resource, in one bundle: the function names the resource once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from sluice.edge.settings import Settings
 
 @dataclass(frozen=True)
 class Reach:
-    """A connection a function may open; there is no other."""
+    """A connection that a function may open. It may open no other."""
 
     to: ec2.IConnectable
     port: int

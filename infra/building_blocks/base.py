@@ -1,4 +1,4 @@
-"""What every function of a deployment stands on."""
+"""What every function of a deployment is built on."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from infra.stores.stream import Stream
 
 @dataclass(frozen=True, kw_only=True)
 class Base(Foundation):
-    """What stores stand on, and the stores: a function names those that it uses."""
+    """The foundation and the stores. A function names the stores that it uses."""
 
     layers: Layers
     stream: Stream

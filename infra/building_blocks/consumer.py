@@ -45,29 +45,29 @@ class ConsumerProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldingProfile(ConsumerProfile):
-    """A consumer that retries within an invocation, and holds records of newer versions."""
+    """A consumer that holds its batch while its store is down or a record's version is too new."""
 
     hold_seconds: int
-    """How long an invocation tries again while its store is away, before its batch is given back."""
+    """How long an invocation retries while its store is down, before it returns its batch."""
     version_hold_seconds: int
-    """How long a record of a newer version waits for the release that can read it, before it is a dead letter."""
+    """How long a record of a newer version waits for a release that can read it, before it becomes a dead letter."""
     produce_deadline_seconds: int
 
     def require_time(self, name: str, seconds: int) -> None:
-        """Require that an invocation has time for a last try of so many seconds."""
-        # The last try may begin when the time to hold is over; then dead letters are stored.
+        """Require that an invocation can end even if its last try takes that long."""
+        # The last try may begin when the hold time ends. After it, the invocation stores dead letters.
         longest = self.hold_seconds + seconds + self.produce_deadline_seconds
         require(
             longest < self.compute.timeout_seconds,
-            f"{name} may wait for {longest} s, and must name the records to retry before it is stopped",
+            f"{name} may wait for {longest} s, and must report the records to retry before its timeout",
         )
 
 
 class ConsumerFunction(Function):
     """A function that consumes a topic, and the event source that polls the topic for it.
 
-    `failures` is the bucket for batches that were given up after hours. Without it no batch is ever given up: one that
-    fails holds up its partition until the fault is mended.
+    `failures` is the bucket for batches that were given up after hours. Without it no batch is ever given up: a failing
+    batch blocks its partition until the fault is fixed.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class _EventSource(Construct):
                     consumer_group_id=consumer.name
                 )
             ),
-            # From the beginning: LATEST may skip what arrives while the mapping is being made.
+            # From the beginning: LATEST may skip records that arrive while the mapping is created.
             starting_position="TRIM_HORIZON",
             batch_size=settings.batch_size,
             maximum_batching_window_in_seconds=settings.batching_window_seconds,
             function_response_types=["ReportBatchItemFailures"],
-            # Provisioned mode is what makes retries, age, bisecting and partial failures exist at all.
+            # Retries, age, bisecting and partial failures exist only in provisioned mode.
             provisioned_poller_config=lambda_.CfnEventSourceMapping.ProvisionedPollerConfigProperty(
                 minimum_pollers=settings.minimum_pollers,
                 maximum_pollers=settings.maximum_pollers,
@@ -130,14 +130,14 @@ class _EventSource(Construct):
             ),
             maximum_retry_attempts=FOR_EVER if failures is None else RETRIES,
             maximum_record_age_in_seconds=FOR_EVER if failures is None else CONSUMER_RECORD_AGE_SECONDS,
-            # The handler itself says which record failed; halving batches would only repeat the good ones.
+            # The handler reports which record failed. Bisecting would only repeat the good ones.
             bisect_batch_on_function_error=False,
             destination_config=None
             if failures is None
             else lambda_.CfnEventSourceMapping.DestinationConfigProperty(
                 on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=failures.bucket_arn)
             ),
-            # What is retried, given up and lost is counted here only: a handler that reports failures does not fail.
+            # Only these metrics count retries, give-ups and losses: a handler that reports failures does not fail.
             metrics_config=lambda_.CfnEventSourceMapping.MetricsConfigProperty(metrics=["EventCount"]),
         )
         self.dimension = {"EventSourceMappingUUID": mapping.ref}
@@ -146,7 +146,7 @@ class _EventSource(Construct):
 def _watch(
     function: Function, consumer: Consumer, source: dict[str, str], group: dict[str, str], late_after_seconds: int
 ) -> None:
-    """Watch what may happen to every consumer."""
+    """Add the alarms that every consumer has."""
     function.alarm(
         "late",
         counted("AWS/Kafka", "EstimatedMaxTimeLag", group, minutes=1, statistic="Maximum"),
@@ -160,48 +160,48 @@ def _watch(
         # One attempt may take minutes: shorter periods would have gaps between failures.
         counted("AWS/Lambda", "FailedInvokeEventCount", source, minutes=5),
         times=2,
-        means=f"{consumer.name} has been failing and retrying for ten minutes: what it writes to may be down.",
+        means=f"{consumer.name} has failed and retried for ten minutes. The store it writes to may be down.",
     )
     function.alarm(
         "dropped",
         counted("AWS/Lambda", "DroppedEventCount", source, minutes=5),
-        means=f"{consumer.name} lost records: they were given up and could not even be set aside.",
+        means=f"{consumer.name} lost records: they were given up, and could not be written to the failure bucket.",
     )
 
 
 def _watch_failures(function: Function, source: dict[str, str]) -> None:
-    """Watch a consumer that gives records up, halts, and holds records of newer versions."""
+    """Add the alarms of a consumer that gives up records, halts, and holds records of newer versions."""
     function.alarm(
         "set-aside",
         counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
-        means=f"{function.verb} gave records up after hours of retries: salvage makes dead letters of them.",
+        means=f"{function.verb} gave up records after hours of retries. salvage turns them into dead letters.",
     )
     function.alarm(
         "quarantine",
-        # It halts instead of draining its stream into the dead letters.
+        # The consumer halts; otherwise the whole stream would become dead letters.
         function.own(QUARANTINE_EXCEEDED, minutes=5),
-        means=f"{function.verb} is halted: it cannot process so many records that the fault must be ours."
+        means=f"{function.verb} is halted: so many records fail that our code must be at fault."
         " They stay in Kafka, and are given up after hours.",
     )
     function.alarm(
         "version-ahead",
-        # No writer is of a newer release for longer than a deployment takes.
+        # Writers are newer than readers only while a deployment runs.
         function.own(RECORDS_HELD, minutes=5),
-        means=f"{function.verb} holds records whose version is newer than its release. They become dead letters unless"
-        " a release that can read them is deployed in minutes.",
+        means=f"{function.verb} holds records of a version newer than its release. They become dead letters unless"
+        " a release that can read them is deployed within minutes.",
     )
 
 
 def _watch_unread(function: Function, consumer: Consumer, group: dict[str, str], cap: int) -> None:
-    """Watch that Kafka's cap on bytes never deletes an unread record, however large the records are."""
+    """Raise an alarm before Kafka's byte cap deletes an unread record, for any record size."""
     function.alarm(
         "unread",
         counted("AWS/Kafka", "MaxOffsetLag", group, minutes=1, statistic="Maximum"),
         above=cap // 2 // MAXIMUM_RECORD_BYTES,
         times=5,
         no_data=UNKNOWN,
-        means=f"What {consumer.name} has not read may fill half of what a partition of"
-        f" {consumer.topic} holds; beyond all of it, Kafka deletes the oldest unread.",
+        means=f"The backlog of {consumer.name} may fill half of a partition of {consumer.topic}."
+        " When the partition is full, Kafka deletes the oldest unread records.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A function's environment, written by the structs that the function reads it with."""
+"""A function's environment, written from the structs with which the function reads it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from sluice.edge.settings import Settings
 Fact = str | int | float
 
 SET_BY_LAMBDA = {"aws_region"}
-"""Lambda sets these itself, and refuses a function that tries to."""
+"""Lambda sets these itself, and refuses a function that sets them."""
 
 
 class SettingError(ValueError):
@@ -49,6 +49,6 @@ def _values_of(verb: str, name: str, settings: Sequence[object], facts: Sequence
 
 
 def _at_deployment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment that a struct can check: what only a deployment knows may be any text or number."""
+    """Return an environment that a struct can check: values known only at deployment may be any text or number."""
     known = {name: "1" if Token.is_unresolved(value) else value for name, value in environment.items()}
     return known | {name.upper(): "1" for name in SET_BY_LAMBDA}

@@ -1,4 +1,4 @@
-"""What every store of a deployment stands on."""
+"""What every store of a deployment is built on."""
 
 from dataclasses import dataclass
 

@@ -75,7 +75,7 @@ class Function(Construct):
             settings=[own, compute, profile, *settings],
             facts=[facts or {}, *(use.facts for use in uses)],
         )
-        # A function that reaches nothing inside the private network stays outside, where AWS and the internet are.
+        # A function that needs nothing in the private network stays outside, with access to AWS and the internet.
         reaches = [reach for use in uses for reach in use.reaches]
         network = base.network if reaches else None
         log_group = logs.LogGroup(
@@ -107,7 +107,7 @@ class Function(Construct):
             memory_size=compute.memory_mib,
             timeout=Duration.seconds(compute.timeout_seconds),
             reserved_concurrent_executions=compute.concurrency,
-            # Everything it may do stands in the one document above: constructs add nothing to it on the way.
+            # The document above holds all of its permissions. Constructs add none.
             role=role.without_policy_updates(),
             vpc=network.vpc if network else None,
             vpc_subnets=network.subnets if network else None,
@@ -116,7 +116,7 @@ class Function(Construct):
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
-            # Start, end and report lines of every invocation would cost more than the invocations.
+            # The start, end and report lines of every invocation would cost more than the invocations.
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
         )
         accept(
@@ -127,7 +127,7 @@ class Function(Construct):
         self._operations = base.operations
         for reach in reaches:
             self.resource.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
-        # With everything around it: nothing may start the function sooner.
+        # The function waits for its role, log and rules too. Nothing may start it sooner.
         self.node.add_dependency(*(each for use in uses for each in use.after))
         self._watch(synchronous=synchronous)
 
@@ -162,15 +162,15 @@ class Function(Construct):
         function = {"FunctionName": self.resource.function_name}
         self.alarm(
             "errors",
-            # What is expected to fail is answered, retried or dead-lettered: an error is a defect or a crash.
+            # Expected failures are answered, retried or dead-lettered. An error is a defect or a crash.
             counted("AWS/Lambda", "Errors", function, minutes=5),
-            means=f"{self.verb} crashed, timed out or raised what it does not handle.",
+            means=f"{self.verb} crashed, timed out or raised an unhandled exception.",
         )
         if synchronous:
             self.alarm(
                 "throttles",
                 counted("AWS/Lambda", "Throttles", function, minutes=5),
-                means=f"{self.verb} was asked for more at a time than it may run:"
+                means=f"{self.verb} reached its concurrency limit. Lambda throttled it:"
                 " callers got errors that are not ours.",
             )
 
@@ -182,7 +182,7 @@ def _group(scope: Construct, verb: str, network: Network) -> ec2.SecurityGroup:
 
 
 def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.PolicyStatement]:
-    """Grant what every function needs to run at all: its log, its trace and its place in the network, if it has one."""
+    """Grant what every function needs to run: its log, its traces and its network interfaces, if it has any."""
     statements = [
         iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]),
         # Neither X-Ray nor the network interfaces Lambda manages can be named in advance.

@@ -10,11 +10,11 @@ from constructs import Construct
 
 from infra.deployment import Deployment
 
-# What no data means. Counters are written only when there is something to count: none is none.
+# What no data means. Counters are written only when there is something to count: no data means zero.
 NOTHING_HAPPENED = cloudwatch.TreatMissingData.NOT_BREACHING
-# Gauges pause while their source is unwell or idle: silence neither starts an alarm nor ends one.
+# Gauges pause while their source is down or idle: no data neither starts an alarm nor ends one.
 UNKNOWN = cloudwatch.TreatMissingData.IGNORE
-# What should be told again and again: silence is what the alarm is for.
+# Metrics that must be written regularly: no data raises the alarm.
 TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
 
@@ -43,7 +43,7 @@ class Operations(Construct):
         no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
         means: str,
     ) -> None:
-        """Raise an alarm, named after where it stands, once a metric is above a bound so many periods running."""
+        """Add an alarm for a metric above a bound for `times` periods in a row. Its place in the tree names it."""
         alarm = cloudwatch.Alarm(
             scope,
             "".join(word.capitalize() for word in name.split("-")) + "Alarm",
@@ -57,11 +57,11 @@ class Operations(Construct):
         )
         action = actions.SnsAction(self.topic)
         alarm.add_alarm_action(action)
-        # The end is a message too: no one has to look whether it is over.
+        # The end of an alarm sends a message too: no one has to check whether it is over.
         alarm.add_ok_action(action)
 
     def _for_alarms(self, may: list[str], resource: str) -> iam.PolicyStatement:
-        """Allow something to the alarms of this stage."""
+        """Grant the alarms of this stage a permission."""
         alarms = Stack.of(self).format_arn(
             service="cloudwatch",
             resource="alarm",
@@ -82,7 +82,7 @@ class Operations(Construct):
 def counted(
     namespace: str, name: str, dimensions: dict[str, str], *, minutes: int, statistic: str = "Sum"
 ) -> cloudwatch.Metric:
-    """Name a metric with all its dimensions: CloudWatch finds none by a part of them."""
+    """Name a metric with all its dimensions: CloudWatch finds no metric by a part of them."""
     return cloudwatch.Metric(
         namespace=namespace,
         metric_name=name,

@@ -21,7 +21,7 @@ UNSTORED_PERCENT = 1
 
 @dataclass(frozen=True)
 class Throttles:
-    """The limits of the routes that take events."""
+    """The throttles of the routes that take events."""
 
     events: Throttle
     readings: Throttle
@@ -30,20 +30,20 @@ class Throttles:
 
 @dataclass(frozen=True)
 class IngestProfile:
-    """The function behind the routes that take events, and how long it may wait for what it needs."""
+    """The function behind the routes that take events, and how long it may wait for Kafka."""
 
     compute: Compute
     started: int
-    """How many environments are kept started, so that a quiet fleet's devices do not wait for one; 0 costs nothing."""
+    """How many environments stay started, so that devices of a quiet fleet do not wait for a start; 0 is free."""
     throttles: Throttles
     produce_deadline_seconds: int
 
     def __post_init__(self) -> None:
         require(
             self.produce_deadline_seconds < self.compute.timeout_seconds,
-            "ingest must be able to answer after its produce deadline has passed",
+            "ingest must have time to answer after its produce deadline",
         )
-        require(0 <= self.started <= self.compute.concurrency, "no more can be kept started than may run")
+        require(0 <= self.started <= self.compute.concurrency, "no more environments can stay started than may run")
 
 
 class Ingest(Function):
@@ -90,7 +90,7 @@ class Ingest(Function):
             "uninformed",
             self.own(metrics.PRESSURE_UNKNOWN, minutes=1),
             times=5,
-            means="ingest has no word about pressure that it could believe, and refuses nothing for it.",
+            means="ingest has no valid pressure snapshot, and refuses no events because of pressure.",
         )
 
     def _started(self, environments: int) -> lambda_.IFunction:
@@ -103,7 +103,7 @@ class Ingest(Function):
         )
 
     def _percent_unstored(self) -> cloudwatch.IMetric:
-        """Compute what the API's own numbers do not show: every one of these answers is a well-formed 429."""
+        """Compute the share of unstored events. The API's own metrics do not show it: each answer is a valid 429."""
         counts = {
             "stored": metrics.EVENTS_ACCEPTED,
             "rejected": metrics.EVENTS_REJECTED,

@@ -1,4 +1,4 @@
-"""lookup: asks an external directory for groups, from outside the private network, which has no way out."""
+"""lookup: asks an external directory for groups. It runs outside the private network, which has no way out."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class LookupProfile:
     directory_seconds: int
 
     def __post_init__(self) -> None:
-        # As long to begin an answer as to end it.
+        # The answer may take this long to begin, and as long again to end.
         require(
             2 * self.directory_seconds < self.compute.timeout_seconds,
             "lookup must outlast a directory that does not answer",
@@ -30,7 +30,7 @@ class LookupProfile:
 
 
 class Lookup(Function):
-    """The function that speaks to the directory; it has no right to anything of ours."""
+    """The function that calls the directory. It may use no other resource of the deployment."""
 
     def __init__(self, scope: Construct, base: Base, settings: LookupProfile, *, directory: str | None) -> None:
         require(
@@ -51,5 +51,5 @@ class Lookup(Function):
             "unavailable",
             self.own(DIRECTORY_UNAVAILABLE, minutes=5, statistic="Maximum"),
             times=3,
-            means="The directory of groups has not answered for a quarter of an hour: groups are shown as they were.",
+            means="The directory of groups has not answered for 15 minutes. query shows the last known groups.",
         )

@@ -1,4 +1,4 @@
-"""migrate: the database's schema, brought up to date before anything that uses it is."""
+"""migrate: updates the database's schema before the functions that use it."""
 
 from aws_cdk import Duration, triggers
 from constructs import Construct
@@ -16,7 +16,7 @@ class Migrate(Function):
             "migrate",
             base,
             compute,
-            # A deployment waits for it, and fails with it.
+            # The deployment waits for it, and fails if it fails.
             synchronous=True,
             uses=[base.database.ownership(base.network.secrets)],
         )
@@ -25,7 +25,7 @@ class Migrate(Function):
             "Trigger",
             handler=self.resource,
             timeout=Duration.seconds(compute.timeout_seconds),
-            # The rules that let it reach the database are resources of their own, and may come later than the function.
+            # The rules that admit it to the database are separate resources, and may be created after the function.
             execute_after=self.security_groups,
         )
         base.database.migrations.add(run)

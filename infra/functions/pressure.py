@@ -1,4 +1,4 @@
-"""pressure: from what is unread and from the brokers' disks to what ingest refuses, every minute."""
+"""pressure: every minute, computes from backlogs and the brokers' disks what ingest refuses."""
 
 from dataclasses import dataclass
 
@@ -22,15 +22,15 @@ EVERY_MINUTES = 1
 
 @dataclass(frozen=True)
 class PressureProfile:
-    """How long the function that measures pressure waits for the brokers, and how long its word is good for."""
+    """How long the function that measures pressure waits for the brokers, and how long its snapshot stays valid."""
 
     compute: Compute
     hold_seconds: int
-    """How long it tries again while the brokers do not answer."""
+    """How long it retries while the brokers do not answer."""
     snapshot_seconds: int
 
     def __post_init__(self) -> None:
-        # Its last try may begin when the time to hold is over: 26 questions, each answered within 3 s or not.
+        # Its last try may begin when the hold time ends: 26 requests, each with a timeout of 3 s.
         longest = self.hold_seconds + 80
         require(
             longest < self.compute.timeout_seconds,
@@ -54,7 +54,7 @@ class Pressure(Function):
                 "kafka_cluster": base.stream.cluster.cluster_name,
                 "kafka_brokers": base.stream.brokers.count,
                 "buffer_seconds": CONSUMER_RECORD_AGE_SECONDS,
-                # Part of how to reach the brokers; it produces nothing.
+                # A setting of the connection to the brokers. pressure produces nothing.
                 "produce_deadline_seconds": produce_deadline_seconds,
             },
             uses=[
@@ -68,19 +68,19 @@ class Pressure(Function):
             "level",
             self.own(PRESSURE_LEVEL, minutes=1, statistic="Maximum"),
             times=5,
-            # A run that cannot tell fails, and that has an alarm of its own.
+            # A run that cannot measure fails, and failures have an alarm of their own.
             no_data=UNKNOWN,
-            means="Consumers fall so far behind, or disks fill so far, that ingest refuses a part of what is sent.",
+            means="The consumers' lag or the brokers' disk use is so high that ingest refuses part of the events.",
         )
         self.alarm(
             "disk-unknown",
             self.own(DISK_UNKNOWN, minutes=5),
             times=3,
-            means="CloudWatch does not say how full the brokers' disks are: nothing is refused for them.",
+            means="CloudWatch does not report the brokers' disk use. ingest refuses no events because of it.",
         )
 
 
 def _disks(base: Base) -> Access:
-    """Let it ask CloudWatch how full the disks are; metrics have no resources to name."""
+    """Let it read the disk metrics from CloudWatch. Metrics have no resource to name."""
     grant = iam.PolicyStatement(actions=["cloudwatch:GetMetricData"], resources=["*"])
     return Access(grants=[grant], reaches=[base.network.monitoring])

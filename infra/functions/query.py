@@ -1,4 +1,4 @@
-"""query: what readers ask, from the database, the cache and two other functions."""
+"""query: answers readers from the database, the cache and two other functions."""
 
 from dataclasses import dataclass
 
@@ -24,29 +24,29 @@ ROUTES = (
 
 @dataclass(frozen=True)
 class QueryProfile:
-    """The function that readers ask, and how long it may wait for the functions that it asks."""
+    """The function that answers readers, and how long it may wait for the functions that it calls."""
 
     compute: Compute
     throttle: Throttle
-    """Of each of its routes, for all readers together."""
+    """The throttle of each of its routes, for all readers together."""
     requests_per_second: int
-    """What one key may ask."""
+    """The limit of one key."""
     answer_seconds: int
-    """How long the database may take for one question."""
+    """How long the database may take for one query."""
     recent_seconds: int
     lookup_seconds: int
     lookup_rest_seconds: int
-    """How long a directory that does not answer is left alone."""
+    """How long query does not ask a directory again that did not answer."""
     recall_seconds: int
     group_believed_seconds: int
-    """How long a group is taken to be what the directory last said it was."""
+    """How long the directory's last answer for a group stays valid."""
 
     def __post_init__(self) -> None:
-        # A connection that was cut is noticed by waiting for its answer; then another is opened and asked.
+        # Only a missing answer shows that a connection was cut. Then query opens another one and asks again.
         longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + max(self.lookup_seconds, self.recall_seconds)
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
-            f"query may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+            f"query may wait for {longest} s, and must answer before its own timeout and the gateway's",
         )
 
 

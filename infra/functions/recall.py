@@ -1,4 +1,4 @@
-"""recall: rollups in files, read back for query."""
+"""recall: reads rollups back from files for query."""
 
 from constructs import Construct
 
@@ -8,7 +8,7 @@ from sluice.edge.settings import RecallSettings
 
 
 class Recall(Function):
-    """The function that reads files; it needs nothing that is in the private network, and stays outside."""
+    """The function that reads files. It needs nothing in the private network, and stays outside."""
 
     def __init__(self, scope: Construct, base: Base, compute: Compute) -> None:
         super().__init__(

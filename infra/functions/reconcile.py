@@ -1,4 +1,4 @@
-"""reconcile: what the brokers accepted held against what is stored, and what is missing run again."""
+"""reconcile: compares the events that the brokers accepted with those that are stored, and reruns missing ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from sluice.core.consumers import ACCOUNTED, RAW_EVENTS
 from sluice.core.metrics import NEWLY_MISSING, OBJECTS_UNREADABLE, UNACCOUNTED_EVENTS
 from sluice.edge.settings import ReconcileSettings
 
-# Three runs: one may be missed, and a run that catches up takes its time.
+# Three runs: one may be missed, and a run that catches up takes longer.
 NOTICE_MINUTES = 15
 
 
 @dataclass(frozen=True)
 class ReconcileProfile:
-    """How often the ledger is reconciled, and how long what was committed may be under way before it is missing."""
+    """How often the ledger is reconciled, and how long after its commit an event counts as missing."""
 
     compute: Compute
     every_minutes: int
     archive_grace_seconds: int
-    """Until archive's rows are in a file and counted, or its dead letters are."""
+    """How long until archive's rows or dead letters are in a file and counted."""
     aggregate_grace_seconds: int
-    """aggregate covers what it commits at once; dead letters of what was given up take a while."""
+    """aggregate covers its commits at once. Dead letters of records that were given up take longer."""
     rerun_seconds: int
-    """How long a consumer may take for records that it is given again."""
+    """How long a consumer may take to run records again."""
     reserve_seconds: int
-    """Nothing is begun when there is less time left."""
+    """A run begins no new work when less time is left."""
     statement_seconds: int
 
     def __post_init__(self) -> None:
         require(
             self.rerun_seconds + self.statement_seconds < self.reserve_seconds < self.compute.timeout_seconds,
-            "reconcile must be able to end what it begins, and have time to begin something",
+            "reconcile must have time to begin work, and time to end it",
         )
 
 
@@ -55,7 +55,7 @@ class Reconcile(Function):
     ) -> None:
         require(
             {function.verb for function in consumers} == {consumer.name for consumer in ACCOUNTED},
-            "reconcile runs every consumer again that must account for every event",
+            "reconcile must be able to rerun each consumer that accounts for every event",
         )
         network, buckets = base.network, base.lake.buckets
         super().__init__(
@@ -66,7 +66,7 @@ class Reconcile(Function):
             reads=ReconcileSettings,
             facts={
                 "kafka_cluster_arn": base.stream.cluster.attr_arn,
-                # Not used, it produces nothing: part of how brokers are reached.
+                # A setting of the connection to the brokers. reconcile produces nothing.
                 "produce_deadline_seconds": produce_deadline_seconds,
             },
             uses=[
@@ -82,22 +82,22 @@ class Reconcile(Function):
         self.alarm(
             "unaccounted",
             self.own(UNACCOUNTED_EVENTS, minutes=NOTICE_MINUTES, statistic="Maximum"),
-            # While nothing is compared, no event is known to be accounted for.
+            # Without a comparison, no event is known to be accounted for.
             no_data=TROUBLE,
-            means="Accepted events are missing in the raw store or in the numbers and are in no dead letter, or for a"
-            " quarter of an hour nothing could be compared. `make statement` names them; what Kafka still has is run"
-            " again by itself.",
+            means="Accepted events are missing in the raw store or in the numbers, and no dead letter holds them; or"
+            " reconcile could compare nothing for 15 minutes. `make statement` names them. reconcile reruns those that"
+            " Kafka still has.",
         )
         # An event that is lost for good keeps the alarm above on. This one reports the next loss.
         self.alarm(
             "newly-missing",
             self.own(NEWLY_MISSING, minutes=NOTICE_MINUTES, statistic="Maximum"),
             means="More accepted events than before are missing in the raw store or in the numbers. `make statement`"
-            " names them; what Kafka still has is run again by itself.",
+            " names them. reconcile reruns those that Kafka still has.",
         )
         self.alarm(
             "unreadable",
             self.own(OBJECTS_UNREADABLE, minutes=NOTICE_MINUTES, statistic="Maximum"),
-            means="Something among the raw files or the dead letters cannot be read; the function's log names it. What"
-            " it should tell of will be missing, and is run again while Kafka has it.",
+            means="reconcile cannot read a raw file or a file of dead letters. Its log names the file. The events in it"
+            " will count as missing, and are run again while Kafka has them.",
         )

@@ -1,4 +1,4 @@
-"""roll: from samples to minutes, hours and days, all the time."""
+"""roll: continuously rolls samples into minutes, hours and days."""
 
 from dataclasses import dataclass
 
@@ -15,21 +15,21 @@ from sluice.core.metrics import WATERMARK_AGE, WINDOWS_BELOW_HORIZON
 from sluice.edge.settings import RollSettings
 
 EVERY_MINUTES = 1
-"""The least a schedule knows; within it, and into the next, a run loops."""
+"""The shortest rate of a schedule. A run loops through it and into the next one."""
 
 
 @dataclass(frozen=True)
 class RollProfile:
-    """When windows close, how long they wait before they are rolled again, and for how long one run goes on."""
+    """When windows close, how long they wait before they are rolled again, and how long one run lasts."""
 
     compute: Compute
     grace_seconds: int
-    """How much longer than reception a window stays open, for what its devices send late."""
+    """How much longer a window stays open for events that its devices send late."""
     straggler_seconds: int
     hour_seconds: int
     day_seconds: int
     shards: int
-    """How many are rolled in one transaction, at most."""
+    """At most how many windows one transaction rolls."""
     loop_seconds: int
     pause_seconds: float
     answer_seconds: int
@@ -38,19 +38,19 @@ class RollProfile:
     """How far the watermark may fall behind before an alarm is raised."""
 
     def __post_init__(self) -> None:
-        # Its last step may begin when the loop is over: three transactions and two questions.
+        # Its last step may begin when the loop ends: three transactions and two queries.
         longest = self.loop_seconds + 5 * (self.answer_seconds + CONNECT_SECONDS)
         require(
             longest < self.compute.timeout_seconds,
-            f"roll may run for {longest} s, and must be able to say how far it came before it is stopped",
+            f"roll may run for {longest} s, and must report its progress before its timeout",
         )
         require(
             self.loop_seconds < 60 * self.compute.concurrency,
-            "a run that starts every minute must find a place: those before it have to be over",
+            "a run starts every minute: enough earlier runs must have ended by then",
         )
         require(
             max(self.hour_seconds, self.day_seconds) <= HOUR,
-            "an hour that just closed must not wait as if it had been rolled before",
+            "an hour that just closed must not wait as long as one that was rolled before",
         )
         require(self.answer_seconds > 1, "the server gives up a second before the function does")
 
@@ -65,7 +65,7 @@ class Roll(Function):
             base,
             settings,
             reads=RollSettings,
-            # Ingest's: how much later than received something may still be stored.
+            # Ingest's deadline: how long after reception an event may still be stored.
             facts={"produce_deadline_seconds": produce_deadline_seconds},
             uses=[base.stream.watch(RAW_EVENTS, [AGGREGATE]), base.database.access("roll")],
         )
@@ -74,12 +74,12 @@ class Roll(Function):
             "behind",
             self.own(WATERMARK_AGE, minutes=5, statistic="Maximum"),
             above=settings.behind_seconds,
-            # A run that cannot even tell fails, and that has an alarm of its own.
+            # A run that cannot report its lag fails, and failures have an alarm of their own.
             no_data=UNKNOWN,
             means=f"Windows close more than {settings.behind_seconds} s late: events wait to be aggregated.",
         )
         self.alarm(
             "below-horizon",
             self.own(WINDOWS_BELOW_HORIZON, minutes=5),
-            means="Windows were not rolled again although samples came for them: the others were gone already.",
+            means="Late samples came for windows whose other samples are deleted. roll did not roll them again.",
         )

@@ -1,4 +1,4 @@
-"""salvage: what was given up outside our handlers, from buckets to the dead letters."""
+"""salvage: turns records that AWS services gave up into dead letters, from their files in buckets."""
 
 from dataclasses import dataclass
 
@@ -19,20 +19,20 @@ FAILED, UNCONVERTED, SALVAGED = "aws/lambda/", "errors/", "salvaged/"
 
 @dataclass(frozen=True)
 class SalvageProfile:
-    """The function that makes dead letters of what was given up elsewhere."""
+    """The function that turns records that AWS services gave up into dead letters."""
 
     compute: Compute
     reserve_seconds: int
-    """How long one object may take: it is not begun when there is less time left."""
+    """How long one object may take. A run begins no object when less time is left."""
     waiting_seconds: int
-    """How long an object may lie there before an alarm is raised."""
+    """How long an object may wait before an alarm is raised."""
     produce_deadline_seconds: int
 
     def __post_init__(self) -> None:
         require(self.reserve_seconds < self.compute.timeout_seconds, "a run must have time for an object")
         require(
             self.compute.timeout_seconds <= 5 * 60,
-            "a run that takes longer keeps others from starting, which looks as if there were none",
+            "a longer run keeps others from starting, and the alarm takes that for no runs",
         )
 
 
@@ -61,15 +61,15 @@ class Salvage(Function):
         self.alarm(
             "expired",
             self.own(EVENTS_EXPIRED, minutes=5),
-            means="The oldest events were given up, because a consumer did not come to them in hours. They are in the "
-            "dead letters with the reason `expired`, and missing in what that consumer makes.",
+            means="A consumer did not process the oldest events for hours, and they were given up. They are in the "
+            "dead letters with the reason `expired`, and missing in what that consumer writes.",
         )
         self.alarm(
             "waiting",
             self.own(LEFTOVER, minutes=15, statistic="Maximum"),
             above=settings.waiting_seconds,
-            # A run that cannot even look tells nothing.
+            # A run that cannot list the buckets writes no metric.
             no_data=TROUBLE,
-            means=f"What was given up has lain in a bucket for {settings.waiting_seconds} s and more and is in no dead "
-            "letter, or no run can see whether it has. The function's log says why.",
+            means=f"Records that were given up have waited in a bucket for {settings.waiting_seconds} s or more, and"
+            " are in no dead letter; or salvage cannot list the bucket. Its log says why.",
         )

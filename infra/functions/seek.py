@@ -1,4 +1,4 @@
-"""seek: asks Athena for trace, from outside the private network, which has no way to it."""
+"""seek: queries Athena for trace. It runs outside the private network, which has no way to Athena."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ SCANNED_AN_HOUR = 2000 * GIB
 
 @dataclass(frozen=True)
 class SeekProfile:
-    """The function that looks among the files, and how long it waits for Athena."""
+    """The function that searches the files, and how long it waits for Athena."""
 
     compute: Compute
     athena_seconds: int
@@ -42,13 +42,13 @@ class Seek(Function):
             "scans",
             _paid_for(base.lake.queries.workgroup.name),
             above=SCANNED_AN_HOUR,
-            means="Traces and analysts have read more than 2000 GiB within an hour, which is 10 USD.",
+            means="Traces and analysts read more than 2000 GiB within an hour. That costs 10 USD.",
         )
 
 
 def _paid_for(workgroup: str) -> cloudwatch.IMetric:
-    """Sum up what a workgroup's queries have read: one that was cancelled is paid for as one that was answered is."""
-    # The API writes one of these with two L, and CloudWatch with one: what is not there adds nothing.
+    """Sum up the bytes that a workgroup's queries read: a cancelled query costs as much as an answered one."""
+    # The API writes one of these with two L, and CloudWatch with one. A missing metric adds nothing.
     states = {"answered": "SUCCEEDED", "canceled": "CANCELED", "cancelled": "CANCELLED"}
     return cloudwatch.MathExpression(
         expression=" + ".join(f"FILL({name}, 0)" for name in states),

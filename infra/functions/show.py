@@ -1,4 +1,4 @@
-"""show: the dashboard's page and the API's description, from code that reaches no store."""
+"""show: serves the dashboard's page and the API's description, from code that reaches no store."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ ROUTES = ("GET /", "GET /assets/{name}", "GET /openapi.json")
 
 @dataclass(frozen=True)
 class ShowProfile:
-    """The function that serves the page, and how often all browsers together may ask each of its routes."""
+    """The function that serves the page, and the throttle of each of its routes, for all browsers together."""
 
     compute: Compute
     throttle: Throttle
 
 
 class Show(Function):
-    """The function that hands out files; what they show comes from query, with a key.
+    """The function that serves files. The numbers in the page come from query, with a key.
 
     Anyone may ask for the page, so the function may use nothing.
     """
@@ -36,13 +36,13 @@ class Show(Function):
         self.door = Door(self.node.id, self.resource, dict.fromkeys(ROUTES, settings.throttle))
 
     def _page(self) -> lambda_.LayerVersion:
-        """Ship the page beside the code. It is put together at every synthesis: what is tested is what deploys."""
+        """Ship the page beside the code. Every synthesis builds it: the tested page is the deployed page."""
         with TemporaryDirectory(prefix="sluice-page-") as scratch:
             assemble_page(Path(scratch) / "python")
             return lambda_.LayerVersion(
                 self,
                 "Page",
-                # Copied into the assembly here and now, under a name made of its content.
+                # Copied into the assembly at once, under a hash of its content.
                 code=lambda_.Code.from_asset(scratch),
                 compatible_runtimes=[RUNTIME],
                 compatible_architectures=[ARCHITECTURE],

@@ -1,4 +1,4 @@
-"""tier: rollups from the database to files, once they are seldom looked at."""
+"""tier: moves older rollups, which are seldom read, from the database to files."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ from sluice.edge.settings import TierSettings
 
 @dataclass(frozen=True)
 class TierProfile:
-    """How long rollups stay in the database, and how they leave it."""
+    """How long rollups stay in the database, and how they move to files."""
 
     compute: Compute
     every_minutes: int
     minute_days: int
     hour_days: int
     slice_windows: int
-    """How many windows in a row are moved at a time, those of one day at most."""
+    """How many consecutive windows one slice moves, at most those of one day."""
     reserve_seconds: int
-    """How long moving them may take: a slice is not begun when there is less time left."""
+    """How long a slice may take. A run begins no slice when less time is left."""
     behind_hours: int
     """How far it may fall behind before an alarm is raised."""
 
@@ -33,7 +33,7 @@ class TierProfile:
         # A day's minutes are moved as a whole, and dropped by the next run.
         require(
             self.minute_days >= 1 and self.hour_days > self.minute_days,
-            "hours are computed from minutes, and stay for longer",
+            "hours are computed from minutes, and must stay longer than minutes",
         )
 
 
@@ -49,7 +49,7 @@ class Tier(Function):
             reads=TierSettings,
             facts={
                 "rollup_days": rollup_days,
-                # What takes longer than a slice may would be cut off with the function.
+                # A statement that takes longer than a slice may take would end with the function.
                 "tier_statement_seconds": settings.reserve_seconds,
             },
             uses=[
@@ -65,9 +65,9 @@ class Tier(Function):
             "behind",
             self.own(TIER_BEHIND, minutes=60, statistic="Maximum"),
             above=settings.behind_hours * HOUR,
-            # A run that ends before its time is no error and tells nothing; one may, and the next, but not all of them.
+            # A run that stops early is no error and writes no metric. Two in a row may stop early, but not more.
             times=3,
             no_data=TROUBLE,
-            means=f"Rollups that should be in files are still in the database, {settings.behind_hours} h and more, or "
-            "no run has come to its end for hours: it fills up. The function's log says what they wait for.",
+            means=f"tier is {settings.behind_hours} h or more late in moving rollups to files, or has completed no run"
+            " for hours. The database fills up. The function's log says what the rollups wait for.",
         )

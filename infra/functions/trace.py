@@ -1,4 +1,4 @@
-"""trace: what became of one event, for readers and for operators."""
+"""trace: reports what became of one event, to readers and operators."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,22 @@ from sluice.edge.settings import TraceSettings
 
 @dataclass(frozen=True)
 class TraceProfile:
-    """The function that tells what became of an event, and how long it waits for what it asks."""
+    """The function that reports what became of an event, and how long it waits for its sources."""
 
     compute: Compute
     throttle: Throttle
     requests_per_second: float
-    """What one key may ask: each answer reads days of files."""
+    """The limit of one key: each answer reads days of files."""
     answer_seconds: int
-    """How long the database may take for one question."""
+    """How long the database may take for one query."""
     seek_seconds: int
 
     def __post_init__(self) -> None:
-        # The database may be away twice: when the key is looked up, and when the numbers are.
+        # The database may be down twice: for the look-up of the key, and for that of the numbers.
         longest = 2 * (CONNECT_SECONDS + 2 * (self.answer_seconds + 1)) + self.seek_seconds
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
-            f"trace may wait for {longest} s, and must say so before it is stopped, and before the gateway is",
+            f"trace may wait for {longest} s, and must answer before its own timeout and the gateway's",
         )
 
 
@@ -59,7 +59,7 @@ class Trace(Function):
         self.door = Door(self.node.id, self.resource, {"GET /v1/trace/{event_id}": settings.throttle})
         self.alarm(
             "blind",
-            # One is enough: traces are rare, and the reader of this one has no whole answer.
+            # One is enough: traces are rare, and this reader got an incomplete answer.
             self.own(SOURCES_UNAVAILABLE, minutes=60),
-            means="Within an hour, a trace has lacked the files or the numbers. The logs of trace and seek say why.",
+            means="A trace could not read the files or the numbers within an hour. The logs of trace and seek say why.",
         )

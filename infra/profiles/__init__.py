@@ -1,4 +1,4 @@
-"""The sizes a deployment comes in, a module each."""
+"""The sizes of a deployment, one module each."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -37,10 +37,10 @@ BASELINE = Profile(
     keys=Keys(key_memory_seconds=30, key_cache_seconds=240),
     ingest=IngestProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
-        # About 15 USD a month each while idle; less than nothing when busy, since what is kept started runs cheaper.
+        # Each costs about 15 USD a month while idle, and saves money when busy: started environments run cheaper.
         started=3,
-        # One bucket for all fleets and for callers without a key: a cap on what requests may cost, set above what the
-        # function answers, so that it is a fleet's own quota that stops it and not its neighbours' answers.
+        # One bucket for all fleets and for callers without a key. It caps the cost of requests. It is above what the
+        # function can answer, so that a fleet's own quota stops it, and not its neighbours' traffic.
         throttles=Throttles(
             events=Throttle(rate=2000, burst=4000),
             readings=Throttle(rate=1000, burst=2000),
@@ -58,10 +58,10 @@ BASELINE = Profile(
         hold_seconds=10,
         # Longer than at the edge: no caller waits for archive; a failed dead letter means a retry of the batch.
         produce_deadline_seconds=10,
-        # A deployment takes a few minutes, and updates readers first: longer than that is a mistake.
+        # A deployment takes a few minutes, and updates readers first. A longer wait means a mistake.
         version_hold_seconds=600,
     ),
-    # A batch is one transaction: large ones cost the database the least, and a second is what freshness can spare.
+    # A batch is one transaction. Large ones cost the database least, and freshness allows a wait of one second.
     aggregate=AggregateProfile(
         compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=10),
         batch_size=10_000,
@@ -75,7 +75,7 @@ BASELINE = Profile(
         # Longer than at the edge: no caller waits for aggregate.
         produce_deadline_seconds=10,
     ),
-    # Two at a time, each for almost two minutes: no moment is without one, and what is much is done by both.
+    # Two runs at a time, each almost two minutes long: one always runs, and both share a large backlog.
     roll=RollProfile(
         compute=Compute(memory_mib=512, timeout_seconds=300, concurrency=2),
         grace_seconds=10,
@@ -97,7 +97,7 @@ BASELINE = Profile(
         minimum_pollers=1,
         maximum_pollers=6,
     ),
-    # The largest object is a buffer of Firehose, 128 MiB, read line by line: its 169,000 letters took 20 s on a laptop.
+    # The largest object is a Firehose buffer of 128 MiB, read line by line: its 169,000 letters took 20 s on a laptop.
     salvage=SalvageProfile(
         compute=Compute(memory_mib=1024, timeout_seconds=300, concurrency=1),
         reserve_seconds=200,
@@ -109,7 +109,7 @@ BASELINE = Profile(
     show=ShowProfile(
         compute=Compute(memory_mib=512, timeout_seconds=5, concurrency=40), throttle=Throttle(rate=200, burst=400)
     ),
-    # A CPU of its own: merging a group's digests is most of what a long answer takes.
+    # A whole CPU: merging a group's digests takes most of the time of a long answer.
     query=QueryProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=25, concurrency=20),
         throttle=Throttle(rate=100, burst=200),
@@ -134,9 +134,9 @@ BASELINE = Profile(
         summary_days=730,
         lock_seconds=2,
     ),
-    # Minutes of 50,000 devices are 50,000 x 1,440 x 954 B = 69 GB a day. Two days hot, the day that is being filled and
-    # the one that is being moved as a whole are up to 275 GB on disk; a week would be 620. Hours are 1 GB a day and
-    # moved by the month: up to 120 GB.
+    # Minutes of 50,000 devices are 50,000 x 1,440 x 954 B = 69 GB a day. Two hot days, the day being filled and the day
+    # being moved as a whole take up to 275 GB on disk; a week would take 620. Hours take 1 GB a day and are moved by
+    # the month: up to 120 GB.
     tier=TierProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=900, concurrency=1),
         every_minutes=60,
@@ -147,7 +147,7 @@ BASELINE = Profile(
         reserve_seconds=400,
         behind_hours=24,
     ),
-    # Its word outlives two runs that fail or come late.
+    # The snapshot stays valid while two runs fail or are late.
     pressure=PressureProfile(
         compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1), hold_seconds=30, snapshot_seconds=180
     ),
@@ -163,7 +163,7 @@ BASELINE = Profile(
         statement_seconds=30,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
-    # Two days of ids are 20 GB here, 0.10 USD: asked by people, and as often as people ask.
+    # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.
     trace=TraceProfile(
         compute=Compute(memory_mib=512, timeout_seconds=28, concurrency=5),
         throttle=Throttle(rate=5, burst=10),
@@ -171,7 +171,7 @@ BASELINE = Profile(
         answer_seconds=1,
         seek_seconds=15,
     ),
-    # Longer than trace waits: where every call is silent, the queries are still to be stopped.
+    # Longer than trace waits: even when every call times out, seek must still stop the queries.
     seek=SeekProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=5), athena_seconds=12),
     delivery=DeliveryProfile(interval_seconds=60, size_mib=128),
     database=DatabaseProfile(

@@ -37,7 +37,7 @@ LARGE = replace(
         minimum_pollers=12,
         maximum_pollers=120,
     ),
-    # A shard has ten times the devices there. Started every minute, each for more than seven: eight side by side.
+    # A shard has ten times the devices here. A run starts every minute and lasts over seven: eight run at once.
     roll=replace(
         BASELINE.roll,
         compute=Compute(memory_mib=512, timeout_seconds=660, concurrency=8),

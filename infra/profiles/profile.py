@@ -1,4 +1,4 @@
-"""What a profile chooses, and what its choices must keep to among each other."""
+"""The settings of a profile, and the rules between them."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ from sluice.core.consumers import CONSUMERS
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Everything that is chosen for a size of deployment."""
+    """All settings of one size of deployment."""
 
     name: str
     brokers: Brokers
@@ -41,9 +41,9 @@ class Profile:
     retention: Retention
     log_days: int
     query_scan_limit_gib: int
-    """What one Athena query may read before it is stopped: a bound on the cost of a forgotten WHERE."""
+    """How much one Athena query may read before it is stopped: bounds the cost of a forgotten WHERE."""
     keeps_data: bool
-    """Whether deleting the stacks leaves the data behind, and deletion itself is guarded."""
+    """Whether the data stays when the stacks are deleted, and deletion is protected."""
 
     keys: Keys
     ingest: IngestProfile
@@ -72,21 +72,21 @@ class Profile:
             )
         require(
             self.tier.minute_days * 24 > self.maintain.sample_hours,
-            "minutes are moved when they cannot be computed again, which is when their samples are gone",
+            "minutes must stay longer than samples: those that move to files cannot be rolled again",
         )
         require(
             self.delivery.interval_seconds < self.reconcile.archive_grace_seconds,
-            "what waits for a file to be written is not missing",
+            "archive's grace must exceed Firehose's interval: a buffered row is not missing",
         )
         require(
             max(self.reconcile.archive_grace_seconds, self.reconcile.aggregate_grace_seconds)
             < self.topics.raw_events.retention_seconds // 2,
-            "what is missing must be noticed while Kafka still has it",
+            "missing events must be noticed while Kafka still has them",
         )
         require(
             max(self.archive.compute.timeout_seconds, self.aggregate.compute.timeout_seconds)
             <= self.reconcile.rerun_seconds,
-            "a consumer that is run again must have as long as it takes",
+            "a rerun must have as long as an invocation of the consumer may take",
         )
         require(
             2 * self.lookup.directory_seconds <= self.query.lookup_seconds,
@@ -103,6 +103,6 @@ class Profile:
 
     @property
     def visible_seconds(self) -> int:
-        """How old an event is when trace should find it: twice as old as the buffers on its way may make it."""
+        """How old an event is when trace should find it: twice the longest delay of its buffers."""
         stored = self.archive.batching_window_seconds + self.delivery.interval_seconds
         return 2 * max(stored, self.deadletter.batching_window_seconds)

@@ -13,7 +13,7 @@ TEST = replace(
     keys=Keys(key_memory_seconds=1, key_cache_seconds=2),
     ingest=replace(
         DEV.ingest,
-        # A laptop's few processes answer slowly: callers wait for one there, where Lambda would start another.
+        # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
         compute=replace(DEV.ingest.compute, concurrency=100),
         produce_deadline_seconds=3,
     ),
@@ -30,11 +30,11 @@ TEST = replace(
         pause_seconds=0.2,
         answer_seconds=10,
     ),
-    # As many of a schedule's short minutes.
+    # The same number of a schedule's short minutes.
     pressure=replace(DEV.pressure, hold_seconds=1, snapshot_seconds=15),
     query=replace(
         DEV.query,
-        # Few enough to leave the database's connections to the many of ingest.
+        # Few, so that the many processes of ingest get enough database connections.
         compute=replace(DEV.query.compute, concurrency=8),
         requests_per_second=200,
         lookup_seconds=3,

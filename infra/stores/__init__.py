@@ -1,1 +1,1 @@
-"""What keeps data, and how functions are let in."""
+"""The stores, and how functions get access to them."""

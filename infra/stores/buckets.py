@@ -1,4 +1,4 @@
-"""The buckets: private, encrypted, TLS only, and each with an end for everything in it."""
+"""The buckets: private, encrypted, TLS only, and with an expiry for every object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
 
-# By then, rollups that are being moved were, or an alarm has long been raised.
+# By then, staged rollups have been moved, or an alarm has long been raised.
 STAGED_DAYS = 30
 
 
@@ -71,7 +71,7 @@ class Bucket(s3.Bucket):
     ) -> Access:
         """Let a function read, write and delete below prefixes, and list below one; `""` is all of the bucket.
 
-        The way leads there from inside the private network; a function outside needs none.
+        Functions inside the private network reach the bucket through `way`. A function outside needs none.
         """
         allowed = {"s3:GetObject": reads, "s3:PutObject": writes, "s3:DeleteObject": deletes}
         grants = [
@@ -104,7 +104,7 @@ class Buckets(Construct):
         accept(
             self,
             "S1",
-            "services write these objects, and Athena, which keeps who asked what, reads them",
+            "AWS services write these objects, and Athena, which logs its callers, reads them",
         )
 
         def bucket(name: str, field: str, *expiries: Expiry) -> Bucket:
@@ -118,7 +118,7 @@ class Buckets(Construct):
             Expiry(retention.delivery_error_days, prefix="salvaged/"),
         )
         self.dead_letter = bucket("DeadLetter", "dead_letter_bucket", Expiry(retention.dead_letter_days))
-        # What waits and, under salvaged/, what did: that is a new object, so its days begin again.
+        # Waiting batches, and under salvaged/ those already handled. These are new objects: their days begin again.
         self.failed_batches = bucket("FailedBatches", "failed_batch_bucket", Expiry(retention.failed_batch_days))
         self.rollups = bucket(
             "Rollups", "rollup_bucket", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/")

@@ -13,7 +13,7 @@ from sluice.edge.settings import CacheSettings
 
 PORT = 6379
 ENGINE = "valkey"
-# What every cluster client asks to find its way.
+# The commands with which every cluster client finds its nodes.
 FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"
 
 
@@ -27,9 +27,9 @@ class CacheProfile:
 
 @dataclass(frozen=True)
 class Names:
-    """What a function may do with which names; nothing that lists, deletes all or administers.
+    """Which commands a function may run on which keys: none that list, delete all or administer.
 
-    What scripts call is checked like any other command.
+    Valkey checks the calls of scripts like any other command.
     """
 
     patterns: str
@@ -47,18 +47,18 @@ BATCHES = Names(
     "~attempt:* ~quarantine:* ~ahead:*",
     "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire",
 )
-"""Attempts at batches, what may still be put aside, and since when versions are held."""
+"""Attempts at batches, what may still be quarantined, and since when versions are held."""
 
 
 def write_access(*names: Names) -> str:
-    """Write what a user may do, as Valkey reads it."""
+    """Write a user's permissions, as Valkey reads them."""
     patterns = " ".join(each.patterns for each in names)
     commands = " ".join(dict.fromkeys(command for each in names for command in each.commands.split()))
     return f"on {patterns} -@all {FINDING_NODES} {commands}"
 
 
 class Cache(Construct):
-    """Copies that may be lost at any time: their readers have another source."""
+    """Copies that may be lost at any time. Their readers have another source."""
 
     def __init__(self, scope: Construct, foundation: Foundation, settings: CacheProfile) -> None:
         super().__init__(scope, "Cache")
@@ -92,7 +92,7 @@ class Cache(Construct):
         )
 
     def access(self, verb: str, *names: Names) -> Access:
-        """Let a function log in as a user of its own, who may use these names."""
+        """Let a function log in as a user of its own, with access to these keys."""
         user = self._user(verb, names)
         return Access(
             grants=[

@@ -1,4 +1,4 @@
-"""What analysts see: the tables over raw events, dead letters and rollups, and the view that shows every event once."""
+"""The analysts' tables over raw events, dead letters and rollups, and the view that shows every event once."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from infra.stores.buckets import Buckets
 
 SQL = Path(__file__).parents[1] / "athena"
 FIRST_DAY = "2026-01-01"
-"""Where partition projection begins; nothing was received before."""
+"""Where partition projection begins. No event was received before."""
 
 COLUMNS = {
     "fleet_id": "string",
@@ -92,7 +92,7 @@ PARQUET = (
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
 )
-# Whether a file of lines is compressed, its name says.
+# The name of a file of lines says whether it is compressed.
 JSON_LINES = (
     "org.apache.hadoop.mapred.TextInputFormat",
     "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
@@ -134,7 +134,7 @@ class Catalog(Construct):
             root=f"s3://{buckets.raw.bucket_name}/raw/",
             classification="parquet",
             file_format=PARQUET,
-            description="Every event as Firehose delivered it: at least once, so with the occasional second copy.",
+            description="Every event as Firehose delivered it: at least once, so sometimes twice.",
         )
         dead_letters = self._table(
             "dead_letters",
@@ -143,7 +143,7 @@ class Catalog(Construct):
             root=f"s3://{buckets.dead_letter.bucket_name}/dead_letters/",
             classification="json",
             file_format=JSON_LINES,
-            description="What went no further, and why: at least once, and as often as it was sent.",
+            description="Dead letters with their reasons: at least once, and as often as they were sent.",
         )
         moved = self._table(
             "rollups",

@@ -43,9 +43,9 @@ class Database(Construct):
         if not foundation.deployment.keeps_data:
             accept(self._instance, "RDS10", "a stage that keeps no data is meant to be deleted")
         if not settings.multi_az:
-            accept(self._instance, "RDS3", "a stage without devices that depend on it may wait for a zone")
+            accept(self._instance, "RDS3", "no devices depend on this stage: it may wait until a failed zone is back")
         self.migrations = DependencyGroup()
-        """What brings the schema up to date; functions that use the database come after it."""
+        """What updates the schema. Functions that use the database are deployed after it."""
 
     def access(self, verb: str) -> Access:
         """Let a function log in as a user of its own, once the schema is up to date."""
@@ -115,7 +115,7 @@ class Database(Construct):
                 engine=engine,
                 parameters={
                     "rds.force_ssl": "1",
-                    # Stated, because what functions may open is computed against it.
+                    # Stated, because the functions' connections are computed against it.
                     "max_connections": str(settings.max_connections),
                 },
             ),
@@ -126,5 +126,5 @@ class Database(Construct):
             deletion_protection=keeps_data,
             removal_policy=RemovalPolicy.SNAPSHOT if keeps_data else RemovalPolicy.DESTROY,
         )
-        accept(instance, "RDS11", "security groups decide who may connect; another port would hide nothing")
+        accept(instance, "RDS11", "security groups decide which functions connect: another port would hide nothing")
         return instance

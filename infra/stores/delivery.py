@@ -32,7 +32,7 @@ class DeliveryProfile:
 
 
 class Delivery(Construct):
-    """One delivery stream into the raw bucket, with its failures beside the data instead of lost."""
+    """One delivery stream into the raw bucket. It writes rows that fail beside the data."""
 
     def __init__(
         self, scope: Construct, foundation: Foundation, settings: DeliveryProfile, *, raw: Bucket, catalog: Catalog
@@ -59,8 +59,8 @@ class Delivery(Construct):
                 buffering_size=Size.mebibytes(settings.size_mib),
                 logging_config=firehose.EnableLogging(delivery_logs),
                 data_format_conversion=firehose.DataFormatConversionProps(
-                    # Unless told not to, it lowers the case of every key, those of the metrics map too: cpuTemp
-                    # would be renamed, and an event with both Rpm and rpm could not be read at all.
+                    # By default, Firehose lowers the case of every key, those of the metrics map too: cpuTemp
+                    # would be renamed, and an event with both Rpm and rpm would be unreadable.
                     input_format=firehose.OpenXJsonInputFormat(lowercase_column_names=False),
                     output_format=firehose.OutputFormat.PARQUET,
                     schema_configuration=firehose.SchemaConfiguration.from_cfn_table(catalog.raw_events),
@@ -74,14 +74,14 @@ class Delivery(Construct):
             "late",
             metric=counted("AWS/Firehose", "DeliveryToS3.DataFreshness", stream, minutes=5, statistic="Maximum"),
             above=settings.interval_seconds + LATE_SECONDS,
-            # The age of the oldest row not yet written; no row is no age.
-            means="Rows have waited in Firehose for minutes: it cannot write, and keeps them for a day only.",
+            # The age of the oldest unwritten row. Without one, there is no data.
+            means="Firehose cannot write: rows have waited for minutes. Firehose keeps them for one day only.",
         )
         operations.alarm(
             self,
             "unconverted",
             metric=counted("AWS/Firehose", "FailedConversion.Records", stream, minutes=5),
-            means="Rows did not fit the table: salvage makes dead letters of them, with the reason `delivery_failed`.",
+            means="Rows did not fit the table. salvage turns them into dead letters with the reason `delivery_failed`.",
         )
 
     def access(self, way: Reach) -> Access:

@@ -11,7 +11,7 @@ from infra.stores.queries import Queries
 
 
 class Lake(Construct):
-    """Everything from a row leaving archive to an answer in Athena."""
+    """Everything between archive's rows and Athena's answers."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Athena: where analysts work, what a query may cost, and the questions asked most."""
+"""Athena: the analysts' workgroup, a limit on the cost of a query, and the most frequent queries."""
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_athena as athena
@@ -21,11 +21,11 @@ NAMED_QUERIES = {
     "dead_letters_by_id": ("dead_letters",),
     "rollups_between": ("rollups",),
 }
-"""Each by the file it is in, with the tables it reads."""
+"""Each query's file, with the tables it reads."""
 
 
 class Queries(Construct):
-    """A workgroup that no query gets around, and named queries in it."""
+    """A workgroup whose limits no query can override, and named queries in it."""
 
     def __init__(
         self, scope: Construct, foundation: Foundation, *, scan_limit_gib: int, catalog: Catalog, buckets: Buckets
@@ -38,7 +38,7 @@ class Queries(Construct):
             self,
             "WorkGroup",
             name=foundation.deployment.named("analysts"),
-            # Saved queries and history go with the workgroup; without this its deletion would fail.
+            # Deletes saved queries and history with the workgroup. Without this its deletion would fail.
             recursive_delete_option=True,
             work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
                 enforce_work_group_configuration=True,
@@ -71,7 +71,7 @@ class Queries(Construct):
                 named.add_resource_dependency(catalog.tables[table])
 
     def access(self) -> Access:
-        """Let a function outside the private network ask about raw events and dead letters."""
+        """Let a function outside the private network query raw events and dead letters."""
         buckets = self._buckets
         arn = Stack.of(self).format_arn(service="athena", resource="workgroup", resource_name=self.workgroup.name)
         asking = ("StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution")
@@ -87,7 +87,7 @@ class Queries(Construct):
         )
 
     def _may_see(self, *tables: str) -> iam.PolicyStatement:
-        """Grant reading what the catalog says; partitions are projected, and not looked up."""
+        """Grant reading the catalog. Partitions are projected, and not looked up."""
         names = [f"database/{self._catalog.database_name}"]
         names += [f"table/{self._catalog.database_name}/{table}" for table in tables]
         arns = [
@@ -110,7 +110,7 @@ def _may_read(bucket: Bucket, prefix: str) -> list[iam.PolicyStatement]:
 
 
 def _may_keep_results(bucket: Bucket) -> list[iam.PolicyStatement]:
-    """Grant what Athena does with a bucket in the name of the function that asks."""
+    """Grant what Athena does with a bucket on behalf of the calling function."""
     return [
         iam.PolicyStatement(
             actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],

@@ -42,7 +42,7 @@ class Stream(Construct):
         self.brokers = brokers
         self.topics = topics
         self._security_group = ec2.SecurityGroup(self, "SecurityGroup", vpc=network.vpc, description="Kafka brokers")
-        # An event source's pollers live in the brokers' subnets and wear the brokers' own security group.
+        # An event source's pollers run in the brokers' subnets, with the brokers' own security group.
         self._security_group.add_ingress_rule(self._security_group, ec2.Port.tcp(IAM_PORT), "event source pollers")
 
         configuration = msk.CfnConfiguration(
@@ -95,8 +95,8 @@ class Stream(Construct):
     def produce(self, *topics: str) -> Access:
         """Let a function be an idempotent producer of these topics.
 
-        It comes after the functions that read them: a deployment updates readers before writers, so that nothing is
-        written that no reader understands yet.
+        It depends on the functions that read them: a deployment updates readers before writers, so that no record is
+        written before its readers understand it.
         """
         connecting = iam.PolicyStatement(
             actions=["kafka-cluster:Connect", "kafka-cluster:WriteDataIdempotently"], resources=[self.cluster.attr_arn]
@@ -105,14 +105,14 @@ class Stream(Construct):
         return self._access([connecting, writing], topics, after=[self._readers[topic] for topic in topics])
 
     def watch(self, topic: str, consumers: Iterable[Consumer]) -> Access:
-        """Let a function ask what a topic holds, and how far consumers have come in it; it reads nothing of it."""
+        """Let a function ask for a topic's offsets and those that consumers committed. It reads no records."""
         groups = [self._group_arn(consumer.name) for consumer in consumers]
         grants = [self._may(["DescribeTopic"], self._topic_arns[topic]), self._may(["DescribeGroup"], *groups)]
         return self._access([self._may_connect(), *grants], [topic])
 
     def reread(self, topic: str, reader: str, consumers: Iterable[Consumer]) -> Access:
-        """Let a function read a topic from any offset, joining no group, and ask how far consumers have come."""
-        # Of its own group too: the client looks for its group's coordinator whether it joins or not.
+        """Let a function read a topic from any offset, without joining a group, and ask for committed offsets."""
+        # Also for its own group: the client looks for its coordinator even when it does not join.
         groups = [self._group_arn(name) for name in (*(consumer.name for consumer in consumers), reader)]
         reading = self._may(["DescribeTopic", "ReadData"], self._topic_arns[topic])
         return self._access([self._may_connect(), reading, self._may(["DescribeGroup"], *groups)], [topic])
@@ -169,7 +169,7 @@ class Stream(Construct):
             metric=_fullest_disk(cluster, brokers),
             above=DISK_PERCENT,
             no_data=UNKNOWN,
-            means=f"Kafka's disks are more than {DISK_PERCENT} % full; full ones stop the brokers.",
+            means=f"Kafka's disks are more than {DISK_PERCENT} % full. A full disk stops its broker.",
         )
         operations.alarm(
             self,
@@ -177,7 +177,7 @@ class Stream(Construct):
             metric=counted("AWS/Kafka", "OfflinePartitionsCount", cluster, minutes=1, statistic="Maximum"),
             times=3,
             no_data=UNKNOWN,
-            means="Partitions have no leader: what belongs to them can be neither stored nor read.",
+            means="Partitions have no leader: their records can be neither stored nor read.",
         )
 
     def _topic(self, name: str, size: Topic) -> msk.CfnTopic:
@@ -185,7 +185,7 @@ class Stream(Construct):
             "cleanup.policy": "delete",
             "min.insync.replicas": str(MIN_IN_SYNC_REPLICAS),
             "retention.ms": str(size.retention_seconds * 1000),
-            # Only closed segments are ever deleted: without rolling, a quiet partition would keep records for days.
+            # Kafka deletes only closed segments: without rolling, a quiet partition would keep records for days.
             "segment.ms": str(min(size.retention_seconds // 6, DAY) * 1000),
         }
         if size.partition_bytes is not None:
@@ -201,7 +201,7 @@ class Stream(Construct):
         )
 
     def _bootstrap_brokers(self, *, log_days: int) -> str:
-        """Ask for the brokers' addresses at deployment: CloudFormation does not return them."""
+        """Look up the brokers' addresses at deployment: CloudFormation does not return them."""
         call = custom.AwsSdkCall(
             service="Kafka",
             action="getBootstrapBrokers",
@@ -227,7 +227,7 @@ class Stream(Construct):
 
 
 def _fullest_disk(cluster: dict[str, str], brokers: int) -> cloudwatch.IMetric:
-    """Compute the fullest of the brokers' disks: each broker has a figure of its own, the cluster has none."""
+    """Compute the use of the fullest disk: each broker has a metric of its own, the cluster has none."""
     disks = {
         f"broker{number}": counted(
             "AWS/Kafka",

@@ -1,4 +1,4 @@
-"""The brokers' and the topics' sizes, and what holds for each of them."""
+"""The sizes of the brokers and the topics, and their limits."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Topic:
     partitions: int
     retention_seconds: int
     partition_bytes: int | None = None
-    """The cap a partition may grow to; None where only age removes records."""
+    """The size to which a partition may grow; None where only age removes records."""
 
     def __post_init__(self) -> None:
         require(self.partitions > 0, "a topic needs a partition")

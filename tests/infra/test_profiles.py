@@ -28,29 +28,29 @@ REFUSED: dict[str, Callable[[], object]] = {
         BASELINE.topics, raw_events=Topic(partitions=30, retention_seconds=CONSUMER_RECORD_AGE_SECONDS)
     ),
     "64 to 128 MiB": lambda: DeliveryProfile(interval_seconds=60, size_mib=5),
-    "produce deadline": lambda: replace(BASELINE.ingest, produce_deadline_seconds=15),
-    "kept started": lambda: replace(BASELINE.ingest, started=21),
+    "after its produce deadline": lambda: replace(BASELINE.ingest, produce_deadline_seconds=15),
+    "can stay started": lambda: replace(BASELINE.ingest, started=21),
     "revoked key": lambda: replace(BASELINE.keys, key_cache_seconds=290),
     "between a minimum and a maximum": lambda: replace(BASELINE.archive, minimum_pollers=5, maximum_pollers=2),
     "not being late": lambda: replace(BASELINE.archive, batching_window_seconds=60),
     "archive may wait for": lambda: replace(BASELINE.archive, hold_seconds=90),
     "aggregate may wait for": lambda: replace(BASELINE.aggregate, hold_seconds=60),
-    "outlive the oldest event": lambda: replace(BASELINE.maintain, sample_hours=10),
-    "longer, not shorter": lambda: replace(BASELINE.maintain, waiting_sample_hours=20),
+    "twice as long as an event can be late": lambda: replace(BASELINE.maintain, sample_hours=10),
+    "stay at least as long as others": lambda: replace(BASELINE.maintain, waiting_sample_hours=20),
     "longer than it takes to notice": lambda: replace(BASELINE.maintain, partitions_ahead_hours=6),
-    "place in the feed": lambda: replace(BASELINE.maintain, change_hours=2),
+    "cursor of the feed": lambda: replace(BASELINE.maintain, change_hours=2),
     "vacuum": lambda: replace(BASELINE.maintain, lock_seconds=1),
     "pressure may ask for": lambda: replace(BASELINE.pressure, hold_seconds=60),
     "query may wait for": lambda: replace(BASELINE.query, answer_seconds=10),
     "lookup must outlast": lambda: replace(BASELINE.lookup, directory_seconds=3),
     "trace may wait for": lambda: replace(BASELINE.trace, seek_seconds=17),
-    "end what it begins": lambda: replace(BASELINE.reconcile, reserve_seconds=140),
-    "must be able to say how far it came": lambda: replace(BASELINE.roll, answer_seconds=60),
-    "must find a place": lambda: replace(BASELINE.roll, loop_seconds=120),
+    "reconcile must have time": lambda: replace(BASELINE.reconcile, reserve_seconds=140),
+    "must report its progress": lambda: replace(BASELINE.roll, answer_seconds=60),
+    "enough earlier runs": lambda: replace(BASELINE.roll, loop_seconds=120),
     "an hour that just closed": lambda: replace(BASELINE.roll, hour_seconds=4000),
     "gives up a second before": lambda: replace(BASELINE.roll, answer_seconds=1),
     "time for an object": lambda: replace(BASELINE.salvage, reserve_seconds=300),
-    "as if there were none": lambda: replace(
+    "keeps others from starting": lambda: replace(
         BASELINE.salvage, compute=replace(BASELINE.salvage.compute, timeout_seconds=301)
     ),
     "time for a slice": lambda: replace(BASELINE.tier, reserve_seconds=900),
@@ -59,12 +59,14 @@ REFUSED: dict[str, Callable[[], object]] = {
     "without a partition has nothing": lambda: replace(
         BASELINE, deadletter=replace(BASELINE.deadletter, maximum_pollers=7)
     ),
-    "when their samples are gone": lambda: replace(BASELINE, tier=replace(BASELINE.tier, minute_days=1)),
-    "waits for a file": lambda: replace(BASELINE, reconcile=replace(BASELINE.reconcile, archive_grace_seconds=60)),
-    "while Kafka still has it": lambda: replace(
+    "minutes must stay longer than samples": lambda: replace(BASELINE, tier=replace(BASELINE.tier, minute_days=1)),
+    "buffered row is not missing": lambda: replace(
+        BASELINE, reconcile=replace(BASELINE.reconcile, archive_grace_seconds=60)
+    ),
+    "while Kafka still has them": lambda: replace(
         BASELINE, reconcile=replace(BASELINE.reconcile, aggregate_grace_seconds=4 * 3600)
     ),
-    "as long as it takes": lambda: replace(BASELINE, reconcile=replace(BASELINE.reconcile, rerun_seconds=60)),
+    "as long as an invocation": lambda: replace(BASELINE, reconcile=replace(BASELINE.reconcile, rerun_seconds=60)),
     "lookup must give up before query does": lambda: replace(
         BASELINE, lookup=replace(BASELINE.lookup, directory_seconds=4, compute=BASELINE.migrate)
     ),
