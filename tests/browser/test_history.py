@@ -82,11 +82,11 @@ def test_an_hour_that_is_not_over_is_not_shown_as_empty(page: Page, fleet: Watch
 
     page.route("**/rollups?*", without_items)
     log_in(page, fleet.reader_key, "#range=30d")
-    expect(page.locator("#nothing")).to_contain_text("the running hour is shown when it is over")
+    expect(page.locator("#nothing")).to_contain_text("No hour in this range has ended yet")
     page.get_by_role("button", name="1 year").click()
-    expect(page.locator("#nothing")).to_contain_text("the running day is shown when it is over")
+    expect(page.locator("#nothing")).to_contain_text("No day in this range has ended yet")
     page.get_by_role("button", name="1 h", exact=True).click()
-    expect(page.locator("#nothing")).to_have_text("There is nothing in this range.")
+    expect(page.locator("#nothing")).to_have_text("No data in this range.")
 
 
 def test_windows_that_are_not_final_say_so_and_why(page: Page, fleet: WatchedFleet) -> None:

@@ -1,4 +1,4 @@
-// The query API: one method a route, and its refusals as errors that say what to do.
+// The query API: one method per route, and its refusals as errors that say what to do.
 
 /**
  * @import { Answers, Schemas } from "../answers.js"
@@ -10,7 +10,7 @@
  * @typedef {Record<string, string | number | readonly string[] | null>} Question parameters; a null is left out
  */
 
-/** The API answered, and said no. */
+/** The API refused the request. */
 export class Refused extends Error {
   /**
    * @param {number} status
@@ -25,19 +25,19 @@ export class Refused extends Error {
     this.retryAfter = retryAfter;
   }
 
-  /** Whether another key is needed, rather than another try. */
+  /** Whether the reader needs another key, and a retry would not help. */
   get needsKey() {
     return this.status === 401 || this.#isOneOf("wrong_role", "wrong_fleet");
   }
 
-  /** Whether it is the question that cannot be answered, and others can. */
+  /** Whether only this request cannot be answered. */
   get ofQuestion() {
     return (
       this.#isOneOf("directory_unavailable", "too_slow") || (!this.needsKey && this.status < 500 && this.status !== 429)
     );
   }
 
-  /** Whether it passes by itself. */
+  /** Whether a later retry may succeed. */
   get passes() {
     return this.status === 429 || this.status >= 500;
   }
@@ -64,7 +64,7 @@ export class Api {
     this.#key = key;
   }
 
-  /** Ask no more: a late answer would be shown to the next session. */
+  /** Stop asking: a late answer would show in the next session. */
   stop() {
     this.#stopped.abort();
   }
@@ -155,7 +155,7 @@ export class Api {
   }
 
   /**
-   * The document of an answer; the API's description says of which type it is.
+   * The document of an answer. The API's description defines its type.
    * @param {string} path
    * @param {Question} [question]
    * @param {AbortSignal} [signal]
@@ -167,7 +167,7 @@ export class Api {
     try {
       answer = await fetch(path + query(question), {
         headers: { "x-api-key": this.#key },
-        // Asked each time, and answered with nothing when it is the same: what was just rolled must be seen.
+        // Revalidated each time, so that new rollups show at once. An unchanged answer comes without a body.
         cache: "no-cache",
         signal: AbortSignal.any(signal === undefined ? ends : [...ends, signal]),
       });

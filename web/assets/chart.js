@@ -64,7 +64,7 @@ export class Chart {
   #onCursor;
   /** @type {uPlot | null} */
   #plot = null;
-  #drawn = ""; // what the plot was made for; it is made anew for anything else
+  #drawn = ""; // what the plot was made for; anything else needs a new plot
   #picture = EMPTY;
 
   /**
@@ -91,7 +91,7 @@ export class Chart {
     }
   }
 
-  /** Draw the same in the colours of now. */
+  /** Redraw in the current colours. */
   repaint() {
     if (this.#plot !== null) this.#make();
   }
@@ -164,10 +164,10 @@ export class Chart {
     return {
       label: name,
       stroke: colour(stroke),
-      // Where there are more values than pixels, dashes say nothing and thick lines hide each other.
+      // With more values than pixels, dashes are not visible and thick lines hide each other.
       width: dense ? 1 : width,
       dash: dense ? [] : dash,
-      // Without being told, the library marks values that would be no line, between two gaps.
+      // By default, the library marks single values between two gaps, which make no line.
       points: points ? { show: true, size: 4 } : { size: 4 },
       spanGaps: false,
     };

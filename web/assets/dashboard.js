@@ -1,4 +1,4 @@
-// The dashboard of one session: keeps what is shown true to the view, the change feed and the clock.
+// The dashboard of one session: keeps the page in step with the view, the change feed and the clock.
 
 import { Refused } from "./api.js";
 import { find, say } from "./elements.js";
@@ -26,7 +26,7 @@ import { Windows } from "./windows.js";
  * @property {View} view
  * @property {(view: View) => void} onView hears of every other view
  * @property {(state: State) => void} onState hears of the connection
- * @property {(refused: Refused) => void} onDefeat hears of a key that opens nothing any more
+ * @property {(refused: Refused) => void} onDefeat hears of a key that gives no access any more
  */
 
 const STATUS_SECONDS = 4;
@@ -118,7 +118,7 @@ export class Dashboard {
   }
 
   async #beat() {
-    // First what changed, then what is shown: what changes in between is told by the next beat.
+    // First the changes, then the numbers: the next beat reports any change in between.
     const changes = await this.#feed.read();
     if (changes === null) this.#stale = true;
     else for (const one of changes) this.#note(one);
@@ -176,7 +176,7 @@ export class Dashboard {
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Refused && error.ofQuestion)) throw error;
-      // The rest of the page goes on. What passes by itself is asked again.
+      // The rest of the page continues. Requests that may succeed later are retried.
       this.#stale = error.passes;
       this.#forget(true);
       this.#draw(error.message);
@@ -188,8 +188,8 @@ export class Dashboard {
     const { width, until } = this.#windows;
     const { to } = views.span(this.#view, this.#now());
     if (views.isLive(this.#view) || width === null || width <= MINUTE || (until !== null && to <= until))
-      return "There is nothing in this range.";
-    return `Nothing is finished in this range yet: the running ${width >= DAY ? "day" : "hour"} is shown when it is over. Try 1 h.`;
+      return "No data in this range.";
+    return `No ${width >= DAY ? "day" : "hour"} in this range has ended yet. Each is shown when it ends. Try 1 h.`;
   }
 
   /** @param {AbortSignal} signal */

@@ -1,5 +1,5 @@
-// The change feed: what was rolled since the page asked last. A cursor keeps the place, so that nothing is missed however
-// long the page was away; and when it was away for too long, the page is told to fetch everything afresh.
+// The change feed: what was rolled since the page last asked. A cursor keeps the place, so that the page misses no
+// change while it is offline. When the cursor has expired, the page fetches everything again.
 
 import { PAGE, Refused } from "./api.js";
 import { parseTime } from "./format.js";
@@ -27,7 +27,7 @@ export class Feed {
   }
 
   /**
-   * What changed; or null when nobody can say any more.
+   * What changed; or null when the cursor has expired.
    * @returns {Promise<Change[] | null>}
    */
   async read() {

@@ -1,4 +1,4 @@
-// The page: asks for a key, and shows the dashboard that the key opens.
+// The page: asks for a key, and shows the dashboard of the key's fleet.
 
 import { Api, Refused, Unreachable } from "./api.js";
 import { delay } from "./backoff.js";
@@ -14,7 +14,7 @@ const REFUSALS = new Map([
   ["wrong_role", "This is a device key. The dashboard needs a reader key."],
   ["expired_key", "This key has expired."],
   ["revoked_key", "This key was withdrawn."],
-  ["malformed_key", "This is not a whole key: copy it once more."],
+  ["malformed_key", "This key is incomplete. Copy it again."],
 ]);
 
 /** @type {Dashboard | null} */
@@ -31,7 +31,7 @@ function showConnection(state) {
 /** @param {State} state */
 function writeConnection(state) {
   if (state.name === "reconnecting") return `Reconnecting: ${state.reason}, next try in ${Math.round(state.seconds)} s`;
-  return state.name === "connected" ? "Connected" : "Offline: what is missing is fetched when the network is back";
+  return state.name === "connected" ? "Connected" : "Offline: the page catches up when the network is back";
 }
 
 function showLogIn(message = "") {
@@ -50,7 +50,7 @@ function explain(error) {
   if (error instanceof Unreachable) return "The API does not answer. Try again in a moment.";
   if (!(error instanceof Refused)) throw error;
   if (error.status === 401 || error.status === 403)
-    return REFUSALS.get(error.code ?? "") ?? "This key opens nothing here.";
+    return REFUSALS.get(error.code ?? "") ?? "This key gives no access here.";
   return error.message;
 }
 
@@ -105,7 +105,7 @@ async function logIn(event) {
 }
 
 /**
- * Go on with the key of this tab: the API being away is no reason to ask for it again.
+ * Continue with the key of this tab. Do not ask for it again while the API is down.
  * @param {string} key
  */
 async function resume(key) {
@@ -156,5 +156,5 @@ addEventListener("popstate", () => {
 
 const kept = readKey();
 if (kept === null) showLogIn();
-// What is thrown there is a mistake of ours, which the browser reports.
+// An error thrown here is our fault. The browser reports it.
 else void resume(kept);

@@ -1,4 +1,4 @@
-// What somebody who reads the numbers has to know: where they are not final, what is missing, what was left out.
+// What a reader of the numbers must know: where they are not final, what is missing, what was left out.
 
 import { find, make } from "./elements.js";
 import { countOf, moment, parseTime } from "./format.js";
@@ -17,7 +17,7 @@ const MOST_FIELDS = 8;
 let written = "";
 
 /**
- * Write all notices; where nothing is wrong, that is said too.
+ * Write all notices, or a line that says that nothing is wrong.
  * @param {{ status: Schemas["Fleet"] | null, states: Stretch[], width: number | null }} shown
  */
 export function writeNotices({ status, states, width }) {
@@ -77,7 +77,7 @@ function ofStatus(status) {
     notices.push({
       kind: "info",
       name: "Unreadable",
-      text: `${countOf(dead, "event")} could not be read and lie with the dead letters.`,
+      text: `${countOf(dead, "event")} could not be read and became dead letters.`,
     });
   const fields = overVersions(status.unknown_fields);
   for (const { field, contract, versions, events } of fields.slice(0, MOST_FIELDS)) {

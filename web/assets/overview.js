@@ -40,7 +40,7 @@ export class Overview {
     if (!available || minute === undefined) {
       // Counters live in a cache of their own: without it the rest of the page goes on.
       say(find("rate"), "–");
-      find("rate-types").replaceChildren(make("li", {}, "cannot be told right now"));
+      find("rate-types").replaceChildren(make("li", {}, "not available right now"));
       return;
     }
     const { events: total, types: counted } = minute;
@@ -53,7 +53,7 @@ export class Overview {
   }
 
   /**
-   * Remember how fresh an answer was; from then on the page's own clock goes on.
+   * Remember how fresh an answer was. From then on the page's own clock counts.
    * @param {{ freshness_seconds: number | null }} answer
    */
   takeFreshness({ freshness_seconds: seconds }) {

@@ -66,7 +66,7 @@ export class Picker {
       if (button.dataset.range === views.LIVE) this.#allowLive(button, view.scope !== "fleet");
     }
     const { from, to } = views.span(view, this.#now());
-    // A field that somebody is filling in is left alone.
+    // A field that the reader is filling in is not changed.
     if (!find("exact").contains(document.activeElement)) {
       find("from", HTMLInputElement).value = writeTime(from).slice(0, 16);
       find("to", HTMLInputElement).value = writeTime(to).slice(0, 16);
@@ -166,7 +166,7 @@ export class Picker {
   #pickTimes() {
     const [from, to] = [readTime("from"), readTime("to")];
     if (!(from < to)) {
-      say(find("time-error"), "The first time has to lie before the second.");
+      say(find("time-error"), "The first time must be before the second.");
       return;
     }
     say(find("time-error"), "");

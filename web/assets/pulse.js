@@ -17,7 +17,7 @@ export class Pulse {
   #wake = () => {};
 
   /**
-   * `beat` does the work, `onState` hears how it goes, `onDefeat` hears that the key opens nothing any more.
+   * `beat` does the work, `onState` gets its state, `onDefeat` hears when the key gives no access.
    * @param {{ beat: () => Promise<void>, onState: (state: State) => void, onDefeat: (refused: Refused) => void }} session
    */
   constructor({ beat, onState, onDefeat }) {
@@ -27,7 +27,7 @@ export class Pulse {
   }
 
   async run() {
-    // What the browser says of the network is a hint: a return is worth a try at once, and a loss worth saying at once.
+    // The browser's network events are hints: try at once when it is back, and report a loss at once.
     const back = () => this.hurry();
     const gone = () => this.#onState({ name: "offline" });
     addEventListener("online", back);
@@ -39,7 +39,7 @@ export class Pulse {
     document.removeEventListener("visibilitychange", back);
   }
 
-  /** Do not wait: somebody has asked for something, or the network is back. */
+  /** Do not wait: the reader asked for something, or the network is back. */
   hurry() {
     this.#hurried = true;
     this.#wake();
@@ -57,9 +57,9 @@ export class Pulse {
       this.#failures = 0;
       if (!this.#stopped) this.#onState({ name: "connected" });
       await this.#wait(BEAT_SECONDS);
-      // Nobody looks: what changes meanwhile is fetched when somebody does.
+      // The page is hidden. It fetches the changes when it is visible again.
       while (document.hidden && !this.#stopped) {
-        // To be hidden wakes us too: left standing, that would make every wait end at once, and the page stand still.
+        // Becoming hidden wakes us too. If kept, that signal would end every wait at once, and the page would stop.
         this.#hurried = false;
         await this.#wait(60);
       }
@@ -70,7 +70,7 @@ export class Pulse {
         return;
       }
       const foreseen = error instanceof Refused || error instanceof Unreachable;
-      // A mistake of ours is told where developers look, and is no reason to stand still either.
+      // Our own error goes to the console, and does not stop the page either.
       if (!foreseen) reportError(error);
       this.#failures += 1;
       const seconds = delay(this.#failures, Math.random(), error instanceof Refused ? error.retryAfter : 0);

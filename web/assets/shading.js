@@ -1,4 +1,4 @@
-// Marks on a chart where its numbers are provisional or missing, so that nobody takes them for final.
+// Marks on a chart where its numbers are provisional or missing, so that readers do not take them for final.
 
 import { explain } from "./reasons.js";
 import { colour } from "./theme.js";
@@ -22,7 +22,7 @@ export function shade(plot, states) {
   for (const { from, to, state, reason } of states) {
     if (state === "complete") continue;
     const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
-    // Minutes in a month are narrower than a pixel, and must not be overlooked for that.
+    // Minutes in a month are narrower than a pixel, and must still be visible.
     const right = Math.min(
       bbox.left + bbox.width,
       Math.max(plot.valToPos(to, "x", true), left + NARROWEST * devicePixelRatio),
@@ -43,7 +43,7 @@ export function shade(plot, states) {
 function paint(context, { top, height }, left, right, state, text) {
   context.fillStyle = colour(`${state}-wash`);
   context.fillRect(left, top, right - left, height);
-  // Stripes too: not everybody tells the colours apart.
+  // Stripes too: not every reader can distinguish the colours.
   context.save();
   context.beginPath();
   context.rect(left, top, right - left, height);

@@ -2,7 +2,7 @@
 
 const SECONDS = 10;
 
-/** So many devices can still be told apart by their lines. */
+/** At most so many devices get a line each. */
 export const MOST_LINES = 8;
 
 export { SECONDS as SLICE_SECONDS };

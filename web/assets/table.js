@@ -1,4 +1,4 @@
-// The numbers of a chart as a table, for whoever does not see it or wants to copy them.
+// The numbers of a chart as a table, for readers who cannot see it or want to copy them.
 
 import { find, make } from "./elements.js";
 import { number } from "./format.js";
@@ -8,7 +8,7 @@ import { number } from "./format.js";
 const MOST = 500;
 
 /**
- * Write a table of the latest rows; what is left out is said.
+ * Write a table of the latest rows. The caption says how many are left out.
  * @param {string} caption
  * @param {Table} table
  */

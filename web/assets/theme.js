@@ -31,7 +31,7 @@ export function onColours(listener) {
 }
 
 /**
- * A colour of the style sheet, as a canvas takes it: only an element's own colour is told without its conditions.
+ * A colour of the style sheet, as a canvas takes it: the browser resolves light and dark only for an element's colour.
  * @param {string} name
  */
 export function colour(name) {

@@ -54,7 +54,7 @@ export const FIRST_VIEW = Object.freeze({
 });
 
 /**
- * Read a view from an address; what it does not say, or says wrongly, is as at first.
+ * Read a view from an address. Missing and wrong parts get their defaults.
  * @param {string} hash
  */
 export function readView(hash) {
@@ -194,7 +194,7 @@ export function lookAt(view, from, to, now) {
  */
 export function zoom(view, factor, now) {
   const { from, to } = span(view, now);
-  // What ends now stays at now: the latest is what somebody who zooms there wants to see more or less of.
+  // A range that ends now still ends now: a reader who zooms there wants more or less of the latest.
   const end = to >= now - 1 ? now : (from + to) / 2 + ((to - from) * factor) / 2;
   return lookAt(view, end - (to - from) * factor, end, now);
 }
@@ -229,7 +229,7 @@ const RESOLUTION_WORDS = { "1m": "one value a minute", "1h": "one value an hour"
  * @param {View} view
  */
 export function rangeName(view) {
-  return view.range === null ? "a range of its own" : RANGE_WORDS[view.range];
+  return view.range === null ? "a custom range" : RANGE_WORDS[view.range];
 }
 
 /**

@@ -1,4 +1,4 @@
-// The windows that are shown: answers are laid over what is there, so that only what changed has to be fetched again.
+// The windows that are shown. Answers are merged into them, so that the page fetches only changes again.
 
 import { parseTime } from "./format.js";
 import { RESOLUTIONS } from "./view.js";
@@ -29,7 +29,7 @@ export class Windows {
   }
 
   /**
-   * Lay an answer over what is there: within its range it says everything.
+   * Merge an answer: within its range it replaces everything.
    * @param {Answers["getRollups"]} answer
    */
   lay(answer) {
@@ -67,7 +67,7 @@ export class Windows {
     this.until = null;
   }
 
-  /** The metrics of which there are rows. */
+  /** The metrics that have rows. */
   get metrics() {
     return [...this.#rows].flatMap(([metric, rows]) => (rows.size ? [metric] : [])).sort();
   }
@@ -86,7 +86,7 @@ export class Windows {
   }
 
   /**
-   * What is said of the window that starts at a time.
+   * The state of the window that starts at a time.
    * @param {number} start
    */
   stateAt(start) {
@@ -114,7 +114,7 @@ function cut(stretches, from, to) {
 }
 
 /**
- * Neighbours of which the same is said, as one.
+ * Joins neighbours with the same state and reason.
  * @param {Stretch[]} stretches
  */
 function joined(stretches) {
