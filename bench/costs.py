@@ -1,4 +1,4 @@
-"""What is measured: CPU time of a process and all its threads, told per event."""
+"""What is measured: CPU time per event of a process and all its threads."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ _PARENT, _ENDED_USER, _ENDED_SYSTEM = 1, 13, 14  # of a process's line in /proc,
 
 
 class Cost(msgspec.Struct):
-    """What a workload costs: the best of several rounds, since what the machine's other work adds is not ours."""
+    """What a workload costs: the best of several rounds, because the machine's other work is not ours."""
 
     cpu: float = float("inf")
     """Microseconds per event."""
     wall: float = float("inf")
     """Milliseconds per request."""
     steps: dict[str, float] = {}
-    """CPU microseconds per event, of what can be told apart."""
+    """CPU microseconds per event of each step that can be measured."""
 
     def better(self, other: "Cost") -> "Cost":
         """Take the lower of each figure."""
@@ -39,7 +39,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def family_seconds(pid: int) -> float:
-    """CPU time of a process and of its children, those that have ended too; of these as the kernel's ticks count it."""
+    """CPU time of a process and its children. That of ended children is counted in the kernel's ticks."""
     children = [
         int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _fields(stat)[_PARENT] == str(pid)
     ]
@@ -52,7 +52,7 @@ def family_seconds(pid: int) -> float:
 
 
 def _fields(stat: Path) -> list[str]:
-    """Return what the kernel tells of a process, from its state on: a name before that may hold anything."""
+    """Return what the kernel reports of a process, from its state on: the name before that may hold any text."""
     try:
         return stat.read_text().rpartition(") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -60,7 +60,7 @@ def _fields(stat: Path) -> list[str]:
 
 
 def write_costs(costs: Costs, path: Path) -> None:
-    """Hand the result of one process to the next."""
+    """Pass the result of one process to the next."""
     path.write_bytes(msgspec.json.encode(costs))
 
 

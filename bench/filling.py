@@ -1,8 +1,8 @@
 """Fills a database as devices, aggregate and roll would have, by statements on whole sets.
 
-Readings are made up; everything computed from them is roll's own work. Where more windows are wanted than can be rolled
-in a minute, they are copies of rolled ones: each device gets those of others, another one's for each window, so that
-what is merged from them is as mixed as it would be. For that all devices are alike.
+Readings are made up. roll itself computes everything from them. Where the bench needs more windows than can be rolled
+in a minute, it copies rolled ones. Each device gets windows of other devices, a different one's for each window, so
+that merging them is realistic. All devices are alike for that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -126,7 +126,7 @@ def fill_windows(
     to_shards: int = SHARDS,
     devices: int | None = None,
 ) -> None:
-    """Copy rolled windows to other times, those of devices from and to so many shards, or to so few devices."""
+    """Copy rolled windows to other times: device windows from and to so many shards, or to so few devices."""
     table, width = f"rollup_{resolution}", WIDTHS[resolution]
     if resolution != "1d":
         for start, end in wanted:
@@ -171,7 +171,7 @@ def mark_window(connection: Connection, resolution: Resolution, window: datetime
 
 
 def roll_all(rolling: Rolling, watermark: datetime, shards: int = SHARDS) -> int:
-    """Roll every minute that is closed, so many shards at a time; how many windows there were."""
+    """Roll every closed minute, so many shards at a time; return the number of windows."""
     windows = 0
     while (rolled := rolling.roll_minutes(watermark, shards)).shards:
         windows += rolled.windows
@@ -179,7 +179,7 @@ def roll_all(rolling: Rolling, watermark: datetime, shards: int = SHARDS) -> int
 
 
 def roll_wider(rolling: Rolling, resolution: Resolution) -> int:
-    """Roll every hour or day that is marked; how many windows there were."""
+    """Roll every marked hour or day; return the number of windows."""
     windows = 0
     while (rolled := rolling.roll_wider(resolution)).shards:
         windows += rolled.windows

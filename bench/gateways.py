@@ -19,7 +19,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=35)  # longer than the gateway's own 30 s
 
 @dataclass
 class Account:
-    """What a fleet sent and what it was told: ids are counted up, so that a set of numbers is the whole ledger."""
+    """What a fleet sent and the answers it got. Ids are counted up, so that a set of numbers is the whole ledger."""
 
     accepted: set[int] = field(default_factory=set)
     given_up: int = 0
@@ -43,7 +43,7 @@ class Gateway:
         )
 
     def batch(self) -> tuple[range, bytes]:
-        """The next events, and the numbers they are known by."""
+        """The next events, and their numbers."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         first = next(self._sequence) * BATCH
         numbers = range((self._number << 32) + first, (self._number << 32) + first + BATCH)
@@ -76,14 +76,14 @@ class Site:
         self._at_once = at_once
 
     async def run(self, seconds: float) -> None:
-        """Post for some seconds, then wait for what is under way."""
+        """Post for some seconds, then wait for open requests."""
         due = self._due(time.monotonic() + seconds)
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.TaskGroup() as posts:
             for _ in range(self._at_once):
                 posts.create_task(self._post_all(session, due))
 
     def _due(self, end: float) -> Iterator[float]:
-        """When each batch is due; lost time is not run after."""
+        """When each batch is due. Lost time is not made up."""
         due = time.monotonic()
         while (now := time.monotonic()) < end:
             due = now if self._rate is None else max(due + BATCH / self._rate, now - 1)
@@ -95,7 +95,7 @@ class Site:
             await self._post(session, *next(self._gateways).batch())
 
     async def _post(self, session: aiohttp.ClientSession, numbers: range, body: bytes) -> None:
-        """Post one batch, the same bytes again while the answer allows it; the first answer's time is kept."""
+        """Post one batch, and the same bytes again while the answer allows it. Keeps the first answer's time."""
         for attempt in range(TRIES):
             began, pause = time.monotonic(), 1.0
             try:

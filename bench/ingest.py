@@ -26,7 +26,7 @@ from local.supervisor import Supervisor
 
 SIDES = ("ours", "plain")
 CONNECTIONS = 8
-"""Requests on their way at a time: a server that can do several at once gathers their records."""
+"""Requests in flight: a server that handles several at once gathers their records."""
 LONGEST_SECONDS = 180
 
 
@@ -60,7 +60,7 @@ async def _alone(what: str, around: Surroundings, home: Home, *told: str) -> Cos
 
 
 async def _served(around: Surroundings, home: Home) -> tuple[dict[str, Costs], dict[str, Costs]]:
-    """Post to both sides in turns; what it costs them, and the brokers meanwhile."""
+    """Post to both sides in turns; return their costs, and those of the brokers."""
     served = {side: {each.name: Cost() for each in WORKLOADS} for side in SIDES}
     brokers = {side: {each.name: Cost() for each in WORKLOADS} for side in SIDES}
     bodies = {each: each.bodies() for each in WORKLOADS}
@@ -131,7 +131,7 @@ async def _post(session: aiohttp.ClientSession, url: str, workload: Workload, bo
 
 
 def _check_stored(around: Surroundings) -> None:
-    """Hold the figures for nothing unless every event that was accepted is in the topic, once."""
+    """Fail unless every accepted event is in the topic once: the figures would mean nothing."""
     # Alone: one round to warm up, and ours is measured whole and by steps. Served: both warm up and are measured.
     rounds = (1 + 2 * ROUNDS) + (1 + ROUNDS) + 2 * (1 + ROUNDS)
     accepted = rounds * sum(workload.events for workload in WORKLOADS)

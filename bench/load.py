@@ -35,7 +35,7 @@ CATCH_UP_SECONDS = 600
 
 
 def main() -> int:
-    """Start a stack, load it, and say what it came to; fails when an accepted event is missing."""
+    """Start a stack, load it and report the results; fails when an accepted event is missing."""
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--rate", type=float, default=5000, help="events a second of the steady fleets (default: 5000)")
     parser.add_argument("--minutes", type=float, default=5, help="how long they post before the flood (default: 5)")
@@ -89,7 +89,7 @@ async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
 
 
 def create_fleet(stack: dict[str, Any], fleet_id: str) -> str:
-    """Make a fleet with a quota above what this machine can send, so that not quotas are what is measured."""
+    """Make a fleet with a quota above what this machine can send, so that quotas do not limit the load."""
     with psycopg.connect(stack["database"]) as connection:
         connection.execute("INSERT INTO fleet (fleet_id, events_per_second) VALUES (%s, 100000)", (fleet_id,))
         return make_key(connection, stack["stage"], fleet_id, "device")
@@ -113,7 +113,7 @@ def cpu_by_part(stack: dict[str, Any]) -> dict[str, float]:
 
 
 def total(read: Callable[[int], float], pids: Iterable[int]) -> float:
-    """Add up what is there; a process may have ended meanwhile."""
+    """Add up the CPU time of live processes; some may have ended meanwhile."""
     seconds = 0.0
     for pid in pids:
         try:
@@ -164,7 +164,7 @@ def ask(stack: dict[str, Any], target: str, role: str, body: bytes | None = None
 
 
 def catch_up(stack: dict[str, Any], accepted: set[int]) -> dict[str, int]:
-    """Wait until everything accepted is in the raw store and counted, or nothing more comes."""
+    """Wait until everything accepted is in the raw store and counted, or nothing more arrives."""
     deadline = time.monotonic() + CATCH_UP_SECONDS
     while True:
         flush = urllib.request.Request(f"{stack['firehose']}/_model/flush", method="POST")  # noqa: S310 -- ours
@@ -208,7 +208,7 @@ def count_samples(stack: dict[str, Any]) -> int:
 def print_phase(
     name: str, took: float, accounts: dict[str, Account], costs: dict[str, float], fresh: list[float]
 ) -> None:
-    """Say what a phase came to."""
+    """Print the results of a phase."""
     events = sum(len(account.accepted) for account in accounts.values())
     print(f"\n{name}: {events:,} events in {took:.0f} s, {events / took:,.0f} a second")
     for fleet, account in accounts.items():

@@ -1,6 +1,6 @@
 """Our side: ingest's own handler, built as in a deployment from the environment that its template gives it.
 
-`alone` measures it in this process, one request after the other as Lambda hands them over; `serve` puts it behind HTTP.
+`alone` measures it in this process, one request after the other as Lambda passes them. `serve` puts it behind HTTP.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from functions.ingest import handler as ingest
 from sluice.edge.broker import Broker
 from sluice.edge.ingest import accepting
 
-#: What ingest's module calls, by what the report calls it.
+#: The functions that ingest's module calls, by their names in the report.
 STEPS = {
     "read request": (accepting, "read_request"),
     "authenticate": (accepting, "authenticate"),
@@ -29,7 +29,7 @@ STEPS = {
 
 
 def gateway_event(key: str, body: str) -> dict[str, Any]:
-    """Write a request as the gateway hands it to the function."""
+    """Write a request as the gateway passes it to the function."""
     return {
         "version": "2.0",
         "routeKey": "POST /v1/events",
@@ -52,7 +52,7 @@ def measure(key: str) -> Costs:
     """Measure the handler whole, and then once more step by step."""
     requests = {each: [gateway_event(key, body.decode()) for body in each.bodies()] for each in WORKLOADS}
     for workload, events in requests.items():
-        _round(workload, events)  # connects, and fills what is filled once
+        _round(workload, events)  # connects, and fills the caches
     costs = {each.name: Cost() for each in WORKLOADS}
     for _ in range(ROUNDS):
         for workload, events in requests.items():
@@ -77,7 +77,7 @@ def _round(workload: Workload, events: list[dict[str, Any]]) -> Cost:
 
 
 async def application(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
-    """Be to the handler what the gateway is; like Lambda's, its process handles one request at a time."""
+    """Stand in for the gateway. As on Lambda, the process handles one request at a time."""
     body, more = b"", True
     while more:
         message = await receive()

@@ -1,8 +1,8 @@
 """The other side: what one would write first, with FastAPI, jsonschema and aiokafka.
 
-It keeps the same contracts and gives the same promise: an event is accepted once the brokers acknowledged it to at
-least two replicas, and each has its own answer. It does less beside: no event's bytes are kept as they were sent, no
-limit but those of sizes, no quotas, no metrics, and one key that it knows by heart.
+It keeps the same contracts and gives the same promise: an event is accepted once at least two replicas have it, and
+each event has its own answer. It does less otherwise: it does not keep an event's bytes as sent, and has no limits
+except on sizes, no quotas, no metrics, and one hard-coded key.
 """
 
 import argparse
@@ -108,7 +108,7 @@ class Plain:
 
 @asynccontextmanager
 async def plain(key: str) -> AsyncIterator[Plain]:
-    """Put it together with a connected producer."""
+    """Build it with a connected producer."""
     async with AIOKafkaProducer(
         bootstrap_servers=os.environ["KAFKA_BOOTSTRAP"], acks="all", enable_idempotence=True
     ) as producer:

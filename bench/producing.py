@@ -1,6 +1,6 @@
-"""Ways of producing the same batches: the product's own, changed in one setting, in how many partitions, or in client.
+"""Ways of producing the same batches: the product's own, with another setting, number of partitions, or client.
 
-All acknowledged by at least two replicas. What the brokers spend is measured too: it is where the ways differ most.
+At least two replicas acknowledge every record. The brokers' CPU time is measured too: the ways differ most in it.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def _round(store: Store, batches: list[Sequence[Message]], brokers: list[int]) -
 
 
 def _judged_batches(key: str) -> list[Sequence[Message]]:
-    """Let the handler judge the gateway's batches, and take what it would store."""
+    """Let the handler validate the gateway's batches, and take the records it would store."""
     batches: list[Sequence[Message]] = []
 
     def keep(_broker: Broker, records: Sequence[Message]) -> list[Delivery]:
@@ -119,7 +119,7 @@ def _librdkafka(partitions: int, changes: dict[str, Any]) -> Store:
 
 
 class Multiplexed:
-    """Another client: what goes to the partitions of one broker goes in one request."""
+    """Another client: it sends the records for all partitions of one broker in one request."""
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner

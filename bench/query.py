@@ -1,7 +1,7 @@
-"""`make bench`, fifth part: what answers take, from the request to the document, on a month of 10,000 devices.
+"""`make bench`, fifth part: how long answers take, from the request to the document, on a month of 10,000 devices.
 
-The handler's own function on a real database and cache, put together as in a deployment; only the directory of groups
-is known by heart, as it is to a warm function.
+Runs the handler's own function on a real database and cache, built as in a deployment. Only the directory of groups is
+held in memory, as in a warm function.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from sluice.edge.settings import CacheSettings
 
 DEVICES, DAYS, MEMBERS = 10_000, 30, 100
 ROLLED_MINUTES, ROLLED_SHARDS = 3, 4
-"""What is really rolled, and copied to the rest."""
+"""The windows that are really rolled, and then copied."""
 ACTIVE_FROM, ACTIVE_UNTIL = timedelta(hours=6), timedelta(hours=20)
 TIMES = 30
 LONGEST_SECONDS = 120
@@ -123,7 +123,7 @@ def count_rows(connection: Connection) -> Iterator[tuple[str, int]]:
 
 
 def questions(days: int) -> Iterator[tuple[str, str, str]]:
-    """List what is asked: what the report calls it, the route's last part, and the parameters."""
+    """List the requests: the name in the report, the route's last part, and the parameters."""
     now = datetime.now(UTC)
     since_yesterday, month = (f"&from={write(now - span)}&to={write(now)}" for span in (DAY, days * DAY))
     yield "a device, the last 5 minutes", "recent", f"device={name_device(7)}"
@@ -144,7 +144,7 @@ def write(moment: datetime) -> str:
 
 
 def wire(stores: Stores) -> Query:
-    """Put the function together as in a deployment, but for the directory and one reader's rate."""
+    """Build the function as in a deployment, except for the directory and one reader's rate."""
     with mock.patch.dict("os.environ", stores.environment("query")):
         parts = build()
         shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
@@ -155,12 +155,12 @@ def wire(stores: Stores) -> Query:
 
 
 def know_group(wanted: Wanted) -> Told:
-    """Tell of the one group there is: the devices that have minutes."""
+    """Return the one group: the devices that have minutes."""
     return Told(group=Group(wanted.group_id or "", "Line 1", tuple(map(name_device, range(MEMBERS)))))
 
 
 def make_event(key: str, path: str, asked: str) -> dict[str, Any]:
-    """Write a request as the gateway hands it to the function."""
+    """Write a request as the gateway passes it to the function."""
     route = "GET /v1/fleets/{fleet}" + (f"/{path}" if path else "")
     return {
         "version": "2.0",
@@ -187,7 +187,7 @@ def take_one(stores: Stores, parts: Query, event: dict[str, Any]) -> Took:
     answer = parts.answer(event, 1).for_gateway()
     wall, ours = time.perf_counter() - wall, time.process_time() - ours
     if answer["statusCode"] != 200:
-        raise SystemExit(f"a question that should be answered was answered {answer}")
+        raise SystemExit(f"a request that should succeed was answered {answer}")
     database = stores.database_seconds() - database
     document = msgspec.json.decode(answer["body"])
     items = document.get("items", [])

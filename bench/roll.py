@@ -1,7 +1,7 @@
-"""`make bench`, fourth part: what rolling takes of the database, and how large its rows are.
+"""`make bench`, fourth part: what rolling costs the database, and how large its rows are.
 
-A minute of 50,000 devices, each with four metrics and a reading of each every ten seconds; and hours and days of an
-eighth of them, eight shards of the 64. All by roll's own side of the database, on samples that are made up.
+Rolls a minute of 50,000 devices, each with four metrics and a reading of each every ten seconds; and hours and days of
+an eighth of them, eight shards of the 64. All by roll's own database code, on samples that are made up.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MINUTE, HOUR, DAY = WIDTHS["1m"], WIDTHS["1h"], WIDTHS["1d"]
 
 
 class Taken(msgspec.Struct):
-    """Seconds, of the wall's clock and of the server's CPU."""
+    """Seconds of wall clock and of the server's CPU."""
 
     wall: float = float("inf")
     database: float = float("inf")
@@ -117,7 +117,7 @@ def make_roller(stores: Stores) -> Rolling:
 
 
 def measure(stores: Stores, windows: int, *works: Callable[[], int]) -> Taken:
-    """Let rollers work side by side until the last is done; together they roll so many windows."""
+    """Run rollers in parallel until the last is done. Together they roll so many windows."""
     with ThreadPoolExecutor(len(works)) as pool:
         began, wall = stores.database_seconds(), time.perf_counter()
         rolled = sum(pool.map(lambda work: work(), works))
@@ -154,7 +154,7 @@ def mark_one(connection: Connection, resolution: str, window: datetime) -> None:
 
 
 def print_sizes(connection: Connection) -> None:
-    """Print what rows take, with their indexes, and what a device's day comes to."""
+    """Print the size of rows with their indexes, and of a device's day."""
     print()
     print_line("bytes", ["a row", "rows a device-day", "a device-day"])
     per_hour = {"sample": 360, "rollup_1m": 60, "rollup_1h": 1, "rollup_1d": 1 / ACTIVE_HOURS}

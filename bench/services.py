@@ -1,7 +1,7 @@
-"""What ingest needs around it, for real: three brokers, a database with a fleet and its key, and a cache.
+"""The real services that ingest needs: three brokers, a database with a fleet and its key, and a cache.
 
 Topics, broker settings and the function's environment come from the templates of the baseline profile, as they do for
-the local stack. What consumes, delivers and emulates is left out, so that nothing else works the brokers.
+the local stack. Consumers, delivery and emulations are left out, so that nothing else loads the brokers.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Surroundings:
     """The environment of a measured program, and the processes whose time is reported beside its own."""
 
     environment: Mapping[str, str]
-    """Of ingest, as its template has it."""
+    """The environment of ingest, from its template."""
     key: str
     brokers: Sequence[int]
     """Process ids."""
@@ -41,7 +41,7 @@ class Surroundings:
 
 @asynccontextmanager
 async def running(home: Home) -> AsyncIterator[Surroundings]:
-    """Run the services; all of them have ended when this ends."""
+    """Run the services. All of them end when this ends."""
     supervisor = Supervisor(home.logs, lambda message: print(message, flush=True), lambda: None)
     with Ports() as ports:
         try:
@@ -110,7 +110,7 @@ async def start_database(
 
 
 async def start_cache(home: Home, ports: Ports, supervisor: Supervisor) -> int:
-    """Start a cache, and say on which port."""
+    """Start a cache, and return its port."""
     port, node_port = ports.reserve(), ports.reserve()
     await supervisor.start(redis.cache(redis_installation(), home.state / "cache", port=port, node_port=node_port))
     return port
@@ -129,6 +129,6 @@ def _migrate_and_seed(database: str) -> dict[str, str]:
 
 
 def environment_of(function: str, plan: Plan) -> dict[str, str]:
-    """Tell a function what its template tells it."""
+    """Return a function's environment from its template."""
     (found,) = (each for each in lambdas(plan).functions if each.name.endswith(f"-{function}"))
     return {"AWS_REGION": REGION, **found.environment}

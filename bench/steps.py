@@ -12,7 +12,7 @@ Place = tuple[object, str]
 
 
 class Steps:
-    """Stands between a handler and its steps, for the rest of the process's life."""
+    """Wraps a handler's steps until the process ends."""
 
     def __init__(self, places: Mapping[str, Place], clock: Callable[[], float] = time.process_time) -> None:
         # By default the process's clock: what a client library's threads do meanwhile is a part of the step.
@@ -21,7 +21,7 @@ class Steps:
         self._calls: Counter[str] = Counter()
         self._watching = self._price_of_watching()
         for step, (owner, name) in places.items():
-            # A name that is gone stops the bench.
+            # A name that no longer exists stops the bench.
             setattr(owner, name, self._watched(step, getattr(owner, name)))
 
     def take(self, whole: float) -> dict[str, float]:

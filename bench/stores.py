@@ -27,7 +27,7 @@ SETTINGS = {
     # With less, the tables that are filled here in a minute would be written out as often as on an instance in an hour.
     "max_wal_size": "8GB",
     "checkpoint_timeout": "30min",
-    # It would come by chance, between two rounds or into one.
+    # It would run at random, between two rounds or during one.
     "autovacuum": "off",
 }
 
@@ -46,18 +46,18 @@ class Stores:
     cache_pid: int
 
     def connect(self) -> Connection:
-        """Open a connection of the owner's: for filling, and for looking."""
+        """Open a connection as the owner, to fill and to read tables."""
         connection = psycopg.connect(self.server.dsn(self.name), autocommit=True)
         # What is filled is made up, and can be made up again.
         connection.execute("SET synchronous_commit = off")
         return connection
 
     def environment(self, function: str) -> Mapping[str, str]:
-        """Tell a function what its template tells it."""
+        """Return a function's environment from its template."""
         return environment_of(function, self.plan)
 
     def login(self, function: str) -> DatabaseSettings:
-        """Name the database to a function that is not put together as a whole."""
+        """Name the database for a function that is not built as a whole."""
         return DatabaseSettings(LOOPBACK, self.server.port, self.name, f"sluice_{function}", "none", REGION)
 
     def database_seconds(self) -> float:
@@ -67,13 +67,13 @@ class Stores:
 
 @contextmanager
 def running() -> Iterator[Stores]:
-    """Run both; they have ended, and their data is gone, when this ends."""
+    """Run both. When this ends, they end and their data is deleted."""
     home = Home(ROOT / ".local" / "bench")
     with home.supervising():
         home.clear()
         home.logs.mkdir(exist_ok=True)
         home.state.mkdir()
-        # Its loop stands still while we measure: what dies meanwhile fails the measuring.
+        # Its loop does not run while we measure: a store that dies meanwhile fails the measurement.
         try:
             with Ports() as ports, asyncio.Runner() as runner:
                 supervisor = runner.run(_make_supervisor(home))
@@ -105,7 +105,7 @@ async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Stores:
 
 
 def measure_size(connection: Connection, partitions: Iterable[str]) -> int:
-    """Return how many bytes partitions take, with their indexes and what is kept beside their rows."""
+    """Return how many bytes partitions take, with their indexes and TOAST tables."""
     found = connection.execute(
         "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest(%s::text[]) AS names (name)",
         [list(partitions)],

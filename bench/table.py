@@ -1,4 +1,4 @@
-"""The report: one column for each workload, one line for each thing that costs."""
+"""The report: one column for each workload, one line for each cost."""
 
 from collections.abc import Callable
 from functools import partial

@@ -14,7 +14,7 @@ class Workload:
     size: int
     batches: int
     devices: int = 500
-    """Of so many, the events of a large batch reach nearly every partition: what a gateway sends."""
+    """With so many devices, a large batch reaches nearly every partition, as a gateway's batch does."""
 
     @property
     def events(self) -> int:
@@ -36,6 +36,6 @@ WORKLOADS = (
     Workload("1", 1, batches=150),
     Workload("10", 10, batches=50),
     GATEWAY,
-    # What a device sends that was cut off for a while: all of it belongs to one partition.
+    # The backlog of a device that was offline for a while: all of it belongs to one partition.
     Workload("100 of one device", 100, batches=20, devices=1),
 )

@@ -311,7 +311,7 @@ def test_the_outcomes_of_an_event_are_those_of_the_code_and_the_openapi_document
     assert (most, f"ask once in {quotas.BURST_SECONDS} seconds" in " ".join(section.split())) == (1, True)
     assert f"{trace_question.MOST_DAYS} days at most" in section
     described = (SCHEMAS / "openapi.yaml").read_text()
-    assert f"At most {trace_question.MOST_DAYS} days are looked through." in described
+    assert f"At most {trace_question.MOST_DAYS} days are searched." in described
 
 
 def test_the_figures_for_readers_are_those_of_the_code() -> None:
