@@ -24,7 +24,7 @@ ON_STAGE = $(if $(STAGE),--stage $(STAGE))
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary share-1 share-2 share-3
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary test-infra test-code share-1 share-2 share-3
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -33,8 +33,14 @@ demo: setup ## start the stack with a simulated fleet that posts to it, and show
 	@$(PYTHON) -m local demo
 
 test: check .local/setup/browser-complete ## everything CI runs
-	@$(WITH_NODE) $(PYTHON) -m pytest $(TESTS)
+	@$(MAKE) --no-print-directory -j2 test-infra test-code
 	@$(MAKE) --no-print-directory -j3 share-1 share-2 share-3
+
+test-infra: setup
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/infra
+
+test-code: setup
+	@$(WITH_NODE) $(PYTHON) -m pytest $(filter-out tests/infra,$(TESTS))
 
 share-1: .local/setup/browser-complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/database tests/local

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def test_every_function_has_the_libraries_that_its_code_imports(templates: Templ
             assert imported <= had, f"{verb} imports {imported - had}, and no layer of it has that"
 
 
+@cache
 def _installed_by(requirements: Path) -> set[str]:
     """Return what can be imported once these requirements are installed."""
     wanted = {line.partition("[")[0] for line in requirements.read_text().split()}
@@ -110,6 +112,7 @@ def _installed_by(requirements: Path) -> set[str]:
     }
 
 
+@cache
 def _libraries_imported_by(handler: Path) -> set[str]:
     """Return the libraries that a handler imports, itself or through our package."""
     seen: set[Path] = set()
