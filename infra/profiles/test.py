@@ -15,7 +15,6 @@ TEST = replace(
         DEV.ingest,
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
         compute=replace(DEV.ingest.compute, concurrency=100),
-        produce_deadline_seconds=3,
     ),
     archive=replace(DEV.archive, batching_window_seconds=1, version_hold_seconds=6),
     aggregate=replace(DEV.aggregate, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),

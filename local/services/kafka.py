@@ -182,7 +182,7 @@ def warm(bootstrap: str) -> None:
     admin = AdminClient(client)
     admin.create_topics([NewTopic(WARM_UP, 8)])[WARM_UP].result()
     producer = Producer({**client, "enable.idempotence": True, "compression.type": "lz4"})
-    for _ in range(40):
+    for _ in range(80):
         for number in range(16):
             producer.produce(WARM_UP, key=str(number), value=bytes(500))
         producer.flush()
