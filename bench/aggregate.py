@@ -26,15 +26,15 @@ from functions.aggregate.handler import build
 from sluice.core.archive.rows import make_row, pack_rows
 from sluice.core.events.contracts import TELEMETRY, Contracts
 from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
-from sluice.core.numbers.resolutions import WIDTHS, floor_to
 from sluice.core.records import read_records
+from sluice.core.rollups.resolutions import WIDTHS, floor_to
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.failures import consuming, intake
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers import samples
-from sluice.edge.numbers.counters import Counters
-from sluice.edge.numbers.numbering import Numbering
-from sluice.edge.numbers.seen import Seen
+from sluice.edge.samples import storing
+from sluice.edge.samples.counters import Counters
+from sluice.edge.samples.duplicate_hints import DuplicateHints
+from sluice.edge.samples.numbering import Numbering
 
 FLEETS, DEVICES, PARTITION = 5, 10_000, 1_650
 PARTITIONS = 4
@@ -45,17 +45,17 @@ STEPPED = (10_000, 1_000)
 GROWN = timedelta(minutes=10)
 FIRMWARE = "2.4.1"
 
-_WORK = vars(samples)["_Work"]  # the transaction, whose steps are otherwise private
+_WORK = vars(storing)["_Transaction"]  # the transaction, whose steps are otherwise private
 STEPS = {
     "read the records": (intake, "sort_records"),
     "numbers of devices": (Numbering, "entities"),
-    "ask the cache for known ones": (Seen, "suspects"),
-    "lock what is covered": (samples, "lock_coverage"),
+    "ask the cache for known ones": (DuplicateHints, "suspects"),
+    "lock what is covered": (storing, "lock_coverage"),
     "load by COPY": (_WORK, "_load"),
     "insert, mark windows": (_WORK, "_insert"),
-    "who reported under what": (samples, "write_sightings"),
-    "cover": (samples, "extend_coverage"),
-    "tell the cache": (Seen, "mark"),
+    "who reported under what": (storing, "write_sightings"),
+    "cover": (storing, "extend_coverage"),
+    "tell the cache": (DuplicateHints, "mark"),
     "count in the cache": (Counters, "add"),
 }
 
@@ -120,7 +120,7 @@ class Partition:
 class Consumer:
     """Feeds the handler, and measures who uses the time."""
 
-    def __init__(self, stores: Stores, consumer: consuming.Consumer, start: datetime) -> None:
+    def __init__(self, stores: Stores, consumer: consuming.BatchConsumer, start: datetime) -> None:
         self._stores = stores
         self._consumer = consumer
         self._partitions = [Partition(number, start) for number in range(PARTITIONS)]
@@ -183,7 +183,7 @@ def name_fleet(number: int) -> str:
     return f"fleet-{number}"
 
 
-def wire(stores: Stores) -> consuming.Consumer:
+def wire(stores: Stores) -> consuming.BatchConsumer:
     """Build the function as in a deployment."""
     with mock.patch.dict("os.environ", stores.environment("aggregate")):
         return build()

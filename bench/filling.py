@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from bench.stores import Connection
-from sluice.core.numbers.resolutions import WIDTHS, Resolution
-from sluice.core.numbers.shards import SHARDS, shard_of
+from sluice.core.rollups.resolutions import WIDTHS, Resolution
+from sluice.core.samples.shards import SHARDS, shard_of
 from sluice.edge.events.schemas import load_contracts
-from sluice.edge.numbers.rolling import Rolling
+from sluice.edge.rollups.rolling import Rolling
 
 METRICS = {
     "cpu_temp": (48.0, 0.5),

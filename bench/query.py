@@ -22,14 +22,14 @@ from functions.query.handler import build
 from local import seed
 from local.synthesis import STAGE
 from sluice.core.breaker import Breaker
-from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, floor_to
-from sluice.core.query.groups import Group, Told, Wanted
+from sluice.core.query.groups import Group, GroupAnswer, GroupQuestion
+from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, floor_to
 from sluice.edge import cache as valkey
 from sluice.edge.database import Database
-from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import Rolling
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.routes import Query
+from sluice.edge.rollups import rolling
+from sluice.edge.rollups.rolling import Rolling
 from sluice.edge.settings import CacheSettings
 
 DEVICES, DAYS, MEMBERS = 10_000, 30, 100
@@ -154,9 +154,9 @@ def wire(stores: Stores) -> Query:
     return Query(gate, msgspec.structs.replace(parts.sources, groups=groups))
 
 
-def know_group(wanted: Wanted) -> Told:
+def know_group(wanted: GroupQuestion) -> GroupAnswer:
     """Return the one group: the devices that have minutes."""
-    return Told(group=Group(wanted.group_id or "", "Line 1", tuple(map(name_device, range(MEMBERS)))))
+    return GroupAnswer(group=Group(wanted.group_id or "", "Line 1", tuple(map(name_device, range(MEMBERS)))))
 
 
 def make_event(key: str, path: str, asked: str) -> dict[str, Any]:

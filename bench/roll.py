@@ -16,10 +16,10 @@ import msgspec
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
 from bench.stores import Connection, Stores, measure_size, running
 from infra.profiles.baseline import BASELINE
-from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, floor_to
+from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, floor_to
 from sluice.edge.database import Database
-from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import Rolling
+from sluice.edge.rollups import rolling
+from sluice.edge.rollups.rolling import Rolling
 
 FLEETS, DEVICES = 5, 10_000
 ROUNDS = 3

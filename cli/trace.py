@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from cli.functions import find_function, read_answer
 from cli.stages import CommandError, begin_parser
-from cli.story import write_story
-from sluice.core.trace.fate import Trace
+from cli.trace_text import write_story
+from sluice.core.trace.outcomes import Trace
 
 WORDS = ("event_id", "fleet_id", "device_id", "from", "to")
 

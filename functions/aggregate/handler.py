@@ -13,20 +13,20 @@ from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.failures.attempts import Attempts
-from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.consuming import BatchConsumer
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.aggregating import Aggregating
-from sluice.edge.numbers.counters import Counters
-from sluice.edge.numbers.numbering import Numbering
-from sluice.edge.numbers.samples import Samples
-from sluice.edge.numbers.seen import Seen
+from sluice.edge.samples.aggregating import Aggregating
+from sluice.edge.samples.counters import Counters
+from sluice.edge.samples.duplicate_hints import DuplicateHints
+from sluice.edge.samples.numbering import Numbering
+from sluice.edge.samples.storing import Samples
 from sluice.edge.settings import AggregateSettings, BrokerSettings, CacheSettings, DatabaseSettings
 
 
 @cache
-def build() -> Consumer:
+def build() -> BatchConsumer:
     """Build the function, once per cold start."""
     settings = AggregateSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
@@ -41,8 +41,8 @@ def build() -> Consumer:
     # A transaction for its sample; or a question, its dead letter, and a transaction that covers it.
     record_seconds = brokers.produce_deadline_seconds + 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
     record_seconds += database.ANSWER_SECONDS + database.CONNECT_SECONDS
-    return Consumer(
-        Aggregating(contracts, limits, Seen(shared), samples, Counters(shared), lambda: datetime.now(UTC)),
+    return BatchConsumer(
+        Aggregating(contracts, limits, DuplicateHints(shared), samples, Counters(shared), lambda: datetime.now(UTC)),
         Attempts(shared, AGGREGATE.name),
         Quarantine(Broker(brokers), settings.dead_letter_topic, AGGREGATE.name, allowance),
         Holds(shared, AGGREGATE.name, settings.version_hold_seconds),

@@ -12,7 +12,7 @@ from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.failures.attempts import Attempts
-from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.consuming import BatchConsumer
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.metrics import metrics
@@ -20,14 +20,14 @@ from sluice.edge.settings import ArchiveSettings, BrokerSettings, CacheSettings
 
 
 @cache
-def build() -> Consumer:
+def build() -> BatchConsumer:
     """Build the function, once per cold start."""
     settings = ArchiveSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     delivery = Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_stream)
     allowance = SharedAllowance(shared, ARCHIVE.name, settings.archive_concurrency)
-    return Consumer(
+    return BatchConsumer(
         Archiving(load_contracts(), delivery),
         Attempts(shared, ARCHIVE.name),
         Quarantine(Broker(brokers), settings.dead_letter_topic, ARCHIVE.name, allowance),

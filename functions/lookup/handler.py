@@ -11,7 +11,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.metrics import DIRECTORY_UNAVAILABLE
-from sluice.core.query.groups import Told, Wanted
+from sluice.core.query.groups import GroupAnswer, GroupQuestion
 from sluice.edge.metrics import metrics, record
 from sluice.edge.query.directory import Directory
 from sluice.edge.settings import DirectorySettings
@@ -28,12 +28,12 @@ def build() -> Directory:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    wanted = msgspec.convert(event, Wanted)
+    wanted = msgspec.convert(event, GroupQuestion)
     with logger.append_context_keys(correlation_id=wanted.correlation_id):
         return msgspec.to_builtins(lookup(wanted, build()))
 
 
-def lookup(wanted: Wanted, directory: Directory) -> Told:
+def lookup(wanted: GroupQuestion, directory: Directory) -> GroupAnswer:
     """Ask the directory; a missing answer is a normal result here, not an error."""
     told = directory.ask(wanted)
     record(DIRECTORY_UNAVAILABLE, told.problem == "unavailable")

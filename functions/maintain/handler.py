@@ -18,11 +18,11 @@ from sluice.core.metrics import (
     ROWS_FORGOTTEN,
     SAMPLE_AGE,
 )
-from sluice.core.numbers.upkeep import Terms, place_floor
+from sluice.core.rollups.retention import Terms, place_floor
 from sluice.edge.context import Context, seconds_to_work
 from sluice.edge.database import Database, connect
 from sluice.edge.metrics import metrics, record, record_all
-from sluice.edge.numbers.maintenance import COUNTED_BY, Maintenance
+from sluice.edge.rollups.maintenance import COUNTED_BY, Maintenance
 from sluice.edge.settings import DatabaseSettings, MaintainSettings
 
 logger = Logger()

@@ -19,7 +19,7 @@ from sluice.edge.ingest.disks import ANSWER_SECONDS, TRIES, Disks
 from sluice.edge.ingest.gauge import Gauge, Measured
 from sluice.edge.ingest.pressure import Snapshots
 from sluice.edge.metrics import metrics, record, record_apart
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 from sluice.edge.settings import BrokerSettings, CacheSettings, PressureSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -36,7 +36,7 @@ def build() -> tuple[Gauge, Snapshots, int]:
         {one.name: TopicOffsets(brokers, settings.raw_events_topic, one.name) for one in ACCOUNTED},
         Disks(cloudwatch, settings.kafka_cluster, settings.kafka_brokers),
         settings.buffer_seconds,
-        Patience(settings.hold_seconds),
+        Retry(settings.hold_seconds),
         lambda: datetime.now(UTC),
         logger,
     )

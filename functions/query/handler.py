@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.core.api.requests import correlate
 from sluice.core.breaker import Breaker
-from sluice.core.query.groups import Told
+from sluice.core.query.groups import GroupAnswer
 from sluice.edge.api.gate import Gate
 from sluice.edge.api.keystore import KeyStore, make_stores
 from sluice.edge.api.quotas import Quotas
@@ -23,14 +23,14 @@ from sluice.edge.cache import Cache
 from sluice.edge.database import Database
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.counters import Counters
 from sluice.edge.query.entities import Entities
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
-from sluice.edge.query.moved import MovedRows
 from sluice.edge.query.reading import Reader
+from sluice.edge.query.rollup_archive import RollupArchive
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.query.routes import Query, Sources
+from sluice.edge.samples.counters import Counters
 from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
 
 logger = Logger()
@@ -68,8 +68,8 @@ def compose(
         timedelta(hours=settings.change_hours),
         reader,
         entities,
-        Historian(entities, RollupReader(reader), MovedRows(reader, recall)),
-        Groups(partial(lookup.ask, kind=Told), shared, directory, believed),
+        Historian(entities, RollupReader(reader), RollupArchive(reader, recall)),
+        Groups(partial(lookup.ask, kind=GroupAnswer), shared, directory, believed),
         Counters(shared),
     )
     return Query(Gate("reader", settings.sluice_stage, settings.query_requests_per_second, keys, quotas), sources)

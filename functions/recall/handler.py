@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from sluice.core.metrics import FILES_ASKED, ROWS_RECALLED
-from sluice.core.numbers.recalls import Answer, Question
+from sluice.core.rollup_archive.recall import RecallAnswer, RecallQuestion
 from sluice.edge import aws
 from sluice.edge.metrics import metrics, record
-from sluice.edge.numbers.recalling import READERS, Recaller
+from sluice.edge.rollup_archive.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
 
 ANSWER_SECONDS, TRIES = 4, 2  # query waits no longer, and its caller retries
@@ -30,10 +30,10 @@ def build() -> Recaller:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    return msgspec.to_builtins(recall(msgspec.convert(event, Question), build()))
+    return msgspec.to_builtins(recall(msgspec.convert(event, RecallQuestion), build()))
 
 
-def recall(question: Question, recaller: Recaller) -> Answer:
+def recall(question: RecallQuestion, recaller: Recaller) -> RecallAnswer:
     """Read the rows; too many rows are a normal result, not an error."""
     record(FILES_ASKED, len(question.objects))
     answer = recaller.recall(question)

@@ -20,9 +20,9 @@ from sluice.core.metrics import (
 )
 from sluice.edge.database import Database
 from sluice.edge.metrics import metrics, record
-from sluice.edge.numbers import rolling
-from sluice.edge.numbers.roll_loop import RollLoop, Tally
-from sluice.edge.numbers.rolling import Rolling
+from sluice.edge.rollups import rolling
+from sluice.edge.rollups.roll_loop import RollLoop, RollReport
+from sluice.edge.rollups.rolling import Rolling
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -58,7 +58,7 @@ def handler(_event: object, _context: object) -> dict[str, Any]:
     return {"steps": tally.steps, "windows": tally.windows}
 
 
-def report(tally: Tally) -> None:
+def report(tally: RollReport) -> None:
     """Record the run's results."""
     record(WINDOWS_ROLLED, tally.windows)
     record(WINDOWS_BELOW_HORIZON, tally.below_horizon)

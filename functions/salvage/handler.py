@@ -13,7 +13,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER, LETTERS_SALVAGED, OBJECTS_LEFT, OBJECTS_SALVAGED
+from sluice.core.metrics import EVENTS_EXPIRED, LETTERS_SALVAGED, OBJECTS_PENDING, OBJECTS_SALVAGED, PENDING_AGE
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
@@ -31,7 +31,7 @@ MOST_TOLD = 10
 """The most troubles in a log line: during an S3 outage, every waiting object has the same one."""
 
 
-class Parts(msgspec.Struct, frozen=True):
+class Dependencies(msgspec.Struct, frozen=True):
     """The state of a warm function."""
 
     salvage: Salvage
@@ -42,14 +42,14 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 @cache
-def build() -> Parts:
+def build() -> Dependencies:
     """Build the function, once per cold start."""
     settings = SalvageSettings.from_environ(os.environ)
-    heaps = [failed_batches(settings.failed_batch_bucket), error_output(settings.raw_bucket)]
+    sources = [failed_batches(settings.failed_batch_bucket), error_output(settings.raw_bucket)]
     brokers = BrokerSettings.from_environ(os.environ)
     s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES)
-    return Parts(
-        Salvage(s3, Broker(brokers), settings.dead_letter_topic, heaps),
+    return Dependencies(
+        Salvage(s3, Broker(brokers), settings.dead_letter_topic, sources),
         settings.salvage_reserve_seconds,
         brokers.produce_deadline_seconds + MOVE_SECONDS,
     )
@@ -61,10 +61,12 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     return salvage(build(), datetime.now(UTC), lambda: seconds_left(context))
 
 
-def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str, Any]:
+def salvage(dependencies: Dependencies, now: datetime, left: Callable[[], float]) -> dict[str, Any]:
     """Salvage and return the report; the rest waits for the next run, and an alarm fires if it waits for too long."""
     try:
-        report = parts.salvage.run(lambda: left() > parts.reserve_seconds, lambda: left() > parts.post_seconds)
+        report = dependencies.salvage.run(
+            lambda: left() > dependencies.reserve_seconds, lambda: left() > dependencies.post_seconds
+        )
     except Retryable as error:
         # The backlog is unknown: nothing is recorded, and the alarm treats missing data as trouble.
         logger.warning("the failed objects cannot be listed", extra={"reason": str(error)})
@@ -78,7 +80,7 @@ def salvage(parts: Parts, now: datetime, left: Callable[[], float]) -> dict[str,
             OBJECTS_SALVAGED: report.objects,
             LETTERS_SALVAGED: report.letters,
             EVENTS_EXPIRED: report.expired,
-            OBJECTS_LEFT: report.left,
-            LEFTOVER: max(waiting, 0.0),
+            OBJECTS_PENDING: report.left,
+            PENDING_AGE: max(waiting, 0.0),
         }
     )

@@ -11,12 +11,12 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.metrics import SEARCHES_UNANSWERED
-from sluice.core.trace.seeking import Found, Wanted
+from sluice.core.trace.lake_search import EventSearch, SearchResult
 from sluice.edge import aws
 from sluice.edge.metrics import metrics, record
 from sluice.edge.settings import SeekSettings
 from sluice.edge.trace.athena import CALL_SECONDS, TRIES, Athena
-from sluice.edge.trace.seeking import Seeker
+from sluice.edge.trace.lake_search import Seeker
 
 logger = Logger()
 
@@ -32,12 +32,12 @@ def build() -> Seeker:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    wanted = msgspec.convert(event, Wanted)
+    wanted = msgspec.convert(event, EventSearch)
     with logger.append_context_keys(correlation_id=wanted.correlation_id):
         return msgspec.to_builtins(seek(wanted, build()))
 
 
-def seek(wanted: Wanted, seeker: Seeker) -> Found:
+def seek(wanted: EventSearch, seeker: Seeker) -> SearchResult:
     """Look for the event; a missing answer of Athena is a normal result, not an error."""
     found = seeker.seek(wanted)
     record(SEARCHES_UNANSWERED, found.problem is not None)

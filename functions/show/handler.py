@@ -8,14 +8,14 @@ from functools import cache
 from typing import Any
 
 from sluice.core.api.answers import Answer, answer_refusal
-from sluice.core.api.page import HEADERS, File, answer_file, name_file
+from sluice.core.api.page import HEADERS, PageFile, answer_file, name_file
 from sluice.core.api.requests import correlate
 from sluice.core.errors import Refusal
 from sluice.edge.api.page import load_page
 
 
 @cache
-def build() -> dict[str, File]:
+def build() -> dict[str, PageFile]:
     """Read the page, once per cold start."""
     return load_page()
 
@@ -25,7 +25,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     return show(event, build()).for_gateway()
 
 
-def show(event: Mapping[str, Any], files: Mapping[str, File]) -> Answer:
+def show(event: Mapping[str, Any], files: Mapping[str, PageFile]) -> Answer:
     """Find what was asked for, or refuse it."""
     try:
         return answer_file(files, name_file(event), event.get("headers", {}))

@@ -16,9 +16,9 @@ from sluice.edge import aws
 from sluice.edge.context import Context, seconds_left, seconds_to_work
 from sluice.edge.database import Database, connect
 from sluice.edge.metrics import metrics, record_all
-from sluice.edge.numbers.rollup_files import RollupFiles
-from sluice.edge.numbers.tier_database import TierDatabase
-from sluice.edge.numbers.tiering import Plan, Tiering
+from sluice.edge.rollup_archive.database import TierDatabase
+from sluice.edge.rollup_archive.files import RollupFiles
+from sluice.edge.rollup_archive.tiering import Plan, Tiering
 from sluice.edge.settings import DatabaseSettings, TierSettings
 
 logger = Logger()

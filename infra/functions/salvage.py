@@ -10,7 +10,7 @@ from infra.building_blocks.operations import TROUBLE
 from infra.building_blocks.schedule import Schedule
 from infra.deployment import require
 from sluice.core.consumers import DEAD_LETTERS
-from sluice.core.metrics import EVENTS_EXPIRED, LEFTOVER
+from sluice.core.metrics import EVENTS_EXPIRED, PENDING_AGE
 from sluice.edge.settings import SalvageSettings
 
 EVERY_MINUTES = 1
@@ -66,7 +66,7 @@ class Salvage(Function):
         )
         self.alarm(
             "waiting",
-            self.own(LEFTOVER, minutes=15, statistic="Maximum"),
+            self.own(PENDING_AGE, minutes=15, statistic="Maximum"),
             above=settings.waiting_seconds,
             # A run that cannot list the buckets writes no metric.
             no_data=TROUBLE,

@@ -8,7 +8,7 @@ import pytest
 from cli import statement
 from cli.__main__ import main
 from cli.statement import write_text
-from sluice.core.ledger.statement import Facts, Missing, Position, Tally, draw_up
+from sluice.core.ledger.statement import LedgerFacts, Missing, Position, Tally, draw_up
 
 DAY, AS_OF = "2026-03-01", "2026-03-01T12:00:00.000000Z"
 TALLIES = [
@@ -23,7 +23,7 @@ MISSING = [
     Missing("archive", "demo", "press-\x1b[2J", "e-1", "2026-03-01T11:00:00.000000Z", 3, 40, in_kafka=True),
     Missing("aggregate", "", None, None, None, 1, 2, in_kafka=False),
 ]
-FACTS = Facts(
+FACTS = LedgerFacts(
     AS_OF,
     TALLIES,
     [Position("archive", 1102, 1098, 0, 3, 1, 0), Position("aggregate", 1102, 1100, 0, 0, 2, 1)],
@@ -67,8 +67,8 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
 
 
 def test_a_quiet_day_and_a_ledger_that_was_never_kept_are_reported() -> None:
-    assert "nothing was received" in "\n".join(write_text(draw_up(DAY, Facts(AS_OF, [], [], []))))
-    assert "have not been asked yet" in "\n".join(write_text(draw_up(DAY, Facts(None, [], [], []))))
+    assert "nothing was received" in "\n".join(write_text(draw_up(DAY, LedgerFacts(AS_OF, [], [], []))))
+    assert "have not been asked yet" in "\n".join(write_text(draw_up(DAY, LedgerFacts(None, [], [], []))))
 
 
 def ask(answer: Any, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[int, list[Any]]:

@@ -16,8 +16,8 @@ from sluice.core.consumers import ACCOUNTED, Consumer
 from sluice.core.events.violations import list_violations
 from sluice.core.ledger.statement import NOT_YET, FleetAccount
 from sluice.core.limits import Limits
-from sluice.core.numbers.resolutions import MOST_WINDOWS
 from sluice.core.query.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
+from sluice.core.rollups.resolutions import MOST_WINDOWS
 from sluice.edge.query.routes import ROUTES
 from tests.support import samples
 

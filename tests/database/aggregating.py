@@ -13,12 +13,12 @@ import psycopg
 
 from sluice.core.events.envelope import HEADER, Envelope, write_envelope
 from sluice.core.limits import Limits
-from sluice.core.numbers.samples import Event, read_event
 from sluice.core.records import KafkaRecord, Origin
+from sluice.core.samples.events import Event, read_event
 from sluice.core.times import time_flags
 from sluice.edge import database
-from sluice.edge.numbers.numbering import Numbering
-from sluice.edge.numbers.samples import Samples
+from sluice.edge.samples.numbering import Numbering
+from sluice.edge.samples.storing import Samples
 from sluice.edge.settings import DatabaseSettings
 from tests.support import samples
 

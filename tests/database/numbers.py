@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.core.numbers.shards import shard_of
+from sluice.core.samples.shards import shard_of
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Readings = Mapping[str, Sequence[float]]

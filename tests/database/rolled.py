@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice.core.numbers.resolutions import RESOLUTIONS
+from sluice.core.rollups.resolutions import RESOLUTIONS
 from sluice.edge.database import Database
-from sluice.edge.numbers.rolling import Rolling, prepare
+from sluice.edge.rollups.rolling import Rolling, prepare
 from tests.support.recomputation import EPOCH, LENGTHS, TOLERANCE, percentile
 
 METRICS: dict[str, float | None] = {"coarse": 0.5, "fine": 0.01, "undeclared": None}

@@ -10,7 +10,7 @@ import psycopg
 import pyarrow.parquet as pq
 from psycopg.rows import dict_row
 
-from sluice.edge.numbers.rollup_tables import SCHEMA
+from sluice.edge.rollup_archive.tables import SCHEMA
 
 # Devices and their fleets; '' is the fleet as a whole.
 ENTITIES = [("acme", None), ("acme", "press-1"), ("acme", 'press "2", new'), ("zeta", None), ("zeta", "d-1")]

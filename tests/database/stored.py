@@ -19,15 +19,15 @@ from sluice.core.errors import Fault, Poison
 from sluice.core.failures.letterbox import collect
 from sluice.core.failures.letters import Letter, about_record, write_letter
 from sluice.core.ledger.rerun import ReadRecord, Taken
-from sluice.core.numbers.samples import read_event
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
+from sluice.core.samples.events import read_event
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
 from sluice.edge.ledger.reconciling import Accountable, Ledger, Reconciling
 from sluice.edge.ledger.tables import LedgerTables
-from sluice.edge.numbers.samples import Samples
+from sluice.edge.samples.storing import Samples
 from tests.database.aggregating import LIMITS, Sent, now
 from tests.support import samples
 

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.core.numbers.shards import shard_of
-from sluice.edge.numbers.numbering import UnitChangedError
+from sluice.core.samples.shards import shard_of
+from sluice.edge.samples.numbering import UnitChangedError
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 
 MINUTE = timedelta(minutes=1)

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.core.numbers.samples import Event
-from sluice.edge.numbers.samples import Effect, Samples
-from sluice.edge.patience import Patience
+from sluice.core.samples.events import Event
+from sluice.edge.retry import Retry
+from sluice.edge.samples.storing import Effect, Samples
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 
 MINUTE = timedelta(minutes=1)
@@ -95,7 +95,7 @@ def begin(samples: Samples, topic: str) -> None:
 
 def retried(samples: Samples, events: list[Event]) -> Effect:
     """Have a batch taken in as an invocation does."""
-    return Patience(30).persist(lambda: samples.add(events, set()))
+    return Retry(30).run(lambda: samples.add(events, set()))
 
 
 def state(tables: Tables, topic: str) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluice.core.numbers.shards import shard_of
+from sluice.core.samples.shards import shard_of
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 from tests.database.server import Databases
 

@@ -7,7 +7,7 @@ import pytest
 
 from sluice.core.errors import Ahead, Poison
 from sluice.core.failures.salvage import GivenUp
-from sluice.core.numbers.samples import Unreadable, put_down
+from sluice.core.samples.events import Unreadable, put_down
 from sluice.edge.database import Connection
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 from tests.database.stored import S3, as_reconcile, count, letter_of

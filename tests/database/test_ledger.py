@@ -17,16 +17,16 @@ from sluice.core.consumers import ACCOUNTED, RAW_EVENTS, Consumer
 from sluice.core.errors import Poison
 from sluice.core.failures.salvage import GivenUp
 from sluice.core.ledger.rerun import MissingEvent, ReadRecord
-from sluice.core.ledger.statement import Facts, Statement, draw_up
-from sluice.core.numbers.samples import Unreadable, put_down
-from sluice.core.numbers.watermark import Covered
+from sluice.core.ledger.statement import LedgerFacts, Statement, draw_up
 from sluice.core.records import Origin
+from sluice.core.rollups.watermark import Covered
+from sluice.core.samples.events import Unreadable, put_down
 from sluice.core.times import write_time
 from sluice.edge import database as databases
 from sluice.edge.database import Connection
 from sluice.edge.ledger.statements import read_facts
 from sluice.edge.ledger.tables import LedgerTables
-from sluice.edge.numbers.rolling import Rolling
+from sluice.edge.rollups.rolling import Rolling
 from tests.database.aggregating import Processes, Sent, Tables, now, read
 from tests.database.stored import (
     RAW,
@@ -95,8 +95,8 @@ def outcome(tables: Tables) -> tuple[list[tuple[object, ...]], list[tuple[object
     return tables.rows(TALLIES), tables.rows(COVERED)
 
 
-def facts(connection: Connection, day: date) -> Facts:
-    def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
+def facts(connection: Connection, day: date) -> LedgerFacts:
+    def ask(kind: type[LedgerFacts], sql: str, *parameters: str) -> LedgerFacts:
         return msgspec.json.decode(databases.ask(connection, sql, *parameters) or b"", type=kind)
 
     return read_facts(ask, day, "")

@@ -13,7 +13,7 @@ import pytest
 
 from functions.maintain.handler import handler, maintain
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.maintenance import Maintenance
+from sluice.edge.rollups.maintenance import Maintenance
 from sluice.edge.settings import MaintainSettings
 
 HOUR = timedelta(hours=1)
@@ -316,7 +316,7 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
 def test_more_than_one_piece_is_forgotten_in_one_run(
     own: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.edge.numbers.maintenance.PIECE", 10)
+    monkeypatch.setattr("sluice.edge.rollups.maintenance.PIECE", 10)
     owner.execute(
         "INSERT INTO change (fleet_id, resolution, window_start, changed_at)"
         " SELECT 'a', '1m', now(), %s FROM generate_series(1, 25)",

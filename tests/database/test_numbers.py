@@ -19,12 +19,12 @@ import psycopg
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.core.numbers.resolutions import RESOLUTIONS
+from sluice.core.rollups.resolutions import RESOLUTIONS
 from sluice.core.times import LATE_ARRIVAL
 from sluice.edge.database import Connection, Database
-from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import NARROWER, Rolling
-from sluice.edge.numbers.samples import Samples
+from sluice.edge.rollups import rolling
+from sluice.edge.rollups.rolling import NARROWER, Rolling
+from sluice.edge.samples.storing import Samples
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Processes, Sent, as_aggregate, read
 from tests.support.recomputation import RawEvent, find_differences, read_numbers, recompute

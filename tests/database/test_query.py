@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from sluice.core.numbers.shards import shard_of
+from sluice.core.samples.shards import shard_of
 from sluice.core.times import write_time
 from tests.database.numbers import add_entity, add_metrics, add_sample, add_window, close
 from tests.support.readers import FLEET, Reader

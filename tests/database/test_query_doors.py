@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from local.seed import make_key
-from sluice.core.numbers.recalls import Answer, Question, RecalledRow
+from sluice.core.rollup_archive.recall import ArchivedRow, RecallAnswer, RecallQuestion
 from sluice.core.times import write_time
 from sluice.edge.query.routes import ROUTES
 from tests.database.numbers import add_entity, add_metrics, add_window, close
@@ -177,7 +177,7 @@ def test_groups_are_the_directorys_and_known_from_before_while_it_is_away(reader
     assert (got.status, got.body["code"], got.headers["retry-after"]) == (503, "directory_unavailable", "3")
 
 
-def moved(reader: Reader, owner: Owner, start: Any) -> list[Question]:
+def moved(reader: Reader, owner: Owner, start: Any) -> list[RecallQuestion]:
     """Record that hours before the start are in a file, with a fake function that reads it."""
     owner.execute("UPDATE horizon SET floor = %s WHERE store = 'rollup_1h'", (start,))
     owner.execute(
@@ -188,23 +188,23 @@ def moved(reader: Reader, owner: Owner, start: Any) -> list[Question]:
         " ('1m', %(a)s, %(b)s, 'minutes.parquet', 1, 'a', '', 'z', 'z', 'd')",
         {"a": start - 3 * HOUR, "b": start},
     )
-    asked: list[Question] = []
+    asked: list[RecallQuestion] = []
 
     def recall(payload: bytes) -> bytes:
-        question = msgspec.json.decode(payload, type=Question)
+        question = msgspec.json.decode(payload, type=RecallQuestion)
         asked.append(question)
         windows = (question.window_to - question.window_from) // HOUR
         if windows > 2:
-            return msgspec.json.encode(Answer(too_much="too much"))
+            return msgspec.json.encode(RecallAnswer(too_much="too much"))
         rows = [
-            RecalledRow(
+            ArchivedRow(
                 question.window_from + number * HOUR, device, "cpu_temp", "degC", 2, 1.5, 1, 2, 1.5, 1.95, 3, 0.5,
                 *(((10, 20), (1, 1)) if question.digests else ()),
             )
             for number in range(windows)
             for device in question.device_ids or (None,)
         ]  # fmt: skip
-        return msgspec.json.encode(Answer(tuple(rows)))
+        return msgspec.json.encode(RecallAnswer(tuple(rows)))
 
     reader.functions.rows = recall
     return asked
@@ -245,7 +245,7 @@ def test_one_window_that_cannot_be_carried_is_refused_with_what_to_do(owner: Own
     add_entity(owner, FLEET, "press-1")
     start = reader.now.replace(minute=0, second=0, microsecond=0) - 10 * HOUR
     moved(reader, owner, start)
-    reader.functions.rows = lambda _: msgspec.json.encode(Answer(too_much="ask for fewer metrics"))
+    reader.functions.rows = lambda _: msgspec.json.encode(RecallAnswer(too_much="ask for fewer metrics"))
     add_metrics(owner)
     span = f"from={write_time(start - HOUR)}&to={write_time(start)}"
     got = reader.get(f"/v1/fleets/{FLEET}/rollups?device=press-1&resolution=1h&{span}")

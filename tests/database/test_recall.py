@@ -12,13 +12,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from functions.recall import handler
-from sluice.core.numbers.recalls import Question
+from sluice.core.rollup_archive.recall import RecallQuestion
 from sluice.core.times import write_time
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.recalling import Recaller
-from sluice.edge.numbers.rollup_files import RollupFiles
-from sluice.edge.numbers.tier_database import TierDatabase
-from sluice.edge.numbers.tiering import Plan, Tiering
+from sluice.edge.rollup_archive.database import TierDatabase
+from sluice.edge.rollup_archive.files import RollupFiles
+from sluice.edge.rollup_archive.recalling import Recaller
+from sluice.edge.rollup_archive.tiering import Plan, Tiering
 from tests.database.numbers import add_entity, add_metrics, add_window, close
 from tests.local.emulation import emulated_aws
 from tests.support.readers import FLEET, Reader
@@ -59,7 +59,7 @@ def reader(database: str, s3: Any) -> Iterator[Reader]:
     reader = Reader(database)
     reader.functions.groups["hall"] = DEVICES
     reader.functions.rows = lambda payload: msgspec.json.encode(
-        handler.recall(msgspec.json.decode(payload, type=Question), Recaller(s3, BUCKET))
+        handler.recall(msgspec.json.decode(payload, type=RecallQuestion), Recaller(s3, BUCKET))
     )
     yield reader
     reader.close()
@@ -112,11 +112,11 @@ def test_what_has_moved_is_as_complete_as_it_was(reader: Reader, s3: Any) -> Non
 
 def test_files_of_other_devices_are_not_asked_for(reader: Reader, s3: Any) -> None:
     move(reader, s3)
-    asked: list[Question] = []
+    asked: list[RecallQuestion] = []
     recall = reader.functions.rows
 
     def noting(payload: bytes) -> bytes:
-        asked.append(msgspec.json.decode(payload, type=Question))
+        asked.append(msgspec.json.decode(payload, type=RecallQuestion))
         return recall(payload)
 
     reader.functions.rows = noting

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluice.core.errors import Retryable
-from sluice.core.numbers.watermark import Covered
-from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import NARROWER, UnrollableError
+from sluice.core.rollups.watermark import Covered
+from sluice.edge.rollups import rolling
+from sluice.edge.rollups.rolling import NARROWER, UnrollableError
 from tests.database.rolled import Sample, Samples, differences, drain, window_of
 from tests.database.server import Databases
 from tests.support.recomputation import percentile

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from sluice.core.numbers.digests import merge_digests, middle_of, percentile
+from sluice.core.rollups.digests import merge_digests, middle_of, percentile
 from tests.database.rolled import METRICS, Sample, Samples, drain, expect
 from tests.support.recomputation import TOLERANCE
 

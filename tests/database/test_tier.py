@@ -15,12 +15,12 @@ import pytest
 from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
-from sluice.core.numbers.recalls import Question, RecalledRow
-from sluice.core.numbers.tiers import STAGING, STORES, Span, TieredResolution, Unverified
-from sluice.edge.numbers.recalling import Recaller
-from sluice.edge.numbers.rollup_files import RollupFiles
-from sluice.edge.numbers.tier_database import TierDatabase
-from sluice.edge.numbers.tiering import Plan, Report, Tiering
+from sluice.core.rollup_archive.files import STAGING, STORES, StoreSpan, TieredResolution, Unverified
+from sluice.core.rollup_archive.recall import ArchivedRow, RecallQuestion
+from sluice.edge.rollup_archive.database import TierDatabase
+from sluice.edge.rollup_archive.files import RollupFiles
+from sluice.edge.rollup_archive.recalling import Recaller
+from sluice.edge.rollup_archive.tiering import Plan, Tiering, TierReport
 from tests.database.rollups import by_window, fill, in_database, in_file, prepare
 from tests.local.emulation import emulated_aws
 
@@ -47,7 +47,7 @@ class Place:
         self.connection = psycopg.connect(dsn, autocommit=True)
         self._read: dict[str, list[dict[str, Any]]] = {}
 
-    def tier(self, plan: Plan = PLAN, now: datetime = NOW, interrupt: "Interrupt | None" = None) -> Report:
+    def tier(self, plan: Plan = PLAN, now: datetime = NOW, interrupt: "Interrupt | None" = None) -> TierReport:
         """Run tier once, as the role it has."""
         with closing(psycopg.connect(make_conninfo(self.dsn, user="sluice_tier"), autocommit=True)) as connection:
             database, files = TierDatabase(connection), RollupFiles(self.s3, BUCKET)
@@ -273,7 +273,7 @@ def test_files_that_say_something_else_than_the_database_are_refused(place: Plac
     class Changing(TierDatabase):
         """Copies what is not in the database."""
 
-        def copy(self, part: Span, chunk: int) -> Generator[bytes, None, None]:
+        def copy(self, part: StoreSpan, chunk: int) -> Generator[bytes, None, None]:
             with place.connection.transaction(force_rollback=True):
                 place.connection.execute(change)
                 yield from TierDatabase(place.connection).copy(part, chunk)
@@ -337,7 +337,7 @@ def test_a_marker_that_comes_while_rows_are_copied_keeps_the_floor_where_it_is(p
 
 
 def test_a_partition_that_is_being_read_is_dropped_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.edge.numbers.tier_database._DROP_SECONDS", 0.05)
+    monkeypatch.setattr("sluice.edge.rollup_archive.database._DROP_SECONDS", 0.05)
     before = place.found("1m")
     place.tier(MINUTES_ONLY)
     with closing(psycopg.connect(place.dsn)) as reader:
@@ -399,16 +399,18 @@ def test_what_is_recalled_has_the_numbers_that_the_database_had(
     }
     assert len(wanted) > 5
     place.tier()
-    question = Question(resolution, fleet_id, device_ids, (), start, end, tuple(place.listed(resolution)), digests=True)
+    question = RecallQuestion(
+        resolution, fleet_id, device_ids, (), start, end, tuple(place.listed(resolution)), digests=True
+    )
     recalled = Recaller(place.s3, BUCKET).recall(question).rows
     assert [row.window_start for row in recalled] == sorted(row.window_start for row in recalled)
     assert by_window([as_found(fleet_id, row) for row in recalled]) == wanted
 
 
-def as_found(fleet_id: str, row: RecalledRow) -> dict[str, Any]:
+def as_found(fleet_id: str, row: ArchivedRow) -> dict[str, Any]:
     """Write a recalled row as the others are."""
     digest = {"bins": list(row.bins), "bin_counts": list(row.bin_counts)}
-    named = {name: getattr(row, name) for name in RecalledRow.__struct_fields__}
+    named = {name: getattr(row, name) for name in ArchivedRow.__struct_fields__}
     return named | digest | {"fleet_id": fleet_id, "window_start": row.window_start.replace(tzinfo=None)}
 
 

@@ -12,8 +12,8 @@ from sluice.core.events.identity import event_key
 from sluice.core.limits import Limits
 from sluice.core.records import Origin
 from sluice.core.times import time_flags
-from sluice.core.trace.fate import Asked, Copy, Numbers, Trace, tell
-from sluice.core.trace.seeking import Found, StoredCopy
+from sluice.core.trace.lake_search import SearchResult, StoredCopy
+from sluice.core.trace.outcomes import Asked, Numbers, Trace, TracedCopy, build_trace
 from sluice.edge.database import Database
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
@@ -83,11 +83,11 @@ def ask(traces: TraceReader, *sent: Sent, event_id: str = ONE) -> Numbers:
 
 def trace(traces: TraceReader, *sent: Sent) -> Trace:
     asked = Asked(ONE, "demo", None, date(2026, 1, 1), date(2026, 1, 2))
-    found = Found(tuple(stored(one) for one in sent), ())
-    return tell(asked, found, ask(traces, *sent), datetime.now(UTC), 130)
+    found = SearchResult(tuple(stored(one) for one in sent), ())
+    return build_trace(asked, found, ask(traces, *sent), datetime.now(UTC), 130)
 
 
-def copies(traces: TraceReader, *sent: Sent) -> Sequence[Copy]:
+def copies(traces: TraceReader, *sent: Sent) -> Sequence[TracedCopy]:
     (event,) = trace(traces, *sent).events
     return event.copies
 

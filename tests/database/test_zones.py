@@ -6,10 +6,10 @@ from urllib.parse import urlparse
 import psycopg
 from psycopg import sql
 
-from sluice.core.numbers.resolutions import RESOLUTIONS
+from sluice.core.rollups.resolutions import RESOLUTIONS
 from sluice.edge.database import Database
-from sluice.edge.numbers import rolling
-from sluice.edge.numbers.rolling import Rolling
+from sluice.edge.rollups import rolling
+from sluice.edge.rollups.rolling import Rolling
 from sluice.edge.settings import DatabaseSettings
 from tests.database.rolled import Sample, Samples, differences, drain
 

@@ -24,9 +24,9 @@ from sluice.core.events import violations
 from sluice.core.failures import salvage
 from sluice.core.ingest import pressure
 from sluice.core.limits import Limits
-from sluice.core.numbers import resolutions
-from sluice.core.query import questions, states
-from sluice.core.trace import fate
+from sluice.core.query import completeness, questions
+from sluice.core.rollups import resolutions
+from sluice.core.trace import outcomes
 from sluice.core.trace import question as trace_question
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.query.routes import MARGIN, ROUTES
@@ -49,7 +49,7 @@ READING = {
             "edge/api/gate",
             "edge/query/entities",
             "edge/query/groups",
-            "edge/query/moved",
+            "edge/query/rollup_archive",
             "edge/query/reading",
             "edge/trace/tracing",
         )
@@ -294,19 +294,19 @@ def test_what_numbers_may_be_is_what_the_openapi_document_says() -> None:
     rows = table("What numbers are")
     assert {state.strip("`") for state, *_ in rows} == set(stretch["state"]["enum"])
     assert {reason.strip("`") or None for _, reason, _ in rows} == set(stretch["reason"]["enum"])
-    assert set(stretch["state"]["enum"]) == set(get_args(states.State))
-    assert set(stretch["reason"]["enum"]) == {None, *get_args(states.Reason)}
+    assert set(stretch["state"]["enum"]) == set(get_args(completeness.State))
+    assert set(stretch["reason"]["enum"]) == {None, *get_args(completeness.Reason)}
 
 
 def test_the_outcomes_of_an_event_are_those_of_the_code_and_the_openapi_document() -> None:
     schemas = yaml.safe_load((SCHEMAS / "openapi.yaml").read_text())["components"]["schemas"]
     (section,) = re.findall(r"^### Where an event is\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL)
-    verdicts, outcomes = (
+    verdicts, endings = (
         re.findall(r"^\| `(\w+)`", part, re.MULTILINE) for part in section.split("| outcome of a copy |")
     )
-    assert set(verdicts) == set(get_args(fate.Verdict)) == set(schemas["Trace"]["properties"]["verdict"]["enum"])
+    assert set(verdicts) == set(get_args(outcomes.Verdict)) == set(schemas["Trace"]["properties"]["verdict"]["enum"])
     copies = schemas["TracedCopy"]["properties"]
-    assert set(outcomes) == set(get_args(fate.Outcome)) == set(copies["outcome"]["enum"])
+    assert set(endings) == set(get_args(outcomes.Outcome)) == set(copies["outcome"]["enum"])
     most = round(BASELINE.trace.requests_per_second * quotas.BURST_SECONDS)
     assert (most, f"ask once in {quotas.BURST_SECONDS} seconds" in " ".join(section.split())) == (1, True)
     assert f"{trace_question.MOST_DAYS} days at most" in section

@@ -20,7 +20,7 @@ from confluent_kafka import Message, Producer
 
 from cli.simulation.client import Ledger, digest
 from sluice.core.failures.attempts import DEATHS, SINGLY_FROM
-from sluice.core.numbers.shards import shard_of
+from sluice.core.samples.shards import shard_of
 from tests.database.aggregating import Sent
 from tests.faults.conftest import Injector, check, letters, wait_until
 from tests.flow.conftest import Stack, check_numbers

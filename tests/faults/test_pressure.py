@@ -23,7 +23,7 @@ from sluice.edge import cache as valkey
 from sluice.edge.ingest.disks import Disks
 from sluice.edge.ingest.gauge import Gauge
 from sluice.edge.ingest.pressure import NAME, Snapshots
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 from sluice.edge.settings import BrokerSettings, CacheSettings
 from sluice.edge.topic_offsets import TopicOffsets
 from tests.faults.conftest import Injector, check, wait_until
@@ -112,7 +112,7 @@ class Watcher:
             {one.name: TopicOffsets(brokers, one.topic, one.name) for one in ACCOUNTED},
             Disks(cloudwatch, f"sluice-{stack['stage']}-events", 3),
             buffer_seconds,
-            Patience(1),
+            Retry(1),
             now,
             logger,
         )

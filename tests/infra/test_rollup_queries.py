@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from infra.stores.catalog import SQL
-from sluice.core.numbers.tiers import Span, TieredResolution, name_object
-from sluice.edge.numbers.rollup_files import write_parts
-from sluice.edge.numbers.rollup_tables import SCHEMA
+from sluice.core.rollup_archive.files import StoreSpan, TieredResolution, name_object
+from sluice.edge.rollup_archive.files import write_files
+from sluice.edge.rollup_archive.tables import SCHEMA
 
 QUERY = (SQL / "rollups_between.sql").read_text()
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ class Files:
     def write(self, resolution: TieredResolution, day: datetime, *rows: dict[str, Any]) -> None:
         """Write one file of a day."""
         (part,) = self._parts([self._row(day, **row) for row in rows])
-        path = self._root / name_object(Span(resolution, day, day + timedelta(days=1)), 0, part.digest)
+        path = self._root / name_object(StoreSpan(resolution, day, day + timedelta(days=1)), 0, part.digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(part.data)
 
@@ -41,7 +41,7 @@ class Files:
 
     @staticmethod
     def _parts(rows: list[dict[str, Any]]) -> list[Any]:
-        return list(write_parts([pa.Table.from_pylist(rows, SCHEMA)]))
+        return list(write_files([pa.Table.from_pylist(rows, SCHEMA)]))
 
     @staticmethod
     def _row(day: datetime, **changed: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 
 from infra.building_blocks.layers import PANDAS_LAYER
 from infra.stores.catalog import FIRST_DAY, ROLLUP_COLUMNS, ROLLUP_PARTITIONS
-from sluice.edge.numbers.rollup_tables import SCHEMA
+from sluice.edge.rollup_archive.tables import SCHEMA
 from sluice.edge.settings import TierSettings
 from tests.infra.templates import Templates
 

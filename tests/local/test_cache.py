@@ -20,21 +20,21 @@ from local.supervisor import Supervisor
 from sluice.core.failures.attempts import KEEP as KEEP_ATTEMPTS
 from sluice.core.failures.attempts import by_partition
 from sluice.core.failures.quarantine import KEEP as KEEP_ALLOWANCE
-from sluice.core.numbers.samples import OTHERS, Event
 from sluice.core.records import Origin
+from sluice.core.samples.events import OTHERS, Event
 from sluice.edge import cache as valkey
 from sluice.edge.cache import Cache
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import SharedAllowance
-from sluice.edge.numbers.counters import KEEP as KEEP_COUNTERS
-from sluice.edge.numbers.counters import MAX_TYPES, Counters
-from sluice.edge.numbers.seen import KEEP as KEEP_SEEN
-from sluice.edge.numbers.seen import Seen
+from sluice.edge.samples.counters import KEEP as KEEP_COUNTERS
+from sluice.edge.samples.counters import MAX_TYPES, Counters
+from sluice.edge.samples.duplicate_hints import KEEP as KEEP_SEEN
+from sluice.edge.samples.duplicate_hints import DuplicateHints
 from sluice.edge.settings import CacheSettings
 from tests.support.attempts import AttemptsContract, records
 from tests.support.samples import NOW
-from tests.unit.edge.numbers.test_seen import event
+from tests.unit.edge.samples.test_duplicate_hints import event
 
 HOUR = timedelta(hours=1)
 
@@ -73,7 +73,7 @@ def cache(server: RedisCluster, settings: CacheSettings) -> Cache:
 
 
 def test_what_was_marked_is_suspected_in_its_hour_and_in_the_next(cache: Cache) -> None:
-    seen, first = Seen(cache), event(1)
+    seen, first = DuplicateHints(cache), event(1)
     assert seen.suspects([first]) == set()
     seen.mark([first])
     for hours, suspected in ((0, True), (1, True), (2, False), (-1, False)):
@@ -82,14 +82,14 @@ def test_what_was_marked_is_suspected_in_its_hour_and_in_the_next(cache: Cache) 
 
 
 def test_other_devices_and_fleets_are_not_suspected(cache: Cache) -> None:
-    seen, first = Seen(cache), event(1)
+    seen, first = DuplicateHints(cache), event(1)
     seen.mark([first])
     others = [msgspec.structs.replace(first, device_id="other"), msgspec.structs.replace(first, fleet_id="other")]
     assert seen.suspects(others) == set()
 
 
 def test_an_hour_of_a_device_takes_little_memory_and_ends(cache: Cache, server: RedisCluster) -> None:
-    Seen(cache).mark([event(number) for number in range(360)])
+    DuplicateHints(cache).mark([event(number) for number in range(360)])
     (name,) = server.keys("seen:*")
     assert server.object("encoding", name) == b"intset"
     assert (server.memory_usage(name) or 0) < 12 * 360

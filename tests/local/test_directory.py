@@ -13,7 +13,7 @@ from local import seed
 from local.directory.__main__ import FAULTS, Directory
 from local.directory.groups import demo_groups
 from sluice.core.errors import Retryable
-from sluice.core.query.groups import Wanted, read_told
+from sluice.core.query.groups import GroupQuestion, read_group_answer
 from tests.support.samples import NOW
 
 
@@ -39,18 +39,18 @@ async def read_list(client: Any) -> None:
     status, body = await read(client)
     if status != 200:
         raise Retryable(f"answered {status}")
-    read_told(Wanted(seed.FLEET, None, "c"), body)
+    read_group_answer(GroupQuestion(seed.FLEET, None, "c"), body)
 
 
 def test_it_answers_as_a_directory_has_to() -> None:
     async def check(client: Any) -> None:
         status, body = await read(client)
-        listed = read_told(Wanted(seed.FLEET, None, "c"), body).groups
+        listed = read_group_answer(GroupQuestion(seed.FLEET, None, "c"), body).groups
         assert listed is not None
         for name in listed.groups:
             status, body = await read(client, name.group_id)
             assert status == 200
-            assert read_told(Wanted(seed.FLEET, name.group_id, "c"), body).group is not None
+            assert read_group_answer(GroupQuestion(seed.FLEET, name.group_id, "c"), body).group is not None
         assert (await read(client, "other"))[0] == 404
 
     run(check)
@@ -71,7 +71,7 @@ def test_a_test_may_add_a_group() -> None:
         ) as put:
             assert put.status == 204
         _, body = await read(client, "yard", "other")
-        group = read_told(Wanted("other", "yard", "c"), body).group
+        group = read_group_answer(GroupQuestion("other", "yard", "c"), body).group
         assert group is not None
         assert group.devices == ("a",)
 

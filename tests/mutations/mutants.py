@@ -63,7 +63,7 @@ MUTANTS = (
     Mutant(
         "a body is refused for good before its dead letter is stored",
         f"{EDGE}/ingest/accepting.py",
-        (("            if fate is not None:", "            if fate is not None and False:"),),
+        (("            if failure is not None:", "            if failure is not None and False:"),),
         f"{UNIT}/functions/test_ingest.py::test_a_body_whose_letter_cannot_be_stored_is_to_be_sent_again",
     ),
     Mutant(
@@ -85,7 +85,7 @@ MUTANTS = (
     ),
     Mutant(
         "a key that was looked up once is accepted for ever",
-        f"{EDGE}/known.py",
+        f"{EDGE}/read_through.py",
         (("if own is not None and now < believed_until:", "if own is not None:"),),
         f"{UNIT}/edge/api/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
     ),
@@ -182,7 +182,7 @@ MUTANTS = (
     ),
     Mutant(
         "late and duplicate events are in the live counters",
-        f"{EDGE}/numbers/aggregating.py",
+        f"{EDGE}/samples/aggregating.py",
         (("self.counters.add(effect.counted)", "self.counters.add(effect.events)"),),
         f"{UNIT}/functions/test_aggregate.py::test_only_what_became_a_sample_is_in_the_live_counters",
     ),
@@ -194,7 +194,7 @@ MUTANTS = (
     ),
     Mutant(
         "an event is marked as seen before it is stored",
-        f"{EDGE}/numbers/aggregating.py",
+        f"{EDGE}/samples/aggregating.py",
         (
             (
                 "        effect = self.samples.add(",
@@ -220,7 +220,7 @@ MUTANTS = (
     Mutant(
         "aggregate writes letters of poison alone while they cannot be covered",
         f"{EDGE}/failures/intake.py",
-        (("                    patience.persist(self._work.ask)\n", "                    pass\n"),),
+        (("                    retry.run(self._work.ask)\n", "                    pass\n"),),
         f"{UNIT}/functions/test_aggregate.py::test_poison_alone_is_not_put_aside_while_the_database_is_away",
     ),
     Mutant(
@@ -257,25 +257,25 @@ MUTANTS = (
     ),
     Mutant(
         "windows close by the fastest partition",
-        f"{CORE}/numbers/watermark.py",
+        f"{CORE}/rollups/watermark.py",
         (("return min(known) - slack", "return max(known) - slack"),),
-        f"{UNIT}/core/numbers/test_watermark.py::test_the_slowest_partition_decides",
+        f"{UNIT}/core/rollups/test_watermark.py::test_the_slowest_partition_decides",
     ),
     Mutant(
         "a refresh after retention replaces whole windows by what is left of them",
-        f"{CORE}/numbers/claims.py",
+        f"{CORE}/rollups/rolling_plan.py",
         (("claim.window_start < floor else complete", "claim.window_start > claim.window_start else complete"),),
-        f"{UNIT}/core/numbers/test_claims.py::test_windows_that_begin_below_the_floor_are_left_as_they_are",
+        f"{UNIT}/core/rollups/test_rolling_plan.py::test_windows_that_begin_below_the_floor_are_left_as_they_are",
     ),
     Mutant(
         "a retried batch counts again",
-        f"{EDGE}/numbers/samples.py",
+        f"{EDGE}/samples/storing.py",
         (("if event.origin not in covered or event.origin in back]", "]"),),
         f"{DATABASE}/test_aggregate.py::test_a_batch_that_is_retried_whole_or_in_part_changes_nothing",
     ),
     Mutant(
         "the ledger is covered outside the transaction",
-        f"{EDGE}/numbers/samples.py",
+        f"{EDGE}/samples/storing.py",
         (
             (
                 "            extend_coverage(\n                self.connection,",
@@ -287,7 +287,7 @@ MUTANTS = (
     ),
     Mutant(
         "the cache's suspicion of a duplicate is taken for a fact",
-        f"{EDGE}/numbers/samples.py",
+        f"{EDGE}/samples/storing.py",
         (
             (
                 "known = {(entity_key, event_key.bytes) for entity_key, event_key in rows}",
@@ -298,25 +298,25 @@ MUTANTS = (
     ),
     Mutant(
         "an id that comes again under another time counts again",
-        f"{EDGE}/numbers/samples.py",
+        f"{EDGE}/samples/storing.py",
         (("        WHERE by_id.had IS NULL AND settled.had IS NULL", "        WHERE settled.had IS NULL"),),
         f"{DATABASE}/test_aggregate.py::test_the_first_of_two_events_under_one_id_wins_within_a_batch_and_across",
     ),
     Mutant(
         "the retry of an event whose clock ran ahead counts again",
-        f"{EDGE}/numbers/samples.py",
+        f"{EDGE}/samples/storing.py",
         (("        if any(event.ahead for event in events):", "        if not events:"),),
         f"{DATABASE}/test_aggregate.py::test_a_clock_hours_ahead_is_remembered_for_longer_than_its_sample_is_looked_for",
     ),
     Mutant(
         "a marker is not added where one exists",
-        f"{EDGE}/numbers/samples.py",
+        f"{EDGE}/samples/storing.py",
         (("    FROM minutes JOIN shard USING (shard)\n", f"    FROM minutes JOIN shard USING (shard)\n{UNMARKED}"),),
         f"{DATABASE}/test_aggregate.py::test_a_marker_is_added_beside_one_that_is_there",
     ),
     Mutant(
         "markers are deleted after their windows are computed, also those that came meanwhile",
-        f"{EDGE}/numbers/rolling.py",
+        f"{EDGE}/rollups/rolling.py",
         (
             (
                 "            claims = [Claim(*row)",

@@ -18,7 +18,7 @@ from local.models.routes import Router
 from local.seed import make_key
 from sluice.core.errors import Retryable
 from sluice.core.metrics import REQUESTS_REFUSED, Metric
-from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
+from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupNames, GroupQuestion
 from sluice.edge.api import gate
 from sluice.edge.cache import Cache
 from sluice.edge.database import Connection, Database
@@ -73,15 +73,19 @@ class Functions:
         return self.rows(payload)
 
     def lookup(self, payload: bytes) -> bytes:
-        wanted = msgspec.json.decode(payload, type=Wanted)
+        wanted = msgspec.json.decode(payload, type=GroupQuestion)
         self.asked.append(wanted)
         if self.away:
             raise Retryable("the function is away")
         if wanted.group_id is None:
-            return msgspec.json.encode(Told(groups=GroupNames(tuple(GroupName(name, name) for name in self.groups))))
+            return msgspec.json.encode(
+                GroupAnswer(groups=GroupNames(tuple(GroupName(name, name) for name in self.groups)))
+            )
         if wanted.group_id not in self.groups:
-            return msgspec.json.encode(Told(problem="unknown"))
-        return msgspec.json.encode(Told(group=Group(wanted.group_id, wanted.group_id, self.groups[wanted.group_id])))
+            return msgspec.json.encode(GroupAnswer(problem="unknown"))
+        return msgspec.json.encode(
+            GroupAnswer(group=Group(wanted.group_id, wanted.group_id, self.groups[wanted.group_id]))
+        )
 
 
 class Played(InvokedFunction):

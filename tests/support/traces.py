@@ -6,15 +6,25 @@ from typing import Any
 import msgspec
 
 from sluice.core.records import Origin
-from sluice.core.trace.fate import Asked, Kept, Numbers, Progress, Sample, Trace, Unasked, Window, tell
-from sluice.core.trace.seeking import Found, StoredCopy, StoredLetter
+from sluice.core.trace.lake_search import SearchResult, StoredCopy, StoredLetter
+from sluice.core.trace.outcomes import (
+    Asked,
+    DeviceNumbers,
+    Numbers,
+    Progress,
+    Trace,
+    TracedSample,
+    TracedWindow,
+    UnaskedSource,
+    build_trace,
+)
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ID = "4f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21"
 ASKED = Asked(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 20))
 HOURS_AGO = NOON - timedelta(hours=11)
 PRESS = ("demo", "press-1")
-MINUTE = Window("1m", NOON, "complete", None)
+MINUTE = TracedWindow("1m", NOON, "complete", None)
 
 
 def copy(offset: int, **changed: Any) -> StoredCopy:
@@ -53,20 +63,20 @@ def letter(**changed: Any) -> StoredLetter:
     return msgspec.structs.replace(stored, **changed)
 
 
-def sample(moment: datetime = NOON, *windows: Window, numbers: int = 3) -> Sample:
-    return Sample(moment, numbers, windows)
+def sample(moment: datetime = NOON, *windows: TracedWindow, numbers: int = 3) -> TracedSample:
+    return TracedSample(moment, numbers, windows)
 
 
 def numbers(
     *copies: StoredCopy,
-    samples: tuple[Sample, ...] = (),
+    samples: tuple[TracedSample, ...] = (),
     settled_at: datetime | None = None,
     progress: Progress = "done",
     kept_from: datetime | None = None,
 ) -> Numbers:
-    kept = {PRESS: Kept(samples, settled_at)}
+    kept = {PRESS: DeviceNumbers(samples, settled_at)}
     return Numbers(kept, {one.origin: progress for one in copies}, kept_from)
 
 
-def trace(found: Found, known: Numbers | Unasked) -> Trace:
-    return tell(ASKED, found, known, NOON + timedelta(hours=1), 130)
+def trace(found: SearchResult, known: Numbers | UnaskedSource) -> Trace:
+    return build_trace(ASKED, found, known, NOON + timedelta(hours=1), 130)

@@ -6,10 +6,10 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from sluice.core.errors import Retryable
-from sluice.core.query.groups import Told, Wanted
+from sluice.core.query.groups import GroupAnswer, GroupQuestion
 from sluice.edge.invoked import InvokedFunction
 
-WANTED = Wanted("demo", "hall", "c")
+WANTED = GroupQuestion("demo", "hall", "c")
 
 
 class Client:
@@ -20,7 +20,7 @@ class Client:
 
     def invoke(self, **asked: Any) -> dict[str, Any]:
         assert asked["FunctionName"] == "lookup"
-        assert msgspec.json.decode(asked["Payload"], type=Wanted) == WANTED
+        assert msgspec.json.decode(asked["Payload"], type=GroupQuestion) == WANTED
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -34,7 +34,7 @@ def function(answer: dict[str, Any] | Exception) -> InvokedFunction:
 
 def test_what_the_function_answers_is_read() -> None:
     answer = {"Payload": io.BytesIO(b'{"problem": "unknown"}')}
-    assert function(answer).ask(WANTED, Told) == Told(problem="unknown")
+    assert function(answer).ask(WANTED, GroupAnswer) == GroupAnswer(problem="unknown")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_what_the_function_answers_is_read() -> None:
 )
 def test_a_function_that_does_not_answer_may_do_so_later(answer: dict[str, Any] | Exception) -> None:
     with pytest.raises(Retryable):
-        function(answer).ask(WANTED, Told)
+        function(answer).ask(WANTED, GroupAnswer)

@@ -14,24 +14,24 @@ from sluice.core.consumers import COUNTED
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
-from sluice.core.numbers.samples import Event, Unreadable
 from sluice.core.records import Origin
+from sluice.core.samples.events import Event, Unreadable
 from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.failures.attempts import Attempts
-from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.consuming import BatchConsumer
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.aggregating import Aggregating
-from sluice.edge.numbers.samples import Effect
+from sluice.edge.samples.aggregating import Aggregating
+from sluice.edge.samples.storing import Effect
 from tests.support import samples
 from tests.support.attempts import PlayedCache
 
 if TYPE_CHECKING:
-    from sluice.edge.numbers.counters import Counters
-    from sluice.edge.numbers.samples import Samples
-    from sluice.edge.numbers.seen import Seen
+    from sluice.edge.samples.counters import Counters
+    from sluice.edge.samples.duplicate_hints import DuplicateHints
+    from sluice.edge.samples.storing import Samples
 
 
 class Killed(BaseException):
@@ -112,12 +112,12 @@ class World:
         work = Aggregating(
             samples.contracts(),
             Limits(),
-            cast("Seen", self),
+            cast("DuplicateHints", self),
             cast("Samples", self),
             cast("Counters", self),
             lambda: self.now,
         )
-        consumer = Consumer(
+        consumer = BatchConsumer(
             work,
             Attempts(cache, "aggregate"),
             Quarantine(broker, "dead-letter", "aggregate", allowance),

@@ -15,11 +15,11 @@ from sluice.edge.archive.archiving import Archiving, Delivery, Undelivered
 from sluice.edge.broker import Broker, Unstored
 from sluice.edge.broker import Delivery as Report
 from sluice.edge.failures.attempts import Attempts
-from sluice.edge.failures.consuming import PAUSE, Consumer
+from sluice.edge.failures.consuming import PAUSE, BatchConsumer
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
 from sluice.edge.metrics import metrics
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 from tests.support import samples
 from tests.support.attempts import PlayedCache
 
@@ -46,7 +46,7 @@ class World:
     letters: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
 
-    def deliver(self, packs: Sequence[Pack], _patience: Patience) -> list[Undelivered]:
+    def deliver(self, packs: Sequence[Pack], _patience: Retry) -> list[Undelivered]:
         rows = [json.loads(line) for pack in packs for line in pack.data.splitlines()]
         offsets = [row["kafka_offset"] for row in rows]
         if offsets:
@@ -70,7 +70,7 @@ class World:
         """Archive a batch in a new process and return what must be retried."""
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
-        consumer = Consumer(
+        consumer = BatchConsumer(
             Archiving(samples.contracts(), cast("Delivery", self)),
             Attempts(cache, "archive"),
             Quarantine(broker, "dead-letter", "archive", allowance),

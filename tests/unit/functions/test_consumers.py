@@ -7,7 +7,7 @@ import pytest
 
 from sluice.core.consumers import RAW_EVENTS
 from sluice.edge.failures.attempts import Attempts
-from sluice.edge.failures.consuming import Consumer
+from sluice.edge.failures.consuming import BatchConsumer
 from tests.support.attempts import PlayedCache
 
 VERBS = ("archive", "aggregate", "deadletter")
@@ -23,7 +23,9 @@ class Context:
 NOTHING: Any = None
 BUILT = dict.fromkeys(
     ("archive", "aggregate"),
-    Consumer(NOTHING, Attempts(PlayedCache().as_cache(), "any"), NOTHING, NOTHING, hold_seconds=0, record_seconds=0),
+    BatchConsumer(
+        NOTHING, Attempts(PlayedCache().as_cache(), "any"), NOTHING, NOTHING, hold_seconds=0, record_seconds=0
+    ),
 ) | {"deadletter": (NOTHING, "us-east-1")}
 
 

@@ -12,7 +12,7 @@ from sluice.edge.metrics import metrics
 from sluice.edge.settings import MaintainSettings
 
 if TYPE_CHECKING:
-    from sluice.edge.numbers.maintenance import Maintenance
+    from sluice.edge.rollups.maintenance import Maintenance
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 FLOOR = datetime(2026, 11, 19, 10, tzinfo=UTC)

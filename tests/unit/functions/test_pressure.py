@@ -15,7 +15,7 @@ from sluice.edge.cache import CacheAwayError
 from sluice.edge.ingest.gauge import Gauge
 from sluice.edge.ingest.pressure import Snapshots
 from sluice.edge.metrics import metrics
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 from tests.support.samples import NOW
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class World:
             cast("Mapping[str, TopicOffsets]", self.readers),
             cast("Disks", self.disk),
             4 * HOUR,
-            Patience(HOLD_SECONDS, lambda: self.slept, self.sleep),
+            Retry(HOLD_SECONDS, lambda: self.slept, self.sleep),
             lambda: self.now,
             handler.logger,
         )

@@ -5,37 +5,37 @@ import msgspec
 import pytest
 
 from functions.recall import handler
-from sluice.core.numbers.recalls import Answer, Question, RecalledRow, refuse
+from sluice.core.rollup_archive.recall import ArchivedRow, RecallAnswer, RecallQuestion, refuse
 from sluice.edge.metrics import metrics
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ROW = RecalledRow(NOON, None, "cpu_temp", "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, (-1,), (6,))
-QUESTION = Question("1h", "acme", None, ("cpu_temp",), NOON, NOON.replace(hour=13), ("rollups/a",), digests=True)
+ROW = ArchivedRow(NOON, None, "cpu_temp", "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, (-1,), (6,))
+QUESTION = RecallQuestion("1h", "acme", None, ("cpu_temp",), NOON, NOON.replace(hour=13), ("rollups/a",), digests=True)
 
 
 class Files:
     """Gives the configured answers."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: RecallAnswer) -> None:
         self._answer = answer
-        self.asked: list[Question] = []
+        self.asked: list[RecallQuestion] = []
 
-    def recall(self, question: Question) -> Answer:
+    def recall(self, question: RecallQuestion) -> RecallAnswer:
         self.asked.append(question)
         return self._answer
 
 
-def ask(files: Files, monkeypatch: pytest.MonkeyPatch) -> Answer:
+def ask(files: Files, monkeypatch: pytest.MonkeyPatch) -> RecallAnswer:
     """Invoke as query does: the event and the answer pass through JSON."""
     monkeypatch.setattr(handler, "build", lambda: files)
     monkeypatch.setattr(metrics.provider, "namespace", "test")
     event = json.loads(msgspec.json.encode(QUESTION))
-    return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Answer)
+    return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=RecallAnswer)
 
 
 def test_a_question_and_its_answer_survive_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = Files(Answer((ROW,)))
-    assert ask(files, monkeypatch) == Answer((ROW,))
+    files = Files(RecallAnswer((ROW,)))
+    assert ask(files, monkeypatch) == RecallAnswer((ROW,))
     assert files.asked == [QUESTION]
 
 

@@ -12,16 +12,16 @@ import pytest
 from functions.roll import handler
 from functions.roll.handler import report
 from sluice.core.errors import Retryable
-from sluice.core.numbers.resolutions import Resolution
-from sluice.core.numbers.watermark import Covered
 from sluice.core.offsets import Extent
+from sluice.core.rollups.resolutions import Resolution
+from sluice.core.rollups.watermark import Covered
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.roll_loop import LEAVE_ALONE_SECONDS, Clock, RollLoop, Tally
-from sluice.edge.numbers.rolling import Rolled, UnrollableError
+from sluice.edge.rollups.roll_loop import LEAVE_ALONE_SECONDS, Clock, RollLoop, RollReport
+from sluice.edge.rollups.rolling import Rolled, UnrollableError
 from sluice.edge.settings import RollSettings
 
 if TYPE_CHECKING:
-    from sluice.edge.numbers.rolling import Rolling
+    from sluice.edge.rollups.rolling import Rolling
     from sluice.edge.topic_offsets import TopicOffsets
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -132,7 +132,7 @@ def loop(time: Time, database: Database, brokers: Brokers | None = None) -> Roll
 roll_once = partial(inspect.unwrap(handler.handler), None, None)
 
 
-def run(due: dict[str, list[Any]], brokers: Brokers | None = None) -> tuple[Database, Time, Tally]:
+def run(due: dict[str, list[Any]], brokers: Brokers | None = None) -> tuple[Database, Time, RollReport]:
     time = Time()
     database = Database(time, due)
     tally = loop(time, database, brokers).run()

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.response import StreamingBody
 
 from functions.salvage import handler
-from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Parts, salvage
+from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Dependencies, salvage
 from infra.profiles.baseline import BASELINE
 from sluice.core.messages import Message
 from sluice.edge.broker import Broker, Delivery, Unstored
@@ -95,8 +95,8 @@ class World:
 
     def run(self, seconds_left: Callable[[], float] | None = None) -> dict[str, Any]:
         ends = self.clock + BASELINE.salvage.compute.timeout_seconds
-        parts = Parts(self.salvage, BASELINE.salvage.reserve_seconds, POST_SECONDS)
-        done = salvage(parts, samples.NOW, seconds_left or (lambda: ends - self.clock))
+        dependencies = Dependencies(self.salvage, BASELINE.salvage.reserve_seconds, POST_SECONDS)
+        done = salvage(dependencies, samples.NOW, seconds_left or (lambda: ends - self.clock))
         metrics.clear_metrics()
         return done
 
@@ -148,8 +148,8 @@ def test_letters_are_stored_before_their_object_is_moved_and_copied_before_it_is
         "ObjectsSalvaged": 2,
         "LettersSalvaged": 6,
         "EventsExpired": 3,
-        "ObjectsLeft": 0,
-        "LeftoverSeconds": 0.0,
+        "ObjectsPending": 0,
+        "PendingSeconds": 0.0,
     }
 
 
@@ -170,7 +170,7 @@ def test_a_letter_that_is_not_acknowledged_leaves_its_object_and_ends_the_run(wo
     assert [step for step in world.log if step.startswith(("copy", "delete"))] == []
     # The refused ones once more, and then no other.
     assert world.chunks == [3, 1]
-    assert (done["ObjectsLeft"], done["LeftoverSeconds"], done["EventsExpired"]) == (2, 1800.0, 0)
+    assert (done["ObjectsPending"], done["PendingSeconds"], done["EventsExpired"]) == (2, 1800.0, 0)
     world.away = False
     assert world.run()["ObjectsSalvaged"] == 2
     assert world.names() == {f"salvaged/{BATCH}", f"salvaged/{OUTPUT}"}
@@ -208,7 +208,7 @@ def test_an_object_the_store_does_not_hand_out_waits_and_the_others_do_not(world
     done = world.run()
     assert BATCH in world.names()
     assert other not in world.names()
-    assert (done["ObjectsSalvaged"], done["ObjectsLeft"], done["LeftoverSeconds"]) == (1, 1, 1200.0)
+    assert (done["ObjectsSalvaged"], done["ObjectsPending"], done["PendingSeconds"]) == (1, 1, 1200.0)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_run_begins_no_object_that_there_is_no_time_for(world: World) -> None:
     # Before an object and before its letters.
     times = iter([300, 300, 201, 201, 200])
     done = world.run(lambda: next(times))
-    assert (done["ObjectsSalvaged"], done["ObjectsLeft"], done["LeftoverSeconds"]) == (2, 3, 480.0)
+    assert (done["ObjectsSalvaged"], done["ObjectsPending"], done["PendingSeconds"]) == (2, 3, 480.0)
 
 
 def test_what_cannot_be_read_is_a_letter_too_and_moved_like_the_rest(world: World) -> None:
@@ -284,12 +284,12 @@ def test_an_object_that_there_is_no_time_for_is_left_and_lets_the_others_pass_th
     world.put("failed", small, given_up(), minutes_ago=20)
     done = world.run()
     assert world.names() == {large, small}
-    assert (done["ObjectsLeft"], done["LeftoverSeconds"]) == (2, 1800.0)
+    assert (done["ObjectsPending"], done["PendingSeconds"]) == (2, 1800.0)
     # The run was not stopped in the middle of it.
     assert BASELINE.salvage.compute.timeout_seconds - MOVE_SECONDS >= world.clock
     done = world.run()
     assert world.names() == {large, f"salvaged/{small}"}
-    assert (done["ObjectsSalvaged"], done["ObjectsLeft"], done["LeftoverSeconds"]) == (1, 1, 1800.0)
+    assert (done["ObjectsSalvaged"], done["ObjectsPending"], done["PendingSeconds"]) == (1, 1, 1800.0)
     world.at_once, world.flush_seconds = MOST_LETTERS, 1
     assert world.run()["ObjectsSalvaged"] == 1
     assert world.names() == {f"salvaged/{large}", f"salvaged/{small}"}

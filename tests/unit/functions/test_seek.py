@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from functions.seek import handler
-from sluice.core.trace.seeking import Found, Wanted
+from sluice.core.trace.lake_search import EventSearch, SearchResult
 from sluice.edge.metrics import metrics
 from sluice.edge.trace.athena import Athena, Failure, Rows
-from sluice.edge.trace.seeking import Seeker
-from tests.unit.core.trace.test_seeking import ID, LETTER, ROW
+from sluice.edge.trace.lake_search import Seeker
+from tests.unit.core.trace.test_lake_search import ID, LETTER, ROW
 
-WANTED = Wanted(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21), "c-1")
+WANTED = EventSearch(ID, "demo", None, date(2026, 11, 19), date(2026, 11, 21), "c-1")
 
 
 class Played:
@@ -32,12 +32,12 @@ class Played:
         return self._answers
 
 
-def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> Found:
+def ask(played: Played, monkeypatch: pytest.MonkeyPatch) -> SearchResult:
     """Invoke as trace does: the event and the answer pass through JSON."""
     monkeypatch.setattr(handler, "build", lambda: Seeker(cast("Athena", played)))
     monkeypatch.setattr(metrics.provider, "namespace", "test")
     event: dict[str, Any] = json.loads(msgspec.json.encode(WANTED))
-    return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=Found)
+    return msgspec.json.decode(json.dumps(handler.handler(event, None)), type=SearchResult)
 
 
 def test_a_question_and_its_answer_survive_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,11 +61,11 @@ def test_an_outage_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     away = Failure("unavailable", "away")
     written = io.StringIO()
     monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
-    assert ask(Played(away, away), monkeypatch) == Found(None, None, "unavailable", "away; away")
+    assert ask(Played(away, away), monkeypatch) == SearchResult(None, None, "unavailable", "away; away")
     assert json.loads(written.getvalue())["correlation_id"] == "c-1"
 
 
 def test_of_two_problems_the_outage_is_reported_with_the_messages_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, away = Failure("timeout", "no answer within 12 s"), Failure("unavailable", "away")
     for played in (Played(slow, away), Played(away, slow)):
-        assert ask(played, monkeypatch) == Found(None, None, "unavailable", "away; no answer within 12 s")
+        assert ask(played, monkeypatch) == SearchResult(None, None, "unavailable", "away; no answer within 12 s")

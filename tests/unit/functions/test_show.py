@@ -11,7 +11,7 @@ import pytest
 
 from functions.show.handler import show
 from infra.api.page import PACKAGE, assemble_page
-from sluice.core.api.page import File, make_file
+from sluice.core.api.page import PageFile, make_file
 from sluice.edge.api.page import load_page
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
@@ -19,12 +19,12 @@ SCRIPT = b"export const answer = 42;\n" * 20
 
 
 @pytest.fixture
-def files() -> dict[str, File]:
+def files() -> dict[str, PageFile]:
     contents = {"index.html": b"<!doctype html>", "openapi.json": b"{}", "assets/main.js": SCRIPT}
     return {name: make_file(name, content) for name, content in contents.items()}
 
 
-def ask(files: dict[str, File], route: str, name: str | None = None, **headers: str) -> tuple[int, Any, bytes]:
+def ask(files: dict[str, PageFile], route: str, name: str | None = None, **headers: str) -> tuple[int, Any, bytes]:
     """Ask as the gateway does, and read the answer as it reads it."""
     event: dict[str, Any] = {
         "routeKey": route,
@@ -50,13 +50,13 @@ def ask(files: dict[str, File], route: str, name: str | None = None, **headers: 
     ],
 )
 def test_each_route_leads_to_its_file(
-    files: dict[str, File], route: str, name: str | None, media_type: str, content: bytes
+    files: dict[str, PageFile], route: str, name: str | None, media_type: str, content: bytes
 ) -> None:
     status, headers, body = ask(files, route, name)
     assert (status, headers["content-type"], body) == (200, media_type, content)
 
 
-def test_who_takes_gzip_gets_it(files: dict[str, File]) -> None:
+def test_who_takes_gzip_gets_it(files: dict[str, PageFile]) -> None:
     status, headers, body = ask(files, "GET /assets/{name}", "main.js", accept_encoding="br, gzip;q=0.8")
     assert (status, headers["content-encoding"], headers["vary"]) == (200, "gzip", "accept-encoding")
     assert gzip.decompress(body) == SCRIPT
@@ -65,7 +65,7 @@ def test_who_takes_gzip_gets_it(files: dict[str, File]) -> None:
         assert "content-encoding" not in ask(files, "GET /assets/{name}", "main.js", accept_encoding=refused)[1]
 
 
-def test_a_client_that_has_the_file_gets_a_304_and_asks_each_time(files: dict[str, File]) -> None:
+def test_a_client_that_has_the_file_gets_a_304_and_asks_each_time(files: dict[str, PageFile]) -> None:
     _, plain, _ = ask(files, "GET /")
     _, packed, _ = ask(files, "GET /", accept_encoding="gzip")
     assert plain["etag"] != packed["etag"], "other bytes, another tag"
@@ -79,7 +79,7 @@ def test_a_client_that_has_the_file_gets_a_304_and_asks_each_time(files: dict[st
 @pytest.mark.parametrize(
     "name", ["missing.js", "../index.html", "..%2findex.html", "/etc/passwd", "index.html", "__init__.py", "", "."]
 )
-def test_what_is_not_on_the_list_is_a_problem_that_says_so(files: dict[str, File], name: str) -> None:
+def test_what_is_not_on_the_list_is_a_problem_that_says_so(files: dict[str, PageFile], name: str) -> None:
     status, headers, body = ask(files, "GET /assets/{name}", name)
     problem = json.loads(body)
     jsonschema.validate(problem, json.loads((SCHEMAS / "problem" / "1.json").read_text()))
@@ -88,7 +88,7 @@ def test_what_is_not_on_the_list_is_a_problem_that_says_so(files: dict[str, File
 
 
 def test_every_answer_forbids_scripts_and_styles_from_elsewhere_and_from_the_page_itself(
-    files: dict[str, File],
+    files: dict[str, PageFile],
 ) -> None:
     for route, name in (("GET /", None), ("GET /assets/{name}", "main.js"), ("GET /assets/{name}", "missing")):
         _, headers, _ = ask(files, route, name)

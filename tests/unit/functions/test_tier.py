@@ -12,11 +12,11 @@ import pytest
 from functions.tier import handler
 from sluice.edge.aws import RefusedError
 from sluice.edge.metrics import metrics
-from sluice.edge.numbers.tiering import Plan, Report
+from sluice.edge.rollup_archive.tiering import Plan, TierReport
 from sluice.edge.settings import TierSettings
 
 if TYPE_CHECKING:
-    from sluice.edge.numbers.tier_database import TierDatabase
+    from sluice.edge.rollup_archive.database import TierDatabase
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SETTINGS = TierSettings(
@@ -61,8 +61,8 @@ class Database:
 class Run:
     """Records its arguments, in place of the real one."""
 
-    def __init__(self, report: Report | None = None) -> None:
-        self._report = report or Report()
+    def __init__(self, report: TierReport | None = None) -> None:
+        self._report = report or TierReport()
         self.plan: Plan | None = None
         self.may_go_on: bool | None = None
 
@@ -70,7 +70,7 @@ class Run:
         self.plan = plan
         return self
 
-    def run(self, now: datetime, may_go_on: Callable[[], bool]) -> Report:
+    def run(self, now: datetime, may_go_on: Callable[[], bool]) -> TierReport:
         assert now == NOW
         self.may_go_on = may_go_on()
         return self._report
@@ -124,7 +124,7 @@ def test_a_second_run_at_a_time_leaves_the_first_alone(monkeypatch: pytest.Monke
 def test_how_far_behind_the_work_is_is_reported(
     behind: timedelta, told: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = Report(rows=7, partitions=1, behind=behind, waits_for={"1m": "not every window is closed"})
+    report = TierReport(rows=7, partitions=1, behind=behind, waits_for={"1m": "not every window is closed"})
     assert tier(Run(report), monkeypatch) == {
         "RollupsMoved": 7,
         "PartitionsDropped": 1,

@@ -14,8 +14,8 @@ from sluice.core.api.keys import StoredKey, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.records import Origin
-from sluice.core.trace.fate import Kept, Numbers, Sample, Who
-from sluice.core.trace.seeking import Found, Problem, StoredCopy, Wanted
+from sluice.core.trace.lake_search import EventSearch, Problem, SearchResult, StoredCopy
+from sluice.core.trace.outcomes import DeviceNumbers, Numbers, TracedSample, Who
 from sluice.edge.api.gate import Gate
 from sluice.edge.metrics import metrics
 from sluice.edge.trace.tracing import Tracer
@@ -39,18 +39,18 @@ COPY = StoredCopy(
     1,
     "s3://raw/7.parquet",
 )
-COUNTED = Numbers({("demo", "press-1"): Kept((Sample(NOW, 3, ()),))}, {COPY.origin: "done"}, None)
+COUNTED = Numbers({("demo", "press-1"): DeviceNumbers((TracedSample(NOW, 3, ()),))}, {COPY.origin: "done"}, None)
 
 
 @dataclass
 class World:
     """Everything around trace."""
 
-    found: Found | Exception = field(default_factory=lambda: Found((COPY,), ()))
+    found: SearchResult | Exception = field(default_factory=lambda: SearchResult((COPY,), ()))
     numbers: Numbers | Exception = COUNTED
     key: StoredKey = STORED
     over: str | None = None
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: list[EventSearch] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
     unavailable: list[float] = field(default_factory=list)
     """How many sources every trace lacked, as CloudWatch finds it by the function's name and nothing else."""
@@ -62,7 +62,7 @@ class World:
         self.asked.append((name, quota.events))
         return self.over
 
-    def ask(self, wanted: Wanted, _kind: type[Found]) -> Found:
+    def ask(self, wanted: EventSearch, _kind: type[SearchResult]) -> SearchResult:
         self.wanted.append(wanted)
         if isinstance(self.found, Exception):
             raise self.found
@@ -157,7 +157,7 @@ def test_a_key_may_ask_seldom_and_a_question_that_is_refused_is_not_counted() ->
 
 
 def test_nothing_found_is_an_answer_and_says_that_the_numbers_were_not_asked() -> None:
-    status, document = World(found=Found((), ())).get()
+    status, document = World(found=SearchResult((), ())).get()
     assert (status, document["verdict"]) == (200, "never_received")
     assert document["unasked"] == [{"source": "numbers", "reason": "device_unknown"}]
 
@@ -166,11 +166,11 @@ def test_nothing_found_is_an_answer_and_says_that_the_numbers_were_not_asked() -
     ("away", "reason"),
     [
         (Retryable("seek is away"), "unavailable"),
-        (Found(problem="timeout"), "timeout"),
-        (Found(problem="too_much"), "too_much"),
+        (SearchResult(problem="timeout"), "timeout"),
+        (SearchResult(problem="too_much"), "too_much"),
     ],
 )
-def test_without_the_files_the_numbers_are_returned(away: Found | Exception, reason: str) -> None:
+def test_without_the_files_the_numbers_are_returned(away: SearchResult | Exception, reason: str) -> None:
     world = World(found=away)
     status, document = world.get(query="device_id=press-1")
     assert (status, document["verdict"]) == (200, "accepted")
@@ -198,7 +198,7 @@ def test_without_the_numbers_the_files_are_returned(away: Exception, reason: str
     [("timeout", "trace_timeout"), ("too_much", "trace_timeout"), ("unavailable", "trace_unavailable")],
 )
 def test_without_either_there_is_a_problem_that_says_which(problem: Problem, code: str) -> None:
-    world = World(found=Found(problem=problem), numbers=Retryable("the database is away"))
+    world = World(found=SearchResult(problem=problem), numbers=Retryable("the database is away"))
     for query in ("device_id=press-1", ""):
         status, document = world.get(query=query)
         assert (status, document["code"]) == (503, code)
@@ -221,7 +221,7 @@ def test_an_operator_asks_of_every_fleet_and_without_a_key() -> None:
 
 
 def test_an_operator_gets_problems_as_the_api_writes_them() -> None:
-    world = World(found=Found(problem="timeout"), numbers=Retryable("away"))
+    world = World(found=SearchResult(problem="timeout"), numbers=Retryable("away"))
     assert world.call(event_id=ID)["code"] == "trace_timeout"
     assert world.call(event="x")["code"] == "invalid_call"
 

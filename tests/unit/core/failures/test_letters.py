@@ -9,7 +9,7 @@ import pytest
 
 from sluice.core.errors import Ahead, Killer, Poison
 from sluice.core.failures.letterbox import collect
-from sluice.core.failures.letters import Letter, about_record, read_claims, write_letter
+from sluice.core.failures.letters import Letter, about_record, read_unverified_fields, write_letter
 from sluice.core.records import KafkaRecord, Origin, read_records
 from tests.support import samples
 
@@ -58,9 +58,12 @@ def test_a_letter_holds_the_bytes_as_text_if_they_are_and_as_many_as_are_kept(
 
 
 def test_what_a_document_says_of_itself_is_taken_only_when_it_is_fit_to_be_written() -> None:
-    assert read_claims({"event_id": "e", "source": "s", "firmware_version": "1"}).device_id == "s"
-    assert read_claims({"event_id": "x" * 129, "device_id": "a\nb", "device_firmware_version": 3}).event_id is None
-    assert read_claims([1]).device_id is None
+    assert read_unverified_fields({"event_id": "e", "source": "s", "firmware_version": "1"}).device_id == "s"
+    assert (
+        read_unverified_fields({"event_id": "x" * 129, "device_id": "a\nb", "device_firmware_version": 3}).event_id
+        is None
+    )
+    assert read_unverified_fields([1]).device_id is None
 
 
 def test_a_poison_record_is_kept_with_its_place_and_what_can_be_read_of_it() -> None:

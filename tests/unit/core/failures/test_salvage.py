@@ -12,13 +12,13 @@ import pytest
 
 from sluice.core.archive.rows import make_row
 from sluice.core.failures.letters import Letter
-from sluice.core.failures.salvage import Wreck, read_batch, read_output
+from sluice.core.failures.salvage import FailedObject, read_batch, read_output
 from sluice.core.limits import Limits
 from sluice.core.records import read_records
 from tests.support import samples
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[4] / "schemas/dead_letter/1.json").read_text())
-WRECK = Wreck("salvaged/aws/lambda/u/2026/11/20/1", samples.NOW)
+WRECK = FailedObject("salvaged/aws/lambda/u/2026/11/20/1", samples.NOW)
 MOST = Limits().max_letter
 EVENT = samples.read("lambda/raw-events-batch.json")
 BROKEN_JSON = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"' * 100, b"[" * 100_000, b'{"payload": 1}', b"\x00" * 50]

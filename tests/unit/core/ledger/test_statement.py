@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.core.ledger.statement import Facts, Missing, Position, State, Tally, draw_up, draw_up_for
+from sluice.core.ledger.statement import LedgerFacts, Missing, Position, State, Tally, draw_up, draw_up_for
 
 DAY, AS_OF = "2026-03-01", "2026-03-01T12:00:00.000000Z"
 MISSING = Missing("archive", "demo", "press-1", "e-1", "2026-03-01T11:00:00.000000Z", 3, 40, in_kafka=True)
@@ -25,7 +25,7 @@ BALANCED = [
 
 
 def test_accepted_is_archived_and_dead_lettered_and_counted_late_duplicate_and_dead_lettered() -> None:
-    (account,) = draw_up(DAY, Facts(AS_OF, BALANCED, [position("archive"), position("aggregate")], [])).fleets
+    (account,) = draw_up(DAY, LedgerFacts(AS_OF, BALANCED, [position("archive"), position("aggregate")], [])).fleets
     assert (account.state, account.accepted, account.rejected) == ("balanced", 100, 7)
     assert account.of("archive") == {"archived": 90, "dead_lettered": 10, "not_yet": 0}
     assert account.of("aggregate") == {"counted": 80, "late": 5, "duplicate": 5, "dead_lettered": 10, "not_yet": 0}
@@ -44,13 +44,13 @@ def test_accepted_is_archived_and_dead_lettered_and_counted_late_duplicate_and_d
 def test_what_only_one_of_them_has_seen_is_on_its_way_missing_or_a_fault(
     archive: Position, named: list[Missing], state: State
 ) -> None:
-    facts = Facts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], named)
+    facts = LedgerFacts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], named)
     account = draw_up_for("demo", DAY, facts).account
     assert (account.state, account.accepted, account.of("archive")["not_yet"]) == (state, 101, 1)
 
 
 def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() -> None:
-    facts = Facts(AS_OF, BALANCED, [position("archive", missing=1)], [MISSING])
+    facts = LedgerFacts(AS_OF, BALANCED, [position("archive", missing=1)], [MISSING])
     assert draw_up_for("demo", DAY, facts).account.state == "missing"
     assert draw_up_for("demo", "2026-02-28", facts).account.state == "balanced"
     assert draw_up_for("other", DAY, facts).account.state == "balanced"
@@ -61,7 +61,7 @@ def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() 
     [(None, "balanced"), ("2026-02-28T23:59:59.000000Z", "balanced"), ("2026-03-01T00:00:00.000000Z", "missing")],
 )
 def test_an_account_that_both_sides_lack_the_same_of_is_not_balanced(unnamed_until: str | None, state: State) -> None:
-    facts = Facts(
+    facts = LedgerFacts(
         AS_OF, BALANCED, [position("archive", missing=1), position("aggregate", missing=1)], [], unnamed_until
     )
     assert draw_up_for("demo", DAY, facts).account.state == state
@@ -77,5 +77,5 @@ def test_an_account_that_both_sides_lack_the_same_of_is_not_balanced(unnamed_unt
 )
 def test_of_a_day_that_is_long_over_nothing_is_on_its_way(as_of: str, missing: int, state: State) -> None:
     archive = position("archive", in_flight=5, missing=missing)
-    facts = Facts(as_of, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], [])
+    facts = LedgerFacts(as_of, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], [])
     assert draw_up_for("demo", DAY, facts).account.state == state

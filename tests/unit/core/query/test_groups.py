@@ -3,9 +3,9 @@ import json
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.core.query.groups import MOST_DEVICES, MOST_GROUPS, Group, GroupName, Wanted, read_told
+from sluice.core.query.groups import MOST_DEVICES, MOST_GROUPS, Group, GroupName, GroupQuestion, read_group_answer
 
-LIST, ONE = Wanted("demo", None, "c"), Wanted("demo", "hall", "c")
+LIST, ONE = GroupQuestion("demo", None, "c"), GroupQuestion("demo", "hall", "c")
 
 
 def told(document: object) -> bytes:
@@ -17,14 +17,14 @@ def group(**changes: object) -> dict[str, object]:
 
 
 def test_what_the_directory_tells_is_taken_and_what_is_not_ours_is_left_out() -> None:
-    listed = read_told(LIST, told({"groups": [{"group_id": "hall", "name": "Hall", "owner": "x"}], "more": 1}))
+    listed = read_group_answer(LIST, told({"groups": [{"group_id": "hall", "name": "Hall", "owner": "x"}], "more": 1}))
     assert listed.groups is not None
     assert listed.groups.groups == (GroupName("hall", "Hall"),)
-    assert read_told(ONE, told(group())).group == Group("hall", "Hall", ("press-1",))
+    assert read_group_answer(ONE, told(group())).group == Group("hall", "Hall", ("press-1",))
 
 
 def test_a_device_is_in_a_group_once_and_one_that_no_device_can_be_is_not_in_it() -> None:
-    found = read_told(ONE, told(group(devices=["a", "b", "a", "c\u0000", "d\n", "wide\u3000"]))).group
+    found = read_group_answer(ONE, told(group(devices=["a", "b", "a", "c\u0000", "d\n", "wide\u3000"]))).group
     assert found is not None
     assert found.devices == ("a", "b", "wide\u3000")
 
@@ -52,7 +52,7 @@ def test_a_device_is_in_a_group_once_and_one_that_no_device_can_be_is_not_in_it(
 )
 def test_garbage_is_as_good_as_no_answer(body: bytes) -> None:
     with pytest.raises(Retryable):
-        read_told(ONE, body)
+        read_group_answer(ONE, body)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_garbage_is_as_good_as_no_answer(body: bytes) -> None:
 )
 def test_a_list_of_garbage_is_as_good_as_no_answer(body: bytes) -> None:
     with pytest.raises(Retryable):
-        read_told(LIST, body)
+        read_group_answer(LIST, body)

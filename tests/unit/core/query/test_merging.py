@@ -5,18 +5,18 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from sluice.core.numbers.digests import pack
-from sluice.core.numbers.recalls import RecalledRow
-from sluice.core.query.merging import Part, gather_parts, merge_parts
-from sluice.core.query.windows import Metric, gather_windows
+from sluice.core.query.merging import DeviceRow, gather_device_rows, merge_device_rows
+from sluice.core.query.rollup_rows import DeviceMetric, gather_windows
+from sluice.core.rollup_archive.recall import ArchivedRow
+from sluice.core.rollups.digests import pack
 from tests.support.samples import NOW
 
-BOOK = {1: Metric("cpu_temp", "degC", 0.1), 2: Metric("humidity", "%RH", 0.1)}
+BOOK = {1: DeviceMetric("cpu_temp", "degC", 0.1), 2: DeviceMetric("humidity", "%RH", 0.1)}
 
 Readings = dict[int, list[float]]
 
 
-def part(start: int, readings: Readings) -> Part:
+def part(start: int, readings: Readings) -> DeviceRow:
     """The row of a window, for readings that are whole steps of their sensor."""
     keys = sorted(readings)
     bins: dict[int, int] = {}
@@ -24,7 +24,7 @@ def part(start: int, readings: Readings) -> Part:
         for reading in readings[key]:
             packed = pack(key, round(reading / 0.1))
             bins[packed] = bins.get(packed, 0) + 1
-    return Part(
+    return DeviceRow(
         start,
         keys,
         [len(readings[key]) for key in keys],
@@ -60,7 +60,7 @@ def test_a_group_has_the_numbers_of_all_its_readings_in_any_order(
 ) -> None:
     parts = [part(start, readings) for start, readings in rows]
     chance.shuffle(parts)  # type: ignore[attr-defined]
-    windows = merge_parts(parts, BOOK)
+    windows = merge_device_rows(parts, BOOK)
     assert [window.start for window in windows] == sorted({start for start, _ in rows})
     for window in windows:
         of_window = [readings for start, readings in rows if start == window.start]
@@ -78,11 +78,11 @@ def test_a_group_has_the_numbers_of_all_its_readings_in_any_order(
 
 def recalled(
     minute: int, metric: str, device: str | None, bins: dict[int, int], low: float, high: float
-) -> RecalledRow:
+) -> ArchivedRow:
     start = NOW.replace(minute=minute, second=0, microsecond=0)
     count = sum(bins.values())
     total = count * (low + high) / 2
-    return RecalledRow(
+    return ArchivedRow(
         start,
         device,
         metric,
@@ -106,7 +106,7 @@ def test_rows_from_files_are_merged_as_those_of_the_database() -> None:
         recalled(1, "humidity", "a", {500: 1}, 50.0, 50.0),
         recalled(1, "cpu_temp", "b", {401: 2}, 40.1, 40.1),
     ]
-    (window,) = merge_parts(gather_parts(rows, BOOK), BOOK)
+    (window,) = merge_device_rows(gather_device_rows(rows, BOOK), BOOK)
     assert (window.metric_keys, window.counts) == ([1, 2], [6, 1])
     assert (window.mins, window.maxs) == ([-0.5, 50.0], [40.1, 50.0])
     assert window.p50s == [pytest.approx(40.0), 50.0]

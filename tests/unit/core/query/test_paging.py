@@ -2,18 +2,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sluice.core.numbers.resolutions import MOST_ROWS
 from sluice.core.query.paging import MOST_ITEMS, Page, cut_page, split_page
-from sluice.core.query.questions import Span
+from sluice.core.query.questions import PageSpan
+from sluice.core.rollups.resolutions import MOST_ROWS
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def span(minutes: int, at: int = 0) -> Span:
+def span(minutes: int, at: int = 0) -> PageSpan:
     start = int(NOON.timestamp())
-    return Span("1m", start, start + 60 * minutes, start + 60 * at)
+    return PageSpan("1m", start, start + 60 * minutes, start + 60 * at)
 
 
 @pytest.mark.parametrize(

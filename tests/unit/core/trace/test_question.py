@@ -8,9 +8,9 @@ import pytest
 
 from infra.profiles.baseline import BASELINE
 from sluice.core.errors import Refusal
-from sluice.core.trace.fate import Asked
+from sluice.core.trace.lake_search import EventSearch
+from sluice.core.trace.outcomes import Asked
 from sluice.core.trace.question import MOST_DAYS, MOST_DAYS_OF_OPERATORS, read_address, read_call, where_to_look
-from sluice.core.trace.seeking import Wanted
 
 NOW = datetime(2026, 11, 20, 0, 30, tzinfo=UTC)
 TODAY, YESTERDAY = date(2026, 11, 20), date(2026, 11, 19)
@@ -36,7 +36,7 @@ def test_a_uuid_is_the_same_in_capitals_and_another_id_is_not() -> None:
 def test_a_day_more_is_looked_through_than_was_asked_about() -> None:
     asked = ask(device_id="press-1", from_="2026-03-01", to="2026-03-02")
     wanted = where_to_look(asked, "c-1")
-    assert wanted == Wanted(ID, "demo", "press-1", date(2026, 3, 1), date(2026, 3, 3), "c-1")
+    assert wanted == EventSearch(ID, "demo", "press-1", date(2026, 3, 1), date(2026, 3, 3), "c-1")
     assert wanted.parameters() == [ID, "demo", "demo", "press-1", "press-1", "2026-03-01", "2026-03-03"]
 
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sluice.core.query.groups import Group, GroupName, Told, Wanted
+from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupQuestion
 from sluice.edge.query.directory import MOST_BYTES, Directory, Place, read_address, write_path
 from sluice.edge.settings import DirectorySettings, SettingsError
 
@@ -103,9 +103,9 @@ def server(running: Server) -> Server:
     return running
 
 
-def ask(server: Server, group_id: str | None = "hall", base: str = "") -> Told:
+def ask(server: Server, group_id: str | None = "hall", base: str = "") -> GroupAnswer:
     settings = DirectorySettings(f"http://127.0.0.1:{server.server_port}{base}", SECONDS)
-    return Directory(settings).ask(Wanted("demo", group_id, "c-1"))
+    return Directory(settings).ask(GroupQuestion("demo", group_id, "c-1"))
 
 
 def test_groups_and_a_group_are_found(server: Server) -> None:
@@ -135,11 +135,13 @@ def test_a_directory_that_misbehaves_is_unavailable_and_nothing_is_raised(server
 
 def test_a_directory_that_is_away_is_unavailable() -> None:
     settings = DirectorySettings("http://127.0.0.1:9", SECONDS)
-    assert Directory(settings).ask(Wanted("demo", None, "c")).problem == "unavailable"
+    assert Directory(settings).ask(GroupQuestion("demo", None, "c")).problem == "unavailable"
 
 
 def test_without_an_address_no_request_is_made() -> None:
-    assert Directory(DirectorySettings("none", SECONDS)).ask(Wanted("demo", None, "c")) == Told(problem="no_directory")
+    assert Directory(DirectorySettings("none", SECONDS)).ask(GroupQuestion("demo", None, "c")) == GroupAnswer(
+        problem="no_directory"
+    )
 
 
 @pytest.mark.parametrize("name", ["../../admin", "hall?x=1", "hall#x", "a/b", "%2e%2e", "a b", "ü\r\nhost: x"])
@@ -154,7 +156,7 @@ def test_a_name_is_one_part_of_the_path_with_any_text_in_it(server: Server, name
 
 def test_fleets_are_escaped_like_groups() -> None:
     place = Place("directory.example", None, "", encrypted=True)
-    assert write_path(place, Wanted("a/../b", None, "c")) == "/fleets/a%2F..%2Fb/groups"
+    assert write_path(place, GroupQuestion("a/../b", None, "c")) == "/fleets/a%2F..%2Fb/groups"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from sluice.core.breaker import Breaker
 from sluice.core.errors import Refusal, Retryable
-from sluice.core.query.groups import Group, GroupName, GroupNames, Told, Wanted
+from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupNames, GroupQuestion
 from sluice.edge.cache import Cache
 from sluice.edge.query.groups import LAST_KNOWN, Groups
 from tests.support.played_cache import PlayedServer
@@ -18,16 +18,16 @@ class Directory:
     """A directory behind its function, which fails as configured."""
 
     def __init__(self) -> None:
-        self.told = Told(group=HALL)
+        self.told = GroupAnswer(group=HALL)
         self.fails: str | None = None
-        self.asked: list[Wanted] = []
+        self.asked: list[GroupQuestion] = []
         self.time = 0.0
 
-    def __call__(self, wanted: Wanted) -> Told:
+    def __call__(self, wanted: GroupQuestion) -> GroupAnswer:
         self.asked.append(wanted)
         if self.fails == "function":
             raise Retryable("the function cannot be invoked")
-        return Told(problem="unavailable", detail="no answer") if self.fails else self.told
+        return GroupAnswer(problem="unavailable", detail="no answer") if self.fails else self.told
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def find(asked: Groups, now: datetime) -> Group:
 def test_the_directory_is_asked_once_and_believed_for_a_while(directory: Directory, server: PlayedServer) -> None:
     asked = groups(directory, server)
     assert [find(asked, after(seconds)) for seconds in (0, 30, 59)] == [HALL] * 3
-    assert directory.asked == [Wanted("demo", "hall", "c-1")]
-    directory.told = Told(group=Group("hall", "Hall", ()))
+    assert directory.asked == [GroupQuestion("demo", "hall", "c-1")]
+    directory.told = GroupAnswer(group=Group("hall", "Hall", ()))
     assert find(asked, after(60)).devices == ()
 
 
@@ -108,7 +108,7 @@ def test_after_some_failures_the_directory_is_left_alone_and_then_tried_by_one(
 def test_an_unknown_group_is_asked_for_once_in_a_while_and_never_shared(
     directory: Directory, server: PlayedServer
 ) -> None:
-    asked, directory.told = groups(directory, server), Told(problem="unknown")
+    asked, directory.told = groups(directory, server), GroupAnswer(problem="unknown")
     for _ in range(2):
         with pytest.raises(Refusal) as refusal:
             find(asked, NOW)
@@ -120,7 +120,7 @@ def test_an_unknown_group_is_asked_for_once_in_a_while_and_never_shared(
 def test_a_group_that_is_gone_is_not_shown_as_it_was(directory: Directory, server: PlayedServer) -> None:
     asked = groups(directory, server)
     find(asked, NOW)
-    directory.told = Told(problem="unknown")
+    directory.told = GroupAnswer(problem="unknown")
     with pytest.raises(Refusal):
         find(asked, after(61))
     directory.fails = "directory"
@@ -131,7 +131,7 @@ def test_a_group_that_is_gone_is_not_shown_as_it_was(directory: Directory, serve
 
 
 def test_without_a_directory_there_are_no_groups(directory: Directory, server: PlayedServer) -> None:
-    directory.told = Told(problem="no_directory")
+    directory.told = GroupAnswer(problem="no_directory")
     with pytest.raises(Refusal) as refusal:
         groups(directory, server).names("demo", "c", NOW)
     assert (refusal.value.status, refusal.value.code) == (404, "no_directory")
@@ -140,7 +140,7 @@ def test_without_a_directory_there_are_no_groups(directory: Directory, server: P
 def test_the_list_of_groups_is_not_taken_for_a_group(directory: Directory, server: PlayedServer) -> None:
     asked = groups(directory, server)
     find(asked, NOW)
-    directory.told = Told(groups=GroupNames((GroupName("hall", "Hall"),)))
+    directory.told = GroupAnswer(groups=GroupNames((GroupName("hall", "Hall"),)))
     assert asked.names("demo", "c", NOW) == (GroupNames((GroupName("hall", "Hall"),)), NOW)
     assert set(server.held) == {"group:demo", "group:demo:hall"}
     assert [one.group_id for one in directory.asked] == ["hall", None]

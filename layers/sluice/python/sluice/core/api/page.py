@@ -42,7 +42,7 @@ HEADERS = {
 }
 
 
-class File(msgspec.Struct, frozen=True):
+class PageFile(msgspec.Struct, frozen=True):
     """One file of the page, plain and compressed."""
 
     media_type: str
@@ -51,11 +51,11 @@ class File(msgspec.Struct, frozen=True):
     digest: str
 
 
-def make_file(name: str, content: bytes) -> File:
+def make_file(name: str, content: bytes) -> PageFile:
     """Prepare a file once for all requests."""
     _, dot, ending = name.rpartition(".")
     packed = gzip.compress(content, mtime=0)
-    return File(MEDIA_TYPES[dot + ending], content, packed, hashlib.sha256(content).hexdigest()[:32])
+    return PageFile(MEDIA_TYPES[dot + ending], content, packed, hashlib.sha256(content).hexdigest()[:32])
 
 
 def name_file(event: Mapping[str, Any]) -> str:
@@ -68,7 +68,7 @@ def name_file(event: Mapping[str, Any]) -> str:
     return f"assets/{name}"
 
 
-def answer_file(files: Mapping[str, File], name: str, headers: Mapping[str, str]) -> Answer:
+def answer_file(files: Mapping[str, PageFile], name: str, headers: Mapping[str, str]) -> Answer:
     """Answer with a file, or only with its tag if the caller has it already."""
     # Looked up in a mapping, never in a directory: no name can lead out of it.
     if name not in files:

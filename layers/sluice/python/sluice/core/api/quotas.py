@@ -14,7 +14,7 @@ class Quota(msgspec.Struct, frozen=True):
     rejects: float
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket in one process's memory, used when the shared one does not answer."""
 
     def __init__(self, rate: float, now: datetime) -> None:

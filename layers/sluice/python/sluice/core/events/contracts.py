@@ -47,7 +47,7 @@ class _Lineage(msgspec.Struct, frozen=True):
     unit: str
 
 
-class _Version:
+class _ContractVersion:
     """One version of a contract with its compiled check and the lineage of its metrics."""
 
     def __init__(self, schema: Mapping[str, Any], book: SeriesBook) -> None:
@@ -86,10 +86,10 @@ class Contracts:
 
     def __init__(self, schemas: Iterable[Mapping[str, Any]], series: SeriesBook) -> None:
         self.book = series
-        self._versions: dict[tuple[str, int], _Version] = {}
-        self._by_firmware: dict[int, _Version] = {}
+        self._versions: dict[tuple[str, int], _ContractVersion] = {}
+        self._by_firmware: dict[int, _ContractVersion] = {}
         for schema in schemas:
-            version = _Version(schema, series)
+            version = _ContractVersion(schema, series)
             self._versions[version.contract, version.number] = version
             if version.firmware_major is not None:
                 self._by_firmware[version.firmware_major] = version
@@ -117,7 +117,7 @@ class Contracts:
                 self.book.require(document["sensor_type"], document["unit"])
             raise
 
-    def _check(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
+    def _check(self, version: _ContractVersion, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
         if version.contract == TELEMETRY:
             _count_metrics(version, document.get("metrics"))
         version.check(document)
@@ -140,7 +140,7 @@ class Contracts:
         """List the fields of an event that its version does not name."""
         return list(_undeclared(self._versions[facts.contract, facts.schema_version].schema, document, ""))
 
-    def _find_version(self, contract: str, document: dict[str, Any]) -> _Version:
+    def _find_version(self, contract: str, document: dict[str, Any]) -> _ContractVersion:
         if contract == TELEMETRY:
             return self._find_by_firmware(document.get("device_firmware_version"))
         number = document.get("schema_version", 1)
@@ -153,7 +153,7 @@ class Contracts:
             )
         return version
 
-    def _find_by_firmware(self, firmware: object) -> _Version:
+    def _find_by_firmware(self, firmware: object) -> _ContractVersion:
         if not isinstance(firmware, str):
             raise Rejection(
                 "unknown_firmware", "device_firmware_version decides the contract and must be a string such as '2.4.1'."
@@ -166,7 +166,7 @@ class Contracts:
             raise Rejection("unknown_firmware", f"Firmware {firmware[:64]!r} has no schema; known are {known}.")
         return version
 
-    def _telemetry(self, version: _Version, document: dict[str, Any]) -> Facts:
+    def _telemetry(self, version: _ContractVersion, document: dict[str, Any]) -> Facts:
         return Facts(
             contract=TELEMETRY,
             schema_version=version.number,
@@ -178,7 +178,7 @@ class Contracts:
             metrics=self._in_series(version, document["metrics"]),
         )
 
-    def _in_series(self, version: _Version, sent: dict[str, float]) -> dict[str, float]:
+    def _in_series(self, version: _ContractVersion, sent: dict[str, float]) -> dict[str, float]:
         if not version.moved:
             return {name: float(value) for name, value in sent.items()}
         # A name that today belongs to a series which this version sends under another name is not that series.
@@ -192,7 +192,7 @@ class Contracts:
                 metrics[lineage.series] = self.book.in_series_unit(lineage.series, sent[name], lineage.unit)
         return metrics
 
-    def _reading(self, version: _Version, document: dict[str, Any]) -> Facts:
+    def _reading(self, version: _ContractVersion, document: dict[str, Any]) -> Facts:
         series, value, unit = document["sensor_type"], document["value"], document["unit"]
         return Facts(
             contract=READING,
@@ -205,7 +205,7 @@ class Contracts:
             metrics={series: self.book.in_series_unit(series, value, unit)},
         )
 
-    def _activity(self, version: _Version, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
+    def _activity(self, version: _ContractVersion, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
         sent = document.get("event_id")
         return Facts(
             contract=ACTIVITY,
@@ -233,7 +233,7 @@ def _undeclared(schema: Mapping[str, Any], document: Mapping[str, Any], place: s
             yield from _undeclared(below, document[name], f"{place}{name}.")
 
 
-def _count_metrics(version: _Version, metrics: object) -> None:
+def _count_metrics(version: _ContractVersion, metrics: object) -> None:
     most: int = version.schema["properties"]["metrics"]["maxProperties"]
     if isinstance(metrics, dict) and len(metrics) > most:
         raise Rejection("too_many_metrics", f"The event has {len(metrics)} metrics; {most} is the most that is taken.")

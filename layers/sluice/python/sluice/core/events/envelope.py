@@ -18,14 +18,14 @@ HEADER = "sluice"
 VERSION = 1
 
 
-class _Version(msgspec.Struct, frozen=True, array_like=True):
+class _Versioned(msgspec.Struct, frozen=True, array_like=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
-Part = TypeVar("Part", bound=_Version)
+Part = TypeVar("Part", bound=_Versioned)
 
 
-class Head(_Version, frozen=True, array_like=True):
+class Head(_Versioned, frozen=True, array_like=True):
     """The event's fleet, and the contract that accepted it.
 
     These elements keep their place, meaning and form in every version, so that every release can account for a record.
@@ -48,7 +48,7 @@ _READERS: dict[int, Callable[[bytes], Envelope]] = {VERSION: msgspec.json.Decode
 """Decoders by version; each returns the envelope in this release's form."""
 
 _encode = msgspec.json.Encoder().encode
-_read_version = msgspec.json.Decoder(_Version).decode
+_read_version = msgspec.json.Decoder(_Versioned).decode
 _read_head = msgspec.json.Decoder(Head).decode
 
 

@@ -59,7 +59,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record's header as it was written: a later release may be able to read it."""
 
 
-class Claims(msgspec.Struct, frozen=True):
+class UnverifiedFields(msgspec.Struct, frozen=True):
     """What an untrusted document says about itself, as far as it is safe to store."""
 
     event_id: str | None = None
@@ -67,11 +67,11 @@ class Claims(msgspec.Struct, frozen=True):
     firmware: str | None = None
 
 
-def read_claims(document: object) -> Claims:
+def read_unverified_fields(document: object) -> UnverifiedFields:
     """Return the names in a document that are short texts; anything else is dropped."""
     if not isinstance(document, dict):
-        return Claims()
-    return Claims(
+        return UnverifiedFields()
+    return UnverifiedFields(
         event_id=short_text(document.get("event_id")),
         device_id=short_text(document.get("device_id", document.get("source"))),
         firmware=short_text(document.get("device_firmware_version", document.get("firmware_version"))),
@@ -112,7 +112,7 @@ def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: da
         known["correlation_id"] = short_text(read_envelope(header).correlation_id)
     if not (isinstance(fault, Killer) and fault.deadly):
         with contextlib.suppress(Exception):
-            known |= msgspec.structs.asdict(read_claims(msgspec.json.decode(record.value)))
+            known |= msgspec.structs.asdict(read_unverified_fields(msgspec.json.decode(record.value)))
     return write_letter(
         reason=fault.reason,
         detail=str(fault),

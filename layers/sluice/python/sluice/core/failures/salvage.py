@@ -45,7 +45,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Attempts = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
-class Wreck(msgspec.Struct, frozen=True):
+class FailedObject(msgspec.Struct, frozen=True):
     """An object to salvage: where it is stored, and when it was written."""
 
     kept_as: str
@@ -114,16 +114,16 @@ _undelivered = msgspec.json.Decoder(_Undelivered, strict=False).decode
 _decoder = json.JSONDecoder()
 
 
-def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
+def read_batch(data: bytes, failed: FailedObject) -> Iterator[Letter]:
     """Write a letter for each record of a batch that Lambda gave up."""
     try:
         batch = _batch(data)
         records = [record for records in _event(batch.payload).records.values() for record in records]
     except _UNREADABLE as error:
-        yield _unreadable(data, str(error), wreck)
+        yield _unreadable(data, str(error), failed)
         return
     if not records:
-        yield _unreadable(data, "it contains no record", wreck)
+        yield _unreadable(data, "it contains no record", failed)
     context = batch.request_context
     reason = REASONS.get(context.condition, "given_up")
     consumer = context.function_arn.split(":")[6].rpartition("-")[2]
@@ -137,7 +137,7 @@ def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
                 detail=f"{said}; the record cannot be read: {error}",
                 body=bytes(raw),
                 consumer=consumer,
-                failed_at=wreck.written_at,
+                failed_at=failed.written_at,
                 attempts=context.approximate_invoke_count,
             )
             continue
@@ -149,11 +149,11 @@ def read_batch(data: bytes, wreck: Wreck) -> Iterator[Letter]:
             ),
             GivenUp(said, reason, context.approximate_invoke_count),
             consumer,
-            wreck.written_at,
+            failed.written_at,
         )
 
 
-def read_output(lines: Iterable[bytes], wreck: Wreck) -> Iterator[Letter]:
+def read_output(lines: Iterable[bytes], failed: FailedObject) -> Iterator[Letter]:
     """Write a letter for each row that Firehose could not convert: one document per record, each with many rows."""
     empty = True
     for line in lines:
@@ -162,14 +162,14 @@ def read_output(lines: Iterable[bytes], wreck: Wreck) -> Iterator[Letter]:
             try:
                 undelivered = _undelivered(document)
             except _UNREADABLE as error:
-                yield _unreadable(document, str(error), wreck)
+                yield _unreadable(document, str(error), failed)
                 continue
-            yield from _read_pack(undelivered, wreck)
+            yield from _read_pack(undelivered, failed)
     if empty:
-        yield _unreadable(b"", "the object is empty", wreck)
+        yield _unreadable(b"", "the object is empty", failed)
 
 
-def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
+def _read_pack(undelivered: _Undelivered, failed: FailedObject) -> Iterator[Letter]:
     """Write a letter for each row of a pack; adjacent lines that are not rows become one letter."""
     code = undelivered.code or undelivered.last_error_code
     message = undelivered.message or undelivered.last_error_message
@@ -181,7 +181,7 @@ def _read_pack(undelivered: _Undelivered, wreck: Wreck) -> Iterator[Letter]:
             detail=detail,
             body=body,
             consumer=ARCHIVE.name,
-            failed_at=wreck.written_at,
+            failed_at=failed.written_at,
             attempts=undelivered.attempts_made,
             **known,
         )
@@ -244,12 +244,12 @@ def _split(line: bytes) -> Iterator[bytes]:
         at = end
 
 
-def _unreadable(data: bytes, why: str, wreck: Wreck) -> Letter:
+def _unreadable(data: bytes, why: str, failed: FailedObject) -> Letter:
     """Write one letter for an object of unknown form; the letter says where the whole object is kept."""
     return write_letter(
         reason="unreadable_object",
-        detail=f"{MEANINGS['unreadable_object']}: {why}; it is kept as {wreck.kept_as}",
+        detail=f"{MEANINGS['unreadable_object']}: {why}; it is kept as {failed.kept_as}",
         body=data,
         consumer=SALVAGE,
-        failed_at=wreck.written_at,
+        failed_at=failed.written_at,
     )

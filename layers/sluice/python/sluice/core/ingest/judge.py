@@ -8,7 +8,7 @@ from sluice.core.errors import Rejection
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
 from sluice.core.events.parse import parse_event
-from sluice.core.failures.letters import Claims, read_claims, write_letter
+from sluice.core.failures.letters import UnverifiedFields, read_unverified_fields, write_letter
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.times import time_flags
@@ -26,7 +26,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
     event: bytes
     rejection: Rejection
-    claims: Claims
+    claims: UnverifiedFields
 
 
 Verdict = Accepted | Rejected
@@ -57,7 +57,8 @@ def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: 
         facts = rules.contracts.judge(contract, fleet_id, slice_, document)
     except Rejection as raised:
         # A copy: the raised exception's traceback would keep the document in memory until the request ends.
-        return Rejected(slice_, Rejection(raised.code, raised.message, raised.violations), read_claims(document))
+        rejection = Rejection(raised.code, raised.message, raised.violations)
+        return Rejected(slice_, rejection, read_unverified_fields(document))
     limits = rules.limits
     envelope = Envelope(
         version=VERSION,

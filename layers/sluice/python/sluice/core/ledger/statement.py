@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from sluice.core.consumers import ACCOUNTED
-from sluice.core.ledger.outcomes import INGEST, REJECTED
+from sluice.core.ledger.groups import INGEST, REJECTED
 
 NOT_YET = "not_yet"
 """Events that a consumer further ahead has seen, and this one has not."""
@@ -61,7 +61,7 @@ class Position(msgspec.Struct, frozen=True):
     """Missing events that Kafka no longer has."""
 
 
-class Facts(msgspec.Struct, frozen=True):
+class LedgerFacts(msgspec.Struct, frozen=True):
     """The facts behind a statement."""
 
     as_of: str | None
@@ -119,19 +119,19 @@ class FleetStatement(msgspec.Struct, frozen=True):
     missing: list[Missing]
 
 
-def draw_up(day: str, facts: Facts) -> Statement:
+def draw_up(day: str, facts: LedgerFacts) -> Statement:
     """Draw up the statement of a day for every fleet that had events."""
     fleets = sorted({tally.fleet_id for tally in facts.tallies})
     accounts = [_account(fleet_id, day, facts) for fleet_id in fleets]
     return Statement(day, facts.as_of, accounts, facts.positions, facts.missing)
 
 
-def draw_up_for(fleet_id: str, day: str, facts: Facts) -> FleetStatement:
+def draw_up_for(fleet_id: str, day: str, facts: LedgerFacts) -> FleetStatement:
     """Draw up the statement of a day for one fleet, from its own facts."""
     return FleetStatement(day, facts.as_of, _account(fleet_id, day, facts), facts.missing)
 
 
-def _account(fleet_id: str, day: str, facts: Facts) -> FleetAccount:
+def _account(fleet_id: str, day: str, facts: LedgerFacts) -> FleetAccount:
     events: Counter[tuple[str, str]] = Counter()
     for tally in facts.tallies:
         if tally.fleet_id == fleet_id:
@@ -145,7 +145,7 @@ def _account(fleet_id: str, day: str, facts: Facts) -> FleetAccount:
     return FleetAccount(fleet_id, state, accepted, events[INGEST, REJECTED], *sides.values())
 
 
-def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: Facts) -> State:
+def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: LedgerFacts) -> State:
     if any(one.fleet_id == fleet_id and (one.received_at or day).startswith(day) for one in facts.missing):
         return "missing"
     behind = [position for position in facts.positions if not_yet.get(position.consumer)]

@@ -35,7 +35,7 @@ class Group(GroupName, frozen=True):
     devices: Annotated[tuple[DeviceId, ...], msgspec.Meta(max_length=MOST_DEVICES)]
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class GroupQuestion(msgspec.Struct, frozen=True):
     """A question from query to lookup: a fleet's groups, or one of them."""
 
     fleet_id: str
@@ -43,7 +43,7 @@ class Wanted(msgspec.Struct, frozen=True):
     correlation_id: str
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+class GroupAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer of lookup: what it found, or why it found nothing."""
 
     groups: GroupNames | None = None
@@ -52,15 +52,15 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-def read_told(wanted: Wanted, body: bytes) -> Told:
+def read_group_answer(wanted: GroupQuestion, body: bytes) -> GroupAnswer:
     """Read the directory's answer; one that does not match the question counts as no answer."""
     try:
         if wanted.group_id is None:
-            return Told(groups=msgspec.json.decode(body, type=GroupNames))
+            return GroupAnswer(groups=msgspec.json.decode(body, type=GroupNames))
         group = msgspec.json.decode(body, type=Group)
     except (msgspec.DecodeError, ValueError) as error:
         raise Retryable(f"the directory's answer cannot be read: {error}") from error
     if group.group_id != wanted.group_id:
         raise Retryable("the directory answered with another group than the one asked for")
     devices = tuple(dict.fromkeys(device for device in group.devices if is_name(device, MOST_NAME)))
-    return Told(group=msgspec.structs.replace(group, devices=devices))
+    return GroupAnswer(group=msgspec.structs.replace(group, devices=devices))

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from sluice.core.numbers.digests import merge_digests, pack, percentile
-from sluice.core.numbers.recalls import RecalledRow
-from sluice.core.query.windows import Metric, Window
+from sluice.core.query.rollup_rows import DeviceMetric, RollupRow
+from sluice.core.rollup_archive.recall import ArchivedRow
+from sluice.core.rollups.digests import merge_digests, pack, percentile
 
 MEDIAN, HIGH = 0.5, 0.95
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class DeviceRow(msgspec.Struct, frozen=True, array_like=True):
     """One device's row of a window, with the columns that merging needs."""
 
     start: int  # seconds since 1970
@@ -40,11 +40,11 @@ class _Totals(msgspec.Struct):
         self.high = max(self.high, high)
 
 
-def gather_parts(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> list[Part]:
+def gather_device_rows(rows: Iterable[ArchivedRow], book: Mapping[int, DeviceMetric]) -> list[DeviceRow]:
     """Make a part of every row from files; a device may have several parts for one window."""
     keys = {metric.name: key for key, metric in book.items()}
     return [
-        Part(
+        DeviceRow(
             int(row.window_start.timestamp()),
             [keys[row.metric]],
             [row.count],
@@ -58,15 +58,15 @@ def gather_parts(rows: Iterable[RecalledRow], book: Mapping[int, Metric]) -> lis
     ]
 
 
-def merge_parts(parts: Iterable[Part], book: Mapping[int, Metric]) -> list[Window]:
+def merge_device_rows(parts: Iterable[DeviceRow], book: Mapping[int, DeviceMetric]) -> list[RollupRow]:
     """Merge the rows of devices window by window, in time order."""
-    windows: defaultdict[int, list[Part]] = defaultdict(list)
+    windows: defaultdict[int, list[DeviceRow]] = defaultdict(list)
     for part in parts:
         windows[part.start].append(part)
     return [_merge(start, windows[start], book) for start in sorted(windows)]
 
 
-def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Window:
+def _merge(start: int, parts: Sequence[DeviceRow], book: Mapping[int, DeviceMetric]) -> RollupRow:
     metrics: defaultdict[int, _Totals] = defaultdict(_Totals)
     for part in parts:
         numbers = zip(part.metric_keys, part.counts, part.sums, part.mins, part.maxs, strict=True)
@@ -82,7 +82,7 @@ def _merge(start: int, parts: Sequence[Part], book: Mapping[int, Metric]) -> Win
             for key, totals in zip(keys, merged, strict=True)
         ]
 
-    return Window(
+    return RollupRow(
         start,
         keys,
         [totals.count for totals in merged],

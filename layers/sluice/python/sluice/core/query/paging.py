@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from sluice.core.numbers.resolutions import MOST_ROWS, WIDTHS, Resolution, ceil_to, floor_to
-from sluice.core.query.questions import Span
+from sluice.core.query.questions import PageSpan
+from sluice.core.rollups.resolutions import MOST_ROWS, WIDTHS, Resolution, ceil_to, floor_to
 
 MOST_ITEMS = 20_000
 """The most items of one page: about 4 MB when written, of the 6 MB that a function may answer."""
@@ -29,7 +29,7 @@ class Page(msgspec.Struct, frozen=True):
         return Page(self.resolution, self.start, min(self.end, end))
 
 
-def cut_page(span: Span, limit: int, series: int, members: int, kept_from: datetime) -> Page:
+def cut_page(span: PageSpan, limit: int, series: int, members: int, kept_from: datetime) -> Page:
     """Cut the next page off a range; no page mixes rows that moved to files with rows that did not."""
     width = WIDTHS[span.resolution]
     windows = max(1, min(limit, MOST_ITEMS // max(1, series), MOST_ROWS[span.resolution] // max(1, members)))

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import msgspec
 
 from sluice.core.errors import Refusal
-from sluice.core.numbers.resolutions import MOST_WINDOWS, RESOLUTIONS, WIDTHS, Resolution, ceil_to, floor_to
 from sluice.core.query.cursors import MOST_CHARACTERS, read_cursor, write_cursor
 from sluice.core.query.parameters import Parameters
+from sluice.core.rollups.resolutions import MOST_WINDOWS, RESOLUTIONS, WIDTHS, Resolution, ceil_to, floor_to
 
 MOST_METRICS = 20
 MOST_NAME = 64
@@ -42,7 +42,7 @@ class Recent(msgspec.Struct, frozen=True):
     metrics: tuple[str, ...]
 
 
-class Span(msgspec.Struct, frozen=True, array_like=True):
+class PageSpan(msgspec.Struct, frozen=True, array_like=True):
     """A range of whole windows that is read page by page, and the start of the next page."""
 
     resolution: Resolution
@@ -67,15 +67,15 @@ class Rollups(msgspec.Struct, frozen=True):
     end: datetime
     resolution: Resolution | None  # None: the one that fits the range
     limit: int
-    span: Span | None
+    span: PageSpan | None
 
-    def spanned(self, resolution: Resolution) -> Span:
+    def spanned(self, resolution: Resolution) -> PageSpan:
         """Widen the range to whole windows, for the first page."""
         width = WIDTHS[resolution]
         start = int(floor_to(self.start, width).timestamp())
-        return Span(resolution, start, int(ceil_to(self.end, width).timestamp()), start)
+        return PageSpan(resolution, start, int(ceil_to(self.end, width).timestamp()), start)
 
-    def goes_on(self, span: Span, at: datetime) -> str | None:
+    def goes_on(self, span: PageSpan, at: datetime) -> str | None:
         """Write the cursor of the next page, or return None after the last one."""
         if int(at.timestamp()) >= span.end:
             return None
@@ -161,7 +161,7 @@ def read_rollups(fleet_id: str, query: str, now: datetime) -> Rollups:
         end,
         next((resolution for resolution in RESOLUTIONS if resolution == chosen), None),
         parameters.whole("limit", 1, MOST_WINDOWS, MOST_WINDOWS),
-        None if cursor is None else read_cursor(cursor, _name(subject, metrics), Span),
+        None if cursor is None else read_cursor(cursor, _name(subject, metrics), PageSpan),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sluice.core.records import Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
-from sluice.core.trace.seeking import StoredCopy
+from sluice.core.trace.lake_search import StoredCopy
 
 # Times in the files have milliseconds, rounded or cut.
 _SAME_TIME = timedelta(milliseconds=1)

@@ -11,8 +11,8 @@ from sluice.core.events.identity import same_id
 from sluice.core.events.names import is_name
 from sluice.core.query.parameters import Parameters, parse_day
 from sluice.core.query.questions import MOST_DEVICE
-from sluice.core.trace.fate import Asked
-from sluice.core.trace.seeking import Wanted
+from sluice.core.trace.lake_search import EventSearch
+from sluice.core.trace.outcomes import Asked
 
 MOST_ID = 128
 MOST_DAYS = 7
@@ -57,10 +57,10 @@ def read_call(event: Mapping[str, Any], now: datetime) -> Asked:
     return _check(Asked(call.event_id, call.fleet_id, call.device_id, first, last), MOST_DAYS_OF_OPERATORS)
 
 
-def where_to_look(asked: Asked, correlation_id: str) -> Wanted:
+def where_to_look(asked: Asked, correlation_id: str) -> EventSearch:
     """Return the files to search: an event received late on a day may be stored, or fail, on the next day."""
     last = asked.last + ONE_DAY
-    return Wanted(asked.event_id, asked.fleet_id, asked.device_id, asked.first, last, correlation_id)
+    return EventSearch(asked.event_id, asked.fleet_id, asked.device_id, asked.first, last, correlation_id)
 
 
 def _check(asked: Asked, most_days: int) -> Asked:

@@ -18,7 +18,7 @@ from sluice.edge import cache as valkey
 from sluice.edge import database
 from sluice.edge.cache import Cache
 from sluice.edge.database import DEFECTS, Database
-from sluice.edge.known import Ages, Copy, Known
+from sluice.edge.read_through import Ages, CachedValue, ReadThrough
 from sluice.edge.settings import CacheSettings, DatabaseSettings
 
 MEMORY_KEYS = 10_000
@@ -57,9 +57,9 @@ class KeyStore:
     ) -> None:
         self._database = database
         memory, shared = timedelta(seconds=memory_seconds), timedelta(seconds=shared_seconds)
-        self._known = Known(
+        self._known = ReadThrough(
             "key",
-            Copy[StoredKey | None],
+            CachedValue[StoredKey | None],
             cache,
             Ages(memory, shared, most=memory + shared, last_known=LAST_KNOWN),
             MEMORY_KEYS,

@@ -2,12 +2,12 @@
 
 from importlib import resources
 
-from sluice.core.api.page import File, make_file
+from sluice.core.api.page import PageFile, make_file
 
 PACKAGE = "sluice_page"
 
 
-def load_page() -> dict[str, File]:
+def load_page() -> dict[str, PageFile]:
     """Read every file of the page."""
     root = resources.files(PACKAGE)
     found = {name: root / name for name in ("index.html", "openapi.json")}

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from sluice.core.api.quotas import BURST_SECONDS, Bucket, Quota
+from sluice.core.api.quotas import BURST_SECONDS, Quota, TokenBucket
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
 Kind = Literal["events", "rejects"]
@@ -77,7 +77,7 @@ class Quotas:
         self._cache = cache
         self._processes = processes
         self._leases: OrderedDict[str, Lease] = OrderedDict()
-        self._buckets: OrderedDict[tuple[str, Kind], Bucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str, Kind], TokenBucket] = OrderedDict()
 
     def exceeded(self, fleet_id: str, quota: Quota, events: int, now: datetime) -> Kind | None:
         """Take tokens for some events, or name the exceeded quota."""
@@ -125,10 +125,10 @@ class Quotas:
             return "rejects"
         return None if self._bucket(fleet_id, "events", quota.events, now).take(events, now) else "events"
 
-    def _bucket(self, fleet_id: str, kind: Kind, rate: float, now: datetime) -> Bucket:
+    def _bucket(self, fleet_id: str, kind: Kind, rate: float, now: datetime) -> TokenBucket:
         bucket = self._buckets.get((fleet_id, kind))
         if bucket is None:
-            bucket = Bucket(rate / self._processes, now)
+            bucket = TokenBucket(rate / self._processes, now)
             _remember(self._buckets, (fleet_id, kind), bucket)
         return bucket
 

@@ -19,7 +19,7 @@ from sluice.core.metrics import ROWS_ARCHIVED
 from sluice.core.pieces import cut
 from sluice.core.records import KafkaRecord, Origin
 from sluice.edge.metrics import record
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 
 logger = Logger()
 
@@ -43,8 +43,8 @@ class Delivery:
         self._firehose = firehose
         self._stream = stream
 
-    def deliver(self, packs: Sequence[Pack], patience: Patience) -> list[Undelivered]:
-        """Deliver packs and retry only those not accepted, while patience lasts; return the rest."""
+    def deliver(self, packs: Sequence[Pack], retry: Retry) -> list[Undelivered]:
+        """Deliver packs and retry only those not accepted, within the retry time; return the rest."""
         left: list[Undelivered] = []
         waiting = packs
 
@@ -57,7 +57,7 @@ class Delivery:
                 raise Retryable(left[0].reason)
 
         with contextlib.suppress(Retryable):
-            patience.persist(send)
+            retry.run(send)
         return left
 
     def _put(self, call: list[Pack]) -> list[Undelivered]:
@@ -87,9 +87,9 @@ class Archiving(msgspec.Struct, frozen=True):
         del now
         return make_row(record, self.contracts)
 
-    def take_in(self, records: Sequence[tuple[Origin, Row]], patience: Patience) -> set[Origin]:
+    def take_in(self, records: Sequence[tuple[Origin, Row]], retry: Retry) -> set[Origin]:
         """Deliver rows and return the records whose rows were not accepted."""
-        undelivered = self.delivery.deliver(list(pack_rows(records)), patience)
+        undelivered = self.delivery.deliver(list(pack_rows(records)), retry)
         failed = {origin for one in undelivered for origin in one.pack.origins}
         if undelivered:
             logger.warning("rows were not accepted", packs=len(undelivered), reason=undelivered[0].reason)

@@ -21,7 +21,7 @@ from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.intake import Intake, Work
 from sluice.edge.failures.quarantine import Quarantine
 from sluice.edge.metrics import record, record_all
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 
 logger = Logger()
 
@@ -31,7 +31,7 @@ PAUSE = 2.0
 """How long an invocation pauses after holding records; without it, they would be retried at once."""
 
 
-class Consumer:
+class BatchConsumer:
     """Runs batches through the work of one consumer."""
 
     def __init__(
@@ -51,8 +51,8 @@ class Consumer:
         self._attempts = attempts
         self._quarantine = quarantine
         self._holds = holds
-        self._patience = Patience(hold_seconds)
-        self._record_patience = Patience(briefly)
+        self._retry = Retry(hold_seconds)
+        self._record_retry = Retry(briefly)
         self._record_seconds = briefly + record_seconds
         """The longest time for a single record; none is begun when less time is left."""
         self._clock = clock
@@ -73,7 +73,7 @@ class Consumer:
         halted: QuarantineExceededError | None = None
         if usual:
             try:
-                failed |= intake.take_in(usual, self._patience)
+                failed |= intake.take_in(usual, self._retry)
             except QuarantineExceededError as error:
                 halted = error
                 failed |= {one.origin for one in usual}
@@ -121,7 +121,7 @@ class Consumer:
         if killer is None:
             mark(one.origin)
             try:
-                return intake.take_in([one], self._record_patience)
+                return intake.take_in([one], self._record_retry)
             except (Retryable, QuarantineExceededError):
                 raise
             except Exception as error:  # noqa: BLE001 - the record was tried alone, so it is at fault

@@ -18,7 +18,7 @@ from sluice.core.metrics import RECORDS_HELD, RECORDS_QUARANTINED, Metric
 from sluice.core.records import KafkaRecord, Origin
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 
 logger = Logger()
 
@@ -31,7 +31,7 @@ class Work(Protocol[Item]):
     def read(self, record: KafkaRecord, now: datetime) -> Item:
         """Read a record; raise Poison or Ahead if it cannot be read."""
 
-    def take_in(self, records: Sequence[tuple[Origin, Item]], patience: Patience) -> set[Origin]:
+    def take_in(self, records: Sequence[tuple[Origin, Item]], retry: Retry) -> set[Origin]:
         """Process some records and return those to retry; Retryable means all of them."""
 
     def ask(self) -> None:
@@ -51,7 +51,7 @@ class Intake:
         self._clock = clock
         self.counts = Counter[Metric]({RECORDS_HELD: 0, RECORDS_QUARANTINED: 0})
 
-    def take_in(self, records: Sequence[KafkaRecord], patience: Patience) -> set[Origin]:
+    def take_in(self, records: Sequence[KafkaRecord], retry: Retry) -> set[Origin]:
         """Process some records and return those to retry; raise QuarantineExceededError before any work."""
         now = self._clock()
         batch = sort_records(records, partial(self._work.read, now=now))
@@ -60,11 +60,11 @@ class Intake:
         self._quarantine.check(count_poison(batch.faulty), len(batch.good), now)
         try:
             if batch.good:
-                undone = self._work.take_in(batch.good, patience)
+                undone = self._work.take_in(batch.good, retry)
             else:
                 undone = set[Origin]()
                 if batch.faulty:
-                    patience.persist(self._work.ask)
+                    retry.run(self._work.ask)
         except Retryable as error:
             # The unreadable records are retried as well: their letters are written then, not at every attempt.
             logger.warning("the batch is retried", reason=str(error))

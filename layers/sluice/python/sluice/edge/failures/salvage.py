@@ -13,7 +13,7 @@ import msgspec
 
 from sluice.core.errors import Retryable
 from sluice.core.failures.letters import Letter
-from sluice.core.failures.salvage import EXPIRED, Wreck, read_batch, read_output
+from sluice.core.failures.salvage import EXPIRED, FailedObject, read_batch, read_output
 from sluice.core.messages import Message
 from sluice.core.pieces import cut
 from sluice.edge import aws
@@ -29,20 +29,20 @@ READ_BYTES = 4 * 1024 * 1024
 MOST_PAGES = 100
 
 
-class Leftover(msgspec.Struct, frozen=True, order=True):
-    """A waiting object, since when it waits, and its heap."""
+class Pending(msgspec.Struct, frozen=True, order=True):
+    """A waiting object, since when it waits, and its source."""
 
     since: datetime
-    heap: int
+    source: int
     key: str
 
 
-class Heap(msgspec.Struct, frozen=True):
-    """The place of leftovers of one form, and the reader of their letters."""
+class Source(msgspec.Struct, frozen=True):
+    """The place of failed objects of one form, and the reader of their letters."""
 
     bucket: str
     prefix: str
-    read: Callable[[Any, Wreck], Iterator[Letter]]
+    read: Callable[[Any, FailedObject], Iterator[Letter]]
     """Reads an object's body, which is a stream."""
 
 
@@ -50,7 +50,7 @@ class Unposted(Retryable):
     """Not every letter was stored, or time ran out; the next attempt writes all of them again."""
 
 
-class Report(msgspec.Struct):
+class SalvageReport(msgspec.Struct):
     """The result of a run."""
 
     letters: int = 0
@@ -63,74 +63,74 @@ class Report(msgspec.Struct):
     """Why each begun object could not be salvaged."""
 
 
-def failed_batches(bucket: str) -> Heap:
-    """Return the heap of batches that Lambda gave up: one event each, small enough for memory."""
-    return Heap(bucket, "aws/lambda/", lambda body, wreck: read_batch(body.read(), wreck))
+def failed_batches(bucket: str) -> Source:
+    """Return the source of batches that Lambda gave up: one event each, small enough for memory."""
+    return Source(bucket, "aws/lambda/", lambda body, failed: read_batch(body.read(), failed))
 
 
-def error_output(bucket: str) -> Heap:
-    """Return the heap of records that Firehose could not convert: one buffer each, read line by line."""
-    return Heap(bucket, "errors/", lambda body, wreck: read_output(body.iter_lines(READ_BYTES), wreck))
+def error_output(bucket: str) -> Source:
+    """Return the source of records that Firehose could not convert: one buffer each, read line by line."""
+    return Source(bucket, "errors/", lambda body, failed: read_output(body.iter_lines(READ_BYTES), failed))
 
 
 class Salvage:
-    """Turns leftovers into dead letters, the oldest first."""
+    """Turns failed objects into dead letters, the oldest first."""
 
-    def __init__(self, s3: Any, broker: Broker, topic: str, heaps: Sequence[Heap]) -> None:
+    def __init__(self, s3: Any, broker: Broker, topic: str, sources: Sequence[Source]) -> None:
         self._s3 = s3
         self._broker = broker
         self._topic = topic
-        self._heaps = heaps
+        self._sources = sources
         # Objects that ended a run, as long as this process lives: one that always does must not block the others.
-        self._behind: set[Leftover] = set()
+        self._behind: set[Pending] = set()
 
-    def run(self, may_begin: Callable[[], bool], may_post: Callable[[], bool]) -> Report:
+    def run(self, may_begin: Callable[[], bool], may_post: Callable[[], bool]) -> SalvageReport:
         """Salvage as long as time is left, and leave the rest in place.
 
         The oldest object goes first; an object that ended a run goes last. A broker outage ends the run. An object that
         S3 cannot deliver does not block the others.
         """
-        found = [one for number in range(len(self._heaps)) for one in self._find(number)]
+        found = [one for number in range(len(self._sources)) for one in self._find(number)]
         self._behind.intersection_update(found)
         waiting = sorted(found, key=lambda one: (one in self._behind, one))
-        report, left = Report(), list[Leftover]()
-        for at, leftover in enumerate(waiting):
+        report, left = SalvageReport(), list[Pending]()
+        for at, pending in enumerate(waiting):
             if not may_begin():
                 left += waiting[at:]
                 break
             try:
-                self._salvage(leftover, report, may_post)
+                self._salvage(pending, report, may_post)
             except Unposted as error:
-                report.troubles.append(f"{leftover.key}: {error}")
-                self._behind.add(leftover)
+                report.troubles.append(f"{pending.key}: {error}")
+                self._behind.add(pending)
                 left += waiting[at:]
                 break
             except Retryable as error:
-                report.troubles.append(f"{leftover.key}: {error}")
-                left.append(leftover)
+                report.troubles.append(f"{pending.key}: {error}")
+                left.append(pending)
         report.left = len(left)
         report.oldest = min((one.since for one in left), default=None)
         return report
 
-    def _find(self, number: int) -> Iterator[Leftover]:
-        heap = self._heaps[number]
+    def _find(self, number: int) -> Iterator[Pending]:
+        source = self._sources[number]
         with aws.asking("S3"):
-            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=heap.bucket, Prefix=heap.prefix)
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=source.bucket, Prefix=source.prefix)
             for page in islice(pages, MOST_PAGES):
                 for found in page.get("Contents", ()):
-                    yield Leftover(found["LastModified"], number, found["Key"])
+                    yield Pending(found["LastModified"], number, found["Key"])
 
-    def _salvage(self, leftover: Leftover, report: Report, may_post: Callable[[], bool]) -> None:
-        heap = self._heaps[leftover.heap]
+    def _salvage(self, pending: Pending, report: SalvageReport, may_post: Callable[[], bool]) -> None:
+        source = self._sources[pending.source]
         # The time of the giving up, not of this run: a letter that is written again has the same bytes.
-        wreck = Wreck(SALVAGED + leftover.key, leftover.since)
+        failed = FailedObject(SALVAGED + pending.key, pending.since)
         with aws.asking("S3"):
-            body = self._s3.get_object(Bucket=heap.bucket, Key=leftover.key)["Body"]
-            letters, expired = self._post(heap.read(body, wreck), may_post)
+            body = self._s3.get_object(Bucket=source.bucket, Key=pending.key)["Body"]
+            letters, expired = self._post(source.read(body, failed), may_post)
             self._s3.copy_object(
-                Bucket=heap.bucket, Key=wreck.kept_as, CopySource={"Bucket": heap.bucket, "Key": leftover.key}
+                Bucket=source.bucket, Key=failed.kept_as, CopySource={"Bucket": source.bucket, "Key": pending.key}
             )
-            self._s3.delete_object(Bucket=heap.bucket, Key=leftover.key)
+            self._s3.delete_object(Bucket=source.bucket, Key=pending.key)
         report.objects += 1
         report.letters += letters
         report.expired += expired
@@ -153,8 +153,8 @@ class Salvage:
         while messages:
             if not may_post():
                 raise Unposted("time ran out before all of its letters were stored")
-            fates = self._broker.store(messages)
-            reasons = [fate.reason for fate in fates if fate is not None]
+            failures = self._broker.store(messages)
+            reasons = [failure.reason for failure in failures if failure is not None]
             if len(reasons) == len(messages):
                 raise Unposted(f"none of {len(messages)} letters is stored: {reasons[0]}")
-            messages = [message for message, fate in zip(messages, fates, strict=True) if fate is not None]
+            messages = [message for message, failure in zip(messages, failures, strict=True) if failure is not None]

@@ -11,7 +11,7 @@ from sluice.core.api.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, a
 from sluice.core.api.quotas import Quota
 from sluice.core.api.requests import correlate, read_body, read_request
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
-from sluice.core.failures.letters import Claims
+from sluice.core.failures.letters import UnverifiedFields
 from sluice.core.ingest.judge import Letterhead, Rejected, Rules, address, judge, settle
 from sluice.core.ingest.pressure import UnknownPressureError, advise, share_for_slowness
 from sluice.core.ingest.slices import split_body
@@ -65,10 +65,10 @@ class Ingest(msgspec.Struct, frozen=True):
             fleet.admit(len(slices))
             verdicts = [judge(slice_, letterhead.contract, fleet_id, request, self.rules) for slice_ in slices]
             fleet.charge(sum(isinstance(verdict, Rejected) for verdict in verdicts))
-            fates = self.broker.store([address(verdict, letterhead) for verdict in verdicts])
+            failures = self.broker.store([address(verdict, letterhead) for verdict in verdicts])
             results = [
-                settle(index, verdict, fate.reason if fate else None)
-                for index, (verdict, fate) in enumerate(zip(verdicts, fates, strict=True))
+                settle(index, verdict, failure.reason if failure else None)
+                for index, (verdict, failure) in enumerate(zip(verdicts, failures, strict=True))
             ]
             _count(results)
             return answer_results(results, request.correlation_id, retry_after)
@@ -102,9 +102,9 @@ class Ingest(msgspec.Struct, frozen=True):
         except Unparsable as refusal:
             fleet.admit(1)
             fleet.charge(1)
-            rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), Claims())
-            (fate,) = self.broker.store([address(rejected, letterhead)])
-            if fate is not None:
+            rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), UnverifiedFields())
+            (failure,) = self.broker.store([address(rejected, letterhead)])
+            if failure is not None:
                 detail = "The body cannot be read as events, and its dead letter could not be stored; try again."
                 raise Refusal(429, "not_stored", detail) from refusal
             raise

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.errors import Retryable
 from sluice.core.ingest.backlog import find_age, holds_older
 from sluice.edge.ingest.disks import Disks
-from sluice.edge.patience import Patience
+from sluice.edge.retry import Retry
 from sluice.edge.topic_offsets import TopicOffsets
 
 # The search for ages ends at LONGEST times the time a record may wait, with a precision of EXACT_TO of that time.
@@ -36,13 +36,13 @@ class Gauge(msgspec.Struct, frozen=True):
     disks: Disks
     buffer_seconds: float
     """How long a record may wait for its consumers."""
-    patience: Patience
+    retry: Retry
     now: Callable[[], datetime]
     log: Logger
 
     def measure(self) -> Measured:
         """Measure once; Retryable if the brokers do not answer. The disks may stay unknown."""
-        waits = self.patience.persist(lambda: {name: self._ask_wait(one) for name, one in self.offsets.items()})
+        waits = self.retry.run(lambda: {name: self._ask_wait(one) for name, one in self.offsets.items()})
         now = self.now()
         return Measured(now, waits, max(waits.values()) / self.buffer_seconds, self._ask_disk(now))
 

@@ -14,7 +14,7 @@ import psycopg
 
 from sluice.core.consumers import ACCOUNTED, ARCHIVE, ARCHIVED, DEAD_LETTERED
 from sluice.core.errors import Retryable
-from sluice.core.ledger.outcomes import INGEST, REJECTED
+from sluice.core.ledger.groups import INGEST, REJECTED
 from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.counting import cover

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psycopg.types.range import Int8Range
 
 from sluice.core.consumers import AGGREGATE
-from sluice.core.ledger.outcomes import Group
+from sluice.core.ledger.groups import LedgerGroup
 from sluice.core.offsets import Span
 from sluice.core.records import Partition
 from sluice.core.times import write_time
@@ -118,7 +118,7 @@ class _Cover:
         columns = (counts[name].to_pylist() for name in (*_GROUP, "count_all"))
         outcomes = Counter(
             {
-                (Group(fleet_id, as_moment(hour), contract, version), self._outcome): count
+                (LedgerGroup(fleet_id, as_moment(hour), contract, version), self._outcome): count
                 for fleet_id, hour, contract, version, count in zip(*columns, strict=True)
             }
         )

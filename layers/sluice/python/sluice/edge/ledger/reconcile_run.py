@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools import Logger
 
-from sluice.core.ledger.statement import Facts, Statement, draw_up
+from sluice.core.ledger.statement import LedgerFacts, Statement, draw_up
 from sluice.core.metrics import (
     EVENTS_RERUN,
     HOLES_OPEN,
@@ -79,7 +79,7 @@ class ReconcileRun:
     def draw_up(self, day: date) -> Statement:
         """Draw up a day's statement for all fleets."""
 
-        def ask(kind: type[Facts], sql: str, *parameters: str) -> Facts:
+        def ask(kind: type[LedgerFacts], sql: str, *parameters: str) -> LedgerFacts:
             answer = database.ask(self._connection, sql, *parameters)
             return msgspec.json.decode(answer or b"null", type=kind)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from sluice.core.consumers import ACCOUNTED
-from sluice.core.ledger.statement import Facts
+from sluice.core.ledger.statement import LedgerFacts
 
 MOST_LISTED = 200
 
@@ -95,11 +95,11 @@ FACTS = """
     )
 """
 
-Ask = Callable[[type[Facts], str, str, str, str, str, str], Facts]
+Ask = Callable[[type[LedgerFacts], str, str, str, str, str, str], LedgerFacts]
 
 
-def read_facts(ask: Ask, day: date, fleet_id: str = "") -> Facts:
+def read_facts(ask: Ask, day: date, fleet_id: str = "") -> LedgerFacts:
     """Read a day's facts, of one fleet or, without one, of all."""
     start = (day - date(1970, 1, 1)) // timedelta(seconds=1)
     consumers = ",".join(consumer.name for consumer in ACCOUNTED)
-    return ask(Facts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED), f"{{{consumers}}}")
+    return ask(LedgerFacts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED), f"{{{consumers}}}")

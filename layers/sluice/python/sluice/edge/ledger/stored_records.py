@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from sluice.core.errors import Ahead
 from sluice.core.failures.salvage import MEANINGS
-from sluice.core.ledger.outcomes import Group, hour_of
+from sluice.core.ledger.groups import LedgerGroup, hour_of
 from sluice.core.limits import Limits
 
 SCHEMA = pa.schema(
@@ -114,10 +114,10 @@ def records_of(letters: Iterable[LetterRow], clock: Clock) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def count_rejected(letters: Iterable[LetterRow]) -> Counter[Group]:
+def count_rejected(letters: Iterable[LetterRow]) -> Counter[LedgerGroup]:
     """Count letters of events that never became a record, by the hour of their rejection."""
     return Counter(
-        Group(letter.fleet_id, hour_of(_read_time(letter.failed_at)), letter.contract, letter.schema_version)
+        LedgerGroup(letter.fleet_id, hour_of(_read_time(letter.failed_at)), letter.contract, letter.schema_version)
         for letter in letters
     )
 

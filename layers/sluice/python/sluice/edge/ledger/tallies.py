@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sluice.core.ledger.outcomes import Group
+from sluice.core.ledger.groups import LedgerGroup
 from sluice.edge.database import Connection
 
 _COUNT = """
@@ -18,19 +18,19 @@ _LIST = """
 """
 
 
-def count_outcomes(connection: Connection, consumer: str, outcomes: Counter[tuple[Group, str]]) -> None:
+def count_outcomes(connection: Connection, consumer: str, outcomes: Counter[tuple[LedgerGroup, str]]) -> None:
     """Add outcomes of events; a negative number subtracts an earlier count."""
     if happened := Counter({key: events for key, events in outcomes.items() if events}):
         connection.execute(_COUNT, (consumer, *_columns(happened)))
 
 
-def list_undeclared(connection: Connection, fields: Counter[tuple[Group, str]]) -> None:
+def list_undeclared(connection: Connection, fields: Counter[tuple[LedgerGroup, str]]) -> None:
     """Add undeclared fields."""
     if fields:
         connection.execute(_LIST, _columns(fields))
 
 
-def _columns(tallies: Counter[tuple[Group, str]]) -> tuple[list[object], ...]:
+def _columns(tallies: Counter[tuple[LedgerGroup, str]]) -> tuple[list[object], ...]:
     rows = [
         (group.fleet_id, group.received_hour, group.contract, group.schema_version, name, events)
         for (group, name), events in tallies.items()

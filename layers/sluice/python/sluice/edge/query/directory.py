@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from sluice.core.errors import Retryable
-from sluice.core.query.groups import Told, Wanted, read_told
+from sluice.core.query.groups import GroupAnswer, GroupQuestion, read_group_answer
 from sluice.edge.settings import DirectorySettings, SettingsError
 
 MOST_BYTES = 512 * 1024
@@ -31,19 +31,19 @@ class Directory:
         self._place = None if settings.directory_url == NONE else read_address(settings.directory_url)
         self._seconds = settings.directory_seconds
 
-    def ask(self, wanted: Wanted) -> Told:
+    def ask(self, wanted: GroupQuestion) -> GroupAnswer:
         """Ask for a fleet's groups or for one of them; a failure is part of the result."""
         if self._place is None:
-            return Told(problem="no_directory")
+            return GroupAnswer(problem="no_directory")
         try:
             status, body = self._get(self._place, wanted)
             if status == http.HTTPStatus.NOT_FOUND:
-                return Told(problem="unknown")
-            return read_told(wanted, body)
+                return GroupAnswer(problem="unknown")
+            return read_group_answer(wanted, body)
         except Retryable as error:
-            return Told(problem="unavailable", detail=str(error))
+            return GroupAnswer(problem="unavailable", detail=str(error))
 
-    def _get(self, place: Place, wanted: Wanted) -> tuple[int, bytes]:
+    def _get(self, place: Place, wanted: GroupQuestion) -> tuple[int, bytes]:
         deadline = time.monotonic() + self._seconds
         kind = http.client.HTTPSConnection if place.encrypted else http.client.HTTPConnection
         connection = kind(place.host, place.port, timeout=self._seconds)
@@ -83,7 +83,7 @@ def read_address(url: str) -> Place:
     return Place(parts.hostname, parts.port, parts.path.rstrip("/"), encrypted)
 
 
-def write_path(place: Place, wanted: Wanted) -> str:
+def write_path(place: Place, wanted: GroupQuestion) -> str:
     """Write the request path; any name is exactly one segment of it."""
     path = f"{place.path}/fleets/{quote(wanted.fleet_id, safe='')}/groups"
     return path if wanted.group_id is None else f"{path}/{quote(wanted.group_id, safe='')}"

@@ -7,7 +7,7 @@ import msgspec
 
 from sluice.core.errors import Refusal
 from sluice.core.query.questions import Devices, Subject
-from sluice.core.query.windows import Metric
+from sluice.core.query.rollup_rows import DeviceMetric
 from sluice.edge.query.reading import Reader, as_json
 
 # How long a list of metrics is valid; a metric missing from it is looked up at once.
@@ -70,7 +70,7 @@ class Entities:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._book: dict[int, Metric] = {}
+        self._book: dict[int, DeviceMetric] = {}
         self._read_again_at = 0.0
 
     def find(self, subject: Subject, members: Sequence[str]) -> list[Entity]:
@@ -87,9 +87,9 @@ class Entities:
         """List devices, one more than asked for if more exist."""
         return self._reader.read(list[Device], _LIST, asked.fleet_id, asked.after, str(asked.limit + 1))
 
-    def book(self, keys: set[int]) -> Mapping[int, Metric]:
+    def book(self, keys: set[int]) -> Mapping[int, DeviceMetric]:
         """Return the names and units of at least these metrics."""
         if time.monotonic() >= self._read_again_at or not keys <= self._book.keys():
-            self._book = self._reader.read(dict[int, Metric], _METRICS)
+            self._book = self._reader.read(dict[int, DeviceMetric], _METRICS)
             self._read_again_at = time.monotonic() + BOOK_SECONDS
         return self._book

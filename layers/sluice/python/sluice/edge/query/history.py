@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sluice.core.numbers.resolutions import WIDTHS, choose_resolution
-from sluice.core.query.merging import gather_parts, merge_parts
+from sluice.core.query.completeness import Knowledge, describe
+from sluice.core.query.merging import gather_device_rows, merge_device_rows
 from sluice.core.query.paging import Page, cut_page, split_page
 from sluice.core.query.questions import Rollups
-from sluice.core.query.states import Knowledge, describe
-from sluice.core.query.windows import Window, gather_windows, list_items, write_seconds
+from sluice.core.query.rollup_rows import RollupRow, gather_windows, list_items, write_seconds
+from sluice.core.rollups.resolutions import WIDTHS, choose_resolution
 from sluice.core.times import write_optional
 from sluice.edge.query.entities import Entities, Entity
-from sluice.edge.query.moved import MovedRows
+from sluice.edge.query.rollup_archive import RollupArchive
 from sluice.edge.query.rollups import RollupReader
 
 
 class Historian:
     """Reads ranges of rollups."""
 
-    def __init__(self, entities: Entities, rollups: RollupReader, moved: MovedRows) -> None:
+    def __init__(self, entities: Entities, rollups: RollupReader, moved: RollupArchive) -> None:
         self._entities = entities
         self._rollups = rollups
         self._moved = moved
@@ -54,20 +54,20 @@ class Historian:
             "next_cursor": asked.goes_on(span, page.end),
         }
 
-    def _recall(self, asked: Rollups, page: Page, found: Sequence[Entity]) -> tuple[Page, list[Window]]:
+    def _recall(self, asked: Rollups, page: Page, found: Sequence[Entity]) -> tuple[Page, list[RollupRow]]:
         if not found:
             return page, []
         book = self._entities.book(set())
         devices = tuple(entity.device_id for entity in found if entity.device_id is not None)
         merging = asked.subject.group_id is not None
         page, rows = self._moved.read(page, asked.subject.fleet_id, devices, asked.metrics, merging=merging)
-        return page, merge_parts(gather_parts(rows, book), book) if merging else gather_windows(rows, book)
+        return page, merge_device_rows(gather_device_rows(rows, book), book) if merging else gather_windows(rows, book)
 
-    def _read(self, asked: Rollups, page: Page, found: Sequence[Entity], known: Knowledge) -> list[Window]:
+    def _read(self, asked: Rollups, page: Page, found: Sequence[Entity], known: Knowledge) -> list[RollupRow]:
         if asked.subject.group_id is not None:
             parts = self._rollups.read_parts(page.resolution, found, page.start, page.end)
-            return merge_parts(parts, self._entities.book({key for part in parts for key in part.metric_keys}))
-        windows: list[Window] = []
+            return merge_device_rows(parts, self._entities.book({key for part in parts for key in part.metric_keys}))
+        windows: list[RollupRow] = []
         for entity in found:
             for closed, start, end in split_page(page, known.complete_until):
                 if closed or page.resolution != "1m" or entity.device_id is None:

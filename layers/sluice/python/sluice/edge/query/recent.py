@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from sluice.core.query.windows import Sample
+from sluice.core.query.rollup_rows import Sample
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 

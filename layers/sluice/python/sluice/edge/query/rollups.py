@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from sluice.core.limits import Limits
-from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, Resolution, floor_to
-from sluice.core.query.merging import Part
+from sluice.core.query.completeness import Knowledge
+from sluice.core.query.merging import DeviceRow
 from sluice.core.query.paging import Page
-from sluice.core.query.states import Knowledge
-from sluice.core.query.windows import Window
+from sluice.core.query.rollup_rows import RollupRow
+from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, Resolution, floor_to
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 
@@ -95,7 +95,7 @@ _OPEN = """
 """
 
 
-class _Known(msgspec.Struct, frozen=True):
+class _WindowFacts(msgspec.Struct, frozen=True):
     closed_until: int | None
     pending: list[int]
     missing: list[tuple[int, int]]
@@ -117,7 +117,7 @@ class RollupReader:
         width, limits = WIDTHS[page.resolution], Limits()
         finer = RESOLUTIONS[: RESOLUTIONS.index(page.resolution) + 1]
         found = self._reader.read(
-            _Known,
+            _WindowFacts,
             _KNOWN,
             _seconds(page.start),
             _seconds(page.end),
@@ -136,22 +136,22 @@ class RollupReader:
             kept_from,
         )
 
-    def read(self, resolution: Resolution, entity: Entity, start: datetime, end: datetime) -> list[Window]:
+    def read(self, resolution: Resolution, entity: Entity, start: datetime, end: datetime) -> list[RollupRow]:
         """Read the windows of one device or fleet."""
         sql = _ROWS.format(resolution=resolution)
-        return self._reader.read(list[Window], sql, str(entity.key), _seconds(start), _seconds(end))
+        return self._reader.read(list[RollupRow], sql, str(entity.key), _seconds(start), _seconds(end))
 
     def read_parts(
         self, resolution: Resolution, entities: Sequence[Entity], start: datetime, end: datetime
-    ) -> list[Part]:
+    ) -> list[DeviceRow]:
         """Read the windows of devices for merging: SQL would take as long, on a server that all share."""
         keys = as_json([entity.key for entity in entities])
         sql = _PARTS.format(resolution=resolution)
-        return self._reader.read(list[Part], sql, keys, _seconds(start), _seconds(end))
+        return self._reader.read(list[DeviceRow], sql, keys, _seconds(start), _seconds(end))
 
-    def read_open(self, entity: Entity, start: datetime, end: datetime) -> list[Window]:
+    def read_open(self, entity: Entity, start: datetime, end: datetime) -> list[RollupRow]:
         """Compute the minutes of a device that are not closed yet, from its samples."""
-        return self._reader.read(list[Window], _OPEN, str(entity.key), _seconds(start), _seconds(end))
+        return self._reader.read(list[RollupRow], _OPEN, str(entity.key), _seconds(start), _seconds(end))
 
 
 def _moment(seconds: int) -> datetime:

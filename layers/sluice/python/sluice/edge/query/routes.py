@@ -9,7 +9,6 @@ import msgspec
 
 from sluice.core.api.answers import Answer
 from sluice.core.ledger.statement import draw_up_for
-from sluice.core.numbers.resolutions import WIDTHS, floor_to
 from sluice.core.query.questions import (
     Subject,
     ask_nothing,
@@ -21,12 +20,12 @@ from sluice.core.query.questions import (
     read_recent,
     read_rollups,
 )
-from sluice.core.query.windows import list_series
+from sluice.core.query.rollup_rows import list_series
+from sluice.core.rollups.resolutions import WIDTHS, floor_to
 from sluice.core.times import write_optional, write_time
 from sluice.edge.api.gate import UNKNOWN_FLEET, Gate, ReaderRequest, answer
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.ledger.statements import read_facts
-from sluice.edge.numbers.counters import Counters
 from sluice.edge.query.changes import find_changes
 from sluice.edge.query.entities import Entities
 from sluice.edge.query.fleets import check_alive, read_status
@@ -34,6 +33,7 @@ from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.recent import MOST_SAMPLES, read_received, read_samples
+from sluice.edge.samples.counters import Counters
 
 MARGIN = timedelta(hours=1)  # a cursor expires before maintain may have deleted the changes after it
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from sluice.core.errors import Retryable
-from sluice.core.trace.seeking import Cells
+from sluice.core.trace.lake_search import Cells
 from sluice.edge import aws
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from sluice.core.events.identity import event_key
-from sluice.core.numbers.resolutions import RESOLUTIONS, WIDTHS, floor_to
+from sluice.core.query.completeness import describe
 from sluice.core.query.paging import Page
-from sluice.core.query.states import describe
 from sluice.core.records import Origin
-from sluice.core.trace.fate import AGGREGATE, Kept, Numbers, Progress, Sample, Who, Window
+from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, floor_to
+from sluice.core.trace.outcomes import AGGREGATE, DeviceNumbers, Numbers, Progress, TracedSample, TracedWindow, Who
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 from sluice.edge.query.rollups import RollupReader
@@ -67,7 +67,7 @@ class _Device(msgspec.Struct, frozen=True, array_like=True):
     settled_at: int | None
 
 
-class _Known(msgspec.Struct, frozen=True):
+class _EventFacts(msgspec.Struct, frozen=True):
     devices: list[_Device]
     progress: list[tuple[str, int, int, Progress]]
     floor: int | None
@@ -83,7 +83,7 @@ class TraceReader:
     def read(self, event_id: str, devices: Sequence[Who], origins: Iterable[Origin]) -> Numbers:
         """Read everything about an event of some devices, and about some offsets."""
         found = self._reader.read(
-            _Known,
+            _EventFacts,
             _KNOWN,
             as_json(devices),
             event_key(event_id).hex(),
@@ -91,9 +91,9 @@ class TraceReader:
             AGGREGATE,
         )
         return Numbers(
-            dict.fromkeys(devices, Kept())
+            dict.fromkeys(devices, DeviceNumbers())
             | {
-                (device.fleet_id, device.device_id): Kept(
+                (device.fleet_id, device.device_id): DeviceNumbers(
                     tuple(self._read_sample(device, micros, numbers) for micros, numbers in device.samples),
                     None if device.settled_at is None else _moment(device.settled_at),
                 )
@@ -103,24 +103,24 @@ class TraceReader:
             None if found.floor is None else _moment(found.floor),
         )
 
-    def _read_sample(self, device: _Device, micros: int, numbers: int) -> Sample:
+    def _read_sample(self, device: _Device, micros: int, numbers: int) -> TracedSample:
         moment = _moment(micros)
         entity = Entity(device.key, device.shard, device.device_id)
-        return Sample(moment, numbers, tuple(self._windows(entity, moment)) if numbers else ())
+        return TracedSample(moment, numbers, tuple(self._windows(entity, moment)) if numbers else ())
 
-    def _windows(self, entity: Entity, moment: datetime) -> Iterable[Window]:
+    def _windows(self, entity: Entity, moment: datetime) -> Iterable[TracedWindow]:
         """Return the state of each window around a moment, as query does."""
         kept_from = self._rollups.kept_from()
         for resolution in RESOLUTIONS:
             width = WIDTHS[resolution]
             start = floor_to(moment, width)
             if start < kept_from[resolution]:
-                yield Window(resolution, start, "moved", None)
+                yield TracedWindow(resolution, start, "moved", None)
                 continue
             page = Page(resolution, start, start + width)
             known = self._rollups.know(page, [entity], kept_from[resolution])
             (stretch,) = describe(page.start, page.end, width, known)
-            yield Window(resolution, start, stretch.state, stretch.reason)
+            yield TracedWindow(resolution, start, stretch.state, stretch.reason)
 
 
 def _moment(micros: int) -> datetime:

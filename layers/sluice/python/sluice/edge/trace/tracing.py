@@ -14,9 +14,9 @@ from aws_lambda_powertools import Logger
 from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.metrics import EVENTS_TRACED, SOURCES_UNAVAILABLE
-from sluice.core.trace.fate import Asked, Numbers, Unasked, devices_of, tell, write_document
+from sluice.core.trace.lake_search import EventSearch, SearchResult
+from sluice.core.trace.outcomes import Asked, Numbers, UnaskedSource, build_trace, devices_of, write_document
 from sluice.core.trace.question import read_address, read_call, where_to_look
-from sluice.core.trace.seeking import Found, Wanted
 from sluice.edge.api.gate import Gate, ReaderRequest, count_refusal
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import record
@@ -64,37 +64,37 @@ class Tracer(msgspec.Struct, frozen=True):
         """Trace an event; refuse if neither the files nor the numbers could be read."""
         found = self._look_among_files(where_to_look(asked, correlation_id))
         numbers = self._ask_numbers(asked, found)
-        trace = tell(asked, found, numbers, self.clock(), self.visible_seconds)
+        trace = build_trace(asked, found, numbers, self.clock(), self.visible_seconds)
         _count_unavailable(trace.unasked)
-        if found.copies is None and found.letters is None and isinstance(numbers, Unasked):
+        if found.copies is None and found.letters is None and isinstance(numbers, UnaskedSource):
             raise _refuse(found)
         record(EVENTS_TRACED, 1)
         return write_document(trace)
 
-    def _look_among_files(self, wanted: Wanted) -> Found:
+    def _look_among_files(self, wanted: EventSearch) -> SearchResult:
         try:
-            return self.files.ask(wanted, Found)
+            return self.files.ask(wanted, SearchResult)
         except Retryable as error:
             logger.warning("the files could not be searched", reason=str(error))
-            return Found(problem="unavailable")
+            return SearchResult(problem="unavailable")
 
-    def _ask_numbers(self, asked: Asked, found: Found) -> Numbers | Unasked:
+    def _ask_numbers(self, asked: Asked, found: SearchResult) -> Numbers | UnaskedSource:
         """Ask the database about every known device of the event."""
         devices = devices_of(asked, found)
         if not devices:
-            return Unasked("numbers", "device_unknown")
+            return UnaskedSource("numbers", "device_unknown")
         self.reader.begin()
         try:
             return self.numbers.read(asked.event_id, devices, {copy.origin for copy in found.copies or ()})
         except Retryable as error:
             logger.warning("the numbers could not be read", reason=str(error))
-            return Unasked("numbers", "unavailable")
+            return UnaskedSource("numbers", "unavailable")
         except Refusal as refusal:
             logger.warning("the numbers did not arrive in time", reason=refusal.code)
-            return Unasked("numbers", "timeout")
+            return UnaskedSource("numbers", "timeout")
 
 
-def _count_unavailable(unasked: Iterable[Unasked]) -> None:
+def _count_unavailable(unasked: Iterable[UnaskedSource]) -> None:
     """Count the sources that failed to answer. Too many files for one question are not a failure of the source."""
     numbers_late = ("numbers", "timeout")
     record(
@@ -103,7 +103,7 @@ def _count_unavailable(unasked: Iterable[Unasked]) -> None:
     )
 
 
-def _refuse(found: Found) -> Refusal:
+def _refuse(found: SearchResult) -> Refusal:
     if found.problem in ("timeout", "too_much"):
         return Refusal(503, "trace_timeout", "Searching the files takes too long: name the device, and fewer days.")
     return Refusal(503, "trace_unavailable", "Neither the files nor the numbers can be read right now; try again.")

@@ -1,0 +1,1 @@
+"""Old rollups in files: how they are cut, compared and read back."""

@@ -1,0 +1,1 @@
+"""Windows of samples: which ones are due, and what their digests say."""

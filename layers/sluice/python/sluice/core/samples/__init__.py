@@ -1,0 +1,1 @@
+"""Reading a stored event as the sample that it adds."""

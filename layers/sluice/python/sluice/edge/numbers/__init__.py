@@ -1,1 +1,0 @@
-"""Samples and rollups in the database, and old rollups in files."""

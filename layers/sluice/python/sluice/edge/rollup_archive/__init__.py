@@ -1,0 +1,1 @@
+"""Moving old rollups from the database to files, and reading them back."""

@@ -1,0 +1,1 @@
+"""Computing windows in the database, and keeping its tables in size."""

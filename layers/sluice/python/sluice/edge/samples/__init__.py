@@ -1,0 +1,1 @@
+"""Samples in the database, and what aggregate writes beside them."""
