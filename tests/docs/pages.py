@@ -1,13 +1,19 @@
-"""Writes the tables of docs/faults.md and docs/loss-paths.md: `python -m tests.docs.pages`.
+"""Writes the tables of docs/faults.md and docs/loss-paths.md, and the metrics of docs/glossary.md.
 
-A marker above a test names the row that it shows. Where several tests show the same row, one of them has its texts.
-Rows keep the order of the page, so that a person may order them. New ones come last.
+Run it by `python -m tests.docs.pages`. The metrics come from their registry, the other tables from tests: a marker
+above a test names the row that it shows. Where several tests show the same row, one of them has its texts. Rows keep
+the order of the page, so that a person may order them. New ones come last.
 """
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sluice.core.metrics import Metric
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,13 +90,39 @@ NOT_YET = (
     ),
 )
 PAGES = ((FAULTS, NOT_YET), (LOSS_PATHS, ()))
+GLOSSARY = ROOT / "docs" / "glossary.md"
+METRICS_HEADING = "## Metrics"
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     for table, not_yet in PAGES:
         page = ROOT / "docs" / table.page
         page.write_text(write_page(page.read_text(), table, collect(ROOT / "tests", table, not_yet)))
+    # The shared package is not installed; pytest finds it by its own settings.
+    sys.path.append(str(ROOT / "layers" / "sluice" / "python"))
+    from sluice.core.metrics import METRICS
+
+    GLOSSARY.write_text(write_metrics(GLOSSARY.read_text(), METRICS))
+
+
+def write_metrics(page: str, metrics: Iterable["Metric"]) -> str:
+    """Put the metrics into the page, by name, in place of the table under their heading."""
+    before, heading, section = page.partition(f"{METRICS_HEADING}\n")
+    lines = section.splitlines()
+    places = [place for place, line in enumerate(lines) if line.startswith("|")]
+    if not heading or not places:
+        raise PageError(f"the page has no table under {METRICS_HEADING}")
+    lines[places[0] : places[-1] + 1] = _list_metrics(metrics)
+    return before + heading + "\n".join(lines) + "\n"
+
+
+def _list_metrics(metrics: Iterable["Metric"]) -> Iterator[str]:
+    yield "| metric | unit | further dimensions | meaning |"
+    yield "|---" * 4 + "|"
+    for metric in sorted(metrics, key=lambda metric: metric.name.lower()):
+        dimensions = ", ".join(f"`{name}`" for name in metric.dimensions)
+        yield f"| `{metric.name}` | {metric.unit} | {dimensions} | {metric.means} |"
 
 
 def collect(tests: Path, table: Table, not_yet: Sequence[Row] = ()) -> list[Row]:

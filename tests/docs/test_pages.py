@@ -1,10 +1,23 @@
-"""The pages of faults and loss paths say what the markers on tests say."""
+"""The pages say what the markers on tests say, and the glossary what the registry of metrics says."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import FAULTS, LOSS_PATHS, NOT_YET, PAGES, PageError, Row, Table, collect, write_page
+from sluice.core.metrics import METRICS, Metric
+from tests.docs.pages import (
+    FAULTS,
+    GLOSSARY,
+    LOSS_PATHS,
+    NOT_YET,
+    PAGES,
+    PageError,
+    Row,
+    Table,
+    collect,
+    write_metrics,
+    write_page,
+)
 
 ROOT = Path(__file__).parents[2]
 SAID = '@pytest.mark.shows_fault(part="ingest", fault="killed", expected="nothing is lost")\n'
@@ -32,6 +45,29 @@ def test_a_page_is_what_its_tests_say(table: Table, not_yet: tuple[Row, ...]) ->
     page = (ROOT / "docs" / table.page).read_text()
     wanted = write_page(page, table, collect(ROOT / "tests", table, not_yet))
     assert page == wanted, "the page is stale; write it again: .venv/bin/python -m tests.docs.pages"
+
+
+def test_the_metrics_of_the_glossary_are_those_of_the_registry() -> None:
+    page = GLOSSARY.read_text()
+    assert page == write_metrics(page, METRICS), (
+        "the page is stale; write it again: .venv/bin/python -m tests.docs.pages"
+    )
+
+
+def test_metrics_replace_the_table_under_their_heading_and_are_sorted() -> None:
+    page = "# Glossary\n\n| a |\n|---|\n\n## Metrics\n\nWords.\n\n| old |\n|---|\n| b |\n\nMore words.\n"
+    written = write_metrics(page, [Metric("Seen", "Count", "Second."), Metric("Lost", "Count", "First.", ("fleet",))])
+    assert written == (
+        "# Glossary\n\n| a |\n|---|\n\n## Metrics\n\nWords.\n\n"
+        "| metric | unit | further dimensions | meaning |\n|---|---|---|---|\n"
+        "| `Lost` | Count | `fleet` | First. |\n| `Seen` | Count |  | Second. |\n\nMore words.\n"
+    )
+
+
+@pytest.mark.parametrize("page", ["| a |\n|---|\n", "| a |\n|---|\n\n## Metrics\n\nWords.\n"])
+def test_a_glossary_without_a_table_of_metrics_is_refused(page: str) -> None:
+    with pytest.raises(PageError, match="no table under ## Metrics"):
+        write_metrics(page, METRICS)
 
 
 def test_every_file_of_fault_tests_shows_a_fault() -> None:
