@@ -174,7 +174,7 @@ class Rolling:
             if not untils:
                 return Rolled()
             work.shards.update(untils)
-            ((floor,),) = connection.execute(_FLOOR, ["sample"]).fetchall()
+            floor = find_value(connection, _FLOOR, ["sample"])
             parameters |= {"shards": [*untils], "untils": [*untils.values()], "many": FEW_DEVICES + 1}
             claims = [Claim(*row) for row in connection.execute(_CLAIM_MINUTES, parameters).fetchall()]
             complete, below = select_complete(claims, floor)
@@ -201,7 +201,7 @@ class Rolling:
             if not untils:
                 return Rolled()
             work.shards.update(untils)
-            ((floor,),) = connection.execute(_FLOOR, [f"rollup_{narrower}"]).fetchall()
+            floor = find_value(connection, _FLOOR, [f"rollup_{narrower}"])
             ((shard, closed_until),) = untils.items()
             parameters |= {"shard": shard, "closed_until": closed_until}
             rows = connection.execute(_CLAIM_WIDER, parameters).fetchall()
