@@ -84,7 +84,7 @@ class Ingest(Function):
             "refusing",
             self.own(metrics.REFUSED_FOR_PRESSURE, minutes=1),
             times=5,
-            means="ingest refuses events under pressure: the buffer or the brokers' disks fill up, or producing is slow.",
+            means="ingest refuses events under pressure: the buffer or a broker's disk fills up, or producing is slow.",
         )
         self.alarm(
             "uninformed",
