@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def show(event: Mapping[str, Any], files: Mapping[str, PageFile]) -> Answer:
-    """Find what was asked for, or refuse it."""
+    """Return the file that the route names, or only its tag if the caller has it, or a refusal."""
     try:
         return answer_file(files, name_file(event), event.get("headers", {}))
     except Refusal as refusal:

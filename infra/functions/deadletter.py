@@ -1,4 +1,4 @@
-"""deadletter: from Kafka to objects that can be queried, and the end of every failure."""
+"""deadletter: moves dead letters from Kafka to S3, where Athena can query them."""
 
 from constructs import Construct
 

@@ -76,7 +76,7 @@ class Pressure(Function):
             "disk-unknown",
             self.own(DISK_UNKNOWN, minutes=5),
             times=3,
-            means="CloudWatch does not report the brokers' disk use. ingest refuses no events because of it.",
+            means="CloudWatch does not report the brokers' disk use: a full disk makes ingest refuse no events.",
         )
 
 

@@ -26,11 +26,15 @@ class RollProfile:
     grace_seconds: int
     """How much longer a window stays open for events that its devices send late."""
     straggler_seconds: int
+    """How long a minute that changed after it was rolled waits for more changes before roll computes it again."""
     hour_seconds: int
+    """The same for an hour."""
     day_seconds: int
+    """The same for a day."""
     shards: int
-    """At most how many windows one transaction rolls."""
+    """At most how many shards one transaction locks when it rolls minutes."""
     loop_seconds: int
+    """How long a run looks for work."""
     pause_seconds: float
     answer_seconds: int
     """How long one transaction may take before its connection is cut."""

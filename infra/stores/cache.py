@@ -58,7 +58,7 @@ def write_access(*names: Names) -> str:
 
 
 class Cache(Construct):
-    """Copies that may be lost at any time. Their readers have another source."""
+    """The Valkey cache and its users. What it holds may be lost at any time; readers have another source."""
 
     def __init__(self, scope: Construct, foundation: Foundation, settings: CacheProfile) -> None:
         super().__init__(scope, "Cache")

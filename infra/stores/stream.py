@@ -34,7 +34,7 @@ unclean.leader.election.enable=false
 
 
 class Stream(Construct):
-    """The buffer between the edge and every consumer."""
+    """The Kafka cluster with its topics: the buffer between ingest and the consumers. It grants functions access."""
 
     def __init__(self, scope: Construct, foundation: Foundation, brokers: Brokers, topics: Topics) -> None:
         super().__init__(scope, "Stream")

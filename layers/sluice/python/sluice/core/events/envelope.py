@@ -38,7 +38,11 @@ class Head(_Versioned, frozen=True, array_like=True):
 
 
 class Envelope(Head, frozen=True, array_like=True):
-    """The head, and everything else known when the event was accepted."""
+    """The head, and everything else known when the event was accepted.
+
+    A new element goes to the end, with a default. Older records lack it, and would be poison otherwise.
+    Deploy the readers before the writer (core/ingest/judge.py).
+    """
 
     flags: tuple[str, ...]
     correlation_id: str

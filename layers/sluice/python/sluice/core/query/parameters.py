@@ -35,7 +35,7 @@ class Parameters:
         """Return every value of a parameter that may be repeated."""
         values = tuple(dict.fromkeys(self._values.get(name, ())))
         if len(values) > most:
-            raise _invalid(name, f"it may be given {most} times at most")
+            raise _invalid(name, f"it may occur at most {most} times")
         for value in values:
             if not is_name(value, most_characters):
                 raise _invalid(
@@ -46,7 +46,7 @@ class Parameters:
     def text(self, name: str, most_characters: int) -> str | None:
         """Return the one value of a parameter."""
         if len(self._values.get(name, ())) > 1:
-            raise _invalid(name, "it may be given once")
+            raise _invalid(name, "it may occur only once")
         return next(iter(self.texts(name, most_characters, 1)), None)
 
     def whole(self, name: str, least: int, most: int, default: int) -> int:
@@ -55,7 +55,7 @@ class Parameters:
         if given is None:
             return default
         if not _WHOLE.fullmatch(given) or not least <= int(given) <= most:
-            raise _invalid(name, f"it is a whole number from {least} to {most}")
+            raise _invalid(name, f"it must be a whole number from {least} to {most}")
         return int(given)
 
     def choice(self, name: str, options: Sequence[str], default: str) -> str:

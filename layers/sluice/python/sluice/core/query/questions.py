@@ -83,7 +83,7 @@ class Rollups(msgspec.Struct, frozen=True):
 
 
 class DevicePlace(msgspec.Struct, frozen=True, array_like=True):
-    """The last device of a page."""
+    """The position in a list of devices that a cursor names: the last device of the page."""
 
     device_id: str
 
@@ -137,7 +137,7 @@ def read_recent(fleet_id: str, query: str) -> Recent:
     parameters = Parameters(query, ("device", "group", "metric"))
     subject = _subject(fleet_id, parameters)
     if subject.device_id is None and subject.group_id is None:
-        raise Refusal(400, "missing_parameter", "Say which device or which group.", "device")
+        raise Refusal(400, "missing_parameter", "Give the parameter device or group.", "device")
     return Recent(subject, parameters.texts("metric", MOST_NAME, MOST_METRICS))
 
 
@@ -150,7 +150,7 @@ def read_rollups(fleet_id: str, query: str, now: datetime) -> Rollups:
     start = parameters.moment("from", end - DEFAULT_RANGE)
     if not timedelta(0) < end - start <= LONGEST_RANGE:
         raise Refusal(
-            400, "invalid_parameter", f"from: it lies before to, by {LONGEST_RANGE.days} days at most.", "from"
+            400, "invalid_parameter", f"from: it must be before to, by at most {LONGEST_RANGE.days} days.", "from"
         )
     chosen = parameters.choice("resolution", (AUTO, *RESOLUTIONS), AUTO)
     cursor = parameters.text("cursor", MOST_CHARACTERS)

@@ -100,7 +100,7 @@ class _Cover:
         return known, held.begun_at
 
     def _find_older(self, aside: Partition, begun_at: datetime, offsets: Numbers, received: Numbers) -> Flags:
-        """Return which records belong to the old topic that was put aside.
+        """Return a flag for each record: whether it belongs to the old topic, whose coverage was set aside.
 
         Files arrive in any order. A record received after the old topic's last known record, and before the record that
         revealed the new topic, may belong to either. The old topic can only have continued after its end. The new topic

@@ -84,6 +84,6 @@ def read_address(url: str) -> Place:
 
 
 def write_path(place: Place, wanted: GroupQuestion) -> str:
-    """Write the request path; any name is exactly one segment of it."""
+    """Write the request path. Names are escaped, so that a slash in one adds no segment."""
     path = f"{place.path}/fleets/{quote(wanted.fleet_id, safe='')}/groups"
     return path if wanted.group_id is None else f"{path}/{quote(wanted.group_id, safe='')}"

@@ -38,7 +38,9 @@ _RECEIVED = """
 
 
 class Received(msgspec.Struct, frozen=True, array_like=True):
-    """Up to which reception events are counted, in microseconds: on the first and on the last partition."""
+    """Up to which reception events are counted, in microseconds: in the partition that is furthest ahead, and in
+    the one that is furthest behind.
+    """
 
     newest: int | None
     oldest: int | None
@@ -48,7 +50,7 @@ class Received(msgspec.Struct, frozen=True, array_like=True):
         return None if self.newest is None else datetime.fromtimestamp(self.newest / 1e6, UTC)
 
     def all_until(self) -> datetime | None:
-        """Return up to when the events of every partition are counted."""
+        """Return the reception up to which every partition is counted; None if aggregate has counted nothing."""
         return None if self.oldest is None else datetime.fromtimestamp(self.oldest / 1e6, UTC)
 
     def age(self, now: datetime) -> float | None:

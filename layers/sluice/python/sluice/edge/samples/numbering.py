@@ -1,7 +1,7 @@
-"""The database's numbers for devices, fleets and metrics; new ones get their numbers here.
+"""The database's keys of devices, fleets and metrics; new ones get their keys here.
 
-The numbers are cached per connection: a new connection may reach a restored database, in which a cached number belongs
-to another entity.
+The keys are cached per connection: a new connection may reach a restored database, in which a cached key belongs to
+another entity.
 """
 
 from collections import OrderedDict
@@ -54,7 +54,7 @@ class NumberedEntity(msgspec.Struct):
 
 
 class Numbering:
-    """Finds numbers, and has the database assign new ones."""
+    """Finds keys, and has the database assign new ones."""
 
     def __init__(self, series: Mapping[str, Series]) -> None:
         self._series = series
@@ -63,7 +63,7 @@ class Numbering:
         self._metrics: dict[str, int] = {}
 
     def entities(self, connection: Connection, wanted: Iterable[Who]) -> dict[Who, NumberedEntity]:
-        """Return the numbers of devices and fleets; new ones get theirs in a short separate transaction."""
+        """Return devices and fleets with their keys; new ones get theirs in a short separate transaction."""
         self._forget_if_new(connection)
         found: dict[Who, NumberedEntity] = {}
         missing: list[Who] = []
@@ -84,7 +84,7 @@ class Numbering:
         return found
 
     def metrics(self, connection: Connection, wanted: Iterable[str]) -> dict[str, int]:
-        """Return the numbers of metrics; new ones get theirs in short separate transactions."""
+        """Return the database's key of each metric by its name; new names get theirs in short separate transactions."""
         self._forget_if_new(connection)
         if not self._metrics.keys() >= set(wanted):
             self._read_metrics(connection)
