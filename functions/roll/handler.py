@@ -51,21 +51,21 @@ def build() -> RollLoop:
 @metrics.log_metrics
 def handler(_event: object, _context: object) -> dict[str, Any]:
     """Roll until the next run is due; a failed run reports its work before it raises."""
-    tally = build().run()
-    report(tally)
-    if tally.error is not None:
-        raise tally.error
-    return {"steps": tally.steps, "windows": tally.windows}
+    done = build().run()
+    report(done)
+    if done.error is not None:
+        raise done.error
+    return {"steps": done.steps, "windows": done.windows}
 
 
-def report(tally: RollReport) -> None:
+def report(done: RollReport) -> None:
     """Record the run's results."""
-    record(WINDOWS_ROLLED, tally.windows)
-    record(WINDOWS_BELOW_HORIZON, tally.below_horizon)
-    record(STEPS_FAILED, tally.failures)
-    record(BROKERS_UNANSWERED, tally.unanswered)
-    record(ROLL_TIME, tally.seconds)
-    if tally.markers is not None:
-        record(MARKERS_PENDING, tally.markers)
-    if tally.watermark_age is not None:
-        record(WATERMARK_AGE, tally.watermark_age.total_seconds())
+    record(WINDOWS_ROLLED, done.windows)
+    record(WINDOWS_BELOW_HORIZON, done.below_horizon)
+    record(STEPS_FAILED, done.failures)
+    record(BROKERS_UNANSWERED, done.unanswered)
+    record(ROLL_TIME, done.seconds)
+    if done.markers is not None:
+        record(MARKERS_PENDING, done.markers)
+    if done.watermark_age is not None:
+        record(WATERMARK_AGE, done.watermark_age.total_seconds())

@@ -18,7 +18,7 @@ PROBLEM: dict[str, Any] = json.loads((Path(__file__).parents[2] / "schemas/probl
 def rejected(index: int, name: str) -> Result:
     judged = judge(samples.read_bytes(name), "telemetry", "demo", samples.request(), samples.rules())
     assert isinstance(judged, Rejected)
-    return reject(index, judged.claims.event_id, judged.rejection)
+    return reject(index, judged.unverified.event_id, judged.rejection)
 
 
 BAD = [

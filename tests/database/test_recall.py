@@ -29,7 +29,7 @@ MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 START, BORDER, END = MIDNIGHT - 4 * DAY, MIDNIGHT - 2 * DAY, MIDNIGHT - DAY
 STEP = timedelta(minutes=45)
 DEVICES = ("press-1", "press-2", "press-3")
-PLAN = Plan(hot={"1m": 2 * DAY, "1h": 90 * DAY}, kept=730 * DAY, slice_windows=360, chunk=2000, max_part=6000)
+PLAN = Plan(hot={"1m": 2 * DAY, "1h": 90 * DAY}, kept=730 * DAY, slice_windows=360, chunk=2000, max_file=6000)
 
 
 @pytest.fixture

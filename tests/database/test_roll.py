@@ -182,7 +182,7 @@ def test_a_shard_that_another_run_holds_is_left_to_it(samples: Samples) -> None:
         assert samples.roller().roll_minutes(FAR, 64).shards == 4
 
 
-@pytest.mark.parametrize("place", ["find_value", "_roll_minutes", "_mark"])
+@pytest.mark.parametrize("place", ["_lock_floor", "_roll_minutes", "_mark"])
 def test_a_roller_that_is_killed_between_statements_has_done_nothing(
     samples: Samples, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

@@ -28,7 +28,7 @@ BUCKET = "rollups"
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 # Small enough that a slice takes several files, and each of them several row groups.
-PLAN = Plan(hot={"1m": 2 * DAY, "1h": 60 * DAY}, kept=730 * DAY, slice_windows=720, chunk=2000, max_part=9000)
+PLAN = Plan(hot={"1m": 2 * DAY, "1h": 60 * DAY}, kept=730 * DAY, slice_windows=720, chunk=2000, max_file=9000)
 MINUTES_ONLY = replace(PLAN, hot={"1m": 2 * DAY, "1h": 3650 * DAY})
 MINUTES = (datetime(2026, 6, 6, tzinfo=UTC), datetime(2026, 6, 10, tzinfo=UTC))
 HOURS = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 20, tzinfo=UTC))
@@ -204,7 +204,7 @@ def test_queries_find_exactly_the_files_that_are_listed(place: Place) -> None:
 
 def test_a_run_that_ends_between_any_two_steps_is_finished_by_the_next(place: Place) -> None:
     # One store takes the same steps as the other, and one day the same as many.
-    plan = replace(MINUTES_ONLY, hot=MINUTES_ONLY.hot | {"1m": 3 * DAY}, max_part=25_000)
+    plan = replace(MINUTES_ONLY, hot=MINUTES_ONLY.hot | {"1m": 3 * DAY}, max_file=25_000)
     before = place.found("1m")
     steps, finished = 0, False
     while not finished:

@@ -73,7 +73,10 @@ def test_a_rejected_event_has_its_specific_error_and_keeps_its_bytes(slice_: byt
 def test_a_rejected_event_is_named_by_what_it_says_of_itself() -> None:
     judged = verdict(samples.read_bytes("telemetry-invalid.json"))
     assert isinstance(judged, Rejected)
-    assert (judged.claims.event_id, judged.claims.device_id) == ("7b1f0f52-0000-4000-8000-000000000005", "press-0010")
+    assert (judged.unverified.event_id, judged.unverified.device_id) == (
+        "7b1f0f52-0000-4000-8000-000000000005",
+        "press-0010",
+    )
     judged = verdict(b'{"event_id": 7, "device_id": "a\\nb"}')
     assert isinstance(judged, Rejected)
-    assert (judged.claims.event_id, judged.claims.device_id) == (None, None)
+    assert (judged.unverified.event_id, judged.unverified.device_id) == (None, None)

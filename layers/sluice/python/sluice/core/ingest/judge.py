@@ -26,7 +26,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
     event: bytes
     rejection: Rejection
-    claims: UnverifiedFields
+    unverified: UnverifiedFields
 
 
 Verdict = Accepted | Rejected
@@ -89,14 +89,14 @@ def address(verdict: Verdict, letterhead: Letterhead) -> Message:
         fleet_id=letterhead.fleet_id,
         contract=letterhead.contract,
         correlation_id=letterhead.request.correlation_id,
-        **msgspec.structs.asdict(verdict.claims),
+        **msgspec.structs.asdict(verdict.unverified),
     )
     return Message(letterhead.topic, letter.letter_id.encode(), msgspec.json.encode(letter))
 
 
 def settle(index: int, verdict: Verdict, unstored: str | None) -> Result:
     """Give an event its status; it never promises more than the delivery report on its record."""
-    event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.claims.event_id
+    event_id = verdict.event_id if isinstance(verdict, Accepted) else verdict.unverified.event_id
     if unstored is not None:
         return Result(index, event_id, RETRY, {"code": "not_stored", "message": unstored})
     if isinstance(verdict, Rejected):

@@ -41,7 +41,7 @@ class _Totals(msgspec.Struct):
 
 
 def gather_device_rows(rows: Iterable[ArchivedRow], book: Mapping[int, DeviceMetric]) -> list[DeviceRow]:
-    """Make a part of every row from files; a device may have several parts for one window."""
+    """Make a device's row of each archived row; a device may have several for one window."""
     keys = {metric.name: key for key, metric in book.items()}
     return [
         DeviceRow(
@@ -58,21 +58,21 @@ def gather_device_rows(rows: Iterable[ArchivedRow], book: Mapping[int, DeviceMet
     ]
 
 
-def merge_device_rows(parts: Iterable[DeviceRow], book: Mapping[int, DeviceMetric]) -> list[RollupRow]:
+def merge_device_rows(rows: Iterable[DeviceRow], book: Mapping[int, DeviceMetric]) -> list[RollupRow]:
     """Merge the rows of devices window by window, in time order."""
     windows: defaultdict[int, list[DeviceRow]] = defaultdict(list)
-    for part in parts:
-        windows[part.start].append(part)
+    for row in rows:
+        windows[row.start].append(row)
     return [_merge(start, windows[start], book) for start in sorted(windows)]
 
 
-def _merge(start: int, parts: Sequence[DeviceRow], book: Mapping[int, DeviceMetric]) -> RollupRow:
+def _merge(start: int, rows: Sequence[DeviceRow], book: Mapping[int, DeviceMetric]) -> RollupRow:
     metrics: defaultdict[int, _Totals] = defaultdict(_Totals)
-    for part in parts:
-        numbers = zip(part.metric_keys, part.counts, part.sums, part.mins, part.maxs, strict=True)
+    for row in rows:
+        numbers = zip(row.metric_keys, row.counts, row.sums, row.mins, row.maxs, strict=True)
         for key, count, total, low, high in numbers:
             metrics[key].add(count, total, low, high)
-    digests = merge_digests((part.bins, part.bin_counts) for part in parts)
+    digests = merge_digests((row.bins, row.bin_counts) for row in rows)
     keys = sorted(metrics)
     merged = [metrics[key] for key in keys]
 

@@ -18,10 +18,10 @@ from sluice.edge.query.rollups import RollupReader
 class Historian:
     """Reads ranges of rollups."""
 
-    def __init__(self, entities: Entities, rollups: RollupReader, moved: RollupArchive) -> None:
+    def __init__(self, entities: Entities, rollups: RollupReader, archive: RollupArchive) -> None:
         self._entities = entities
         self._rollups = rollups
-        self._moved = moved
+        self._archive = archive
 
     def read(self, asked: Rollups, members: Sequence[str]) -> dict[str, Any]:
         """Read the next page for a device, a fleet or the members of a group."""
@@ -35,11 +35,11 @@ class Historian:
         found = self._entities.find(asked.subject, members)
         moved = page.start < kept_from[span.resolution]
         if moved:
-            page = self._moved.shorten(page, series, size, merging=asked.subject.group_id is not None)
+            page = self._archive.shorten(page, series, size, merging=asked.subject.group_id is not None)
         # Read before the rows: windows that close in between are not called complete yet.
         known = self._rollups.know(page, found, kept_from[span.resolution])
         if moved:
-            known = known._replace(kept_from=self._moved.kept_from(span.resolution))
+            known = known._replace(kept_from=self._archive.kept_from(span.resolution))
             page, windows = self._recall(asked, page, found)
         else:
             windows = self._read(asked, page, found, known)
@@ -60,13 +60,13 @@ class Historian:
         book = self._entities.book(set())
         devices = tuple(entity.device_id for entity in found if entity.device_id is not None)
         merging = asked.subject.group_id is not None
-        page, rows = self._moved.read(page, asked.subject.fleet_id, devices, asked.metrics, merging=merging)
+        page, rows = self._archive.read(page, asked.subject.fleet_id, devices, asked.metrics, merging=merging)
         return page, merge_device_rows(gather_device_rows(rows, book), book) if merging else gather_windows(rows, book)
 
     def _read(self, asked: Rollups, page: Page, found: Sequence[Entity], known: Knowledge) -> list[RollupRow]:
         if asked.subject.group_id is not None:
-            parts = self._rollups.read_parts(page.resolution, found, page.start, page.end)
-            return merge_device_rows(parts, self._entities.book({key for part in parts for key in part.metric_keys}))
+            rows = self._rollups.read_device_rows(page.resolution, found, page.start, page.end)
+            return merge_device_rows(rows, self._entities.book({key for row in rows for key in row.metric_keys}))
         windows: list[RollupRow] = []
         for entity in found:
             for closed, start, end in split_page(page, known.complete_until):

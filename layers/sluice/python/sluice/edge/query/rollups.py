@@ -61,7 +61,7 @@ _ROWS = """
     AND window_start >= to_timestamp($2::bigint) AND window_start < to_timestamp($3::bigint)
 """
 
-_PARTS = """
+_DEVICE_ROWS = """
     SELECT coalesce(json_agg(json_build_array(
         extract(epoch FROM window_start)::bigint, metric_keys, counts, sums, mins, maxs, bins, bin_counts
     )), '[]')
@@ -141,12 +141,12 @@ class RollupReader:
         sql = _ROWS.format(resolution=resolution)
         return self._reader.read(list[RollupRow], sql, str(entity.key), _seconds(start), _seconds(end))
 
-    def read_parts(
+    def read_device_rows(
         self, resolution: Resolution, entities: Sequence[Entity], start: datetime, end: datetime
     ) -> list[DeviceRow]:
         """Read the windows of devices for merging: SQL would take as long, on a server that all share."""
         keys = as_json([entity.key for entity in entities])
-        sql = _PARTS.format(resolution=resolution)
+        sql = _DEVICE_ROWS.format(resolution=resolution)
         return self._reader.read(list[DeviceRow], sql, keys, _seconds(start), _seconds(end))
 
     def read_open(self, entity: Entity, start: datetime, end: datetime) -> list[RollupRow]:

@@ -30,7 +30,7 @@ class WrittenFile(msgspec.Struct, frozen=True):
     digest: str
 
 
-def write_files(tables: Iterable[pa.Table], max_part: int = MAX_FILE) -> Iterator[WrittenFile]:
+def write_files(tables: Iterable[pa.Table], max_file: int = MAX_FILE) -> Iterator[WrittenFile]:
     """Fill files with sorted tables; each table becomes a row group that can be read alone.
 
     Without tables there is one file, which is empty: it records that no rows existed.
@@ -42,7 +42,7 @@ def write_files(tables: Iterable[pa.Table], max_part: int = MAX_FILE) -> Iterato
         first = last = ("", "") if table is None else _entity(table, 0)
         # Snappy: the library in the managed layer supports few other codecs.
         with pq.ParquetWriter(sink, SCHEMA, compression="snappy", version="2.6") as writer:
-            while table is not None and sink.tell() < max_part:
+            while table is not None and sink.tell() < max_file:
                 writer.write_table(table, row_group_size=table.num_rows)
                 rows += table.num_rows
                 last = _entity(table, table.num_rows - 1)

@@ -38,7 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
     kept: timedelta
     slice_windows: int
     chunk: int = CHUNK
-    max_part: int = MAX_FILE
+    max_file: int = MAX_FILE
 
 
 class TierReport(msgspec.Struct):
@@ -119,7 +119,7 @@ class Tiering:
     def _write(self, part: StoreSpan) -> Generator[WrittenFile, None, None]:
         metrics = self._database.metrics()
         with closing(self._database.copy(part, self._plan.chunk)) as copied:
-            yield from write_files((read_copy(lines, metrics) for lines in copied), self._plan.max_part)
+            yield from write_files((read_copy(lines, metrics) for lines in copied), self._plan.max_file)
 
     def _stage(self, part: StoreSpan, number: int, written: WrittenFile) -> RollupFile:
         name = name_object(part, number, written.digest)

@@ -174,7 +174,7 @@ class Rolling:
             if not untils:
                 return Rolled()
             work.shards.update(untils)
-            floor = find_value(connection, _FLOOR, ["sample"])
+            floor = _lock_floor(connection, "sample")
             parameters |= {"shards": [*untils], "untils": [*untils.values()], "many": FEW_DEVICES + 1}
             claims = [Claim(*row) for row in connection.execute(_CLAIM_MINUTES, parameters).fetchall()]
             complete, below = select_complete(claims, floor)
@@ -201,7 +201,7 @@ class Rolling:
             if not untils:
                 return Rolled()
             work.shards.update(untils)
-            floor = find_value(connection, _FLOOR, [f"rollup_{narrower}"])
+            floor = _lock_floor(connection, f"rollup_{narrower}")
             ((shard, closed_until),) = untils.items()
             parameters |= {"shard": shard, "closed_until": closed_until}
             rows = connection.execute(_CLAIM_WIDER, parameters).fetchall()
@@ -229,6 +229,13 @@ class Rolling:
                 for window in sorted(windows):
                     connection.execute("SELECT ensure_partition(%s, %s)", [f"rollup_{resolution}", window])
             raise Retryable(f"a partition of rollup_{resolution} was missing: {error}") from error
+
+
+def _lock_floor(connection: Connection, store: str) -> datetime | None:
+    # A store without its row must fail: without a floor, a partial window could replace a whole one.
+    floor: datetime | None
+    ((floor,),) = connection.execute(_FLOOR, [store]).fetchall()
+    return floor
 
 
 def _roll_minutes(connection: Connection, claims: Sequence[Claim]) -> int:
