@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +25,7 @@ TOLERANCE = 1e-9
 LOG_BIN = 1e-3
 """The resolution of readings that are more than a million of a sensor's steps from zero."""
 STEPS = 2**20
-READ_AGAIN = 200_000
-"""So many events are read once, however often they are checked while more of them come."""
+KEPT_STARTS = 10_000
 
 COLUMNS = (
     "fleet_id",
@@ -58,6 +57,27 @@ class RawEvent:
     event: str
     kafka_partition: int
     kafka_offset: int
+
+    # Each check of a stack reads all its events, so an event keeps what follows from it.
+    @cached_property
+    def name(self) -> str:
+        """The event's id, without the capitals that make no other id."""
+        return self.event_id.lower() if is_uuid(self.event_id) else self.event_id
+
+    @cached_property
+    def counts_at(self) -> datetime:
+        """When the event counts: when it happened, unless its clock ran ahead."""
+        return self.received_at if "clock_ahead" in self.flags else _read_time(self.contract, self._document)
+
+    @cached_property
+    def readings(self) -> tuple[tuple[str, float], ...]:
+        """The event's readings of declared series, in their units, sorted by series."""
+        return tuple(sorted(dict(_readings(self, self._document)).items()))
+
+    @property
+    def _document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.event)
+        return document
 
 
 class Window(NamedTuple):
@@ -109,13 +129,8 @@ def distinct(events: Iterable[RawEvent]) -> list[RawEvent]:
     """Keep the first copy of every event: an id counts once for a device, and later copies do not matter."""
     first: dict[tuple[str, str, str], RawEvent] = {}
     for event in sorted(events, key=lambda event: (event.kafka_partition, event.kafka_offset)):
-        first.setdefault((event.fleet_id, event.device_id, name_of(event)), event)
+        first.setdefault((event.fleet_id, event.device_id, event.name), event)
     return list(first.values())
-
-
-def name_of(event: RawEvent) -> str:
-    """An event's id, without the capitals that make no other id."""
-    return event.event_id.lower() if is_uuid(event.event_id) else event.event_id
 
 
 def is_uuid(name: str) -> bool:
@@ -123,39 +138,28 @@ def is_uuid(name: str) -> bool:
     return _UUID.fullmatch(name) is not None
 
 
-def counts_at(event: RawEvent) -> datetime:
-    """When an event counts: when it happened, unless its clock ran ahead."""
-    return _count(event)[0]
-
-
-def readings(event: RawEvent) -> dict[str, float]:
-    """What an event says of declared series, in their units."""
-    return dict(_count(event)[1])
-
-
-@lru_cache(READ_AGAIN)
-def _count(event: RawEvent) -> tuple[datetime, tuple[tuple[str, float], ...]]:
-    """When an event counts, and what for."""
-    document = json.loads(event.event)
-    moment = event.received_at if "clock_ahead" in event.flags else _read_time(event.contract, document)
-    return moment, tuple(_readings(event, document))
-
-
 def recompute(events: Iterable[RawEvent]) -> dict[Window, list[float]]:
     """Put every reading that counts into its windows: its device's and its fleet's, of each length; sorted."""
-    windows: dict[Window, list[float]] = defaultdict(list)
+    found: dict[tuple[str, str | None, str, datetime], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for event in distinct(events):
-        if "late_arrival" in event.flags:
+        if "late_arrival" in event.flags or not event.readings:
             continue
-        moment, readings = _count(event)
-        for resolution, length in LENGTHS.items():
-            start = moment - (moment - EPOCH) % length
-            for metric, value in readings:
-                for device in (event.device_id, None):
-                    windows[Window(event.fleet_id, device, metric, resolution, start)].append(value)
-    for values in windows.values():
-        values.sort()
-    return dict(windows)
+        for resolution, start in _starts(event.counts_at.replace(microsecond=0)):
+            for device in (event.device_id, None):
+                window = found[event.fleet_id, device, resolution, start]
+                for metric, value in event.readings:
+                    window[metric].append(value)
+    return {
+        Window(fleet, device, metric, resolution, start): sorted(values)
+        for (fleet, device, resolution, start), metrics in found.items()
+        for metric, values in metrics.items()
+    }
+
+
+@lru_cache(KEPT_STARTS)
+def _starts(moment: datetime) -> list[tuple[str, datetime]]:
+    """The windows that a moment is in, by their resolution and start."""
+    return [(resolution, moment - (moment - EPOCH) % length) for resolution, length in LENGTHS.items()]
 
 
 def _read_time(contract: str, document: dict[str, Any]) -> datetime:

@@ -18,7 +18,7 @@ import pytest
 from cli.simulation.client import Ledger, digest
 from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.support.invariants import UnbalancedError, balance, find_faults
-from tests.support.recomputation import Numbers, RawEvent, Rollup, counts_at, percentile, readings, recompute
+from tests.support.recomputation import Numbers, RawEvent, Rollup, percentile, recompute
 from tests.support.stores import Letter, Place, Record, Row, Sample, Snapshot
 
 NOW = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
@@ -59,10 +59,7 @@ def world(count: int = 6) -> tuple[Ledger, Snapshot]:
         rows=[Row(one, digest(one.event.encode())) for one in events[:-1]],
         letters=letters,
         letters_sent=[(Place(0, index), one) for index, one in enumerate(letters)],
-        samples=[
-            Sample("demo", one.device_id, UUID(one.event_id), counts_at(one), tuple(sorted(readings(one).items())))
-            for one in events
-        ],
+        samples=[Sample("demo", one.device_id, UUID(one.event_id), one.counts_at, one.readings) for one in events],
         outcomes={("demo", "counted"): count},
         covered={0: [(0, (count + 1) // 2)], 1: [(0, count // 2)]},
         numbers=Numbers(NOW, [(window, rollup(window.metric, held)) for window, held in windows.items()]),
