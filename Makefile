@@ -44,12 +44,11 @@ test-infra: setup
 test-code: setup
 	@$(WITH_NODE) $(PYTHON) -m pytest $(filter-out tests/infra,$(TESTS))
 
-share-1: .local/setup/browser-complete
+share-1: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/database tests/local
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser
 
-share-2: .local/setup/complete
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
+share-2: .local/setup/browser-complete
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser tests/flow
 	@$(WITH_NODE) $(PYTHON) -m pytest $(SOME_FAULTS)
 
 share-3: .local/setup/complete

@@ -32,6 +32,8 @@ CONFIG = schemathesis.Config.from_dict(
         "request-timeout": 35,
         "generation": {"deterministic": True, "database": "none"},
         "phases": {"coverage": {"unexpected-methods": []}},
+        # A batch may hold events of every contract: thousands of values at their bounds, which the corpus has as well.
+        "operations": [{"include-path": "/v1/events", "phases": {"coverage": {"enabled": False}}}],
     }
 )
 SCHEMA = schemathesis.openapi.from_path(OPENAPI, config=CONFIG)
