@@ -153,9 +153,10 @@ MUTANTS = (
         "an event of a newer contract is judged by the newest that is known",
         f"{CORE}/events/contracts.py",
         (
+            ("        if (contract, number) in self._versions:\n            return\n", "        return\n"),
             (
-                "        version = self._versions.get((contract, number))\n",
-                "        version = self._versions.get((contract, number)) or self._find_version(contract, document)\n",
+                "self._versions[contract, number]",
+                "self._versions.get((contract, number)) or self._find_version(contract, document)",
             ),
         ),
         f"{UNIT}/functions/test_aggregate.py::test_a_record_of_a_newer_contract_is_held_and_then_its_letter_is_covered_and"

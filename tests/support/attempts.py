@@ -299,7 +299,7 @@ class AttemptsContract:
         # Another consumer may run another release.
         assert Holds(cache, "aggregate", seconds=600).find_over({"envelope 2"}, NOW + timedelta(seconds=600)) == set()
 
-    @pytest.mark.parametrize("kept", [b"no moment", b"", b"nan", b"-1", b"inf", b"9999999999999"])
+    @pytest.mark.parametrize("kept", [b"no moment", b"", b"0x10", b"nan", b"-1", b"inf", b"9999999999999"])
     def test_what_is_no_moment_of_the_past_begins_a_hold(self, cache: Cache, kept: bytes) -> None:
         cache.put("ahead:{archive}:envelope 2", kept, 60)
         holds = Holds(cache, "archive", seconds=600)

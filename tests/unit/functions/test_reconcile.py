@@ -225,6 +225,11 @@ def test_a_rerun_ends_where_kafka_holds_no_record_at_the_last_offsets() -> None:
     assert answer == {"records": 0, "next": None, "failed_at": None}
 
 
+def test_a_rerun_of_a_partition_that_does_not_exist_names_those_that_do() -> None:
+    with pytest.raises(ValueError, match="raw-events has partitions 3 to 3, not 99"):
+        run(Lock(free=True)).rerun(Order("aggregate", 99, 20, 40))
+
+
 def test_by_hand_nothing_is_run_again_while_another_run_is_at_work() -> None:
     assert run(Lock(free=False)).rerun(Order("aggregate", 3, 20, 40)) == {"busy": True}
 

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 
 from sluice.core.archive.rows import make_row, pack_rows
-from sluice.core.errors import Poison
+from sluice.core.errors import Ahead, Poison
 from sluice.core.records import KafkaRecord, read_records
 from tests.support import samples
 
 BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
+HEADER = BATCH[0].headers["sluice"]
+RECEIVED = b"2026-11-20T09:30:05.250000Z"
 
 
 def test_a_row_holds_the_event_as_sent_beside_the_columns_taken_from_it() -> None:
@@ -47,11 +49,24 @@ def test_the_date_of_an_event_is_its_day_in_utc() -> None:
             BATCH[0].origin, BATCH[0].value, {"sluice": BATCH[0].headers["sluice"].replace(b'y",1,', b'y",%d,' % 2**40)}
         ),
         KafkaRecord(BATCH[0].origin, b"{}", BATCH[0].headers),
+        *(
+            KafkaRecord(BATCH[0].origin, BATCH[0].value, {"sluice": HEADER.replace(RECEIVED, moment)})
+            for moment in (b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-14:00")
+        ),
     ],
 )
 def test_a_record_that_never_came_through_our_edge_is_poison(record: KafkaRecord) -> None:
     with pytest.raises(Poison):
         make_row(record, samples.contracts())
+
+
+@pytest.mark.parametrize(
+    "header", [HEADER.replace(b"[1,", b"[2,", 1), HEADER.replace(b'"telemetry",1,', b'"telemetry",9,')]
+)
+def test_a_newer_release_may_take_larger_events(header: bytes) -> None:
+    assert header != HEADER
+    with pytest.raises(Ahead):
+        make_row(KafkaRecord(BATCH[0].origin, b" " * 40_000, {"sluice": header}), samples.contracts())
 
 
 def test_rows_fill_records_to_the_limit_and_know_what_they_hold() -> None:

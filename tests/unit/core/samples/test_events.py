@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -127,6 +127,21 @@ def test_a_record_that_is_put_aside_is_counted_under_what_its_envelope_says_in_a
     assert put_down(later, Ahead("envelope 2"), samples.NOW) == msgspec.structs.replace(known, ahead=True)
     nameless = msgspec.structs.replace(bad, headers={})
     assert put_down(nameless, Poison("no"), samples.NOW).group.fleet_id == ""
+
+
+@pytest.mark.parametrize(
+    "received_at", [b"0001-01-01T00:00:00+14:00", b"2019-12-31T00:00:00Z", b"2300-01-01T00:00:00Z"]
+)
+def test_a_record_that_is_put_aside_counts_now_if_its_reception_cannot_be_true(received_at: bytes) -> None:
+    header = record({}).headers[HEADER].replace(msgspec.json.encode(samples.NOW), b'"%b"' % received_at)
+    put_aside = put_down(msgspec.structs.replace(record({}), headers={HEADER: header}), Poison("no"), samples.NOW)
+    assert (put_aside.group.received_hour, put_aside.received_at) == (hour_of(samples.NOW), None)
+    assert put_aside.group.fleet_id == "demo"
+
+
+def test_an_hour_is_one_of_utc() -> None:
+    moment = datetime(2026, 11, 20, 9, 40, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert hour_of(moment).isoformat() == "2026-11-20T04:00:00+00:00"
 
 
 def test_the_first_of_each_identity_is_left_in_the_order_they_came() -> None:

@@ -11,6 +11,7 @@ from sluice.edge.ledger import rereading
 from sluice.edge.ledger.rereading import Rereader
 from sluice.edge.settings import BrokerSettings
 
+END = KafkaError(KafkaError._PARTITION_EOF)
 SETTINGS = BrokerSettings(
     kafka_bootstrap="broker:9098", kafka_auth="none", aws_region="here", produce_deadline_seconds=1
 )
@@ -75,6 +76,18 @@ def test_a_piece_is_as_large_as_one_invocation_carries(monkeypatch: pytest.Monke
     monkeypatch.setattr(rereading, "MOST_BYTES", 10**6)
     monkeypatch.setattr(rereading, "MOST_RECORDS", 3)
     assert read(Client(10), 0, 4) == [[0, 1, 2], [3]]
+
+
+def test_a_partition_that_ends_without_a_record_is_read_to_its_end() -> None:
+    class Ended(Client):
+        """A partition whose last offsets hold the end of a transaction."""
+
+        def consume(self, num_messages: int, timeout: float) -> list[Any]:
+            return super().consume(num_messages, timeout) or [message(self.last + 1, END)]
+
+    assert read(Ended(5), 3, 6) == [[3, 4]]
+    with pytest.raises(Retryable, match="from 5 on"):
+        read(Ended(5), 3, 7)
 
 
 def test_brokers_that_give_nothing_or_an_error_are_asked_again_another_time() -> None:

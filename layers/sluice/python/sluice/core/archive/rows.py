@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from sluice.core.errors import Poison
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.stored import read_stored
 from sluice.core.pieces import cut
@@ -49,6 +50,10 @@ def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
     """Turn a record into its row. A record that the edge could not have accepted is poison."""
     stored = read_stored(record, contracts)
     envelope, facts = stored.envelope, stored.facts
+    try:
+        received_at = write_time(envelope.received_at)
+    except OverflowError as error:
+        raise Poison(f"the event was received at {envelope.received_at}, which is no time in UTC") from error
     return Row(
         fleet_id=envelope.fleet_id,
         device_id=facts.device_id,
@@ -59,7 +64,7 @@ def make_row(record: KafkaRecord, contracts: Contracts) -> Row:
         event_type=facts.event_type,
         event_time=write_time(facts.event_time),
         event_date=facts.event_time.date().isoformat(),
-        received_at=write_time(envelope.received_at),
+        received_at=received_at,
         flags=envelope.flags,
         metrics=facts.metrics,
         event=record.value.decode(),

@@ -102,20 +102,24 @@ class Contracts:
 
     def read(self, contract: str, number: int, fleet_id: str, slice_: bytes, document: object) -> Facts:
         """Check an accepted event against the version that accepted it; raise Ahead for an unknown version."""
-        version = self._versions.get((contract, number))
-        if version is None:
-            if not _CONTRACT.fullmatch(contract):
-                raise Poison(f"no contract is named {contract[:64]!r}")
-            raise Ahead(f"{contract} {number}")
+        self.require(contract, number)
         if not isinstance(document, dict):
             raise _no_object()
         try:
-            return self._check(version, fleet_id, slice_, document)
+            return self._check(self._versions[contract, number], fleet_id, slice_, document)
         except Rejection as rejection:
             # A release may also add series and units, which have no version.
             if rejection.code in ("unknown_sensor_type", "unit_mismatch"):
                 self.book.require(document["sensor_type"], document["unit"])
             raise
+
+    def require(self, contract: str, number: int) -> None:
+        """Raise Ahead for a version that this release does not know."""
+        if (contract, number) in self._versions:
+            return
+        if not _CONTRACT.fullmatch(contract):
+            raise Poison(f"no contract is named {contract[:64]!r}")
+        raise Ahead(f"{contract} {number}")
 
     def _check(self, version: _ContractVersion, fleet_id: str, slice_: bytes, document: dict[str, Any]) -> Facts:
         if version.contract == TELEMETRY:

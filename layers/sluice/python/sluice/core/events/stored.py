@@ -25,9 +25,11 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 def read_stored(record: KafkaRecord, contracts: Contracts) -> StoredEvent:
     """Read a record by the versions that its envelope names; what the edge cannot have accepted is poison."""
+    envelope = read_envelope(record.headers.get(HEADER))
+    contracts.require(envelope.contract, envelope.schema_version)
+    # Another release may take larger events.
     if len(record.value) > MAX_EVENT:
         raise Poison(f"the event has {len(record.value)} bytes; the edge takes {MAX_EVENT} at most")
-    envelope = read_envelope(record.headers.get(HEADER))
     try:
         document = _decode(record.value)
         facts = contracts.read(envelope.contract, envelope.schema_version, envelope.fleet_id, record.value, document)

@@ -1,6 +1,6 @@
 """The groups by which the ledger counts events."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -18,5 +18,5 @@ class LedgerGroup(msgspec.Struct, frozen=True, order=True):
 
 
 def hour_of(moment: datetime) -> datetime:
-    """Return the beginning of an hour."""
-    return moment.replace(minute=0, second=0, microsecond=0)
+    """Return the beginning of an hour, in UTC."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -2,22 +2,20 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
-from sluice.core.errors import Ahead, Fault, Poison
+from sluice.core.errors import Ahead, Fault
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.envelope import HEADER, read_head
 from sluice.core.events.identity import event_key
+from sluice.core.events.reception import check_reception, is_credible
 from sluice.core.events.stored import read_stored
 from sluice.core.ledger.groups import LedgerGroup, hour_of
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, time_flags
-
-# Only a fault of ours can name an earlier moment. Hours before year 1 could not even be written.
-EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 
 # Devices name these fields: only the most frequent of a batch are listed, so that they cannot fill the database.
 MAX_UNDECLARED = 20
@@ -59,11 +57,7 @@ def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: d
     stored = read_stored(record, contracts)
     envelope, facts = stored.envelope, stored.facts
     received_at = envelope.received_at
-    if received_at - now > limits.clock_ahead:
-        # The latest reception decides which windows are closed: one record must not close future windows.
-        raise Poison(f"the event was received at {received_at}, which is yet to come")
-    if received_at < EARLIEST:
-        raise Poison(f"the event was received at {received_at}, before this pipeline existed")
+    check_reception(received_at, now)
     flags = {*envelope.flags, *time_flags(facts.event_time, received_at, limits.clock_ahead, limits.late)}
     ahead = CLOCK_AHEAD in flags
     return Event(
@@ -116,8 +110,8 @@ def put_down(record: KafkaRecord, fault: Fault, now: datetime) -> Unreadable:
         head = read_head(record.headers.get(HEADER))
     except Exception:  # noqa: BLE001 - a record is counted even if it is unreadable
         return Unreadable(record.origin, LedgerGroup("", hour_of(now), "", 0))
-    # Trusted as far as a clock may run ahead: a record delivered again must not look like another topic's.
-    believed = head.received_at <= now + Limits().clock_ahead
+    # A record delivered again must not look like another topic's.
+    received_at = head.received_at if is_credible(head.received_at, now) else None
     contract = head.contract[:64].replace("\0", "")
-    group = LedgerGroup(head.fleet_id, hour_of(head.received_at if believed else now), contract, head.schema_version)
-    return Unreadable(record.origin, group, head.received_at if believed else None, isinstance(fault, Ahead))
+    group = LedgerGroup(head.fleet_id, hour_of(received_at or now), contract, head.schema_version)
+    return Unreadable(record.origin, group, received_at, isinstance(fault, Ahead))

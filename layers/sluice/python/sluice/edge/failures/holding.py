@@ -16,7 +16,9 @@ KEEP = timedelta(hours=1)
 _NOTE = Script("""
 local moments = {}
 for index, key in ipairs(KEYS) do
-    local first = redis.call('TYPE', key).ok == 'string' and tonumber(redis.call('GET', key))
+    local text = redis.call('TYPE', key).ok == 'string' and redis.call('GET', key)
+    -- Digits alone: Lua reads more forms of numbers than Python.
+    local first = text and text:match('^%d+$') and tonumber(text)
     if not first or not (first > 0 and first <= tonumber(ARGV[1])) then
         redis.call('SET', key, ARGV[1])
     end
@@ -48,4 +50,4 @@ class Holds:
         except CacheAwayError:
             return set()
         pairs = zip(asked, firsts, strict=True)
-        return {name for name, first in pairs if moment - float(first) >= self._milliseconds}
+        return {name for name, first in pairs if moment - int(first) >= self._milliseconds}

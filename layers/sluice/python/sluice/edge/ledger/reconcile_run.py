@@ -66,7 +66,10 @@ class ReconcileRun:
         ledger = self._ledger
         if order.consumer not in ledger.consumers:
             raise ValueError(f"{order.consumer!r} is not one of {', '.join(ledger.consumers)}")
-        extent = ledger.offsets.ask_extents()[order.partition]
+        extents = ledger.offsets.ask_extents()
+        if order.partition not in extents:
+            raise ValueError(f"{ledger.topic} has partitions {min(extents)} to {max(extents)}, not {order.partition}")
+        extent = extents[order.partition]
         start, end = max(order.start, extent.first), min(order.end, extent.last)
         if start >= end:
             return {"records": 0, "next": None, "failed_at": None}

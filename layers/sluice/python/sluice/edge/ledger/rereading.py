@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from sluice.core.errors import Retryable
 from sluice.core.ledger.rerun import MOST_BYTES, MOST_RECORDS, ReadRecord
@@ -14,6 +14,7 @@ from sluice.edge.settings import BrokerSettings
 from sluice.edge.topic_offsets import configure_reader
 
 READ_SECONDS = 10.0
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the name the library publishes it under
 GROUP = "reconcile"
 """The group name that reconcile reads under; it never joins a group or commits."""
 
@@ -29,6 +30,8 @@ class Rereader:
             "enable.auto.offset.store": False,
             # Records that Kafka has deleted are an error: the reader must not skip to later ones.
             "auto.offset.reset": "error",
+            # Kafka may hold no record at the last offsets, such as after a transaction.
+            "enable.partition.eof": True,
             # The client prefetches at most the payload of two invocations.
             "queued.max.messages.kbytes": 2 * MOST_BYTES // 1024,
         }
@@ -50,8 +53,10 @@ class Rereader:
             if not messages:
                 raise Retryable(f"partition {partition} returns no records from offset {next_one} on")
             for message in messages:
-                if message.error() is not None:
-                    raise Retryable(f"partition {partition} cannot be read from {next_one} on: {message.error()}")
+                if (error := message.error()) is not None:
+                    if error.code() == _END and (message.offset() or 0) >= end:
+                        return
+                    raise Retryable(f"partition {partition} cannot be read from {next_one} on: {error}")
                 record = _read(message)
                 if record.origin.offset >= end:
                     return

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sluice.core.errors import Ahead
+from sluice.core.events.reception import EARLIEST, is_credible, latest_reception
 from sluice.core.failures.salvage import MEANINGS
 from sluice.core.ledger.groups import LedgerGroup, hour_of
-from sluice.core.limits import Limits
 
 SCHEMA = pa.schema(
     [
@@ -73,14 +73,15 @@ def read_rows(file: Any, clock: Clock) -> pa.Table:
     received = pc.cast(pc.cast(raw["received_at"], pa.timestamp("us"), safe=False), pa.int64())
     # The time after the file was read: a file written during the run contains receptions after the run's start.
     now = clock()
-    doubtful = pc.or_kleene(pc.is_null(received), pc.greater(received, as_micros(_latest(now))))
-    believed = pc.if_else(doubtful, UNKNOWN, received)
-    hours = pc.multiply(pc.divide(pc.fill_null(received, as_micros(now)), HOUR), HOUR)
+    # Bounds as in is_credible. After a future reception, a recreated topic could no longer be detected.
+    early, late = (as_micros(moment) for moment in (EARLIEST, latest_reception(now)))
+    credible = pc.fill_null(pc.and_(pc.greater_equal(received, early), pc.less_equal(received, late)), False)
+    hours = pc.multiply(pc.divide(pc.if_else(credible, received, as_micros(now)), HOUR), HOUR)
     columns = {
         "topic": raw["kafka_topic"],
         "partition": raw["kafka_partition"],
         "offset": raw["kafka_offset"],
-        "received": believed,
+        "received": pc.if_else(credible, received, UNKNOWN),
         "hour": hours,
         "given_up": pa.repeat(pa.scalar(False), raw.num_rows),
     } | {name: raw[name] for name in ("fleet_id", "contract", "schema_version")}
@@ -94,13 +95,13 @@ def read_letters(data: bytes) -> list[LetterRow]:
 
 def records_of(letters: Iterable[LetterRow], clock: Clock) -> pa.Table:
     """Read the records behind letters, for events that were stored before they failed."""
-    latest = _latest(clock())
+    now = clock()
     rows = [
         {
             "topic": letter.kafka_topic,
             "partition": letter.kafka_partition,
             "offset": letter.kafka_offset,
-            "received": UNKNOWN if received is None or received > latest else as_micros(received),
+            "received": UNKNOWN if received is None else as_micros(received),
             "hour": as_micros(hour_of(received or _read_time(letter.failed_at))),
             "fleet_id": letter.fleet_id,
             "contract": letter.contract,
@@ -109,7 +110,7 @@ def records_of(letters: Iterable[LetterRow], clock: Clock) -> pa.Table:
         }
         for letter in letters
         if None not in (letter.kafka_topic, letter.kafka_partition, letter.kafka_offset)
-        for received in [None if letter.received_at is None else _read_time(letter.received_at)]
+        for received in [_read_reception(letter, now)]
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
@@ -132,9 +133,9 @@ def as_moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
-def _latest(now: datetime) -> datetime:
-    """Return the latest believable reception: after a future one, a recreated topic could no longer be detected."""
-    return now + Limits().clock_ahead
+def _read_reception(letter: LetterRow, now: datetime) -> datetime | None:
+    received = None if letter.received_at is None else _read_time(letter.received_at)
+    return received if received is not None and is_credible(received, now) else None
 
 
 def _read_time(text: str) -> datetime:
