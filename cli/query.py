@@ -68,7 +68,7 @@ def _ask_local(stack: dict[str, Any], sql: str, parameters: Sequence[str]) -> Fo
     try:
         found = open_store(stack, sql).execute(sql, parameters)
         if found is None:
-            raise CommandError("there is no statement to run; say SQL='...' or NAME=...", 2)
+            raise CommandError("there is no SQL to run; say SQL='...' or NAME=...", 2)
         return Found([column[0] for column in found.description or ()], found.fetchall())
     except (duckdb.Error, pyarrow.ArrowException) as error:
         raise CommandError(f"the query failed: {error}") from error

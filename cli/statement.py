@@ -1,7 +1,7 @@
 """Say what became of every event of a day, fleet by fleet."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from cli.functions import find_function, read_answer
 from cli.stages import CommandError, begin_parser
@@ -15,7 +15,13 @@ def main(arguments: Sequence[str]) -> int:
     parser = begin_parser("statement", __doc__)
     parser.add_argument("--day", default=datetime.now(UTC).date().isoformat(), help="YYYY-MM-DD, in UTC; today")
     options = parser.parse_args(arguments)
-    drawn_up = find_function(options, "reconcile")({"statement": options.day})
+    try:
+        day = date.fromisoformat(options.day)
+    except ValueError as error:
+        raise CommandError(f"{options.day!r} is no day such as 2026-01-31", 2) from error
+    if day > datetime.now(UTC).date():
+        raise CommandError(f"{options.day} has not begun", 2)
+    drawn_up = find_function(options, "reconcile")({"statement": day.isoformat()})
     if not drawn_up:
         raise CommandError("the database does not answer; the log of reconcile says why")
     print("\n".join(write_text(read_answer(drawn_up, Statement))))

@@ -22,10 +22,10 @@ MOST_TEXT = 300
 _NO_TIME = " " * len("2026-01-31T12:00:00.000000Z")
 _SOURCES = {"raw": "the raw store", "dead_letters": "the dead letters", "numbers": "the numbers"}
 _REASONS = {
-    "timeout": "they did not answer in time; fewer days and a device make it quicker",
+    "timeout": "they did not answer in time; fewer days, a fleet and a device make it quicker",
     "too_much": "more would have been read than a query may read; name fewer days",
     "unavailable": "they do not answer right now",
-    "device_unknown": "they are kept by device, and no device is known; name it",
+    "device_unknown": "they are kept by device, and no device is known; name fleet and device",
 }
 _STATES = {
     "complete": "complete",
@@ -66,10 +66,16 @@ def _event(event: TracedEvent, trace: Trace) -> Iterator[str]:
     for number, copy in enumerate(event.copies, 1):
         yield from _copy(copy, number, event)
     if not event.copies and event.verdict == "accepted":
+        asked = "raw" not in {one.source for one in trace.unasked}
         yield _line(
             None,
-            "accepted: the numbers know it; no copy was found among the files "
-            f"(what is younger than {trace.visible_after_seconds} s may not be there yet, and other days have others)",
+            "accepted: the numbers know it; "
+            + (
+                f"no copy was found among the files (what is younger than {trace.visible_after_seconds} s may not be "
+                "there yet, and other days have others)"
+                if asked
+                else "the files were not asked"
+            ),
         )
         if event.settled_at is not None:
             yield _line(event.settled_at, "received; it came late, or its clock ran ahead")

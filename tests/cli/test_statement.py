@@ -92,6 +92,16 @@ def test_the_statement_of_a_day_is_asked_for_and_printed(
 
 
 @pytest.mark.parametrize(
+    ("day", "problem"), [("2026-13-45", "is no day"), ("yesterday", "is no day"), ("2999-01-01", "has not begun")]
+)
+def test_a_day_that_cannot_have_a_statement_is_refused_before_anything_is_asked(
+    day: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["statement", "--day", day]) == 2
+    assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("answer", "says"),
     [({}, "the database does not answer"), ({"day": DAY}, "this release cannot read the stage's answer")],
 )

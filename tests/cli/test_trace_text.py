@@ -63,7 +63,7 @@ def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> N
     assert (
         "never received (as of 2026-11-20T13:00:00.000000Z; events younger than 130 s may not be visible yet" in story
     )
-    assert "not asked: the numbers: they are kept by device, and no device is known; name it" in story
+    assert "not asked: the numbers: they are kept by device, and no device is known; name fleet and device" in story
 
 
 @pytest.mark.parametrize(

@@ -208,8 +208,10 @@ def test_an_unanswered_question_is_counted_where_the_alarm_looks() -> None:
     world = World(found=Retryable("seek is away"), numbers=Retryable("the database is away"))
     assert world.get(query="device_id=press-1")[0] == 503
     assert world.call(event_id=ID)["code"] == "trace_unavailable"
+    assert "name fleet and device" in world.call(event_id=ID)["detail"]
+    assert "Neither" in world.call(event_id=ID, fleet_id="acme", device_id="press-1")["detail"]
     # The files alone, of no device that is known.
-    assert world.unavailable == [3.0, 2.0]
+    assert world.unavailable == [3.0, 2.0, 2.0, 3.0]
 
 
 def test_an_operator_asks_of_every_fleet_and_without_a_key() -> None:

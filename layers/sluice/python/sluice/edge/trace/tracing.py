@@ -67,7 +67,7 @@ class Tracer(msgspec.Struct, frozen=True):
         trace = build_trace(asked, found, numbers, self.clock(), self.visible_seconds)
         _count_unavailable(trace.unasked)
         if found.copies is None and found.letters is None and isinstance(numbers, UnaskedSource):
-            raise _refuse(found)
+            raise _refuse(found, numbers)
         record(EVENTS_TRACED, 1)
         return write_document(trace)
 
@@ -103,7 +103,13 @@ def _count_unavailable(unasked: Iterable[UnaskedSource]) -> None:
     )
 
 
-def _refuse(found: SearchResult) -> Refusal:
+def _refuse(found: SearchResult, numbers: UnaskedSource) -> Refusal:
     if found.problem in ("timeout", "too_much"):
-        return Refusal(503, "trace_timeout", "Searching the files takes too long: name the device, and fewer days.")
+        return Refusal(
+            503, "trace_timeout", "Searching the files takes too long: name fleet and device, and fewer days."
+        )
+    if numbers.reason == "device_unknown":
+        return Refusal(
+            503, "trace_unavailable", "The files cannot be read right now: name fleet and device, or try again."
+        )
     return Refusal(503, "trace_unavailable", "Neither the files nor the numbers can be read right now; try again.")
