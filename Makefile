@@ -5,15 +5,15 @@ PROFILES := test dev baseline large
 PARTS := ingest archive aggregate roll query
 CDK := aws-cdk@2.1148.1
 
-# Tests that start real services come last, so that faults in a single function show first. They wait more than they
-# work, so three shares of equal length run in parallel. A stack ends with the run that started it. The fault tests
+# Tests that start real services come last, so that faults in a single function show first. Three parts of them run in
+# parallel, the longest first: they keep both cores busy. A stack ends with the run that started it. The fault tests
 # check the contents of the logs last.
 SERVICES := tests/database tests/local tests/flow tests/browser tests/faults
 FAULTS := $(wildcard tests/faults/test_*.py)
 SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger pressure salvage stores zz_secrets)
 # Every check reads all that its stack has stored, so the test that stores most runs after the others.
 LAST_FAULTS := tests/faults/test_clocks_and_load.py tests/faults/test_zz_secrets.py
-OTHER_FAULTS := $(filter-out $(SOME_FAULTS) $(LAST_FAULTS),$(FAULTS)) $(LAST_FAULTS)
+MOST_FAULTS := $(filter-out $(SOME_FAULTS) $(LAST_FAULTS),$(FAULTS)) $(LAST_FAULTS)
 TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wildcard tests/*/))))
 
 # The Node.js from pip, on which the CDK's engine runs. Looked up late: it exists after the set-up.
@@ -26,7 +26,7 @@ ON_STAGE = $(if $(STAGE),--stage $(STAGE))
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary test-infra test-code share-1 share-2 share-3
+.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary test-infra test-code test-faults test-database test-flow test-local test-more-faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -36,7 +36,7 @@ demo: setup ## start the stack with a simulated fleet that posts to it, and show
 
 test: .local/setup/browser-complete ## everything CI runs
 	@$(MAKE) --no-print-directory -j3 check test-infra test-code
-	@$(MAKE) --no-print-directory -j3 share-1 share-2 share-3
+	@$(MAKE) --no-print-directory -j3 test-faults test-database test-flow test-local test-more-faults
 
 test-infra: setup
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/infra
@@ -44,15 +44,20 @@ test-infra: setup
 test-code: setup
 	@$(WITH_NODE) $(PYTHON) -m pytest $(filter-out tests/infra,$(TESTS))
 
-share-1: .local/setup/complete
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/database tests/local
+test-faults: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest $(MOST_FAULTS)
 
-share-2: .local/setup/browser-complete
+test-database: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/database
+
+test-flow: .local/setup/browser-complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser tests/flow
-	@$(WITH_NODE) $(PYTHON) -m pytest $(SOME_FAULTS)
 
-share-3: .local/setup/complete
-	@$(WITH_NODE) $(PYTHON) -m pytest $(OTHER_FAULTS)
+test-local: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/local
+
+test-more-faults: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest $(SOME_FAULTS)
 
 check: setup ## style and types
 	@.venv/bin/ruff check .
