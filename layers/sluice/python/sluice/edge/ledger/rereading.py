@@ -54,8 +54,9 @@ class Rereader:
                 raise Retryable(f"partition {partition} returns no records from offset {next_one} on")
             for message in messages:
                 if (error := message.error()) is not None:
-                    if error.code() == _END and (message.offset() or 0) >= end:
-                        return
+                    if error.code() == _END:
+                        next_one = max(next_one, message.offset() or 0)
+                        continue
                     raise Retryable(f"partition {partition} cannot be read from {next_one} on: {error}")
                 record = _read(message)
                 if record.origin.offset >= end:
