@@ -83,7 +83,7 @@ rerun: setup ## run a consumer again on records: CONSUMER=aggregate PARTITION=3 
 	@$(PYTHON) -m cli rerun $(ON_STAGE) $(CONSUMER) $(PARTITION) $(FROM) $(TO)
 
 trace: setup ## show what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
-	@: $(or $(ID),$(error say which ID))
+	@$(if $(ID),,$(error say which ID))
 	@$(PYTHON) -m cli trace $(ON_STAGE) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
 
 synth: setup ## write the templates of every profile to cdk.out/

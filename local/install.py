@@ -188,7 +188,7 @@ def complete(directory: Path, fill: Callable[[Path], None]) -> None:
 def _unpack(package: str, directory: Path) -> None:
     """Unpack a system's package and what it needs that is missing here, without installing: no service is started."""
     # One write: the parts are set up side by side.
-    sys.stdout.write(f"setting up {package} ...\n")
+    print(f"setting up {package} ...\n", end="", flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-apt-") as scratch:
         downloads = Path(scratch)
         # Lists of our own: up to date, and writable by anybody.
@@ -205,7 +205,7 @@ def _unpack(package: str, directory: Path) -> None:
 
 
 def _fetch_kafka(directory: Path) -> None:
-    sys.stdout.write("setting up Kafka ...\n")
+    print("setting up Kafka ...\n", end="", flush=True)
     asyncio.run(jars.fetch(kafka.LOCK, directory, jars.repositories()))
     shutil.copy(kafka.LOCK, directory)
 

@@ -72,7 +72,7 @@ class RawEvent:
     @cached_property
     def readings(self) -> tuple[tuple[str, float], ...]:
         """The event's readings of declared series, in their units, sorted by series."""
-        return tuple(sorted(dict(_readings(self, self._document)).items()))
+        return tuple(sorted(_readings(self, self._document)))
 
     @property
     def _document(self) -> dict[str, Any]:
