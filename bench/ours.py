@@ -4,8 +4,10 @@
 """
 
 import argparse
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ STEPS = {
     "produce": (Broker, "store"),
     "answer": (accepting, "answer_results"),
 }
+
+
+WORKER = ThreadPoolExecutor(max_workers=1)
+"""As on Lambda, the process handles one request at a time."""
 
 
 def gateway_event(key: str, body: str) -> dict[str, Any]:
@@ -77,13 +83,15 @@ def _round(workload: Workload, events: list[dict[str, Any]]) -> Cost:
 
 
 async def application(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
-    """Stand in for the gateway. As on Lambda, the process handles one request at a time."""
+    """Stand in for the gateway."""
     body, more = b"", True
     while more:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    answer = ingest.handler(gateway_event(headers.get("x-api-key", ""), body.decode()), None)
+    event = gateway_event(headers.get("x-api-key", ""), body.decode())
+    # On a thread of its own: the handler runs the loop of its Kafka client, and no thread can run two.
+    answer = await asyncio.get_running_loop().run_in_executor(WORKER, ingest.handler, event, None)
     await send(
         {
             "type": "http.response.start",

@@ -5,14 +5,13 @@ import base64
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, not declared
 
 from local.install import install, kafka_installation
@@ -20,7 +19,8 @@ from local.ports import Ports, address
 from local.services import kafka
 from local.supervisor import Supervisor
 from sluice.core.messages import Message
-from sluice.edge import broker
+from sluice.edge.broker import Broker
+from sluice.edge.kafka_client import KafkaClient
 from sluice.edge.settings import BrokerSettings
 
 TOPIC, DEADLINE = "raw-events", 3
@@ -84,11 +84,11 @@ class Signer:
         self.tokens = 0
         self.seconds = TOKEN_SECONDS
 
-    def sign(self, _region: str) -> tuple[str, float]:
+    def sign(self) -> str:
         self.tokens += 1
         now = time.time()
         claims = {"sub": "ingest", "iat": now - 60, "exp": now + self.seconds}
-        return f"{_pack({'alg': 'none'})}.{_pack(claims)}.", now + self.seconds
+        return f"{_pack({'alg': 'none'})}.{_pack(claims)}."
 
 
 def _pack(part: dict[str, Any]) -> str:
@@ -101,16 +101,17 @@ def _pack(part: dict[str, Any]) -> str:
     expected="a new one is signed and no client notices; without a valid one, nothing is acknowledged or accepted",
 )
 def test_expired_tokens_are_replaced_and_without_a_valid_one_nothing_is_accepted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     signer = Signer()
-    monkeypatch.setattr(broker, "_sign_token", signer.sign)
+    clients = ExitStack()
 
-    def plain(config: dict[str, Any]) -> Producer:
-        return Producer({**config, "security.protocol": "SASL_PLAINTEXT"})
+    def plain(settings: BrokerSettings) -> KafkaClient:
+        clients.pop_all()
+        return clients.enter_context(closing(KafkaClient(settings.kafka_bootstrap, signer.sign, "SASL_PLAINTEXT")))
 
-    with guarded(tmp_path) as door:
-        ours = broker.Broker(BrokerSettings(door, "iam", "us-east-1", DEADLINE), plain)
+    with guarded(tmp_path) as door, clients:
+        ours = Broker(BrokerSettings(door, "iam", "us-east-1", DEADLINE), plain)
         store = partial(_store, ours)
         # Longer than a token lasts, and than a connection may: both are renewed and no caller notices.
         end = time.monotonic() + 3 * TOKEN_SECONDS
@@ -125,7 +126,7 @@ def test_expired_tokens_are_replaced_and_without_a_valid_one_nothing_is_accepted
         _wait_until(lambda: store() == RECORDS)
 
 
-def _store(ours: broker.Broker) -> int:
+def _store(ours: Broker) -> int:
     """Store some records and say how many were acknowledged."""
     records = [Message(TOPIC, str(number).encode(), b"{}") for number in range(RECORDS)]
     return ours.store(records).count(None)

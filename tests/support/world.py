@@ -48,7 +48,6 @@ class World:
     uninformed: bool = False
     slow: float = 0.0
     chances: list[float] = field(default_factory=list)
-    broker: Broker | None = None
     """In place of the fake one."""
 
     def find(self, _key_id: str, _now: datetime) -> StoredKey | None:
@@ -90,7 +89,7 @@ class World:
             "dead-letter",
             cast("KeyStore", self),
             cast("Quotas", self),
-            self.broker or cast("Broker", self),
+            cast("Broker", self),
             cast("Pressure", self),
             self.chance,
         )

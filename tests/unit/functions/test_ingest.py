@@ -1,18 +1,12 @@
 """What ingest does in which order, with the stores it touches replaced and everything else real."""
 
 import gzip
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from sluice.core.api.keys import StoredKey, hash_key
-from sluice.edge.broker import Broker
-from sluice.edge.settings import BrokerSettings
 from tests.support import samples
 from tests.support.world import KEY, World
-
-if TYPE_CHECKING:
-    from confluent_kafka import Producer
 
 
 @pytest.fixture
@@ -152,19 +146,3 @@ def test_a_process_whose_producing_is_slow_refuses_by_itself(world: World) -> No
 def test_who_may_not_send_hears_that_and_nothing_of_pressure(world: World) -> None:
     world.strained, world.key = 1.0, None
     assert world.post(samples.read_bytes("telemetry-v1.json"))[0] == 401
-
-
-def test_a_full_queue_of_the_producer_is_answered_like_brokers_that_are_late(world: World) -> None:
-    class Full:
-        def produce(self, *_: object, **__: object) -> None:
-            raise BufferError
-
-        def flush(self, _seconds: float) -> int:
-            return 0
-
-    full = Broker(BrokerSettings("127.0.0.1:1", "none", "us-east-1", 1), lambda _: cast("Producer", Full()))
-    world.broker = full
-    status, answer = world.post(samples.read_bytes("mixed-batch.json"))
-    assert (status, answer["code"]) == (429, "not_stored")
-    assert {result["status"] for result in answer["results"]} == {"retry"}
-    assert {result["error"]["message"] for result in answer["results"]} == {"the producer's queue is full"}

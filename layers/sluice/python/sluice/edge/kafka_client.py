@@ -1,0 +1,187 @@
+"""A Kafka client for one caller at a time: it sends one request per broker, and nothing after the caller's deadline.
+
+aiokafka retries an idempotent batch for ever, has no purge, and stores a record whose future was cancelled. So a client
+with a record that failed is of no more use: `close` resets its connections first, then ends its tasks. What was on the
+wire may still be stored; nothing else is.
+"""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.partitioner import murmur2
+
+from sluice.core.messages import Message
+
+RETRY_SECONDS = 0.1
+END_SECONDS = 0.5
+KEPT_KEYS = 100_000
+"""A warm process knows its devices: hashing a key costs as much as sending its record."""
+MAX_BATCH = 1000 * 1024
+"""Kafka's limit for a batch is 1 MiB; what exceeds ours follows in another batch."""
+
+
+class Unstored(msgspec.Struct, frozen=True):
+    """The reason why a record is not known to be stored."""
+
+    reason: str
+    answered: bool = True
+    """Whether the brokers said so; otherwise the record may be stored."""
+
+
+Delivery = Unstored | None  # None means that the brokers acknowledged it
+
+_LATE = Unstored("no report within the deadline", answered=False)
+
+
+class KafkaClient:
+    """One connection to each broker, and one idempotent producer."""
+
+    def __init__(self, bootstrap: str, sign_token: Callable[[], str] | None = None, protocol: str = "SASL_SSL") -> None:
+        self._loop = _Loop()
+        self._bootstrap = bootstrap
+        self._access: dict[str, Any] = {}
+        if sign_token is not None:
+            self._access = {
+                "security_protocol": protocol,
+                "ssl_context": ssl.create_default_context(),
+                "sasl_mechanism": "OAUTHBEARER",
+                "sasl_oauth_token_provider": _Tokens(sign_token),
+            }
+        self._producer: AIOKafkaProducer | None = None
+        self._started = False
+
+    def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
+        """Send messages and wait for what became of each, at most for some seconds."""
+        return self._loop.run_until_complete(self._store(messages, self._loop.time() + seconds))
+
+    def close(self) -> None:
+        """End everything at once. What was not sent is not sent any more."""
+        self._loop.abort()
+        self._loop.run_until_complete(self._end())
+        self._loop.close()
+
+    async def _store(self, messages: Sequence[Message], deadline: float) -> list[Delivery]:
+        deliveries: list[Delivery] = [_LATE] * len(messages)
+        reports: dict[asyncio.Future[Any], list[int]] = {}
+        try:
+            async with asyncio.timeout_at(deadline):
+                producer = await self._start()
+                # Connections that the brokers closed since the last call are noticed now, not by sending into them.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                for (topic, partition), indexes in (await self._group(producer, messages)).items():
+                    for batch, taken in _fill(producer, messages, indexes):
+                        reports[await producer.send_batch(batch, topic, partition=partition)] = taken
+        except TimeoutError:
+            pass
+        except KafkaError as error:
+            deliveries = [Unstored(str(error), answered=False)] * len(messages)
+        if reports:
+            done, _ = await asyncio.wait(reports, timeout=max(0.0, deadline - self._loop.time()))
+            for report in done:
+                refused = report.exception()
+                for index in reports[report]:
+                    deliveries[index] = None if refused is None else Unstored(str(refused))
+        return deliveries
+
+    async def _start(self) -> AIOKafkaProducer:
+        while not self._started:
+            if self._producer is not None:
+                await self._producer.stop()
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                client_id="sluice",
+                acks="all",
+                enable_idempotence=True,
+                compression_type="lz4",
+                max_batch_size=MAX_BATCH,
+                retry_backoff_ms=int(RETRY_SECONDS * 1000),
+                **self._access,
+            )
+            try:
+                await self._producer.start()
+                self._started = True
+            except KafkaConnectionError:
+                await asyncio.sleep(RETRY_SECONDS)
+        return self._producer
+
+    async def _group(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> dict[tuple[str, int], list[int]]:
+        """Group messages by their partitions, in their order."""
+        counts = {topic: len(await producer.partitions_for(topic)) for topic in {message.topic for message in messages}}
+        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for index, message in enumerate(messages):
+            groups[message.topic, _choose_partition(message.key, counts[message.topic])].append(index)
+        return groups
+
+    async def _end(self) -> None:
+        # The sender first: otherwise stopping waits until it has sent everything.
+        await _cancel_tasks()
+        if self._producer is not None:
+            await asyncio.wait({asyncio.ensure_future(self._producer.stop())}, timeout=END_SECONDS)
+            await _cancel_tasks()
+
+
+async def _cancel_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=END_SECONDS)
+
+
+@lru_cache(KEPT_KEYS)
+def _choose_partition(key: bytes, partitions: int) -> int:
+    """Choose as Java's clients do: a device keeps its partition with any client."""
+    number: int = murmur2(key)
+    return (number & 0x7FFFFFFF) % partitions
+
+
+def _fill(
+    producer: AIOKafkaProducer, messages: Sequence[Message], indexes: Iterable[int]
+) -> Iterator[tuple[Any, list[int]]]:
+    """Put one partition's messages into as few batches as hold them, each with the indexes of its messages."""
+    batch, taken = producer.create_batch(), list[int]()
+    for index in indexes:
+        message = messages[index]
+        record = {"timestamp": None, "key": message.key, "value": message.value, "headers": list(message.headers)}
+        # A batch takes its first record whatever its size is; the brokers judge it.
+        if batch.append(**record) is None:
+            yield batch, taken
+            batch, taken = producer.create_batch(), []
+            batch.append(**record)
+        taken.append(index)
+    yield batch, taken
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop that knows its connections, so that it can reset them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections: list[asyncio.Transport] = []
+
+    async def create_connection(self, *arguments: Any, **options: Any) -> Any:
+        transport, protocol = await super().create_connection(*arguments, **options)
+        self._connections = [each for each in self._connections if not each.is_closing()]
+        self._connections.append(transport)
+        return transport, protocol
+
+    def abort(self) -> None:
+        for transport in self._connections:
+            transport.abort()
+
+
+class _Tokens(AbstractTokenProvider):  # type: ignore[misc]  # the library has no types
+    def __init__(self, sign: Callable[[], str]) -> None:
+        self._sign = sign
+
+    async def token(self) -> str:
+        return self._sign()

@@ -1,0 +1,233 @@
+"""What any client for producing must keep to, on real brokers: ours, and librdkafka, which may replace it."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, not declared
+
+from bench.librdkafka import LibrdkafkaClient
+from local.install import install, kafka_installation
+from local.ports import Ports
+from local.services import kafka
+from local.supervisor import Supervisor
+from sluice.core.messages import Message
+from sluice.edge.broker import Client
+from sluice.edge.kafka_client import KafkaClient
+
+PARTITIONS = 6
+ENOUGH_SECONDS = 20.0
+SHORT_SECONDS = 2.0
+
+CLIENTS: dict[str, Callable[[str], Client]] = {"ours": KafkaClient, "librdkafka": LibrdkafkaClient}
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """Three brokers, and topics on them."""
+
+    bootstrap: str
+    supervisor: Supervisor
+    names: tuple[str, ...]
+    numbers: Iterator[int]
+    runner: asyncio.Runner
+
+    def make_topic(self) -> str:
+        """Make a topic for one test."""
+        topic = f"produced-{next(self.numbers)}"
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        made = admin.create_topics([NewTopic(topic, PARTITIONS, 3, config={"min.insync.replicas": "2"})])
+        made[topic].result(30)
+        return topic
+
+    def read(self, topic: str) -> dict[int, list[tuple[bytes, bytes]]]:
+        """Read all that a topic holds, by partition."""
+        options = {"bootstrap.servers": self.bootstrap, "group.id": "reader", "enable.auto.commit": False}
+        found: dict[int, list[tuple[bytes, bytes]]] = {number: [] for number in range(PARTITIONS)}
+        with closing(Consumer(options)) as consumer:
+            ends = {}
+            for number in found:
+                place = TopicPartition(topic, number)
+                ends[number] = consumer.get_watermark_offsets(place, timeout=ENOUGH_SECONDS)[1]
+            consumer.assign([TopicPartition(topic, number, 0) for number in found])
+            while any(len(found[number]) < end for number, end in ends.items()):
+                for message in consumer.consume(1000, timeout=1):
+                    assert message.error() is None
+                    found[message.partition() or 0].append((bytes(message.key() or b""), bytes(message.value() or b"")))
+        return found
+
+    @contextmanager
+    def one_killed(self) -> Iterator[None]:
+        """Kill a broker, and start it again afterwards."""
+        name = self.names[0]
+        pid = self.supervisor.pids[name]
+        os.kill(pid, signal.SIGKILL)
+        try:
+            yield
+        finally:
+            self.runner.run(self._until_restarted(name, pid))
+
+    async def _until_restarted(self, name: str, killed: int) -> None:
+        while self.supervisor.pids.get(name, killed) == killed:
+            await asyncio.sleep(0.1)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all brokers, with their connections open."""
+        pids = [self.supervisor.pids[name] for name in self.names]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    install()
+    logs = tmp_path_factory.mktemp("brokers")
+    with Ports() as ports, asyncio.Runner() as runner:
+        cluster = kafka.Cluster(kafka_installation(), logs / "kafka", kafka.new_nodes(3, ports))
+
+        async def start() -> Supervisor:
+            supervisor = Supervisor(logs, lambda _message: None, lambda: None)
+            await cluster.format(logs)
+            async with asyncio.TaskGroup() as group:
+                for program in cluster.programs():
+                    group.create_task(supervisor.start(program))
+            return supervisor
+
+        supervisor = runner.run(start())
+        try:
+            yield Brokers(cluster.bootstrap, supervisor, tuple(node.name for node in cluster.nodes), count(), runner)
+        finally:
+            runner.run(supervisor.stop())
+
+
+@pytest.fixture(params=CLIENTS)
+def make(request: pytest.FixtureRequest) -> Callable[[str], Client]:
+    return CLIENTS[request.param]
+
+
+def messages(topic: str, name: str, number: int = 60, size: int = 100) -> list[Message]:
+    """Messages of some devices, each with a value of its own."""
+    return [
+        Message(topic, b"device-%d" % (index % 17), b"%s-%05d" % (name.encode(), index) + b" " * size, (("h", b"1"),))
+        for index in range(number)
+    ]
+
+
+def values(found: dict[int, list[tuple[bytes, bytes]]]) -> Counter[bytes]:
+    return Counter(value for records in found.values() for _, value in records)
+
+
+def test_what_is_reported_as_stored_is_stored_once_and_each_device_keeps_its_order(
+    brokers: Brokers, make: Callable[[str], Client]
+) -> None:
+    topic = brokers.make_topic()
+    sent = [messages(topic, name) for name in ("a", "b", "c")]
+    with closing(make(brokers.bootstrap)) as client:
+        for batch in sent:
+            assert client.store(batch, ENOUGH_SECONDS) == [None] * len(batch)
+    found = brokers.read(topic)
+    assert values(found) == Counter(message.value for batch in sent for message in batch)
+    for device in {message.key for message in sent[0]}:
+        stored = [[value for key, value in records if key == device] for records in found.values()]
+        assert [one for one in stored if one] == [[m.value for batch in sent for m in batch if m.key == device]]
+
+
+def test_every_client_puts_a_device_on_the_same_partition(brokers: Brokers) -> None:
+    topic = brokers.make_topic()
+    sent = [Message(topic, b"device/%d" % number, b"v") for number in range(200)]
+    places = []
+    for number, make in enumerate(CLIENTS.values(), 1):
+        with closing(make(brokers.bootstrap)) as client:
+            assert client.store(sent, ENOUGH_SECONDS) == [None] * len(sent)
+        found = brokers.read(topic)
+        assert all(times == number for times in Counter(key for one in found.values() for key, _ in one).values())
+        places.append({key: partition for partition, records in found.items() for key, _ in records})
+    assert places[0] == places[1]
+
+
+def test_more_than_a_batch_holds_is_stored_in_order(brokers: Brokers, make: Callable[[str], Client]) -> None:
+    topic = brokers.make_topic()
+    sent = [Message(topic, b"one", b"%05d" % number + os.urandom(100_000)) for number in range(40)]
+    with closing(make(brokers.bootstrap)) as client:
+        assert client.store(sent, ENOUGH_SECONDS) == [None] * len(sent)
+    (records,) = (records for records in brokers.read(topic).values() if records)
+    assert [value for _, value in records] == [message.value for message in sent]
+
+
+def test_a_message_that_the_brokers_refuse_has_its_own_report(brokers: Brokers, make: Callable[[str], Client]) -> None:
+    topic = brokers.make_topic()
+    good = messages(topic, "good", number=17)
+    large = Message(topic, b"large", os.urandom(3_000_000))
+    with closing(make(brokers.bootstrap)) as client:
+        *reports, refused = client.store([*good, large], ENOUGH_SECONDS)
+    assert refused is not None
+    stored = values(brokers.read(topic))
+    # It takes those along that share its request at most, and says so.
+    assert {message.value for message, report in zip(good, reports, strict=True) if report is None} == stored.keys()
+    assert stored
+
+
+def test_silent_brokers_let_the_deadline_pass_and_nothing_is_sent_after_it(
+    brokers: Brokers, make: Callable[[str], Client]
+) -> None:
+    topic = brokers.make_topic()
+    with closing(make(brokers.bootstrap)) as connected:
+        assert connected.store(messages(topic, "before"), ENOUGH_SECONDS) == [None] * 60
+        with brokers.frozen():
+            on_the_wire = connected.store(messages(topic, "wire"), SHORT_SECONDS)
+            with closing(make(brokers.bootstrap)) as fresh:
+                unsent = fresh.store(messages(topic, "unsent"), SHORT_SECONDS)
+        assert all(report is not None and not report.answered for report in [*on_the_wire, *unsent])
+    with closing(make(brokers.bootstrap)) as client:
+        _wait_until(lambda: client.store(messages(topic, "after"), ENOUGH_SECONDS) == [None] * 60)
+    # Longer than a client that had kept something would wait before it tries again.
+    time.sleep(2 * SHORT_SECONDS)
+    stored = Counter(value.split(b"-")[0] for value in values(brokers.read(topic)).elements())
+    assert stored[b"unsent"] == 0
+    assert stored[b"wire"] <= 60
+    assert (stored[b"before"], stored[b"after"] % 60) == (60, 0)
+
+
+def test_brokers_that_are_killed_are_found_again(brokers: Brokers, make: Callable[[str], Client]) -> None:
+    topic = brokers.make_topic()
+    stored = Counter[bytes]()
+    names = count()
+
+    def store(client: Client) -> bool:
+        batch = messages(topic, str(next(names)))
+        reports = client.store(batch, ENOUGH_SECONDS)
+        stored.update(message.value for message, report in zip(batch, reports, strict=True) if report is None)
+        return reports == [None] * len(batch)
+
+    def store_anew() -> bool:
+        with closing(make(brokers.bootstrap)) as client:
+            return store(client)
+
+    with closing(make(brokers.bootstrap)) as client:
+        assert store(client)
+        with brokers.one_killed():
+            if not store(client):
+                _wait_until(store_anew)
+    assert stored.keys() <= values(brokers.read(topic)).keys()
+    assert max(values(brokers.read(topic)).values()) == 1
+
+
+def _wait_until(true: Callable[[], object], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
