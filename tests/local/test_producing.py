@@ -1,117 +1,31 @@
 """What any client for producing must keep to, on real brokers: ours, and librdkafka, which may replace it."""
 
-import asyncio
 import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from itertools import count
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, not declared
 
 from bench.librdkafka import LibrdkafkaClient
-from local.install import install, kafka_installation
-from local.ports import Ports
-from local.services import kafka
-from local.supervisor import Supervisor
 from sluice.core.messages import Message
-from sluice.edge.broker import Client
+from sluice.edge.broker import Broker, Client
 from sluice.edge.kafka_client import KafkaClient
+from sluice.edge.settings import BrokerSettings
+from tests.local.brokers import ENOUGH_SECONDS, TOKEN_SECONDS, Brokers, Signer, running
 
-PARTITIONS = 6
-ENOUGH_SECONDS = 20.0
 SHORT_SECONDS = 2.0
+DEADLINE = 3
 
 CLIENTS: dict[str, Callable[[str], Client]] = {"ours": KafkaClient, "librdkafka": LibrdkafkaClient}
 
 
-@dataclass(frozen=True)
-class Brokers:
-    """Three brokers, and topics on them."""
-
-    bootstrap: str
-    supervisor: Supervisor
-    names: tuple[str, ...]
-    numbers: Iterator[int]
-    runner: asyncio.Runner
-
-    def make_topic(self) -> str:
-        """Make a topic for one test."""
-        topic = f"produced-{next(self.numbers)}"
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        made = admin.create_topics([NewTopic(topic, PARTITIONS, 3, config={"min.insync.replicas": "2"})])
-        made[topic].result(30)
-        return topic
-
-    def read(self, topic: str) -> dict[int, list[tuple[bytes, bytes]]]:
-        """Read all that a topic holds, by partition."""
-        options = {"bootstrap.servers": self.bootstrap, "group.id": "reader", "enable.auto.commit": False}
-        found: dict[int, list[tuple[bytes, bytes]]] = {number: [] for number in range(PARTITIONS)}
-        with closing(Consumer(options)) as consumer:
-            ends = {}
-            for number in found:
-                place = TopicPartition(topic, number)
-                ends[number] = consumer.get_watermark_offsets(place, timeout=ENOUGH_SECONDS)[1]
-            consumer.assign([TopicPartition(topic, number, 0) for number in found])
-            while any(len(found[number]) < end for number, end in ends.items()):
-                for message in consumer.consume(1000, timeout=1):
-                    assert message.error() is None
-                    found[message.partition() or 0].append((bytes(message.key() or b""), bytes(message.value() or b"")))
-        return found
-
-    @contextmanager
-    def one_killed(self) -> Iterator[None]:
-        """Kill a broker, and start it again afterwards."""
-        name = self.names[0]
-        pid = self.supervisor.pids[name]
-        os.kill(pid, signal.SIGKILL)
-        try:
-            yield
-        finally:
-            self.runner.run(self._until_restarted(name, pid))
-
-    async def _until_restarted(self, name: str, killed: int) -> None:
-        while self.supervisor.pids.get(name, killed) == killed:
-            await asyncio.sleep(0.1)
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stop all brokers, with their connections open."""
-        pids = [self.supervisor.pids[name] for name in self.names]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
-
-
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
-    install()
-    logs = tmp_path_factory.mktemp("brokers")
-    with Ports() as ports, asyncio.Runner() as runner:
-        cluster = kafka.Cluster(kafka_installation(), logs / "kafka", kafka.new_nodes(3, ports))
-
-        async def start() -> Supervisor:
-            supervisor = Supervisor(logs, lambda _message: None, lambda: None)
-            await cluster.format(logs)
-            async with asyncio.TaskGroup() as group:
-                for program in cluster.programs():
-                    group.create_task(supervisor.start(program))
-            return supervisor
-
-        supervisor = runner.run(start())
-        try:
-            yield Brokers(cluster.bootstrap, supervisor, tuple(node.name for node in cluster.nodes), count(), runner)
-        finally:
-            runner.run(supervisor.stop())
+    with running(tmp_path_factory.mktemp("brokers")) as brokers:
+        yield brokers
 
 
 @pytest.fixture(params=CLIENTS)
@@ -224,6 +138,44 @@ def test_brokers_that_are_killed_are_found_again(brokers: Brokers, make: Callabl
                 _wait_until(store_anew)
     assert stored.keys() <= values(brokers.read(topic)).keys()
     assert max(values(brokers.read(topic)).values()) == 1
+
+
+@pytest.mark.shows_fault(
+    part="producer",
+    fault="token expired",
+    expected="a new one is signed and no client notices; without a valid one, nothing is acknowledged or accepted",
+)
+def test_expired_tokens_are_replaced_under_load_and_without_a_valid_one_nothing_is_accepted(brokers: Brokers) -> None:
+    topic, signer, names = brokers.make_topic(), Signer(), count()
+    accepted = Counter[bytes]()
+    clients = ExitStack()
+
+    def connect(settings: BrokerSettings) -> KafkaClient:
+        clients.pop_all()  # the one before was closed when it failed
+        return clients.enter_context(closing(KafkaClient(settings.kafka_bootstrap, signer.sign, "SASL_PLAINTEXT")))
+
+    ours = Broker(BrokerSettings(brokers.guarded, "iam", "us-east-1", DEADLINE), connect)
+
+    def store() -> int:
+        batch = messages(topic, str(next(names)))
+        stored = [one.value for one, report in zip(batch, ours.store(batch), strict=True) if report is None]
+        accepted.update(stored)
+        return len(stored)
+
+    with clients:
+        # Longer than a token is valid and than a session may last.
+        end = time.monotonic() + 3 * TOKEN_SECONDS
+        while time.monotonic() < end:
+            assert store() == 60
+        assert signer.tokens > 2
+        signer.seconds = -1
+        _wait_until(lambda: store() == 0)
+        assert [store() for _ in range(3)] == [0, 0, 0]
+        signer.seconds = TOKEN_SECONDS
+        _wait_until(lambda: store() == 60)
+    stored = values(brokers.read(topic))
+    assert accepted.keys() <= stored.keys()
+    assert max(stored.values()) == 1
 
 
 def _wait_until(true: Callable[[], object], seconds: float = 90) -> None:
