@@ -24,7 +24,8 @@ class Account:
     accepted: set[int] = field(default_factory=set)
     given_up: int = 0
     answers: Counter[str] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    """When each batch was first posted, and the seconds until its answer."""
 
 
 class Gateway:
@@ -105,7 +106,7 @@ class Site:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 document, said = {}, type(error).__name__
             if attempt == 0:
-                self.account.seconds.append(time.monotonic() - began)
+                self.account.waits.append((began, time.monotonic() - began))
             self.account.answers[said if said != "429" else f"429 {document.get('code')}"] += 1
             results = document.get("results", ())
             self.account.accepted.update(

@@ -32,6 +32,10 @@ from local.seed import make_key
 STEADY, FLOOD = ("north", "south", "west"), "east"
 GATEWAYS, AT_ONCE = 16, 6
 CATCH_UP_SECONDS = 600
+PROBES = 6
+"""Each posts an event, waits until it shows, and pauses for a second."""
+FIRST_SECONDS = 10
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def main() -> int:
@@ -67,11 +71,12 @@ async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
             for fleet, rate in rates.items()
         }
         before, began = cpu_by_part(stack), time.monotonic()
-        probe = asyncio.create_task(asyncio.to_thread(watch_freshness, stack, seconds))
+        probes = [asyncio.create_task(asyncio.to_thread(watch_freshness, stack, seconds)) for _ in range(PROBES)]
         await asyncio.gather(*(site.run(seconds) for site in sites.values()))
         took = time.monotonic() - began
         costs = {part: used - before.get(part, 0.0) for part, used in cpu_by_part(stack).items()}
-        print_phase(name, took, {fleet: site.account for fleet, site in sites.items()}, costs, await probe)
+        fresh = [waited for probe in probes for waited in await probe]
+        print_phase(name, took, {fleet: site.account for fleet, site in sites.items()}, costs, fresh)
         for fleet, site in sites.items():
             accounts[fleet].append(site.account)
 
@@ -131,7 +136,7 @@ def family(parent: int) -> Iterable[int]:
 
 
 def watch_freshness(stack: dict[str, Any], seconds: float) -> list[float]:
-    """Post an event of a new device every few seconds, and see how long it takes to show."""
+    """Post an event of a new device again and again, and see how long each takes to show."""
     end, took = time.monotonic() + seconds, []
     event = json.loads((ROOT / "events" / "telemetry-v2.json").read_text())
     while time.monotonic() < end - 10:
@@ -213,22 +218,26 @@ def print_phase(
     print(f"\n{name}: {events:,} events in {took:.0f} s, {events / took:,.0f} a second")
     for fleet, account in accounts.items():
         answers = ", ".join(f"{count:,} x {said}" for said, count in sorted(account.answers.items()))
-        waits = f"{at(account.seconds, 0.5) * 1000:.0f} ms median, {at(account.seconds, 0.95) * 1000:.0f} ms p95"
         given_up = f"; {account.given_up:,} events given up" if account.given_up else ""
-        print(f"  {fleet:<8} {len(account.accepted) / took:8,.0f} a second; {waits}; {answers}{given_up}")
-    if fresh:
-        print(
-            f"  accepted to visible: {at(fresh, 0.5):.1f} s median, {max(fresh):.1f} s at most, of {len(fresh)} events"
-        )
+        print(f"  {fleet:<8} {len(account.accepted) / took:8,.0f} a second; {answers}{given_up}")
+    waits = [wait for account in accounts.values() for wait in account.waits]
+    print(f"  answers: {spread([seconds for _, seconds in waits])}")
+    end = min(moment for moment, _ in waits) + FIRST_SECONDS
+    print(f"    first {FIRST_SECONDS} s: {spread([seconds for moment, seconds in waits if moment < end])}")
+    print(f"  accepted to visible: {spread(fresh)}")
     print(f"  CPU us per event   {sum(costs.values()) / events * 1e6:8.1f}   cores {sum(costs.values()) / took:.2f}")
     for part, seconds in Counter(costs).most_common():
         if seconds / took >= 0.002:
             print(f"    {part:<36} {seconds / events * 1e6:8.1f} {seconds / took:8.2f}")
 
 
-def at(figures: list[float], share: float) -> float:
-    """Return the figure at a share of all, in their order."""
-    return sorted(figures)[int(share * (len(figures) - 1))] if figures else 0.0
+def spread(seconds: list[float]) -> str:
+    """Write the figures at some shares of all, and the highest."""
+    if not seconds:
+        return "none"
+    ordered = sorted(seconds)
+    figures = [f"{share} {ordered[int(part * (len(ordered) - 1))]:.3f}" for share, part in SHARES.items()]
+    return f"{', '.join(figures)}, highest {ordered[-1]:.3f} s, of {len(ordered):,}"
 
 
 if __name__ == "__main__":
