@@ -32,6 +32,13 @@ class LibrdkafkaClient:
             }
         )
 
+    def connect(self, topic: str, seconds: float) -> None:
+        """Connect to a topic's brokers before its first message; raise ConnectionError when that fails."""
+        try:
+            self._producer.list_topics(topic, timeout=seconds)
+        except KafkaException as error:
+            raise ConnectionError(str(error)) from error
+
     def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
         """Produce messages and wait for their reports, at most for some seconds."""
         deliveries: list[Delivery] = [Unstored("no report within the deadline", answered=False)] * len(messages)

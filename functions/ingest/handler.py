@@ -45,6 +45,11 @@ def build() -> Ingest:
     )
 
 
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    # In the initialization, so that no request waits for it in an environment that is started ahead.
+    build().connect()
+
+
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""

@@ -51,6 +51,7 @@ def test_what_is_reported_as_stored_is_stored_once_and_each_device_keeps_its_ord
     topic = brokers.make_topic()
     sent = [messages(topic, name) for name in ("a", "b", "c")]
     with closing(make(brokers.bootstrap)) as client:
+        client.connect(topic, ENOUGH_SECONDS)
         for batch in sent:
             assert client.store(batch, ENOUGH_SECONDS) == [None] * len(batch)
     found = brokers.read(topic)
@@ -104,6 +105,8 @@ def test_silent_brokers_let_the_deadline_pass_and_nothing_is_sent_after_it(
         with brokers.frozen():
             on_the_wire = connected.store(messages(topic, "wire"), SHORT_SECONDS)
             with closing(make(brokers.bootstrap)) as fresh:
+                with pytest.raises(ConnectionError):
+                    fresh.connect(topic, SHORT_SECONDS)
                 unsent = fresh.store(messages(topic, "unsent"), SHORT_SECONDS)
         assert all(report is not None and not report.answered for report in [*on_the_wire, *unsent])
     with closing(make(brokers.bootstrap)) as client:

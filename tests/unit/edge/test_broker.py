@@ -26,6 +26,11 @@ class Client:
         self.closed = False
         self._part = part
 
+    def connect(self, topic: str, seconds: float) -> None:
+        self.waits.append(seconds)
+        if self.reports == [SILENT]:
+            raise ConnectionError(topic)
+
     def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
         assert not self.closed
         self.waits.append(seconds)
@@ -109,3 +114,19 @@ def test_a_deadline_that_only_some_records_met_is_as_slow_as_can_be() -> None:
 
 def test_brokers_that_are_left_alone_are_not_called_slow() -> None:
     assert slowness_of([SILENT] * 3, 1) == 0
+
+
+def test_a_client_that_connects_before_the_first_message_serves_it() -> None:
+    (ahead,) = clients = [Client([None] * 3)]
+    works = broker(*clients)
+    works.connect("raw-events")
+    assert works.store(MESSAGES) == [None] * 3
+    assert ahead.waits == [SETTINGS.produce_deadline_seconds] * 2
+
+
+def test_brokers_that_do_not_answer_before_the_first_message_are_asked_again_by_it() -> None:
+    silent, second = Client([SILENT]), Client([None] * 3)
+    works = broker(silent, second)
+    works.connect("raw-events")
+    assert silent.closed
+    assert works.store(MESSAGES) == [None] * 3

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from aws_lambda_powertools import Logger
+
 from sluice.core.breaker import Breaker
 from sluice.core.messages import Message
 from sluice.core.slowness import Slowness
 from sluice.edge.kafka_client import Delivery, KafkaClient, Unstored
 from sluice.edge.settings import BrokerSettings
+
+logger = Logger()
 
 LEAVE_ALONE_SECONDS = 2.0
 PROBE_SECONDS = 1.0
@@ -20,6 +24,9 @@ PROBE_SECONDS = 1.0
 
 class Client(Protocol):
     """A producer for one caller at a time."""
+
+    def connect(self, topic: str, seconds: float) -> None:
+        """Connect to a topic's brokers before its first message; raise ConnectionError when that fails."""
 
     def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
         """Send messages and wait for what became of each, at most for some seconds."""
@@ -49,6 +56,16 @@ class Broker:
         self._client: Client | None = None
         self._breaker = Breaker("the brokers", LEAVE_ALONE_SECONDS, clock)
         self._slowness = Slowness()
+
+    def connect(self, topic: str) -> None:
+        """Connect before the first message; the first message connects if that fails."""
+        client = self._client = self._make(self._settings)
+        try:
+            client.connect(topic, self._deadline)
+        except ConnectionError as error:
+            logger.warning("the brokers could not be reached ahead of the first request", reason=str(error))
+            self._client = None
+            client.close()
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         """Produce messages and wait for their reports, at most until the deadline."""

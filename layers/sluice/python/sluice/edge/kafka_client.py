@@ -58,6 +58,13 @@ class KafkaClient:
         self._producer: AIOKafkaProducer | None = None
         self._started = False
 
+    def connect(self, topic: str, seconds: float) -> None:
+        """Connect to a topic's brokers before its first message; raise ConnectionError when that fails."""
+        try:
+            self._loop.run_until_complete(self._connect(topic, self._loop.time() + seconds))
+        except (TimeoutError, KafkaError) as error:
+            raise ConnectionError(repr(error)) from error
+
     def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
         """Send messages and wait for what became of each, at most for some seconds."""
         return self._loop.run_until_complete(self._store(messages, self._loop.time() + seconds))
@@ -67,6 +74,12 @@ class KafkaClient:
         self._loop.abort()
         self._loop.run_until_complete(self._end())
         self._loop.close()
+
+    async def _connect(self, topic: str, deadline: float) -> None:
+        async with asyncio.timeout_at(deadline):
+            producer = await self._start()
+            await producer.partitions_for(topic)
+            await asyncio.gather(*(producer.client.ready(node.nodeId) for node in producer.client.cluster.brokers()))
 
     async def _store(self, messages: Sequence[Message], deadline: float) -> list[Delivery]:
         deliveries: list[Delivery] = [_LATE] * len(messages)

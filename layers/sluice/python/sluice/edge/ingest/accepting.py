@@ -49,6 +49,10 @@ class Ingest(msgspec.Struct, frozen=True):
     pressure: Pressure
     chance: Callable[[], float]
 
+    def connect(self) -> None:
+        """Connect to the brokers before the first request."""
+        self.broker.connect(self.rules.topic)
+
     def answer(self, event: dict[str, Any], retry_after: int) -> Answer:
         """Authenticate, refuse under pressure, split, admit by quota, judge, store, and answer for each event."""
         fleet_id = UNKNOWN_FLEET
