@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from sluice.core.events.identity import event_key, hash_64
+from sluice.core.events.identity import event_key, hash_48
 
 
 def test_a_uuid_is_its_own_key() -> None:
@@ -31,8 +31,7 @@ def test_keys_of_ids_that_are_no_uuids_are_the_same_for_ever() -> None:
     assert event_key("reading-1").hex() == "d4b1c87ea4d95edd82bea3551fa76d9b"
 
 
-def test_a_hash_is_a_signed_number_of_64_bits_and_its_parts_do_not_run_into_each_other() -> None:
-    hashes = [hash_64(b"a", str(number).encode()) for number in range(100)]
-    assert all(-(2**63) <= one < 2**63 for one in hashes)
-    assert min(hashes) < 0 < max(hashes)
-    assert hash_64(b"ab", b"c") != hash_64(b"a", b"bc")
+def test_a_hash_has_six_bytes_and_its_parts_do_not_run_into_each_other() -> None:
+    assert len({hash_48(b"a", str(number).encode()) for number in range(1000)}) == 1000
+    assert len(hash_48(b"a")) == 6
+    assert hash_48(b"ab", b"c") != hash_48(b"a", b"bc")
