@@ -1,6 +1,6 @@
 """Kafka records from Lambda's event source, read into plain values."""
 
-import base64
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,7 +35,7 @@ def read_records(event: Mapping[str, Any]) -> Iterator[KafkaRecord]:
         for record in records:
             yield KafkaRecord(
                 Origin(record["topic"], record["partition"], record["offset"]),
-                base64.b64decode(record.get("value") or ""),
+                a2b_base64(record.get("value") or ""),
                 read_headers(record.get("headers") or ()),
             )
 

@@ -28,7 +28,7 @@ def time_flags(event_time: datetime, received_at: datetime, ahead: timedelta, la
 
 def write_time(moment: datetime) -> str:
     """Write a time in the form of all our outputs: UTC, microseconds, Z."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def write_optional(moment: datetime | None) -> str | None:

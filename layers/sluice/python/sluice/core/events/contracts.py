@@ -6,7 +6,7 @@ accepted under, and not by a newer one.
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +47,26 @@ class _Lineage(msgspec.Struct, frozen=True):
     unit: str
 
 
+class _Fields:
+    """The declared fields of an object, and those of them that are objects with declared fields."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        declared = schema["properties"]
+        self._names = frozenset(declared)
+        # An object without declared fields may hold anything.
+        self._objects = {name: _Fields(below) for name, below in declared.items() if "properties" in below}
+
+    def undeclared(self, document: Mapping[str, Any], place: str = "") -> list[str]:
+        """List the fields of a document that are not declared."""
+        found: list[str] = []
+        if not self._names.issuperset(document):
+            found += [f"{place}{name}" for name in document if name not in self._names]
+        for name, below in self._objects.items():
+            if name in document:
+                found += below.undeclared(document[name], f"{place}{name}.")
+        return found
+
+
 class _ContractVersion:
     """One version of a contract with its compiled check and the lineage of its metrics."""
 
@@ -55,6 +75,7 @@ class _ContractVersion:
         self.contract: str = schema["x-contract"]
         self.number: int = schema["x-version"]
         self.firmware_major: int | None = schema.get("x-firmware-major")
+        self.fields = _Fields(schema)
         metrics = schema["properties"].get("metrics", {}).get("properties", {})
         self.lineages = {
             name: _Lineage(metric["x-series"], metric["x-unit"])
@@ -142,7 +163,7 @@ class Contracts:
 
     def undeclared(self, facts: Facts, document: Mapping[str, Any]) -> list[str]:
         """List the fields of an event that its version does not name."""
-        return list(_undeclared(self._versions[facts.contract, facts.schema_version].schema, document, ""))
+        return self._versions[facts.contract, facts.schema_version].fields.undeclared(document)
 
     def _find_version(self, contract: str, document: dict[str, Any]) -> _ContractVersion:
         if contract == TELEMETRY:
@@ -225,16 +246,6 @@ class Contracts:
 
 def _no_object() -> Rejection:
     return Rejection("not_an_object", "An event is a JSON object.")
-
-
-def _undeclared(schema: Mapping[str, Any], document: Mapping[str, Any], place: str) -> Iterator[str]:
-    declared = schema["properties"]
-    if not document.keys() <= declared.keys():
-        yield from (f"{place}{name}" for name in document if name not in declared)
-    for name, below in declared.items():
-        # An object without declared fields may hold anything.
-        if "properties" in below and name in document:
-            yield from _undeclared(below, document[name], f"{place}{name}.")
 
 
 def _count_metrics(version: _ContractVersion, metrics: object) -> None:

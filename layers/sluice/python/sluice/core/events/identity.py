@@ -11,7 +11,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 def same_id(event_id: str) -> str:
     """Write a UUID in lower case; any other id stays as it is."""
-    return event_id.lower() if _UUID.fullmatch(event_id) else event_id
+    lower = event_id.lower()
+    # Most ids have no capitals, and need no look at their form.
+    return lower if lower != event_id and _UUID.fullmatch(event_id) else event_id
 
 
 def event_key(event_id: str) -> bytes:
