@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import msgspec
+from redis import Redis
 
 from bench.costs import ROUNDS, cpu_seconds
 from bench.filling import EVERY, METRICS, fill_entities, fill_samples, name_device
@@ -161,6 +162,7 @@ def main() -> None:
         consumer.round(max(SIZES), PARTITIONS)  # connects, and knows the devices
         print("measuring on an empty hour ...", flush=True)
         empty = measure(consumer)
+        asked = {size: count_commands(consumer, stores, size) for size in SIZES}
         rows = grow(connection, start, small)
         print(f"measuring on an hour of {rows / 1e6:.1f} million samples ...", flush=True)
         written = _wal(connection)
@@ -174,6 +176,7 @@ def main() -> None:
         raise SystemExit(f"{consumer.events} events were taken in, but {kept} samples exist")
     print(f"all {kept} events that were taken in are samples, each once")
     print_costs("an empty hour", empty)
+    print_line("commands that the cache runs, per event", [f"{each:.3f}" for each in asked.values()])
     print_costs(f"an hour of {rows / 1e6:.1f} million", grown)
     print_steps(steps, archive, grown[max(SIZES)], written)
 
@@ -196,6 +199,16 @@ def measure(consumer: Consumer) -> dict[int, Spent]:
         for size, batches in SIZES.items():
             costs[size] = costs[size].better(consumer.round(size, batches).per(size * batches))
     return costs
+
+
+def count_commands(consumer: Consumer, stores: Stores, size: int) -> float:
+    """Count what the cache runs for one event, also inside scripts."""
+    environment = stores.environment("aggregate")
+    with Redis(environment["CACHE_HOST"], int(environment["CACHE_PORT"])) as client:
+        client.config_resetstat()
+        consumer.round(size, SIZES[size])
+        statistics: dict[str, dict[str, int]] = client.info("commandstats")
+    return sum(each["calls"] for each in statistics.values()) / (size * SIZES[size])
 
 
 def measure_steps(consumer: Consumer, connection: Connection) -> list[dict[str, float]]:
