@@ -1,4 +1,4 @@
-"""Ask the raw store: the same SQL against the local Parquet files (DuckDB) and a deployed stage (Athena)."""
+"""Ask the raw store: the same SQL to the local stack's model of Athena and to a deployed stage's Athena."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cli import local_athena
 from cli.stages import CommandError, begin_parser, read_stack
 from cli.terminal import print_table
 
@@ -44,9 +45,15 @@ def fill(sql: str, given: Sequence[str]) -> list[str]:
 
 def ask(options: argparse.Namespace, sql: str, parameters: Sequence[str]) -> Found:
     """Run a statement at the stage that the options name."""
+    if not sql.strip():
+        raise CommandError("there is no SQL to run; say SQL='...' or NAME=...", 2)
+    # Athena takes a parameter for a string only when it is quoted as one.
+    quoted = ["'" + value.replace("'", "''") + "'" for value in parameters]
     if options.stage:
-        return _ask_athena(options.stage, sql, parameters)
-    return _ask_local(read_stack(options.dir), sql, parameters)
+        return _ask_athena(options.stage, sql, quoted)
+    stack = read_stack(options.dir)
+    workgroup = f"sluice-{stack['stage']}-analysts"
+    return Found(*local_athena.run(stack["athena"], workgroup, stack["catalog"], sql, quoted))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -59,21 +66,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _ask_local(stack: dict[str, Any], sql: str, parameters: Sequence[str]) -> Found:
-    import duckdb
-    import pyarrow
-
-    from local.catalog import open_store
-
-    try:
-        found = open_store(stack, sql).execute(sql, parameters)
-        if found is None:
-            raise CommandError("there is no SQL to run; say SQL='...' or NAME=...", 2)
-        return Found([column[0] for column in found.description or ()], found.fetchall())
-    except (duckdb.Error, pyarrow.ArrowException) as error:
-        raise CommandError(f"the query failed: {error}") from error
-
-
 def _count_buffered(options: argparse.Namespace) -> int:
     """Count the rows that the local model of Firehose has not written yet."""
     address = f"{read_stack(options.dir)['firehose']}/_model/buffered"
@@ -81,20 +73,18 @@ def _count_buffered(options: argparse.Namespace) -> int:
         return sum(stream["lines"] for stream in json.load(answer).values())
 
 
-def _ask_athena(stage: str, sql: str, parameters: Sequence[str]) -> Found:
+def _ask_athena(stage: str, sql: str, parameters: list[str]) -> Found:
     # Imported here: pandas takes longer to load than a local query takes to run.
     import awswrangler
     from botocore.exceptions import BotoCoreError, ClientError
 
-    # Athena takes a parameter for a string only when it is quoted as one.
-    quoted = ["'" + value.replace("'", "''") + "'" for value in parameters]
     try:
         frame = awswrangler.athena.read_sql_query(
             sql,
             database=f"sluice_{stage.replace('-', '_')}",
             workgroup=f"sluice-{stage}-analysts",
             ctas_approach=False,
-            params=quoted,
+            params=parameters,
             paramstyle="qmark",
         )
     except (BotoCoreError, ClientError, awswrangler.exceptions.QueryFailed) as error:

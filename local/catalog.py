@@ -8,20 +8,21 @@ from operator import and_
 from pathlib import Path
 from typing import Any
 
-import boto3
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from local.models.aws_client import aws_client
+
 #: A column of every table that only those rows have who ask for it by name: in Athena it is hidden, and so it is here.
 PATH = "$path"
 
+SQL = Path(__file__).parents[1] / "infra" / "athena"
+
 #: What was read of files, by their path, size and time of change.
 Kept = dict[tuple[str, int, int], ds.Fragment]
-
-SQL = Path(__file__).parents[1] / "infra" / "athena"
 
 _PARQUET = ds.ParquetFileFormat()
 
@@ -39,55 +40,49 @@ ARROW: dict[str, pa.DataType] = {
 }
 
 
-def open_store(stack: dict[str, Any], sql: str, kept: Kept | None = None) -> duckdb.DuckDBPyConnection:
-    """Open the stores of a running stack for a statement: the tables of the catalog that it names, and the view.
+class Store:
+    """The stores of a running stack. What was read of their files is kept for the next statement."""
 
-    A caller that asks often keeps what was read for the next time.
-    """
-    login = {"aws_access_key_id": stack["admin"]["access_key"], "aws_secret_access_key": stack["admin"]["secret_key"]}
-    glue = boto3.client("glue", stack["region"], endpoint_url=stack["aws"], **login)
-    files = fs.S3FileSystem(
-        access_key=stack["admin"]["access_key"],
-        secret_key=stack["admin"]["secret_key"],
-        endpoint_override=stack["aws"].removeprefix("http://"),
-        scheme="http",
-        region=stack["region"],
-    )
-    connection = duckdb.connect()
-    for table in glue.get_tables(DatabaseName=stack["catalog"])["TableList"]:
-        # The view is over raw_events; any other table is read only when it is asked for.
-        if table["TableType"] == "EXTERNAL_TABLE" and (table["Name"] == "raw_events" or table["Name"] in sql):
-            connection.register(table["Name"], read_table(table, files, kept, with_path=PATH in sql))
-    connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
-    return connection
+    def __init__(self, aws: str, region: str) -> None:
+        self._glue = aws_client("glue", aws, region)
+        self._files = fs.S3FileSystem(
+            access_key="local",
+            secret_key="local",  # noqa: S106
+            endpoint_override=aws.removeprefix("http://"),
+            scheme="http",
+            region=region,
+        )
+        self._kept: Kept = {}
+
+    def open(self, database: str, sql: str) -> duckdb.DuckDBPyConnection:
+        """Open the stores for a statement: the tables of the catalog that it names, and the view."""
+        connection = duckdb.connect()
+        for table in self._glue.get_tables(DatabaseName=database)["TableList"]:
+            # The view is over raw_events; any other table is read only when it is asked for.
+            if table["TableType"] == "EXTERNAL_TABLE" and (table["Name"] == "raw_events" or table["Name"] in sql):
+                found = read_table(table, self._files, self._kept, with_path=PATH in sql)
+                connection.register(table["Name"], found)
+        connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
+        return connection
 
 
-def read_table(
-    table: dict[str, Any], files: fs.FileSystem, kept: Kept | None, *, with_path: bool
-) -> ds.FileSystemDataset:
-    """Read what lies where a table is, as the catalog describes it; of Parquet that is not kept, what is asked for."""
+def read_table(table: dict[str, Any], files: fs.FileSystem, kept: Kept, *, with_path: bool) -> ds.FileSystemDataset:
+    """Read what lies where a table is, as the catalog describes it; what is kept is not read again."""
     storage = table["StorageDescriptor"]
     location = storage["Location"].removeprefix("s3://").rstrip("/")
     columns = pa.schema([(column["Name"], ARROW[column["Type"]]) for column in storage["Columns"]])
     keys = pa.schema([(key["Name"], ARROW[key["Type"]]) for key in table["PartitionKeys"]])
-
-    def open_file(path: str) -> ds.Fragment:
-        place = _place(path, keys.names)
-        if table["Parameters"]["classification"] == "json":
-            return _fragment(_write_parquet(files.open_input_file(path).read(), columns), place)
-        if kept is not None:
-            return _fragment(files.open_input_file(path).read(), place)
-        return _PARQUET.make_fragment(path, files, partition_expression=place)
-
     # Listed through the API rather than as folders: an empty store is an empty table, not an error.
     found = files.get_file_info(fs.FileSelector(location, recursive=True, allow_not_found=True))
     present = [(info.path, info.size, info.mtime_ns) for info in found if info.type == fs.FileType.File]
-    known = {} if kept is None else kept
     for file in present:
-        if file not in known:
-            known[file] = open_file(file[0])
+        if file not in kept:
+            content = files.open_input_file(file[0]).read()
+            is_json = table["Parameters"]["classification"] == "json"
+            parquet = _write_parquet(content, columns) if is_json else content
+            kept[file] = _fragment(parquet, _place(file[0], keys.names))
     schema = pa.unify_schemas([columns, keys, pa.schema({PATH: pa.string()} if with_path else {})])
-    return ds.FileSystemDataset([known[file] for file in present], schema, _PARQUET, files)
+    return ds.FileSystemDataset([kept[file] for file in present], schema, _PARQUET, files)
 
 
 def _fragment(parquet: bytes | pa.Buffer, place: ds.Expression) -> ds.Fragment:

@@ -2,7 +2,7 @@
 
 Modelled: StartQueryExecution with execution parameters, GetQueryExecution, GetQueryResults with its pages and the head
 as first row, StopQueryExecution; states; values as text, as Athena writes them; the hidden column "$path"; unknown
-workgroups, databases and executions. DuckDB answers over the same files and the same catalog as `make query`.
+workgroups, databases and executions. DuckDB answers over the files of the catalog, also for `make query`.
 
 Not modelled: everything in which Trino's SQL differs from DuckDB's; results as objects in a bucket, reuse of results,
 named and prepared queries, catalogs, limits of the workgroup, quotas, what a query scans and costs. Believed rather
@@ -27,12 +27,11 @@ import pyarrow as pa
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.catalog import Kept, open_store
+from local.catalog import Store
 from local.models.config import AthenaConfig, read
 from local.models.serve import main
 
 RESULTS_PER_PAGE = 1000
-LOGIN = {"access_key": "local", "secret_key": "local"}
 
 _TARGET = "AmazonAthena."
 _CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -139,7 +138,7 @@ class AthenaApi:
         self._config = config
         self._executions: dict[str, Execution] = {}
         self._faults = Faults()
-        self._kept: Kept = {}
+        self._store = Store(config.aws, config.region)
 
     async def handle(self, request: web.Request) -> web.Response:
         try:
@@ -209,10 +208,9 @@ class AthenaApi:
             execution.columns, execution.rows, execution.state = columns, rows, "SUCCEEDED"
 
     def _ask(self, execution: Execution) -> tuple[list[str], list[list[str | None]]]:
-        config = self._config
-        stack = {"region": config.region, "aws": config.aws, "catalog": execution.database, "admin": LOGIN}
-        with open_store(stack, execution.sql, self._kept) as connection:
-            found = connection.execute(execution.sql, execution.parameters)
+        with self._store.open(execution.database, execution.sql) as connection:
+            # Comments alone are no statement, and have no result.
+            found = connection.execute(execution.sql, execution.parameters) or connection.execute("SELECT NULL LIMIT 0")
             rows: list[Any] = found.fetchall()
             columns = [column[0] for column in found.description or ()]
             return columns, [[write_value(value) for value in row] for row in rows]

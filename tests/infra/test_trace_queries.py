@@ -70,7 +70,7 @@ class Lake:
                     "PartitionKeys": keys,
                     "Parameters": {"classification": kind},
                 }
-                connection.register(name, read_table(table, fs.LocalFileSystem(), None, with_path=True))
+                connection.register(name, read_table(table, fs.LocalFileSystem(), {}, with_path=True))
             found = connection.execute(sql, list(parameters))
             names = [column[0] for column in found.description or ()]
             rows: list[Any] = found.fetchall()
