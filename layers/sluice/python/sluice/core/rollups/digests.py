@@ -24,7 +24,7 @@ def merge_digests(rows: Iterable[tuple[Sequence[int], Sequence[int]]]) -> dict[i
     total: dict[int, int] = {}
     counted = total.get
     for bins, counts in rows:
-        # The hot loop of every answer about a group: thousands of rows with dozens of bins each.
+        # The hot loop of an answer from files about a group: thousands of rows with dozens of bins each.
         for packed, count in zip(bins, counts, strict=True):
             total[packed] = counted(packed, 0) + count
     merged: defaultdict[int, dict[int, int]] = defaultdict(dict)

@@ -65,7 +65,7 @@ class Historian:
 
     def _read(self, asked: Rollups, page: Page, found: Sequence[Entity], known: Knowledge) -> list[RollupRow]:
         if asked.subject.group_id is not None:
-            rows = self._rollups.read_device_rows(page.resolution, found, page.start, page.end)
+            rows = self._rollups.read_group(page.resolution, found, page.start, page.end)
             return merge_device_rows(rows, self._entities.book({key for row in rows for key in row.metric_keys}))
         windows: list[RollupRow] = []
         for entity in found:
