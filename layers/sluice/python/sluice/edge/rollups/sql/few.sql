@@ -1,9 +1,9 @@
 -- The numbers of windows with few readings each, by sorting.
 -- A sample without metrics has no reading: a window without other samples gets no row.
+-- Arrays are unnested in the select list: in FROM, the elements of each row would be stored before they are read.
 reading AS MATERIALIZED (
-    SELECT c.entity_key, c.window_start, r.metric_key, r.reading
-    FROM claimed AS c
-    CROSS JOIN LATERAL unnest(c.metric_keys, c.readings) AS r (metric_key, reading)
+    SELECT entity_key, window_start, unnest(metric_keys) AS metric_key, unnest(readings) AS reading
+    FROM claimed
 ),
 
 number AS (

@@ -1,9 +1,11 @@
 -- The numbers of windows with many readings each, by counting equal ones.
 -- Sensors have a limited resolution: a hundred thousand readings have only a few hundred distinct values.
 counted AS (
-    SELECT c.entity_key, c.window_start, r.metric_key, r.reading, count(*) AS count
-    FROM claimed AS c
-    CROSS JOIN LATERAL unnest(c.metric_keys, c.readings) AS r (metric_key, reading)
+    SELECT entity_key, window_start, metric_key, reading, count(*) AS count
+    FROM (
+        SELECT entity_key, window_start, unnest(metric_keys) AS metric_key, unnest(readings) AS reading
+        FROM claimed
+    ) AS readings
     GROUP BY 1, 2, 3, 4
 ),
 

@@ -2,23 +2,31 @@
 -- formula, and percentiles come from the bins.
 number AS (
     SELECT
-        p.entity_key,
-        p.window_start,
-        r.metric_key,
-        merged_moments(ARRAY[r.count, r.sum, r.m2]) AS moments,
-        min(r.min) AS min,
-        max(r.max) AS max
-    FROM claimed AS p
-    CROSS JOIN LATERAL unnest(p.metric_keys, p.counts, p.sums, p.m2s, p.mins, p.maxs)
-        AS r (metric_key, count, sum, m2, min, max)
-    GROUP BY p.entity_key, p.window_start, r.metric_key
+        entity_key,
+        window_start,
+        metric_key,
+        merged_moments(ARRAY[count, sum, m2]) AS moments,
+        min(min) AS min,
+        max(max) AS max
+    FROM (
+        SELECT
+            entity_key,
+            window_start,
+            unnest(metric_keys) AS metric_key,
+            unnest(counts) AS count,
+            unnest(sums) AS sum,
+            unnest(m2s) AS m2,
+            unnest(mins) AS min,
+            unnest(maxs) AS max
+        FROM claimed
+    ) AS narrower
+    GROUP BY entity_key, window_start, metric_key
 ),
 
 binned AS (
-    SELECT p.entity_key, p.window_start, b.bin, sum(b.count)::bigint AS count
-    FROM claimed AS p
-    CROSS JOIN LATERAL unnest(p.bins, p.bin_counts) AS b (bin, count)
-    GROUP BY p.entity_key, p.window_start, b.bin
+    SELECT entity_key, window_start, bin, sum(count)::bigint AS count
+    FROM (SELECT entity_key, window_start, unnest(bins) AS bin, unnest(bin_counts) AS count FROM claimed) AS bins
+    GROUP BY entity_key, window_start, bin
 ),
 
 digest AS (
