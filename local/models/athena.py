@@ -32,6 +32,8 @@ from local.models.config import AthenaConfig, read
 from local.models.serve import main
 
 RESULTS_PER_PAGE = 1000
+MOST_EXECUTIONS = 100
+"""Older ones are forgotten, with their rows."""
 
 _TARGET = "AmazonAthena."
 _CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -182,6 +184,8 @@ class AthenaApi:
         parameters = [read_parameter(text) for text in asked.ExecutionParameters]
         execution = Execution(asked.QueryString, parameters, asked.QueryExecutionContext.Database, asked.WorkGroup)
         self._executions[execution.id] = execution
+        if len(self._executions) > MOST_EXECUTIONS:
+            self._cancel(self._executions.pop(next(iter(self._executions))))
         execution.task = asyncio.create_task(self._run(execution))
         return execution
 
