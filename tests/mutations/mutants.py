@@ -33,7 +33,7 @@ MUTANTS = (
     Mutant(
         "ingest waits for its reports without reading them",
         f"{EDGE}/kafka_client.py",
-        (("deliveries[index] = None if error is None else Unstored(str(error))", "deliveries[index] = None"),),
+        (("deliveries[index] = None if refused is None else Unstored(str(refused))", "deliveries[index] = None"),),
         f"{UNIT}/edge/test_kafka_client.py::test_each_message_has_the_report_of_its_own_batch",
     ),
     Mutant(
@@ -53,6 +53,12 @@ MUTANTS = (
         f"{EDGE}/broker.py",
         (("        if unstored:", "        if unstored and False:"),),
         f"{UNIT}/edge/test_broker.py::test_a_client_that_did_not_store_a_message_is_closed_and_replaced",
+    ),
+    Mutant(
+        "a client that is discarded still sends what it had not sent",
+        f"{EDGE}/kafka_client.py",
+        (("        await _cancel_tasks()\n        if self", "        if self"),),
+        f"{UNIT}/edge/test_kafka_client.py::test_what_was_not_sent_is_not_sent_any_more",
     ),
     Mutant(
         "an event that is not stored is accepted",

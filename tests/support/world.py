@@ -16,15 +16,16 @@ from sluice.core.errors import Retryable
 from sluice.core.ingest.pressure import UnknownPressureError
 from sluice.core.messages import Message
 from sluice.core.metrics import Metric
-from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.ingest import accepting
 from sluice.edge.ingest.accepting import Ingest
+from sluice.edge.kafka_client import Delivery, Unstored
 from sluice.edge.metrics import metrics
 from tests.support import samples
 
 if TYPE_CHECKING:
     from sluice.edge.api.keystore import KeyStore
     from sluice.edge.api.quotas import Quotas
+    from sluice.edge.broker import Broker
     from sluice.edge.ingest.pressure import Pressure
 
 KEY = compose_key("test", "K" * 16, "s" * 43)

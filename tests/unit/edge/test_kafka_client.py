@@ -39,14 +39,16 @@ class Producer:
     def __init__(self, **options: Any) -> None:
         self.options = options
         self.sent: list[tuple[int, list[bytes]]] = []
-        self.stopped = False
+        self.sender: asyncio.Task[None] | None = None
+        self.flushed = False
         self.made.append(self)
 
     async def start(self) -> None:
-        pass
+        self.sender = asyncio.create_task(asyncio.sleep(60))
 
     async def stop(self) -> None:
-        self.stopped = True
+        # As aiokafka does while its sender works.
+        self.flushed = self.sender is not None and not self.sender.cancelled()
 
     async def partitions_for(self, _topic: str) -> set[int]:
         return set(range(PARTITIONS))
@@ -114,6 +116,15 @@ def test_a_topic_that_the_brokers_do_not_know_is_their_answer_to_each_message(
 
     monkeypatch.setattr(Producer, "partitions_for", refuse)
     assert all(isinstance(delivery, Unstored) for delivery in client.store(messages_for(0, 1), SECONDS))
+
+
+@pytest.mark.usefixtures("client")
+def test_what_was_not_sent_is_not_sent_any_more() -> None:
+    discarded = KafkaClient("broker:9098")
+    discarded.store(messages_for(0), SECONDS)
+    discarded.close()
+    (producer,) = Producer.made
+    assert not producer.flushed
 
 
 def test_closing_resets_the_connections() -> None:

@@ -16,12 +16,12 @@ from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.records import Origin
 from sluice.core.samples.events import Event, Unreadable
-from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import BatchConsumer
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
+from sluice.edge.kafka_client import Delivery, Unstored
 from sluice.edge.metrics import metrics
 from sluice.edge.samples.aggregating import Aggregating
 from sluice.edge.samples.storing import Effect
@@ -29,6 +29,7 @@ from tests.support import samples
 from tests.support.attempts import PlayedCache
 
 if TYPE_CHECKING:
+    from sluice.edge.broker import Broker
     from sluice.edge.samples.counters import Counters
     from sluice.edge.samples.duplicate_hints import DuplicateHints
     from sluice.edge.samples.storing import Samples

@@ -5,23 +5,26 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from sluice.core.archive.rows import Pack
 from sluice.core.messages import Message
 from sluice.edge.archive.archiving import Archiving, Delivery, Undelivered
-from sluice.edge.broker import Broker, Unstored
-from sluice.edge.broker import Delivery as Report
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import PAUSE, BatchConsumer
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import Quarantine, SharedAllowance
+from sluice.edge.kafka_client import Delivery as Report
+from sluice.edge.kafka_client import Unstored
 from sluice.edge.metrics import metrics
 from sluice.edge.retry import Retry
 from tests.support import samples
 from tests.support.attempts import PlayedCache
+
+if TYPE_CHECKING:
+    from sluice.edge.broker import Broker
 
 
 class Killed(BaseException):

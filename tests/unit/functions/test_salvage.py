@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from io import BytesIO
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -14,12 +14,15 @@ from functions.salvage import handler
 from functions.salvage.handler import MOST_TOLD, MOVE_SECONDS, Dependencies, salvage
 from infra.profiles.baseline import BASELINE
 from sluice.core.messages import Message
-from sluice.edge.broker import Broker, Delivery, Unstored
 from sluice.edge.failures import salvage as edge
 from sluice.edge.failures.salvage import MOST_LETTERS, Salvage, error_output, failed_batches
+from sluice.edge.kafka_client import Delivery, Unstored
 from sluice.edge.metrics import metrics
 from tests.support import samples
 from tests.unit.core.failures.test_salvage import given_up, rows, undelivered
+
+if TYPE_CHECKING:
+    from sluice.edge.broker import Broker
 
 BATCH, OUTPUT = "aws/lambda/u/2026/11/20/1", "errors/raw/format-conversion-failed/dt=2026-11-20/1"
 Crash = Callable[[str], None]
