@@ -96,9 +96,9 @@ deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
 	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
 
-bench: setup .venv/bench ## measure what an event, a window and an answer cost; PARTS='aggregate query' measures some
+bench: setup .venv/bench ## measure what an event, a window and an answer cost; PARTS='aggregate query' measures some, RECORD=yes keeps the figures
 	@for part in $(PARTS); do \
-	    PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.$$part || exit 1; \
+	    $(if $(RECORD),BENCH_RECORD=yes )PYTHONPATH=layers/sluice/python $(PYTHON) -m bench.$$part || exit 1; \
 	done
 
 mutants: setup ## seed known bugs that lose events, one at a time, and check that the right test fails

@@ -21,6 +21,7 @@ from redis import Redis
 
 from bench.costs import ROUNDS, cpu_seconds
 from bench.filling import EVERY, METRICS, fill_entities, fill_samples, name_device
+from bench.report import Report
 from bench.steps import REST, Steps
 from bench.stores import Connection, Stores, running
 from functions.aggregate.handler import build
@@ -175,10 +176,12 @@ def main() -> None:
     if kept != consumer.events:
         raise SystemExit(f"{consumer.events} events were taken in, but {kept} samples exist")
     print(f"all {kept} events that were taken in are samples, each once")
-    print_costs("an empty hour", empty)
-    print_line("commands that the cache runs, per event", [f"{each:.3f}" for each in asked.values()])
-    print_costs(f"an hour of {rows / 1e6:.1f} million", grown)
-    print_steps(steps, archive, grown[max(SIZES)], written)
+    report = Report("aggregate, small" if small else "aggregate", 17)
+    report_costs(report, "an empty hour", empty)
+    report.line("  commands that the cache runs, per event", list(asked.values()), ".3f", timed=0)
+    report_costs(report, f"an hour of {rows / 1e6:.1f} million", grown)
+    report_steps(report, steps, archive, grown[max(SIZES)], written)
+    report.end()
 
 
 def name_fleet(number: int) -> str:
@@ -265,32 +268,26 @@ def _wal(connection: Connection) -> float:
     return float(position)
 
 
-def print_costs(title: str, costs: dict[int, Spent]) -> None:
-    """Print what batches of each size cost."""
-    print()
-    print_line(f"CPU us per event, {title}, batches of", [f"{size:,}" for size in costs])
+def report_costs(report: Report, title: str, costs: dict[int, Spent]) -> None:
+    """Report what batches of each size cost."""
+    report.table(f"CPU us per event, {title}, batches of", [f"{size:,}" for size in costs])
     for whose in ("ours", "database", "cache"):
-        print_line(f"  {whose}", [f"{getattr(each, whose):.1f}" for each in costs.values()])
-    print_line("  events a second, one consumer", [f"{1e6 / each.wall:,.0f}" for each in costs.values()])
-    print_line("  samples a second of a database core", [f"{1e6 / each.database:,.0f}" for each in costs.values()])
+        report.line(f"  {whose}", [getattr(each, whose) for each in costs.values()])
+    report.line("  wall", [each.wall for each in costs.values()])
 
 
-def print_steps(columns: Sequence[dict[str, float]], archive: float, whole: Spent, written: float) -> None:
-    """Print where the time goes, and archive beside it."""
-    print()
+def report_steps(
+    report: Report, columns: Sequence[dict[str, float]], archive: float, whole: Spent, written: float
+) -> None:
+    """Report where the time goes, and archive beside it."""
     sides = [f"{side}, {size:,}" for size in STEPPED for side in ("ours", "database")]
-    print_line("CPU us per event by steps, batches of", sides)
+    report.table("CPU us per event by steps, batches of", sides)
     for step in (*STEPS, REST):
-        print_line(f"  {step}", [f"{column[step]:.2f}" for column in columns])
-    print()
-    print_line(f"archive, of the same {max(SIZES):,} events", [f"{archive:.1f}"])
-    print_line("  aggregate / archive", [f"{whole.ours / archive:.1f} x"])
-    print_line("database's log, bytes per event of all sizes", [f"{written:.0f}"])
-
-
-def print_line(label: str, cells: Sequence[str]) -> None:
-    """Print one line of a table."""
-    print(f"{label:58}" + "".join(f"{cell:>17}" for cell in cells))
+        report.line(f"  {step}", [column[step] for column in columns], ".2f")
+    report.table("beside it")
+    report.line(f"  archive, of the same {max(SIZES):,} events", [archive])
+    report.line("  aggregate / archive", [whole.ours / archive], timed=0)
+    report.line("  database's log, bytes per event of all sizes", [written], ".0f", timed=0)
 
 
 if __name__ == "__main__":

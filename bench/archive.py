@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from bench.report import Report
 from cli.simulation.devices import Fleet
 from sluice.core.api.requests import Request
 from sluice.core.archive.rows import make_row, pack_rows
@@ -40,9 +41,11 @@ def main() -> None:
         for offset, message in enumerate(messages)
     ]
     rows = [(record.origin, make_row(record, contracts)) for record in records]
-    print("archive, CPU us per event")
-    print(f"  make the row   {measure(lambda: [make_row(record, contracts) for record in records]):8.2f}")
-    print(f"  pack the rows  {measure(lambda: list(pack_rows(rows))):8.2f}")
+    report = Report("archive", 9)
+    report.table("archive, CPU us per event")
+    report.line("  make the row", [measure(lambda: [make_row(record, contracts) for record in records])], ".2f")
+    report.line("  pack the rows", [measure(lambda: list(pack_rows(rows)))], ".2f")
+    report.end()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import aiohttp
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.costs import ROUNDS, Cost, Costs, cpu_seconds, read_costs
+from bench.report import Report
 from bench.services import Surroundings, running
-from bench.table import print_comparison, print_ways
+from bench.table import report_comparison, report_ways
 from bench.workloads import WORKLOADS, Workload
 from local.answering import answers
 from local.home import Home
@@ -46,9 +47,10 @@ async def main() -> None:
                 await asyncio.to_thread(_check_stored, around)
         finally:
             home.clear()
-    print_comparison(alone, served, brokers)
-    print()
-    print_ways(ways)
+    report = Report("ingest", 20)
+    report_comparison(report, alone, served, brokers)
+    report_ways(report, ways)
+    report.end()
 
 
 async def _alone(what: str, around: Surroundings, home: Home, *told: str) -> Costs:

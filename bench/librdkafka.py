@@ -1,7 +1,6 @@
 """librdkafka as a client for producing: what ours is held against, and what may replace it one day."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
@@ -15,7 +14,7 @@ _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 
 class LibrdkafkaClient:
     """One idempotent producer."""
 
-    def __init__(self, bootstrap: str, **changes: Any) -> None:
+    def __init__(self, bootstrap: str) -> None:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -28,7 +27,6 @@ class LibrdkafkaClient:
                 "reconnect.backoff.max.ms": 1000,
                 "log.connection.close": False,
                 "log_level": 0,
-                **changes,
             }
         )
 

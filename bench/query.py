@@ -7,7 +7,7 @@ held in memory, as in a warm function.
 import argparse
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import median
@@ -17,6 +17,7 @@ from unittest import mock
 import msgspec
 
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, name_device, roll_all, roll_wider
+from bench.report import Report
 from bench.stores import Connection, Stores, running
 from functions.query.handler import build
 from local import seed
@@ -65,9 +66,12 @@ def main() -> None:
         print(f"filled in {time.perf_counter() - began:.0f} s: {rows}", flush=True)
         key = seed.make_key(connection, STAGE, seed.FLEET, "reader")
         parts = wire(stores)
-        print_line(f"ms, the median of {TIMES} answers", ["wall", "ours", "database", "items", "kB"])
+        report = Report("query, small" if small else "query", 11)
+        report.table(f"ms, the median of {TIMES} answers", ["wall", "ours", "database", "items", "kB"])
         for label, path, asked in questions(days):
-            print_took(label, take(stores, parts, partial(make_event, key, path, asked)))
+            took = take(stores, parts, partial(make_event, key, path, asked))
+            report.line(f"  {label}", msgspec.structs.astuple(took), timed=3)
+    report.end()
 
 
 def fill(stores: Stores, connection: Connection, devices: int, days: int) -> None:
@@ -192,17 +196,6 @@ def take_one(stores: Stores, parts: Query, event: dict[str, Any]) -> Took:
     document = msgspec.json.decode(answer["body"])
     items = document.get("items", [])
     return Took(1e3 * wall, 1e3 * ours, 1e3 * database, len(items), len(answer["body"]) / 1e3)
-
-
-def print_took(label: str, took: Took) -> None:
-    """Print one line of figures."""
-    figures = [f"{figure:.1f}" for figure in (took.wall, took.ours, took.database)]
-    print_line(f"  {label}", [*figures, f"{took.items:,.0f}", f"{took.kilobytes:,.0f}"])
-
-
-def print_line(label: str, cells: Sequence[str]) -> None:
-    """Print one line of a table."""
-    print(f"{label:58}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ an eighth of them, eight shards of the 64. All by roll's own database code, on s
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, roll_all, roll_wider
+from bench.report import Report
 from bench.stores import Connection, Stores, measure_size, running
 from infra.profiles.baseline import BASELINE
 from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, floor_to
@@ -47,16 +48,19 @@ def main() -> None:
     """Fill, measure and print."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--small", action="store_true", help="a tenth of the devices, for a quick try")
-    devices = DEVICES // 10 if arguments.parse_args().small else DEVICES
+    small: bool = arguments.parse_args().small
+    devices = DEVICES // 10 if small else DEVICES
+    report = Report("roll, small" if small else "roll", 18)
     hour = floor_to(datetime.now(UTC), HOUR) - HOUR
     with running() as stores, stores.connect() as connection:
         fill_entities(connection, [f"fleet-{number}" for number in range(FLEETS)], devices)
-        minutes(stores, connection, hour)
-        hours(stores, connection, hour)
-        print_sizes(connection)
+        minutes(report, stores, connection, hour)
+        hours(report, stores, connection, hour)
+        report_sizes(report, connection)
+    report.end()
 
 
-def minutes(stores: Stores, connection: Connection, hour: datetime) -> None:
+def minutes(report: Report, stores: Stores, connection: Connection, hour: datetime) -> None:
     """Roll minutes, by one roller and by two; and then one again, for a straggler."""
     first, second = (make_roller(stores) for _ in range(2))
     fill_samples(connection, hour, hour + (2 * ROUNDS + 1) * MINUTE)
@@ -70,18 +74,18 @@ def minutes(stores: Stores, connection: Connection, hour: datetime) -> None:
         until += MINUTE
         both = (partial(roll_all, each, until, SHARDS) for each in (first, second))
         two = two.better(measure(stores, count + FLEETS, *both))
-    print_line("", ["seconds", "of the database"])
-    print_taken(f"a minute of {count:,} devices and their {FLEETS} fleets", one)
-    print_taken("  by two rollers", two)
+    report.table("seconds", ["wall", "of the database"])
+    report_taken(report, f"a minute of {count:,} devices and their {FLEETS} fleets", one)
+    report_taken(report, "  by two rollers", two)
     for label, of_fleet in (("one straggler: its device's minute", False), ("  its fleet's minute", True)):
         taken = Taken()
         for turn in range(ROUNDS):
             mark_straggler(connection, hour + turn * MINUTE, of_fleet=of_fleet)
             taken = taken.better(measure(stores, 1, partial(roll_all, first, until, SHARDS)))
-        print_taken(label, taken)
+        report_taken(report, label, taken)
 
 
-def hours(stores: Stores, connection: Connection, hour: datetime) -> None:
+def hours(report: Report, stores: Stores, connection: Connection, hour: datetime) -> None:
     """Roll an hour and a day of some shards' devices, and of the fleets; and each once more, for a straggler."""
     roller = make_roller(stores)
     some = number(connection, "SELECT count(*) FROM entity WHERE device_id IS NOT NULL AND shard < %s", SOME_SHARDS)
@@ -92,12 +96,12 @@ def hours(stores: Stores, connection: Connection, hour: datetime) -> None:
     fleets = measure(stores, FLEETS, partial(roll_wider, roller, "1h"))
     mark_window(connection, "1h", hour - HOUR, SOME_SHARDS)
     both = measure(stores, some + FLEETS, partial(roll_wider, roller, "1h"))
-    print_wider("an hour", fleets, both)
+    report_wider(report, "an hour", fleets, both)
     again = Taken()
     for _ in range(ROUNDS):
         mark_one(connection, "1h", hour - HOUR)
         again = again.better(measure(stores, 2, partial(roll_wider, roller, "1h")))
-    print_taken("  a straggler's: its device's and its fleet's", again)
+    report_taken(report, "  a straggler's: its device's and its fleet's", again)
     day = floor_to(hour - DAY, DAY)
     active = [(day, day + ACTIVE_HOURS * HOUR)]
     fill_windows(connection, "1h", (hour - HOUR, hour), active, from_shards=SOME_SHARDS, to_shards=SOME_SHARDS)
@@ -106,7 +110,7 @@ def hours(stores: Stores, connection: Connection, hour: datetime) -> None:
     fleets = measure(stores, FLEETS, partial(roll_wider, roller, "1d"))
     mark_window(connection, "1d", day, SOME_SHARDS)
     both = measure(stores, some + FLEETS, partial(roll_wider, roller, "1d"))
-    print_wider(f"a day of {ACTIVE_HOURS} hours", fleets, both)
+    report_wider(report, f"a day of {ACTIVE_HOURS} hours", fleets, both)
 
 
 def make_roller(stores: Stores) -> Rolling:
@@ -153,10 +157,9 @@ def mark_one(connection: Connection, resolution: str, window: datetime) -> None:
         )
 
 
-def print_sizes(connection: Connection) -> None:
-    """Print the size of rows with their indexes, and of a device's day."""
-    print()
-    print_line("bytes", ["a row", "rows a device-day", "a device-day"])
+def report_sizes(report: Report, connection: Connection) -> None:
+    """Report the size of rows with their indexes, and of a device's day."""
+    report.table("bytes", ["a row", "rows a device-day", "a device-day"])
     per_hour = {"sample": 360, "rollup_1m": 60, "rollup_1h": 1, "rollup_1d": 1 / ACTIVE_HOURS}
     for store, rows in per_hour.items():
         partitions = ["rollup_1d"]
@@ -166,7 +169,7 @@ def print_sizes(connection: Connection) -> None:
         kept = number(connection, f"SELECT count(*) FROM {store}")  # noqa: S608 -- the names above
         size = measure_size(connection, partitions) / kept
         daily = rows * ACTIVE_HOURS
-        print_line(f"  {store}", [f"{size:,.0f}", f"{daily:,.0f}", f"{size * daily:,.0f}"])
+        report.line(f"  {store}", [size, daily, size * daily], ",.0f", timed=0)
 
 
 def number(connection: Connection, query: str, *parameters: int) -> int:
@@ -175,22 +178,17 @@ def number(connection: Connection, query: str, *parameters: int) -> int:
     return int(value)
 
 
-def print_wider(what: str, fleets: Taken, both: Taken) -> None:
-    """Print what all devices would take, from the shards that were rolled, and what the fleets take."""
+def report_wider(report: Report, what: str, fleets: Taken, both: Taken) -> None:
+    """Report what all devices would take, from the shards that were rolled, and what the fleets take."""
     share = ALL_SHARDS / SOME_SHARDS
     devices = Taken((both.wall - fleets.wall) * share, (both.database - fleets.database) * share)
-    print_taken(f"{what} of all devices, an eighth of them times {share:.0f}", devices)
-    print_taken(f"  of {FLEETS} fleets", fleets)
+    report_taken(report, f"{what} of all devices, an eighth of them times {share:.0f}", devices)
+    report_taken(report, f"  of {FLEETS} fleets", fleets)
 
 
-def print_taken(label: str, taken: Taken) -> None:
-    """Print one line of figures."""
-    print_line(label, [f"{taken.wall:.3f}", f"{taken.database:.3f}"])
-
-
-def print_line(label: str, cells: Sequence[str]) -> None:
-    """Print one line of a table."""
-    print(f"{label:58}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
+def report_taken(report: Report, label: str, taken: Taken) -> None:
+    """Report one line of figures."""
+    report.line(label, [taken.wall, taken.database], ".3f")
 
 
 if __name__ == "__main__":

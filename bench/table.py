@@ -1,57 +1,59 @@
-"""The report: one column for each workload, one line for each cost."""
+"""Ingest's report: one column for each workload, one line for each cost."""
 
 from collections.abc import Callable
 from functools import partial
 
 from bench.costs import Cost, Costs
+from bench.report import Report
 from bench.workloads import WORKLOADS
 
-_LABEL = 34
-_WIDTHS = [max(9, len(workload.name) + 2) for workload in WORKLOADS]
+_NAMES = [workload.name for workload in WORKLOADS]
 
 
-def print_comparison(alone: dict[str, Costs], served: dict[str, Costs], brokers: dict[str, Costs]) -> None:
-    """Print what each side costs."""
-    _print_line("CPU us per event, batches of", [workload.name for workload in WORKLOADS])
-    _print_costs("ours, the job alone", alone["ours"])
-    for step in alone["ours"][WORKLOADS[0].name].steps:
-        _print_figures(f"  {step}", alone["ours"], partial(_step, step))
-    _print_costs("plain, the job alone", alone["plain"])
-    _print_ratios(alone)
-    _print_costs("ours, behind HTTP", served["ours"])
-    _print_costs("plain, behind HTTP", served["plain"])
-    _print_ratios(served)
-    _print_costs("brokers, for ours", brokers["ours"])
-    _print_costs("brokers, for plain", brokers["plain"])
-    print()
-    _print_line("ms per request, batches of", [workload.name for workload in WORKLOADS])
-    _print_figures("ours, alone, one at a time", alone["ours"], lambda cost: cost.wall)
-    _print_figures("plain, alone, one at a time", alone["plain"], lambda cost: cost.wall)
+def report_comparison(
+    report: Report, alone: dict[str, Costs], served: dict[str, Costs], brokers: dict[str, Costs]
+) -> None:
+    """Report what each side costs."""
+    report.table("CPU us per event, batches of", _NAMES)
+    _line(report, "ours, the job alone", alone["ours"])
+    for step in alone["ours"][_NAMES[0]].steps:
+        _line(report, f"  {step}", alone["ours"], partial(_step, step))
+    _line(report, "plain, the job alone", alone["plain"])
+    _ratios(report, "  plain / ours, alone", alone)
+    _line(report, "ours, behind HTTP", served["ours"])
+    _line(report, "plain, behind HTTP", served["plain"])
+    _ratios(report, "  plain / ours, behind HTTP", served)
+    _line(report, "brokers, for ours", brokers["ours"])
+    _line(report, "brokers, for plain", brokers["plain"])
+    report.table("ms per request, batches of", _NAMES)
+    _line(report, "ours, alone, one at a time", alone["ours"], _wall)
+    _line(report, "plain, alone, one at a time", alone["plain"], _wall)
+    _line(report, "ours, behind HTTP, eight at once", served["ours"], _wall)
+    _line(report, "plain, behind HTTP, eight at once", served["plain"], _wall)
 
 
-def print_ways(ways: Costs) -> None:
-    """Print what each way of producing costs."""
-    print(f"{'producing batches of 100':{_LABEL}}{'CPU us per event':>18}{'of the brokers':>18}{'ms per request':>18}")
+def report_ways(report: Report, ways: Costs) -> None:
+    """Report what each way of producing costs."""
+    report.table("producing batches of 100", ["CPU us per event", "of the brokers", "ms per request"])
     for name, cost in ways.items():
-        print(f"{name:{_LABEL}}{cost.cpu:18.1f}{cost.steps['brokers']:18.1f}{cost.wall:18.1f}")
+        report.line(name, [cost.cpu, cost.steps["brokers"], cost.wall])
 
 
 def _step(name: str, cost: Cost) -> float:
     return cost.steps[name]
 
 
-def _print_costs(label: str, costs: Costs) -> None:
-    _print_figures(label, costs, lambda cost: cost.cpu)
+def _cpu(cost: Cost) -> float:
+    return cost.cpu
 
 
-def _print_figures(label: str, costs: Costs, figure: Callable[[Cost], float]) -> None:
-    _print_line(label, [f"{figure(costs[workload.name]):.1f}" for workload in WORKLOADS])
+def _wall(cost: Cost) -> float:
+    return cost.wall
 
 
-def _print_ratios(sides: dict[str, Costs]) -> None:
-    ratios = [sides["plain"][workload.name].cpu / sides["ours"][workload.name].cpu for workload in WORKLOADS]
-    _print_line("  plain / ours", [f"{ratio:.1f} x" for ratio in ratios])
+def _line(report: Report, label: str, costs: Costs, figure: Callable[[Cost], float] = _cpu) -> None:
+    report.line(label, [figure(costs[name]) for name in _NAMES])
 
 
-def _print_line(label: str, cells: list[str]) -> None:
-    print(f"{label:{_LABEL}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)))
+def _ratios(report: Report, label: str, sides: dict[str, Costs]) -> None:
+    report.line(label, [sides["plain"][name].cpu / sides["ours"][name].cpu for name in _NAMES], timed=0)

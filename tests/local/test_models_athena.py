@@ -5,14 +5,17 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from cli import local_athena
+from cli.stages import CommandError
 from infra.stores.catalog import SQL
-from local.models.athena import Refused, read_parameter, write_value
+from local.models.athena import MOST_EXECUTIONS, Refused, read_parameter, write_value
 from local.models.aws_client import aws_client
 from local.models.config import AthenaConfig
 from local.resources import create_aws, resolve
@@ -104,6 +107,26 @@ def test_our_own_client_gets_rows_with_the_path_of_their_file(model: ModelProces
     assert (row["received_at"], row["firmware"]) == ("2026-03-01 12:00:00.000", None)
     assert str(row["file"]).startswith("s3://")
     assert str(row["file"]).endswith("/raw/region=us-east-1/dt=2026-03-01/a.parquet")
+
+
+def test_make_query_reads_every_page_and_says_what_is_wrong(model: ModelProcess) -> None:
+    run = partial(local_athena.run, model.url, "sluice-proof-analysts", "sluice_proof")
+    columns, rows = run("SELECT x, x % 2 = ? AS odd FROM range(2500) AS numbers (x)", ["1"])
+    assert (columns, len(rows), rows[-1]) == (["x", "odd"], 2500, ("2499", "true"))
+    with pytest.raises(CommandError, match="no_such_column"):
+        run("SELECT no_such_column FROM raw_events", [])
+    with pytest.raises(CommandError, match="nowhere"):
+        local_athena.run(model.url, "nowhere", "sluice_proof", "SELECT 1", [])
+    with pytest.raises(CommandError, match="does not answer"):
+        local_athena.run("http://127.0.0.1:9", "sluice-proof-analysts", "sluice_proof", "SELECT 1", [])
+
+
+def test_the_model_forgets_the_oldest_executions(client: Any) -> None:
+    first = start(client, "SELECT 1")
+    for _ in range(MOST_EXECUTIONS):
+        start(client, "SELECT 1")
+    with pytest.raises(ClientError, match="InvalidRequestException"):
+        client.get_query_execution(QueryExecutionId=first)
 
 
 def test_a_table_without_files_is_empty(client: Any) -> None:
