@@ -76,9 +76,10 @@ class Site:
         self._rate = rate
         self._at_once = at_once
 
-    async def run(self, seconds: float) -> None:
-        """Post for some seconds, then wait for open requests."""
-        due = self._due(time.monotonic() + seconds)
+    async def run(self, seconds: float, delay: float) -> None:
+        """Begin after a delay, so that sites do not post in step; at the end, wait for open requests."""
+        await asyncio.sleep(delay)
+        due = self._due(time.monotonic() + seconds - delay)
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.TaskGroup() as posts:
             for _ in range(self._at_once):
                 posts.create_task(self._post_all(session, due))

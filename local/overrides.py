@@ -12,6 +12,7 @@ from local.resources.services import Services
 #: A worker mostly waits for brokers or a database, so that there are more of them than cores.
 #: Those of a function that devices post to are started before the stack is healthy, in every profile:
 #: AWS starts a burst's environments on as many machines as that takes; a few cores would do it while devices wait.
+#: So is one of each function that reads a topic: the first events would wait for it and share the cores with its start.
 WORKERS_PER_FUNCTION = 8
 
 #: Pollers are processes of AWS's own; here they are threads of one.

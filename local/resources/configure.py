@@ -37,15 +37,18 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
 def lambdas(plan: Plan) -> config.LambdasConfig:
     """The functions and how their workers are started."""
     posted_to = {route.function_arn for route in http_api(plan).routes if route.key.startswith("POST ")}
+    reading = {mapping.function_arn for mapping in event_source(plan).mappings}
     return config.LambdasConfig(
         region=plan.services.region,
         python=sys.executable,
         directory=_place(plan, "lambdas"),
-        functions=[_function(plan, each, posted_to) for each in plan.function_resources()],
+        functions=[_function(plan, each, posted_to, reading) for each in plan.function_resources()],
     )
 
 
-def _function(plan: Plan, function: Resource, posted_to: Container[str]) -> config.FunctionConfig:
+def _function(
+    plan: Plan, function: Resource, posted_to: Container[str], reading: Container[str]
+) -> config.FunctionConfig:
     resolver = plan.resolver
     arn = plan.attribute(function, "Arn")
     concurrency = int(resolver.property(function, "ReservedConcurrentExecutions", overrides.ACCOUNT_CONCURRENCY))
@@ -61,7 +64,7 @@ def _function(plan: Plan, function: Resource, posted_to: Container[str]) -> conf
         timeout_seconds=float(resolver.property(function, "Timeout", 3)),
         concurrency=concurrency,
         workers=overrides.workers(concurrency),
-        started=overrides.workers(concurrency) if arn in posted_to else 0,
+        started=overrides.workers(concurrency) if arn in posted_to else int(arn in reading),
         environment=overrides.function_environment(
             {name: str(value) for name, value in synthesized.items()}, plan.services
         ),

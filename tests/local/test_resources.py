@@ -189,10 +189,10 @@ def test_only_the_products_functions_run(plan: Plan) -> None:
     assert all(each.runtime.startswith("python") for each in lambdas(plan).functions)
 
 
-def test_workers_of_what_devices_post_to_are_started_with_the_stack_and_no_others(plan: Plan) -> None:
+def test_workers_for_the_first_events_are_started_with_the_stack_and_no_others(plan: Plan) -> None:
     started = {each.name.rpartition("-")[2]: each.started for each in lambdas(plan).functions if each.started}
 
-    assert started == {"ingest": overrides.WORKERS_PER_FUNCTION}
+    assert started == {"ingest": overrides.WORKERS_PER_FUNCTION, "archive": 1, "aggregate": 1, "deadletter": 1}
 
 
 def test_topics_are_as_deployed(plan: Plan, assembly: Assembly) -> None:
