@@ -62,8 +62,8 @@ class Report:
         for name, figures in self._figures.items():
             before = recorded["figures"].get(name, [])
             scales = [slower if place < self._timed[name] else 1.0 for place in range(len(figures))]
-            ratios = [now / scale / then for now, scale, then in zip(figures, scales, before, strict=False) if then]
-            self._print(name, [f"{ratio:.2f} x" for ratio in ratios])
+            compared = zip(figures, scales, before, strict=False)
+            self._print(name, [f"{now / scale / then:.2f} x" if then else "-" for now, scale, then in compared])
 
     def _print(self, label: str, cells: Sequence[str]) -> None:
         print(f"{label:{_LABEL}}" + "".join(f"{cell:>{self._width}}" for cell in cells), flush=True)

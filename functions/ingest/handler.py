@@ -45,8 +45,9 @@ def build() -> Ingest:
     )
 
 
-if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
-    # In the initialization, so that no request waits for it in an environment that is started ahead.
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("on-demand", "provisioned-concurrency"):
+    # In the initialization, so that no request waits for it in an environment that is started ahead. Not for SnapStart:
+    # the copies of an environment would share a producer's id, and the brokers would drop records as repeated.
     build().connect()
 
 

@@ -17,7 +17,7 @@ from sluice.edge.settings import BrokerSettings
 from tests.local.brokers import ENOUGH_SECONDS, TOKEN_SECONDS, Brokers, Signer, running
 
 SHORT_SECONDS = 2.0
-DEADLINE = 3
+DEADLINE_SECONDS = 5
 
 CLIENTS: dict[str, Callable[[str], Client]] = {"ours": KafkaClient, "librdkafka": LibrdkafkaClient}
 
@@ -119,6 +119,20 @@ def test_silent_brokers_let_the_deadline_pass_and_nothing_is_sent_after_it(
     assert (stored[b"before"], stored[b"after"] % 60) == (60, 0)
 
 
+def test_a_frozen_broker_does_not_keep_new_clients_from_the_others(brokers: Brokers) -> None:
+    topic, names = brokers.make_topic(), count()
+
+    def store_anew() -> bool:
+        with closing(KafkaClient(brokers.bootstrap)) as client:
+            return client.store(messages(topic, str(next(names))), DEADLINE_SECONDS) == [None] * 60
+
+    with brokers.frozen(1):
+        # The others take its partitions over after some seconds; its address stays.
+        _wait_until(store_anew)
+        assert [store_anew() for _ in range(6)] == [True] * 6
+    assert max(values(brokers.read(topic)).values()) == 1
+
+
 def test_brokers_that_are_killed_are_found_again(brokers: Brokers, make: Callable[[str], Client]) -> None:
     topic = brokers.make_topic()
     stored = Counter[bytes]()
@@ -157,7 +171,7 @@ def test_expired_tokens_are_replaced_under_load_and_without_a_valid_one_nothing_
         clients.pop_all()  # the one before was closed when it failed
         return clients.enter_context(closing(KafkaClient(settings.kafka_bootstrap, signer.sign, "SASL_PLAINTEXT")))
 
-    ours = Broker(BrokerSettings(brokers.guarded, "iam", "us-east-1", DEADLINE), connect)
+    ours = Broker(BrokerSettings(brokers.guarded, "iam", "us-east-1", DEADLINE_SECONDS), connect)
 
     def store() -> int:
         batch = messages(topic, str(next(names)))

@@ -33,13 +33,13 @@ MUTANTS = (
     Mutant(
         "ingest waits for its reports without reading them",
         f"{EDGE}/kafka_client.py",
-        (("deliveries[index] = None if refused is None else Unstored(str(refused))", "deliveries[index] = None"),),
+        (("None if refused is None else _unstored(refused)", "None"),),
         f"{UNIT}/edge/test_kafka_client.py::test_each_message_has_the_report_of_its_own_batch",
     ),
     Mutant(
         "ingest takes a partition's report for another's",
         f"{EDGE}/kafka_client.py",
-        (("for index in reports[report]:", "for index in next(iter(reports.values())):"),),
+        (("_note(deliveries, reports[report], ", "_note(deliveries, next(iter(reports.values())), "),),
         f"{UNIT}/edge/test_kafka_client.py::test_each_message_has_the_report_of_its_own_batch",
     ),
     Mutant(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from sluice.core.messages import Message
-from sluice.edge.broker import LEAVE_ALONE_SECONDS, PROBE_SECONDS, Broker
+from sluice.edge.broker import CONNECT_SECONDS, LEAVE_ALONE_SECONDS, PROBE_SECONDS, Broker
 from sluice.edge.kafka_client import Delivery, Unstored
 from sluice.edge.settings import BrokerSettings
 
@@ -121,7 +121,7 @@ def test_a_client_that_connects_before_the_first_message_serves_it() -> None:
     works = broker(*clients)
     works.connect("raw-events")
     assert works.store(MESSAGES) == [None] * 3
-    assert ahead.waits == [SETTINGS.produce_deadline_seconds] * 2
+    assert ahead.waits == [CONNECT_SECONDS, SETTINGS.produce_deadline_seconds]
 
 
 def test_brokers_that_do_not_answer_before_the_first_message_are_asked_again_by_it() -> None:
@@ -129,4 +129,17 @@ def test_brokers_that_do_not_answer_before_the_first_message_are_asked_again_by_
     works = broker(silent, second)
     works.connect("raw-events")
     assert silent.closed
+    assert works.store(MESSAGES) == [None] * 3
+
+
+def test_a_client_that_breaks_is_closed_and_replaced() -> None:
+    class Broken(Client):
+        def store(self, *_: object) -> list[Delivery]:
+            raise AssertionError("a partition that the client does not know")
+
+    broken, second = Broken([]), Client([None] * 3)
+    works = broker(broken, second)
+    with pytest.raises(AssertionError):
+        works.store(MESSAGES)
+    assert broken.closed
     assert works.store(MESSAGES) == [None] * 3

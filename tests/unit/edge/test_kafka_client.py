@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
 
 from sluice.core.messages import Message
@@ -15,6 +15,23 @@ from sluice.edge.kafka_client import KafkaClient, Unstored
 
 PARTITIONS = 3
 SECONDS = 0.05
+
+
+class Cluster:
+    """Its metadata: which topics are known, and a way to ask for them again."""
+
+    def __init__(self) -> None:
+        self.cluster = self
+        self.asked = 0
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return None if topic.startswith("unknown") else set(range(PARTITIONS))
+
+    def force_metadata_update(self) -> "asyncio.Future[bool]":
+        self.asked += 1
+        updated: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        updated.set_result(True)
+        return updated
 
 
 class Batch:
@@ -41,6 +58,7 @@ class Producer:
         self.sent: list[tuple[int, list[bytes]]] = []
         self.sender: asyncio.Task[None] | None = None
         self.flushed = False
+        self.client = Cluster()
         self.made.append(self)
 
     async def start(self) -> None:
@@ -108,14 +126,60 @@ def test_a_record_is_acknowledged_by_all_replicas_in_sync_and_stored_once(client
     assert (producer.options["acks"], producer.options["enable_idempotence"]) == ("all", True)
 
 
-def test_a_topic_that_the_brokers_do_not_know_is_their_answer_to_each_message(
-    client: KafkaClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(_self: Producer, _topic: str) -> set[int]:
-        raise KafkaError("no such topic")
+def test_a_topic_that_the_brokers_do_not_know_fails_alone(client: KafkaClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_self: Producer, topic: str) -> set[int]:
+        if topic == "unknown":
+            raise UnknownTopicOrPartitionError("no such topic")
+        return set(range(PARTITIONS))
 
     monkeypatch.setattr(Producer, "partitions_for", refuse)
-    assert all(isinstance(delivery, Unstored) for delivery in client.store(messages_for(0, 1), SECONDS))
+    Producer.reports = {0: None}
+    deliveries = client.store([Message("unknown", b"k", b"v"), *messages_for(0)], SECONDS)
+    assert [delivery is None for delivery in deliveries] == [False, True]
+
+
+def test_a_topic_that_no_broker_describes_does_not_hold_up_the_others(
+    client: KafkaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(_self: Producer, topic: str) -> set[int]:
+        await asyncio.sleep(60 if topic == "unknown" else 0)
+        return set(range(PARTITIONS))
+
+    monkeypatch.setattr(Producer, "partitions_for", wait)
+    Producer.reports = {0: None}
+    deliveries = client.store([Message("unknown", b"k", b"v"), *messages_for(0)], SECONDS)
+    assert [delivery is None for delivery in deliveries] == [False, True]
+
+
+def test_a_report_that_is_no_brokers_answer_does_not_count_as_one(client: KafkaClient) -> None:
+    Producer.reports = {0: KafkaError("unexpected"), 1: MessageSizeTooLargeError()}
+    first, second = client.store(messages_for(0, 1), SECONDS)
+    assert first is not None
+    assert second is not None
+    assert (first.answered, second.answered) == (False, True)
+
+
+def test_metadata_is_asked_for_with_pauses(client: KafkaClient) -> None:
+    Producer.reports = {0: None}
+    client.store(messages_for(0), SECONDS)
+    (producer,) = Producer.made
+
+    async def ask_without_pause(seconds: float) -> None:
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
+            await producer.client.force_metadata_update()
+
+    client._loop.run_until_complete(ask_without_pause(5 * kafka_client.RETRY_SECONDS))
+    assert 2 <= producer.client.asked <= 7
+
+
+def test_a_token_that_cannot_be_signed_is_an_outage() -> None:
+    def fail() -> str:
+        raise RuntimeError("no credentials")
+
+    tokens = kafka_client._Tokens(fail)
+    with pytest.raises(KafkaError, match="no credentials"):
+        asyncio.run(tokens.token())
 
 
 @pytest.mark.usefixtures("client")
@@ -127,16 +191,20 @@ def test_what_was_not_sent_is_not_sent_any_more() -> None:
     assert not producer.flushed
 
 
-def test_closing_resets_the_connections() -> None:
+def test_closing_resets_the_connections_and_delivers_nothing_that_is_buffered() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = KafkaClient(f"127.0.0.1:{server.getsockname()[1]}")
-        client.store(messages_for(0), SECONDS)
+        loop = kafka_client._Loop()
+        transport, _ = loop.run_until_complete(loop.create_connection(asyncio.Protocol, *server.getsockname()))
         connection, _ = server.accept()
         with connection:
-            connection.setblocking(True)
-            connection.settimeout(5)
-            asked = connection.recv(4096)
-            client.close()
-            # Ours asked for the versions, and nothing else comes.
-            assert asked
-            assert connection.recv(4096) == b""
+            transport.write(b"x" * 50_000_000)
+            loop.abort()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.close()
+            with pytest.raises(ConnectionResetError):
+                read_all(connection)
+
+
+def read_all(connection: socket.socket) -> None:
+    while connection.recv(1_000_000):
+        pass

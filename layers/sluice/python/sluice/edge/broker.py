@@ -19,7 +19,9 @@ from sluice.edge.settings import BrokerSettings
 logger = Logger()
 
 LEAVE_ALONE_SECONDS = 2.0
-PROBE_SECONDS = 1.0
+PROBE_SECONDS = 2.5
+"""Enough for a new client to connect while one broker hangs."""
+CONNECT_SECONDS = 3.0
 
 
 class Client(Protocol):
@@ -61,11 +63,10 @@ class Broker:
         """Connect before the first message; the first message connects if that fails."""
         client = self._client = self._make(self._settings)
         try:
-            client.connect(topic, self._deadline)
+            client.connect(topic, CONNECT_SECONDS)
         except ConnectionError as error:
             logger.warning("the brokers could not be reached ahead of the first request", reason=str(error))
-            self._client = None
-            client.close()
+            self._discard(client)
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         """Produce messages and wait for their reports, at most until the deadline."""
@@ -73,19 +74,27 @@ class Broker:
             return [Unstored("the brokers did not answer a moment ago", answered=False)] * len(messages)
         client = self._client = self._client or self._make(self._settings)
         began = self._clock()
-        deliveries = client.store(messages, self._deadline if self._breaker.closed else PROBE_SECONDS)
+        try:
+            deliveries = client.store(messages, self._deadline if self._breaker.closed else PROBE_SECONDS)
+        except Exception:
+            # The next call must not send what this one left.
+            self._discard(client)
+            raise
         took = self._clock() - began
         unstored = [delivery for delivery in deliveries if delivery is not None]
         if unstored:
             # After a batch that failed, the brokers refuse the producer's next ones: its numbers have a gap.
-            self._client = None
-            client.close()
+            self._discard(client)
         in_time = all(one.answered for one in unstored)
         answered = in_time or None in deliveries
         self._breaker.note(answered=answered)
         if answered:
             self._slowness.add(took / self._deadline if in_time else 1, self._clock())
         return deliveries
+
+    def _discard(self, client: Client) -> None:
+        self._client = None
+        client.close()
 
     def slowness(self) -> float:
         """Return the part of the deadline that producing took recently; an outage is the breaker's concern."""

@@ -6,7 +6,9 @@ wire may still be stored; nothing else is.
 """
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -15,12 +17,16 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError
 from aiokafka.partitioner import murmur2
 
 from sluice.core.messages import Message
 
 RETRY_SECONDS = 0.1
+REQUEST_SECONDS = 1.5
+"""Shorter than a caller's deadline: when one broker hangs, another is asked within it."""
+IDLE_SECONDS = 240
+"""Networks forget connections that are idle for longer, and do not say so."""
 END_SECONDS = 0.5
 KEPT_KEYS = 100_000
 """A warm process knows its devices: hashing a key costs as much as sending its record."""
@@ -38,6 +44,7 @@ class Unstored(msgspec.Struct, frozen=True):
 
 Delivery = Unstored | None  # None means that the brokers acknowledged it
 
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds
 _LATE = Unstored("no report within the deadline", answered=False)
 
 
@@ -90,9 +97,15 @@ class KafkaClient:
                 # Connections that the brokers closed since the last call are noticed now, not by sending into them.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-                for (topic, partition), indexes in (await self._group(producer, messages)).items():
-                    for batch, taken in _fill(producer, messages, indexes):
-                        reports[await producer.send_batch(batch, topic, partition=partition)] = taken
+                for topic, indexes in _by_topic(producer, messages):
+                    try:
+                        partitions = len(await producer.partitions_for(topic))
+                    except BrokerResponseError as error:
+                        _note(deliveries, indexes, Unstored(str(error)))
+                        continue
+                    for partition, taken in _by_partition(messages, indexes, partitions):
+                        for batch, held in _fill(producer, messages, taken):
+                            reports[await producer.send_batch(batch, topic, partition=partition)] = held
         except TimeoutError:
             pass
         except KafkaError as error:
@@ -101,8 +114,7 @@ class KafkaClient:
             done, _ = await asyncio.wait(reports, timeout=max(0.0, deadline - self._loop.time()))
             for report in done:
                 refused = report.exception()
-                for index in reports[report]:
-                    deliveries[index] = None if refused is None else Unstored(str(refused))
+                _note(deliveries, reports[report], None if refused is None else _unstored(refused))
         return deliveries
 
     async def _start(self) -> AIOKafkaProducer:
@@ -117,22 +129,17 @@ class KafkaClient:
                 compression_type="lz4",
                 max_batch_size=MAX_BATCH,
                 retry_backoff_ms=int(RETRY_SECONDS * 1000),
+                request_timeout_ms=int(REQUEST_SECONDS * 1000),
+                connections_max_idle_ms=IDLE_SECONDS * 1000,
                 **self._access,
             )
+            _pace_metadata(self._producer.client)
             try:
                 await self._producer.start()
                 self._started = True
             except KafkaConnectionError:
                 await asyncio.sleep(RETRY_SECONDS)
         return self._producer
-
-    async def _group(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> dict[tuple[str, int], list[int]]:
-        """Group messages by their partitions, in their order."""
-        counts = {topic: len(await producer.partitions_for(topic)) for topic in {message.topic for message in messages}}
-        groups: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-        for index, message in enumerate(messages):
-            groups[message.topic, _choose_partition(message.key, counts[message.topic])].append(index)
-        return groups
 
     async def _end(self) -> None:
         # The sender first: otherwise stopping waits until it has sent everything.
@@ -148,6 +155,24 @@ async def _cancel_tasks() -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=END_SECONDS)
+
+
+def _by_topic(producer: AIOKafkaProducer, messages: Sequence[Message]) -> list[tuple[str, list[int]]]:
+    """Group messages by topic. A topic that the brokers have not described yet comes last: it may never be."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for index, message in enumerate(messages):
+        groups[message.topic].append(index)
+    return sorted(groups.items(), key=lambda group: producer.client.cluster.partitions_for_topic(group[0]) is None)
+
+
+def _by_partition(
+    messages: Sequence[Message], indexes: Iterable[int], partitions: int
+) -> Iterable[tuple[int, list[int]]]:
+    """Group a topic's messages by their partitions, in their order."""
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for index in indexes:
+        groups[_choose_partition(messages[index].key, partitions)].append(index)
+    return groups.items()
 
 
 @lru_cache(KEPT_KEYS)
@@ -174,6 +199,33 @@ def _fill(
     yield batch, taken
 
 
+def _note(deliveries: list[Delivery], indexes: Iterable[int], delivery: Delivery) -> None:
+    for index in indexes:
+        deliveries[index] = delivery
+
+
+def _unstored(error: BaseException) -> Unstored:
+    return Unstored(str(error), answered=isinstance(error, BrokerResponseError))
+
+
+def _pace_metadata(client: Any) -> None:
+    """Let a client ask for metadata with pauses: it asks without any while a partition has no leader."""
+    update, clock = client.force_metadata_update, asyncio.get_running_loop().time
+    last = -RETRY_SECONDS
+
+    async def update_later(pause: float) -> Any:
+        await asyncio.sleep(pause)
+        return await update()
+
+    def force() -> Any:
+        nonlocal last
+        pause = last + RETRY_SECONDS - clock()
+        last = max(last + RETRY_SECONDS, clock())
+        return update() if pause <= 0 else asyncio.ensure_future(update_later(pause))
+
+    client.force_metadata_update = force
+
+
 class _Loop(asyncio.SelectorEventLoop):
     """A loop that knows its connections, so that it can reset them."""
 
@@ -189,6 +241,10 @@ class _Loop(asyncio.SelectorEventLoop):
 
     def abort(self) -> None:
         for transport in self._connections:
+            connection = transport.get_extra_info("socket")
+            if connection is not None and connection.fileno() >= 0:
+                # Otherwise the system would still deliver what it has buffered.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()
 
 
@@ -197,4 +253,8 @@ class _Tokens(AbstractTokenProvider):  # type: ignore[misc]  # the library has n
         self._sign = sign
 
     async def token(self) -> str:
-        return self._sign()
+        try:
+            return self._sign()
+        except Exception as error:
+            # aiokafka handles only errors of its own while it connects.
+            raise KafkaError(f"no token could be signed: {error}") from error
