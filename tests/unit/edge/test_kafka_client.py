@@ -173,6 +173,20 @@ def test_metadata_is_asked_for_with_pauses(client: KafkaClient) -> None:
     assert 2 <= producer.client.asked <= 7
 
 
+def test_all_who_ask_for_metadata_meanwhile_wait_for_one_update(client: KafkaClient) -> None:
+    Producer.reports = {0: None}
+    client.store(messages_for(0), SECONDS)
+    (producer,) = Producer.made
+
+    async def ask_at_once() -> None:
+        async with asyncio.timeout(5 * kafka_client.RETRY_SECONDS):
+            await asyncio.gather(*(producer.client.force_metadata_update() for _ in range(100)))
+            await asyncio.gather(*(producer.client.force_metadata_update() for _ in range(100)))
+
+    client._loop.run_until_complete(ask_at_once())
+    assert producer.client.asked <= 3
+
+
 def test_a_token_that_cannot_be_signed_is_an_outage() -> None:
     def fail() -> str:
         raise RuntimeError("no credentials")

@@ -212,16 +212,19 @@ def _pace_metadata(client: Any) -> None:
     """Let a client ask for metadata with pauses: it asks without any while a partition has no leader."""
     update, clock = client.force_metadata_update, asyncio.get_running_loop().time
     last = -RETRY_SECONDS
+    pending: asyncio.Future[Any] | None = None
 
     async def update_later(pause: float) -> Any:
         await asyncio.sleep(pause)
         return await update()
 
     def force() -> Any:
-        nonlocal last
-        pause = last + RETRY_SECONDS - clock()
-        last = max(last + RETRY_SECONDS, clock())
-        return update() if pause <= 0 else asyncio.ensure_future(update_later(pause))
+        nonlocal last, pending
+        # All who ask meanwhile get the same answer: one update, not one after the other.
+        if pending is None or pending.done():
+            last, pause = max(last + RETRY_SECONDS, clock()), last + RETRY_SECONDS - clock()
+            pending = update() if pause <= 0 else asyncio.ensure_future(update_later(pause))
+        return asyncio.shield(pending)
 
     client.force_metadata_update = force
 
