@@ -39,7 +39,7 @@ class Report:
         self._print(title, columns)
 
     def line(self, label: str, figures: Sequence[float], form: str = ",.1f", timed: int | None = None) -> None:
-        """Print one line of figures, of which the first so many are times; by default all of them."""
+        """Print one line of figures. `timed` says how many of the first ones are times; by default all of them."""
         name = f"{self._title}: {label.strip()}"
         self._figures[name], self._timed[name] = list(figures), len(figures) if timed is None else timed
         self._print(label, [format(figure, form) for figure in figures])
@@ -74,10 +74,8 @@ def measure_yardstick() -> float:
     best = float("inf")
     for _ in range(_YARDSTICK_ROUNDS):
         began = time.process_time()
-        read = json.loads(
-            json.dumps([{"id": number, "name": str(number), "at": number / 7} for number in range(20_000)])
-        )
-        sum(row["at"] for row in sorted(read, key=lambda row: str(row["name"])))
+        rows = [{"id": number, "name": str(number), "at": number / 7} for number in range(20_000)]
+        sorted(json.loads(json.dumps(rows)), key=lambda row: str(row["name"]))
         best = min(best, time.process_time() - began)
     return best
 

@@ -96,6 +96,13 @@ def test_a_message_that_the_brokers_refuse_has_its_own_report(brokers: Brokers, 
     assert stored
 
 
+@pytest.mark.shows_loss_path(
+    fails="a record's report does not come in time",
+    section="Before it is accepted",
+    event_is="perhaps in Kafka; answered `retry`",
+    told="`ingest-unstored`",
+    comes_back="sent again; the first copy counts",
+)
 def test_silent_brokers_let_the_deadline_pass_and_nothing_is_sent_after_it(
     brokers: Brokers, make: Callable[[str], Client]
 ) -> None:
@@ -119,6 +126,7 @@ def test_silent_brokers_let_the_deadline_pass_and_nothing_is_sent_after_it(
     assert (stored[b"before"], stored[b"after"] % 60) == (60, 0)
 
 
+@pytest.mark.shows_fault(part="producer", fault="one broker frozen", expected="new clients store with the others")
 def test_a_frozen_broker_does_not_keep_new_clients_from_the_others(brokers: Brokers) -> None:
     topic, names = brokers.make_topic(), count()
 

@@ -81,13 +81,6 @@ def test_brokers_that_answered_are_not_left_alone(reports: list[Delivery]) -> No
     assert works.store(MESSAGES) == [None] * 3
 
 
-@pytest.mark.shows_loss_path(
-    fails="a record's report does not come in time",
-    section="Before it is accepted",
-    event_is="perhaps in Kafka; answered `retry`",
-    told="`ingest-unstored`",
-    comes_back="sent again; the first copy counts",
-)
 def test_without_any_broker_everything_is_unstored_within_the_deadline() -> None:
     deliveries = Broker(SETTINGS).store(MESSAGES)
     assert all(isinstance(delivery, Unstored) for delivery in deliveries)

@@ -190,7 +190,7 @@ def _fill(
     for index in indexes:
         message = messages[index]
         record = {"timestamp": None, "key": message.key, "value": message.value, "headers": list(message.headers)}
-        # A batch takes its first record whatever its size is; the brokers judge it.
+        # A batch takes its first record at any size; the brokers decide about it.
         if batch.append(**record) is None:
             yield batch, taken
             batch, taken = producer.create_batch(), []
