@@ -65,6 +65,8 @@ class Worker:
             "setpriv",
             "--pdeathsig",
             "KILL",
+            "nice",
+            f"--adjustment={self.function.niceness}",
             self._pool.python,
             "-m",
             "awslambdaric",
@@ -74,7 +76,6 @@ class Worker:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,
         )
 
     async def next(self) -> Invocation:
