@@ -33,20 +33,27 @@ class Network(Construct):
         self.subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
         # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
         self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
-        self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER)
+        # Only migrations use it, at a deployment. An endpoint is billed for each zone, and all zones reach this one.
+        self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER, zones=1)
         # For calls between functions: some reach what others cannot.
         self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
         # Only CloudWatch reports how full the brokers' disks are.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()
 
-    def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService) -> Reach:
+    def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService, zones: int = AVAILABILITY_ZONES) -> Reach:
         """Add an interface endpoint, whose security group admits only functions that name it."""
         door = ec2.SecurityGroup(
             self, f"{name}Door", vpc=self.vpc, description=f"{name} endpoint", allow_all_outbound=False
         )
         ec2.InterfaceVpcEndpoint(
-            self, name, vpc=self.vpc, service=service, subnets=self.subnets, security_groups=[door], open=False
+            self,
+            name,
+            vpc=self.vpc,
+            service=service,
+            subnets=ec2.SubnetSelection(subnets=self.vpc.isolated_subnets[:zones]),
+            security_groups=[door],
+            open=False,
         )
         return Reach(door, HTTPS_PORT)
 

@@ -56,7 +56,9 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         enable_key_rotation=True,
         removal_policy=RemovalPolicy.RETAIN if deployment.keeps_data else RemovalPolicy.DESTROY,
     )
-    operations = Operations(data, "Operations", deployment=deployment, key=key)
+    operations = Operations(
+        data, "Operations", deployment=deployment, key=key, monthly_budget_usd=profile.monthly_budget_usd
+    )
     foundation = Foundation(deployment=deployment, operations=operations, network=network, key=key)
     stream = Stream(data, foundation, profile.brokers, profile.topics)
     lake = Lake(

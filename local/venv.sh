@@ -47,3 +47,9 @@ if ! { [ -x .venv/bin/python ] && works .venv/bin/python; }; then
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 .venv/bin/python -m local.packages requirements-dev.txt
+cat > .venv/bin/sluice <<'END'
+#!/bin/sh
+# The command line of this checkout, from any directory.
+PYTHONPATH=$(dirname "$0")/../..${PYTHONPATH:+:$PYTHONPATH} exec "$(dirname "$0")/python" -m cli "$@"
+END
+chmod +x .venv/bin/sluice

@@ -25,7 +25,7 @@ def build() -> BatchConsumer:
     settings = ArchiveSettings.from_environ(os.environ)
     brokers = BrokerSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
-    delivery = Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_stream)
+    delivery = Delivery(aws.client("firehose", answer_seconds=ANSWER_SECONDS), settings.delivery_streams.split(","))
     allowance = SharedAllowance(shared, ARCHIVE.name, settings.archive_concurrency)
     return BatchConsumer(
         Archiving(load_contracts(), delivery),

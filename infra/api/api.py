@@ -19,16 +19,12 @@ from infra.building_blocks.retention import kept_for
 FAILED_PERCENT = 1
 SLOW_MILLISECONDS = 1000
 
-# It holds no header (the key is one), no address and no agent (who sent it).
+# It holds no header (the key is one), no address and no agent (who sent it). Each byte is paid for with every request:
+# metrics have sizes and latencies by route, and CloudWatch knows the time of a line.
 ACCESS_LOG = {
     "request_id": "$context.requestId",
-    "time": "$context.requestTimeEpoch",
     "route": "$context.routeKey",
     "status": "$context.status",
-    "response_bytes": "$context.responseLength",
-    "latency_ms": "$context.responseLatency",
-    "integration_status": "$context.integrationStatus",
-    "integration_latency_ms": "$context.integrationLatency",
     "error": "$context.error.message",
 }
 
@@ -59,7 +55,7 @@ class Api(Construct):
             stage_name="$default",
             auto_deploy=True,
             access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
-                destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
+                destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG, separators=(",", ":"))
             ),
             route_settings={route: _limited_to(limit) for door in doors for route, limit in door.limits.items()},
         )

@@ -112,7 +112,6 @@ class Function(Construct):
             vpc=network.vpc if network else None,
             vpc_subnets=network.subnets if network else None,
             security_groups=self.security_groups or None,
-            tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
@@ -182,11 +181,9 @@ def _group(scope: Construct, verb: str, network: Network) -> ec2.SecurityGroup:
 
 
 def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.PolicyStatement]:
-    """Grant what every function needs to run: its log, its traces and its network interfaces, if it has any."""
+    """Grant what every function needs to run: its log, and its network interfaces, if it has any."""
     statements = [
-        iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]),
-        # Neither X-Ray nor the network interfaces Lambda manages can be named in advance.
-        iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]),
+        iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
     ]
     if network is not None:
         interfaces = [
@@ -197,5 +194,6 @@ def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.Pol
             "ec2:DescribeSubnets",
             "ec2:UnassignPrivateIpAddresses",
         ]
+        # Lambda makes them, and they cannot be named in advance.
         statements.append(iam.PolicyStatement(actions=interfaces, resources=["*"]))
     return statements

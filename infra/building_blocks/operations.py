@@ -1,6 +1,7 @@
-"""Alarms, and the one topic they go to."""
+"""Alarms and the budget, and the one topic they go to."""
 
 from aws_cdk import ArnFormat, Aws, CfnOutput, Duration, Stack
+from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -18,10 +19,16 @@ UNKNOWN = cloudwatch.TreatMissingData.IGNORE
 TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
 
-class Operations(Construct):
-    """The topic of a stage's alarms: people or a pager subscribe to it."""
+# Percent of the budget at which a message is sent: of what the month has cost, and of what AWS expects it to cost.
+BUDGET_MESSAGES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 
-    def __init__(self, scope: Construct, name: str, *, deployment: Deployment, key: kms.Key) -> None:
+
+class Operations(Construct):
+    """The topic of a stage's alarms and its budget: people or a pager subscribe to it."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, deployment: Deployment, key: kms.Key, monthly_budget_usd: float
+    ) -> None:
         super().__init__(scope, name)
         self._deployment = deployment
         self.topic = sns.Topic(
@@ -30,6 +37,9 @@ class Operations(Construct):
         # Without both, alarms change their state and no message is sent.
         self.topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], self.topic.topic_arn))
         key.add_to_resource_policy(self._for_alarms(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
+        self.topic.add_to_resource_policy(_for_budgets(["sns:Publish"], self.topic.topic_arn))
+        key.add_to_resource_policy(_for_budgets(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
+        self._budget(monthly_budget_usd)
         CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
 
     def alarm(
@@ -60,6 +70,29 @@ class Operations(Construct):
         # The end of an alarm sends a message too: no one has to check whether it is over.
         alarm.add_ok_action(action)
 
+    def _budget(self, usd: float) -> None:
+        """Watch what the whole account costs: AWS finds a stage's own costs only by tags that someone activates."""
+        subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
+        budgets.CfnBudget(
+            self,
+            "Budget",
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_name=self._deployment.named("month"),
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=usd, unit="USD"),
+            ),
+            notifications_with_subscribers=[
+                budgets.CfnBudget.NotificationWithSubscribersProperty(
+                    notification=budgets.CfnBudget.NotificationProperty(
+                        notification_type=kind, comparison_operator="GREATER_THAN", threshold=percent
+                    ),
+                    subscribers=[subscriber],
+                )
+                for kind, percent in BUDGET_MESSAGES
+            ],
+        )
+
     def _for_alarms(self, may: list[str], resource: str) -> iam.PolicyStatement:
         """Grant the alarms of this stage a permission."""
         alarms = Stack.of(self).format_arn(
@@ -77,6 +110,16 @@ class Operations(Construct):
                 "ArnLike": {"aws:SourceArn": alarms},
             },
         )
+
+
+def _for_budgets(may: list[str], resource: str) -> iam.PolicyStatement:
+    """Grant this account's budgets a permission."""
+    return iam.PolicyStatement(
+        principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
+        actions=may,
+        resources=[resource],
+        conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+    )
 
 
 def counted(

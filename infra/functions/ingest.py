@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.api.door import Door, Keys, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.operations import counted
 from infra.deployment import require
 from infra.stores import cache as names
 from sluice.core import metrics
@@ -17,6 +18,8 @@ from sluice.core.consumers import DEAD_LETTERS, RAW_EVENTS
 from sluice.edge.settings import IngestSettings
 
 UNSTORED_PERCENT = 1
+SMALL_FROM_REQUESTS = 36_000
+"""Requests an hour from which their size matters: ten a second cost some 30 USD a month."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class IngestProfile:
     """How many environments stay started, so that devices of a quiet fleet do not wait for a start; 0 is free."""
     throttles: Throttles
     produce_deadline_seconds: int
+    minimum_events_per_request: float
+    """What the contract asks of devices, on average over an hour: requests are the largest part of the bill."""
 
     def __post_init__(self) -> None:
         require(
@@ -81,6 +86,13 @@ class Ingest(Function):
             means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices get `retry` for them.",
         )
         self.alarm(
+            "small-requests",
+            self._requests_for_minimum(settings.minimum_events_per_request),
+            above=1,
+            means=f"Devices send fewer than {settings.minimum_events_per_request:g} events in a request, on average"
+            " over an hour. Each request is billed: see docs/cost.md.",
+        )
+        self.alarm(
             "refusing",
             self.own(metrics.REFUSED_FOR_PRESSURE, minutes=1),
             times=5,
@@ -110,7 +122,20 @@ class Ingest(Function):
             "unstored": metrics.EVENTS_TO_RETRY,
         }
         return cloudwatch.MathExpression(
-            expression="100 * unstored / (stored + rejected + unstored)",
+            # Each is written only when there are some.
+            expression="100 * FILL(unstored, 0) / (FILL(stored, 0) + FILL(rejected, 0) + FILL(unstored, 0))",
             using_metrics={name: self.own(metric, minutes=1) for name, metric in counts.items()},
             period=Duration.minutes(1),
+        )
+
+    def _requests_for_minimum(self, minimum: float) -> cloudwatch.IMetric:
+        """Compute how many times the requests are that the minimum would need; a quiet hour has none too many."""
+        function = {"FunctionName": self.resource.function_name}
+        return cloudwatch.MathExpression(
+            expression=f"IF(requests > {SMALL_FROM_REQUESTS}, {minimum:g} * requests / (FILL(events, 0) + 1), 0)",
+            using_metrics={
+                "requests": counted("AWS/Lambda", "Invocations", function, minutes=60),
+                "events": self.own(metrics.EVENTS_ACCEPTED, minutes=60),
+            },
+            period=Duration.hours(1),
         )

@@ -47,6 +47,7 @@ BASELINE = Profile(
             activity=Throttle(rate=1000, burst=2000),
         ),
         produce_deadline_seconds=5,
+        minimum_events_per_request=10,
     ),
     archive=ArchiveProfile(
         compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=15),
@@ -173,7 +174,8 @@ BASELINE = Profile(
     ),
     # Longer than trace waits: even when every call times out, seek must still stop the queries.
     seek=SeekProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=5), athena_seconds=12),
-    delivery=DeliveryProfile(interval_seconds=60, size_mib=128),
+    # 15,000 rows of some 600 bytes.
+    delivery=DeliveryProfile(interval_seconds=60, size_mib=128, peak_mib_per_second=8.6, quota_mib_per_second=5),
     database=DatabaseProfile(
         instance_type="r7g.xlarge",
         storage_gib=800,
@@ -193,5 +195,6 @@ BASELINE = Profile(
     ),
     log_days=30,
     query_scan_limit_gib=200,
+    monthly_budget_usd=5000,
     keeps_data=True,
 )

@@ -44,7 +44,9 @@ DEV = replace(
         backup_days=7,
     ),
     cache=CacheProfile(maximum_gib=1, maximum_ecpu_per_second=5_000),
+    delivery=replace(BASELINE.delivery, peak_mib_per_second=1),
     log_days=7,
     query_scan_limit_gib=20,
+    monthly_budget_usd=1000,
     keeps_data=False,
 )

@@ -42,6 +42,8 @@ class Profile:
     log_days: int
     query_scan_limit_gib: int
     """How much one Athena query may read before it is stopped: bounds the cost of a forgotten WHERE."""
+    monthly_budget_usd: float
+    """From which part of it on AWS sends messages; a test holds the expected bill below it."""
     keeps_data: bool
     """Whether the data stays when the stacks are deleted, and deletion is protected."""
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from infra.api.door import Keys, Throttle
 from infra.profiles.dev import DEV
-from infra.stores.delivery import DeliveryProfile
 
 # The same shape with short waits, so that no test sits through a real minute.
 TEST = replace(
@@ -16,8 +15,8 @@ TEST = replace(
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
         compute=replace(DEV.ingest.compute, concurrency=100),
     ),
-    archive=replace(DEV.archive, batching_window_seconds=1, version_hold_seconds=6),
-    aggregate=replace(DEV.aggregate, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
+    archive=replace(DEV.archive, minimum_pollers=2, batching_window_seconds=1, version_hold_seconds=6),
+    aggregate=replace(DEV.aggregate, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
     # A schedule's minute lasts five seconds there.
     roll=replace(
         DEV.roll,
@@ -49,5 +48,6 @@ TEST = replace(
         requests_per_second=100,
     ),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
-    delivery=DeliveryProfile(interval_seconds=2, size_mib=64),
+    # Two streams, as at baseline.
+    delivery=replace(DEV.delivery, interval_seconds=2, size_mib=64, peak_mib_per_second=6),
 )

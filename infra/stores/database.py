@@ -117,6 +117,8 @@ class Database(Construct):
                     "rds.force_ssl": "1",
                     # Stated, because the functions' connections are computed against it.
                     "max_connections": str(settings.max_connections),
+                    # Seconds. After each checkpoint the log takes every changed page whole again, and backups keep it.
+                    "checkpoint_timeout": "900",
                 },
             ),
             backup_retention=Duration.days(settings.backup_days),

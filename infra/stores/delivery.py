@@ -1,5 +1,6 @@
 """Firehose: rows from archive become Parquet files, partitioned by the day they arrived."""
 
+import math
 from dataclasses import dataclass
 
 from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
@@ -21,79 +22,104 @@ LATE_SECONDS = 600
 
 @dataclass(frozen=True)
 class DeliveryProfile:
-    """When Firehose writes a file: at this age or this size, whichever comes first."""
+    """When Firehose writes a file: at this age or this size, whichever comes first. And how much it has to take."""
 
     interval_seconds: int
     size_mib: int
+    peak_mib_per_second: float
+    """Rows of the busiest hour."""
+    quota_mib_per_second: float
+    """What AWS lets one stream take: 5 in the larger regions, 1 in others, more on request."""
 
     def __post_init__(self) -> None:
         require(64 <= self.size_mib <= 128, "Firehose buffers 64 to 128 MiB when it converts to Parquet")
         require(0 < self.interval_seconds <= 900, "Firehose buffers for at most 900 s")
+        require(self.quota_mib_per_second > 0, "a stream takes something")
+
+    @property
+    def streams(self) -> int:
+        """As many as the peak needs."""
+        return math.ceil(self.peak_mib_per_second / self.quota_mib_per_second)
 
 
 class Delivery(Construct):
-    """One delivery stream into the raw bucket. It writes rows that fail beside the data."""
+    """The delivery streams into the raw bucket. They write rows that fail beside the data."""
 
     def __init__(
         self, scope: Construct, foundation: Foundation, settings: DeliveryProfile, *, raw: Bucket, catalog: Catalog
     ) -> None:
         super().__init__(scope, "Delivery")
-        deployment, operations = foundation.deployment, foundation.operations
-        delivery_logs = logs.LogGroup(
-            self, "Logs", retention=kept_for(deployment.log_days), removal_policy=RemovalPolicy.DESTROY
+        self._deployment, self._operations = foundation.deployment, foundation.operations
+        self._settings, self._raw, self._catalog = settings, raw, catalog
+        # The first keeps the place it had when it was the only one: it would be replaced otherwise, with what it holds.
+        names = {"raw": self} | {
+            f"raw-{number}": Construct(self, f"Delivery{number}") for number in range(2, settings.streams + 1)
+        }
+        self._logs = {name: self._log_of(scope) for name, scope in names.items()}
+        self._role = self._make_role()
+        self._streams = [self._stream(scope, name) for name, scope in names.items()]
+
+    def access(self, way: Reach) -> Access:
+        """Let a function put records on the streams."""
+        arns = [stream.delivery_stream_arn for stream in self._streams]
+        return Access(
+            grants=[iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=arns)],
+            facts={"delivery_streams": ",".join(stream.delivery_stream_name for stream in self._streams)},
+            reaches=[way],
         )
-        role = self._role(raw, catalog, delivery_logs)
-        self.stream = firehose.DeliveryStream(
-            self,
+
+    def _log_of(self, scope: Construct) -> logs.LogGroup:
+        return logs.LogGroup(
+            scope, "Logs", retention=kept_for(self._deployment.log_days), removal_policy=RemovalPolicy.DESTROY
+        )
+
+    def _stream(self, scope: Construct, name: str) -> firehose.DeliveryStream:
+        settings, role = self._settings, self._role
+        stream = firehose.DeliveryStream(
+            scope,
             "Stream",
-            delivery_stream_name=deployment.named("raw"),
+            delivery_stream_name=self._deployment.named(name),
             encryption=firehose.StreamEncryption.aws_owned_key(),
             # The construct's own grants are wider (it may delete what it wrote): these roles take only ours.
             role=role.without_policy_updates(),
             destination=firehose.S3Bucket(
-                raw,
+                self._raw,
                 role=role.without_policy_updates(),
-                data_output_prefix=f"raw/region={deployment.region}/dt=!{{timestamp:yyyy-MM-dd}}/",
+                data_output_prefix=f"raw/region={self._deployment.region}/dt=!{{timestamp:yyyy-MM-dd}}/",
                 error_output_prefix="errors/raw/!{firehose:error-output-type}/dt=!{timestamp:yyyy-MM-dd}/",
                 buffering_interval=Duration.seconds(settings.interval_seconds),
                 buffering_size=Size.mebibytes(settings.size_mib),
-                logging_config=firehose.EnableLogging(delivery_logs),
+                logging_config=firehose.EnableLogging(self._logs[name]),
                 data_format_conversion=firehose.DataFormatConversionProps(
                     # By default, Firehose lowers the case of every key, those of the metrics map too: cpuTemp
                     # would be renamed, and an event with both Rpm and rpm would be unreadable.
                     input_format=firehose.OpenXJsonInputFormat(lowercase_column_names=False),
                     output_format=firehose.OutputFormat.PARQUET,
-                    schema_configuration=firehose.SchemaConfiguration.from_cfn_table(catalog.raw_events),
+                    schema_configuration=firehose.SchemaConfiguration.from_cfn_table(self._catalog.raw_events),
                 ),
             ),
         )
-        self.stream.node.add_dependency(role)
-        stream = {"DeliveryStreamName": self.stream.delivery_stream_name}
-        operations.alarm(
-            self,
+        stream.node.add_dependency(role)
+        self._watch(scope, {"DeliveryStreamName": stream.delivery_stream_name})
+        return stream
+
+    def _watch(self, scope: Construct, stream: dict[str, str]) -> None:
+        self._operations.alarm(
+            scope,
             "late",
             metric=counted("AWS/Firehose", "DeliveryToS3.DataFreshness", stream, minutes=5, statistic="Maximum"),
-            above=settings.interval_seconds + LATE_SECONDS,
+            above=self._settings.interval_seconds + LATE_SECONDS,
             # The age of the oldest unwritten row. Without one, there is no data.
             means="Firehose cannot write: rows have waited for minutes. Firehose keeps them for one day only.",
         )
-        operations.alarm(
-            self,
+        self._operations.alarm(
+            scope,
             "unconverted",
             metric=counted("AWS/Firehose", "FailedConversion.Records", stream, minutes=5),
             means="Rows did not fit the table. salvage turns them into dead letters with the reason `delivery_failed`.",
         )
 
-    def access(self, way: Reach) -> Access:
-        """Let a function put records on the stream."""
-        arn = self.stream.delivery_stream_arn
-        return Access(
-            grants=[iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=[arn])],
-            facts={"delivery_stream": self.stream.delivery_stream_name},
-            reaches=[way],
-        )
-
-    def _role(self, raw: Bucket, catalog: Catalog, delivery_logs: logs.LogGroup) -> iam.Role:
+    def _make_role(self) -> iam.Role:
         """Return the role Firehose works under: write two prefixes, read one table's schema, say what failed."""
         stack = Stack.of(self)
 
@@ -111,24 +137,24 @@ class Delivery(Construct):
                     statements=[
                         iam.PolicyStatement(
                             actions=["s3:AbortMultipartUpload", "s3:PutObject"],
-                            resources=[raw.arn_for_objects("raw/*"), raw.arn_for_objects("errors/*")],
+                            resources=[self._raw.arn_for_objects("raw/*"), self._raw.arn_for_objects("errors/*")],
                         ),
                         iam.PolicyStatement(
                             actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
-                            resources=[raw.bucket_arn],
+                            resources=[self._raw.bucket_arn],
                         ),
-                        raw.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
+                        self._raw.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
                         iam.PolicyStatement(
                             actions=["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"],
                             resources=[
                                 glue_arn("catalog"),
-                                glue_arn("database", catalog.database_name),
-                                glue_arn("table", f"{catalog.database_name}/raw_events"),
+                                glue_arn("database", self._catalog.database_name),
+                                glue_arn("table", f"{self._catalog.database_name}/raw_events"),
                             ],
                         ),
                         iam.PolicyStatement(
                             actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                            resources=[delivery_logs.log_group_arn],
+                            resources=[group.log_group_arn for group in self._logs.values()],
                         ),
                     ]
                 )

@@ -193,7 +193,6 @@ KINDS: dict[str, Kind] = {
             "RecursiveLoop": ACCESS,
             "Role": ACCESS,
             "Tags": LABEL,
-            "TracingConfig": OBSERVED,
             "VpcConfig": NETWORK,
         },
     ),
@@ -337,6 +336,7 @@ KINDS: dict[str, Kind] = {
     # Without effect here.
     "AWS::Athena::NamedQuery": ignored("a local query reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),
+    "AWS::Budgets::Budget": ignored(OBSERVED),
     "AWS::CloudWatch::Alarm": ignored(OBSERVED),
     "AWS::CloudWatch::Dashboard": ignored(OBSERVED),
     "AWS::EC2::EIP": ignored(NETWORK),

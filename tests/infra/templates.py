@@ -57,6 +57,17 @@ class Templates:
         (found,) = (resource for resource in self.every() if resource.name == name)
         return found
 
+    def delivery(self) -> dict[str, Any]:
+        """Return where and how the delivery streams write, which is the same for all but for their logs."""
+        streams = [each.properties for each in self.every("AWS::KinesisFirehose::DeliveryStream")]
+        assert len(streams) == self.profile.delivery.streams
+        assert len({stream["DeliveryStreamName"] for stream in streams}) == len(streams)
+        first, *others = [{**each["ExtendedS3DestinationConfiguration"]} for each in streams]
+        logs = [each.pop("CloudWatchLoggingOptions")["Enabled"] for each in (first, *others)]
+        assert all(logs)
+        assert all(other == first for other in others)
+        return first
+
     def sources(self) -> dict[str, Resource]:
         """Return the event sources by the consumers they poll for."""
         return {

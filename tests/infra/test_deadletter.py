@@ -9,7 +9,7 @@ from tests.infra.templates import Templates
 
 
 def _network_interfaces_and_traces(action: str) -> bool:
-    return action.startswith(("ec2:", "xray:", "logs:"))
+    return action.startswith(("ec2:", "logs:"))
 
 
 def test_it_may_write_dead_letters_and_neither_read_delete_nor_produce(templates: Templates) -> None:

@@ -36,7 +36,6 @@ def test_every_function_is_bounded_traced_and_where_it_belongs(templates: Templa
         assert 0 < properties["Timeout"] <= 900, verb
         assert properties["ReservedConcurrentExecutions"] >= 1, verb
         assert properties["MemorySize"] >= 512, verb
-        assert properties["TracingConfig"] == {"Mode": "Active"}, verb
         assert len(properties.get("VpcConfig", {}).get("SubnetIds", ())) == (0 if verb in OUTSIDE else 3), verb
         assert properties["Architectures"] == ["arm64"], verb
         assert properties["Runtime"] == "python3.13", verb

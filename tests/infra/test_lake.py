@@ -34,12 +34,6 @@ def _tables(templates: Templates) -> dict[str, dict[str, Any]]:
     return {table.properties["TableInput"]["Name"]: table.properties for table in templates.every("AWS::Glue::Table")}
 
 
-def _stream(templates: Templates) -> dict[str, Any]:
-    stream = templates.only("AWS::KinesisFirehose::DeliveryStream").properties
-    destination: dict[str, Any] = stream["ExtendedS3DestinationConfiguration"]
-    return destination
-
-
 def test_no_bucket_is_public_or_in_clear(templates: Templates) -> None:
     for bucket in templates.every("AWS::S3::Bucket"):
         assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}, bucket.name
@@ -73,12 +67,12 @@ def test_raw_is_kept_for_90_days_and_what_failed_for_30(templates: Templates) ->
 
 def test_everything_firehose_writes_is_under_a_prefix_that_expires(templates: Templates) -> None:
     expiring = tuple(_expiry(_bucket(templates, "Raw")))
-    assert _stream(templates)["Prefix"].startswith(expiring)
-    assert _stream(templates)["ErrorOutputPrefix"].startswith(expiring)
+    assert templates.delivery()["Prefix"].startswith(expiring)
+    assert templates.delivery()["ErrorOutputPrefix"].startswith(expiring)
 
 
 def test_firehose_converts_to_parquet_by_the_table_analysts_read(templates: Templates) -> None:
-    conversion = _stream(templates)["DataFormatConversionConfiguration"]
+    conversion = templates.delivery()["DataFormatConversionConfiguration"]
     assert conversion["Enabled"] is True
     # With its default, metrics whose names differ only by case would make a row unreadable.
     assert conversion["InputFormatConfiguration"]["Deserializer"] == {"OpenXJsonSerDe": {"CaseInsensitive": False}}
@@ -92,7 +86,7 @@ def test_firehose_writes_where_partition_projection_looks(templates: Templates) 
     parameters = _tables(templates)["raw_events"]["TableInput"]["Parameters"]
     (region,) = parameters["projection.region.values"].split(",")
     looked_for = _text(parameters["storage.location.template"]).replace("${region}", region)
-    written = _stream(templates)["Prefix"].replace("!{timestamp:yyyy-MM-dd}", "${dt}")
+    written = templates.delivery()["Prefix"].replace("!{timestamp:yyyy-MM-dd}", "${dt}")
     (bucket,) = [bucket.name for bucket in templates.every("AWS::S3::Bucket") if "Raw" in bucket.name]
     assert looked_for == f"s3://<{bucket}>/{written}"
 
@@ -145,7 +139,7 @@ def test_the_view_is_stored_as_athena_stores_one_with_the_columns_of_the_table(t
 
 
 def test_firehose_flushes_within_a_minute(templates: Templates) -> None:
-    hints = _stream(templates)["BufferingHints"]
+    hints = templates.delivery()["BufferingHints"]
     assert hints["IntervalInSeconds"] <= 60
     assert 64 <= hints["SizeInMBs"] <= 128
 

@@ -13,7 +13,7 @@ DIRECTORY = "https://directory.example/v2"
 
 
 def test_lookup_may_log_and_trace_and_nothing_else(templates: Templates) -> None:
-    assert {action.partition(":")[0] for action in templates.granted("lookup")} == {"logs", "xray"}
+    assert {action.partition(":")[0] for action in templates.granted("lookup")} == {"logs"}
 
 
 def test_without_a_directory_lookup_has_no_address(templates: Templates) -> None:

@@ -17,16 +17,11 @@ NETWORK_INTERFACES = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-TRACES = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
 ALLOWED = {
+    ("*", NETWORK_INTERFACES): "Lambda makes interfaces with ids of its own",
     (
         "*",
-        tuple(sorted(NETWORK_INTERFACES + TRACES)),
-    ): "Lambda makes interfaces with ids of its own; X-Ray has no resources",
-    ("*", TRACES): "outside the network there are no interfaces, and X-Ray has no resources",
-    (
-        "*",
-        tuple(sorted((*NETWORK_INTERFACES, *TRACES, "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"))),
+        tuple(sorted((*NETWORK_INTERFACES, "ec2:DescribeSecurityGroups", "ec2:DescribeVpcs"))),
     ): "an event source also looks for the brokers' network; these calls have no resources",
     (
         "*",
@@ -34,9 +29,12 @@ ALLOWED = {
     ): "the network's way to S3, which leads to buckets of this account only",
     (
         "*",
-        tuple(sorted((*NETWORK_INTERFACES, *TRACES, "cloudwatch:GetMetricData"))),
+        tuple(sorted((*NETWORK_INTERFACES, "cloudwatch:GetMetricData"))),
     ): "pressure also asks for the disks; metrics have no resources",
-    ("*", ("kms:Decrypt", "kms:GenerateDataKey")): "a key's own policy for alarms of this stage; * is the key itself",
+    (
+        "*",
+        ("kms:Decrypt", "kms:GenerateDataKey"),
+    ): "a key's own policy for alarms and budgets of this account; * is the key itself",
     ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
     ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
     ("FailedBatches/*", ("s3:PutObject",)): "the event source names its objects",

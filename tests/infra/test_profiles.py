@@ -15,7 +15,6 @@ from infra.profiles import PROFILES, profile_named
 from infra.profiles.baseline import BASELINE
 from infra.stacks import define
 from infra.stores import database as instance
-from infra.stores.delivery import DeliveryProfile
 from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS, Brokers, Topic
 from sluice.edge import database
 from sluice.edge import settings as read
@@ -27,7 +26,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "must outlive the age": lambda: replace(
         BASELINE.topics, raw_events=Topic(partitions=30, retention_seconds=CONSUMER_RECORD_AGE_SECONDS)
     ),
-    "64 to 128 MiB": lambda: DeliveryProfile(interval_seconds=60, size_mib=5),
+    "64 to 128 MiB": lambda: replace(BASELINE.delivery, size_mib=5),
     "after its produce deadline": lambda: replace(BASELINE.ingest, produce_deadline_seconds=15),
     "can stay started": lambda: replace(BASELINE.ingest, started=21),
     "revoked key": lambda: replace(BASELINE.keys, key_cache_seconds=290),

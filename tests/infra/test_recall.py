@@ -8,8 +8,6 @@ def test_it_may_read_published_files_and_nothing_else(templates: Templates) -> N
     assert set(grants) - {"logs:CreateLogStream", "logs:PutLogEvents"} == {
         "s3:GetObject",
         "kms:Decrypt",
-        "xray:PutTraceSegments",
-        "xray:PutTelemetryRecords",
     }
     (place,) = grants["s3:GetObject"]
     assert "Rollups" in place

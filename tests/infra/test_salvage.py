@@ -50,8 +50,7 @@ def test_everything_that_is_given_up_lies_where_it_looks(templates: Templates) -
     for source in templates.every("AWS::Lambda::EventSourceMapping"):
         destination = json.dumps(source.properties.get("DestinationConfig", {}))
         assert destination == "{}" or "FailedBatches" in destination, source.name
-    stream = templates.only("AWS::KinesisFirehose::DeliveryStream").properties["ExtendedS3DestinationConfiguration"]
-    assert stream["ErrorOutputPrefix"].startswith(error_output("").prefix)
+    assert templates.delivery()["ErrorOutputPrefix"].startswith(error_output("").prefix)
 
 
 def test_nothing_else_is_left_in_a_queue(templates: Templates) -> None:

@@ -15,7 +15,7 @@ from tests.infra.templates import Templates
 
 
 def test_show_may_write_its_log_and_its_traces_and_nothing_else(templates: Templates) -> None:
-    assert {action.partition(":")[0] for action in templates.granted("show")} == {"logs", "xray"}
+    assert {action.partition(":")[0] for action in templates.granted("show")} == {"logs"}
 
 
 def test_one_page_load_is_not_throttled(templates: Templates) -> None:

@@ -7,7 +7,7 @@ from tests.infra.templates import Templates
 
 def test_it_may_log_in_as_itself_and_invoke_seek_and_nothing_else(templates: Templates) -> None:
     grants = templates.granted("trace")
-    own = {action for action in grants if not action.startswith(("logs:", "xray:", "ec2:"))}
+    own = {action for action in grants if not action.startswith(("logs:", "ec2:"))}
     assert own == {"rds-db:connect", "elasticache:Connect", "lambda:InvokeFunction"}
 
 

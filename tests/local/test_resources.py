@@ -11,6 +11,7 @@ from typing import Any, cast
 # Before anything starts the CDK: it would validate the templates for seconds.
 os.environ["CDK_VALIDATION"] = "false"
 
+import msgspec
 import pytest
 
 from infra.profiles import PROFILES
@@ -195,6 +196,12 @@ def test_workers_for_the_first_events_are_started_with_the_stack_and_no_others(p
     assert started == {"ingest": overrides.WORKERS_PER_FUNCTION, "archive": 1, "aggregate": 1, "deadletter": 1}
 
 
+def test_what_devices_post_to_stands_behind_what_reads_the_topic(plan: Plan) -> None:
+    niceness = {each.name.rpartition("-")[2]: each.niceness for each in lambdas(plan).functions if each.niceness}
+
+    assert niceness == {"ingest": overrides.NICENESS_OF_INGEST}
+
+
 def test_topics_are_as_deployed(plan: Plan, assembly: Assembly) -> None:
     topics = {each.name: each for each in plan.topics}
 
@@ -232,8 +239,9 @@ def test_the_mapping_is_the_templates(plan: Plan) -> None:
 
 
 def test_the_stream_converts_by_the_tables_columns(plan: Plan) -> None:
-    (stream,) = firehose(plan).streams
+    stream, other = firehose(plan).streams
 
+    assert msgspec.structs.replace(other, name=stream.name) == stream
     assert stream.bucket in plan.buckets.values()
     assert stream.prefix == "raw/region=us-east-1/dt=!{timestamp:yyyy-MM-dd}/"
     assert [each.name for each in stream.columns][:3] == ["fleet_id", "device_id", "event_id"]
@@ -261,7 +269,7 @@ def test_buckets_and_tables_are_created_as_the_templates_have_them(
     assert {each["Name"] for each in s3.list_buckets()["Buckets"]} == set(plan.buckets.values())
     for bucket in plan.buckets.values():
         assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    (stream,) = firehose(plan).streams
+    stream, _ = firehose(plan).streams
     table = glue.get_table(DatabaseName=stream.database, Name=stream.table)["Table"]
     assert [column["Name"] for column in table["StorageDescriptor"]["Columns"]] == [
         each.name for each in stream.columns

@@ -47,7 +47,7 @@ def test_only_what_a_successful_call_refused_is_sent_again(firehose: Any) -> Non
     with Stubber(firehose) as service:
         service.add_response("put_record_batch", answer(TAKEN, REFUSED, TAKEN), request(PACKS))
         service.add_response("put_record_batch", answer(TAKEN), request([PACKS[1]]))
-        assert Delivery(firehose, "raw").deliver(PACKS, clock.retry(10)) == []
+        assert Delivery(firehose, ["raw"]).deliver(PACKS, clock.retry(10)) == []
         service.assert_no_pending_responses()
     assert clock.pauses == 1
 
@@ -58,7 +58,7 @@ def test_what_is_not_taken_while_patience_lasts_is_named_with_the_reason(firehos
         for _ in range(100):
             service.add_response("put_record_batch", answer(REFUSED), request([PACKS[2]]))
         clock = Clock()
-        (left,) = Delivery(firehose, "raw").deliver(PACKS, clock.retry(10))
+        (left,) = Delivery(firehose, ["raw"]).deliver(PACKS, clock.retry(10))
     assert left.pack == PACKS[2]
     assert "slow down" in left.reason
     assert 5 < clock.now <= 10
@@ -68,12 +68,12 @@ def test_a_call_that_fails_whole_is_sent_again_whole(firehose: Any) -> None:
     with Stubber(firehose) as service:
         service.add_client_error("put_record_batch", "ServiceUnavailableException", http_status_code=503)
         service.add_response("put_record_batch", answer(TAKEN, TAKEN, TAKEN), request(PACKS))
-        assert Delivery(firehose, "raw").deliver(PACKS, Clock().retry(10)) == []
+        assert Delivery(firehose, ["raw"]).deliver(PACKS, Clock().retry(10)) == []
         service.assert_no_pending_responses()
 
 
 def test_without_patience_everything_is_sent_once(firehose: Any) -> None:
     with Stubber(firehose) as service:
         service.add_response("put_record_batch", answer(REFUSED, REFUSED, REFUSED), request(PACKS))
-        assert len(Delivery(firehose, "raw").deliver(PACKS, Retry(0))) == 3
-        assert Delivery(firehose, "raw").deliver([], Retry(0)) == []
+        assert len(Delivery(firehose, ["raw"]).deliver(PACKS, Retry(0))) == 3
+        assert Delivery(firehose, ["raw"]).deliver([], Retry(0)) == []

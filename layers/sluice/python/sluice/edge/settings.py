@@ -105,7 +105,8 @@ class HoldSettings(Settings, frozen=True):
 class ArchiveSettings(HoldSettings, frozen=True):
     """Where archive delivers."""
 
-    delivery_stream: str
+    delivery_streams: str
+    """Their names, separated by commas."""
     archive_concurrency: int
 
 

@@ -4,6 +4,7 @@ read -> a row with the event as sent -> pack -> delivery stream; only records th
 """
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -37,11 +38,11 @@ class Undelivered(msgspec.Struct, frozen=True):
 
 
 class Delivery:
-    """The Firehose stream of raw events."""
+    """The Firehose streams of raw events. They take turns, so that what one refuses goes to another."""
 
-    def __init__(self, firehose: Any, stream: str) -> None:
+    def __init__(self, firehose: Any, streams: Sequence[str]) -> None:
         self._firehose = firehose
-        self._stream = stream
+        self._streams = itertools.cycle(streams)
 
     def deliver(self, packs: Sequence[Pack], retry: Retry) -> list[Undelivered]:
         """Deliver packs and retry only those not accepted, within the retry time; return the rest."""
@@ -63,7 +64,7 @@ class Delivery:
     def _put(self, call: list[Pack]) -> list[Undelivered]:
         try:
             answer = self._firehose.put_record_batch(
-                DeliveryStreamName=self._stream, Records=[{"Data": pack.data} for pack in call]
+                DeliveryStreamName=next(self._streams), Records=[{"Data": pack.data} for pack in call]
             )
         except (ClientError, BotoCoreError) as error:
             # The outcome is unknown: we send it again, and the view drops the second copy.

@@ -1,0 +1,114 @@
+"""The bill of the real templates stays below the budget, and docs/cost.md says what it is."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from cli.cost.caps import caps
+from cli.cost.figures import load_figures
+from cli.cost.page import write_page
+from cli.cost.prices import load_prices
+from cli.cost.report import Model
+from cli.cost.templates import FREE, read_templates
+from cli.cost.workload import SIZES
+from infra.profiles.baseline import BASELINE
+from local.template import Assembly, TemplateError
+from tests.infra.templates import ROOT, Templates, synthesize
+
+BUDGETS = {10: 5_000, 100: 3_000}
+"""Dollars a month at baseline, 14 hours a day, by events in a request."""
+
+
+def model_of(templates: Templates) -> Model:
+    deployed = read_templates(Assembly.of({stack: templates.template(stack) for stack in templates.files}))
+    return Model(deployed, SIZES[templates.profile.name], load_figures(), load_prices())
+
+
+def month(model: Model, events_per_request: int) -> float:
+    return model.bill(model.size.workload(events_per_request=events_per_request)).total
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return model_of(synthesize("baseline", tmp_path_factory.mktemp("cost")))
+
+
+@pytest.mark.parametrize(("events_per_request", "budget"), BUDGETS.items())
+def test_a_month_at_baseline_stays_below_its_budget(baseline: Model, events_per_request: int, budget: int) -> None:
+    assert month(baseline, events_per_request) < budget
+    assert BASELINE.monthly_budget_usd == baseline.deployed.monthly_budget == BUDGETS[10]
+
+
+COSTLY: dict[str, Any] = {
+    "a larger database": lambda deployed: msgspec.structs.replace(
+        deployed, database=msgspec.structs.replace(deployed.database, instance_type="r7g.8xlarge")
+    ),
+    "more brokers": lambda deployed: msgspec.structs.replace(
+        deployed, brokers=msgspec.structs.replace(deployed.brokers, count=18)
+    ),
+    "raw events kept for years": lambda deployed: msgspec.structs.replace(
+        deployed, kept_days=deployed.kept_days | {_raw(deployed): 3000}
+    ),
+    "environments that stay started": lambda deployed: msgspec.structs.replace(
+        deployed,
+        functions={**deployed.functions, "ingest": msgspec.structs.replace(deployed.functions["ingest"], started=150)},
+    ),
+}
+
+
+def _raw(deployed: Any) -> str:
+    (place,) = (place for place in deployed.kept_days if place.endswith("/raw/"))
+    return str(place)
+
+
+@pytest.mark.parametrize("setting", COSTLY)
+def test_a_costly_setting_breaks_the_budget(baseline: Model, setting: str) -> None:
+    costly = msgspec.structs.replace(baseline, deployed=COSTLY[setting](baseline.deployed))
+    assert any(month(costly, events) > budget for events, budget in BUDGETS.items())
+
+
+def test_the_page_is_what_the_templates_say(baseline: Model, tmp_path: Path) -> None:
+    large = model_of(synthesize("large", tmp_path))
+    assert (ROOT / "docs" / "cost.md").read_text() == write_page(baseline, large), (
+        "the page is stale; write it again: make cost"
+    )
+
+
+def test_every_profile_can_be_billed(templates: Templates) -> None:
+    if templates.profile.name == "test":
+        pytest.skip("never deployed, and so without a size")
+    model = model_of(templates)
+    assert 0 < month(model, 100) < month(model, 10) < templates.profile.monthly_budget_usd
+
+
+def test_each_bound_names_an_alarm_that_exists(templates: Templates) -> None:
+    if templates.profile.name != "baseline":
+        pytest.skip("the same for all")
+    model = model_of(templates)
+    named = {cap.alarm for cap in caps(model.deployed, model.figures, model.prices)}
+    assert named - {"budget"} <= set(templates.alarms())
+
+
+def test_a_type_of_which_nobody_said_what_it_costs_is_refused(templates: Templates) -> None:
+    if templates.profile.name != "baseline":
+        pytest.skip("the same for all")
+    stacks = {stack: templates.template(stack) for stack in templates.files}
+    next(iter(stacks.values()))["Resources"]["Surprise"] = {"Type": "AWS::MWAA::Environment", "Properties": {}}
+    with pytest.raises(TemplateError, match=r"AWS::MWAA::Environment.*Surprise"):
+        read_templates(Assembly.of(stacks))
+
+
+def test_every_type_that_is_called_free_is_in_a_template(templates: Templates) -> None:
+    if templates.profile.name != "baseline":
+        pytest.skip("the same for all")
+    assert set(FREE) <= {resource.type for resource in templates.every()}
+
+
+def test_the_model_has_the_rows_that_the_profile_makes_room_for() -> None:
+    figures, size = load_figures(), SIZES["baseline"]
+    rows = size.peak * figures.row_bytes.value / 2**20
+    assert rows <= BASELINE.delivery.peak_mib_per_second <= 1.2 * rows
+    assert replace(BASELINE.delivery, quota_mib_per_second=1).streams == 9
