@@ -26,7 +26,7 @@ ON_STAGE = $(if $(STAGE),--stage $(STAGE))
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth deploy bench clean setup mutants soak canary test-infra test-code test-faults test-database test-flow test-local test-more-faults
+.PHONY: help demo test check up down query statement rerun trace synth cost deploy bench clean setup mutants soak canary test-infra test-code test-faults test-database test-flow test-local test-more-faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -95,6 +95,10 @@ synth: setup ## write the templates of every profile to cdk.out/
 deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
 	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
+
+cost: setup ## write docs/cost.md: what a deployment costs, from the templates, prices and figures; `.venv/bin/sluice cost` asks for more
+	@$(PYTHON) -m cli cost page > docs/cost.md.new && mv docs/cost.md.new docs/cost.md
+	@echo docs/cost.md
 
 bench: setup .venv/bench ## measure what an event, a window and an answer cost; PARTS='aggregate query' measures some, RECORD=yes keeps the figures
 	@for part in $(PARTS); do \

@@ -1,4 +1,4 @@
-"""`python -m cli <command>`: runs one command; what goes wrong is said in words."""
+"""`sluice <command>`: one command line for people who run Sluice; what goes wrong is said in words."""
 
 import importlib
 import sys
@@ -6,24 +6,39 @@ from collections.abc import Sequence
 
 from cli.stages import CommandError
 
-COMMANDS = ("canary", "query", "rerun", "simulate", "statement", "trace")
+COMMANDS = {
+    "canary": "Post as devices do and read the results back.",
+    "query": "Run a query over the lake.",
+    "rerun": "Run a consumer again on records.",
+    "simulate": "Post as a simulated fleet does.",
+    "statement": "Account for every event of a day.",
+    "trace": "Show what became of an event.",
+}
+"""The commands that read their own options, each in a module of its name."""
+
+GROUPS = {"cost": "What a deployment costs a month."}
+"""The groups of commands, each in a package of its name."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command that the first argument names, with the others."""
-    if not arguments or arguments[0] not in COMMANDS:
-        print(f"usage: python -m cli COMMAND ..., one of: {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    # Only this one is imported: what another needs would take longer to load than a query takes to run.
-    command = importlib.import_module(f"cli.{arguments[0]}")
+    name = arguments[0] if arguments else ""
     try:
-        status: int = command.main(arguments[1:])
+        # Only this one is imported: what another needs would take longer to load than a query takes to run.
+        if name in COMMANDS:
+            status: int = importlib.import_module(f"cli.{name}").main(arguments[1:])
+            return status
+        if name in GROUPS:
+            # It ends the process itself, by SystemExit.
+            importlib.import_module(f"cli.{name}.command").app(arguments[1:], prog_name=f"sluice {name}")
     except CommandError as error:
         print(error, file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         return 130
-    return status
+    listed = (f"  {one:10} {what}" for one, what in (COMMANDS | GROUPS).items())
+    print("usage: sluice COMMAND ...", *listed, sep="\n", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

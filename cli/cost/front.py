@@ -1,0 +1,73 @@
+"""What devices' requests cost: the gateway, ingest, and their logs."""
+
+from collections.abc import Iterator
+
+from cli.cost.bill import Driver, Position
+from cli.cost.figures import Figures
+from cli.cost.templates import Deployed, Function
+from cli.cost.workload import HOURS, Workload
+
+GB = 1e9
+STEP = 512 * 1024
+"""The gateway bills a larger body as several requests."""
+
+
+def front(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
+    """List what requests cost until ingest has answered them."""
+    steps = -(-work.events_per_request * figures.event_bytes.value // STEP)
+    yield Position("API Gateway", "requests", "http_api_request", work.requests * steps, "requests")
+    answered = work.requests * figures.answer_bytes.at(work.events_per_request)
+    yield Position("API Gateway", "answers to devices", "internet_out_gb", answered / GB, "requests")
+    line = deployed.access_log_text + sum(figures.access_value_bytes[each].value for each in deployed.access_log)
+    yield from logged("access log", work.requests, line, figures, "requests")
+
+    ingest = deployed.functions["ingest"]
+    seconds = work.requests * figures.ingest_milliseconds.at(work.events_per_request) / 1000
+    yield from _provisioned(ingest, work, seconds)
+    yield Position("Lambda", "ingest, requests", "lambda_request", work.requests, "requests")
+    yield from traced(ingest, work.requests, work.seconds, "requests")
+    yield from logged("metrics of ingest", work.requests, figures.ingest_line_bytes.value, figures, "requests")
+
+
+def _provisioned(ingest: Function, work: Workload, seconds: float) -> Iterator[Position]:
+    """Split the run time: environments that stay started take what they can, at a lower price."""
+    by_started = min(seconds, ingest.started * work.seconds)
+    yield Position(
+        "Lambda",
+        "ingest, environments that stay started",
+        "lambda_provisioned_gb_second_arm",
+        ingest.started * HOURS * 3600 * ingest.memory_gib,
+        "size",
+    )
+    yield Position(
+        "Lambda",
+        "ingest, run time in them",
+        "lambda_provisioned_duration_gb_second_arm",
+        by_started * ingest.memory_gib,
+        "requests",
+    )
+    yield Position(
+        "Lambda", "ingest, run time", "lambda_gb_second_arm", (seconds - by_started) * ingest.memory_gib, "requests"
+    )
+
+
+def invoked(function: Function, runs: float, seconds: float, driver: Driver) -> Iterator[Position]:
+    """List the runs of a function that take so many seconds together."""
+    yield Position(
+        "Lambda", f"{function.name}, run time", "lambda_gb_second_arm", seconds * function.memory_gib, driver
+    )
+    yield Position("Lambda", f"{function.name}, requests", "lambda_request", runs, driver)
+
+
+def traced(function: Function, runs: float, seconds: float, driver: Driver) -> Iterator[Position]:
+    """List what X-Ray records by its default rule: the first of each second, and a twentieth of the others."""
+    if function.traced:
+        recorded = min(runs, seconds) + 0.05 * max(0.0, runs - seconds)
+        yield Position("X-Ray", f"traces of {function.name}", "xray_trace_recorded", recorded, driver)
+
+
+def logged(item: str, lines: float, line: float, figures: Figures, driver: Driver) -> Iterator[Position]:
+    """List lines of a log group of the standard class."""
+    yield Position(
+        "CloudWatch logs", item, "cloudwatch_log_gb", lines * (line + figures.log_overhead_bytes.value) / GB, driver
+    )

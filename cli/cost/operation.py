@@ -1,0 +1,50 @@
+"""What it costs to run the deployment: endpoints, schedules, alarms, logs, keys, and the answers to people."""
+
+from collections.abc import Iterator
+
+from cli.cost.bill import Position
+from cli.cost.figures import Figures
+from cli.cost.front import GB, invoked, logged, traced
+from cli.cost.templates import Deployed
+from cli.cost.workload import HOURS, Workload
+
+SECONDS = HOURS * 3600
+STANDARD_RESOLUTION_METRICS_OF_A_ROUTE = 5
+"""Count, both kinds of errors, both latencies, data: what the gateway writes for a route that asks for it."""
+SOURCE_METRICS = 5
+"""Polled, filtered, invoked, failed, dropped, delivered: what an event source writes that asks for it."""
+
+
+def operation(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
+    """List what is there without a single event, and what readers ask."""
+    yield Position("Endpoints", "hours", "interface_endpoint_hour", deployed.endpoints * HOURS, "size")
+    yield from _schedules(deployed, figures)
+    yield from _readers(deployed, work, figures)
+    metrics = figures.metrics.value + deployed.detailed_routes * STANDARD_RESOLUTION_METRICS_OF_A_ROUTE
+    metrics += sum(source.counted for source in deployed.pollers.values()) * SOURCE_METRICS
+    yield Position("CloudWatch", "metrics", "cloudwatch_metric_month", metrics, "size")
+    yield Position("CloudWatch", "alarms", "cloudwatch_alarm_month", deployed.alarm_metrics, "size")
+    yield Position("KMS", "keys", "kms_key_month", deployed.keys, "size")
+    yield Position("Secrets Manager", "secrets", "secret_month", deployed.secrets, "size")
+
+
+def _schedules(deployed: Deployed, figures: Figures) -> Iterator[Position]:
+    for function in deployed.functions.values():
+        if not function.runs_a_month:
+            continue
+        runs = function.runs_a_month
+        yield from invoked(function, runs, runs * figures.scheduled_seconds[function.name].value, "size")
+        yield from traced(function, runs, SECONDS, "size")
+        yield from logged(f"log of {function.name}", runs, figures.scheduled_line_bytes.value, figures, "size")
+        yield Position("Scheduler", function.name, "scheduler_invocation", runs, "size")
+
+
+def _readers(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
+    del work
+    answers = figures.answers_per_second.value * SECONDS
+    yield Position("API Gateway", "answers to readers", "http_api_request", answers, "questions")
+    answered = answers * figures.answer_kilobytes.value * 1e3 / GB
+    yield Position("API Gateway", "data to readers", "internet_out_gb", answered, "questions")
+    query = deployed.functions["query"]
+    yield from invoked(query, answers, answers * figures.answer_milliseconds.value / 1e3, "questions")
+    yield from traced(query, answers, SECONDS, "questions")

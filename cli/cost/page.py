@@ -1,0 +1,161 @@
+"""Writes docs/cost.md."""
+
+from collections.abc import Iterator
+
+from cli.cost.figures import Curve, Figure, Figures
+from cli.cost.report import Model
+from cli.cost.tables import Table, dollars
+from cli.cost.workload import SHORT
+
+BAR = 40
+
+
+def write_page(model: Model, large: Model) -> str:
+    """Write the page from the models of the profiles baseline and large."""
+    parts = (_money(model), _change(model), _bounds(model), _elsewhere(model, large), _sources(model))
+    return "".join(f"{line}\n" for part in parts for line in part)
+
+
+def _money(model: Model) -> Iterator[str]:
+    few, many = (model.size.workload(events_per_request=events) for events in (10, 100))
+    yield "# What a deployment costs"
+    yield ""
+    yield from _picture(model)
+    yield ""
+    yield (
+        "`make cost` writes this page from the synthesized templates, the prices in `cli/cost/prices.toml` and the"
+        f" figures in `cli/cost/figures.toml`. The profile `baseline` has {model.size.devices:,} devices that send"
+        f" {model.size.average:,.0f} events a second together for {SHORT:g} hours a day:"
+        f" {few.events / 1e6:,.0f} million events a month. All amounts are US dollars a month in us-east-1, at list"
+        " prices and without free allowances, commitments or support."
+    )
+    yield ""
+    yield (
+        f"**It costs {dollars(model.bill(few).total)} if devices send 10 events in a request, and"
+        f" {dollars(model.bill(many).total)} if they send 100.** A test keeps the first below"
+        f" {dollars(model.deployed.monthly_budget or 0)}, and the second below 3,000. `.venv/bin/sluice cost` prints"
+        " the same for other workloads; `--help` lists what else it prints."
+    )
+    yield ""
+    yield from model.months().as_markdown()
+    yield ""
+    yield "## What it consists of"
+    yield ""
+    yield from model.services([few, many]).as_markdown()
+    yield ""
+    yield "The largest positions, at 10 events a request:"
+    yield ""
+    yield from model.lines(few, 15).as_markdown()
+    yield ""
+    yield from model.drivers([few, many]).as_markdown()
+    yield ""
+
+
+def _picture(model: Model) -> Iterator[str]:
+    """Draw the services of the cheap and of the dear case to one scale."""
+    bill = model.bill(model.size.workload(events_per_request=10)).by(lambda line: line.service)
+    most = max(bill.values())
+    yield f"    dollars a month at 10 events a request, {SHORT:g} hours a day"
+    for name, usd in bill.items():
+        if usd >= most / BAR / 2:
+            yield f"    {name:22}{'#' * round(usd / most * BAR):{BAR}} {dollars(usd):>6}"
+
+
+def _change(model: Model) -> Iterator[str]:
+    work = model.size.workload(events_per_request=10)
+    yield "## What to change first"
+    yield ""
+    yield (
+        "How many events devices pack into a request decides more than any setting. The alarm"
+        " `ingest-small-requests` tells when the real number falls below the minimum of the [contract](contracts.md)."
+    )
+    yield ""
+    yield from model.packing().as_markdown()
+    yield ""
+    yield (
+        "Each lever with what it saves at 10 events a request. A lever that is `pulled` has saved its amount already."
+        " One that is `left` was weighed and left for its reason. `yours` are those of the people who run the devices."
+    )
+    yield ""
+    yield from model.levers(work).as_markdown()
+    yield ""
+
+
+def _bounds(model: Model) -> Iterator[str]:
+    yield "## What can run away"
+    yield ""
+    yield (
+        "What each thing costs an hour at most, while everything else is as always. The alarm `budget` is a message of"
+        " AWS Budgets, which knows of a cost some hours later. The others fire within minutes."
+    )
+    yield ""
+    yield from model.bounds().as_markdown()
+    yield ""
+
+
+def _elsewhere(model: Model, large: Model) -> Iterator[str]:
+    yield "## What else there is to buy"
+    yield ""
+    yield "At the same prices, for the same events."
+    yield ""
+    yield from model.alternatives().as_markdown()
+    yield ""
+    yield "## Ten times as large"
+    yield ""
+    yield f"The profile `large`: {large.size.devices:,} devices, {large.size.average:,.0f} events a second."
+    yield ""
+    yield from large.months().as_markdown()
+    yield ""
+
+
+def _sources(model: Model) -> Iterator[str]:
+    yield "## What the model leaves out"
+    yield ""
+    yield (
+        "Nothing was ever deployed, so no bill has checked it. It leaves out free allowances, the stored bytes of logs,"
+        " requests to KMS, brokers' logs, a deployment's own runs, taxes, and people's work. A new type of resource in"
+        " the templates fails until `cli/cost/templates.py` says what it costs."
+    )
+    yield ""
+    yield "## Prices"
+    yield ""
+    used = sorted(
+        {
+            line.price
+            for events in (10, 100)
+            for line in model.bill(model.size.workload(events_per_request=events)).lines
+        }
+    )
+    rows = [
+        (f"`{name}`", _amount(model, name), model.prices[name].unit, model.prices[name].seen, model.prices[name].source)
+        for name in used
+    ]
+    yield from Table(("price", "dollars", "for", "seen", "source"), rows, words=5).as_markdown()
+    yield ""
+    yield "## Figures"
+    yield ""
+    yield from Table(("figure", "value", "is", "from"), list(_figures(model.figures)), words=4).as_markdown()
+
+
+def _amount(model: Model, name: str) -> str:
+    price = model.prices[name]
+    per = "" if price.per == 1 else f" for {price.per:,.0f}"
+    if isinstance(price.usd, list):
+        return (
+            ", ".join(f"{usd:g} to {end:,.0f}" if end != float("inf") else f"then {usd:g}" for end, usd in price.usd)
+            + per
+        )
+    return f"{price.usd:g}{per}"
+
+
+def _figures(figures: Figures) -> Iterator[tuple[str, str, str, str]]:
+    for name in figures.__struct_fields__:
+        found = getattr(figures, name)
+        for key, each in found.items() if isinstance(found, dict) else [("", found)]:
+            yield f"`{name}{'.' * bool(key)}{key}`", _value(each), each.unit, each.how
+
+
+def _value(figure: Figure | Curve) -> str:
+    if isinstance(figure, Curve):
+        return ", ".join(f"{value:g} at {events:g}" for events, value in figure.points)
+    return f"{figure.value:g}"

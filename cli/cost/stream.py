@@ -1,0 +1,70 @@
+"""What Kafka and its consumers cost: brokers, traffic between zones, pollers, functions."""
+
+from collections.abc import Iterator
+
+from cli.cost.bill import Position
+from cli.cost.figures import Figures
+from cli.cost.front import GB, invoked, logged, traced
+from cli.cost.templates import Deployed, Pollers
+from cli.cost.workload import HOURS, Workload
+
+PAYLOAD_BYTES = 6e6
+"""What one invocation takes at most."""
+
+
+def stream(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
+    """List the brokers, and what it costs to write to them and to read from them."""
+    brokers = deployed.brokers
+    machine = brokers.instance_type.removeprefix("kafka.").replace(".", "_")
+    yield Position("MSK", "brokers", f"msk_broker_hour_kafka_{machine}", brokers.count * HOURS, "size")
+    yield Position("MSK", "disks", "msk_storage_gb_month", brokers.count * brokers.storage_gib, "size")
+    yield from _between_zones(deployed, work, figures)
+    rates = consumed(deployed, work, figures)
+    megabytes = sum(rate * figures.event_bytes.value for rate in rates.values()) / 1e6
+    # All event sources are in one group, which shares its units.
+    units = max(1.0, megabytes / figures.poller_unit_megabytes.value)
+    idle = HOURS * 3600 - work.seconds
+    yield Position("Lambda", "pollers", "event_poller_unit_hour", (units * work.seconds + idle) / 3600, "time")
+    for verb, rate in rates.items():
+        yield from _consumer(deployed, verb, rate, work, figures)
+
+
+def consumed(deployed: Deployed, work: Workload, figures: Figures) -> dict[str, float]:
+    """Return the records a second that each consumer reads."""
+    rejected = work.events_per_second * figures.rejected_share.value
+    return {
+        verb: rejected if source.topic == "dead-letter" else work.events_per_second - rejected
+        for verb, source in deployed.pollers.items()
+    }
+
+
+def _between_zones(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
+    """A client is in another zone than a partition's leader in two of three cases. Each gigabyte is billed twice."""
+    elsewhere = (deployed.zones - 1) / deployed.zones
+    # ingest writes a request's events by partition, so that a batch has few records; consumers read what was written.
+    written = work.events * figures.record_bytes.at(_records_a_batch(work))
+    readers = sum(source.topic != "dead-letter" for source in deployed.pollers.values())
+    for item, copies in (("ingest to brokers", 1), ("brokers to consumers", readers)):
+        crossing = written * copies * elsewhere / GB
+        yield Position("Traffic between zones", item, "zone_transfer_gb", 2 * crossing, "events")
+
+
+def _records_a_batch(work: Workload) -> float:
+    """A request's events are of many devices, whose partitions differ: of 30, a hundred events reach 29."""
+    return max(1.0, work.events_per_request / 30)
+
+
+def batches(source: Pollers, rate: float, figures: Figures) -> float:
+    """Return the batches a second that an event source makes of so many records."""
+    most = min(source.batch_size, PAYLOAD_BYTES / figures.batch_payload_bytes.value)
+    # Every poller gathers for its window, unless it has a full batch before.
+    return max(rate / most, min(rate, source.minimum / max(source.window_seconds, 0.5)))
+
+
+def _consumer(deployed: Deployed, verb: str, rate: float, work: Workload, figures: Figures) -> Iterator[Position]:
+    function, runs = deployed.functions[verb], batches(deployed.pollers[verb], rate, figures) * work.seconds
+    each = figures.aggregate_microseconds if verb == "aggregate" else figures.archive_microseconds
+    seconds = runs * figures.batch_milliseconds.value / 1e3 + rate * work.seconds * each.value / 1e6
+    yield from invoked(function, runs, seconds, "events")
+    yield from traced(function, runs, work.seconds, "events")
+    yield from logged(f"metrics of {verb}", runs, figures.batch_line_bytes.value, figures, "time")

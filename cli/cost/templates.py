@@ -1,0 +1,287 @@
+"""What the synthesized templates order, as far as it costs money.
+
+Every type of resource is either read here or listed as free. A new type is an error until someone says what it costs.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cli.cost.workload import HOURS
+from local.template import Assembly, Resource, TemplateError
+
+FREE = {
+    "AWS::ApiGatewayV2::Api": "billed by request",
+    "AWS::ApiGatewayV2::Integration": "part of its API",
+    "AWS::ApiGatewayV2::Route": "part of its API",
+    "AWS::Athena::NamedQuery": "a stored text",
+    "AWS::EC2::RouteTable": "no charge",
+    "AWS::EC2::SecurityGroup": "no charge",
+    "AWS::EC2::SecurityGroupEgress": "no charge",
+    "AWS::EC2::SecurityGroupIngress": "no charge",
+    "AWS::EC2::Subnet": "no charge",
+    "AWS::EC2::SubnetRouteTableAssociation": "no charge",
+    "AWS::EC2::VPC": "no charge; what crosses its zones is billed as traffic",
+    "AWS::ElastiCache::User": "no charge",
+    "AWS::ElastiCache::UserGroup": "no charge",
+    "AWS::Glue::Database": "the first million objects of a catalog are free",
+    "AWS::Glue::Table": "the first million objects of a catalog are free",
+    "AWS::IAM::Policy": "no charge",
+    "AWS::IAM::Role": "no charge",
+    "AWS::Lambda::EventInvokeConfig": "no charge",
+    "AWS::Lambda::LayerVersion": "stored without charge",
+    "AWS::Lambda::Permission": "no charge",
+    "AWS::Lambda::Version": "stored without charge",
+    "AWS::Logs::LogStream": "part of its group",
+    "AWS::MSK::Configuration": "no charge",
+    "AWS::MSK::Topic": "kept on the brokers' disks, which are billed by size",
+    "AWS::RDS::DBParameterGroup": "no charge",
+    "AWS::RDS::DBSubnetGroup": "no charge",
+    "AWS::S3::BucketPolicy": "no charge",
+    "AWS::SNS::Topic": "billed by message; alarms send a few",
+    "AWS::SNS::TopicPolicy": "no charge",
+    "Custom::KafkaBootstrapBrokers": "runs at deployment",
+    "Custom::Trigger": "runs at deployment",
+}
+
+
+class Function(msgspec.Struct, frozen=True):
+    """One Lambda function."""
+
+    name: str
+    memory_gib: float
+    timeout_seconds: float
+    concurrency: int
+    private: bool
+    """Whether it runs in the private network."""
+    traced: bool
+    started: int = 0
+    runs_a_month: float = 0
+    """By its schedule."""
+
+
+class Pollers(msgspec.Struct, frozen=True):
+    """An event source."""
+
+    function: str
+    topic: str
+    minimum: int
+    maximum: int
+    batch_size: int
+    window_seconds: float
+    counted: bool
+    """Whether it writes its own metrics."""
+
+
+class Brokers(msgspec.Struct, frozen=True):
+    """The Kafka cluster."""
+
+    instance_type: str
+    count: int
+    storage_gib: int
+
+
+class Database(msgspec.Struct, frozen=True):
+    """The database instance."""
+
+    instance_type: str
+    multi_az: bool
+    storage_gib: int
+    maximum_storage_gib: int
+    backup_days: int
+
+
+class Deployed(msgspec.Struct, frozen=True):
+    """Everything that costs money."""
+
+    functions: Mapping[str, Function]
+    pollers: Mapping[str, Pollers]
+    """By function."""
+    brokers: Brokers
+    database: Database
+    cache_maximum_gib: int
+    cache_maximum_ecpu: int
+    streams: int
+    endpoints: int
+    """Interface endpoints, each counted once for each zone it is in."""
+    zones: int
+    kept_days: Mapping[str, int]
+    """By bucket and prefix: the days until objects expire."""
+    access_log: tuple[str, ...]
+    """The values that one line of the access log holds."""
+    access_log_text: int
+    """The bytes of a line without its values."""
+    throttles: Mapping[str, int]
+    """Requests a second, by route."""
+    detailed_routes: int
+    alarms: int
+    alarm_metrics: int
+    log_days: int
+    keys: int
+    secrets: int
+    scan_limit_gib: float
+    monthly_budget: float | None
+
+
+def read_templates(assembly: Assembly) -> Deployed:
+    """Read all templates of a deployment."""
+    return _Reader(assembly).read()
+
+
+_MINUTES = {"minute": 1, "hour": 60, "day": 1440}
+
+
+class _Reader:
+    """Reads each type of resource once, and then knows which types it has not read."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._unread = {resource.type: str(resource) for resource in assembly.resources()}
+        for kind in FREE:
+            self._unread.pop(kind, None)
+
+    def read(self) -> Deployed:
+        (brokers,), (database,), (cache,) = map(
+            self._all, ("AWS::MSK::Cluster", "AWS::RDS::DBInstance", "AWS::ElastiCache::ServerlessCache")
+        )
+        (stage,), (workgroup,) = map(self._all, ("AWS::ApiGatewayV2::Stage", "AWS::Athena::WorkGroup"))
+        subnets = brokers.properties["BrokerNodeGroupInfo"]["ClientSubnets"]
+        alarms = self._all("AWS::CloudWatch::Alarm")
+        access_log = json.loads(stage.properties["AccessLogSettings"]["Format"])
+        routes = stage.properties["RouteSettings"]
+        deployed = Deployed(
+            functions=self._functions(),
+            pollers=self._pollers(),
+            brokers=_brokers(brokers.properties),
+            database=_database(database.properties),
+            cache_maximum_gib=cache.properties["CacheUsageLimits"]["DataStorage"]["Maximum"],
+            cache_maximum_ecpu=cache.properties["CacheUsageLimits"]["ECPUPerSecond"]["Maximum"],
+            streams=len(self._all("AWS::KinesisFirehose::DeliveryStream")),
+            endpoints=sum(len(each.properties.get("SubnetIds", ())) for each in self._all("AWS::EC2::VPCEndpoint")),
+            zones=len(subnets),
+            kept_days=self._kept_days(),
+            access_log=tuple(access_log.values()),
+            access_log_text=len(json.dumps(dict.fromkeys(access_log, ""))),
+            throttles={route: limit["ThrottlingRateLimit"] for route, limit in routes.items()},
+            detailed_routes=sum(limit.get("DetailedMetricsEnabled", False) for limit in routes.values()),
+            alarms=len(alarms),
+            alarm_metrics=sum(map(_metrics_of, alarms)),
+            log_days=max(each.properties["RetentionInDays"] for each in self._all("AWS::Logs::LogGroup")),
+            keys=len(self._all("AWS::KMS::Key")),
+            secrets=int(database.properties.get("ManageMasterUserPassword", False)),
+            scan_limit_gib=workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"] / 2**30,
+            monthly_budget=self._budget(),
+        )
+        if self._unread:
+            named = ", ".join(f"{kind} (as in {one})" for kind, one in sorted(self._unread.items()))
+            raise TemplateError(f"these cost something or nothing, and cli/cost/templates.py does not say: {named}")
+        return deployed
+
+    def _all(self, kind: str) -> list[Resource]:
+        self._unread.pop(kind, None)
+        return list(self._assembly.resources(kind))
+
+    def _functions(self) -> dict[str, Function]:
+        """Read our functions by verb. Those of the CDK run only while it deploys."""
+        started = {
+            _target(alias, "FunctionName"): alias.properties["ProvisionedConcurrencyConfig"]
+            for alias in self._all("AWS::Lambda::Alias")
+            if "ProvisionedConcurrencyConfig" in alias.properties
+        }
+        runs: dict[tuple[str, str], float] = {}
+        for schedule in self._all("AWS::Scheduler::Schedule"):
+            target = schedule.properties["Target"]["Arn"]["Fn::GetAtt"][0]
+            runs[schedule.stack, target] = _runs_a_month(schedule.properties["ScheduleExpression"])
+        read = {}
+        for each in self._all("AWS::Lambda::Function"):
+            properties = each.properties
+            if "FunctionName" not in properties:
+                continue
+            verb = properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+            place = (each.stack, each.logical_id)
+            read[verb] = Function(
+                name=verb,
+                memory_gib=properties["MemorySize"] / 1024,
+                timeout_seconds=properties["Timeout"],
+                concurrency=properties["ReservedConcurrentExecutions"],
+                private="VpcConfig" in properties,
+                traced=properties.get("TracingConfig", {}).get("Mode") == "Active",
+                started=started.get(place, {}).get("ProvisionedConcurrentExecutions", 0),
+                runs_a_month=runs.get(place, 0),
+            )
+        return read
+
+    def _pollers(self) -> dict[str, Pollers]:
+        verbs = {
+            (each.stack, each.logical_id): each.properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+            for each in self._assembly.resources("AWS::Lambda::Function")
+            if "FunctionName" in each.properties
+        }
+        read = {}
+        for mapping in self._all("AWS::Lambda::EventSourceMapping"):
+            properties = mapping.properties
+            verb = verbs[_target(mapping, "FunctionName")]
+            read[verb] = Pollers(
+                function=verb,
+                topic=properties["Topics"][0],
+                minimum=properties["ProvisionedPollerConfig"]["MinimumPollers"],
+                maximum=properties["ProvisionedPollerConfig"]["MaximumPollers"],
+                batch_size=properties["BatchSize"],
+                window_seconds=properties["MaximumBatchingWindowInSeconds"],
+                counted="MetricsConfig" in properties,
+            )
+        return read
+
+    def _kept_days(self) -> dict[str, int]:
+        kept: dict[str, int] = {}
+        for bucket in self._all("AWS::S3::Bucket"):
+            for rule in bucket.properties["LifecycleConfiguration"]["Rules"]:
+                if "ExpirationInDays" in rule:
+                    kept[f"{bucket.logical_id}/{rule.get('Prefix', '')}"] = rule["ExpirationInDays"]
+        return kept
+
+    def _budget(self) -> float | None:
+        for budget in self._all("AWS::Budgets::Budget"):
+            return float(budget.properties["Budget"]["BudgetLimit"]["Amount"])
+        return None
+
+
+def _target(resource: Resource, name: str) -> tuple[str, str]:
+    """Return the place of the resource that a property refers to."""
+    value: Any = resource.properties[name]
+    return resource.stack, value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
+
+
+def _brokers(properties: Mapping[str, Any]) -> Brokers:
+    nodes = properties["BrokerNodeGroupInfo"]
+    return Brokers(
+        nodes["InstanceType"],
+        properties["NumberOfBrokerNodes"],
+        nodes["StorageInfo"]["EBSStorageInfo"]["VolumeSize"],
+    )
+
+
+def _database(properties: Mapping[str, Any]) -> Database:
+    return Database(
+        instance_type=properties["DBInstanceClass"].removeprefix("db."),
+        multi_az=properties["MultiAZ"],
+        storage_gib=int(properties["AllocatedStorage"]),
+        maximum_storage_gib=properties["MaxAllocatedStorage"],
+        backup_days=properties["BackupRetentionPeriod"],
+    )
+
+
+def _metrics_of(alarm: Resource) -> int:
+    """An alarm is billed by the metrics it looks at."""
+    metrics = alarm.properties.get("Metrics")
+    return sum("MetricStat" in each for each in metrics) if metrics else 1
+
+
+def _runs_a_month(expression: str) -> float:
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if rate is None:
+        raise TemplateError(f"{expression}: only rates are priced")
+    return HOURS * 60 / (int(rate[1]) * _MINUTES[rate[2]])
