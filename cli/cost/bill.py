@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from cli.cost.prices import Prices
+from cli.stages import CommandError
 
 Driver = Literal["size", "time", "requests", "events", "questions"]
 """What a line grows with: the deployment's size, the hours that devices report, their requests, their events, and what
@@ -59,6 +60,8 @@ def write_bill(positions: Iterable[Position], prices: Prices) -> Bill:
     units: defaultdict[str, float] = defaultdict(float)
     for position in listed:
         units[position.price] += position.units
+    if unknown := sorted(units.keys() - prices.keys()):
+        raise CommandError(f"cli/cost/prices.toml has no price of: {', '.join(unknown)}")
     each = {name: prices[name].cost(total) / total for name, total in units.items()}
     return Bill(
         tuple(

@@ -46,7 +46,7 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         f"{posted:,} requests a second",
         "`throttles` of the profile",
         by_requests / (24 * DAYS),
-        "ingest-requests",
+        "ingest-small-requests",
     )
     for verb, also in (("ingest", "its throttles"), ("archive", "its pollers"), ("aggregate", "its pollers")):
         function = deployed.functions[verb]

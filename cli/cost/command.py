@@ -2,25 +2,30 @@
 
 import asyncio
 import tempfile
+from argparse import Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.cost.actual import read_actual
 from cli.cost.figures import load_figures
 from cli.cost.page import write_page
 from cli.cost.prices import load_prices
 from cli.cost.report import Model
 from cli.cost.share import Use, share
 from cli.cost.tables import Table, dollars
-from cli.cost.templates import read_templates
-from cli.cost.workload import SIZES, Workload
+from cli.cost.templates import Deployed, read_templates
+from cli.cost.workload import HOURS, SIZES, Workload
 from cli.stages import CommandError
 from local.processes import StackError
 from local.synthesis import synthesize
 from local.template import Assembly, TemplateError
 
-app = typer.Typer(help="What a deployment costs a month, by its templates and AWS's list prices.")
+app = typer.Typer(
+    pretty_exceptions_enable=False, help="What a deployment costs a month, by its templates and AWS's list prices."
+)
 
 MOST_LINES = 20
 
@@ -43,7 +48,7 @@ def month(
         raise CommandError(f"no profile is named {profile!r}: choose one of {', '.join(SIZES)}", 2)
     size = SIZES[profile]
     work = Workload(size.devices, events_per_second or size.average, hours_a_day, events_per_request)
-    model = Model(read_templates(_assembly(profile, templates)), size, load_figures(), load_prices())
+    model = Model(_read(profile, templates), size, load_figures(), load_prices())
     context.obj = (model, work)
     if context.invoked_subcommand is not None:
         return
@@ -88,16 +93,39 @@ def fleet(
 ) -> None:
     """Print one fleet's part of the bill that the other options describe."""
     model, work = _described(context)
-    part = share(model.bill(work), work, Use(events, requests), hours / 730)
+    part = share(model.bill(work), work, Use(events, requests), hours / HOURS)
     print(f"{dollars(part.total)} dollars: {dollars(part.caused)} by its own requests and events,")
     print(f"{dollars(part.shared)} as its part, by events, of what is there for all fleets.")
+
+
+@app.command()
+def actual(
+    context: typer.Context,
+    stage: Annotated[str, typer.Option(help="a deployed stage, instead of the local stack")] = "",
+    directory: Annotated[Path, typer.Option("--dir", help="the local stack's directory")] = Path(".local"),
+) -> None:
+    """Print what today has cost so far: by the events and requests of a stage, at the prices of the profile."""
+    model, _ = _described(context)
+    done = read_actual(Namespace(stage=stage, dir=directory), datetime.now(UTC))
+    events = sum(done.events.values())
+    work = Workload(model.size.devices, events / done.hours / 3600, 24, events / done.requests)
+    bill, months = model.bill(work), done.hours / HOURS
+    print(
+        f"{done.hours:.2f} hours, {events:,} events in {done.requests:,.0f} requests: {work.events_per_request:.1f} in"
+        f" a request. {dollars(bill.total * months)} dollars, as if the profile were deployed."
+    )
+    rows = []
+    for name, of_fleet in done.events.items():
+        part = share(bill, work, Use(of_fleet, done.requests * of_fleet / events), months)
+        rows.append((name, f"{of_fleet:,}", f"{part.caused:.4f}", f"{part.shared:.4f}"))
+    _show(Table(("fleet", "events", "by its requests and events", "its part of the rest"), rows))
 
 
 @app.command()
 def page(context: typer.Context) -> None:
     """Print docs/cost.md."""
     model, _ = _described(context)
-    large = Model(read_templates(_assembly("large", None)), SIZES["large"], model.figures, model.prices)
+    large = Model(_read("large", None), SIZES["large"], model.figures, model.prices)
     print(write_page(model, large), end="")
 
 
@@ -112,13 +140,13 @@ def _show(*tables: Table) -> None:
         print("\n".join(table.as_text()))
 
 
-def _assembly(profile: str, templates: Path | None) -> Assembly:
+def _read(profile: str, templates: Path | None) -> Deployed:
     try:
         if templates is not None:
-            return Assembly.load(templates)
+            return read_templates(Assembly.load(templates))
         with tempfile.TemporaryDirectory() as directory:
             place = Path(directory)
-            return asyncio.run(synthesize(place / "cdk.out", profile, place))
+            return read_templates(asyncio.run(synthesize(place / "cdk.out", profile, place)))
     except FileNotFoundError as error:
         raise CommandError(f"{templates} holds no synthesized templates: {error}", 2) from error
     except (StackError, TemplateError) as error:

@@ -1,19 +1,27 @@
 """What would change the bill: each lever with what it is worth, and whether it is pulled."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from cli.cost.bill import Bill
+from cli.cost.figures import Figures
 from cli.cost.templates import Deployed
 from cli.cost.workload import Workload
 
 State = Literal["pulled", "left", "yours"]
 """Pulled in the templates, left for the reason given, or for whoever runs the devices to pull."""
 
-Months = Callable[[Deployed, Workload], Bill]
-Change = Callable[[Deployed, Workload], tuple[Deployed, Workload]]
+
+class Basis(msgspec.Struct, frozen=True):
+    """What a bill is computed from, besides prices."""
+
+    deployed: Deployed
+    work: Workload
+    figures: Figures
 
 
 class Lever(msgspec.Struct, frozen=True):
@@ -22,38 +30,68 @@ class Lever(msgspec.Struct, frozen=True):
     name: str
     state: State
     reason: str
-    change: Change
+    change: Callable[[Basis], Basis]
 
 
-def _with_functions(deployed: Deployed, **changes: object) -> Deployed:
-    functions = {name: msgspec.structs.replace(each, **changes) for name, each in deployed.functions.items()}
-    return msgspec.structs.replace(deployed, functions=functions)
-
-
-def _with_ingest(deployed: Deployed, **changes: object) -> Deployed:
-    functions = dict(deployed.functions)
-    functions["ingest"] = msgspec.structs.replace(functions["ingest"], **changes)
-    return msgspec.structs.replace(deployed, functions=functions)
-
-
-def _with_database(deployed: Deployed, **changes: object) -> Deployed:
-    return msgspec.structs.replace(deployed, database=msgspec.structs.replace(deployed.database, **changes))
-
-
-def _packed(events: float) -> Change:
-    def change(deployed: Deployed, work: Workload) -> tuple[Deployed, Workload]:
-        return deployed, Workload(work.devices, work.events_per_second, work.hours_a_day, events)
+def _in_functions(**changes: object) -> Callable[[Basis], Basis]:
+    def change(basis: Basis) -> Basis:
+        functions = {name: replace(each, **changes) for name, each in basis.deployed.functions.items()}
+        return replace(basis, deployed=replace(basis.deployed, functions=functions))
 
     return change
 
 
-def _raw_days(days: int) -> Change:
-    def change(deployed: Deployed, work: Workload) -> tuple[Deployed, Workload]:
-        kept = {place: days if place.endswith("/raw/") else old for place, old in deployed.kept_days.items()}
-        return msgspec.structs.replace(deployed, kept_days=kept), work
+def _in_ingest(**changes: object) -> Callable[[Basis], Basis]:
+    def change(basis: Basis) -> Basis:
+        functions = basis.deployed.functions
+        changed = {**functions, "ingest": replace(functions["ingest"], **changes)}
+        return replace(basis, deployed=replace(basis.deployed, functions=changed))
 
     return change
 
+
+def _in_database(**changes: object) -> Callable[[Basis], Basis]:
+    return lambda basis: replace(
+        basis, deployed=replace(basis.deployed, database=replace(basis.deployed.database, **changes))
+    )
+
+
+def _in_deployment(**changes: object) -> Callable[[Basis], Basis]:
+    return lambda basis: replace(basis, deployed=replace(basis.deployed, **changes))
+
+
+def _in_figures(**values: float) -> Callable[[Basis], Basis]:
+    def change(basis: Basis) -> Basis:
+        changed = {name: replace(getattr(basis.figures, name), value=value) for name, value in values.items()}
+        return replace(basis, figures=replace(basis.figures, **changed))
+
+    return change
+
+
+def _packed(events: float) -> Callable[[Basis], Basis]:
+    return lambda basis: replace(basis, work=dataclasses.replace(basis.work, events_per_request=events))
+
+
+def _raw_days(days: int) -> Callable[[Basis], Basis]:
+    def change(basis: Basis) -> Basis:
+        kept = {place: days if place.endswith("/raw/") else old for place, old in basis.deployed.kept_days.items()}
+        return replace(basis, deployed=replace(basis.deployed, kept_days=kept))
+
+    return change
+
+
+# What the access log held before.
+LONG_ACCESS_LOG = (
+    "$context.requestId",
+    "$context.requestTimeEpoch",
+    "$context.routeKey",
+    "$context.status",
+    "$context.responseLength",
+    "$context.responseLatency",
+    "$context.integrationStatus",
+    "$context.integrationLatency",
+    "$context.error.message",
+)
 
 LEVERS = (
     Lever(
@@ -72,32 +110,50 @@ LEVERS = (
         "No X-Ray traces",
         "pulled",
         "They showed spans that nobody annotated. `sluice trace` follows one event by its id through every store.",
-        lambda deployed, work: (_with_functions(deployed, traced=True), work),
+        _in_functions(traced=True),
+    ),
+    Lever(
+        "Rows without what can be derived",
+        "pulled",
+        "The view `events` derives metrics, the day and the topic. Firehose and its endpoint bill bytes.",
+        _in_figures(row_bytes=793, stored_bytes=170),
+    ),
+    Lever(
+        "Metrics lines with counts of what happened, and no zeros",
+        "pulled",
+        "CloudWatch takes a missing count as none.",
+        _in_figures(ingest_line_bytes=360),
+    ),
+    Lever(
+        "An access log without what metrics have",
+        "pulled",
+        "Latencies and sizes by route are metrics.",
+        _in_deployment(access_log=LONG_ACCESS_LOG, access_log_text=202),
     ),
     Lever(
         "No environments of ingest that stay started",
         "left",
         "The first device of a quiet hour would wait two seconds for a start.",
-        lambda deployed, work: (_with_ingest(deployed, started=0), work),
+        _in_ingest(started=0),
     ),
     Lever(
         "A database of half the size (r7g.large)",
         "left",
         "By docs/sizing.md it is enough on average. After an outage it would catch up at half the pace. Halve it when a"
         " month of your own stays below a quarter of the instance.",
-        lambda deployed, work: (_with_database(deployed, instance_type="r7g.large"), work),
+        _in_database(instance_type="r7g.large"),
     ),
     Lever(
         "A database in one zone",
         "left",
         "A zone that fails would stop all numbers until a backup is restored.",
-        lambda deployed, work: (_with_database(deployed, multi_az=False), work),
+        _in_database(multi_az=False),
     ),
     Lever(
         "Backups of 7 days",
         "left",
         "A mistake is often found after a week. Raw events can repair samples, not settings.",
-        lambda deployed, work: (_with_database(deployed, backup_days=7), work),
+        _in_database(backup_days=7),
     ),
     Lever(
         "Raw events kept for 30 days",
@@ -108,9 +164,9 @@ LEVERS = (
 )
 
 
-def weigh(deployed: Deployed, work: Workload, bill: Months) -> Iterator[tuple[Lever, float]]:
+def weigh(basis: Basis, bill: Callable[[Basis], Bill]) -> Iterator[tuple[Lever, float]]:
     """Say what each lever saves a month; a pulled one has saved it already."""
-    now = bill(deployed, work).total
+    now = bill(basis).total
     for lever in LEVERS:
-        changed = bill(*lever.change(deployed, work)).total
+        changed = bill(lever.change(basis)).total
         yield lever, changed - now if lever.state == "pulled" else now - changed

@@ -39,6 +39,11 @@ def _money(model: Model) -> Iterator[str]:
     yield ""
     yield from model.months().as_markdown()
     yield ""
+    yield (
+        "A month that is all peak has three times the events of an average one. What would bring it within the budget,"
+        " besides larger requests, stands [below](#what-to-change-first)."
+    )
+    yield ""
     yield "## What it consists of"
     yield ""
     yield from model.services([few, many]).as_markdown()

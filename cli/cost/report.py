@@ -8,7 +8,7 @@ from cli.cost.bill import Bill, Driver
 from cli.cost.caps import caps
 from cli.cost.compare import ALTERNATIVES
 from cli.cost.figures import Figures
-from cli.cost.levers import weigh
+from cli.cost.levers import Basis, weigh
 from cli.cost.month import bill_month
 from cli.cost.prices import Prices
 from cli.cost.tables import Table, dollars
@@ -39,20 +39,32 @@ class Model(msgspec.Struct, frozen=True):
         """Write the bill of a month."""
         return bill_month(self.deployed, work, self.figures, self.prices)
 
+    def _bill_of(self, basis: Basis) -> Bill:
+        return bill_month(basis.deployed, basis.work, basis.figures, self.prices)
+
     def months(self, packed: Sequence[float] = (10, 100)) -> Table:
-        """Compare months: average and peak, short and long days."""
-        head = ("dollars a month", *(f"{events:g} events a request" for events in packed))
+        """Compare months of average and of peak, of short and long days; say with which requests each is within budget."""
         rows = []
         for peak in (False, True):
             for hours in (SHORT, LONG):
                 rate = self.size.peak if peak else self.size.average
-                bills = (
-                    self.bill(self.size.workload(events_per_request=events, hours_a_day=hours, peak=peak))
-                    for events in packed
-                )
+                bills = {
+                    events: self.bill(self.size.workload(events_per_request=events, hours_a_day=hours, peak=peak)).total
+                    for events in sorted({*packed, *PACKED})
+                }
                 name = f"{rate:,.0f} events a second, {hours:g} h a day{' (all peak)' if peak else ''}"
-                rows.append((name, *(dollars(bill.total) for bill in bills)))
+                rows.append((name, *(dollars(bills[events]) for events in packed), self._within(bills)))
+        head = ("dollars a month", *(f"{events:g} events a request" for events in packed), "within the budget")
         return Table(head, rows)
+
+    def _within(self, bills: Mapping[float, float]) -> str:
+        budget = self.deployed.monthly_budget
+        if budget is None:
+            return "no budget"
+        enough = [events for events, usd in bills.items() if usd < budget]
+        if enough:
+            return f"from {min(enough):g} a request"
+        return f"not by packing: {dollars(min(bills.values()))} at {max(bills):g} a request"
 
     def services(self, works: Sequence[Workload]) -> Table:
         """List services, the most expensive first."""
@@ -88,9 +100,8 @@ class Model(msgspec.Struct, frozen=True):
 
     def levers(self, work: Workload) -> Table:
         """List what would change the bill."""
-        weighed = sorted(
-            weigh(self.deployed, work, lambda d, w: bill_month(d, w, self.figures, self.prices)), key=_worth
-        )
+        basis = Basis(self.deployed, work, self.figures)
+        weighed = sorted(weigh(basis, self._bill_of), key=_worth)
         rows = [(lever.name, lever.state, lever.reason, dollars(saved)) for lever, saved in weighed]
         return Table(("lever", "state", "why", "dollars a month"), rows, words=3)
 

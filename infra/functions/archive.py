@@ -16,7 +16,7 @@ ROUND_SECONDS = 24
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveProfile(HoldingProfile):
-    """The consumer that writes to the delivery stream, and how long it waits for it."""
+    """The consumer that writes to the delivery streams, and how long it waits for them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

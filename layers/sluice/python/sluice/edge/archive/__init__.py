@@ -1,1 +1,1 @@
-"""The delivery stream."""
+"""The delivery streams."""

@@ -1,6 +1,6 @@
 """The work of archive: accepted events become rows of the raw table.
 
-read -> a row with the event as sent -> pack -> delivery stream; only records that it did not accept are retried
+read -> a row with the event as sent -> pack -> delivery streams in turn; only what they did not accept is retried
 """
 
 import contextlib
