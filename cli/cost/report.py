@@ -43,7 +43,7 @@ class Model(msgspec.Struct, frozen=True):
         return bill_month(basis.deployed, basis.work, basis.figures, self.prices)
 
     def months(self, packed: Sequence[float] = (10, 100)) -> Table:
-        """Compare months of average and of peak, of short and long days; say with which requests each is within budget."""
+        """Compare average and peak, short and long days; say with which requests each month is within the budget."""
         rows = []
         for peak in (False, True):
             for hours in (SHORT, LONG):

@@ -41,17 +41,12 @@ def consumed(deployed: Deployed, work: Workload, figures: Figures) -> dict[str, 
 def _between_zones(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
     """A client is in another zone than a partition's leader in two of three cases. Each gigabyte is billed twice."""
     elsewhere = (deployed.zones - 1) / deployed.zones
-    # ingest writes a request's events by partition, so that a batch has few records; consumers read what was written.
-    written = work.events * figures.record_bytes.at(_records_a_batch(work))
+    # A request's events are of many devices, and so of many partitions: a batch of a partition has few records.
+    written = work.events * figures.record_bytes.at(max(1.0, work.events_per_request / deployed.brokers.partitions))
     readers = sum(source.topic != "dead-letter" for source in deployed.pollers.values())
     for item, copies in (("ingest to brokers", 1), ("brokers to consumers", readers)):
         crossing = written * copies * elsewhere / GB
         yield Position("Traffic between zones", item, "zone_transfer_gb", 2 * crossing, "events")
-
-
-def _records_a_batch(work: Workload) -> float:
-    """A request's events are of many devices, whose partitions differ: of 30, a hundred events reach 29."""
-    return max(1.0, work.events_per_request / 30)
 
 
 def batches(source: Pollers, rate: float, figures: Figures) -> float:

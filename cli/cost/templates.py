@@ -12,6 +12,7 @@ import msgspec
 
 from cli.cost.workload import HOURS
 from local.template import Assembly, Resource, TemplateError
+from sluice.core.consumers import RAW_EVENTS
 
 FREE = {
     "AWS::ApiGatewayV2::Api": "billed by request",
@@ -37,7 +38,6 @@ FREE = {
     "AWS::Lambda::Version": "stored without charge",
     "AWS::Logs::LogStream": "part of its group",
     "AWS::MSK::Configuration": "no charge",
-    "AWS::MSK::Topic": "kept on the brokers' disks, which are billed by size",
     "AWS::RDS::DBParameterGroup": "no charge",
     "AWS::RDS::DBSubnetGroup": "no charge",
     "AWS::S3::BucketPolicy": "no charge",
@@ -77,11 +77,13 @@ class Pollers(msgspec.Struct, frozen=True):
 
 
 class Brokers(msgspec.Struct, frozen=True):
-    """The Kafka cluster."""
+    """The Kafka cluster. Topics lie on its disks, which are billed by size."""
 
     instance_type: str
     count: int
     storage_gib: int
+    partitions: int
+    """Of the topic of accepted events."""
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -155,7 +157,7 @@ class _Reader:
         deployed = Deployed(
             functions=self._functions(),
             pollers=self._pollers(),
-            brokers=_brokers(brokers.properties),
+            brokers=_brokers(brokers.properties, self._all("AWS::MSK::Topic")),
             database=_database(database.properties),
             cache_maximum_gib=cache.properties["CacheUsageLimits"]["DataStorage"]["Maximum"],
             cache_maximum_ecpu=cache.properties["CacheUsageLimits"]["ECPUPerSecond"]["Maximum"],
@@ -255,12 +257,14 @@ def _target(resource: Resource, name: str) -> tuple[str, str]:
     return resource.stack, value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
 
 
-def _brokers(properties: Mapping[str, Any]) -> Brokers:
+def _brokers(properties: Mapping[str, Any], topics: list[Resource]) -> Brokers:
     nodes = properties["BrokerNodeGroupInfo"]
+    (raw,) = (topic for topic in topics if topic.properties["TopicName"] == RAW_EVENTS)
     return Brokers(
         nodes["InstanceType"],
         properties["NumberOfBrokerNodes"],
         nodes["StorageInfo"]["EBSStorageInfo"]["VolumeSize"],
+        raw.properties["PartitionCount"],
     )
 
 
