@@ -6,7 +6,7 @@ from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_logs as logs
-from constructs import Construct
+from constructs import Construct, DependencyGroup, IConstruct
 
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.foundation import Foundation
@@ -68,6 +68,7 @@ class Delivery(Construct):
             ),
         )
         self.stream.node.add_dependency(role)
+        self._readers = DependencyGroup()
         stream = {"DeliveryStreamName": self.stream.delivery_stream_name}
         operations.alarm(
             self,
@@ -84,13 +85,23 @@ class Delivery(Construct):
             means="Rows did not fit the table. salvage turns them into dead letters with the reason `delivery_failed`.",
         )
 
+    def read_by(self, function: IConstruct) -> None:
+        """Register a function that reads rows, from files or where rows are given up."""
+        self._readers.add(function)
+
     def access(self, way: Reach) -> Access:
-        """Let a function put records on the stream."""
+        """Let a function put records on the stream.
+
+        It depends on the functions that read rows, which is why a row may leave out what its readers derive. reconcile
+        cannot be one of them, since it invokes the function: until its own update, it reports what it cannot read and
+        tries it again with every run.
+        """
         arn = self.stream.delivery_stream_arn
         return Access(
             grants=[iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=[arn])],
             facts={"delivery_stream": self.stream.delivery_stream_name},
             reaches=[way],
+            after=[self._readers],
         )
 
     def _role(self, raw: Bucket, catalog: Catalog, delivery_logs: logs.LogGroup) -> iam.Role:
