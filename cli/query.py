@@ -57,10 +57,11 @@ def ask(options: argparse.Namespace, sql: str, parameters: Sequence[str]) -> Fou
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    names = sorted(path.stem for path in NAMED.glob("*.sql") if path.stem != "events")
+    # The others are views, which have no parameters.
+    names = sorted(path.stem for path in NAMED.glob("*.sql") if "-- Parameters: " in path.read_text())
     parser = begin_parser("query", __doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--sql", help="a statement over raw_events, events, dead_letters or rollups")
+    what.add_argument("--sql", help="a statement over events, stored_events, raw_events, dead_letters or rollups")
     what.add_argument("--name", choices=names, help="a named query")
     parser.add_argument("parameters", nargs="*", help="the values of the query's question marks, in order")
     return parser.parse_args(arguments)

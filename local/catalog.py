@@ -21,6 +21,9 @@ PATH = "$path"
 
 SQL = Path(__file__).parents[1] / "infra" / "athena"
 
+#: Each may read those before it.
+VIEWS = ("stored_events", "events")
+
 #: What was read of files, by their path, size and time of change.
 Kept = dict[tuple[str, int, int], ds.Fragment]
 
@@ -55,14 +58,15 @@ class Store:
         self._kept: Kept = {}
 
     def open(self, database: str, sql: str) -> duckdb.DuckDBPyConnection:
-        """Open the stores for a statement: the tables of the catalog that it names, and the view."""
+        """Open the stores for a statement: the tables of the catalog that it names, and the views."""
         connection = duckdb.connect()
         for table in self._glue.get_tables(DatabaseName=database)["TableList"]:
-            # The view is over raw_events; any other table is read only when it is asked for.
+            # The views are over raw_events; any other table is read only when it is asked for.
             if table["TableType"] == "EXTERNAL_TABLE" and (table["Name"] == "raw_events" or table["Name"] in sql):
                 found = read_table(table, self._files, self._kept, with_path=PATH in sql)
                 connection.register(table["Name"], found)
-        connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
+        for view in VIEWS:
+            connection.execute(f"CREATE VIEW {view} AS {(SQL / f'{view}.sql').read_text()}")
         return connection
 
 

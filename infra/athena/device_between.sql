@@ -10,7 +10,7 @@ WITH copies AS (
             PARTITION BY fleet_id, device_id, event_id
             ORDER BY received_at, kafka_partition, kafka_offset
         ) AS copy
-    FROM raw_events
+    FROM stored_events
     WHERE fleet_id = ? AND device_id = ?
       AND dt BETWEEN CAST(CAST(CAST(substr(?, 1, 10) AS date) - INTERVAL '1' DAY AS date) AS varchar)
                  AND CAST(CAST(CAST(substr(?, 1, 10) AS date) + INTERVAL '7' DAY AS date) AS varchar)

@@ -27,6 +27,6 @@ FROM (
             PARTITION BY region, dt, fleet_id, device_id, event_id
             ORDER BY received_at, kafka_partition, kafka_offset
         ) AS copy
-    FROM raw_events
+    FROM stored_events
 ) AS copies
 WHERE copy = 1

@@ -9,7 +9,7 @@ WITH stored AS (
         kafka_partition,
         kafka_offset,
         received_at
-    FROM raw_events
+    FROM stored_events
     WHERE dt BETWEEN ? AND ?
     UNION ALL
     SELECT

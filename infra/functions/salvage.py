@@ -57,6 +57,7 @@ class Salvage(Function):
                 base.stream.produce(DEAD_LETTERS),
             ],
         )
+        base.lake.delivery.read_by(self)
         Schedule(self, every_minutes=EVERY_MINUTES)
         self.alarm(
             "expired",

@@ -38,6 +38,7 @@ class Seek(Function):
             reads=SeekSettings,
             uses=[base.lake.queries.access()],
         )
+        base.lake.delivery.read_by(self)
         self.alarm(
             "scans",
             _paid_for(base.lake.queries.workgroup.name),

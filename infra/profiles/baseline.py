@@ -174,8 +174,8 @@ BASELINE = Profile(
     ),
     # Longer than trace waits: even when every call times out, seek must still stop the queries.
     seek=SeekProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=5), athena_seconds=12),
-    # 15,000 rows of some 600 bytes.
-    delivery=DeliveryProfile(interval_seconds=60, size_mib=128, peak_mib_per_second=8.6, quota_mib_per_second=5),
+    # 15,000 rows of 630 bytes.
+    delivery=DeliveryProfile(interval_seconds=60, size_mib=128, peak_mib_per_second=9.1, quota_mib_per_second=5),
     database=DatabaseProfile(
         instance_type="r7g.xlarge",
         storage_gib=800,

@@ -1,4 +1,4 @@
-"""The analysts' tables over raw events, dead letters and rollups, and the view that shows every event once."""
+"""The analysts' tables over raw events, dead letters and rollups, and the views over raw events."""
 
 import base64
 import json
@@ -115,8 +115,12 @@ def _presto_view(sql: str, database: str, types: dict[str, str]) -> str:
     return f"/* Presto View: {base64.b64encode(json.dumps(definition).encode()).decode()} */"
 
 
+def _construct_id(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 class Catalog(Construct):
-    """The Glue database with tables `raw_events`, `dead_letters` and `rollups` and view `events`."""
+    """The Glue database: tables `raw_events`, `dead_letters` and `rollups`, views `stored_events` and `events`."""
 
     def __init__(self, scope: Construct, deployment: Deployment, buckets: Buckets) -> None:
         super().__init__(scope, "Catalog")
@@ -154,26 +158,41 @@ class Catalog(Construct):
             file_format=PARQUET,
             description="Rollups that are no longer in the database: each window of each metric once.",
         )
-        self.tables = {"raw_events": self.raw_events, "dead_letters": dead_letters, "rollups": moved}
+        stored = self._view(
+            "stored_events",
+            over=self.raw_events,
+            description="Every stored copy of every event, with what its row leaves out.",
+        )
+        self._view("events", over=stored, description="Every event once per region and day of arrival: its first copy.")
+        self.tables = {
+            "raw_events": self.raw_events,
+            "stored_events": stored,
+            "dead_letters": dead_letters,
+            "rollups": moved,
+        }
+
+    def _view(self, name: str, *, over: glue.CfnTable, description: str) -> glue.CfnTable:
+        """Add a view with the columns of the raw table, as the file of its name defines it."""
         seen = COLUMNS | PARTITIONS
-        events = glue.CfnTable(
+        view = glue.CfnTable(
             self,
-            "Events",
+            _construct_id(name),
             catalog_id=Aws.ACCOUNT_ID,
             database_name=self.database_name,
             table_input=glue.CfnTable.TableInputProperty(
-                name="events",
-                description="Every event once per region and day of arrival: its first copy.",
+                name=name,
+                description=description,
                 table_type="VIRTUAL_VIEW",
                 parameters={"presto_view": "true", "comment": "Presto View"},
-                view_original_text=_presto_view((SQL / "events.sql").read_text(), self.database_name, seen),
+                view_original_text=_presto_view((SQL / f"{name}.sql").read_text(), self.database_name, seen),
                 view_expanded_text="/* Presto View */",
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
                     columns=_columns(seen), serde_info=glue.CfnTable.SerdeInfoProperty()
                 ),
             ),
         )
-        events.add_resource_dependency(self.raw_events)
+        view.add_resource_dependency(over)
+        return view
 
     def _table(
         self,
@@ -196,7 +215,7 @@ class Catalog(Construct):
         place = "".join(f"{key}=${{{key}}}/" for key in (*partitions, "dt"))
         table = glue.CfnTable(
             self,
-            "".join(word.capitalize() for word in name.split("_")),
+            _construct_id(name),
             catalog_id=Aws.ACCOUNT_ID,
             database_name=self.database_name,
             table_input=glue.CfnTable.TableInputProperty(

@@ -7,7 +7,7 @@ from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_logs as logs
-from constructs import Construct
+from constructs import Construct, DependencyGroup, IConstruct
 
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.foundation import Foundation
@@ -57,15 +57,26 @@ class Delivery(Construct):
         }
         self._logs = {name: self._log_of(scope) for name, scope in names.items()}
         self._role = self._make_role()
+        self._readers = DependencyGroup()
         self._streams = [self._stream(scope, name) for name, scope in names.items()]
 
+    def read_by(self, function: IConstruct) -> None:
+        """Register a function that reads rows, from files or where rows are given up."""
+        self._readers.add(function)
+
     def access(self, way: Reach) -> Access:
-        """Let a function put records on the streams."""
+        """Let a function put records on the streams.
+
+        It depends on the functions that read rows, which is why a row may leave out what its readers derive. reconcile
+        cannot be one of them, since it invokes the function: until its own update, it reports what it cannot read and
+        tries it again with every run.
+        """
         arns = [stream.delivery_stream_arn for stream in self._streams]
         return Access(
             grants=[iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=arns)],
             facts={"delivery_streams": ",".join(stream.delivery_stream_name for stream in self._streams)},
             reaches=[way],
+            after=[self._readers],
         )
 
     def _log_of(self, scope: Construct) -> logs.LogGroup:

@@ -12,16 +12,16 @@ from infra.stores.buckets import Bucket, Buckets
 from infra.stores.catalog import SQL, Catalog
 
 NAMED_QUERIES = {
-    "device_between": ("raw_events",),
-    "metric_between": ("raw_events",),
-    "type_between": ("raw_events",),
+    "device_between": ("stored_events",),
+    "metric_between": ("stored_events",),
+    "type_between": ("stored_events",),
     "event_by_id": ("raw_events",),
-    "gaps_between": ("raw_events", "dead_letters"),
+    "gaps_between": ("stored_events", "dead_letters"),
     "dead_letters_by_reason": ("dead_letters",),
     "dead_letters_by_id": ("dead_letters",),
     "rollups_between": ("rollups",),
 }
-"""Each query's file, with the tables it reads."""
+"""Each query's file, with the tables and views it reads."""
 
 
 class Queries(Construct):

@@ -223,8 +223,8 @@ def test_one_odd_object_of_any_kind_is_reported_and_keeps_none_of_the_others(
     good = s3.put_rows([Sent(0, moment, moment), Sent(5, moment, moment)], name="the-last")
     table = pq.read_table(io.BytesIO(s3.objects[good]))
     for name, odd in (
-        ("columns", table.drop_columns(["kafka_topic"])),
-        ("topic", blank(table, "kafka_topic")),
+        ("columns", table.drop_columns(["kafka_offset"])),
+        ("offset", blank(table, "kafka_offset")),
         ("partition", blank(table, "kafka_partition")),
         ("fleet", blank(table, "fleet_id")),
     ):
@@ -240,14 +240,42 @@ def test_one_odd_object_of_any_kind_is_reported_and_keeps_none_of_the_others(
     counts = count(reconcile, s3)
     assert (counts.objects, counts.complete) == (2, True)
     assert {name.rpartition("/")[2] for name in counts.unreadable if name != odd_letter} == {
-        "columns", "topic", "partition", "fleet", "empty", "denied",
+        "columns", "offset", "partition", "fleet", "empty", "denied",
     }  # fmt: skip
     assert odd_letter in counts.unreadable
-    for name in ("topic", "partition"):
+    for name in ("offset", "partition"):
         assert "its record's offset" in counts.unreadable[f"{RAW}dt=2026-03-01/{name}"]
     assert "KMS" in counts.unreadable[f"{RAW}dt=2026-03-01/denied"]
     # Nothing of them is left behind.
     assert tables.rows(COVERED) == [("archive", "raw-events", 0, "{[0,1),[2,3),[5,6)}")]
+
+
+def test_rows_that_name_no_topic_are_of_raw_events_beside_those_that_name_one(
+    reconcile: Connection, tables: Tables
+) -> None:
+    s3, moment = S3(), now()
+    s3.put_rows([Sent(offset, moment, moment) for offset in (0, 1)], name="named")
+    s3.put_rows([Sent(offset, moment, moment, topic="replay-events") for offset in (0, 1)], name="of another")
+    table = pq.read_table(
+        io.BytesIO(s3.objects[s3.put_rows([Sent(offset, moment, moment) for offset in range(2, 10)])])
+    )
+    place = table.schema.get_field_index("kafka_topic")
+    unnamed = table.set_column(place, "kafka_topic", pa.nulls(table.num_rows, pa.string()))
+    for name, rows in (
+        ("none named", unnamed.slice(0, 3)),
+        ("some named", blank(table.slice(3, 3), "kafka_topic")),
+        ("no such column", table.drop_columns(["kafka_topic"]).slice(6)),
+    ):
+        file = io.BytesIO()
+        pq.write_table(rows, file)
+        s3.objects[f"{RAW}dt=2026-03-01/{name}"] = file.getvalue()
+    del s3.objects[f"{RAW}dt=2026-03-01/2"]
+    counts = count(reconcile, s3)
+    assert (counts.objects, counts.complete, counts.unreadable) == (5, True, {})
+    assert tables.rows(COVERED) == [
+        ("archive", "raw-events", 0, "{[0,10)}"),
+        ("archive", "replay-events", 0, "{[0,2)}"),
+    ]
 
 
 def blank(table: pa.Table, name: str) -> pa.Table:

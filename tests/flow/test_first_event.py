@@ -150,6 +150,21 @@ def test_late_and_early_events_are_flagged_and_kept(stack: Stack) -> None:
         assert stack.query("--sql", sql)[1:] == [[flag, moment.date().isoformat()]]
 
 
+def test_a_row_leaves_out_what_the_view_shows(stack: Stack) -> None:
+    left_out = ("event_date", "flags", "metrics", "kafka_topic")
+    moment, metrics = now(), {"cpu_temp": 48, "vibration_rms": 2.5, "supply_voltage": 24}
+    telemetry = {"device_id": "lean-1", "timestamp": moment.isoformat(), "metrics": metrics}
+    activity = {"source": "lean-1", "timestamp": moment.isoformat(), "metrics": {"cpu_temp": {"deep": 1}}}
+    for route, name, changes in (("events", "telemetry-v1", telemetry), ("activity", "activity-v1", activity)):
+        assert post(stack, f"/v1/{route}", samples.encode(samples.read(f"{name}.json") | changes))[0] == 202
+    stack.settle()
+    null = " AND ".join(f"{name} IS NULL" for name in left_out)
+    assert stack.query("--sql", f"SELECT count(*) FROM raw_events WHERE device_id = 'lean-1' AND {null}")[1] == ["2"]
+    sql = f"SELECT {', '.join(left_out)} FROM events WHERE device_id = 'lean-1' ORDER BY contract DESC"
+    day, shown = moment.date().isoformat(), "{cpu_temp=48.0, vibration_rms=2.5, supply_voltage=24.0}"
+    assert stack.query("--sql", sql)[1:] == [[day, "[]", shown, "raw-events"], [day, "[]", "{}", "raw-events"]]
+
+
 def test_the_order_of_a_device_is_the_order_of_its_offsets(stack: Stack) -> None:
     template = samples.read("telemetry-v2.json") | {"device_id": "steady-1"}
     ids = [f"00000000-0000-4000-8000-{number:012d}" for number in range(300)]

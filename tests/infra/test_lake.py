@@ -123,19 +123,25 @@ def test_a_dead_letters_columns_are_what_its_contract_lets_it_say(templates: Tem
     assert columns == set(contract) - {"version"}
 
 
-def test_the_view_is_stored_as_athena_stores_one_with_the_columns_of_the_table(templates: Templates) -> None:
+@pytest.mark.parametrize(("name", "over"), [("stored_events", "raw_events"), ("events", "stored_events")])
+def test_a_view_is_stored_as_athena_stores_one_with_the_columns_of_the_table(
+    templates: Templates, name: str, over: str
+) -> None:
     tables = _tables(templates)
-    table, view = tables["raw_events"]["TableInput"], tables["events"]["TableInput"]
+    table, view = tables["raw_events"]["TableInput"], tables[name]["TableInput"]
     assert view["TableType"] == "VIRTUAL_VIEW"
     assert view["Parameters"]["presto_view"] == "true"
     text = view["ViewOriginalText"]
     definition = json.loads(base64.b64decode(text.removeprefix("/* Presto View: ").removesuffix(" */")))
-    assert definition["originalSql"] == (SQL / "events.sql").read_text()
+    assert definition["originalSql"] == (SQL / f"{name}.sql").read_text()
+    assert f"FROM {over}" in definition["originalSql"]
     assert definition["catalog"] == "awsdatacatalog"
-    assert definition["schema"] == tables["events"]["DatabaseName"] == "sluice_proof"
+    assert definition["schema"] == tables[name]["DatabaseName"] == "sluice_proof"
     columns = [column["Name"] for column in table["StorageDescriptor"]["Columns"] + table["PartitionKeys"]]
     assert [column["name"] for column in definition["columns"]] == columns
     assert [column["Name"] for column in view["StorageDescriptor"]["Columns"]] == columns
+    named = {one.properties["TableInput"]["Name"]: one for one in templates.every("AWS::Glue::Table")}
+    assert named[over].name in named[name].policies["DependsOn"]
 
 
 def test_firehose_flushes_within_a_minute(templates: Templates) -> None:

@@ -1,4 +1,4 @@
-"""A deployment updates the readers of a topic before its writers."""
+"""A deployment updates the readers of a topic, and of rows, before their writers."""
 
 import json
 
@@ -27,6 +27,13 @@ def test_no_reader_waits_for_its_writers(templates: Templates) -> None:
         for consumer in CONSUMERS:
             if consumer.topic in topics:
                 assert functions[writer].name not in _all_before(templates, functions[consumer.name]), consumer.name
+
+
+def test_archive_is_updated_after_those_that_read_its_rows(templates: Templates) -> None:
+    functions = templates.functions()
+    for reader in ("salvage", "seek"):
+        assert functions[reader].name in functions["archive"].policies["DependsOn"], reader
+        assert functions["archive"].name not in _all_before(templates, functions[reader])
 
 
 def _written(templates: Templates) -> dict[str, set[str]]:

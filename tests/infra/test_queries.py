@@ -1,5 +1,6 @@
 """The SQL analysts use, run unchanged on files laid out as Firehose lays them out."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from infra.stores.catalog import COLUMNS, DEAD_LETTER_COLUMNS, PARTITIONS, SQL
 from infra.stores.queries import NAMED_QUERIES
+from local.catalog import VIEWS
 
 DUCKDB_TYPES = {
     "string": "VARCHAR",
@@ -34,6 +36,7 @@ parameters_before_the_range = {
 }
 by_id = {"event_by_id", "dead_letters_by_id"}
 DAY = ("2026-03-01", "2026-03-02")
+LEFT_OUT = ("event_date", "flags", "metrics", "kafka_topic")
 Row = dict[str, Any]
 
 
@@ -51,7 +54,7 @@ def _row(offset: int, **changed: Any) -> Row:
         "received_at": NOON,
         "flags": [],
         "metrics": {"cpu_temp": 20.0 + offset},
-        "event": f'{{"offset":{offset}}}',
+        "event": json.dumps({"offset": offset, "metrics": {"cpu_temp": 20 + offset}}),
         "correlation_id": f"c{offset}",
         "kafka_topic": "raw-events",
         "kafka_partition": 0,
@@ -62,13 +65,20 @@ def _row(offset: int, **changed: Any) -> Row:
     return row | changed
 
 
+def _lean(row: Row) -> Row:
+    """Leave out of a row what follows from the rest of it, as archive does."""
+    kept = () if row["contract"] != "reading" else ("metrics",)
+    return row | {name: None for name in LEFT_OUT if name not in kept}
+
+
 @pytest.fixture
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty table of the catalog's columns, with the view over it."""
+    """An empty table of the catalog's columns, with the views over it."""
     connection = duckdb.connect()
     columns = ", ".join(f"{name} {DUCKDB_TYPES[kind]}" for name, kind in (COLUMNS | PARTITIONS).items())
     connection.execute(f"CREATE TABLE raw_events ({columns})")
-    connection.execute(f"CREATE VIEW events AS {(SQL / 'events.sql').read_text()}")
+    for view in VIEWS:
+        connection.execute(f"CREATE VIEW {view} AS {(SQL / f'{view}.sql').read_text()}")
     yield connection
     connection.close()
 
@@ -89,8 +99,9 @@ def _offsets(rows: list[Row]) -> list[int]:
     return [row["kafka_offset"] for row in rows]
 
 
-def test_the_view_has_the_columns_of_the_table_in_their_order(database: duckdb.DuckDBPyConnection) -> None:
-    described = database.execute("SELECT * FROM events").description or ()
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_has_the_columns_of_the_table_in_their_order(database: duckdb.DuckDBPyConnection, view: str) -> None:
+    described = database.execute(f"SELECT * FROM {view}").description or ()
     assert [column[0] for column in described] == [*COLUMNS, *PARTITIONS]
 
 
@@ -112,16 +123,22 @@ def _asked_view(database: duckdb.DuckDBPyConnection) -> list[Row]:
     return [{"kafka_offset": offset} for (offset,) in database.execute("SELECT kafka_offset FROM events").fetchall()]
 
 
-def test_the_view_reads_only_the_files_of_the_days_asked_for(
-    database: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    _store(database, *(_row(day, dt=f"2026-03-{day:02}") for day in range(1, 10)))
-    raw = tmp_path / "raw"
+def _move_to_files(database: duckdb.DuckDBPyConnection, raw: Path) -> None:
+    """Put the table's rows where Firehose would, and read them from there."""
     database.execute(f"COPY raw_events TO '{raw}' (FORMAT parquet, PARTITION_BY (region, dt))")
     files = f"read_parquet('{raw}/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
-    view = (SQL / "events.sql").read_text().replace("FROM raw_events", f"FROM {files}")
-    asked = f"SELECT kafka_offset FROM ({view}) AS events WHERE dt = '2026-03-04'"
-    assert database.execute(asked).fetchall() == [(4,)]
+    database.execute("DROP TABLE raw_events")
+    database.execute(f"CREATE VIEW raw_events AS SELECT * FROM {files}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_reads_only_the_files_of_the_days_asked_for(
+    database: duckdb.DuckDBPyConnection, tmp_path: Path, view: str
+) -> None:
+    _store(database, *(_lean(_row(day, dt=f"2026-03-{day:02}")) for day in range(1, 10)))
+    _move_to_files(database, tmp_path / "raw")
+    asked = f"SELECT kafka_offset, event_date FROM {view} WHERE dt = '2026-03-04' AND region = 'us-east-1'"
+    assert database.execute(asked).fetchall() == [(4, "2026-03-01")]
     assert "Scanning Files: 1/9" in _plan(database, asked)
 
 
@@ -130,10 +147,8 @@ def test_named_queries_read_only_the_files_of_the_padded_range(
     database: duckdb.DuckDBPyConnection, tmp_path: Path, query: str, what: tuple[str, ...]
 ) -> None:
     _store(database, *(_row(day, dt=f"2026-03-{day:02}") for day in range(1, 29)))
-    raw = tmp_path / "raw"
-    database.execute(f"COPY raw_events TO '{raw}' (FORMAT parquet, PARTITION_BY (region, dt))")
-    files = f"read_parquet('{raw}/*/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
-    asked = (SQL / f"{query}.sql").read_text().replace("FROM raw_events", f"FROM {files}")
+    _move_to_files(database, tmp_path / "raw")
+    asked = (SQL / f"{query}.sql").read_text()
     between = ("2026-03-04", "2026-03-05")
     # A day before, the two days asked for, and seven days after.
     assert "Scanning Files: 10/28" in _plan(database, asked, *what, *between, *between)
@@ -216,7 +231,14 @@ def test_device_between_finds_one_device_of_one_fleet_in_the_order_of_its_clock(
 
 
 def test_metric_between_finds_the_values_of_events_that_have_the_metric(database: duckdb.DuckDBPyConnection) -> None:
-    _store(database, _row(1), _row(2, metrics={"humidity": 40.0}), _row(3, metrics={}), _row(4, metrics=None))
+    _store(
+        database,
+        _row(1),
+        _row(2, metrics={"humidity": 40.0}),
+        _row(3, metrics={}),
+        _row(4, metrics=None, event='{"metrics":{"humidity":40}}'),
+        _row(5, metrics=None, contract="activity"),
+    )
     found = _asked(database, "metric_between", "cpu_temp", between=DAY)
     assert [(row["event_id"], row["metric"], row["value"]) for row in found] == [("e1", "cpu_temp", 21.0)]
 
@@ -226,8 +248,44 @@ def test_type_between_finds_events_of_one_type(database: duckdb.DuckDBPyConnecti
     assert _offsets(_asked(database, "type_between", "door_opened", between=DAY)) == [2]
 
 
-def test_every_query_file_is_the_view_or_a_named_query() -> None:
-    assert {file.stem for file in SQL.glob("*.sql")} == {"events", *NAMED_QUERIES}
+def test_rows_of_an_earlier_release_and_leaner_ones_give_every_query_the_same_answers(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    moved = {"contract": "reading", "metrics": {"cpu_temp": 3.5}, "event": '{"value":3.5,"metrics":"none"}'}
+    said = {"contract": "activity", "metrics": {}, "event": '{"metrics":{"cpu_temp":{"deep":1}}}'}
+    rows = [
+        _row(1),
+        _row(2),
+        _row(3, **moved),
+        _row(4, **moved),
+        _row(5, **said),
+        _row(6, **said),
+        _row(8, event_id="e1", received_at=datetime(2026, 3, 1, 12, 5)),  # noqa: DTZ001 - as above
+        _row(9, event_id="e2", received_at=datetime(2026, 3, 1, 12, 5)),  # noqa: DTZ001 - as above
+    ]
+    leaner = [_lean(row) for row in rows]
+    halves = [old if row["kafka_offset"] % 2 else new for row, old, new in zip(rows, rows, leaner, strict=True)]
+    columns = ", ".join(f"{name} {DUCKDB_TYPES[kind]}" for name, kind in (DEAD_LETTER_COLUMNS | PARTITIONS).items())
+    database.execute(f"CREATE TABLE dead_letters ({columns})")
+
+    def answers(*stored: Row) -> list[list[Row]]:
+        database.execute("DELETE FROM raw_events")
+        _store(database, *stored)
+        asked = {"device_between": ("acme", "press-1"), "metric_between": ("cpu_temp",), "gaps_between": ()}
+        found = [
+            _asked(database, query, *what, between=DAY)
+            for query, what in (asked | {"type_between": ("telemetry",)}).items()
+        ]
+        views = [database.execute(f"SELECT * FROM {view} ORDER BY kafka_offset").fetchall() for view in VIEWS]
+        return [*found, *([{"row": row} for row in rows] for rows in views)]
+
+    before = answers(*rows)
+    assert [len(found) for found in before] == [6, 4, 1, 6, 8, 6]
+    assert answers(*halves) == answers(*leaner) == before
+
+
+def test_every_query_file_is_a_view_or_a_named_query() -> None:
+    assert {file.stem for file in SQL.glob("*.sql")} == {*VIEWS, *NAMED_QUERIES}
 
 
 def test_a_gap_is_what_neither_a_row_nor_a_dead_letter_of_archive_has(database: duckdb.DuckDBPyConnection) -> None:

@@ -140,6 +140,13 @@ def test_flags_are_listed_one_by_one(lake: Lake) -> None:
     assert told == [(False, True), (True, False)]
 
 
+def test_rows_that_leave_out_flags_and_topic_are_told_as_those_that_have_them(lake: Lake) -> None:
+    lake.store({"kafka_offset": 1, "flags": None, "kafka_topic": None}, {"kafka_offset": 2}, name="a")
+    lake.store({"kafka_offset": 3, "flags": None, "kafka_topic": "replay-events"}, name="b")
+    found = [(row["kafka_topic"], row["clock_ahead"], row["late_arrival"]) for row in lake.ask(EVENT, *by_id())]
+    assert found == [("raw-events", False, False)] * 2 + [("replay-events", False, False)]
+
+
 def test_letters_bear_the_id_as_it_was_sent(lake: Lake) -> None:
     file = lake.bury({"event_id": ID.upper(), "reason": "contract_violation"})
     (row,) = lake.ask(LETTERS, *by_id())

@@ -269,7 +269,7 @@ def _consumer(broker: str) -> Consumer:
 def _read_rows(parquet: bytes) -> list[Row]:
     rows = pq.read_table(io.BytesIO(parquet), columns=list(COLUMNS)).to_pylist()
     events = [
-        RawEvent(**row | {"received_at": row["received_at"].replace(tzinfo=UTC), "flags": tuple(row["flags"])})
+        RawEvent(**row | {"received_at": row["received_at"].replace(tzinfo=UTC), "flags": tuple(row["flags"] or ())})
         for row in rows
     ]
     return [Row(event, digest(event.event.encode())) for event in events]

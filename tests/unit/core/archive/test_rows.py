@@ -3,9 +3,9 @@ import json
 import msgspec
 import pytest
 
-from sluice.core.archive.rows import make_row, pack_rows
+from sluice.core.archive.rows import Row, make_row, pack_rows
 from sluice.core.errors import Ahead, Poison
-from sluice.core.records import KafkaRecord, read_records
+from sluice.core.records import KafkaRecord, Origin, read_records
 from tests.support import samples
 
 BATCH = list(read_records(samples.read("lambda/raw-events-batch.json")))
@@ -17,16 +17,26 @@ def test_a_row_holds_the_event_as_sent_beside_the_columns_taken_from_it() -> Non
     row = make_row(BATCH[0], samples.contracts())
     assert row.event.encode() == samples.read_bytes("telemetry-v1.json")
     assert (row.fleet_id, row.device_id, row.firmware) == ("demo", "press-0007", "1.8.3")
-    assert (row.event_time, row.event_date) == ("2026-11-20T09:30:00.250000Z", "2026-11-20")
+    assert row.event_time == "2026-11-20T09:30:00.250000Z"
     assert row.received_at == "2026-11-20T09:30:05.250000Z"
-    assert row.metrics == {"cpu_temp": 48.5, "vibration_rms": 2.31, "supply_voltage": 24.02}
-    assert (row.kafka_topic, row.kafka_partition, row.kafka_offset) == ("raw-events", 4, 100)
+    assert (row.kafka_partition, row.kafka_offset) == (4, 100)
 
 
-def test_the_date_of_an_event_is_its_day_in_utc() -> None:
-    document = samples.read("telemetry-v1.json") | {"timestamp": "2026-11-20T00:30:00+01:00"}
-    record = msgspec.structs.replace(BATCH[0], value=samples.encode(document))
-    assert make_row(record, samples.contracts()).event_date == "2026-11-19"
+def test_a_row_leaves_out_what_follows_from_the_rest() -> None:
+    written = json.loads(msgspec.json.encode(make_row(BATCH[0], samples.contracts())))
+    assert written.keys() == set(Row.__struct_fields__) - {"flags", "metrics", "kafka_topic"}
+
+
+def test_what_does_not_follow_from_the_rest_is_written() -> None:
+    envelope = msgspec.json.encode([*json.loads(HEADER)[:5], ["late_arrival"], "c"])
+    origin = Origin("replay-events", 4, 100)
+    row = make_row(KafkaRecord(origin, BATCH[0].value, {"sluice": envelope}), samples.contracts())
+    assert (row.flags, row.kafka_topic) == (("late_arrival",), "replay-events")
+    reading = msgspec.json.encode([1, RECEIVED.decode(), "demo", "reading", 1, [], "c"])
+    value = samples.read_bytes("reading-v1.json")
+    row = make_row(KafkaRecord(origin, value, {"sluice": reading}), samples.contracts())
+    assert (row.metrics or {})["temperature"] == pytest.approx(21.5)
+    assert "firmware" not in json.loads(msgspec.json.encode(row))
 
 
 @pytest.mark.parametrize(

@@ -227,11 +227,21 @@ def test_every_row_of_every_pack_becomes_a_letter_with_the_events_own_bytes() ->
     for letter, line in zip(letters, rows(), strict=True):
         row = json.loads(line)
         told = ("fleet_id", "device_id", "event_id", "contract", "schema_version", "firmware", "correlation_id")
-        for name in (*told, "received_at", "kafka_topic", "kafka_partition", "kafka_offset"):
-            assert getattr(letter, name) == row[name], name
+        for name in (*told, "received_at", "kafka_partition", "kafka_offset"):
+            assert getattr(letter, name) == row.get(name), name
+        assert letter.kafka_topic == "raw-events"
         assert (letter.reason, letter.consumer) == ("delivery_failed", "archive")
         assert "DataFormatConversion.MalformedData: Data does not match the schema." in letter.detail
     assert [letter.attempts for letter in letters] == [1, 1, 3]
+
+
+@pytest.mark.parametrize("topic", ["raw-events", "replay-events"])
+def test_a_row_that_names_its_topic_keeps_it(topic: str) -> None:
+    # The release before wrote all columns.
+    written = {"event_date": "2026-11-20", "flags": [], "metrics": {"cpu_temp": 48.5}, "kafka_topic": topic}
+    (letter,) = of_output(undelivered(json.dumps(json.loads(rows()[0]) | written).encode()))
+    (bare,) = of_output(undelivered(rows()[0]))
+    assert letter == msgspec.structs.replace(bare, kafka_topic=topic)
 
 
 def test_a_letter_about_a_row_has_the_id_of_the_letter_about_its_record() -> None:

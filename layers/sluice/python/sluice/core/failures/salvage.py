@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from sluice.core.archive.rows import Row
-from sluice.core.consumers import ARCHIVE
+from sluice.core.consumers import ARCHIVE, RAW_EVENTS
 from sluice.core.errors import Poison
 from sluice.core.failures.letters import BigInt, Int, Letter, about_record, short_text, write_letter
 from sluice.core.records import KafkaRecord, Origin, read_headers
@@ -206,7 +206,10 @@ def _read_row(line: bytes) -> dict[str, Any] | None:
         row = msgspec.json.decode(line)
     except _UNREADABLE:
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
+    if not isinstance(row, dict) or not isinstance(row.get("event"), str):
+        return None
+    # A row does not name the topic that nearly all rows are of. reconcile counts a letter only with its topic.
+    return row if row.get("kafka_topic") is not None else row | {"kafka_topic": RAW_EVENTS}
 
 
 def _tell(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sluice.core.consumers import RAW_EVENTS
 from sluice.core.errors import Ahead
 from sluice.core.events.reception import EARLIEST, is_credible, latest_reception
 from sluice.core.failures.salvage import MEANINGS
@@ -41,7 +42,7 @@ Clock = Callable[[], datetime]
 GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"} | {Ahead.reason}
 
 _COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
-_PLACE = ("kafka_topic", "kafka_partition", "kafka_offset")
+_PLACE = ("kafka_partition", "kafka_offset")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3_600_000_000
 
@@ -78,7 +79,7 @@ def read_rows(file: Any, clock: Clock) -> pa.Table:
     credible = pc.fill_null(pc.and_(pc.greater_equal(received, early), pc.less_equal(received, late)), False)
     hours = pc.multiply(pc.divide(pc.if_else(credible, received, as_micros(now)), HOUR), HOUR)
     columns = {
-        "topic": raw["kafka_topic"],
+        "topic": _read_topics(raw),
         "partition": raw["kafka_partition"],
         "offset": raw["kafka_offset"],
         "received": pc.if_else(credible, received, UNKNOWN),
@@ -86,6 +87,13 @@ def read_rows(file: Any, clock: Clock) -> pa.Table:
         "given_up": pa.repeat(pa.scalar(False), raw.num_rows),
     } | {name: raw[name] for name in ("fleet_id", "contract", "schema_version")}
     return pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
+
+
+def _read_topics(raw: pa.Table) -> Any:
+    """Read the topics of rows: most are of raw-events, and name none."""
+    if "kafka_topic" not in raw.column_names:
+        return pa.repeat(RAW_EVENTS, raw.num_rows)
+    return pc.fill_null(pc.cast(raw["kafka_topic"], pa.string()), RAW_EVENTS)
 
 
 def read_letters(data: bytes) -> list[LetterRow]:
