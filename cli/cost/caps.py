@@ -14,8 +14,8 @@ from cli.cost.workload import DAYS, Workload
 MIB = 2**20
 FIREHOSE_MIB = 5
 """What a stream takes a second, unless its quota was raised."""
-QUERIES_AT_A_TIME = 5
-"""What an hour of analysts' queries is taken to be: one after the other, each of ten minutes, five people."""
+QUERIES_AN_HOUR = 30
+"""Assumed: five people, ten minutes a query."""
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -40,7 +40,11 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
     asked = sum(rate for route, rate in deployed.throttles.items() if not route.startswith("POST "))
     hour = Workload(1, posted, 24, 1)
     one_event = write_bill(front(deployed, hour, figures), prices)
-    by_requests = sum(line.usd for line in one_event.lines if line.driver == "requests" and line.service != "Lambda")
+    by_requests = sum(
+        line.usd
+        for line in one_event.lines
+        if line.driver == "requests" and not line.item.startswith("ingest, run time")
+    )
     yield Cap(
         "Devices post as fast as they can, one event at a time",
         f"{posted:,} requests a second",
@@ -73,12 +77,11 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         usd("firehose_gb", taken) + usd("firehose_conversion_gb", taken) + usd("interface_endpoint_gb", taken),
         "delivery-late",
     )
-    queries = QUERIES_AT_A_TIME * 6
     yield Cap(
-        "Analysts forget a condition, thirty times an hour",
+        "Thirty queries an hour without a condition on the day",
         f"{deployed.scan_limit_gib:,.0f} GiB a query",
         "`query_scan_limit_gib` of the profile",
-        usd("athena_tb", queries * deployed.scan_limit_gib * 2**30 / 1e12),
+        usd("athena_tb", QUERIES_AN_HOUR * deployed.scan_limit_gib * 2**30 / 1e12),
         "seek-scans",
     )
     yield Cap(

@@ -12,8 +12,8 @@ from cli.cost.workload import DAYS, HOURS, Workload
 
 REDUNDANT = 2
 """The fewest machines that survive the loss of a zone."""
-SPARE = 2
-"""How many times the average a long-lived fleet of machines has room for."""
+SPARE = 3
+"""How many times the average machines have room for, which are not made for a peak and removed after it."""
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -32,13 +32,13 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 def _is_front(line: Line) -> bool:
-    return line.driver == "requests" or line.item.startswith("ingest")
+    return line.item.startswith("ingest, ") or (line.service == "API Gateway" and line.driver == "requests")
 
 
 def _containers(work: Workload, figures: Figures) -> Iterator[Position]:
     yield from _balancer(work, figures)
-    milliseconds = figures.ingest_milliseconds.at(work.events_per_request)
-    yield from _tasks(max(REDUNDANT, SPARE * work.events_per_second / work.events_per_request * milliseconds / 1e3), 2)
+    busy = work.events_per_second * figures.ingest_core_microseconds.at(work.events_per_request) / 1e6
+    yield from _tasks(max(REDUNDANT, SPARE * busy), 2)
     answered = work.requests * figures.answer_bytes.at(work.events_per_request)
     yield Position("Load balancer", "answers to devices", "internet_out_gb", answered / GB, "requests")
 
@@ -93,22 +93,22 @@ ALTERNATIVES = (
     ),
     Alternative(
         "Kinesis instead of MSK",
-        "Its positions have gaps, so that no ledger can prove that none is missing. Retries store records twice. A"
-        " shard takes a thousand records a second, and hot devices share one.",
+        "Its sequence numbers have gaps, so that no ledger can prove that none is missing. Retries store records twice."
+        " A shard takes a thousand records a second, and hot devices share one.",
         lambda line: line.service in ("MSK", "Traffic between zones") or line.item == "pollers",
         _kinesis,
     ),
     Alternative(
         "IoT Core in front",
         "It accepts a message before anyone has checked it: a device never hears what was wrong. An action that fails"
-        " drops its message unless a second action is paid for. It has certificates per device, which we have not.",
+        " drops its message unless a second action is paid for. Each device needs a certificate.",
         _is_front,
         _iot_core,
     ),
     Alternative(
         "Load balancer, Vector and ClickHouse",
         "No checks, no answer for each event, no ledger, no proof, no replay of raw events, and two machines whose"
-        " disks someone looks after. It is the cheapest way to have numbers that nobody has to trust.",
+        " disks someone looks after. It fits where nobody needs proof that numbers are complete.",
         lambda _: True,
         _clickhouse,
     ),

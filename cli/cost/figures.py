@@ -45,6 +45,7 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rejected_share: Figure
     # The functions.
     ingest_milliseconds: Curve
+    ingest_core_microseconds: Curve
     ingest_line_bytes: Figure
     archive_microseconds: Figure
     aggregate_microseconds: Figure

@@ -1,4 +1,4 @@
-"""What would change the bill: each lever with what it is worth, and whether it is pulled."""
+"""What would change the bill: each lever with what it is worth, and why it is not done if it is not."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -12,8 +12,7 @@ from cli.cost.figures import Figures
 from cli.cost.templates import Deployed
 from cli.cost.workload import Workload
 
-State = Literal["pulled", "left", "yours"]
-"""Pulled in the templates, left for the reason given, or for whoever runs the devices to pull."""
+State = Literal["done", "declined", "up to the devices"]
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -25,7 +24,7 @@ class Basis(msgspec.Struct, frozen=True):
 
 
 class Lever(msgspec.Struct, frozen=True):
-    """One change: of a pulled lever the way back, of any other the way there."""
+    """One change: of one that is done the way back, of any other the way there."""
 
     name: str
     state: State
@@ -96,68 +95,68 @@ LONG_ACCESS_LOG = (
 LEVERS = (
     Lever(
         "Devices send 100 events in a request",
-        "yours",
-        "Requests are the largest part of the bill. Devices keep their events for longer before they send them.",
+        "up to the devices",
+        "Requests are the largest part that devices decide about. Devices keep their events for longer.",
         _packed(100),
     ),
     Lever(
         "Devices send 50 events in a request",
-        "yours",
+        "up to the devices",
         "Most of the gain, for half the wait.",
         _packed(50),
     ),
     Lever(
-        "No X-Ray traces",
-        "pulled",
-        "They showed spans that nobody annotated. `sluice trace` follows one event by its id through every store.",
+        "X-Ray traces are off",
+        "done",
+        "Nobody used their spans. `sluice trace` follows one event by its id through every store.",
         _in_functions(traced=True),
     ),
     Lever(
         "Rows without what can be derived",
-        "pulled",
+        "done",
         "The view `events` derives metrics, the day and the topic. Firehose and its endpoint bill bytes.",
         _in_figures(row_bytes=790, stored_bytes=128),
     ),
     Lever(
-        "Metrics lines with counts of what happened, and no zeros",
-        "pulled",
-        "CloudWatch takes a missing count as none.",
+        "Metrics lines of ingest leave out zeros",
+        "done",
+        "A missing count means none.",
         _in_figures(ingest_line_bytes=360),
     ),
     Lever(
-        "An access log without what metrics have",
-        "pulled",
+        "The access log has four fields",
+        "done",
         "Latencies and sizes by route are metrics.",
         _in_deployment(access_log=LONG_ACCESS_LOG, access_log_text=202),
     ),
     Lever(
         "No environments of ingest that stay started",
-        "left",
+        "declined",
         "The first device of a quiet hour would wait two seconds for a start.",
         _in_ingest(started=0),
     ),
     Lever(
         "A database of half the size (r7g.large)",
-        "left",
-        "By docs/sizing.md it is enough on average. After an outage it would catch up at half the pace. Halve it when a"
-        " month of your own stays below a quarter of the instance.",
+        "declined",
+        "By docs/sizing.md it is enough on average. After an outage it would catch up at half the pace. Halve it when"
+        " CPU stays below 25 % and memory below 16 GB for a month, peaks included.",
         _in_database(instance_type="r7g.large"),
     ),
     Lever(
         "A database in one zone",
-        "left",
+        "declined",
         "A zone that fails would stop all numbers until a backup is restored.",
         _in_database(multi_az=False),
     ),
     Lever(
         "Backups of 7 days",
-        "left",
+        "declined",
         "A mistake is often found after a week. Raw events can repair samples, not settings.",
         _in_database(backup_days=7),
     ),
     Lever(
         "Raw events kept for 30 days",
-        "left",
+        "declined",
         "What raw no longer holds cannot be replayed.",
         _raw_days(30),
     ),
@@ -165,8 +164,8 @@ LEVERS = (
 
 
 def weigh(basis: Basis, bill: Callable[[Basis], Bill]) -> Iterator[tuple[Lever, float]]:
-    """Say what each lever saves a month; a pulled one has saved it already."""
+    """Say what each lever saves a month; one that is done has saved it already."""
     now = bill(basis).total
     for lever in LEVERS:
         changed = bill(lever.change(basis)).total
-        yield lever, changed - now if lever.state == "pulled" else now - changed
+        yield lever, changed - now if lever.state == "done" else now - changed

@@ -9,18 +9,18 @@ from cli.cost.templates import Deployed
 from cli.cost.workload import HOURS, Workload
 
 SECONDS = HOURS * 3600
-STANDARD_RESOLUTION_METRICS_OF_A_ROUTE = 5
+METRICS_OF_A_ROUTE = 5
 """Count, both kinds of errors, both latencies, data: what the gateway writes for a route that asks for it."""
 SOURCE_METRICS = 5
 """Polled, filtered, invoked, failed, dropped, delivered: what an event source writes that asks for it."""
 
 
-def operation(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
+def operation(deployed: Deployed, _work: Workload, figures: Figures) -> Iterator[Position]:
     """List what is there without a single event, and what readers ask."""
     yield Position("Endpoints", "hours", "interface_endpoint_hour", deployed.endpoints * HOURS, "size")
     yield from _schedules(deployed, figures)
-    yield from _readers(deployed, work, figures)
-    metrics = figures.metrics.value + deployed.detailed_routes * STANDARD_RESOLUTION_METRICS_OF_A_ROUTE
+    yield from _readers(deployed, figures)
+    metrics = figures.metrics.value + deployed.detailed_routes * METRICS_OF_A_ROUTE
     metrics += sum(source.counted for source in deployed.pollers.values()) * SOURCE_METRICS
     yield Position("CloudWatch", "metrics", "cloudwatch_metric_month", metrics, "size")
     yield Position("CloudWatch", "alarms", "cloudwatch_alarm_month", deployed.alarm_metrics, "size")
@@ -39,8 +39,7 @@ def _schedules(deployed: Deployed, figures: Figures) -> Iterator[Position]:
         yield Position("Scheduler", function.name, "scheduler_invocation", runs, "size")
 
 
-def _readers(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
-    del work
+def _readers(deployed: Deployed, figures: Figures) -> Iterator[Position]:
     answers = figures.answers_per_second.value * SECONDS
     yield Position("API Gateway", "answers to readers", "http_api_request", answers, "questions")
     answered = answers * figures.answer_kilobytes.value * 1e3 / GB

@@ -40,8 +40,9 @@ def _money(model: Model) -> Iterator[str]:
     yield from model.months().as_markdown()
     yield ""
     yield (
-        "A month that is all peak has three times the events of an average one. What would bring it within the budget,"
-        " besides larger requests, stands [below](#what-to-change-first)."
+        f"The budget (`monthly_budget_usd` of the profile) is {dollars(model.deployed.monthly_budget or 0)}. A month"
+        " that is all peak is a worst case, not a plan. `sluice cost --events-per-second 15000 --hours-a-day 24 levers`"
+        " weighs the levers for it."
     )
     yield ""
     yield "## What it consists of"
@@ -57,7 +58,7 @@ def _money(model: Model) -> Iterator[str]:
 
 
 def _picture(model: Model) -> Iterator[str]:
-    """Draw the services of the cheap and of the dear case to one scale."""
+    """Draw the services of one bill."""
     bill = model.bill(model.size.workload(events_per_request=10)).by(lambda line: line.service)
     most = max(bill.values())
     yield f"    dollars a month at 10 events a request, {SHORT:g} hours a day"
@@ -71,15 +72,17 @@ def _change(model: Model) -> Iterator[str]:
     yield "## What to change first"
     yield ""
     yield (
-        "How many events devices pack into a request decides more than any setting. The alarm"
+        "How many events devices send in a request decides more than any setting. The alarm"
         " `ingest-small-requests` tells when the real number falls below the minimum of the [contract](contracts.md)."
     )
     yield ""
     yield from model.packing().as_markdown()
     yield ""
     yield (
-        "Each lever with what it saves at 10 events a request. A lever that is `pulled` has saved its amount already."
-        " One that is `left` was weighed and left for its reason. `yours` are those of the people who run the devices."
+        "Each lever with what it saves at 10 events a request. One that is `done` has saved its amount already, one"
+        " that is `declined` was weighed and declined for its reason. Amounts do not add up: two may save the same."
+        " Prices are without commitments: a reserved database instance and a savings plan for Lambda lower two of the"
+        " largest lines."
     )
     yield ""
     yield from model.levers(work).as_markdown()
@@ -90,8 +93,9 @@ def _bounds(model: Model) -> Iterator[str]:
     yield "## What can run away"
     yield ""
     yield (
-        "What each thing costs an hour at most, while everything else is as always. The alarm `budget` is a message of"
-        " AWS Budgets, which knows of a cost some hours later. The others fire within minutes."
+        "What each thing costs an hour at most, while everything else is as always. `delivery-late` fires after some"
+        " eleven minutes, the other alarms after an hour. `budget` is a message of AWS Budgets. It compares the sum of"
+        " the month, and the whole account's, so it may come days later."
     )
     yield ""
     yield from model.bounds().as_markdown()
@@ -117,12 +121,16 @@ def _sources(model: Model) -> Iterator[str]:
     yield "## What the model leaves out"
     yield ""
     yield (
-        "Nothing was ever deployed, so no bill has checked it. It leaves out free allowances, the stored bytes of logs,"
-        " requests to KMS, brokers' logs, a deployment's own runs, taxes, and people's work. A new type of resource in"
-        " the templates fails until `cli/cost/templates.py` says what it costs."
+        "No stage was ever deployed, so no bill has confirmed these numbers. The model leaves out stored logs, requests"
+        " to KMS, brokers' logs, traffic between functions and the database or the cache in another zone, what runs at"
+        " a deployment, taxes and people's work. Run times were measured on a machine that was 2.5 times slower that"
+        " day than before: Lambda's part is on the high side. A new type of resource fails a test until"
+        " `cli/cost/templates.py` says what it costs."
     )
     yield ""
     yield "## Prices"
+    yield ""
+    yield "Check undated ones against your own price list before you rely on them."
     yield ""
     used = sorted(
         {

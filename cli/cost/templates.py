@@ -36,6 +36,7 @@ FREE = {
     "AWS::Lambda::LayerVersion": "stored without charge",
     "AWS::Lambda::Permission": "no charge",
     "AWS::Lambda::Version": "stored without charge",
+    "AWS::Logs::LogGroup": "billed by what is written",
     "AWS::Logs::LogStream": "part of its group",
     "AWS::MSK::Configuration": "no charge",
     "AWS::RDS::DBParameterGroup": "no charge",
@@ -53,10 +54,7 @@ class Function(msgspec.Struct, frozen=True):
 
     name: str
     memory_gib: float
-    timeout_seconds: float
     concurrency: int
-    private: bool
-    """Whether it runs in the private network."""
     traced: bool
     started: int = 0
     runs_a_month: float = 0
@@ -66,10 +64,8 @@ class Function(msgspec.Struct, frozen=True):
 class Pollers(msgspec.Struct, frozen=True):
     """An event source."""
 
-    function: str
     topic: str
     minimum: int
-    maximum: int
     batch_size: int
     window_seconds: float
     counted: bool
@@ -119,9 +115,7 @@ class Deployed(msgspec.Struct, frozen=True):
     throttles: Mapping[str, int]
     """Requests a second, by route."""
     detailed_routes: int
-    alarms: int
     alarm_metrics: int
-    log_days: int
     keys: int
     secrets: int
     scan_limit_gib: float
@@ -169,9 +163,7 @@ class _Reader:
             access_log_text=len(json.dumps(dict.fromkeys(access_log, ""))),
             throttles={route: limit["ThrottlingRateLimit"] for route, limit in routes.items()},
             detailed_routes=sum(limit.get("DetailedMetricsEnabled", False) for limit in routes.values()),
-            alarms=len(alarms),
             alarm_metrics=sum(map(_metrics_of, alarms)),
-            log_days=max(each.properties["RetentionInDays"] for each in self._all("AWS::Logs::LogGroup")),
             keys=len(self._all("AWS::KMS::Key")),
             secrets=int(database.properties.get("ManageMasterUserPassword", False)),
             scan_limit_gib=workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"] / 2**30,
@@ -207,9 +199,7 @@ class _Reader:
             read[verb] = Function(
                 name=verb,
                 memory_gib=properties["MemorySize"] / 1024,
-                timeout_seconds=properties["Timeout"],
                 concurrency=properties["ReservedConcurrentExecutions"],
-                private="VpcConfig" in properties,
                 traced=properties.get("TracingConfig", {}).get("Mode") == "Active",
                 started=started.get(place, {}).get("ProvisionedConcurrentExecutions", 0),
                 runs_a_month=runs.get(place, 0),
@@ -227,10 +217,8 @@ class _Reader:
             properties = mapping.properties
             verb = verbs[_target(mapping, "FunctionName")]
             read[verb] = Pollers(
-                function=verb,
                 topic=properties["Topics"][0],
                 minimum=properties["ProvisionedPollerConfig"]["MinimumPollers"],
-                maximum=properties["ProvisionedPollerConfig"]["MaximumPollers"],
                 batch_size=properties["BatchSize"],
                 window_seconds=properties["MaximumBatchingWindowInSeconds"],
                 counted="MetricsConfig" in properties,

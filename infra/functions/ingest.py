@@ -41,7 +41,7 @@ class IngestProfile:
     throttles: Throttles
     produce_deadline_seconds: int
     minimum_events_per_request: float
-    """What the contract asks of devices, on average over an hour: requests are the largest part of the bill."""
+    """What the contract asks of devices, on average over an hour: each request is billed."""
 
     def __post_init__(self) -> None:
         require(
