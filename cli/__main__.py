@@ -22,7 +22,7 @@ GROUPS = {"cost": "What a deployment costs a month."}
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command that the first argument names, with the others."""
-    name = arguments[0] if arguments else ""
+    name = arguments[0] if arguments else "--help"
     try:
         # Only this one is imported: what another needs would take longer to load than a query takes to run.
         if name in COMMANDS:
@@ -36,9 +36,12 @@ def main(arguments: Sequence[str]) -> int:
         return error.status
     except KeyboardInterrupt:
         return 130
+    asked = name in ("-h", "--help") and bool(arguments)
     listed = (f"  {one:10} {what}" for one, what in (COMMANDS | GROUPS).items())
-    print("usage: sluice COMMAND ...", *listed, sep="\n", file=sys.stderr)
-    return 2
+    unknown = () if name == "--help" else (f"{name!r} is no command.",)
+    lines = (*unknown, "usage: sluice COMMAND ...", *listed)
+    print(*lines, sep="\n", file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
 
 
 if __name__ == "__main__":

@@ -19,12 +19,14 @@ from cli.cost.tables import Table, dollars
 from cli.cost.templates import Deployed, read_templates
 from cli.cost.workload import HOURS, SIZES, Workload
 from cli.stages import CommandError
-from local.processes import StackError
+from local.processes import ROOT, StackError
 from local.synthesis import synthesize
 from local.template import Assembly, TemplateError
 
 app = typer.Typer(
-    pretty_exceptions_enable=False, help="What a deployment costs a month, by its templates and AWS's list prices."
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What a deployment costs a month, by its templates and AWS's list prices.",
 )
 
 MOST_LINES = 20
@@ -38,20 +40,25 @@ def month(
         Path | None, typer.Option(help="a directory of synthesized templates; else they are made")
     ] = None,
     events_per_second: Annotated[
-        float | None, typer.Option(help="while devices report; else the profile's average")
+        float | None, typer.Option(min=0.001, help="while devices report; else the profile's average")
     ] = None,
     events_per_request: Annotated[float, typer.Option(min=1)] = 10,
     hours_a_day: Annotated[float, typer.Option(min=0.1, max=24, help="in which devices report")] = 14,
 ) -> None:
     """Print a month's bill: by service, by what it grows with, and its largest positions."""
     if profile not in SIZES:
-        raise CommandError(f"no profile is named {profile!r}: choose one of {', '.join(SIZES)}", 2)
+        raise CommandError(f"{profile!r} is no profile that is deployed: choose one of {', '.join(SIZES)}", 2)
     size = SIZES[profile]
     work = Workload(size.devices, events_per_second or size.average, hours_a_day, events_per_request)
-    model = Model(_read(profile, templates), size, load_figures(), load_prices())
-    context.obj = (model, work)
+
+    def describe() -> tuple[Model, Workload]:
+        return Model(_read(profile, templates), size, load_figures(), load_prices()), work
+
+    # Synthesis takes seconds: a command asks for it after it has checked its own options.
+    context.obj = describe
     if context.invoked_subcommand is not None:
         return
+    model, work = describe()
     print(
         f"Profile {profile}: {work.events_per_second:,.0f} events a second for {work.hours_a_day:g} h a day,"
         f" {work.events_per_request:g} in a request. {work.events / 1e6:,.0f} million events a month."
@@ -87,11 +94,13 @@ def compare(context: typer.Context) -> None:
 @app.command()
 def fleet(
     context: typer.Context,
-    events: Annotated[float, typer.Option(help="that the fleet sent")],
-    requests: Annotated[float, typer.Option(help="in which it sent them")],
+    events: Annotated[float, typer.Option(min=1, help="that the fleet sent")],
+    requests: Annotated[float, typer.Option(min=1, help="in which it sent them")],
     hours: Annotated[float, typer.Option(min=0.01, help="how long that took, of a month of 730")] = 730,
 ) -> None:
     """Print one fleet's part of the bill that the other options describe."""
+    if requests > events:
+        raise CommandError(f"{requests:,.0f} requests have at least as many events, and not {events:,.0f}", 2)
     model, work = _described(context)
     part = share(model.bill(work), work, Use(events, requests), hours / HOURS)
     print(f"{dollars(part.total)} dollars: {dollars(part.caused)} by its own requests and events,")
@@ -102,17 +111,18 @@ def fleet(
 def actual(
     context: typer.Context,
     stage: Annotated[str, typer.Option(help="a deployed stage, instead of the local stack")] = "",
-    directory: Annotated[Path, typer.Option("--dir", help="the local stack's directory")] = Path(".local"),
+    directory: Annotated[Path, typer.Option("--dir", help="the local stack's directory")] = ROOT / ".local",
 ) -> None:
     """Print what today has cost so far: by the events and requests of a stage, at the prices of the profile."""
-    model, _ = _described(context)
     done = read_actual(Namespace(stage=stage, dir=directory), datetime.now(UTC))
+    model, _ = _described(context)
     events = sum(done.events.values())
     work = Workload(model.size.devices, events / done.hours / 3600, 24, events / done.requests)
     bill, months = model.bill(work), done.hours / HOURS
     print(
         f"{done.hours:.2f} hours, {events:,} events in {done.requests:,.0f} requests: {work.events_per_request:.1f} in"
-        f" a request. {dollars(bill.total * months)} dollars, as if the profile were deployed."
+        f" a request. {dollars(bill.total * months)} dollars, as if the profile were deployed; what is there without"
+        " events is most of it where there are few."
     )
     rows = []
     for name, of_fleet in done.events.items():
@@ -130,7 +140,7 @@ def page(context: typer.Context) -> None:
 
 
 def _described(context: typer.Context) -> tuple[Model, Workload]:
-    found: tuple[Model, Workload] = context.obj
+    found: tuple[Model, Workload] = context.obj()
     return found
 
 

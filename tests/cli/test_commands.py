@@ -28,6 +28,11 @@ def test_without_a_stack_a_command_says_how_to_start_one(
     assert "make up" in capsys.readouterr().err
 
 
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "cost" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"]])
 def test_another_word_is_answered_with_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2

@@ -81,8 +81,10 @@ def test_a_table_is_aligned_for_a_terminal_and_marked_up_for_a_page() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--profile", "huge"], "no profile is named 'huge': choose one of dev, baseline, large"),
+        (["--profile", "huge"], "'huge' is no profile that is deployed: choose one of dev, baseline, large"),
         (["--templates", "/nowhere", "levers"], "/nowhere holds no synthesized templates"),
+        (["fleet", "--events", "5", "--requests", "50"], "50 requests have at least as many events, and not 5"),
+        (["actual", "--dir", "/nowhere"], "no stack is running here"),
     ],
 )
 def test_a_mistake_is_answered_in_words(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
