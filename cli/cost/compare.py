@@ -51,10 +51,9 @@ def _kinesis(work: Workload, _figures: Figures) -> Iterator[Position]:
 
 
 def _iot_core(work: Workload, figures: Figures) -> Iterator[Position]:
-    # A message is metered in steps of 5 KB.
+    # Basic Ingest: a message goes to its rule without a broker, and is not billed as one. Metered in steps of 5 KB.
     messages = work.requests * -(-work.events_per_request * figures.event_bytes.value // 5_000)
     yield Position("IoT Core", "connections", "iot_core_connectivity_minute", work.devices * work.seconds / 60, "size")
-    yield Position("IoT Core", "messages", "iot_core_message", messages, "requests")
     yield Position("IoT Core", "rules", "iot_core_rule", messages, "requests")
     yield Position("IoT Core", "actions", "iot_core_action", messages, "requests")
 
@@ -102,7 +101,7 @@ ALTERNATIVES = (
         "IoT Core in front",
         "It accepts a message before anyone has checked it: a device never hears what was wrong. An action that fails"
         " drops its message unless a second action is paid for. Each device needs a certificate.",
-        _is_front,
+        lambda line: _is_front(line) or line.driver == "requests",
         _iot_core,
     ),
     Alternative(

@@ -29,16 +29,20 @@ def front(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Posi
     yield from logged("metrics of ingest", work.requests, figures.ingest_line_bytes.value, figures, "requests")
 
 
+def started(function: Function) -> Iterator[Position]:
+    """List the environments of a function that stay started."""
+    yield Position(
+        "Lambda",
+        f"{function.name}, environments that stay started",
+        "lambda_provisioned_gb_second_arm",
+        function.started * HOURS * 3600 * function.memory_gib,
+        "size",
+    )
+
+
 def _provisioned(ingest: Function, work: Workload, seconds: float) -> Iterator[Position]:
     """Split the run time: environments that stay started take what they can, at a lower price."""
     by_started = min(seconds, ingest.started * work.seconds)
-    yield Position(
-        "Lambda",
-        "ingest, environments that stay started",
-        "lambda_provisioned_gb_second_arm",
-        ingest.started * HOURS * 3600 * ingest.memory_gib,
-        "size",
-    )
     yield Position(
         "Lambda",
         "ingest, run time in them",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cli.cost.bill import Position
 from cli.cost.figures import Figures
-from cli.cost.front import GB, invoked, logged, traced
+from cli.cost.front import GB, invoked, logged, started, traced
 from cli.cost.templates import Deployed
 from cli.cost.workload import HOURS, Workload
 
@@ -18,6 +18,8 @@ SOURCE_METRICS = 5
 def operation(deployed: Deployed, _work: Workload, figures: Figures) -> Iterator[Position]:
     """List what is there without a single event, and what readers ask."""
     yield Position("Endpoints", "hours", "interface_endpoint_hour", deployed.endpoints * HOURS, "size")
+    for function in deployed.functions.values():
+        yield from started(function)
     yield from _schedules(deployed, figures)
     yield from _readers(deployed, figures)
     metrics = figures.metrics.value + deployed.detailed_routes * METRICS_OF_A_ROUTE

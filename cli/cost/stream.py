@@ -1,6 +1,7 @@
 """What Kafka and its consumers cost: brokers, traffic between zones, pollers, functions."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from cli.cost.bill import Position
 from cli.cost.figures import Figures
@@ -8,6 +9,7 @@ from cli.cost.front import GB, invoked, logged, traced
 from cli.cost.templates import Deployed, Pollers
 from cli.cost.workload import HOURS, Workload
 
+POLLERS_OF_A_UNIT = 10
 PAYLOAD_BYTES = 6e6
 """What one invocation takes at most."""
 
@@ -20,13 +22,23 @@ def stream(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Pos
     yield Position("MSK", "disks", "msk_storage_gb_month", brokers.count * brokers.storage_gib, "size")
     yield from _between_zones(deployed, work, figures)
     rates = consumed(deployed, work, figures)
-    megabytes = sum(rate * figures.event_bytes.value for rate in rates.values()) / 1e6
-    # All event sources are in one group, which shares its units.
-    units = max(1.0, megabytes / figures.poller_unit_megabytes.value)
-    idle = HOURS * 3600 - work.seconds
-    yield Position("Lambda", "pollers", "event_poller_unit_hour", (units * work.seconds + idle) / 3600, "time")
+    yield from _pollers(deployed, rates, work, figures)
     for verb, rate in rates.items():
         yield from _consumer(deployed, verb, rate, work, figures)
+
+
+def _pollers(deployed: Deployed, rates: Mapping[str, float], work: Workload, figures: Figures) -> Iterator[Position]:
+    """Event sources of a group share its units: at least one, and enough for their fewest pollers and their bytes."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for verb, source in deployed.pollers.items():
+        groups[source.group].append(verb)
+    hours = 0.0
+    for verbs in groups.values():
+        always = max(1.0, sum(deployed.pollers[verb].minimum for verb in verbs) / POLLERS_OF_A_UNIT)
+        megabytes = sum(rates[verb] * figures.event_bytes.value for verb in verbs) / 1e6
+        busy = max(always, megabytes / figures.poller_unit_megabytes.value)
+        hours += (busy * work.seconds + always * (HOURS * 3600 - work.seconds)) / 3600
+    yield Position("Lambda", "pollers", "event_poller_unit_hour", hours, "time")
 
 
 def consumed(deployed: Deployed, work: Workload, figures: Figures) -> dict[str, float]:

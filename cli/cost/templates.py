@@ -5,6 +5,7 @@ Every type of resource is either read here or listed as free. A new type is an e
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,35 @@ FREE = {
 }
 
 
+_S3 = "ExtendedS3DestinationConfiguration"
+# What the model takes for granted: type, property and its only value; None is an absent one. Another may cost more.
+GRANTED: tuple[tuple[str, str, Any], ...] = (
+    ("AWS::RDS::DBInstance", "StorageType", "gp3"),
+    ("AWS::RDS::DBInstance", "Iops", None),
+    ("AWS::RDS::DBInstance", "StorageThroughput", None),
+    ("AWS::RDS::DBInstance", "MonitoringInterval", None),
+    ("AWS::RDS::DBInstance", "EnablePerformanceInsights", None),
+    ("AWS::RDS::DBInstance", "DatabaseInsightsMode", None),
+    ("AWS::MSK::Cluster", "EnhancedMonitoring", None),
+    ("AWS::MSK::Cluster", "StorageMode", None),
+    ("AWS::MSK::Cluster", "BrokerNodeGroupInfo.StorageInfo.EBSStorageInfo.ProvisionedThroughput", None),
+    ("AWS::ElastiCache::ServerlessCache", "Engine", "valkey"),
+    ("AWS::ElastiCache::ServerlessCache", "CacheUsageLimits.DataStorage.Minimum", None),
+    ("AWS::ElastiCache::ServerlessCache", "CacheUsageLimits.ECPUPerSecond.Minimum", None),
+    ("AWS::ElastiCache::ServerlessCache", "SnapshotRetentionLimit", None),
+    ("AWS::KinesisFirehose::DeliveryStream", f"{_S3}.DynamicPartitioningConfiguration", None),
+    ("AWS::S3::Bucket", "VersioningConfiguration", None),
+    ("AWS::Lambda::Version", "ProvisionedConcurrencyConfig", None),
+)
+GRANTED_OF_OURS: tuple[tuple[str, Any], ...] = (
+    ("Architectures", ["arm64"]),
+    ("EphemeralStorage", None),
+    ("LoggingConfig.SystemLogLevel", "WARN"),
+    ("LoggingConfig.ApplicationLogLevel", "INFO"),
+)
+"""The same of our functions. Those of the CDK run only while it deploys."""
+
+
 class Function(msgspec.Struct, frozen=True):
     """One Lambda function."""
 
@@ -66,6 +96,8 @@ class Pollers(msgspec.Struct, frozen=True):
 
     topic: str
     minimum: int
+    group: str
+    """The mappings that share poller units."""
     batch_size: int
     window_seconds: float
     counted: bool
@@ -140,6 +172,7 @@ class _Reader:
             self._unread.pop(kind, None)
 
     def read(self) -> Deployed:
+        self._check_granted()
         (brokers,), (database,), (cache,) = map(
             self._all, ("AWS::MSK::Cluster", "AWS::RDS::DBInstance", "AWS::ElastiCache::ServerlessCache")
         )
@@ -174,6 +207,17 @@ class _Reader:
             raise TemplateError(f"these cost something or nothing, and cli/cost/templates.py does not say: {named}")
         return deployed
 
+    def _check_granted(self) -> None:
+        checked = [(each, path, value) for kind, path, value in GRANTED for each in self._assembly.resources(kind)]
+        functions = [each for each in self._assembly.resources("AWS::Lambda::Function") if _is_ours(each)]
+        checked += [(each, path, value) for path, value in GRANTED_OF_OURS for each in functions]
+        for resource, path, value in checked:
+            found: Any = resource.properties
+            for name in path.split("."):
+                found = found.get(name) if isinstance(found, Mapping) else None
+            if found != value:
+                raise TemplateError(f"{resource} {path} is {found!r}; the cost model takes {value!r} for granted")
+
     def _all(self, kind: str) -> list[Resource]:
         self._unread.pop(kind, None)
         return list(self._assembly.resources(kind))
@@ -185,14 +229,14 @@ class _Reader:
             for alias in self._all("AWS::Lambda::Alias")
             if "ProvisionedConcurrencyConfig" in alias.properties
         }
-        runs: dict[tuple[str, str], float] = {}
+        runs: defaultdict[tuple[str, str], float] = defaultdict(float)
         for schedule in self._all("AWS::Scheduler::Schedule"):
             target = schedule.properties["Target"]["Arn"]["Fn::GetAtt"][0]
-            runs[schedule.stack, target] = _runs_a_month(schedule.properties["ScheduleExpression"])
+            runs[schedule.stack, target] += _runs_a_month(schedule.properties["ScheduleExpression"])
         read = {}
         for each in self._all("AWS::Lambda::Function"):
             properties = each.properties
-            if "FunctionName" not in properties:
+            if not _is_ours(each):
                 continue
             verb = properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
             place = (each.stack, each.logical_id)
@@ -202,7 +246,7 @@ class _Reader:
                 concurrency=properties["ReservedConcurrentExecutions"],
                 traced=properties.get("TracingConfig", {}).get("Mode") == "Active",
                 started=started.get(place, {}).get("ProvisionedConcurrentExecutions", 0),
-                runs_a_month=runs.get(place, 0),
+                runs_a_month=runs[place],
             )
         return read
 
@@ -210,7 +254,7 @@ class _Reader:
         verbs = {
             (each.stack, each.logical_id): each.properties["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
             for each in self._assembly.resources("AWS::Lambda::Function")
-            if "FunctionName" in each.properties
+            if _is_ours(each)
         }
         read = {}
         for mapping in self._all("AWS::Lambda::EventSourceMapping"):
@@ -219,6 +263,7 @@ class _Reader:
             read[verb] = Pollers(
                 topic=properties["Topics"][0],
                 minimum=properties["ProvisionedPollerConfig"]["MinimumPollers"],
+                group=properties["ProvisionedPollerConfig"].get("PollerGroupName", verb),
                 batch_size=properties["BatchSize"],
                 window_seconds=properties["MaximumBatchingWindowInSeconds"],
                 counted="MetricsConfig" in properties,
@@ -229,7 +274,7 @@ class _Reader:
         kept: dict[str, int] = {}
         for bucket in self._all("AWS::S3::Bucket"):
             for rule in bucket.properties["LifecycleConfiguration"]["Rules"]:
-                if "ExpirationInDays" in rule:
+                if "ExpirationInDays" in rule and rule["Status"] == "Enabled":
                     kept[f"{bucket.logical_id}/{rule.get('Prefix', '')}"] = rule["ExpirationInDays"]
         return kept
 
@@ -237,6 +282,10 @@ class _Reader:
         for budget in self._all("AWS::Budgets::Budget"):
             return float(budget.properties["Budget"]["BudgetLimit"]["Amount"])
         return None
+
+
+def _is_ours(function: Resource) -> bool:
+    return "FunctionName" in function.properties
 
 
 def _target(resource: Resource, name: str) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from constructs import Construct
 from infra.api.door import Door, Keys, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
-from infra.building_blocks.operations import counted
 from infra.deployment import require
 from infra.stores import cache as names
 from sluice.core import metrics
@@ -20,6 +19,8 @@ from sluice.edge.settings import IngestSettings
 UNSTORED_PERCENT = 1
 SMALL_FROM_REQUESTS = 36_000
 """Requests an hour from which their size matters: ten a second cost some 30 USD a month."""
+SMALL_BY = 1.25
+"""How many times smaller than the minimum requests are when the alarm fires: a few rejected events are no reason."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,8 @@ class Ingest(Function):
         )
         self.alarm(
             "small-requests",
-            self._requests_for_minimum(settings.minimum_events_per_request),
-            above=1,
+            self._smallness(settings.minimum_events_per_request),
+            above=SMALL_BY,
             means=f"Devices send fewer than {settings.minimum_events_per_request:g} events in a request, on average"
             " over an hour. Each request is billed: see docs/cost.md.",
         )
@@ -128,14 +129,16 @@ class Ingest(Function):
             period=Duration.minutes(1),
         )
 
-    def _requests_for_minimum(self, minimum: float) -> cloudwatch.IMetric:
-        """Compute how many times the requests are that the minimum would need; a quiet hour has none too many."""
-        function = {"FunctionName": self.resource.function_name}
+    def _smallness(self, minimum: float) -> cloudwatch.IMetric:
+        """Compute how many times smaller than the minimum requests are. One without accepted events does not count.
+
+        ingest writes the count once for each request, so its average is the size of a request.
+        """
         return cloudwatch.MathExpression(
-            expression=f"IF(requests > {SMALL_FROM_REQUESTS}, {minimum:g} * requests / (FILL(events, 0) + 1), 0)",
+            expression=f"IF(requests > {SMALL_FROM_REQUESTS}, {minimum:g} / size, 0)",
             using_metrics={
-                "requests": counted("AWS/Lambda", "Invocations", function, minutes=60),
-                "events": self.own(metrics.EVENTS_ACCEPTED, minutes=60),
+                "requests": self.own(metrics.EVENTS_ACCEPTED, minutes=60, statistic="SampleCount"),
+                "size": self.own(metrics.EVENTS_ACCEPTED, minutes=60, statistic="Average"),
             },
             period=Duration.hours(1),
         )

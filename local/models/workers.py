@@ -76,6 +76,8 @@ class Worker:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # In our session and not in one of its own: Linux divides cores between sessions first, and niceness counts
+            # within one.
         )
 
     async def next(self) -> Invocation:

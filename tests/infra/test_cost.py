@@ -57,6 +57,12 @@ COSTLY: dict[str, Any] = {
     "raw events kept for years": lambda deployed: msgspec.structs.replace(
         deployed, kept_days=deployed.kept_days | {_raw(deployed): 3000}
     ),
+    "a poller group for each consumer, and many pollers": lambda deployed: msgspec.structs.replace(
+        deployed,
+        pollers={
+            verb: msgspec.structs.replace(each, group=verb, minimum=100) for verb, each in deployed.pollers.items()
+        },
+    ),
     "environments that stay started": lambda deployed: msgspec.structs.replace(
         deployed,
         functions={**deployed.functions, "ingest": msgspec.structs.replace(deployed.functions["ingest"], started=150)},
@@ -98,6 +104,27 @@ def test_a_type_of_which_nobody_said_what_it_costs_is_refused(synthesized: Templ
     stacks = {stack: synthesized.template(stack) for stack in synthesized.files}
     next(iter(stacks.values()))["Resources"]["Surprise"] = {"Type": "AWS::MWAA::Environment", "Properties": {}}
     with pytest.raises(TemplateError, match=r"AWS::MWAA::Environment.*Surprise"):
+        read_templates(Assembly.of(stacks))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("AWS::RDS::DBInstance", {"StorageType": "io2"}),
+        ("AWS::MSK::Cluster", {"EnhancedMonitoring": "PER_TOPIC_PER_PARTITION"}),
+        ("AWS::Lambda::Function", {"Architectures": ["x86_64"]}),
+        ("AWS::S3::Bucket", {"VersioningConfiguration": {"Status": "Enabled"}}),
+    ],
+)
+def test_what_the_model_takes_for_granted_is_checked(
+    synthesized: Templates, kind: str, changes: dict[str, object]
+) -> None:
+    stacks = {stack: synthesized.template(stack) for stack in synthesized.files}
+    for template in stacks.values():
+        for resource in template["Resources"].values():
+            if resource["Type"] == kind:
+                resource["Properties"].update(changes)
+    with pytest.raises(TemplateError, match=rf"{kind}.*{next(iter(changes))}.*for granted"):
         read_templates(Assembly.of(stacks))
 
 

@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 
 from sluice.core.archive.rows import Pack
 from sluice.core.records import Origin
-from sluice.edge.archive.archiving import Delivery
+from sluice.edge.archive.archiving import MAX_CALL, Delivery
 from sluice.edge.retry import Retry
 
 PACKS = [Pack(f"row {index}\n".encode(), (Origin("raw-events", 0, index),)) for index in range(3)]
@@ -77,3 +77,31 @@ def test_without_patience_everything_is_sent_once(firehose: Any) -> None:
         service.add_response("put_record_batch", answer(REFUSED, REFUSED, REFUSED), request(PACKS))
         assert len(Delivery(firehose, ["raw"]).deliver(PACKS, Retry(0))) == 3
         assert Delivery(firehose, ["raw"]).deliver([], Retry(0)) == []
+
+
+class Streams:
+    """Streams that take or refuse whole calls, and count the bytes that they were sent."""
+
+    def __init__(self, *refusing: str) -> None:
+        self.refusing = refusing
+        self.sent: dict[str, list[int]] = {}
+
+    def put_record_batch(self, DeliveryStreamName: str, Records: list[dict[str, bytes]]) -> dict[str, Any]:  # noqa: N803
+        self.sent.setdefault(DeliveryStreamName, []).append(sum(len(each["Data"]) for each in Records))
+        return answer(*([REFUSED if DeliveryStreamName in self.refusing else TAKEN] * len(Records)))
+
+
+def test_streams_get_equal_shares_even_if_each_batch_is_a_large_call_and_a_small_one() -> None:
+    streams = Streams()
+    delivery = Delivery(streams, ["raw", "raw-2"])
+    packs = [Pack(b"x" * size, (Origin("raw-events", 0, size),)) for size in (MAX_CALL - 1, 500)]
+    for _ in range(10):
+        assert delivery.deliver(packs, Retry(0)) == []
+    one, two = (sum(sent) for sent in streams.sent.values())
+    assert abs(one - two) <= MAX_CALL
+
+
+def test_what_one_stream_refuses_goes_to_another() -> None:
+    streams = Streams("raw")
+    assert Delivery(streams, ["raw", "raw-2"]).deliver(PACKS, Clock().retry(10)) == []
+    assert [len(sent) for sent in streams.sent.values()] == [1, 1]

@@ -1,10 +1,9 @@
 """The work of archive: accepted events become rows of the raw table.
 
-read -> a row with the event as sent -> pack -> delivery streams in turn; only what they did not accept is retried
+read -> a row with the event as sent -> pack -> delivery streams; only what they did not accept is retried
 """
 
 import contextlib
-import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -38,11 +37,14 @@ class Undelivered(msgspec.Struct, frozen=True):
 
 
 class Delivery:
-    """The Firehose streams of raw events. They take turns, so that what one refuses goes to another."""
+    """The Firehose streams of raw events. A call goes to the one that was sent the least so far.
+
+    What was refused was sent too, so that it goes to another.
+    """
 
     def __init__(self, firehose: Any, streams: Sequence[str]) -> None:
         self._firehose = firehose
-        self._streams = itertools.cycle(streams)
+        self._sent = dict.fromkeys(streams, 0)
 
     def deliver(self, packs: Sequence[Pack], retry: Retry) -> list[Undelivered]:
         """Deliver packs and retry only those not accepted, within the retry time; return the rest."""
@@ -62,9 +64,11 @@ class Delivery:
         return left
 
     def _put(self, call: list[Pack]) -> list[Undelivered]:
+        stream = min(self._sent, key=lambda name: self._sent[name])
+        self._sent[stream] += sum(len(pack.data) for pack in call)
         try:
             answer = self._firehose.put_record_batch(
-                DeliveryStreamName=next(self._streams), Records=[{"Data": pack.data} for pack in call]
+                DeliveryStreamName=stream, Records=[{"Data": pack.data} for pack in call]
             )
         except (ClientError, BotoCoreError) as error:
             # The outcome is unknown: we send it again, and the view drops the second copy.
