@@ -15,10 +15,6 @@ from local.resources.services import Services
 #: So is one of each function that reads a topic: the first events would wait for it and share the cores with its start.
 WORKERS_PER_FUNCTION = 8
 
-#: On AWS a consumer has its own cores. Here it shares them with the function that devices post to. That one must not
-#: take them all, or more is accepted than is read: so devices wait for an answer, and readers do not wait for events.
-NICENESS_OF_INGEST = 10
-
 #: Pollers are processes of AWS's own; here they are threads of one.
 POLLERS_PER_MAPPING = 2
 

@@ -26,8 +26,6 @@ class FunctionConfig(msgspec.Struct, forbid_unknown_fields=True):
     environment: dict[str, str]
     started: int = 0
     """Processes that are started with the model, as AWS starts those of provisioned concurrency."""
-    niceness: int = 0
-    """How far its processes stand behind others for a core."""
     layers: list[str] = []
     """Directories that Lambda would show under /opt/python."""
     log_format: str = "Text"

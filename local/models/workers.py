@@ -65,8 +65,6 @@ class Worker:
             "setpriv",
             "--pdeathsig",
             "KILL",
-            "nice",
-            f"--adjustment={self.function.niceness}",
             self._pool.python,
             "-m",
             "awslambdaric",
@@ -76,8 +74,7 @@ class Worker:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # In our session and not in one of its own: Linux divides cores between sessions first, and niceness counts
-            # within one.
+            start_new_session=True,
         )
 
     async def next(self) -> Invocation:

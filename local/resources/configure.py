@@ -65,7 +65,6 @@ def _function(
         concurrency=concurrency,
         workers=overrides.workers(concurrency),
         started=overrides.workers(concurrency) if arn in posted_to else int(arn in reading),
-        niceness=overrides.NICENESS_OF_INGEST if arn in posted_to else 0,
         environment=overrides.function_environment(
             {name: str(value) for name, value in synthesized.items()}, plan.services
         ),

@@ -49,7 +49,6 @@ def handler(event, context):
         "memory": context.memory_limit_in_mb,
         "remaining_ms": context.get_remaining_time_in_millis(),
         "cwd": os.getcwd(),
-        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
     }
 """
 
@@ -94,7 +93,7 @@ def lambdas(directory: Path) -> Iterator[ModelProcess]:
         directory=str(directory / "state"),
         functions=[
             function("echo", directory / "echo", layer),
-            function("two", directory / "echo", layer, workers=2, concurrency=2, niceness=7),
+            function("two", directory / "echo", layer, workers=2, concurrency=2),
             function("short", directory / "echo", layer, timeout_seconds=0.5),
             function("ready", directory / "echo", layer, workers=2, started=2),
             function("broken", directory / "broken", layer, started=1),
@@ -137,10 +136,6 @@ def test_a_function_runs_with_its_event_context_and_layer(client: Any, directory
     assert (result["name"], result["memory"]) == ("echo", "256")
     assert 0 < result["remaining_ms"] <= 20_000
     assert Path(result["cwd"]) == directory / "echo"
-
-
-def test_a_function_may_stand_behind_others_for_a_core(client: Any) -> None:
-    assert (invoke(client, "echo", {})["niceness"], invoke(client, "two", {})["niceness"]) == (0, 7)
 
 
 @pytest.mark.parametrize(

@@ -196,12 +196,6 @@ def test_workers_for_the_first_events_are_started_with_the_stack_and_no_others(p
     assert started == {"ingest": overrides.WORKERS_PER_FUNCTION, "archive": 1, "aggregate": 1, "deadletter": 1}
 
 
-def test_what_devices_post_to_stands_behind_what_reads_the_topic(plan: Plan) -> None:
-    niceness = {each.name.rpartition("-")[2]: each.niceness for each in lambdas(plan).functions if each.niceness}
-
-    assert niceness == {"ingest": overrides.NICENESS_OF_INGEST}
-
-
 def test_topics_are_as_deployed(plan: Plan, assembly: Assembly) -> None:
     topics = {each.name: each for each in plan.topics}
 
