@@ -73,7 +73,7 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
     yield Cap(
         "Events are as large as they may be",
         f"{deployed.streams * FIREHOSE_MIB} MiB a second into Firehose",
-        "`streams` of the profile, and AWS's quota for each",
+        "`delivery` of the profile, and AWS's quota for each stream",
         usd("firehose_gb", taken) + usd("firehose_conversion_gb", taken) + usd("interface_endpoint_gb", taken),
         "delivery-late",
     )

@@ -106,8 +106,8 @@ ALTERNATIVES = (
     ),
     Alternative(
         "Load balancer, Vector and ClickHouse",
-        "No checks, no answer for each event, no ledger, no proof, no replay of raw events, and two machines whose"
-        " disks someone looks after. It fits where nobody needs proof that numbers are complete.",
+        "It has no checks, no answer for each event, no ledger, no proof and no replay of raw events. A team operates two"
+        " machines and their disks. It fits teams that need no proof that their numbers are complete.",
         lambda _: True,
         _clickhouse,
     ),

@@ -108,7 +108,7 @@ LEVERS = (
     Lever(
         "X-Ray traces are off",
         "done",
-        "Nobody used their spans. `sluice trace` follows one event by its id through every store.",
+        "The spans were not used. `sluice trace` follows one event by its id through every store.",
         _in_functions(traced=True),
     ),
     Lever(

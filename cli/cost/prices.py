@@ -16,7 +16,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: str
     source: str
     seen: str
-    """When the source said so; `undated` where it bears no date, `believed` where no source was found."""
+    """When the source said so; `undated` where it has no date, `believed` where no source was found."""
     per: float = 1
     note: str = ""
 
