@@ -86,7 +86,7 @@ def _tasks(cores: float, gigabytes_a_core: float) -> Iterator[Position]:
 ALTERNATIVES = (
     Alternative(
         "Load balancer and containers in front",
-        "It scales by minutes and not by requests, and someone patches and deploys containers. Everything else stays.",
+        "It scales by minutes and not by requests, and a team patches and deploys containers. Everything else stays.",
         _is_front,
         _containers,
     ),
@@ -106,8 +106,8 @@ ALTERNATIVES = (
     ),
     Alternative(
         "Load balancer, Vector and ClickHouse",
-        "It has no checks, no answer for each event, no ledger, no proof and no replay of raw events. A team operates two"
-        " machines and their disks. It fits teams that need no proof that their numbers are complete.",
+        "It has no checks, no answer for each event, no ledger, no proof and no replay of raw events. A team operates"
+        " two machines and their disks. It fits teams that need no proof that their numbers are complete.",
         lambda _: True,
         _clickhouse,
     ),
