@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, not declared
+
+# Not AdminClient: in librdkafka 2.16 its list_consumer_group_offsets crashes while a group's coordinator moves.
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
 from cli.simulation.traffic import Tally
+from sluice.core.consumers import RAW_EVENTS
 
 REFRESH_SECONDS = 2.0
+ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class Gauge:
     """Asks the broker and the raw bucket of a stack where the events are."""
 
     def __init__(self, stack: dict[str, Any]) -> None:
-        self._admin = AdminClient({"bootstrap.servers": stack["broker"]})
-        self._group = stack["consumers"]["archive"]
+        # It asks under archive's name and never joins its group.
+        asks = {"group.id": stack["consumers"]["archive"], "enable.auto.commit": False}
+        self._client = Consumer({"bootstrap.servers": stack["broker"], **asks})
         self._bucket = stack["buckets"]["raw"]
         login = stack["admin"]
         self._s3 = boto3.client(
@@ -47,17 +51,14 @@ class Gauge:
 
     def read(self) -> Depths:
         """Read the depths once."""
-        topic = self._admin.list_topics("raw-events", timeout=10).topics["raw-events"]
-        places = [TopicPartition("raw-events", number) for number in topic.partitions]
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library leaves this one untyped
-        found = self._admin.list_offsets(dict.fromkeys(places, latest))
-        ends = {place.partition: future.result().offset for place, future in found.items()}
-        request = [ConsumerGroupTopicPartitions(self._group, places)]
-        done = self._admin.list_consumer_group_offsets(request)[self._group].result().topic_partitions
-        read = sum(max(place.offset, 0) for place in done)
+        topic = self._client.list_topics(RAW_EVENTS, timeout=ANSWER_SECONDS).topics[RAW_EVENTS]
+        latest = [TopicPartition(RAW_EVENTS, number, OFFSET_END) for number in topic.partitions]
+        ends = self._client.offsets_for_times(latest, timeout=ANSWER_SECONDS)
+        stored = sum(place.offset for place in ends)
+        read = sum(max(place.offset, 0) for place in self._client.committed(ends, timeout=ANSWER_SECONDS))
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix="raw/")
         sizes = [item["Size"] for page in pages for item in page.get("Contents", ())]
-        return Depths(sum(ends.values()), sum(ends.values()) - read, len(sizes), sum(sizes))
+        return Depths(stored, stored - read, len(sizes), sum(sizes))
 
 
 async def watch(tally: Tally, gauge: Gauge, title: str) -> None:

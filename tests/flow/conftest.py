@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from local.seed import make_key
 from tests.support.recomputation import find_differences, read_numbers, recompute
-from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Stores, end_offsets
+from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Stores, committed_offsets, end_offsets
 
 ROOT = Path(__file__).parents[2]
 READERS = ("archive", "aggregate", "deadletter")
@@ -89,12 +87,9 @@ class Stack:
     def unread(self, reader: str) -> int:
         """The number of records in the brokers that a consumer has not processed."""
         topic = DEAD_LETTERS if reader == "deadletter" else RAW_EVENTS
-        ends, group = end_offsets(self["broker"], topic), self["consumers"][reader]
-        places = [TopicPartition(topic, number) for number in ends]
-        request = ConsumerGroupTopicPartitions(group, places)
-        admin = AdminClient({"bootstrap.servers": self["broker"]})
-        answer = admin.list_consumer_group_offsets([request])[group].result()
-        return sum(ends[place.partition] - max(place.offset, 0) for place in answer.topic_partitions)
+        ends = end_offsets(self["broker"], topic)
+        committed = committed_offsets(self["broker"], topic, self["consumers"][reader])
+        return sum(end - committed.get(partition, 0) for partition, end in ends.items())
 
     def _catch_up(self, reader: str, patience: float) -> None:
         before, deadline = None, time.monotonic() + patience

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -24,6 +24,7 @@ from local.processes import spawn, stop
 from local.services.kafka import Cluster, new_nodes
 from tests.local.emulation import emulated_aws
 from tests.local.model_process import ModelProcess, running
+from tests.support.stores import committed_offsets
 
 PARTITIONS = 4
 HANDLER = """
@@ -125,8 +126,8 @@ class Source:
         self.topic = f"events-{uuid.uuid4().hex[:8]}"
         self._broker = broker
         self._directory = directory
-        self._admin = AdminClient({"bootstrap.servers": broker})
-        for created in self._admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
+        admin = AdminClient({"bootstrap.servers": broker})
+        for created in admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)]).values():
             created.result(timeout=30)
 
     def plan(self, **does: str) -> None:
@@ -146,15 +147,7 @@ class Source:
         return [value for batch in self.batches() for _, _, value in batch]
 
     def committed(self) -> dict[int, int]:
-        places = [TopicPartition(self.topic, partition) for partition in range(PARTITIONS)]
-        wanted = ConsumerGroupTopicPartitions(self.topic, places)
-        (answer,) = self._admin.list_consumer_group_offsets([wanted]).values()
-        try:
-            return {each.partition: each.offset for each in answer.result().topic_partitions if each.offset >= 0}
-        except KafkaException as error:
-            if error.args[0].retriable() or error.args[0].code() == KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
-                return {}
-            raise
+        return committed_offsets(self._broker, self.topic, self.topic)
 
     def mapping(self, **changes: Any) -> MappingConfig:
         settings: dict[str, Any] = {

@@ -247,6 +247,19 @@ def end_offsets(broker: str, topic: str) -> dict[int, int]:
         consumer.close()
 
 
+def committed_offsets(broker: str, topic: str, group: str) -> dict[int, int]:
+    """Ask Kafka up to where a group has committed; partitions without a commit are left out."""
+    # Not AdminClient: in librdkafka 2.16 its list_consumer_group_offsets crashes while a group's coordinator moves.
+    consumer = _consumer(broker, group)
+    try:
+        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        places = consumer.committed([TopicPartition(topic, number) for number in partitions], timeout=20)
+    finally:
+        consumer.close()
+    assert not [place.error for place in places if place.error is not None]
+    return {place.partition: place.offset for place in places if place.offset >= 0}
+
+
 def _ask_extent(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
     """Ask where a partition begins and ends; while it changes its leader, ask again."""
     deadline = time.monotonic() + 20
@@ -262,8 +275,8 @@ def _ask_extent(consumer: Consumer, partition: TopicPartition) -> tuple[int, int
             return first, end
 
 
-def _consumer(broker: str) -> Consumer:
-    return Consumer({"bootstrap.servers": broker, "group.id": "ledger-of-tests", "enable.auto.commit": False})
+def _consumer(broker: str, group: str = "ledger-of-tests") -> Consumer:
+    return Consumer({"bootstrap.servers": broker, "group.id": group, "enable.auto.commit": False})
 
 
 def _read_rows(parquet: bytes) -> list[Row]:
