@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 
 # Not AdminClient: in librdkafka 2.16 its list_consumer_group_offsets crashes while a group's coordinator moves.
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -69,7 +69,11 @@ async def watch(tally: Tally, gauge: Gauge, title: str) -> None:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             now = time.monotonic()
-            depths = await asyncio.to_thread(gauge.read)
+            try:
+                depths = await asyncio.to_thread(gauge.read)
+            except KafkaException as error:
+                console.print(f"the brokers do not answer: {error}")
+                continue
             rates = {status: (tally.statuses[status] - before[status]) / (now - began) for status in tally.statuses}
             before, began = Counter(tally.statuses), now
             if console.is_terminal:

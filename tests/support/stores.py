@@ -10,11 +10,11 @@ import io
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 import boto3
@@ -35,7 +35,12 @@ _CHANGING = {
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
+
+_Answer = TypeVar("_Answer")
 
 # The id of an activity without one follows from it. It cannot change, since stored rows depend on it.
 _DERIVED_IDS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000001")
@@ -182,7 +187,7 @@ class Stores:
                 reached[place.partition] = max(reached[place.partition], place.offset + 1)
             left: dict[int, int] = {}
             for number in numbers:
-                first, end = _ask_extent(consumer, TopicPartition(topic, number))
+                first, end = _extent(consumer, topic, number)
                 reached[number] = max(reached[number], first)
                 if reached[number] < end:
                     left[number] = end
@@ -242,7 +247,7 @@ def end_offsets(broker: str, topic: str) -> dict[int, int]:
     consumer = _consumer(broker)
     try:
         partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
-        return {number: _ask_extent(consumer, TopicPartition(topic, number))[1] for number in partitions}
+        return {number: _extent(consumer, topic, number)[1] for number in partitions}
     finally:
         consumer.close()
 
@@ -253,26 +258,34 @@ def committed_offsets(broker: str, topic: str, group: str) -> dict[int, int]:
     consumer = _consumer(broker, group)
     try:
         partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
-        places = consumer.committed([TopicPartition(topic, number) for number in partitions], timeout=20)
+        places = _ask(consumer, topic, lambda: _committed(consumer, topic, partitions))
     finally:
         consumer.close()
-    assert not [place.error for place in places if place.error is not None]
     return {place.partition: place.offset for place in places if place.offset >= 0}
 
 
-def _ask_extent(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """Ask where a partition begins and ends; while it changes its leader, ask again."""
+def _committed(consumer: Consumer, topic: str, partitions: Iterable[int]) -> list[TopicPartition]:
+    places = consumer.committed([TopicPartition(topic, number) for number in partitions], timeout=20)
+    if failed := next((place.error for place in places if place.error is not None), None):
+        raise KafkaException(failed)
+    return places
+
+
+def _extent(consumer: Consumer, topic: str, number: int) -> tuple[int, int]:
+    return _ask(consumer, topic, lambda: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20))
+
+
+def _ask(consumer: Consumer, topic: str, question: Callable[[], _Answer]) -> _Answer:
+    """Ask the brokers; while a leader or a coordinator changes, ask again."""
     deadline = time.monotonic() + 20
     while True:
         try:
-            first, end = consumer.get_watermark_offsets(partition, timeout=20)
+            return question()
         except KafkaException as error:
             if error.args[0].code() not in _CHANGING or time.monotonic() > deadline:
                 raise
-            consumer.list_topics(partition.topic, timeout=20)
+            consumer.list_topics(topic, timeout=20)
             time.sleep(0.2)
-        else:
-            return first, end
 
 
 def _consumer(broker: str, group: str = "ledger-of-tests") -> Consumer:
