@@ -35,6 +35,7 @@ class Resource:
     logical_id: str
     type: str
     properties: Mapping[str, Any]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.stack}/{self.logical_id} ({self.type})"
@@ -77,7 +78,9 @@ class Assembly:
             for logical_id, body in stack.template.get("Resources", {}).items():
                 if types and body["Type"] not in types:
                     continue
-                yield Resource(stack.name, logical_id, body["Type"], body.get("Properties", {}))
+                yield Resource(
+                    stack.name, logical_id, body["Type"], body.get("Properties", {}), body.get("Metadata", {})
+                )
 
     def asset(self, key: str) -> Path:
         """The directory or file that would be uploaded under this object key."""

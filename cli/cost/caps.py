@@ -12,8 +12,6 @@ from cli.cost.templates import Deployed
 from cli.cost.workload import DAYS, Workload
 
 MIB = 2**20
-FIREHOSE_MIB = 5
-"""What a stream takes a second, unless its quota was raised."""
 QUERIES_AN_HOUR = 30
 """Assumed: five people, ten minutes a query."""
 
@@ -69,11 +67,11 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         + usd("internet_out_gb", asked * 3600 * figures.answer_kilobytes.value * 1e3 / GB),
         "budget",
     )
-    taken = FIREHOSE_MIB * MIB * deployed.streams * 3600 / GB
+    taken = deployed.streams.mib_per_second * MIB * 3600 / GB
     yield Cap(
         "Events are as large as they may be",
-        f"{deployed.streams * FIREHOSE_MIB} MiB a second into Firehose",
-        "`delivery` of the profile, and AWS's quota for each stream",
+        f"{deployed.streams.mib_per_second:g} MiB a second into Firehose",
+        "`quota_mib_per_second` of the profile's `delivery`, which AWS grants for each stream",
         usd("firehose_gb", taken) + usd("firehose_conversion_gb", taken) + usd("interface_endpoint_gb", taken),
         "delivery-late",
     )

@@ -74,7 +74,7 @@ def month(
 def levers(context: typer.Context) -> None:
     """List what would change the bill, and what it is worth."""
     model, work = _described(context)
-    _show(model.levers(work), model.packing())
+    _show(model.levers(work), model.request_sizes(work))
 
 
 @app.command()
@@ -87,8 +87,8 @@ def caps(context: typer.Context) -> None:
 @app.command()
 def compare(context: typer.Context) -> None:
     """Compare with what else could be bought for the same events."""
-    model, _ = _described(context)
-    _show(model.alternatives())
+    model, work = _described(context)
+    _show(model.alternatives(work))
 
 
 @app.command()
@@ -133,7 +133,9 @@ def actual(
 
 @app.command()
 def page(context: typer.Context) -> None:
-    """Print docs/cost.md."""
+    """Print docs/cost.md, which is about the profiles baseline and large."""
+    if context.parent is None or context.parent.params["profile"] != "baseline":
+        raise CommandError("the page is about the profiles baseline and large: leave --profile out", 2)
     model, _ = _described(context)
     large = Model(_read("large", None), SIZES["large"], model.figures, model.prices)
     print(write_page(model, large), end="")

@@ -55,6 +55,12 @@ def _in_database(**changes: object) -> Callable[[Basis], Basis]:
     )
 
 
+def _in_brokers(**changes: object) -> Callable[[Basis], Basis]:
+    return lambda basis: replace(
+        basis, deployed=replace(basis.deployed, brokers=replace(basis.deployed.brokers, **changes))
+    )
+
+
 def _in_deployment(**changes: object) -> Callable[[Basis], Basis]:
     return lambda basis: replace(basis, deployed=replace(basis.deployed, **changes))
 
@@ -67,7 +73,7 @@ def _in_figures(**values: float) -> Callable[[Basis], Basis]:
     return change
 
 
-def _packed(events: float) -> Callable[[Basis], Basis]:
+def _request_of(events: float) -> Callable[[Basis], Basis]:
     return lambda basis: replace(basis, work=dataclasses.replace(basis.work, events_per_request=events))
 
 
@@ -97,13 +103,13 @@ LEVERS = (
         "Devices send 100 events in a request",
         "up to the devices",
         "Requests are the largest part that devices decide about. Devices keep their events for longer.",
-        _packed(100),
+        _request_of(100),
     ),
     Lever(
         "Devices send 50 events in a request",
         "up to the devices",
         "Most of the gain, for half the wait.",
-        _packed(50),
+        _request_of(50),
     ),
     Lever(
         "X-Ray traces are off",
@@ -132,7 +138,7 @@ LEVERS = (
     Lever(
         "No environments of ingest that stay started",
         "declined",
-        "The first device of a quiet hour would wait two seconds for a start.",
+        "The first device of a quiet hour would wait two seconds for a start. By a schedule, part of this amount.",
         _in_ingest(started=0),
     ),
     Lever(
@@ -147,6 +153,13 @@ LEVERS = (
         "declined",
         "A zone that fails would stop all numbers until a backup is restored.",
         _in_database(multi_az=False),
+    ),
+    Lever(
+        "Brokers' disks of half the size",
+        "declined",
+        "Six hours of the peak, one event in a record batch, a replay of as many and full dead letters would fill"
+        " 80 % of them.",
+        _in_brokers(storage_gib=250),
     ),
     Lever(
         "Backups of 7 days",

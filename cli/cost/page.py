@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cli.cost.figures import Curve, Figure, Figures
 from cli.cost.report import Model
 from cli.cost.tables import Table, dollars
-from cli.cost.workload import SHORT
+from cli.cost.workload import BUDGETS, SHORT
 
 BAR = 40
 
@@ -33,7 +33,7 @@ def _money(model: Model) -> Iterator[str]:
     yield (
         f"**It costs {dollars(model.bill(few).total)} if devices send 10 events in a request, and"
         f" {dollars(model.bill(many).total)} if they send 100.** A test keeps the first below"
-        f" {dollars(model.deployed.monthly_budget or 0)}, and the second below 3,000. `.venv/bin/sluice cost` prints"
+        f" {dollars(BUDGETS[10])}, and the second below {dollars(BUDGETS[100])}. `.venv/bin/sluice cost` prints"
         " the same for other workloads; `--help` lists what else it prints."
     )
     yield ""
@@ -76,7 +76,7 @@ def _change(model: Model) -> Iterator[str]:
         " `ingest-small-requests` tells when the real number falls below the minimum of the [contract](contracts.md)."
     )
     yield ""
-    yield from model.packing().as_markdown()
+    yield from model.request_sizes(work).as_markdown()
     yield ""
     yield (
         "Each lever with what it saves at 10 events a request. One that is `done` has saved its amount already, one"
@@ -103,11 +103,12 @@ def _bounds(model: Model) -> Iterator[str]:
 
 
 def _elsewhere(model: Model, large: Model) -> Iterator[str]:
+    work = model.size.workload(events_per_request=10)
     yield "## What else there is to buy"
     yield ""
     yield "At the same prices, for the same events."
     yield ""
-    yield from model.alternatives().as_markdown()
+    yield from model.alternatives(work).as_markdown()
     yield ""
     yield "## Ten times as large"
     yield ""

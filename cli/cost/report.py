@@ -1,6 +1,7 @@
 """The tables of a bill: what it consists of, what drives it, and how it changes with the workload."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -15,7 +16,7 @@ from cli.cost.tables import Table, dollars
 from cli.cost.templates import Deployed
 from cli.cost.workload import LONG, SHORT, Size, Workload
 
-PACKED = (1, 2, 5, 10, 20, 50, 100, 500)
+REQUEST_SIZES = (1, 2, 5, 10, 20, 50, 100, 500)
 """Events in a request, for the tables over them."""
 
 GROWS_WITH: Mapping[Driver, str] = {
@@ -42,7 +43,7 @@ class Model(msgspec.Struct, frozen=True):
     def _bill_of(self, basis: Basis) -> Bill:
         return bill_month(basis.deployed, basis.work, basis.figures, self.prices)
 
-    def months(self, packed: Sequence[float] = (10, 100)) -> Table:
+    def months(self, sizes: Sequence[float] = (10, 100)) -> Table:
         """Compare average and peak, short and long days; say with which requests each month is within the budget."""
         rows = []
         for peak in (False, True):
@@ -50,11 +51,11 @@ class Model(msgspec.Struct, frozen=True):
                 rate = self.size.peak if peak else self.size.average
                 bills = {
                     events: self.bill(self.size.workload(events_per_request=events, hours_a_day=hours, peak=peak)).total
-                    for events in sorted({*packed, *PACKED})
+                    for events in sorted({*sizes, *REQUEST_SIZES})
                 }
                 name = f"{rate:,.0f} events a second, {hours:g} h a day{' (all peak)' if peak else ''}"
-                rows.append((name, *(dollars(bills[events]) for events in packed), self._within(bills)))
-        head = ("dollars a month", *(f"{events:g} events a request" for events in packed), "within the budget")
+                rows.append((name, *(dollars(bills[events]) for events in sizes), self._within(bills)))
+        head = ("dollars a month", *(f"{events:g} events a request" for events in sizes), "within the budget")
         return Table(head, rows)
 
     def _within(self, bills: Mapping[float, float]) -> str:
@@ -64,7 +65,7 @@ class Model(msgspec.Struct, frozen=True):
         enough = [events for events, usd in bills.items() if usd < budget]
         if enough:
             return f"from {min(enough):g} a request"
-        return f"not by packing: {dollars(min(bills.values()))} at {max(bills):g} a request"
+        return f"at no request size: {dollars(min(bills.values()))} at {max(bills):g} a request"
 
     def services(self, works: Sequence[Workload]) -> Table:
         """List services, the most expensive first."""
@@ -89,12 +90,12 @@ class Model(msgspec.Struct, frozen=True):
         ]
         return Table(("service", "what", "units", "unit", "dollars"), rows, words=2)
 
-    def packing(self) -> Table:
+    def request_sizes(self, work: Workload) -> Table:
         """Show what larger requests are worth."""
         rows = []
-        for events in PACKED:
-            bill = self.bill(self.size.workload(events_per_request=events))
-            million = bill.total / self.size.workload(events_per_request=events).events * 1e6
+        for events in REQUEST_SIZES:
+            bill = self.bill(replace(work, events_per_request=events))
+            million = bill.total / work.events * 1e6
             rows.append((f"{events}", dollars(bill.total), f"{million:.2f}"))
         return Table(("events a request", "dollars a month", "dollars a million events"), rows, words=0)
 
@@ -105,15 +106,15 @@ class Model(msgspec.Struct, frozen=True):
         rows = [(lever.name, lever.state, lever.reason, dollars(saved)) for lever, saved in weighed]
         return Table(("lever", "state", "why", "dollars a month"), rows, words=3)
 
-    def alternatives(self, packed: Sequence[float] = (1, 10, 100)) -> Table:
+    def alternatives(self, work: Workload, sizes: Sequence[float] = (1, 10, 100)) -> Table:
         """Compare with what else could be bought."""
-        works = [self.size.workload(events_per_request=events) for events in packed]
+        works = [replace(work, events_per_request=events) for events in sizes]
         ours = [self.bill(work) for work in works]
         rows = [("Sluice", "", *(dollars(bill.total) for bill in ours))]
         for each in ALTERNATIVES:
             bills = (each.bill(bill, work, self.figures, self.prices) for bill, work in zip(ours, works, strict=True))
             rows.append((each.name, each.lacks, *(dollars(bill.total) for bill in bills)))
-        return Table(("what", "what it lacks", *(f"{events:g} a request" for events in packed)), rows, words=2)
+        return Table(("what", "what it lacks", *(f"{events:g} a request" for events in sizes)), rows, words=2)
 
     def bounds(self) -> Table:
         """List what can run away, and how far."""

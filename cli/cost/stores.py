@@ -34,7 +34,10 @@ def _lake(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Posi
     yield Position("S3", "dead letters", "s3_gb_month", letters * kept(deployed, "DeadLetter", ""), "events")
     minutes = work.devices * work.hours_a_day * 60 * figures.rollup_bytes.value / GB
     yield Position("S3", "older rollups", "s3_gb_month", minutes * kept(deployed, "Rollups", ""), "time")
-    files = max(sent * 1e3 / figures.delivery_megabytes.value, deployed.streams * work.seconds / 60)
+    files = max(
+        sent * 1e3 / figures.delivery_megabytes.value,
+        deployed.streams.count * work.seconds / deployed.streams.interval_seconds,
+    )
     yield Position("S3", "files written", "s3_put", files, "events")
     # reconcile reads three columns of each file, each column's pages by range.
     yield Position("S3", "files read", "s3_get", files * 5, "events")

@@ -50,6 +50,9 @@ FREE = {
 }
 
 
+FASTEST_SECONDS = 60
+"""Alarms of shorter periods have another price."""
+
 _S3 = "ExtendedS3DestinationConfiguration"
 # What the model takes for granted: type, property and its only value; None is an absent one. Another may cost more.
 GRANTED: tuple[tuple[str, str, Any], ...] = (
@@ -114,6 +117,16 @@ class Brokers(msgspec.Struct, frozen=True):
     """Of the topic of accepted events."""
 
 
+class Streams(msgspec.Struct, frozen=True):
+    """The delivery streams together."""
+
+    count: int
+    mib_per_second: float
+    """What AWS lets them take."""
+    interval_seconds: int
+    """After which each writes a file."""
+
+
 class Database(msgspec.Struct, frozen=True):
     """The database instance."""
 
@@ -134,7 +147,7 @@ class Deployed(msgspec.Struct, frozen=True):
     database: Database
     cache_maximum_gib: int
     cache_maximum_ecpu: int
-    streams: int
+    streams: Streams
     endpoints: int
     """Interface endpoints, each counted once for each zone it is in."""
     zones: int
@@ -188,7 +201,7 @@ class _Reader:
             database=_database(database.properties),
             cache_maximum_gib=cache.properties["CacheUsageLimits"]["DataStorage"]["Maximum"],
             cache_maximum_ecpu=cache.properties["CacheUsageLimits"]["ECPUPerSecond"]["Maximum"],
-            streams=len(self._all("AWS::KinesisFirehose::DeliveryStream")),
+            streams=_streams(self._all("AWS::KinesisFirehose::DeliveryStream")),
             endpoints=sum(len(each.properties.get("SubnetIds", ())) for each in self._all("AWS::EC2::VPCEndpoint")),
             zones=len(subnets),
             kept_days=self._kept_days(),
@@ -274,6 +287,8 @@ class _Reader:
         kept: dict[str, int] = {}
         for bucket in self._all("AWS::S3::Bucket"):
             for rule in bucket.properties["LifecycleConfiguration"]["Rules"]:
+                if "Transitions" in rule:
+                    raise TemplateError(f"{bucket} moves objects to another storage class: that is not priced")
                 if "ExpirationInDays" in rule and rule["Status"] == "Enabled":
                     kept[f"{bucket.logical_id}/{rule.get('Prefix', '')}"] = rule["ExpirationInDays"]
         return kept
@@ -305,6 +320,11 @@ def _brokers(properties: Mapping[str, Any], topics: list[Resource]) -> Brokers:
     )
 
 
+def _streams(streams: list[Resource]) -> Streams:
+    interval = min(each.properties[_S3]["BufferingHints"]["IntervalInSeconds"] for each in streams)
+    return Streams(len(streams), sum(each.metadata["QuotaMiBPerSecond"] for each in streams), interval)
+
+
 def _database(properties: Mapping[str, Any]) -> Database:
     return Database(
         instance_type=properties["DBInstanceClass"].removeprefix("db."),
@@ -317,8 +337,11 @@ def _database(properties: Mapping[str, Any]) -> Database:
 
 def _metrics_of(alarm: Resource) -> int:
     """An alarm is billed by the metrics it looks at."""
-    metrics = alarm.properties.get("Metrics")
-    return sum("MetricStat" in each for each in metrics) if metrics else 1
+    metrics = [each["MetricStat"] for each in alarm.properties.get("Metrics", ()) if "MetricStat" in each]
+    metrics = metrics or [alarm.properties]
+    if min(each["Period"] for each in metrics) < FASTEST_SECONDS:
+        raise TemplateError(f"{alarm} looks more often than once a minute: that is not priced")
+    return len(metrics)
 
 
 def _runs_a_month(expression: str) -> float:

@@ -1,10 +1,13 @@
-"""How much a deployment has to do: how many devices report how often, and how they pack their events."""
+"""How much a deployment has to do: how many devices report how often, and how many events they send in a request."""
 
 from dataclasses import dataclass
 
 DAYS = 365 / 12
 HOURS = 24 * DAYS
 """Of an average month: what is there all the time is billed for all of them."""
+
+BUDGETS = {10: 5_000, 100: 3_000}
+"""Dollars that a month at baseline may cost, `SHORT` hours a day, by events in a request. A test compares."""
 
 SHORT, LONG = 14.0, 24.0
 """How many hours a day devices report: people's devices, and machines that never stop."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
@@ -111,6 +112,10 @@ class Delivery(Construct):
             ),
         )
         stream.node.add_dependency(role)
+        # AWS does not read it. The cost model does: no property says how much a stream takes.
+        cast("firehose.CfnDeliveryStream", stream.node.default_child).add_metadata(
+            "QuotaMiBPerSecond", settings.quota_mib_per_second
+        )
         self._watch(scope, {"DeliveryStreamName": stream.delivery_stream_name})
         return stream
 

@@ -13,13 +13,10 @@ from cli.cost.page import write_page
 from cli.cost.prices import load_prices
 from cli.cost.report import Model
 from cli.cost.templates import FREE, read_templates
-from cli.cost.workload import SIZES
+from cli.cost.workload import BUDGETS, SIZES
 from infra.profiles.baseline import BASELINE
 from local.template import Assembly, TemplateError
 from tests.infra.templates import ROOT, Templates, synthesize
-
-BUDGETS = {10: 5_000, 100: 3_000}
-"""Dollars a month at baseline, 14 hours a day, by events in a request."""
 
 
 def model_of(templates: Templates) -> Model:
