@@ -100,7 +100,6 @@ def one_database(databases: Databases) -> Iterator[str]:
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(data=st.data(), partitions=streams())
