@@ -6,11 +6,13 @@ from aws_cdk import App, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
 
 from infra.api.api import Api
+from infra.api.roles import Roles
 from infra.building_blocks.base import Base
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
 from infra.building_blocks.operations import Operations
 from infra.deployment import Deployment
+from infra.functions.admin import Admin
 from infra.functions.aggregate import Aggregate
 from infra.functions.archive import Archive
 from infra.functions.deadletter import Deadletter
@@ -109,8 +111,10 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         seek=Seek(pipeline, base, profile.seek),
     )
     show = Show(pipeline, base, profile.show)
-    doors = [ingest.door, query.door, trace.door, show.door]
-    Api(pipeline, base, doors)
+    admin = Admin(pipeline, base, profile.admin)
+    doors = [ingest.door, query.door, trace.door, show.door, admin.door]
+    api = Api(pipeline, base, doors)
+    Roles(pipeline, deployment, api.gateway, admins=app.node.try_get_context("admins"))
     return app
 
 

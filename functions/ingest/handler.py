@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from sluice.core.api.keys import Site
 from sluice.core.api.requests import correlate
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.ingest.judge import Rules
@@ -33,7 +34,7 @@ def build() -> Ingest:
     login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
     store, shared = make_stores(login, place, ANSWER_SECONDS, cut_after=ANSWER_SECONDS)
     return Ingest(
-        settings.sluice_stage,
+        Site(settings.sluice_stage, settings.aws_region),
         CONTRACT_OF,
         Rules(load_contracts(), Limits(), settings.raw_events_topic),
         settings.dead_letter_topic,

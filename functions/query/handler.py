@@ -13,6 +13,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from sluice.core.api.keys import Site
 from sluice.core.api.requests import correlate
 from sluice.core.breaker import Breaker
 from sluice.core.query.groups import GroupAnswer
@@ -72,7 +73,12 @@ def compose(
         Groups(partial(lookup.ask, kind=GroupAnswer), shared, directory, believed),
         Counters(shared),
     )
-    return Query(Gate("reader", settings.sluice_stage, settings.query_requests_per_second, keys, quotas), sources)
+    return Query(
+        Gate(
+            "reader", Site(settings.sluice_stage, settings.aws_region), settings.query_requests_per_second, keys, quotas
+        ),
+        sources,
+    )
 
 
 @metrics.log_metrics

@@ -14,6 +14,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from sluice.core.api.keys import Site
 from sluice.core.api.requests import correlate
 from sluice.edge.api.gate import Gate
 from sluice.edge.api.keystore import KeyStore, make_stores
@@ -42,7 +43,9 @@ def build() -> Tracer:
     files = InvokedFunction(settings.seek_function, settings.seek_seconds, settings.aws_region)
     reader = Reader(store, seconds)
     numbers = TraceReader(reader, RollupReader(reader))
-    gate = Gate("trace", settings.sluice_stage, settings.trace_requests_per_second, keys, quotas)
+    gate = Gate(
+        "trace", Site(settings.sluice_stage, settings.aws_region), settings.trace_requests_per_second, keys, quotas
+    )
     return Tracer(gate, settings.trace_visible_seconds, files, reader, numbers, partial(datetime.now, UTC))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as gateway
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
@@ -39,7 +40,7 @@ class Api(Construct):
         accept(
             api,
             "APIG4",
-            "functions check the key themselves: an authorizer cannot shape answers, and its cache serves revoked keys",
+            "functions check fleets' keys: an authorizer cannot shape answers, and its cache serves revoked keys",
         )
         routes = [route for door in doors for route in _add_routes(api, door)]
         access_log = logs.LogGroup(
@@ -61,6 +62,7 @@ class Api(Construct):
         )
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
+        self.gateway = api
         CfnOutput(self, "Url", value=api.api_endpoint)
         self._watch(base.operations, {"ApiId": api.api_id})
 
@@ -91,9 +93,12 @@ class Api(Construct):
 
 def _add_routes(api: gateway.HttpApi, door: Door) -> Iterator[gateway.HttpRoute]:
     integration = integrations.HttpLambdaIntegration(door.name, door.function)
+    authorizer = authorizers.HttpIamAuthorizer() if door.signed else None
     for route in door.limits:
         method, _, path = route.partition(" ")
-        yield from api.add_routes(path=path, methods=[gateway.HttpMethod[method]], integration=integration)
+        yield from api.add_routes(
+            path=path, methods=[gateway.HttpMethod[method]], integration=integration, authorizer=authorizer
+        )
 
 
 def _limited_to(limit: Throttle) -> dict[str, int | bool]:

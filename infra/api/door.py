@@ -41,3 +41,5 @@ class Door:
     name: str
     function: lambda_.IFunction
     limits: Mapping[str, Throttle]
+    signed: bool = False
+    """Whether the gateway admits only requests that are signed by a principal whom IAM allows the route."""

@@ -4,6 +4,7 @@ from infra.api.door import Keys, Throttle
 from infra.building_blocks.consumer import ConsumerProfile
 from infra.building_blocks.function import Compute
 from infra.deployment import DAY, GIB, HOUR
+from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.ingest import IngestProfile, Throttles
@@ -109,6 +110,13 @@ BASELINE = Profile(
     # A browser asks for the page's files all at once.
     show=ShowProfile(
         compute=Compute(memory_mib=512, timeout_seconds=5, concurrency=40), throttle=Throttle(rate=200, burst=400)
+    ),
+    admin=AdminProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=15, concurrency=5),
+        throttle=Throttle(rate=20, burst=40),
+        answer_seconds=5,
+        key_overlap_days=7,
+        reader_key_days=90,
     ),
     # A whole CPU: merging a group's digests takes most of the time of a long answer.
     query=QueryProfile(

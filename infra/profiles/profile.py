@@ -6,6 +6,7 @@ from infra.api.door import Keys
 from infra.building_blocks.consumer import ConsumerProfile
 from infra.building_blocks.function import Compute
 from infra.deployment import require
+from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.ingest import IngestProfile
@@ -64,6 +65,7 @@ class Profile:
     trace: TraceProfile
     seek: SeekProfile
     show: ShowProfile
+    admin: AdminProfile
     migrate: Compute
 
     def __post_init__(self) -> None:

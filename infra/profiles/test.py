@@ -13,7 +13,7 @@ TEST = replace(
     ingest=replace(
         DEV.ingest,
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
-        compute=replace(DEV.ingest.compute, concurrency=100),
+        compute=replace(DEV.ingest.compute, concurrency=98),
     ),
     archive=replace(DEV.archive, minimum_pollers=2, batching_window_seconds=1, version_hold_seconds=6),
     aggregate=replace(DEV.aggregate, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
@@ -47,6 +47,8 @@ TEST = replace(
         throttle=Throttle(rate=100, burst=200),
         requests_per_second=100,
     ),
+    # Few, as of query.
+    admin=replace(DEV.admin, compute=replace(DEV.admin.compute, concurrency=2)),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     # Two streams, as at baseline.
     delivery=replace(DEV.delivery, interval_seconds=2, size_mib=64, peak_mib_per_second=6),

@@ -174,7 +174,12 @@ UNKNOWN: dict[str, Callable[[Keys], str]] = {
     ),
 }
 
-SPENT = {"reader": (403, "wrong_role"), "expired": (401, "expired_key"), "revoked": (401, "revoked_key")}
+SPENT = {
+    "reader": (403, "wrong_role"),
+    "expired": (401, "expired_key"),
+    "revoked": (401, "revoked_key"),
+    "abroad": (403, "wrong_region"),
+}
 
 
 def _parts(key: str) -> tuple[str, str]:

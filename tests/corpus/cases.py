@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from sluice.core.api.keys import StoredKey, compose_key, hash_key
 from tests.support import samples
 
@@ -49,9 +51,12 @@ class Keys:
     reader: str
     expired: str
     revoked: str
+    abroad: str
+    """Of a fleet whose home is another region."""
     stage: str
 
 
+NAMES = ("device", "reader", "expired", "revoked", "abroad")
 Headers = Mapping[str, str]
 
 
@@ -179,17 +184,19 @@ def spoiling(name: str, event: bytes) -> Case:
 
 def stored_keys(keys: Keys, fleet_id: str, past: datetime) -> Iterator[StoredKey]:
     """What the control data holds of the keys, all but the reader's and the spent ones open."""
-    ends = {"expired": {"expires_at": past}, "revoked": {"revoked_at": past}}
-    for name in ("device", "reader", "expired", "revoked"):
+    differ: dict[str, dict[str, Any]] = {
+        "expired": {"expires_at": past},
+        "revoked": {"revoked_at": past},
+        "abroad": {"fleet_id": f"{fleet_id}-abroad", "home_region": "mars-north-1"},
+    }
+    for name in NAMES:
         text: str = getattr(keys, name)
         role = "reader" if name == "reader" else "device"
-        yield StoredKey(text.split("_")[2], fleet_id, role, hash_key(text), 1e6, 1e6, **ends.get(name, {}))
+        stored = StoredKey(text.split("_")[2], fleet_id, role, hash_key(text), 1e6, 1e6)
+        yield msgspec.structs.replace(stored, **differ.get(name, {}))
 
 
 def make_keys(stage: str) -> Keys:
     """Keys that are the same in every run; they open nothing but a test's own fleet."""
-    made = {
-        name: compose_key(stage, name.ljust(16, "0"), f"corpus{name}".ljust(43, "x"))
-        for name in ("device", "reader", "expired", "revoked")
-    }
+    made = {name: compose_key(stage, name.ljust(16, "0"), f"corpus{name}".ljust(43, "x")) for name in NAMES}
     return Keys(**made, stage=stage)

@@ -8,6 +8,12 @@ import pytest
 
 # select, insert, update, delete; in brackets the only columns that may be updated.
 MAY = {
+    "sluice_admin": {
+        "answered": "sid",
+        "api_key": "si(expires_at,revoked_at,successor)",
+        "audit": "si",
+        "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version)",
+    },
     "sluice_ingest": {"api_key": "s", "fleet": "s"},
     "sluice_aggregate": {
         "settled_event": "si",

@@ -55,6 +55,8 @@ READING = {
         )
     ),
 }
+# Admins have a page of their own.
+CONTROL = {path for path in CODE if path.parent.name == "control"}
 CONTRACTS = ("telemetry", "reading", "activity")
 
 Table = list[list[str]]
@@ -232,7 +234,7 @@ CODE_AT = {"Refusal": 1, "Unparsable": 0, "Rejection": 0}
 
 
 def collect(*, reading: bool = False) -> set[Code]:
-    paths = [path for path in CODE if (path in READING) == reading]
+    paths = [path for path in CODE if (path in READING) == reading and path not in CONTROL]
     return {code for path in paths for code in codes_of(ast.parse(path.read_text()))}
 
 

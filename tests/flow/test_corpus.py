@@ -42,15 +42,17 @@ def keys(stack: Stack) -> Keys:
     """A fleet of our own, with a key for every way in which a key is accepted or refused."""
     made = make_keys(stack["stage"])
     with psycopg.connect(stack["database"]) as connection:
-        connection.execute(
-            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, %s, %s)",
-            (FLEET, PLENTY, PLENTY),
-        )
+        for fleet, home in ((FLEET, None), (f"{FLEET}-abroad", "mars-north-1")):
+            connection.execute(
+                "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, home_region)"
+                " VALUES (%s, %s, %s, %s)",
+                (fleet, PLENTY, PLENTY, home),
+            )
         for key in stored_keys(made, FLEET, datetime.now(UTC) - timedelta(days=1)):
             connection.execute(
                 "INSERT INTO api_key (key_id, fleet_id, role, secret_hash, expires_at, revoked_at)"
                 " VALUES (%s, %s, %s, %s, %s, %s)",
-                (key.key_id, FLEET, key.role, key.secret_hash, key.expires_at, key.revoked_at),
+                (key.key_id, key.fleet_id, key.role, key.secret_hash, key.expires_at, key.revoked_at),
             )
     return made
 

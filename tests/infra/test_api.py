@@ -21,6 +21,19 @@ ROUTES = {
         "GET /v1/statement",
     },
     "trace": {"GET /v1/trace/{event_id}"},
+    "admin": {
+        "GET /v1/admin/fleets",
+        "POST /v1/admin/fleets",
+        "GET /v1/admin/fleets/{fleet}",
+        "PATCH /v1/admin/fleets/{fleet}",
+        "POST /v1/admin/fleets/{fleet}/archive",
+        "GET /v1/admin/fleets/{fleet}/keys",
+        "POST /v1/admin/fleets/{fleet}/keys",
+        "GET /v1/admin/fleets/{fleet}/keys/{key}",
+        "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate",
+        "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke",
+        "GET /v1/admin/audit",
+    },
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }
 # Authentication and a call to the cache: the cost per request of a flood beyond its quota.
@@ -38,6 +51,15 @@ def test_every_route_leads_to_the_function_it_is_for(templates: Templates) -> No
         (verb,) = (verb for verb in ROUTES if f'"{verb.capitalize()}' in target)
         found[verb].add(route.properties["RouteKey"])
     assert found == ROUTES
+
+
+def test_the_gateway_checks_signatures_on_the_admins_routes_and_on_no_other(templates: Templates) -> None:
+    checked = {
+        route.properties["RouteKey"]: route.properties.get("AuthorizationType")
+        for route in templates.every("AWS::ApiGatewayV2::Route")
+    }
+    assert {route for route, kind in checked.items() if kind == "AWS_IAM"} == ROUTES["admin"]
+    assert set(checked.values()) == {"AWS_IAM", "NONE"}
 
 
 def test_the_gateway_waits_longer_than_functions_take(templates: Templates) -> None:

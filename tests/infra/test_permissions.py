@@ -58,6 +58,18 @@ ALLOWED = {
         ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
     ): "Athena names its results, in the name of seek",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
+} | {
+    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet and key"
+    for route in (
+        "GET/v1/admin/fleets/*",
+        "GET/v1/admin/fleets/*/keys",
+        "GET/v1/admin/fleets/*/keys/*",
+        "PATCH/v1/admin/fleets/*",
+        "POST/v1/admin/fleets/*/archive",
+        "POST/v1/admin/fleets/*/keys",
+        "POST/v1/admin/fleets/*/keys/*/revoke",
+        "POST/v1/admin/fleets/*/keys/*/rotate",
+    )
 }
 MANAGED = {
     # The two functions that the CDK brings may write their own logs.
@@ -87,6 +99,8 @@ def _place(resource: Any) -> str:
     if isinstance(resource, str):
         return resource
     parts = resource.get("Fn::Join", ["", [resource]])[1]
+    if ":execute-api:us-east-1:" in parts:
+        return str(parts[-1]).removeprefix("/$default/")  # a route
     name = json.dumps(parts[0])
     for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "QueryResults", "Raw", "Rollups"):
         if known in name:

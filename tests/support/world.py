@@ -10,7 +10,7 @@ from unittest import mock
 
 from functions.ingest.handler import CONTRACT_OF
 from sluice.core.api.answers import Answer
-from sluice.core.api.keys import StoredKey, compose_key, hash_key
+from sluice.core.api.keys import Site, StoredKey, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Retryable
 from sluice.core.ingest.pressure import UnknownPressureError
@@ -84,7 +84,7 @@ class World:
     def ask(self, payload: dict[str, Any]) -> Answer:
         """Invoke ingest with a request as the gateway sends it."""
         ingest = Ingest(
-            "test",
+            Site("test", "us-east-1"),
             CONTRACT_OF,
             samples.rules(),
             "dead-letter",

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from functions.query import handler
-from sluice.core.api.keys import compose_key
+from sluice.core.api.keys import Site, compose_key
 from sluice.core.errors import Retryable
 from sluice.edge.api.gate import Gate
 from sluice.edge.query.routes import Query
@@ -33,7 +33,7 @@ class Away:
 def test_the_log_says_why_a_request_was_refused_with_its_correlation_id(monkeypatch: pytest.MonkeyPatch) -> None:
     away: Any = Away()
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
-    monkeypatch.setattr(handler, "build", lambda: Query(Gate("reader", "test", 1, away, away), away))
+    monkeypatch.setattr(handler, "build", lambda: Query(Gate("reader", Site("test", "us-east-1"), 1, away, away), away))
     written = io.StringIO()
     monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
     for correlation_id in ("site-7", "site-8"):

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from functions.trace import handler
-from sluice.core.api.keys import StoredKey, compose_key, hash_key
+from sluice.core.api.keys import Site, StoredKey, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.records import Origin
@@ -22,6 +22,7 @@ from sluice.edge.trace.tracing import Tracer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ID = "4f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21"
+SITE = Site("test", "us-east-1")
 KEY = compose_key("test", "K" * 16, "s" * 43)
 STORED = StoredKey("K" * 16, "demo", "reader", hash_key(KEY), 100.0, 10.0)
 COPY = StoredCopy(
@@ -79,7 +80,7 @@ class World:
 
     def tracer(self) -> Tracer:
         played = cast("Any", self)
-        return Tracer(Gate("trace", "test", 0.1, played, played), 130, played, played, played, lambda: NOW)
+        return Tracer(Gate("trace", SITE, 0.1, played, played), 130, played, played, played, lambda: NOW)
 
     def count(self) -> None:
         """Take what the decorator around the handler would have written, and clear it as the decorator does."""

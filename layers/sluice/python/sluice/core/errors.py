@@ -1,5 +1,8 @@
 """The named failures. Each class says how to handle it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 
@@ -14,7 +17,13 @@ class Refusal(Exception):
     """A request that is refused as a whole."""
 
     def __init__(
-        self, status: int, code: str, detail: str, parameter: str | None = None, advice: Advice | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        parameter: str | None = None,
+        advice: Advice | None = None,
+        current: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -22,6 +31,7 @@ class Refusal(Exception):
         self.detail = detail
         self.parameter = parameter  # of the query string, if one is refused
         self.advice = advice  # under pressure
+        self.current = current  # what the caller would have overwritten
 
 
 class Unparsable(Refusal):

@@ -84,6 +84,16 @@ class KeySettings(Settings, frozen=True):
     key_cache_seconds: int
 
 
+class AdminSettings(Settings, frozen=True):
+    """The settings of admin: how long it waits for the database, and how long keys are valid."""
+
+    sluice_stage: str
+    aws_region: str
+    admin_answer_seconds: float
+    key_overlap_days: float
+    reader_key_days: float
+
+
 class IngestSettings(KeySettings, frozen=True):
     """The settings of ingest."""
 

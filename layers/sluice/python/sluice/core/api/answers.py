@@ -74,6 +74,8 @@ def answer_refusal(
     }
     if refusal.parameter is not None:
         body["parameter"] = refusal.parameter
+    if refusal.current is not None:
+        body["current"] = refusal.current
     if refusal.advice is not None:
         body["advice"] = refusal.advice
         retry_after = refusal.advice.retry_after

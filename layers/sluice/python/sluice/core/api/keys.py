@@ -26,6 +26,13 @@ _SHAPE = re.compile(
 )
 
 
+class Site(msgspec.Struct, frozen=True):
+    """The deployment at which a key is presented."""
+
+    stage: str
+    region: str
+
+
 class StoredKey(msgspec.Struct, frozen=True):
     """What the control data stores about a key."""
 
@@ -37,6 +44,8 @@ class StoredKey(msgspec.Struct, frozen=True):
     rejects_per_second: float
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    home_region: str | None = None
+    """Where the fleet's data must stay; None if no admin has said so."""
 
 
 class PresentedKey(msgspec.Struct, frozen=True):
@@ -69,7 +78,7 @@ def hash_key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now: datetime) -> StoredKey:
+def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, region: str, now: datetime) -> StoredKey:
     """Return the stored key that a presented key matches, or refuse it with the reason."""
     expected = stored.secret_hash if stored else hash_key("")
     # Compared even when no such key exists, so that the response time does not reveal whether it does.
@@ -81,6 +90,8 @@ def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, now:
         raise Refusal(401, "expired_key", "This key has expired.")
     if stored.role != role:
         raise Refusal(403, "wrong_role", f"This key is for a {stored.role}; this route is for a {role}.")
+    if stored.home_region not in (None, region):
+        raise Refusal(403, "wrong_region", f"This fleet's home is {stored.home_region}, and this is {region}.")
     return stored
 
 

@@ -9,7 +9,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.answers import Answer, answer_refusal
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import Site, StoredKey
 from sluice.core.api.quotas import BURST_SECONDS, Quota
 from sluice.core.api.representations import represent
 from sluice.core.api.requests import correlate, read_request
@@ -47,7 +47,7 @@ class Gate(msgspec.Struct, frozen=True):
 
     name: str
     """Each gate counts a key's requests separately."""
-    stage: str
+    site: Site
     requests_per_second: float
     keys: KeyStore
     quotas: Quotas
@@ -71,7 +71,7 @@ class Gate(msgspec.Struct, frozen=True):
 
     def _let_in(self, event: Mapping[str, Any]) -> ReaderRequest:
         request = read_request(event)
-        key = authenticate(request, self.keys, self.stage, "reader")
+        key = authenticate(request, self.keys, self.site, "reader")
         path, query = event.get("pathParameters", {}), event.get("rawQueryString", "")
         return ReaderRequest(key, path, query, request.received_at, request.correlation_id)
 

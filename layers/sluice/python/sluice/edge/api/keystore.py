@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from sluice.core.api.keys import StoredKey, open_with, parse_key
+from sluice.core.api.keys import Site, StoredKey, open_with, parse_key
 from sluice.core.api.requests import Request
 from sluice.core.breaker import Breaker
 from sluice.core.errors import Refusal, Retryable
@@ -29,7 +29,8 @@ LEAVE_ALONE_SECONDS = 10.0
 
 _FIND = """
     SELECT to_json(found) FROM (
-        SELECT key_id, fleet_id, role, secret_hash, events_per_second, rejects_per_second, expires_at, revoked_at
+        SELECT key_id, fleet_id, role, secret_hash, events_per_second, rejects_per_second, expires_at, revoked_at,
+            home_region
         FROM api_key JOIN fleet USING (fleet_id)
         WHERE key_id = $1
     ) AS found
@@ -89,11 +90,11 @@ class KeyStore:
             raise Retryable(f"the key's row cannot be read: {error}") from error
 
 
-def authenticate(request: Request, keys: KeyStore, stage: str, role: str) -> StoredKey:
+def authenticate(request: Request, keys: KeyStore, site: Site, role: str) -> StoredKey:
     """Authenticate a request by its API key, or refuse it with the reason."""
-    presented = parse_key(request.key, stage)
+    presented = parse_key(request.key, site.stage)
     try:
         stored = keys.find(presented.key_id, request.received_at)
     except Retryable as error:
         raise Refusal(429, "keys_unavailable", "The key cannot be checked right now; try again.") from error
-    return open_with(presented, stored, role, request.received_at)
+    return open_with(presented, stored, role, site.region, request.received_at)

@@ -8,6 +8,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results
+from sluice.core.api.keys import Site
 from sluice.core.api.quotas import Quota
 from sluice.core.api.requests import correlate, read_body, read_request
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
@@ -38,7 +39,7 @@ OURS = ("keys_unavailable", "not_stored")  # refusals that do not concern the ca
 class Ingest(msgspec.Struct, frozen=True):
     """Processes requests, or refuses them."""
 
-    stage: str
+    site: Site
     contract_of: dict[str, str]
     """By route."""
     rules: Rules
@@ -58,7 +59,7 @@ class Ingest(msgspec.Struct, frozen=True):
         fleet_id = UNKNOWN_FLEET
         try:
             request = read_request(event)
-            key = authenticate(request, self.keys, self.stage, "device")
+            key = authenticate(request, self.keys, self.site, "device")
             fleet_id = key.fleet_id
             self._refuse_under_pressure(request.received_at)
             fleet = _Fleet(

@@ -1,0 +1,47 @@
+"""Admin: fleets, keys and the audit, for principals whose signature the gateway has verified.
+
+read the request -> decide what changes -> write it with its audit entries, in one transaction -> answer
+"""
+
+import os
+import secrets
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from sluice.core.api.keys import ALPHABET
+from sluice.core.api.requests import correlate
+from sluice.core.control.api_keys import KeyPeriods
+from sluice.edge.control.administration import Administration
+from sluice.edge.control.store import ControlStore
+from sluice.edge.database import Database, connect
+from sluice.edge.metrics import metrics
+from sluice.edge.settings import AdminSettings, DatabaseSettings
+
+logger = Logger()
+
+
+@cache
+def build() -> Administration:
+    """Build the function, once per cold start."""
+    settings, login = AdminSettings.from_environ(os.environ), DatabaseSettings.from_environ(os.environ)
+    seconds = settings.admin_answer_seconds
+    # The server's timeout must come first: its error names the reason.
+    database = Database(partial(connect, login, seconds), seconds + 1)
+    periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
+    region = settings.aws_region
+    return Administration(ControlStore(database, region), settings.sluice_stage, region, periods, draw)
+
+
+def draw(length: int) -> str:
+    """Draw random characters of the keys' alphabet."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer one request."""
+    with logger.append_context_keys(correlation_id=correlate(event)):
+        return build().answer(event, 1 + secrets.randbelow(5)).for_gateway()

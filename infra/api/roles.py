@@ -1,0 +1,70 @@
+"""Who may use the admins' routes: a role for each kind of person, with exactly the routes that it needs."""
+
+import re
+
+from aws_cdk import CfnOutput
+from aws_cdk import aws_apigatewayv2 as gateway
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.deployment import Deployment, require
+
+READS = (
+    "GET /v1/admin/fleets",
+    "GET /v1/admin/fleets/{fleet}",
+    "GET /v1/admin/fleets/{fleet}/keys",
+    "GET /v1/admin/fleets/{fleet}/keys/{key}",
+)
+AUDIT = ("GET /v1/admin/audit",)
+CHANGES = (
+    "POST /v1/admin/fleets",
+    "PATCH /v1/admin/fleets/{fleet}",
+    "POST /v1/admin/fleets/{fleet}/archive",
+    "POST /v1/admin/fleets/{fleet}/keys",
+    "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate",
+    "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke",
+)
+
+ROUTES = {
+    "admin": (*READS, *AUDIT, *CHANGES),
+    "operator": READS,
+    "auditor": (*READS, *AUDIT),
+}
+"""What each role may ask for."""
+
+
+class Roles(Construct):
+    """The roles of people. A deployment says who may assume them: a principal's ARN, or else IAM in the account."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, api: gateway.HttpApi, *, admins: str | None) -> None:
+        super().__init__(scope, "Roles")
+        require(
+            admins is None or re.fullmatch(r"arn:aws[\w-]*:(iam|sts)::\d{12}:[\w+=,.@/-]+", admins) is not None,
+            f"admins {admins!r} must be the ARN of the principal that may assume the role of admins",
+        )
+        trusted = iam.ArnPrincipal(admins) if admins else iam.AccountRootPrincipal()
+        for name, routes in ROUTES.items():
+            role = iam.Role(
+                self,
+                name.capitalize(),
+                role_name=deployment.named(name),
+                # Only the first admin is named here; that role's owner lets people assume the others.
+                assumed_by=trusted if name == "admin" else iam.AccountRootPrincipal(),
+                inline_policies={
+                    "routes": iam.PolicyDocument(
+                        statements=[
+                            iam.PolicyStatement(
+                                actions=["execute-api:Invoke"],
+                                resources=[_arn(api, route) for route in routes],
+                            )
+                        ]
+                    )
+                },
+            )
+            CfnOutput(self, f"{name.capitalize()}Arn", value=role.role_arn)
+
+
+def _arn(api: gateway.HttpApi, route: str) -> str:
+    """Name a route as IAM does. A wildcard also spans slashes: each role has every route that one of its ARNs spans."""
+    method, _, path = route.partition(" ")
+    return api.arn_for_execute_api(method, re.sub(r"{\w+}", "*", path), "$default")

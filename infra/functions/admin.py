@@ -1,0 +1,52 @@
+"""admin: changes fleets and keys, for principals who sign their requests with IAM."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.api.door import GATEWAY_SECONDS, Door, Throttle
+from infra.api.roles import AUDIT, CHANGES, READS
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.deployment import require
+from infra.stores.database import CONNECT_SECONDS
+from sluice.edge.settings import AdminSettings
+
+
+@dataclass(frozen=True)
+class AdminProfile:
+    """The function behind the admins' routes, and how long keys are valid."""
+
+    compute: Compute
+    throttle: Throttle
+    """The throttle of each of its routes, for all admins together."""
+    answer_seconds: int
+    """How long the database may take for one statement, and a change may wait for another one."""
+    key_overlap_days: float
+    """How long a rotated key works beside its successor."""
+    reader_key_days: int
+    """How long a reader's key works unless the admin says otherwise."""
+
+    def __post_init__(self) -> None:
+        longest = CONNECT_SECONDS + self.answer_seconds + 1
+        require(
+            longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
+            f"admin may wait for {longest} s, and must answer before its own timeout and the gateway's",
+        )
+
+
+class Admin(Function):
+    """The function behind the routes that change control data."""
+
+    def __init__(self, scope: Construct, base: Base, settings: AdminProfile) -> None:
+        super().__init__(
+            scope,
+            "admin",
+            base,
+            settings,
+            synchronous=True,
+            reads=AdminSettings,
+            uses=[base.database.access("admin")],
+        )
+        routes = dict.fromkeys((*READS, *AUDIT, *CHANGES), settings.throttle)
+        self.door = Door(self.node.id, self.resource, routes, signed=True)

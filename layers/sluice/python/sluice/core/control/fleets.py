@@ -1,0 +1,88 @@
+"""Fleets as admins change them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
+
+from sluice.core.errors import Refusal
+from sluice.core.times import write_optional, write_time
+
+Rate = Annotated[float, Meta(gt=0, le=1e9)]
+FleetId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$", max_length=32)]
+
+
+class NewFleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an admin sends to create a fleet."""
+
+    fleet_id: FleetId
+    events_per_second: Rate = 1000
+    rejects_per_second: Rate = 50
+    home_region: Region | None = None
+
+
+class FleetChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What an admin sends to change a fleet; what is left out stays."""
+
+    events_per_second: Rate | UnsetType = UNSET
+    rejects_per_second: Rate | UnsetType = UNSET
+    home_region: Region | UnsetType = UNSET
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """A fleet as it is stored."""
+
+    fleet_id: str
+    events_per_second: float
+    rejects_per_second: float
+    home_region: str
+    created_at: datetime
+    archived_at: datetime | None = None
+    version: int = 1
+
+    @property
+    def state(self) -> Literal["active", "archived"]:
+        """Whether the fleet may have keys."""
+        return "active" if self.archived_at is None else "archived"
+
+    def described(self) -> dict[str, Any]:
+        """Write it as answers and the audit show it."""
+        return {
+            "fleet_id": self.fleet_id,
+            "state": self.state,
+            "events_per_second": self.events_per_second,
+            "rejects_per_second": self.rejects_per_second,
+            "home_region": self.home_region,
+            "created_at": write_time(self.created_at),
+            "archived_at": write_optional(self.archived_at),
+            "version": self.version,
+        }
+
+
+def create_fleet(wanted: NewFleet, region: str, now: datetime) -> Fleet:
+    """Make a fleet, at home in the deployment's own region unless the admin names another."""
+    return Fleet(
+        wanted.fleet_id, wanted.events_per_second, wanted.rejects_per_second, wanted.home_region or region, now
+    )
+
+
+def change_fleet(fleet: Fleet, change: FleetChange) -> Fleet:
+    """Change a fleet's settings."""
+    check_active(fleet)
+    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    return replace(fleet, version=fleet.version + 1, **given)
+
+
+def archive_fleet(fleet: Fleet, now: datetime) -> Fleet:
+    """Archive a fleet: its data stays, and its keys are revoked with it."""
+    check_active(fleet)
+    return replace(fleet, version=fleet.version + 1, archived_at=now)
+
+
+def check_active(fleet: Fleet) -> None:
+    """Refuse an archived fleet."""
+    if fleet.archived_at is not None:
+        raise Refusal(409, "fleet_archived", f"Fleet {fleet.fleet_id} is archived: it does not change any more.")

@@ -1,0 +1,295 @@
+"""Admins' requests: each change is one transaction with its audit entries, and may be asked for without effect."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.api.answers import Answer, answer_refusal
+from sluice.core.api.requests import correlate
+from sluice.core.control.api_keys import KeyPeriods, MadeKey, NewKey, create_key, revoke_key, rotate_key
+from sluice.core.control.audit import Act, differ
+from sluice.core.control.fleets import FleetChange, NewFleet, archive_fleet, change_fleet, check_active, create_fleet
+from sluice.core.control.requests import AdminRequest, read_admin_request
+from sluice.core.errors import Refusal, Retryable
+from sluice.core.query.cursors import MOST_CHARACTERS, Position, read_cursor, write_cursor
+from sluice.core.query.parameters import Parameters
+from sluice.edge.control.store import Changes, ControlStore, Kept
+
+logger = Logger()
+
+DEFAULT_ITEMS, MOST_ITEMS = 100, 1000
+
+
+class Deed(msgspec.Struct, frozen=True):
+    """One thing that a request changes."""
+
+    action: str
+    target: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What a request would do: what it changes, how it is written, and the answer."""
+
+    deeds: Sequence[Deed]
+    write: Callable[[Changes], None]
+    body: dict[str, Any]
+    status: int = 200
+    first: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What only the first answer has, for example the text of a key."""
+    later: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What a repeated request gets in its place."""
+    reason: str | None = None
+
+
+class After(msgspec.Struct, frozen=True):
+    """Where a list continues."""
+
+    id: str
+
+
+class AfterEntry(msgspec.Struct, frozen=True):
+    """Where the audit continues."""
+
+    number: int
+
+
+class Administration(msgspec.Struct, frozen=True):
+    """Answers admins."""
+
+    store: ControlStore
+    stage: str
+    region: str
+    periods: KeyPeriods
+    draw: Callable[[int], str]
+    """Draws so many random characters of the keys' alphabet."""
+
+    def answer(self, event: Mapping[str, Any], retry_after: int) -> Answer:
+        """Answer one request."""
+        try:
+            request = read_admin_request(event)
+            return ROUTES[request.route](self, request)
+        except Refusal as refusal:
+            return answer_refusal(refusal, correlate(event), retry_after)
+        except Retryable as error:
+            logger.warning("an admin's request could not be answered", reason=str(error))
+            away = Refusal(503, "control_unavailable", "The database does not answer right now; try again.")
+            return answer_refusal(away, correlate(event), retry_after)
+
+    def list_fleets(self, request: AdminRequest) -> Answer:
+        """List fleets."""
+        after, most = _page(request, After, After(""))
+        with self.store.reading() as rows:
+            found = rows.fleets(after.id, most + 1)
+        return _list(request, [each.described() for each in found], most, lambda item: After(item["fleet_id"]))
+
+    def get_fleet(self, request: AdminRequest) -> Answer:
+        """Show a fleet."""
+        with self.store.reading() as rows:
+            fleet = rows.fleet(request.path["fleet"])
+        return _answer(request, 200, fleet.described())
+
+    def create_fleet(self, request: AdminRequest) -> Answer:
+        """Create a fleet."""
+        wanted = request.read(NewFleet)
+
+        def decide(_rows: Changes) -> Change:
+            fleet = create_fleet(wanted, self.region, request.now)
+            deed = Deed("fleet.create", f"fleet/{fleet.fleet_id}", None, fleet.described())
+            return Change([deed], lambda changes: changes.insert_fleet(fleet), fleet.described(), 201)
+
+        return self._change(request, decide)
+
+    def change_fleet(self, request: AdminRequest) -> Answer:
+        """Change a fleet's settings."""
+        wanted = request.read(FleetChange)
+
+        def decide(rows: Changes) -> Change:
+            fleet = rows.fleet(request.path["fleet"])
+            request.check_version(fleet.described())
+            changed = change_fleet(fleet, wanted)
+            deed = Deed("fleet.change", f"fleet/{fleet.fleet_id}", fleet.described(), changed.described())
+            return Change([deed], lambda changes: changes.update_fleet(changed), changed.described())
+
+        return self._change(request, decide)
+
+    def archive_fleet(self, request: AdminRequest) -> Answer:
+        """Archive a fleet and revoke its keys."""
+        reason = request.reason()
+
+        def decide(rows: Changes) -> Change:
+            fleet = rows.fleet(request.path["fleet"])
+            request.check_version(fleet.described())
+            archived = archive_fleet(fleet, request.now)
+            revoked = rows.working_keys(fleet.fleet_id, request.now)
+            deeds = [Deed("fleet.archive", f"fleet/{fleet.fleet_id}", fleet.described(), archived.described())]
+            deeds += [
+                Deed("key.revoke", f"key/{key.key_id}", key.described(request.now), after.described(request.now))
+                for key in revoked
+                for after in [revoke_key(key, request.now)]
+            ]
+
+            def write(changes: Changes) -> None:
+                changes.update_fleet(archived)
+                for key in revoked:
+                    changes.update_key(revoke_key(key, request.now))
+
+            body = archived.described() | {"revoked_keys": [key.key_id for key in revoked]}
+            return Change(deeds, write, body, reason=reason)
+
+        return self._change(request, decide)
+
+    def list_keys(self, request: AdminRequest) -> Answer:
+        """List a fleet's keys."""
+        after, most = _page(request, After, After(""))
+        with self.store.reading() as rows:
+            fleet = rows.fleet(request.path["fleet"])
+            found = rows.keys(fleet.fleet_id, after.id, most + 1)
+        items = [each.described(request.now) for each in found]
+        return _list(request, items, most, lambda item: After(item["key_id"]))
+
+    def get_key(self, request: AdminRequest) -> Answer:
+        """Show a key, without its text."""
+        with self.store.reading() as rows:
+            key = rows.key(request.path["fleet"], request.path["key"])
+        return _answer(request, 200, key.described(request.now))
+
+    def create_key(self, request: AdminRequest) -> Answer:
+        """Create a key; only this answer shows its text."""
+        wanted = request.read(NewKey)
+
+        def decide(rows: Changes) -> Change:
+            fleet = rows.fleet(request.path["fleet"])
+            check_active(fleet)
+            made = create_key(fleet.fleet_id, wanted, self.stage, self.periods, request.now, self.draw)
+            described = made.key.described(request.now)
+            deed = Deed("key.create", f"key/{made.key.key_id}", None, described)
+            return Change([deed], lambda changes: changes.insert_key(made), described, 201, *_shown_once(made))
+
+        return self._change(request, decide)
+
+    def rotate_key(self, request: AdminRequest) -> Answer:
+        """Give a key a successor; both work until the overlap ends."""
+
+        def decide(rows: Changes) -> Change:
+            fleet = rows.fleet(request.path["fleet"])
+            check_active(fleet)
+            key = rows.key(fleet.fleet_id, request.path["key"])
+            ending, made = rotate_key(key, self.stage, self.periods, request.now, self.draw)
+            deeds = [
+                Deed("key.create", f"key/{made.key.key_id}", None, made.key.described(request.now)),
+                Deed("key.rotate", f"key/{key.key_id}", key.described(request.now), ending.described(request.now)),
+            ]
+
+            def write(changes: Changes) -> None:
+                changes.insert_key(made)
+                changes.update_key(ending)
+
+            body = made.key.described(request.now) | {"replaces": ending.described(request.now)}
+            return Change(deeds, write, body, 201, *_shown_once(made))
+
+        return self._change(request, decide)
+
+    def revoke_key(self, request: AdminRequest) -> Answer:
+        """Revoke a key."""
+        reason = request.reason()
+
+        def decide(rows: Changes) -> Change:
+            key = rows.key(request.path["fleet"], request.path["key"])
+            revoked = revoke_key(key, request.now)
+            deed = Deed("key.revoke", f"key/{key.key_id}", key.described(request.now), revoked.described(request.now))
+            deeds = [] if revoked == key else [deed]
+            return Change(deeds, lambda changes: changes.update_key(revoked), dict(deed.after), reason=reason)
+
+        return self._change(request, decide)
+
+    def list_audit(self, request: AdminRequest) -> Answer:
+        """List audit entries, each as the text that was hashed."""
+        after, most = _page(request, AfterEntry, AfterEntry(0))
+        with self.store.reading() as rows:
+            found = rows.entries(after.number, most + 1)
+        items = [{"number": each.number, "entry": each.text.decode(), "hash": each.hash} for each in found]
+        return _list(request, items, most, lambda item: AfterEntry(item["number"]))
+
+    def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
+        with self.store.changing() as changes:
+            if request.idempotency_key is not None and (kept := changes.find_answer(request)) is not None:
+                return _answer(request, kept.status, kept.body)
+            change = decide(changes)
+            if request.is_dry_run():
+                would = [
+                    {"action": each.action, "target": each.target, "changes": differ(each.before, each.after)}
+                    for each in change.deeds
+                ]
+                return _answer(request, 200, {"dry_run": True, "would": would})
+            change.write(changes)
+            for deed in change.deeds:
+                changes.append(
+                    Act(
+                        request.now,
+                        request.principal,
+                        deed.action,
+                        deed.target,
+                        deed.before,
+                        deed.after,
+                        request.correlation_id,
+                        change.reason,
+                    )
+                )
+            changes.keep_answer(request, Kept(change.status, change.body | change.later))
+        return _answer(request, change.status, change.body | change.first)
+
+
+def _shown_once(made: MadeKey) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {"key": made.text}, {"key": None, "key_shown": "The first answer to this request showed the key, once."}
+
+
+def _page(request: AdminRequest, kind: type[Position], first: Position) -> tuple[Position, int]:
+    given = Parameters(request.query, ["cursor", "limit"])
+    cursor = given.text("cursor", MOST_CHARACTERS)
+    after = first if cursor is None else read_cursor(cursor, _question(request), kind)
+    return after, given.whole("limit", 1, MOST_ITEMS, DEFAULT_ITEMS)
+
+
+def _list(
+    request: AdminRequest, items: Sequence[dict[str, Any]], most: int, position: Callable[[Any], msgspec.Struct]
+) -> Answer:
+    """Answer with a page; one item more than it holds shows that another page exists."""
+    shown = items[:most]
+    more = len(items) > most
+    cursor = write_cursor(_question(request), position(shown[-1])) if more else None
+    return _answer(request, 200, {"items": shown, "next_cursor": cursor})
+
+
+def _question(request: AdminRequest) -> str:
+    return " ".join([request.route, *request.path.values()])
+
+
+def _answer(request: AdminRequest, status: int, body: Mapping[str, Any]) -> Answer:
+    headers = {
+        "content-type": "application/json",
+        "x-correlation-id": request.correlation_id,
+        # An answer may hold a key.
+        "cache-control": "no-store",
+    }
+    if "version" in body:
+        headers["etag"] = f'"{body["version"]}"'
+    return Answer(status, headers, msgspec.json.encode(body))
+
+
+ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
+    "GET /v1/admin/fleets": Administration.list_fleets,
+    "POST /v1/admin/fleets": Administration.create_fleet,
+    "GET /v1/admin/fleets/{fleet}": Administration.get_fleet,
+    "PATCH /v1/admin/fleets/{fleet}": Administration.change_fleet,
+    "POST /v1/admin/fleets/{fleet}/archive": Administration.archive_fleet,
+    "GET /v1/admin/fleets/{fleet}/keys": Administration.list_keys,
+    "POST /v1/admin/fleets/{fleet}/keys": Administration.create_key,
+    "GET /v1/admin/fleets/{fleet}/keys/{key}": Administration.get_key,
+    "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate": Administration.rotate_key,
+    "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke": Administration.revoke_key,
+    "GET /v1/admin/audit": Administration.list_audit,
+}

@@ -1,0 +1,177 @@
+"""The tables of the control plane. One change at a time: each audit entry carries the hash of the one before."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from sluice.core.control.api_keys import ApiKey, MadeKey
+from sluice.core.control.audit import Act, Entry, write_entry
+from sluice.core.control.fleets import Fleet
+from sluice.core.control.requests import AdminRequest
+from sluice.core.errors import Refusal
+from sluice.edge.database import Connection, Database
+
+# Changes wait for each other under this number, which is arbitrary.
+_LOCK = 5_170_002
+ANSWERS_KEPT = timedelta(days=7)
+
+_FLEETS = """
+    SELECT fleet_id, events_per_second, rejects_per_second, coalesce(home_region, %(region)s), created_at, archived_at,
+        version
+    FROM fleet
+"""
+_KEYS = "SELECT key_id, fleet_id, role, created_at, expires_at, revoked_at, successor FROM api_key"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The answer to an earlier request with the same idempotency key."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class ControlStore:
+    """Reads fleets, keys and the audit, and opens transactions that change them."""
+
+    def __init__(self, database: Database, region: str) -> None:
+        self._database = database
+        self._region = region
+
+    @contextmanager
+    def reading(self) -> Iterator["Rows"]:
+        """Read in one snapshot."""
+        with self._database.use() as connection, connection.transaction():
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield Rows(connection, self._region)
+
+    @contextmanager
+    def changing(self) -> Iterator["Changes"]:
+        """Change something: all of it with its audit entries, or nothing."""
+        with self._database.use() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            yield Changes(connection, self._region)
+
+
+class Rows:
+    """What can be read in a transaction."""
+
+    def __init__(self, connection: Connection, region: str) -> None:
+        self._connection = connection
+        self._region = region
+
+    def fleet(self, fleet_id: str) -> Fleet:
+        """Read a fleet, or refuse an unknown one."""
+        asked = {"region": self._region, "fleet": fleet_id}
+        row = self._connection.execute(_FLEETS + "WHERE fleet_id = %(fleet)s", asked).fetchone()
+        if row is None:
+            raise Refusal(404, "unknown_fleet", f"There is no fleet {fleet_id[:64]!r}.")
+        return Fleet(*row)
+
+    def fleets(self, after: str, most: int) -> list[Fleet]:
+        """List fleets in the order of their ids."""
+        asked = {"region": self._region, "after": after, "most": most}
+        listed = _FLEETS + "WHERE fleet_id > %(after)s ORDER BY fleet_id LIMIT %(most)s"
+        return [Fleet(*row) for row in self._connection.execute(listed, asked)]
+
+    def key(self, fleet_id: str, key_id: str) -> ApiKey:
+        """Read a key of a fleet, or refuse an unknown one."""
+        row = self._connection.execute(f"{_KEYS} WHERE fleet_id = %s AND key_id = %s", (fleet_id, key_id)).fetchone()
+        if row is None:
+            raise Refusal(404, "unknown_key", f"Fleet {fleet_id[:64]!r} has no key {key_id[:64]!r}.")
+        return ApiKey(*row)
+
+    def working_keys(self, fleet_id: str, now: datetime) -> list[ApiKey]:
+        """List a fleet's keys that are neither revoked nor expired."""
+        rows = self._connection.execute(f"{_KEYS} WHERE fleet_id = %s ORDER BY key_id", (fleet_id,))
+        return [key for row in rows if (key := ApiKey(*row)).state(now) in ("active", "rotated")]
+
+    def keys(self, fleet_id: str, after: str, most: int) -> list[ApiKey]:
+        """List a fleet's keys in the order of their ids."""
+        listed = f"{_KEYS} WHERE fleet_id = %s AND key_id > %s ORDER BY key_id LIMIT %s"
+        return [ApiKey(*row) for row in self._connection.execute(listed, (fleet_id, after, most))]
+
+    def entries(self, after: int, most: int) -> list[Entry]:
+        """List audit entries, the oldest first."""
+        listed = "SELECT number, entry, hash FROM audit WHERE number > %s ORDER BY number LIMIT %s"
+        rows = self._connection.execute(listed, (after, most))
+        return [Entry(number, text.encode(), digest) for number, text, digest in rows]
+
+
+class Changes(Rows):
+    """What can be written in a transaction."""
+
+    def find_answer(self, request: AdminRequest) -> Kept | None:
+        """Find the answer to this request, if it was made before; refuse another request with its idempotency key."""
+        row = self._connection.execute(
+            "SELECT request_hash, status, answer FROM answered WHERE principal = %s AND idempotency_key = %s",
+            (request.principal, request.idempotency_key),
+        ).fetchone()
+        if row is None:
+            return None
+        if row[0] != request.digest():
+            raise Refusal(422, "idempotency_key_reused", "This idempotency key belongs to another request.")
+        return Kept(row[1], row[2])
+
+    def keep_answer(self, request: AdminRequest, kept: Kept) -> None:
+        """Keep the answer to a request for its repetitions, and drop old ones."""
+        self._connection.execute("DELETE FROM answered WHERE answered_at < %s", (request.now - ANSWERS_KEPT,))
+        if request.idempotency_key is not None:
+            body = msgspec.json.encode(kept.body).decode()
+            self._connection.execute(
+                "INSERT INTO answered (principal, idempotency_key, request_hash, status, answer, answered_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                (request.principal, request.idempotency_key, request.digest(), kept.status, body, request.now),
+            )
+
+    def insert_fleet(self, fleet: Fleet) -> None:
+        """Store a new fleet; ids are used once."""
+        inserted = self._connection.execute(
+            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, home_region, created_at)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (fleet.fleet_id, fleet.events_per_second, fleet.rejects_per_second, fleet.home_region, fleet.created_at),
+        )
+        if not inserted.rowcount:
+            raise Refusal(409, "fleet_exists", f"There is a fleet {fleet.fleet_id} already.")
+
+    def update_fleet(self, fleet: Fleet) -> None:
+        """Store a changed fleet."""
+        self._connection.execute(
+            "UPDATE fleet SET events_per_second = %s, rejects_per_second = %s, home_region = %s, archived_at = %s,"
+            " version = %s WHERE fleet_id = %s",
+            (
+                fleet.events_per_second,
+                fleet.rejects_per_second,
+                fleet.home_region,
+                fleet.archived_at,
+                fleet.version,
+                fleet.fleet_id,
+            ),
+        )
+
+    def insert_key(self, made: MadeKey) -> None:
+        """Store a new key: the hash of its text, and never the text."""
+        key = made.key
+        self._connection.execute(
+            "INSERT INTO api_key (key_id, fleet_id, role, secret_hash, created_at, expires_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (key.key_id, key.fleet_id, key.role, made.secret_hash, key.created_at, key.expires_at),
+        )
+
+    def update_key(self, key: ApiKey) -> None:
+        """Store a changed key."""
+        self._connection.execute(
+            "UPDATE api_key SET expires_at = %s, revoked_at = %s, successor = %s WHERE key_id = %s",
+            (key.expires_at, key.revoked_at, key.successor, key.key_id),
+        )
+
+    def append(self, act: Act) -> None:
+        """Write the audit entry of a change."""
+        last = self._connection.execute("SELECT number, entry, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        entry = write_entry(act, Entry(last[0], last[1].encode(), last[2]) if last else None)
+        self._connection.execute(
+            "INSERT INTO audit (number, entry, hash) VALUES (%s, %s, %s)",
+            (entry.number, entry.text.decode(), entry.hash),
+        )

@@ -1,0 +1,320 @@
+"""The admins' routes on a real database: each change with its audit entry, or neither."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+
+from sluice.core.api.keys import parse_key
+from sluice.core.control.api_keys import KeyPeriods
+from sluice.core.control.audit import Entry
+from sluice.core.control.verification import Checkpoint, verify
+from sluice.edge.api import keystore
+from sluice.edge.control.administration import Administration
+from sluice.edge.control.store import ControlStore
+from sluice.edge.database import Database, ask
+
+Owner = psycopg.Connection[tuple[Any, ...]]
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+SOMEONE = "arn:aws:sts::123456789012:assumed-role/sluice-test-admin/someone"
+FLEETS = "/v1/admin/fleets"
+
+
+@dataclass(frozen=True)
+class Got:
+    """An answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Admin:
+    """Sends what the gateway would pass on of an admin's request."""
+
+    dsn: str
+    now: datetime = NOW
+    _drawn: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.database = Database(partial(psycopg.connect, self.dsn, user="sluice_admin", autocommit=True), 5)
+        periods = KeyPeriods(timedelta(days=7), timedelta(days=90))
+        store = ControlStore(self.database, "us-east-1")
+        self.administration = Administration(store, "test", "us-east-1", periods, self._draw)
+
+    def _draw(self, length: int) -> str:
+        return f"{next(self._drawn):0{length}d}"
+
+    def __call__(
+        self, method: str, path: str, body: object = None, principal: str | None = SOMEONE, **headers: str
+    ) -> Got:
+        place, _, query = path.partition("?")
+        parts = place.removeprefix("/v1/admin/").split("/")
+        named = {name: part for name, part in zip(("", "fleet", "", "key"), parts, strict=False) if name}
+        route = "/v1/admin/" + "/".join(
+            f"{{{name}}}" if name else part for name, part in zip(("", "fleet", "", "key", ""), parts, strict=False)
+        )
+        event = {
+            "routeKey": f"{method} {route}",
+            "rawQueryString": query,
+            "pathParameters": named,
+            "headers": {name.replace("_", "-"): value for name, value in headers.items()},
+            "requestContext": {"timeEpoch": self.now.timestamp() * 1000, "requestId": "r-1"}
+            | ({"authorizer": {"iam": {"userArn": principal}}} if principal else {}),
+            "body": "" if body is None else json.dumps(body),
+        }
+        answer = self.administration.answer(event, 1)
+        return Got(answer.status, answer.headers, json.loads(answer.body))
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[Owner]:
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def admin(database: str) -> Iterator[Admin]:
+    admin = Admin(database)
+    yield admin
+    admin.database.close()
+
+
+def entries(owner: Owner) -> list[Entry]:
+    rows = owner.execute("SELECT number, entry, hash FROM audit ORDER BY number").fetchall()
+    return [Entry(number, text.encode(), digest) for number, text, digest in rows]
+
+
+def acts(owner: Owner) -> list[tuple[str, str]]:
+    read = [json.loads(entry.text) for entry in entries(owner)]
+    return [(each["action"], each["target"]) for each in read]
+
+
+def make_fleet(admin: Admin, name: str = "f", **members: Any) -> Got:
+    return admin("POST", FLEETS, {"fleet_id": name, **members})
+
+
+def make_key(admin: Admin, role: str = "device", **headers: str) -> Got:
+    return admin("POST", f"{FLEETS}/f/keys", {"role": role}, **headers)
+
+
+def test_a_fleet_is_made_changed_and_archived_with_an_entry_for_each(admin: Admin, owner: Owner) -> None:
+    made = make_fleet(admin, events_per_second=20)
+    assert (made.status, made.headers["etag"]) == (201, '"1"')
+    assert (made.body["events_per_second"], made.body["home_region"], made.body["state"]) == (20, "us-east-1", "active")
+    changed = admin("PATCH", f"{FLEETS}/f", {"rejects_per_second": 5}, if_match='"1"')
+    assert (changed.status, changed.headers["etag"], changed.body["rejects_per_second"]) == (200, '"2"', 5)
+    key = make_key(admin).body["key_id"]
+    archived = admin("POST", f"{FLEETS}/f/archive", {"reason": "sold"}, if_match='"2"')
+    assert (archived.status, archived.body["state"], archived.body["revoked_keys"]) == (200, "archived", [key])
+    assert admin("GET", f"{FLEETS}/f").body == {
+        name: value for name, value in archived.body.items() if name != "revoked_keys"
+    }
+    assert admin("GET", f"{FLEETS}/f/keys/{key}").body["state"] == "revoked"
+    assert make_key(admin).body["code"] == "fleet_archived"
+    assert acts(owner) == [
+        ("fleet.create", "fleet/f"),
+        ("fleet.change", "fleet/f"),
+        ("key.create", f"key/{key}"),
+        ("fleet.archive", "fleet/f"),
+        ("key.revoke", f"key/{key}"),
+    ]
+    last = json.loads(entries(owner)[-2].text)
+    assert (last["reason"], last["principal"], last["correlation_id"]) == ("sold", SOMEONE, "r-1")
+    assert last["changes"]["state"] == {"before": "active", "after": "archived"}
+    assert verify(entries(owner), []) == 5
+
+
+def test_a_key_is_shown_once_and_opens_the_edge(admin: Admin, owner: Owner) -> None:
+    make_fleet(admin)
+    first = make_key(admin, idempotency_key="once")
+    again = make_key(admin, idempotency_key="once")
+    assert (first.status, again.status) == (201, 201)
+    assert again.body == first.body | {"key": None, "key_shown": again.body["key_shown"]}
+    assert len(acts(owner)) == 2
+    presented = parse_key(first.body["key"], "test")
+    with psycopg.connect(admin.dsn, user="sluice_ingest", autocommit=True) as ingest:
+        stored = json.loads(ask(ingest, keystore._FIND, presented.key_id) or b"")
+    assert (stored["fleet_id"], stored["secret_hash"]) == ("f", presented.secret_hash)
+    # No copy of it anywhere: not in the audit, not among the kept answers, not in a later answer.
+    everything = [
+        owner.execute("SELECT json_agg(each)::text FROM (SELECT * FROM api_key) AS each").fetchone(),
+        owner.execute("SELECT json_agg(each)::text FROM (SELECT * FROM audit) AS each").fetchone(),
+        owner.execute("SELECT json_agg(each)::text FROM (SELECT * FROM answered) AS each").fetchone(),
+        admin("GET", f"{FLEETS}/f/keys").body,
+    ]
+    assert first.body["key"][26:] not in str(everything)
+
+
+def test_a_rotated_key_works_until_the_overlap_ends(admin: Admin, owner: Owner) -> None:
+    make_fleet(admin)
+    old = make_key(admin).body["key_id"]
+    rotated = admin("POST", f"{FLEETS}/f/keys/{old}/rotate")
+    assert rotated.status == 201
+    assert rotated.body["replaces"] | {} == admin("GET", f"{FLEETS}/f/keys/{old}").body
+    assert rotated.body["replaces"]["state"] == "rotated"
+    assert rotated.body["key"].startswith("slc_test_")
+    assert admin("POST", f"{FLEETS}/f/keys/{old}/rotate").body["code"] == "key_rotated"
+    admin.now += timedelta(days=7)
+    assert admin("GET", f"{FLEETS}/f/keys/{old}").body["state"] == "expired"
+    assert admin("GET", f"{FLEETS}/f/keys/{rotated.body['key_id']}").body["state"] == "active"
+    assert [action for action, _ in acts(owner)] == ["fleet.create", "key.create", "key.create", "key.rotate"]
+
+
+def test_a_lost_update_is_refused_with_the_current_state(admin: Admin) -> None:
+    current = make_fleet(admin).body
+    assert admin("PATCH", f"{FLEETS}/f", {"events_per_second": 1}).status == 428
+    admin("PATCH", f"{FLEETS}/f", {"events_per_second": 2}, if_match='"1"')
+    stale = admin("PATCH", f"{FLEETS}/f", {"events_per_second": 3}, if_match='"1"')
+    assert (stale.status, stale.body["code"]) == (412, "version_changed")
+    assert stale.body["current"] == current | {"events_per_second": 2, "version": 2}
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(admin: Admin, owner: Owner) -> None:
+    make_fleet(admin)
+    key = make_key(admin).body["key_id"]
+    asked = [
+        admin("POST", f"{FLEETS}?dry_run=true", {"fleet_id": "g"}),
+        admin("PATCH", f"{FLEETS}/f?dry_run=true", {"events_per_second": 9}, if_match='"1"'),
+        admin("POST", f"{FLEETS}/f/archive?dry_run=true", {"reason": "r"}, if_match='"1"'),
+        admin("POST", f"{FLEETS}/f/keys?dry_run=true", {"role": "reader"}),
+        admin("POST", f"{FLEETS}/f/keys/{key}/rotate?dry_run=true"),
+        admin("POST", f"{FLEETS}/f/keys/{key}/revoke?dry_run=true", {"reason": "r"}, idempotency_key="d"),
+    ]
+    assert {(got.status, got.body["dry_run"]) for got in asked} == {(200, True)}
+    assert asked[1].body["would"][0]["changes"]["events_per_second"] == {"before": 1000, "after": 9}
+    assert "slc_" not in str([got.body for got in asked])
+    assert len(acts(owner)) == 2
+    # Nothing was kept for its idempotency key: the same request may be made for real.
+    assert admin("POST", f"{FLEETS}/f/keys/{key}/revoke", {"reason": "r"}, idempotency_key="d").status == 200
+
+
+def test_an_idempotency_key_stands_for_one_request(admin: Admin) -> None:
+    assert admin("POST", FLEETS, {"fleet_id": "f"}, idempotency_key="k").status == 201
+    assert admin("POST", FLEETS, {"fleet_id": "f"}, idempotency_key="k").status == 201
+    assert admin("POST", FLEETS, {"fleet_id": "f"}).body["code"] == "fleet_exists"
+    other = admin("POST", FLEETS, {"fleet_id": "g"}, idempotency_key="k")
+    assert (other.status, other.body["code"]) == (422, "idempotency_key_reused")
+    # It is a principal's own.
+    assert admin("POST", FLEETS, {"fleet_id": "g"}, "arn:aws:iam::1:user/other", idempotency_key="k").status == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "code"),
+    [
+        ("GET", f"{FLEETS}/none", None, {}, 404, "unknown_fleet"),
+        ("GET", f"{FLEETS}/f/keys/none", None, {}, 404, "unknown_key"),
+        ("GET", f"{FLEETS}/none/keys", None, {}, 404, "unknown_fleet"),
+        ("GET", f"{FLEETS}?limit=0", None, {}, 400, "invalid_parameter"),
+        ("GET", f"{FLEETS}?cursor=x", None, {}, 400, "invalid_cursor"),
+        ("GET", f"{FLEETS}?nonsense=1", None, {}, 400, "unknown_parameter"),
+        ("POST", FLEETS, {"fleet_id": "g", "unknown": 1}, {}, 400, "invalid_body"),
+        ("POST", FLEETS, {"fleet_id": "g" * 70_000}, {}, 413, "body_too_large"),
+        ("POST", FLEETS, {"fleet_id": "g"}, {"idempotency_key": "a b"}, 400, "invalid_header"),
+        ("POST", f"{FLEETS}?dry_run=maybe", {"fleet_id": "g"}, {}, 400, "invalid_parameter"),
+        ("PATCH", f"{FLEETS}/f", {}, {"if_match": "1"}, 400, "invalid_header"),
+        ("POST", f"{FLEETS}/f/archive", {}, {"if_match": '"1"'}, 400, "reason_required"),
+        ("POST", f"{FLEETS}/f/archive", {"reason": "x" * 501}, {"if_match": '"1"'}, 400, "reason_required"),
+        ("POST", f"{FLEETS}/f/keys", {"role": "admin"}, {}, 400, "invalid_body"),
+        ("POST", f"{FLEETS}/none/keys", {"role": "device"}, {}, 404, "unknown_fleet"),
+    ],
+)
+def test_bad_input_is_refused_and_changes_nothing(
+    admin: Admin, owner: Owner, method: str, path: str, body: object, headers: dict[str, str], status: int, code: str
+) -> None:
+    make_fleet(admin)
+    got = admin(method, path, body, **headers)
+    assert (got.status, got.body["code"]) == (status, code)
+    assert got.headers["content-type"] == "application/problem+json"
+    assert len(acts(owner)) == 1
+
+
+def test_a_request_without_a_verified_signature_is_refused(admin: Admin) -> None:
+    assert admin("GET", FLEETS, principal=None).body["code"] == "not_signed"
+
+
+def test_lists_are_read_page_by_page(admin: Admin) -> None:
+    names = [f"f{number}" for number in range(5)]
+    for name in names:
+        make_fleet(admin, name)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = admin("GET", f"{FLEETS}?limit=2{cursor and '&cursor=' + cursor}").body
+        seen += [each["fleet_id"] for each in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == names
+    audit = admin("GET", "/v1/admin/audit?limit=3").body
+    rest = admin("GET", f"/v1/admin/audit?cursor={audit['next_cursor']}").body
+    listed = [Entry(each["number"], each["entry"].encode(), each["hash"]) for each in audit["items"] + rest["items"]]
+    assert verify(listed, [Checkpoint(5, listed[-1].hash)]) == 5
+    assert rest["next_cursor"] is None
+
+
+def test_changes_at_the_same_time_leave_one_chain(database: str, owner: Owner) -> None:
+    def change(number: int) -> None:
+        admin = Admin(database)
+        for fleet in range(5):
+            assert make_fleet(admin, f"f{number}-{fleet}").status == 201
+        admin.database.close()
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert verify(entries(owner), []) == 20
+
+
+@pytest.mark.parametrize("statement", range(1, 8))
+def test_a_process_that_dies_between_statements_leaves_both_or_neither(
+    admin: Admin, owner: Owner, monkeypatch: pytest.MonkeyPatch, statement: int
+) -> None:
+    make_fleet(admin)
+    before = len(entries(owner))
+    left = count(1)
+    execute = psycopg.Connection.execute
+
+    def dying(self: Any, *arguments: Any, **options: Any) -> Any:
+        if self.info.user == "sluice_admin" and next(left) == statement:
+            # As the server sees it when the process dies: the connection ends without a commit.
+            self.close()
+        return execute(self, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", dying)
+    got = make_key(admin, idempotency_key="k")
+    monkeypatch.undo()
+    keys = owner.execute("SELECT count(*) FROM api_key").fetchone()
+    kept = owner.execute("SELECT count(*) FROM answered").fetchone()
+    made = 1 if got.status == 201 else 0
+    assert got.status in (201, 503)
+    assert (keys, kept, len(entries(owner)) - before) == ((made,), (made,), made)
+    # The retry has its effect once.
+    assert make_key(admin, idempotency_key="k").status == 201
+    assert owner.execute("SELECT count(*) FROM api_key").fetchone() == (1,)
+
+
+def test_no_one_but_the_owner_alters_an_entry(admin: Admin, database: str) -> None:
+    make_fleet(admin)
+    with psycopg.connect(database, user="sluice_admin", autocommit=True) as connection:
+        for statement in ("UPDATE audit SET hash = hash", "DELETE FROM audit", "TRUNCATE audit", "DROP TABLE audit"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_a_database_that_is_away_is_a_503(database: str) -> None:
+    admin = Admin(database)
+    admin.database = Database(partial(psycopg.connect, database, port="1"), 1)
+    admin.administration = Administration(
+        ControlStore(admin.database, "us-east-1"), "test", "us-east-1", KeyPeriods(timedelta(), timedelta()), str
+    )
+    got = admin("GET", FLEETS)
+    assert (got.status, got.body["code"]) == (503, "control_unavailable")
+    assert "retry-after" in got.headers

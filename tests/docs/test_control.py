@@ -1,0 +1,35 @@
+"""The page of the admins' routes names every code that they answer with, and every role's routes."""
+
+import ast
+import re
+from pathlib import Path
+
+import yaml
+
+from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from tests.docs.test_contracts import CONTROL, codes_of
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/rooms/control.md").read_text()
+
+
+def test_the_codes_are_those_of_the_source_with_their_status() -> None:
+    raised = {code for path in CONTROL for code in codes_of(ast.parse(path.read_text()))}
+    listed = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", PAGE, re.MULTILINE)
+    assert [(code, int(status)) for code, status in listed] == sorted(
+        {(code, status) for _, code, status in raised}, key=lambda each: (each[1], each[0])
+    )
+
+
+def test_the_matrix_of_roles_is_that_of_the_templates() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (yes|no) \| (yes|no) \|$", PAGE, re.MULTILINE)
+    assert {role: tuple(cells) for role, *cells in rows} == {
+        role: tuple("yes" if set(kind) <= set(routes) else "no" for kind in (READS, AUDIT, CHANGES))
+        for role, routes in ROUTES.items()
+    }
+
+
+def test_the_routes_are_those_of_the_description() -> None:
+    paths = yaml.safe_load((ROOT / "schemas/admin.yaml").read_text())["paths"]
+    described = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert described == {*READS, *AUDIT, *CHANGES}
