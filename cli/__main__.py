@@ -16,7 +16,10 @@ COMMANDS = {
 }
 """The commands that read their own options, each in a module of its name."""
 
-GROUPS = {"cost": "What a deployment costs a month."}
+GROUPS = {
+    "cost": "What a deployment costs a month.",
+    "fleet": "Fleets: list, create, change, archive them.",
+}
 """The groups of commands, each in a package of its name."""
 
 

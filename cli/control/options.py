@@ -1,0 +1,55 @@
+"""The options and arguments of several commands."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.control.address import Role, find_api
+from cli.control.client import Client
+from cli.stages import CommandError
+from sluice.core.api.keys import ID_LENGTH
+from sluice.core.control.fleets import FleetId
+
+LOCAL = Path(".local")
+
+
+def _check_fleet(given: str) -> str:
+    try:
+        return msgspec.convert(given, FleetId)
+    except msgspec.ValidationError:
+        raise CommandError(f"{given!r} is no fleet's id: 1 to 63 lower-case letters, digits and dashes", 2) from None
+
+
+def _check_key(given: str) -> str:
+    # It is not repeated: it may be the key's whole text, which is secret.
+    if re.fullmatch(rf"[0-9A-Za-z]{{{ID_LENGTH}}}", given) is None:
+        raise CommandError(
+            f"give the key's id, {ID_LENGTH} letters and digits as `sluice key list` shows it, and never its text", 2
+        )
+    return given
+
+
+FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="the fleet's id", callback=_check_fleet)]
+KeyName = Annotated[str, typer.Argument(metavar="KEY_ID", help="the key's id, not its text", callback=_check_key)]
+Stage = Annotated[str, typer.Option("--stage", help="ask this deployed stage instead of the local stack")]
+Directory = Annotated[Path, typer.Option("--dir", help="the local stack's directory")]
+AsRole = Annotated[
+    Role | None,
+    typer.Option("--as", help="ask as this role; default: admin at the local stack, yourself at a deployed one"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="print what would change, and change nothing")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
+Reason = Annotated[str, typer.Option("--reason", help="why, for the audit")]
+Version = Annotated[
+    int | None,
+    typer.Option("--if-version", min=1, help="change this version only; default: the current one"),
+]
+
+
+def connect(stage: str, directory: Path, role: Role | None) -> Client:
+    """Return a client of the stage that the options name."""
+    return Client(find_api(stage, directory, role))

@@ -1,0 +1,129 @@
+"""What an answer that is an error means for the person who asked, and what to do next."""
+
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from cli.control.output import write
+from cli.stages import CommandError
+
+NEXT = {
+    "unknown_fleet": "`sluice fleet list` lists the fleets.",
+    "unknown_key": "`sluice key list FLEET` lists the fleet's keys.",
+    "fleet_exists": "An id is used once, also after its fleet is archived: choose another one.",
+    "key_rotated": "Rotate the successor instead.",
+}
+"""What to do next, by the code of a problem. Others say it in their detail."""
+
+
+class Headers(Protocol):
+    """The headers of an answer."""
+
+    def get(self, name: str, default: str, /) -> str:
+        """Return a header's value."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, before it is signed."""
+
+    method: str
+    path: Sequence[str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it goes, encoded as it is signed."""
+        path = "/".join(urllib.parse.quote(part, safe="") for part in self.path)
+        query = urllib.parse.urlencode(self.query, quote_via=urllib.parse.quote)
+        return f"/v1/admin/{path}" + (f"?{query}" if query else "")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET" or "dry_run" in self.query
+
+    @property
+    def roles(self) -> str:
+        """The roles that may ask it."""
+        if self.method != "GET":
+            return "admin"
+        return "admin or auditor" if self.path[0] == "audit" else "admin, auditor or operator"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer; without a status, there was none."""
+
+    status: int | None
+    headers: Headers
+    content: bytes
+
+    @property
+    def said(self) -> str:
+        """What it was, in a word."""
+        return "the stage did not answer" if self.status is None else f"the stage answered with {self.status}"
+
+
+class Problem(msgspec.Struct):
+    """An error as the function describes it; one of the gateway has no code."""
+
+    code: str = ""
+    detail: str = ""
+    correlation_id: str = ""
+    current: dict[str, Any] | None = None
+
+
+def explain(asked: Asked, answer: Answer) -> CommandError:
+    """Say what went wrong, and what to do."""
+    problem = _read(answer)
+    if answer.status is None or answer.status == 429 or answer.status >= 500:
+        return CommandError(_say_unavailable(asked, answer, problem), 1)
+    if problem.current is not None:
+        return CommandError(_say_outdated(problem.current), 2)
+    if problem.code:
+        return CommandError(" ".join(filter(None, (problem.detail, NEXT.get(problem.code)))), 2)
+    if answer.status == 403:
+        return CommandError(
+            f"the gateway refused the request (403). It needs the role {asked.roles}: name it with --as, or log in with"
+            " credentials of that role. The gateway refuses expired credentials and a wrong clock in the same way.",
+            2,
+        )
+    if answer.status == 404:
+        return CommandError("the stage has no admin API (404): deploy this release to it first")
+    return CommandError(f"{answer.said}, which this release does not expect")
+
+
+def _read(answer: Answer) -> Problem:
+    try:
+        return msgspec.json.decode(answer.content, type=Problem)
+    except msgspec.DecodeError:
+        # The gateway and whatever stands before it answer in forms of their own.
+        return Problem()
+
+
+def _say_unavailable(asked: Asked, answer: Answer, problem: Problem) -> str:
+    # The gateway throttles before anything happens. In the other cases the answer may have been lost on its way.
+    unknown = not asked.reads and answer.status != 429
+    after = (
+        "Look with `sluice audit list` whether it was done before you repeat it."
+        if unknown
+        else "Try again in a few minutes."
+    )
+    request = problem.correlation_id or answer.headers.get("apigw-requestid", "")
+    return f"{answer.said}. {after}" + (f" The logs have the request as {request}." if request else "")
+
+
+def _say_outdated(current: Mapping[str, Any]) -> str:
+    version = current.get("version")
+    now = ", ".join(f"{name} {write(value)}" for name, value in current.items() if value is not None)
+    return (
+        f"someone else changed it: version {version} is the current one ({now})."
+        f" If your change still holds, repeat it; a script names the version with --if-version {version}."
+    )

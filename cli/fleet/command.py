@@ -1,0 +1,151 @@
+"""`sluice fleet`: fleets, their quotas and home regions."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.control.client import Client
+from cli.control.confirmation import confirm
+from cli.control.options import (
+    LOCAL,
+    AsJson,
+    AsRole,
+    Directory,
+    DryRun,
+    FleetName,
+    Reason,
+    Stage,
+    Version,
+    Yes,
+    connect,
+)
+from cli.control.output import show, show_change, show_list
+from cli.functions import read_answer
+from cli.stages import CommandError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Fleets: their quotas and home regions. Each change is in the audit.",
+)
+
+COLUMNS = ("fleet_id", "state", "events_per_second", "rejects_per_second", "home_region", "version")
+
+Events = Annotated[float | None, typer.Option("--events-per-second", help="the fleet's quota of events")]
+Rejects = Annotated[float | None, typer.Option("--rejects-per-second", help="its quota of rejected events")]
+Region = Annotated[str | None, typer.Option("--home-region", help="the AWS region that its devices post to")]
+
+
+@app.command("list")
+def list_fleets(stage: Stage = "", directory: Directory = LOCAL, role: AsRole = None, as_json: AsJson = False) -> None:
+    """List the fleets.
+
+    The JSON has them as items, each a Fleet of schemas/admin.yaml.
+    """
+    show_list(connect(stage, directory, role).list("fleets"), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_fleet(
+    fleet: FleetName,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a fleet.
+
+    The JSON is a Fleet of schemas/admin.yaml.
+    """
+    show(connect(stage, directory, role).get("fleets", fleet), as_json)
+
+
+@app.command()
+def create(
+    fleet: FleetName,
+    events_per_second: Events = None,
+    rejects_per_second: Rejects = None,
+    home_region: Region = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a fleet.
+
+    An id is used once, also after its fleet is archived. The JSON is a Fleet of schemas/admin.yaml, or with --dry-run a
+    DryRun.
+    """
+    wanted = {"fleet_id": fleet} | _given(events_per_second, rejects_per_second, home_region)
+    show_change(connect(stage, directory, role).change("POST", "fleets", body=wanted, dry_run=dry_run), as_json)
+
+
+@app.command()
+def change(
+    fleet: FleetName,
+    events_per_second: Events = None,
+    rejects_per_second: Rejects = None,
+    home_region: Region = None,
+    if_version: Version = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a fleet's quotas or home region.
+
+    What is not given stays. The edge uses a new quota within five minutes. The JSON is a Fleet of schemas/admin.yaml,
+    or with --dry-run a DryRun.
+    """
+    wanted = _given(events_per_second, rejects_per_second, home_region)
+    if not wanted:
+        raise CommandError("say what to change: --events-per-second, --rejects-per-second or --home-region", 2)
+    client = connect(stage, directory, role)
+    version = if_version or _see(client, fleet)
+    show_change(client.change("PATCH", "fleets", fleet, body=wanted, version=version, dry_run=dry_run), as_json)
+
+
+@app.command()
+def archive(
+    fleet: FleetName,
+    reason: Reason,
+    yes: Yes = False,
+    if_version: Version = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Archive a fleet and revoke its keys, for good.
+
+    Its data stays. The JSON is a Fleet of schemas/admin.yaml with revoked_keys, or with --dry-run a DryRun.
+    """
+    client = connect(stage, directory, role)
+    version = if_version or _see(client, fleet)
+    if not yes and not dry_run:
+        confirm(f"Archive fleet {fleet}, version {version}, and revoke its keys? This cannot be undone.")
+    body = {"reason": reason}
+    answer = client.change("POST", "fleets", fleet, "archive", body=body, version=version, dry_run=dry_run)
+    show_change(answer, as_json)
+
+
+class _Seen(msgspec.Struct):
+    """What of a fleet a change names."""
+
+    version: int
+
+
+def _see(client: Client, fleet: str) -> int:
+    """Return the version that the fleet has now."""
+    return read_answer(client.get("fleets", fleet), _Seen).version
+
+
+def _given(events: float | None, rejects: float | None, region: str | None) -> dict[str, object]:
+    named = {"events_per_second": events, "rejects_per_second": rejects, "home_region": region}
+    return {name: value for name, value in named.items() if value is not None}

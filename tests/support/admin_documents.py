@@ -1,0 +1,78 @@
+"""Answers of the admin API, made by the core as the function makes them, and checked against its contract."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from sluice.core.control.api_keys import ApiKey, KeyPeriods, NewKey, create_key, rotate_key
+from sluice.core.control.audit import Act, Entry, write_entry
+from sluice.core.control.fleets import NewFleet, create_fleet
+
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+PERIODS = KeyPeriods(timedelta(days=7), timedelta(days=90))
+KEY_ID = "k" * 16
+CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "schemas" / "admin.yaml").read_text())
+
+
+def fleet(name: str = "demo", version: int = 1, **changed: Any) -> dict[str, Any]:
+    """A fleet as the API shows it."""
+    return create_fleet(NewFleet(name), "eu-central-1", NOW).described() | {"version": version} | changed
+
+
+def key() -> dict[str, Any]:
+    """A key as the API shows it."""
+    return ApiKey(KEY_ID, "demo", "device", NOW).described(NOW)
+
+
+def made_key(*, shown: bool = True) -> dict[str, Any]:
+    """The answer to a created key."""
+    made = create_key("demo", NewKey("reader"), "local", PERIODS, NOW, lambda length: "n" * length)
+    return made.key.described(NOW) | _text(made.text, shown)
+
+
+def rotated_key(*, shown: bool = True) -> dict[str, Any]:
+    """The answer to a rotated key."""
+    old = ApiKey(KEY_ID, "demo", "device", NOW)
+    ending, made = rotate_key(old, "local", PERIODS, NOW, lambda length: "r" * length)
+    return made.key.described(NOW) | {"replaces": ending.described(NOW)} | _text(made.text, shown)
+
+
+def would(action: str, target: str, **changes: tuple[Any, Any]) -> dict[str, Any]:
+    """The answer to a dry run of one thing."""
+    fields = {name: {"before": before, "after": after} for name, (before, after) in changes.items()}
+    return {"dry_run": True, "would": [{"action": action, "target": target, "changes": fields}]}
+
+
+def entries(count: int) -> list[Entry]:
+    """An audit."""
+    made: list[Entry] = []
+    for number in range(1, count + 1):
+        principal = f"arn:aws:sts::123456789012:assumed-role/sluice-prod-admin/person-{number % 2}"
+        before, after = {"events_per_second": number}, {"events_per_second": number + 1.5}
+        act = Act(NOW, principal, "fleet.change", f"fleet/f-{number}", before, after, f"c-{number}", "größer\n\u2028")
+        made.append(write_entry(act, made[-1] if made else None))
+    return made
+
+
+def page(items: list[Any], cursor: str | None = None) -> dict[str, Any]:
+    """A page of a list."""
+    return {"items": items, "next_cursor": cursor}
+
+
+def audit_items(given: list[Entry]) -> list[dict[str, Any]]:
+    """Entries as the API lists them."""
+    return [{"number": each.number, "entry": each.text.decode(), "hash": each.hash} for each in given]
+
+
+def check(document: Any, schema: str) -> None:
+    """Check a document against a schema of the contract."""
+    jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{schema}", "components": CONTRACT["components"]}
+    ).validate(document)
+
+
+def _text(text: str, shown: bool) -> dict[str, Any]:
+    return {"key": text} if shown else {"key": None, "key_shown": "The first answer showed it."}
