@@ -19,6 +19,7 @@ COMMANDS = {
 GROUPS = {
     "cost": "What a deployment costs a month.",
     "fleet": "Fleets: list, create, change, archive them.",
+    "key": "Fleets' keys: list, create, rotate, revoke them.",
 }
 """The groups of commands, each in a package of its name."""
 

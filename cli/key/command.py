@@ -1,0 +1,175 @@
+"""`sluice key`: the keys with which a fleet's devices and readers are let in."""
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from cli.control.confirmation import confirm
+from cli.control.options import (
+    LOCAL,
+    AsJson,
+    AsRole,
+    Directory,
+    DryRun,
+    FleetName,
+    KeyName,
+    Reason,
+    Stage,
+    Yes,
+    connect,
+)
+from cli.control.output import show, show_change, show_json, show_list
+from cli.functions import read_answer
+from cli.stages import CommandError
+from sluice.core.control.api_keys import MOST_DAYS, Role
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="The keys with which a fleet's devices post and its readers ask. Each change is in the audit.",
+)
+
+COLUMNS = ("key_id", "role", "state", "expires_at", "successor")
+
+
+@app.command("list")
+def list_keys(
+    fleet: FleetName,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """List a fleet's keys, without their texts.
+
+    The JSON has them as items, each a Key of schemas/admin.yaml.
+    """
+    show_list(connect(stage, directory, role).list("fleets", fleet, "keys"), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_key(
+    fleet: FleetName,
+    key_id: KeyName,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a key, without its text.
+
+    The JSON is a Key of schemas/admin.yaml.
+    """
+    show(connect(stage, directory, role).get("fleets", fleet, "keys", key_id), as_json)
+
+
+@app.command()
+def create(
+    fleet: FleetName,
+    key_role: Annotated[Role, typer.Option("--role", help="device: posts events; reader: asks for numbers")],
+    expires_in_days: Annotated[
+        float | None,
+        typer.Option(max=MOST_DAYS, help="default: a device's key never ends, a reader's after 90 days"),
+    ] = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a key and print its text, which is shown only once.
+
+    Standard output has the text alone, so that it can be piped into a store of secrets. The
+    JSON is a MadeKey of schemas/admin.yaml, whose member key is the text, or with --dry-run a DryRun.
+    """
+    wanted = {"role": key_role} | ({} if expires_in_days is None else {"expires_in_days": expires_in_days})
+    client = connect(stage, directory, role)
+    _hand_over(client.change("POST", "fleets", fleet, "keys", body=wanted, dry_run=dry_run), as_json)
+
+
+@app.command()
+def rotate(
+    fleet: FleetName,
+    key_id: KeyName,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a key a successor and print the successor's text, which is shown only once.
+
+    Both keys work until the time that standard error names: seven days, unless the deployment says otherwise. The JSON
+    is a MadeKey of schemas/admin.yaml, whose member key is the text, or with --dry-run a DryRun.
+    """
+    client = connect(stage, directory, role)
+    _hand_over(client.change("POST", "fleets", fleet, "keys", key_id, "rotate", dry_run=dry_run), as_json)
+
+
+@app.command()
+def revoke(
+    fleet: FleetName,
+    key_id: KeyName,
+    reason: Reason,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = LOCAL,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a key, for good.
+
+    The edge refuses it within five minutes. The JSON is a Key of schemas/admin.yaml, or with --dry-run a DryRun.
+    """
+    if not yes and not dry_run:
+        confirm(f"Revoke key {key_id} of fleet {fleet}? Whoever uses it is locked out, and this cannot be undone.")
+    client = connect(stage, directory, role)
+    answer = client.change("POST", "fleets", fleet, "keys", key_id, "revoke", body={"reason": reason}, dry_run=dry_run)
+    show_change(answer, as_json)
+
+
+class _Replaced(msgspec.Struct):
+    key_id: str
+    expires_at: str
+
+
+class _Made(msgspec.Struct):
+    """A new key, as far as it is told beside its text."""
+
+    key_id: str
+    fleet_id: str
+    role: str
+    expires_at: str | None
+    key: str | None
+    replaces: _Replaced | None = None
+
+
+def _hand_over(answer: dict[str, Any], as_json: bool) -> None:
+    """Print a new key's text alone, so that it can be piped, and on standard error what to know about it."""
+    if "dry_run" in answer:
+        show_change(answer, as_json)
+        return
+    made = read_answer(answer, _Made)
+    if made.key is None:
+        raise CommandError(f"key {made.key_id} was made, but the answer with its text was lost. {_again(made)}")
+    if as_json:
+        show_json(answer)
+    else:
+        print(made.key)
+    lasts = f"works until {made.expires_at}" if made.expires_at else "does not expire"
+    print(f"Key {made.key_id} of fleet {made.fleet_id} is for a {made.role} and {lasts}.", file=sys.stderr)
+    if old := made.replaces:
+        print(f"Key {old.key_id}, which it replaces, works until {old.expires_at}.", file=sys.stderr)
+    print("Store the text now: it is not shown again.", file=sys.stderr)
+
+
+def _again(made: _Made) -> str:
+    """Say how to get a key whose text is known."""
+    if made.replaces:
+        return f"Rotate it in turn: `sluice key rotate {made.fleet_id} {made.key_id}`."
+    return f"Revoke it with `sluice key revoke {made.fleet_id} {made.key_id}`, and create another one."
