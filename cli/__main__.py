@@ -17,6 +17,7 @@ COMMANDS = {
 """The commands that read their own options, each in a module of its name."""
 
 GROUPS = {
+    "audit": "Who changed which fleet or key, and whether anyone altered that since.",
     "cost": "What a deployment costs a month.",
     "fleet": "Fleets: list, create, change, archive them.",
     "key": "Fleets' keys: list, create, rotate, revoke them.",

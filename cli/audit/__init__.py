@@ -1,0 +1,1 @@
+"""The commands for the audit of the control plane."""
