@@ -124,6 +124,6 @@ def _say_outdated(current: Mapping[str, Any]) -> str:
     version = current.get("version")
     now = ", ".join(f"{name} {write(value)}" for name, value in current.items() if value is not None)
     return (
-        f"someone else changed it: version {version} is the current one ({now})."
+        f"it has changed since: version {version} is the current one ({now})."
         f" If your change still holds, repeat it; a script names the version with --if-version {version}."
     )
