@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     help="The audit: who changed which fleet or key, when and why, and whether anyone altered an entry since.",
 )
 
@@ -31,8 +31,10 @@ COLUMNS = ("number", "at", "principal", "action", "target", "details")
 
 @app.command("list")
 def list_entries(
-    target: Annotated[str, typer.Option(help="only of this target, such as fleet/demo; else of all")] = "",
-    last: Annotated[int, typer.Option(min=1, help="how many of the newest entries")] = 50,
+    target: Annotated[
+        str, typer.Option(metavar="TARGET", help="Only of this target, such as fleet/demo. Without: of all.")
+    ] = "",
+    last: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="How many of the newest entries.")] = 50,
     stage: Stage = "",
     directory: Directory = LOCAL,
     role: AsRole = None,
@@ -52,7 +54,7 @@ def list_entries(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="where to write it; an earlier export is replaced")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it. An earlier export is replaced.")],
     stage: Stage = "",
     directory: Directory = LOCAL,
     role: AsRole = None,
@@ -79,13 +81,13 @@ def export(
 
 @app.command("verify")
 def verify_export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="what `sluice audit export` wrote")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `sluice audit export` wrote.")],
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NUMBER:HASH",
-            help="the hash that an entry had before, as export and verify print it; may be repeated. Only a checkpoint"
-            " shows that the newest entries are missing, or that all entries were written anew",
+            help="The hash that an entry had before, as export and verify print it. May be repeated. Only a checkpoint"
+            " shows that the newest entries are missing, or that all entries were written anew.",
         ),
     ] = None,
     as_json: AsJson = False,

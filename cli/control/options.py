@@ -32,21 +32,23 @@ def _check_key(given: str) -> str:
     return given
 
 
-FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="the fleet's id", callback=_check_fleet)]
-KeyName = Annotated[str, typer.Argument(metavar="KEY_ID", help="the key's id, not its text", callback=_check_key)]
-Stage = Annotated[str, typer.Option("--stage", help="ask this deployed stage instead of the local stack")]
-Directory = Annotated[Path, typer.Option("--dir", help="the local stack's directory")]
+FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's id.", callback=_check_fleet)]
+KeyName = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, not its text.", callback=_check_key)]
+Stage = Annotated[
+    str, typer.Option("--stage", metavar="STAGE", help="Ask this deployed stage instead of the local stack.")
+]
+Directory = Annotated[Path, typer.Option("--dir", help="The local stack's directory.")]
 AsRole = Annotated[
     Role | None,
-    typer.Option("--as", help="ask as this role; default: admin at the local stack, yourself at a deployed one"),
+    typer.Option("--as", help="Ask as this role. Without: admin at the local stack, yourself at a deployed one."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="print what would change, and change nothing")]
-Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
-Reason = Annotated[str, typer.Option("--reason", help="why, for the audit")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit.")]
 Version = Annotated[
     int | None,
-    typer.Option("--if-version", min=1, help="change this version only; default: the current one"),
+    typer.Option("--if-version", metavar="NUMBER", min=1, help="Change this version only. Without: the current one."),
 ]
 
 

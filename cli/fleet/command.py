@@ -28,15 +28,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     help="Fleets: their quotas and home regions. Each change is in the audit.",
 )
 
 COLUMNS = ("fleet_id", "state", "events_per_second", "rejects_per_second", "home_region", "version")
 
-Events = Annotated[float | None, typer.Option("--events-per-second", help="the fleet's quota of events")]
-Rejects = Annotated[float | None, typer.Option("--rejects-per-second", help="its quota of rejected events")]
-Region = Annotated[str | None, typer.Option("--home-region", help="the AWS region that its devices post to")]
+Events = Annotated[
+    float | None, typer.Option("--events-per-second", metavar="RATE", help="The fleet's quota of events.")
+]
+Rejects = Annotated[
+    float | None, typer.Option("--rejects-per-second", metavar="RATE", help="Its quota of rejected events.")
+]
+Region = Annotated[
+    str | None, typer.Option("--home-region", metavar="REGION", help="The AWS region that its devices post to.")
+]
 
 
 @app.command("list")

@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     help="The keys with which a fleet's devices post and its readers ask. Each change is in the audit.",
 )
 
@@ -70,10 +70,12 @@ def show_key(
 @app.command()
 def create(
     fleet: FleetName,
-    key_role: Annotated[Role, typer.Option("--role", help="device: posts events; reader: asks for numbers")],
+    key_role: Annotated[Role, typer.Option("--role", help="A device posts events, a reader asks for numbers.")],
     expires_in_days: Annotated[
         float | None,
-        typer.Option(max=MOST_DAYS, help="default: a device's key never ends, a reader's after 90 days"),
+        typer.Option(
+            metavar="DAYS", max=MOST_DAYS, help="Without: a device's key never ends, a reader's after 90 days."
+        ),
     ] = None,
     dry_run: DryRun = False,
     stage: Stage = "",
