@@ -1,8 +1,8 @@
 """`sluice audit`: who changed what, and whether anyone altered that since."""
 
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,12 +40,12 @@ def list_entries(
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest entries, in their order.
+    """List the newest entries, the newest first.
 
     The JSON has them as items, each an AuditEntry of schemas/admin.yaml.
     """
-    listed = ((item, _read(item)) for item in _list(connect(stage, directory, role)))
-    newest = deque(((item, entry) for item, entry in listed if target in ("", entry.target)), maxlen=last)
+    listed = ((item, _read(item)) for item in _list(connect(stage, directory, role), order="newest"))
+    newest = list(islice(((item, entry) for item, entry in listed if target in ("", entry.target)), last))
     if as_json:
         show_json({"items": [msgspec.to_builtins(item) for item, _ in newest]})
     else:
@@ -146,8 +146,8 @@ class _Entry(msgspec.Struct):
         return (str(self.number), at, who, self.action, self.target, "; ".join(details))
 
 
-def _list(client: Client) -> Iterator[Item]:
-    return (read_answer(item, Item) for item in client.list("audit"))
+def _list(client: Client, **parameters: str) -> Iterator[Item]:
+    return (read_answer(item, Item) for item in client.list("audit", **parameters))
 
 
 def _read(item: Item) -> _Entry:

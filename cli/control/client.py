@@ -45,9 +45,9 @@ class Client:
         """Read one thing."""
         return self._send(Asked("GET", path))
 
-    def list(self, *path: str) -> Iterator[dict[str, Any]]:
-        """Read a list, page by page."""
-        query = {"limit": str(PAGE_ITEMS)}
+    def list(self, *path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+        """Read a list, page by page as far as it is consumed."""
+        query = {"limit": str(PAGE_ITEMS)} | parameters
         while True:
             page = read_answer(self._send(Asked("GET", path, query)), _Page)
             yield from page.items

@@ -173,9 +173,10 @@ def test_checkpoints_that_contradict_each_other_are_refused(run: Run, tmp_path: 
 
 def test_the_newest_entries_are_listed_with_who_changed_what(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
     for _ in range(2):
-        api.then(200, documents.page(ITEMS[:4], "c")).then(200, documents.page(ITEMS[4:]))
+        # The next page is not asked for.
+        api.then(200, documents.page(ITEMS[:3:-1], "c"))
     assert run("audit", "list", "--last", "2") == 0
-    head, sixth, *_ = csv.reader(io.StringIO(capsys.readouterr().out))
+    head, _, sixth = csv.reader(io.StringIO(capsys.readouterr().out))
     assert head == ["number", "at", "principal", "action", "target", "details"]
     assert sixth == [
         "6",
@@ -187,7 +188,7 @@ def test_the_newest_entries_are_listed_with_who_changed_what(api: PlayedAdmin, r
     ]
     assert run("audit", "list", "--last", "2", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
-    assert listed == {"items": ITEMS[5:]}
+    assert listed == {"items": ITEMS[:4:-1]}
     for item in listed["items"]:
         documents.check(item, "AuditEntry")
 

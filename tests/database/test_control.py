@@ -256,6 +256,10 @@ def test_lists_are_read_page_by_page(admin: Admin) -> None:
     listed = [Entry(each["number"], each["entry"].encode(), each["hash"]) for each in audit["items"] + rest["items"]]
     assert verify(listed, [Checkpoint(5, listed[-1].hash)]) == 5
     assert rest["next_cursor"] is None
+    newest = admin("GET", "/v1/admin/audit?limit=3&order=newest").body
+    older = admin("GET", f"/v1/admin/audit?order=newest&cursor={newest['next_cursor']}").body
+    assert [each["number"] for each in newest["items"] + older["items"]] == [5, 4, 3, 2, 1]
+    assert admin("GET", f"/v1/admin/audit?cursor={newest['next_cursor']}").body["code"] == "invalid_cursor"
 
 
 def test_changes_at_the_same_time_leave_one_chain(database: str, owner: Owner) -> None:

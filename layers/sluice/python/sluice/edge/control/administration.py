@@ -20,6 +20,8 @@ from sluice.edge.control.store import Changes, ControlStore, Kept
 logger = Logger()
 
 DEFAULT_ITEMS, MOST_ITEMS = 100, 1000
+PAGE = ("cursor", "limit")
+OLDEST, NEWEST = ORDERS = ("oldest", "newest")
 
 
 class Deed(msgspec.Struct, frozen=True):
@@ -57,6 +59,9 @@ class AfterEntry(msgspec.Struct, frozen=True):
     number: int
 
 
+BEFORE_ALL, BEHIND_ALL = AfterEntry(0), AfterEntry(2**63 - 1)
+
+
 class Administration(msgspec.Struct, frozen=True):
     """Answers admins."""
 
@@ -81,10 +86,11 @@ class Administration(msgspec.Struct, frozen=True):
 
     def list_fleets(self, request: AdminRequest) -> Answer:
         """List fleets."""
-        after, most = _page(request, After, After(""))
+        after, most = _page(Parameters(request.query, PAGE), request.route, After, After(""))
         with self.store.reading() as rows:
             found = rows.fleets(after.id, most + 1)
-        return _list(request, [each.described() for each in found], most, lambda item: After(item["fleet_id"]))
+        items = [each.described() for each in found]
+        return _list(request, request.route, items, most, lambda item: After(item["fleet_id"]))
 
     def get_fleet(self, request: AdminRequest) -> Answer:
         """Show a fleet."""
@@ -144,12 +150,13 @@ class Administration(msgspec.Struct, frozen=True):
 
     def list_keys(self, request: AdminRequest) -> Answer:
         """List a fleet's keys."""
-        after, most = _page(request, After, After(""))
+        question = f"{request.route} {request.path['fleet']}"
+        after, most = _page(Parameters(request.query, PAGE), question, After, After(""))
         with self.store.reading() as rows:
             fleet = rows.fleet(request.path["fleet"])
             found = rows.keys(fleet.fleet_id, after.id, most + 1)
         items = [each.described(request.now) for each in found]
-        return _list(request, items, most, lambda item: After(item["key_id"]))
+        return _list(request, question, items, most, lambda item: After(item["key_id"]))
 
     def get_key(self, request: AdminRequest) -> Answer:
         """Show a key, without its text."""
@@ -208,11 +215,14 @@ class Administration(msgspec.Struct, frozen=True):
 
     def list_audit(self, request: AdminRequest) -> Answer:
         """List audit entries, each as the text that was hashed."""
-        after, most = _page(request, AfterEntry, AfterEntry(0))
+        given = Parameters(request.query, [*PAGE, "order"])
+        order = given.choice("order", ORDERS, OLDEST)
+        question = f"{request.route} {order}"
+        after, most = _page(given, question, AfterEntry, BEFORE_ALL if order == OLDEST else BEHIND_ALL)
         with self.store.reading() as rows:
-            found = rows.entries(after.number, most + 1)
+            found = rows.entries(after.number, most + 1, newest_first=order == NEWEST)
         items = [{"number": each.number, "entry": each.text.decode(), "hash": each.hash} for each in found]
-        return _list(request, items, most, lambda item: AfterEntry(item["number"]))
+        return _list(request, question, items, most, lambda item: AfterEntry(item["number"]))
 
     def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
         with self.store.changing() as changes:
@@ -247,25 +257,24 @@ def _shown_once(made: MadeKey) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"key": made.text}, {"key": None, "key_shown": "The first answer to this request showed the key, once."}
 
 
-def _page(request: AdminRequest, kind: type[Position], first: Position) -> tuple[Position, int]:
-    given = Parameters(request.query, ["cursor", "limit"])
+def _page(given: Parameters, question: str, kind: type[Position], first: Position) -> tuple[Position, int]:
     cursor = given.text("cursor", MOST_CHARACTERS)
-    after = first if cursor is None else read_cursor(cursor, _question(request), kind)
+    after = first if cursor is None else read_cursor(cursor, question, kind)
     return after, given.whole("limit", 1, MOST_ITEMS, DEFAULT_ITEMS)
 
 
 def _list(
-    request: AdminRequest, items: Sequence[dict[str, Any]], most: int, position: Callable[[Any], msgspec.Struct]
+    request: AdminRequest,
+    question: str,
+    items: Sequence[dict[str, Any]],
+    most: int,
+    position: Callable[[Any], msgspec.Struct],
 ) -> Answer:
     """Answer with a page; one item more than it holds shows that another page exists."""
     shown = items[:most]
     more = len(items) > most
-    cursor = write_cursor(_question(request), position(shown[-1])) if more else None
+    cursor = write_cursor(question, position(shown[-1])) if more else None
     return _answer(request, 200, {"items": shown, "next_cursor": cursor})
-
-
-def _question(request: AdminRequest) -> str:
-    return " ".join([request.route, *request.path.values()])
 
 
 def _answer(request: AdminRequest, status: int, body: Mapping[str, Any]) -> Answer:

@@ -93,10 +93,11 @@ class Rows:
         listed = f"{_KEYS} WHERE fleet_id = %s AND key_id > %s ORDER BY key_id LIMIT %s"
         return [ApiKey(*row) for row in self._connection.execute(listed, (fleet_id, after, most))]
 
-    def entries(self, after: int, most: int) -> list[Entry]:
-        """List audit entries, the oldest first."""
-        listed = "SELECT number, entry, hash FROM audit WHERE number > %s ORDER BY number LIMIT %s"
-        rows = self._connection.execute(listed, (after, most))
+    def entries(self, after: int, most: int, *, newest_first: bool) -> list[Entry]:
+        """List audit entries behind one, in their order or against it."""
+        backward = "SELECT number, entry, hash FROM audit WHERE number < %s ORDER BY number DESC LIMIT %s"
+        forward = "SELECT number, entry, hash FROM audit WHERE number > %s ORDER BY number LIMIT %s"
+        rows = self._connection.execute(backward if newest_first else forward, (after, most))
         return [Entry(number, text.encode(), digest) for number, text, digest in rows]
 
 
