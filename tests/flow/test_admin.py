@@ -1,0 +1,148 @@
+"""Admins on a running stack: who may do what, a fleet from its creation to its end, and answers as documented."""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from requests import PreparedRequest
+from requests.auth import AuthBase
+from schemathesis import checks
+
+from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from tests.flow.conftest import ROOT, Stack
+from tests.support import samples
+
+PROMISES = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "seed": 20_261_129,
+        # Below the gateway's throttle of all admins.
+        "rate-limit": "15/s",
+        "request-timeout": 35,
+        "generation": {"deterministic": True, "database": "none"},
+        "phases": {"coverage": {"unexpected-methods": []}},
+    }
+)
+SCHEMA = schemathesis.openapi.from_path(ROOT / "schemas/admin.yaml", config=CONFIG)
+
+
+class Signed(AuthBase):
+    """Signs requests as a role of the stack."""
+
+    def __init__(self, stack: Stack, role: str) -> None:
+        login = stack["roles"][role]
+        credentials = Credentials(login["access_key"], login["secret_key"])
+        self._auth = SigV4Auth(credentials, "execute-api", stack["region"])
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        signed = AWSRequest(request.method, request.url, data=request.body)
+        self._auth.add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+        return request
+
+
+def ask(stack: Stack, route: str, role: str | None) -> int:
+    """Send an empty request to a route of a fleet that does not exist, and return the status."""
+    method, _, path = route.partition(" ")
+    url = stack["api"] + path.replace("{fleet}", "none").replace("{key}", "0" * 16)
+    body = b"" if method == "GET" else b"{}"
+    prepared = PreparedRequest()
+    prepared.prepare(method, url, {"content-type": "application/json"}, data=body)
+    if role is not None:
+        prepared = Signed(stack, role)(prepared)
+    request = urllib.request.Request(url, body or None, dict(prepared.headers), method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=35) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("route", [*READS, *AUDIT, *CHANGES])
+def test_a_role_may_use_its_routes_and_no_other(stack: Stack, route: str) -> None:
+    assert ask(stack, route, None) == 403
+    for role, routes in ROUTES.items():
+        time.sleep(0.1)  # all admins together have one throttle
+        status = ask(stack, route, role)
+        assert (status == 403) == (route not in routes), role
+        assert status < 500
+
+
+def sluice(stack: Stack, *arguments: str) -> Any:
+    """Run a command as an admin would, and return its JSON."""
+    command = [sys.executable, "-m", "cli", *arguments, "--dir", str(stack.directory), "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stderr.decode()
+    return json.loads(ran.stdout)
+
+
+def post(stack: Stack, key: str) -> int:
+    """Post an event with a key, and return the status."""
+    event = samples.encode(samples.read("telemetry-v2.json") | {"event_id": str(uuid.uuid4())})
+    headers = {"x-api-key": key, "content-type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{stack['api']}/v1/events", event, headers)) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def until(stack: Stack, key: str, status: int) -> None:
+    """Post until a key gets a status."""
+    deadline = time.monotonic() + 60
+    while (got := post(stack, key)) != status:
+        assert time.monotonic() < deadline, got
+        time.sleep(0.2)
+
+
+def test_a_fleet_from_its_creation_to_its_end(stack: Stack, tmp_path: Path) -> None:
+    fleet = f"life-{uuid.uuid4().hex[:8]}"
+    assert sluice(stack, "fleet", "create", fleet)["state"] == "active"
+    first = sluice(stack, "key", "create", fleet, "--role", "device")
+    assert post(stack, first["key"]) == 202
+    second = sluice(stack, "key", "rotate", fleet, first["key_id"])
+    assert (post(stack, first["key"]), post(stack, second["key"])) == (202, 202)
+    sluice(stack, "key", "revoke", fleet, first["key_id"], "--reason", "the test ends it", "--yes")
+    until(stack, first["key"], 401)
+    assert post(stack, second["key"]) == 202
+    sluice(stack, "fleet", "archive", fleet, "--reason", "the test ends it", "--yes")
+    until(stack, second["key"], 401)
+
+    listed = sluice(stack, "audit", "list", "--target", f"fleet/{fleet}")["items"]
+    assert [json.loads(item["entry"])["action"] for item in listed] == ["fleet.archive", "fleet.create"]
+    exported = sluice(stack, "audit", "export", str(tmp_path / "audit.txt"))
+    verified = sluice_offline("audit", "verify", str(tmp_path / "audit.txt"))
+    assert verified == {"sound": True, "entries": exported["entries"], "last": exported["last"]}
+    text = (tmp_path / "audit.txt").read_text()
+    assert first["key_id"] in text
+    assert first["key"].rpartition("_")[2] not in text
+
+
+def sluice_offline(*arguments: str) -> Any:
+    """Run a command that asks no stage."""
+    command = [sys.executable, "-m", "cli", *arguments, "--json"]
+    return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=120).stdout)
+
+
+@SCHEMA.parametrize()
+@hypothesis.settings(max_examples=15, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
+def test_every_answer_is_one_that_the_description_promises(case: Any, stack: Stack) -> None:
+    case.call_and_validate(base_url=stack["api"], auth=Signed(stack, "admin"), checks=PROMISES)
