@@ -68,7 +68,8 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
     prepared.prepare(method, url, {"content-type": "application/json"}, data=body)
     if role is not None:
         prepared = Signed(stack, role)(prepared)
-    request = urllib.request.Request(url, body or None, dict(prepared.headers), method=method)
+    headers = {name: str(value) for name, value in prepared.headers.items()}
+    request = urllib.request.Request(url, body or None, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=35) as answer:
             return int(answer.status)
