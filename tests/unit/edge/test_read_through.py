@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from sluice.core.errors import Retryable
+from sluice.edge import read_through
 from sluice.edge.cache import Cache
 from sluice.edge.read_through import Ages, CachedValue, FoundValue, ReadThrough
 from tests.support.played_cache import PlayedServer
@@ -157,3 +158,35 @@ def test_memory_is_bounded_and_the_copy_that_was_taken_first_is_forgotten(origin
     assert origin.asked == 3
     own.find(1, "a")
     assert origin.asked == 4
+
+
+def test_invented_names_push_out_no_value_and_are_bounded_themselves(
+    origin: Origin, server: PlayedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_through, "MOST_ABSENCES", 3)
+    own = Process(origin, server)
+    own.find(0)
+    origin.value = None
+    for number in range(5):
+        own.find(0, f"invented-{number}")
+    server.away = origin.away = True
+    assert own.find(1) == FoundValue(1, NOW)
+    # The newest three are held, and asking for them costs no question.
+    asked = origin.asked
+    for number in range(2, 5):
+        assert own.find(1, f"invented-{number}").value is None
+    assert origin.asked == asked
+    with pytest.raises(Retryable):
+        own.find(1, "invented-0")
+
+
+def test_a_value_that_appears_or_vanishes_is_held_once(origin: Origin, server: PlayedServer) -> None:
+    own = Process(origin, server)
+    origin.value = None
+    assert own.find(0).value is None
+    origin.value = 2
+    assert own.find(31).value == 2
+    assert own.find(32).value == 2
+    origin.value = None
+    assert own.find(31 + 241).value is None
+    assert own.find(31 + 242).value is None

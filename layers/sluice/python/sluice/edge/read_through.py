@@ -17,6 +17,9 @@ from sluice.edge.cache import Cache, CacheAwayError
 
 Value = TypeVar("Value")
 
+MOST_ABSENCES = 1000
+"""Kept apart from values: whoever invents names must not push out what serves during an outage."""
+
 
 class CachedValue(msgspec.Struct, Generic[Value], frozen=True):
     """A value as read from its origin at some time."""
@@ -63,10 +66,12 @@ class ReadThrough(Generic[Value]):
     is_absence: Callable[[Value], bool]
     _held: OrderedDict[str, tuple[CachedValue[Value], datetime]] = field(default_factory=OrderedDict, init=False)
     """Copies, and until when they are valid."""
+    _absent: OrderedDict[str, tuple[CachedValue[Value], datetime]] = field(default_factory=OrderedDict, init=False)
+    """Copies that say that no value exists."""
 
     def find(self, name: str, ask: Callable[[], Value], now: datetime) -> FoundValue[Value]:
         """Find a value; ask the origin if no copy is valid. Retryable if it is down and no copy is usable."""
-        own, believed_until = self._held.get(name, (None, now))
+        own, believed_until = self._held.get(name) or self._absent.get(name) or (None, now)
         if own is not None and now < believed_until:
             return FoundValue(own.value, own.read_at)
         shared = self._read_shared(name)
@@ -89,10 +94,13 @@ class ReadThrough(Generic[Value]):
         return self._keep(name, copy, now)
 
     def _keep(self, name: str, copy: CachedValue[Value], now: datetime) -> FoundValue[Value]:
-        self._held[name] = copy, min(now + self.ages.memory, copy.read_at + self.ages.most)
-        self._held.move_to_end(name)
-        if len(self._held) > self.most_kept:
-            self._held.popitem(last=False)
+        absent = self.is_absence(copy.value)
+        kept, other = (self._absent, self._held) if absent else (self._held, self._absent)
+        other.pop(name, None)
+        kept[name] = copy, min(now + self.ages.memory, copy.read_at + self.ages.most)
+        kept.move_to_end(name)
+        if len(kept) > (MOST_ABSENCES if absent else self.most_kept):
+            kept.popitem(last=False)
         return FoundValue(copy.value, copy.read_at)
 
     def _read_shared(self, name: str) -> CachedValue[Value] | None:
