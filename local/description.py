@@ -3,8 +3,11 @@
 import re
 from typing import Any
 
+import msgspec
+
 from local.resources.configure import event_source
 from local.resources.plan import Plan, function_name
+from local.resources.principals import ADMIN, purpose
 from local.synthesis import REGION, STAGE
 
 
@@ -20,6 +23,10 @@ def names_in(plan: Plan) -> dict[str, Any]:
         "functions": {_verb(name): name for name in plan.functions},
         "consumers": {_verb(function_name(each.function_arn)): each.group for each in event_source(plan).mappings},
         "delivery_streams": plan.delivery_streams,
+        "roles": {
+            purpose(each.role): msgspec.to_builtins(each.keys[0]) | {"arn": each.arn} for each in plan.principals
+        },
+        "admin": msgspec.to_builtins(ADMIN),
     }
 
 

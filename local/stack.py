@@ -34,9 +34,6 @@ from local.supervisor import Supervisor
 from local.synthesis import REGION, STAGE, synthesize
 from local.template import Assembly
 
-#: What the emulated AWS takes; any would do.
-ADMIN = {"access_key": "local", "secret_key": "local"}
-
 #: Processes of our own; each inherits its socket, and we keep it over their restarts.
 OWN = (
     "aws",
@@ -210,7 +207,6 @@ class Stack:
             **names_in(plan),
             "fleet": seed.FLEET,
             "keys": keys,
-            "admin": ADMIN,
         }
 
     def _publish(self) -> None:

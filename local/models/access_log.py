@@ -14,6 +14,7 @@ VARIABLES = frozenset(
     {
         "accountId",
         "apiId",
+        "authorizer.error",
         "domainName",
         "error.message",
         "error.messageString",

@@ -4,7 +4,7 @@ The same types write and read the files, so a field that one side does not know 
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -55,6 +55,33 @@ class RouteConfig(msgspec.Struct, forbid_unknown_fields=True):
     function_arn: str
     timeout_ms: int
     throttle: ThrottleConfig | None = None
+    signed: bool = False
+    """Whether IAM authorizes its requests."""
+
+
+class AccessKeyConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """What a principal signs with."""
+
+    access_key: str
+    secret_key: str
+
+
+class StatementConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One statement of a policy."""
+
+    effect: Literal["Allow", "Deny"]
+    actions: list[str]
+    resources: list[str]
+
+
+class PrincipalConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """A role, its unique id, the access keys of its session and what its policies say about the API."""
+
+    role: str
+    arn: str
+    id: str
+    keys: list[AccessKeyConfig]
+    statements: list[StatementConfig]
 
 
 class AccessLogConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,6 +101,7 @@ class HttpApiConfig(msgspec.Struct, forbid_unknown_fields=True):
     stage: str
     routes: list[RouteConfig]
     access_log: AccessLogConfig | None = None
+    principals: list[PrincipalConfig] = []
 
 
 class MappingConfig(msgspec.Struct, forbid_unknown_fields=True):

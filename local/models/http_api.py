@@ -2,12 +2,15 @@
 
 Modelled: routes with path parameters, greedy ones, ANY and $default; stage prefixes; events and answers of payload
 format 2.0; the gateway's own answers (404, 413, 429, 500, 503, each with its message); a throttle for each route; the
-integration's timeout, after which the function goes on unseen; the access log by the stage's format, to a file.
+integration's timeout, after which the function goes on unseen; IAM authorization of signed routes (signature.py,
+policies.py), where whatever is wrong answers the same 403; the access log by the stage's format, to a file.
 
-Not modelled: TLS, CORS, authorizers, custom domains, the account's own throttle, header size limits, streamed answers,
-compression of answers. Believed rather than documented: 413 where a request fits the gateway but not Lambda, 503 where
-Lambda throttles, a path that is decoded before its route is looked for and so reaches the function, and how bodies with
-a content encoding arrive.
+Not modelled: TLS, CORS, authorizers that are functions or read JWTs, custom domains, the account's own throttle, header
+size limits, streamed answers, compression of answers. Believed rather than documented: 413 where a request fits the
+gateway but not Lambda, 503 where Lambda throttles, a path that is decoded before its route is looked for and before IAM
+compares it, and so reaches the function, and how bodies with a content encoding arrive. Of signed routes it is believed
+that a request takes from the route's throttle, and may exceed the size of a body, before its signature is looked at;
+that the function gets the header `authorization`; and that a query is accepted as it was sent or encoded anew.
 """
 
 import asyncio
@@ -36,8 +39,10 @@ from local.models.http_event import (
     query_fields,
     read_answer,
 )
+from local.models.iam import Forbidden, IamAuthorizer
 from local.models.routes import Match, Router
 from local.models.serve import main
+from local.models.signature import ReceivedRequest
 
 BODY_BYTES = 10 * 1024 * 1024
 
@@ -50,6 +55,9 @@ class Exchange:
     began: float = field(default_factory=time.time)
     request_id: str = field(default_factory=lambda: base64.b64encode(os.urandom(11)).decode())
     route_key: str | None = None
+    principal: dict[str, Any] | None = None
+    """What the event says of the principal that IAM admitted."""
+    authorizer_error: str | None = None
     integration_status: int | None = None
     integration_seconds: float | None = None
     integration_request_id: str | None = None
@@ -67,6 +75,7 @@ class HttpApi:
         self._config = config
         self._session = session
         self._router = Router(config.routes)
+        self._authorizer = IamAuthorizer(config)
         self._prefix = "" if config.stage == "$default" else f"/{config.stage}"
         self._log = None if config.access_log is None else AccessLog(config.access_log)
         self._domain = f"{config.id}.execute-api.{config.region}.amazonaws.com"
@@ -91,7 +100,8 @@ class HttpApi:
         path = request.path
         if self._prefix and not f"{path}/".startswith(f"{self._prefix}/"):
             return message(404, "Not Found")
-        match = self._router.find(request.method, path[len(self._prefix) :])
+        path = path[len(self._prefix) :]
+        match = self._router.find(request.method, path)
         if match is None:
             return message(404, "Not Found")
         exchange.route_key = match.route.config.key
@@ -101,6 +111,13 @@ class HttpApi:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return message(413, "Request Entity Too Large")
+        if match.route.config.signed:
+            received = ReceivedRequest(request.method, request.raw_path, list(request.headers.items()), body)
+            try:
+                exchange.principal = self._authorizer.admit(received, path)
+            except Forbidden as error:
+                exchange.authorizer_error = str(error)
+                return message(403, "Forbidden")
         return await self._integrate(exchange, match.route.config, self._event(exchange, match, body))
 
     async def _integrate(self, exchange: Exchange, route: RouteConfig, event: bytes) -> HttpAnswer:
@@ -172,6 +189,8 @@ class HttpApi:
             },
             **body_fields(body, headers),
         }
+        if exchange.principal is not None:
+            event["requestContext"]["authorizer"] = {"iam": exchange.principal}
         if cookies:
             event["cookies"] = cookies
         if match.parameters:
@@ -185,6 +204,7 @@ class HttpApi:
         return {
             "accountId": self._config.account,
             "apiId": self._config.id,
+            "authorizer.error": exchange.authorizer_error,
             "domainName": self._domain,
             "error.message": msgspec.json.decode(answer.body)["message"] if own else None,
             "httpMethod": request.method,

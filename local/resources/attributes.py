@@ -43,6 +43,14 @@ def _own(resource: Resource, resolver: Resolver, services: Services) -> Iterator
         return str(resolver.property(resource, path, default))
 
     match resource.type:
+        case "AWS::IAM::Role":
+            name = named("RoleName", generated[:64])
+            role = f"arn:aws:iam::{ACCOUNT}:role{named('Path', '/')}{name}"
+            yield from {
+                "Ref": name,
+                "Arn": role,
+                "RoleId": f"AROA{uuid.UUID(_identity(resource)).hex[:17].upper()}",
+            }.items()
         case "AWS::S3::Bucket":
             name = named("BucketName", generated.lower()[:63])
             yield from {"Ref": name, "Arn": f"arn:aws:s3:::{name}"}.items()

@@ -36,7 +36,8 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
 
 def lambdas(plan: Plan) -> config.LambdasConfig:
     """The functions and how their workers are started."""
-    posted_to = {route.function_arn for route in http_api(plan).routes if route.key.startswith("POST ")}
+    devices = [route for route in http_api(plan).routes if not route.signed]
+    posted_to = {route.function_arn for route in devices if route.key.startswith("POST ")}
     reading = {mapping.function_arn for mapping in event_source(plan).mappings}
     return config.LambdasConfig(
         region=plan.services.region,
@@ -113,13 +114,19 @@ def http_api(plan: Plan) -> config.HttpApiConfig:
             for each, key in zip(plan.all("AWS::ApiGatewayV2::Route"), keys, strict=True)
         ],
         access_log=config.AccessLogConfig(log_format, _place(plan, "access.log")) if log_format else None,
+        principals=list(plan.principals),
     )
 
 
 def _route(
     plan: Plan, route: Resource, integrations: dict[str, Resource], settings: dict[str, Any], stage: str
 ) -> config.RouteConfig:
-    _expect(plan, route, "AuthorizationType", "NONE", default="NONE")
+    key = plan.resolver.required(route, "RouteKey")
+    authorization = plan.resolver.property(route, "AuthorizationType", "NONE")
+    if authorization not in ("NONE", "AWS_IAM"):
+        raise TemplateError(f"{route} AuthorizationType is {authorization!r}; only 'NONE' and 'AWS_IAM' are modelled")
+    if authorization == "AWS_IAM" and key == "$default":
+        raise TemplateError(f"{route} is signed; how IAM names $default is not modelled")
     integration = integrations[str(plan.resolver.required(route, "Target")).removeprefix("integrations/")]
     _expect(plan, integration, "IntegrationType", "AWS_PROXY")
     _expect(plan, integration, "PayloadFormatVersion", "2.0")
@@ -133,10 +140,11 @@ def _route(
     if (rate is None) != (burst is None):
         raise TemplateError(f"{stage} throttles {route} by rate or burst alone")
     return config.RouteConfig(
-        key=plan.resolver.required(route, "RouteKey"),
+        key=key,
         function_arn=function.group(),
         timeout_ms=int(plan.resolver.property(integration, "TimeoutInMillis", 30_000)),
         throttle=None if rate is None or burst is None else config.ThrottleConfig(float(rate), float(burst)),
+        signed=authorization == "AWS_IAM",
     )
 
 

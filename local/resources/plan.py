@@ -3,12 +3,14 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from local.models.config import PrincipalConfig
 from local.resources.attributes import attributes
 from local.resources.known import provided_by_cdk
+from local.resources.principals import read_principals
 from local.resources.services import Services
 from local.template import Assembly, Resolver, Resource, TemplateError
 
@@ -34,6 +36,8 @@ class Plan:
     assembly: Assembly
     services: Services
     resolver: Resolver
+    principals: Sequence[PrincipalConfig]
+    """Roles that may use the API's signed routes, with the access keys of this start."""
 
     @property
     def buckets(self) -> dict[str, str]:
@@ -98,7 +102,8 @@ def function_name(reference: str) -> str:
 
 def resolve(assembly: Assembly, services: Services) -> Plan:
     """Resolves the templates against the services; they need not run yet, but their addresses are fixed."""
-    return Plan(assembly, services, Resolver(assembly, attributes(assembly, services), services.region))
+    resolver = Resolver(assembly, attributes(assembly, services), services.region)
+    return Plan(assembly, services, resolver, read_principals(assembly, resolver))
 
 
 def brokers_needed(assembly: Assembly) -> int:

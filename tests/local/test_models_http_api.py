@@ -7,25 +7,33 @@ import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.models.config import (
+    AccessKeyConfig,
     AccessLogConfig,
     FunctionConfig,
     HttpApiConfig,
     LambdasConfig,
+    PrincipalConfig,
     RouteConfig,
+    StatementConfig,
     ThrottleConfig,
 )
 from tests.local.model_process import ModelProcess, running
+from tests.local.signing import signed
 
 HANDLER = """
+import os
 import time
 
 def handler(event, context):
+    with open(os.environ["CALLS"], "a") as calls:
+        calls.write(event["rawPath"] + "\\n")
     match event["rawPath"].rpartition("/")[2]:
         case "fail":
             raise ValueError("no good")
@@ -40,8 +48,31 @@ def handler(event, context):
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:{}"
 FORMAT = (
     '{"route": "$context.routeKey", "status": "$context.status", "bytes": "$context.responseLength", '
-    '"error": "$context.error.message", "agent": "$context.identity.userAgent", "ms": "$context.integrationLatency"}'
+    '"error": "$context.error.message", "authorizer": "$context.authorizer.error", '
+    '"agent": "$context.identity.userAgent", "ms": "$context.integrationLatency"}'
 )
+API = "arn:aws:execute-api:us-east-1:123456789012:abc"
+PRINCIPALS = [
+    PrincipalConfig(
+        role="admin",
+        arn="arn:aws:iam::123456789012:role/admin",
+        id="AROAADMIN",
+        keys=[AccessKeyConfig("admins", "admin secret"), AccessKeyConfig("local", "local")],
+        statements=[StatementConfig("Allow", ["execute-api:Invoke"], [f"{API}/*/v1/admin/*"])],
+    ),
+    PrincipalConfig(
+        role="operator",
+        arn="arn:aws:iam::123456789012:role/operator",
+        id="AROAOPERATOR",
+        keys=[AccessKeyConfig("operators", "operator secret")],
+        statements=[
+            StatementConfig("Allow", ["execute-api:Invoke"], [f"{API}/$default/GET/v1/admin/*"]),
+            StatementConfig("Deny", ["execute-api:*"], [f"{API}/$default/GET/v1/admin/fleets/hidden"]),
+        ],
+    ),
+]
+ADMIN: dict[str, Any] = {"access_key": "admins", "secret_key": "admin secret"}
+OPERATOR: dict[str, Any] = {"access_key": "operators", "secret_key": "operator secret"}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +96,7 @@ def lambdas(directory: Path) -> Iterator[ModelProcess]:
             timeout_seconds=10,
             concurrency=concurrency,
             workers=2,
-            environment={},
+            environment={"CALLS": str(directory / "calls")},
         )
         for name, concurrency in limits.items()
     ]
@@ -83,9 +114,13 @@ def api(lambdas: ModelProcess, directory: Path) -> Iterator[ModelProcess]:
         RouteConfig("GET /v1/one/{kind}", ARN.format("one"), 10_000),
         RouteConfig("GET /v1/missing", ARN.format("missing"), 10_000),
         RouteConfig("GET /v1/slow", ARN.format("many"), 10_000, ThrottleConfig(rate=0.001, burst=2)),
+        RouteConfig("GET /v1/admin/fleets", ARN.format("many"), 10_000, signed=True),
+        RouteConfig("POST /v1/admin/fleets", ARN.format("many"), 10_000, signed=True),
+        RouteConfig("GET /v1/admin/fleets/{fleet}", ARN.format("many"), 10_000, signed=True),
+        RouteConfig("GET /v1/admin/slow", ARN.format("many"), 10_000, ThrottleConfig(rate=0.001, burst=2), signed=True),
     ]
     log = AccessLogConfig(FORMAT, str(directory / "access.log"))
-    settings = HttpApiConfig("abc", "us-east-1", "123456789012", lambdas.url, "$default", routes, log)
+    settings = HttpApiConfig("abc", "us-east-1", "123456789012", lambdas.url, "$default", routes, log, PRINCIPALS)
     with running("http_api", settings, directory) as model:
         yield model
 
@@ -191,6 +226,111 @@ def test_the_gateways_own_answers(api: ModelProcess, path: str, status: int, tex
     assert headers["content-type"] == "application/json"
 
 
+def sign(api: ModelProcess, method: str, path: str, body: bytes = b"", **by: Any) -> dict[str, str]:
+    """The headers of a signed request, the admin's unless something else is said."""
+    headers = {"Content-Type": "application/json", **by.pop("headers", {})}
+    return signed(method, f"{api.url}{path}", body=body, headers=headers, **(ADMIN | by))
+
+
+def event_signed(api: ModelProcess, method: str, path: str, body: bytes = b"", **by: Any) -> Any:
+    return event_of(api, method, path, body, sign(api, method, path, body, **by))
+
+
+def test_a_function_learns_who_signed_a_request(api: ModelProcess) -> None:
+    event = event_signed(api, "POST", "/v1/admin/fleets?dry_run=true&dry_run=false", b'{"fleet_id": "f"}')
+
+    assert event["routeKey"] == "POST /v1/admin/fleets"
+    assert event["body"] == '{"fleet_id": "f"}'
+    assert event["requestContext"]["authorizer"] == {
+        "iam": {
+            "accessKey": "admins",
+            "accountId": "123456789012",
+            "callerId": "AROAADMIN:local",
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": "arn:aws:sts::123456789012:assumed-role/admin/local",
+            "userId": "AROAADMIN:local",
+        }
+    }
+
+
+@pytest.mark.parametrize("path", ["/v1/admin/fleets", "/v1/admin/fleets/a%20b%2525:c", "/v1/admin/fleets?b=2&a=1&a=0"])
+def test_each_access_key_of_a_principal_is_its_own(api: ModelProcess, path: str) -> None:
+    other = event_signed(api, "GET", path, access_key="local", secret_key="local")
+    iam = other["requestContext"]["authorizer"]["iam"]
+
+    assert (iam["accessKey"], iam["userId"]) == ("local", "AROAADMIN:local")
+    assert event_signed(api, "GET", path, **OPERATOR)["requestContext"]["authorizer"]["iam"]["accessKey"] == "operators"
+
+
+def test_a_route_that_is_not_signed_asks_for_no_principal(api: ModelProcess) -> None:
+    headers = {"Authorization": "AWS4-HMAC-SHA256 nonsense"}
+
+    assert "authorizer" not in event_of(api, "GET", "/v1/many/x", None, headers)["requestContext"]
+
+
+FLEETS = "/v1/admin/fleets"
+BODY = b'{"fleet_id": "f"}'
+UNSIGNED = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed", "reason"),
+    [
+        ({"headers": None}, {}, "authorization is not there once"),
+        ({"headers": None}, {"headers": {"Authorization": "Bearer x", "X-Amz-Date": "x"}}, "AWS4-HMAC-SHA256"),
+        ({"secret_key": "wrong"}, {}, "another one"),
+        ({"secret_key": OPERATOR["secret_key"]}, {}, "another one"),
+        ({"access_key": "stranger"}, {}, "unknown"),
+        ({"service": "s3"}, {}, "service"),
+        ({"region": "eu-west-1"}, {}, "region"),
+        ({}, {"body": b'{"fleet_id": "g"}'}, "another one"),
+        ({}, {"path": f"{FLEETS}?dry_run=true"}, "another one"),
+        ({"path": f"{FLEETS}?dry_run=true"}, {"path": FLEETS}, "another one"),
+        ({"path": f"{FLEETS}?a=1&a=2"}, {"path": f"{FLEETS}?a=1&a=3"}, "another one"),
+        ({"path": f"{FLEETS}/f"}, {"path": FLEETS}, "another one"),
+        ({"method": "GET", "path": f"{FLEETS}/f", "body": b""}, {"path": f"{FLEETS}/g"}, "another one"),
+        ({"method": "GET", "body": b""}, {"method": "POST"}, "another one"),
+        ({}, {"headers": {"Content-Type": "text/plain"}}, "another one"),
+        ({}, {"headers": {"X-Amz-Date": "20200101T000000Z"}}, "too far from now"),
+        (OPERATOR, {}, "may not invoke"),
+        ({"method": "GET", "path": f"{FLEETS}/hidden", "body": b"", **OPERATOR}, {}, "may not invoke"),
+        ({"method": "GET", "path": f"{FLEETS}/%68idden", "body": b"", **OPERATOR}, {}, "may not invoke"),
+    ],
+)
+def test_a_request_that_iam_does_not_admit_is_forbidden_and_reaches_no_function(
+    api: ModelProcess, directory: Path, asked: dict[str, Any], changed: dict[str, Any], reason: str
+) -> None:
+    event_signed(api, "GET", FLEETS)
+    log, calls = directory / "access.log", directory / "calls"
+    lines, called = len(log.read_text().splitlines()), calls.read_text()
+    arguments = {"method": "POST", "path": FLEETS, "body": BODY} | asked
+    headers = sign(api, **arguments) if "headers" not in asked else UNSIGNED
+    sent: dict[str, Any] = {name: changed.get(name, arguments[name]) for name in ("method", "path", "body")}
+    status, body, found = request(api, **sent, headers={**headers, **changed.get("headers", {})})
+
+    assert (status, json.loads(body)) == (403, {"message": "Forbidden"})
+    assert found["content-type"] == "application/json"
+    assert calls.read_text() == called
+    (line,) = log.read_text().splitlines()[lines:]
+    assert (json.loads(line)["error"], json.loads(line)["ms"]) == ("Forbidden", "-")
+    assert reason in json.loads(line)["authorizer"]
+
+
+def test_a_request_that_was_signed_too_long_ago_is_forbidden(
+    api: ModelProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minutes, expected in ((4, 200), (6, 403), (-4, 200), (-6, 403)):
+        then = datetime.now(UTC) - timedelta(minutes=minutes)
+        monkeypatch.setattr("botocore.auth.get_current_datetime", lambda then=then: then)
+        assert request(api, "GET", FLEETS, None, sign(api, "GET", FLEETS))[0] == expected
+
+
+def test_a_signed_route_counts_a_request_before_it_looks_at_its_signature(api: ModelProcess) -> None:
+    assert [request(api, "GET", "/v1/admin/slow")[0] for _ in range(3)] == [403, 403, 429]
+    assert request(api, "GET", "/v1/admin/slow", None, sign(api, "GET", "/v1/admin/slow"))[0] == 429
+
+
 def test_a_body_above_ten_megabytes_is_too_large(api: ModelProcess) -> None:
     status, body, _ = request(api, "POST", "/v1/events", b"x" * (10 * 1024 * 1024 + 1))
 
@@ -236,7 +376,11 @@ def test_a_format_that_asks_for_what_the_model_does_not_know_is_refused(tmp_path
 
 def test_a_named_stage_is_the_first_part_of_the_path(lambdas: ModelProcess, tmp_path: Path) -> None:
     routes = [RouteConfig("GET /v1/{kind}", ARN.format("many"), 10_000)]
-    settings = HttpApiConfig("abc", "us-east-1", "123456789012", lambdas.url, "live", routes)
+    routes.append(RouteConfig("GET /v1/admin/{kind}", ARN.format("many"), 10_000, signed=True))
+    settings = HttpApiConfig("abc", "us-east-1", "123456789012", lambdas.url, "live", routes, principals=PRINCIPALS)
     with running("http_api", settings, tmp_path) as api:
+        # The stage stands before the route in what IAM compares, and is part of the path that is signed.
+        assert event_signed(api, "GET", "/live/v1/admin/x")["rawPath"] == "/live/v1/admin/x"
+        assert request(api, "GET", "/live/v1/admin/x", None, sign(api, "GET", "/live/v1/admin/x", **OPERATOR))[0] == 403
         assert event_of(api, "GET", "/live/v1/x")["rawPath"] == "/live/v1/x"
         assert request(api, "GET", "/v1/x")[0] == 404

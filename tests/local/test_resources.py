@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -14,10 +15,13 @@ os.environ["CDK_VALIDATION"] = "false"
 import msgspec
 import pytest
 
+from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
 from infra.profiles import PROFILES
 from local import overrides
+from local.description import names_in
 from local.models import config
 from local.models.aws_client import aws_client
+from local.models.policies import allows
 from local.resources import (
     Plan,
     Services,
@@ -32,6 +36,7 @@ from local.resources import (
 from local.resources.configure import event_source, firehose, http_api, lambdas
 from local.resources.create import _lifecycle_rule
 from local.resources.known import KINDS, Treatment
+from local.resources.principals import ADMIN, purpose
 from local.template import Assembly, TemplateError
 from tests.infra.templates import synthesize
 from tests.local.emulation import emulated_aws
@@ -99,6 +104,8 @@ def changed(assembly: Assembly, kind: str, change: dict[str, Any]) -> Assembly:
     [
         ("AWS::Lambda::EventSourceMapping", {"FilterCriteria": {}}, "FilterCriteria"),
         ("AWS::MSK::Topic", {"Surprise": 1}, "Surprise"),
+        ("AWS::IAM::Role", {"PermissionsBoundary": "arn"}, "PermissionsBoundary"),
+        ("AWS::ApiGatewayV2::Route", {"AuthorizationScopes": ["x"]}, "AuthorizationScopes"),
         ("AWS::ApiGatewayV2::Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration"),
         ("AWS::S3::Bucket", {"NotificationConfiguration": {}}, "NotificationConfiguration"),
         (
@@ -134,7 +141,7 @@ def test_an_unknown_type_stops_the_start_with_its_name(assembly: Assembly) -> No
         ("AWS::Lambda::EventSourceMapping", {"ProvisionedPollerConfig": {}}, "not in provisioned mode"),
         ("AWS::Lambda::EventSourceMapping", {"StartingPosition": "AT_TIMESTAMP"}, "starts at AT_TIMESTAMP"),
         ("AWS::ApiGatewayV2::Integration", {"PayloadFormatVersion": "1.0"}, "only '2.0' is modelled"),
-        ("AWS::ApiGatewayV2::Route", {"AuthorizationType": "JWT"}, "only 'NONE' is modelled"),
+        ("AWS::ApiGatewayV2::Route", {"AuthorizationType": "JWT"}, "only 'NONE' and 'AWS_IAM' are modelled"),
         ("AWS::ApiGatewayV2::Stage", {"RouteSettings": {"GET /none": {}}}, "routes that do not exist"),
         ("AWS::KinesisFirehose::DeliveryStream", {"DeliveryStreamType": "KinesisStreamAsSource"}, "only 'DirectPut'"),
     ],
@@ -217,6 +224,107 @@ def test_the_api_leads_to_functions_with_the_routes_throttles(plan: Plan) -> Non
 
     assert {route.function_arn for route in api.routes} <= functions
     assert all(route.throttle is not None for route in api.routes)
+
+
+def test_the_routes_of_admins_are_signed_and_no_others(plan: Plan) -> None:
+    signed = {route.key for route in http_api(plan).routes if route.signed}
+
+    assert signed == {*READS, *AUDIT, *CHANGES}
+    assert len(signed) < len(http_api(plan).routes)
+
+
+def test_each_role_of_people_is_a_principal_with_the_routes_it_has_when_deployed(plan: Plan) -> None:
+    api = http_api(plan)
+    arn = f"arn:aws:execute-api:{api.region}:{api.account}:{api.id}/$default"
+
+    assert {purpose(each.role) for each in api.principals} == set(ROUTES)
+    for principal in api.principals:
+        allowed = {
+            route.key
+            for route in api.routes
+            if allows(principal.statements, "execute-api:Invoke", f"{arn}/{route.key.replace(' /', '/')}")
+        }
+        assert allowed == set(ROUTES[purpose(principal.role)])
+        assert principal.arn == f"arn:aws:iam::{api.account}:role/{principal.role}"
+        assert re.fullmatch("AROA[0-9A-F]{17}", principal.id)
+
+
+def test_access_keys_are_those_of_one_start(plan: Plan) -> None:
+    def keys(plan: Plan) -> list[config.AccessKeyConfig]:
+        return [key for each in http_api(plan).principals for key in each.keys]
+
+    again = keys(resolve(plan.assembly, plan.services))
+    assert keys(plan) == keys(plan)
+    assert [each for each in keys(plan) if each in again] == [ADMIN]
+    described = names_in(plan)
+    admin, *others = sorted(plan.principals, key=lambda each: purpose(each.role))
+    assert [each.keys for each in others if ADMIN in each.keys] == []
+    assert described["admin"] == msgspec.to_builtins(admin.keys[1])
+    assert described["roles"]["admin"] == {**msgspec.to_builtins(admin.keys[0]), "arn": admin.arn}
+    assert list(described["roles"]) == ["admin", "operator", "auditor"]
+
+
+@pytest.mark.parametrize(
+    ("element", "value", "named"),
+    [
+        ("Condition", {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "Condition"),
+        ("NotAction", "s3:*", "NotAction"),
+        ("NotResource", "*", "NotResource"),
+        ("NotPrincipal", {"AWS": "*"}, "NotPrincipal"),
+        ("Principal", {"AWS": "*"}, "Principal"),
+        ("Resource", "arn:aws:execute-api:*:*:*/${aws:username}", "policy variables"),
+        ("Effect", "Maybe", "Effect is 'Maybe'"),
+    ],
+)
+def test_a_policy_that_the_model_of_iam_cannot_evaluate_stops_the_start_with_its_element(
+    tmp_path: Path, element: str, value: object, named: str
+) -> None:
+    statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*", element: value}
+    if element == "NotAction":
+        del statement["Action"]
+
+    with pytest.raises(TemplateError, match=rf"more/Role \(AWS::IAM::Role\) has a .*{re.escape(named)}"):
+        people(tmp_path, [statement])
+
+
+def people(state: Path, statements: list[dict[str, Any]], **properties: Any) -> Plan:
+    """A plan with one role."""
+    policies = [{"PolicyName": "p", "PolicyDocument": {"Statement": statements}}]
+    role = {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "a-role", "Policies": policies, **properties}}
+    return resolve(Assembly.of({"more": {"Resources": {"Role": role}}}), services(state))
+
+
+def test_a_role_is_a_principal_only_where_a_policy_allows_the_api(tmp_path: Path) -> None:
+    allow = {"Effect": "Allow", "Action": ["execute-api:*"], "Resource": "*"}
+    bucket = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {}}}
+
+    assert people(tmp_path, [bucket, {**allow, "Effect": "Deny"}]).principals == []
+    (principal,) = people(tmp_path, [bucket, allow, {**allow, "Effect": "Deny", "Resource": "x"}]).principals
+    assert principal.statements == [
+        config.StatementConfig("Allow", ["execute-api:*"], ["*"]),
+        config.StatementConfig("Deny", ["execute-api:*"], ["x"]),
+    ]
+
+
+def test_a_managed_policy_that_nothing_here_knows_stops_the_start(tmp_path: Path) -> None:
+    known = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    unknown = "arn:aws:iam::aws:policy/AmazonAPIGatewayInvokeFullAccess"
+
+    assert people(tmp_path, [], ManagedPolicyArns=[known]).principals == []
+    with pytest.raises(TemplateError, match="AmazonAPIGatewayInvokeFullAccess"):
+        people(tmp_path, [], ManagedPolicyArns=[known, unknown])
+
+
+@pytest.mark.parametrize("kind", ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"])
+def test_a_policy_beside_a_role_may_not_speak_of_the_api(tmp_path: Path, kind: str) -> None:
+    def planned(action: str) -> Plan:
+        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        policy = {"Type": kind, "Properties": {"PolicyDocument": {"Statement": statement}}}
+        return resolve(Assembly.of({"more": {"Resources": {"Policy": policy}}}), services(tmp_path))
+
+    assert planned("s3:GetObject").principals == []
+    with pytest.raises(TemplateError, match=r"more/Policy .* execute-api:Invoke"):
+        planned("execute-api:Invoke")
 
 
 def test_the_mapping_is_the_templates(plan: Plan) -> None:

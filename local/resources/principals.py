@@ -1,0 +1,93 @@
+"""Roles of people: each role whose policies allow routes of the API gets an access key of this start.
+
+Of all permissions the local stack checks these alone. Statements about anything else have no effect here; a statement
+about the API that the model cannot evaluate stops the start.
+"""
+
+import secrets
+import string
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, cast
+
+from local.models.config import AccessKeyConfig, PrincipalConfig, StatementConfig
+from local.models.iam import INVOKE
+from local.models.policies import covers_action
+from local.template import Assembly, Resolver, Resource, TemplateError
+
+#: What outside tools sign with to be the admin, and what the emulated AWS takes; that one takes any.
+ADMIN = AccessKeyConfig("local", "local")
+
+_EVALUATED = {"Sid", "Effect", "Action", "Resource"}
+
+
+def read_principals(assembly: Assembly, resolver: Resolver) -> list[PrincipalConfig]:
+    """Return the principals of the templates, each with new access keys."""
+    for policy in assembly.resources("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        if resolver.exists(policy) and list(_statements(resolver, policy, policy.properties["PolicyDocument"])):
+            raise TemplateError(
+                f"{policy} has a statement about {INVOKE}; only those in a role's Policies are modelled"
+            )
+    roles = [each for each in assembly.resources("AWS::IAM::Role") if resolver.exists(each)]
+    principals = [_principal(resolver, each) for each in roles]
+    return [each for each in principals if any(statement.effect == "Allow" for statement in each.statements)]
+
+
+def purpose(role: str) -> str:
+    """Return what a role is for, which is the last part of its name."""
+    return role.rpartition("-")[2]
+
+
+def _principal(resolver: Resolver, role: Resource) -> PrincipalConfig:
+    for managed in resolver.property(role, "ManagedPolicyArns", []):
+        if ":policy/service-role/" not in managed:
+            raise TemplateError(f"{role} ManagedPolicyArns has {managed}; nothing here knows what that allows")
+
+    def attribute(name: str) -> str:
+        return str(resolver.value({"Fn::GetAtt": [role.logical_id, name]}, role.stack, str(role)))
+
+    name = str(resolver.value({"Ref": role.logical_id}, role.stack, str(role)))
+    return PrincipalConfig(
+        role=name,
+        arn=attribute("Arn"),
+        id=attribute("RoleId"),
+        keys=[_new_key(), *([ADMIN] if purpose(name) == "admin" else [])],
+        statements=[
+            statement
+            for policy in role.properties.get("Policies", [])
+            for statement in _statements(resolver, role, policy["PolicyDocument"])
+        ],
+    )
+
+
+def _statements(resolver: Resolver, resource: Resource, document: Mapping[str, Any]) -> Iterator[StatementConfig]:
+    """Yield a policy's statements about the API."""
+    for statement in _listed(document["Statement"]):
+        if "NotAction" in statement:
+            raise _not_evaluated(resource, ["NotAction"])
+        actions = _listed(resolver.value(statement["Action"], resource.stack, f"{resource} Action"))
+        if not any(covers_action(each, INVOKE) for each in actions):
+            continue
+        if unknown := sorted(set(statement) - _EVALUATED):
+            raise _not_evaluated(resource, unknown)
+        resources = _listed(resolver.value(statement["Resource"], resource.stack, f"{resource} Resource"))
+        if any("${" in each for each in resources):
+            raise _not_evaluated(resource, ["policy variables"])
+        effect = statement["Effect"]
+        if effect not in ("Allow", "Deny"):
+            raise TemplateError(f"{resource} has a statement whose Effect is {effect!r}")
+        yield StatementConfig(cast("Literal['Allow', 'Deny']", effect), actions, resources)
+
+
+def _not_evaluated(resource: Resource, elements: list[str]) -> TemplateError:
+    return TemplateError(
+        f"{resource} has a policy with {', '.join(elements)}, which the model of IAM does not evaluate"
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _new_key() -> AccessKeyConfig:
+    identity = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(16))
+    return AccessKeyConfig(f"AKIA{identity}", secrets.token_urlsafe(30))
