@@ -16,8 +16,9 @@ from sluice.core.api.keys import parse_key
 from sluice.core.control.api_keys import KeyPeriods
 from sluice.core.control.audit import Entry
 from sluice.core.control.verification import Checkpoint, verify
+from sluice.core.query.cursors import write_cursor
 from sluice.edge.api import keystore
-from sluice.edge.control.administration import Administration
+from sluice.edge.control.administration import Administration, After
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, ask
 
@@ -235,6 +236,20 @@ def test_bad_input_is_refused_and_changes_nothing(
     assert (got.status, got.body["code"]) == (status, code)
     assert got.headers["content-type"] == "application/problem+json"
     assert len(acts(owner)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [(f"{FLEETS}/a\0b", "unknown_fleet"), (f"{FLEETS}/f/keys/\0", "unknown_key")]
+)
+def test_an_id_that_the_database_cannot_hold_is_unknown(admin: Admin, path: str, code: str) -> None:
+    make_fleet(admin)
+    got = admin("GET", path)
+    assert (got.status, got.body["code"]) == (404, code)
+
+
+def test_a_cursor_that_no_list_wrote_is_refused(admin: Admin) -> None:
+    got = admin("GET", f"{FLEETS}?cursor={write_cursor('GET ' + FLEETS, After(chr(0)))}")
+    assert (got.status, got.body["code"]) == (400, "invalid_cursor")
 
 
 def test_a_request_without_a_verified_signature_is_refused(admin: Admin) -> None:

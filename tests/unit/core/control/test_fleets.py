@@ -39,9 +39,11 @@ def test_an_archived_fleet_does_not_change() -> None:
     [
         b"{}",
         b'{"fleet_id": "F"}',
+        b'{"fleet_id": "f\\n"}',
         b'{"fleet_id": "f", "events_per_second": 0}',
         b'{"fleet_id": "f", "rejects_per_second": 1e10}',
         b'{"fleet_id": "f", "home_region": "mars"}',
+        b'{"fleet_id": "f", "home_region": "us-east-1\\n"}',
         b'{"fleet_id": "f", "quota": 5}',
         b'{"fleet_id": "f", "events_per_second": NaN}',
     ],

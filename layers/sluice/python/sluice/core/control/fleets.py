@@ -11,8 +11,9 @@ from sluice.core.errors import Refusal
 from sluice.core.times import write_optional, write_time
 
 Rate = Annotated[float, Meta(gt=0, le=1e9)]
-FleetId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$", max_length=32)]
+# $ would also match before a line break at the end.
+FleetId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z", max_length=32)]
 
 
 class NewFleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,10 +1,11 @@
 """Admins' requests: each change is one transaction with its audit entries, and may be asked for without effect."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aws_lambda_powertools import Logger
+from msgspec import Meta
 
 from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.api.requests import correlate
@@ -50,7 +51,7 @@ class Change(msgspec.Struct, frozen=True):
 class After(msgspec.Struct, frozen=True):
     """Where a list continues."""
 
-    id: str
+    id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]+\Z")]
 
 
 class AfterEntry(msgspec.Struct, frozen=True):

@@ -1,9 +1,9 @@
 """The tables of the control plane. One change at a time: each audit entry carries the hash of the one before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 
@@ -65,7 +65,7 @@ class Rows:
     def fleet(self, fleet_id: str) -> Fleet:
         """Read a fleet, or refuse an unknown one."""
         asked = {"region": self._region, "fleet": fleet_id}
-        row = self._connection.execute(_FLEETS + "WHERE fleet_id = %(fleet)s", asked).fetchone()
+        row = self._find(_FLEETS + "WHERE fleet_id = %(fleet)s", asked)
         if row is None:
             raise Refusal(404, "unknown_fleet", f"There is no fleet {fleet_id[:64]!r}.")
         return Fleet(*row)
@@ -78,10 +78,17 @@ class Rows:
 
     def key(self, fleet_id: str, key_id: str) -> ApiKey:
         """Read a key of a fleet, or refuse an unknown one."""
-        row = self._connection.execute(f"{_KEYS} WHERE fleet_id = %s AND key_id = %s", (fleet_id, key_id)).fetchone()
+        asked = {"fleet": fleet_id, "key": key_id}
+        row = self._find(f"{_KEYS} WHERE fleet_id = %(fleet)s AND key_id = %(key)s", asked)
         if row is None:
             raise Refusal(404, "unknown_key", f"Fleet {fleet_id[:64]!r} has no key {key_id[:64]!r}.")
         return ApiKey(*row)
+
+    def _find(self, statement: LiteralString, asked: Mapping[str, str]) -> tuple[Any, ...] | None:
+        # PostgreSQL has no text with U+0000, and fails where it is asked for one.
+        if any("\0" in each for each in asked.values()):
+            return None
+        return self._connection.execute(statement, asked).fetchone()
 
     def working_keys(self, fleet_id: str, now: datetime) -> list[ApiKey]:
         """List a fleet's keys that are neither revoked nor expired."""
