@@ -25,6 +25,11 @@ def test_what_a_change_leaves_out_stays() -> None:
     assert (changed.events_per_second, changed.rejects_per_second, changed.version) == (7, 50, 2)
 
 
+def test_a_change_that_changes_nothing_leaves_the_version() -> None:
+    assert change_fleet(fleet(), FleetChange()) == fleet()
+    assert change_fleet(fleet(), FleetChange(events_per_second=1000)) == fleet()
+
+
 def test_an_archived_fleet_does_not_change() -> None:
     archived = archive_fleet(fleet(), NOW)
     assert (archived.state, archived.version) == ("archived", 2)

@@ -14,7 +14,7 @@ from sluice.core.times import write_optional, write_time
 
 Role = Literal["device", "reader"]
 State = Literal["active", "rotated", "expired", "revoked"]
-MOST_DAYS = 3650
+LEAST_DAYS, MOST_DAYS = 0.01, 3650
 
 
 class KeyPeriods(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an admin sends to create a key."""
 
     role: Role
-    expires_in_days: Annotated[float, Meta(gt=0, le=MOST_DAYS)] | None = None
+    expires_in_days: Annotated[float, Meta(ge=LEAST_DAYS, le=MOST_DAYS)] | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True):

@@ -20,8 +20,8 @@ class NewFleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an admin sends to create a fleet."""
 
     fleet_id: FleetId
-    events_per_second: Rate = 1000
-    rejects_per_second: Rate = 50
+    events_per_second: Rate = 1000.0
+    rejects_per_second: Rate = 50.0
     home_region: Region | None = None
 
 
@@ -71,10 +71,11 @@ def create_fleet(wanted: NewFleet, region: str, now: datetime) -> Fleet:
 
 
 def change_fleet(fleet: Fleet, change: FleetChange) -> Fleet:
-    """Change a fleet's settings."""
+    """Change a fleet's settings; a change that changes nothing leaves the version."""
     check_active(fleet)
     given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
-    return replace(fleet, version=fleet.version + 1, **given)
+    changed = replace(fleet, **given)
+    return fleet if changed == fleet else replace(changed, version=fleet.version + 1)
 
 
 def archive_fleet(fleet: Fleet, now: datetime) -> Fleet:

@@ -119,7 +119,9 @@ class Administration(msgspec.Struct, frozen=True):
             request.check_version(fleet.described())
             changed = change_fleet(fleet, wanted)
             deed = Deed("fleet.change", f"fleet/{fleet.fleet_id}", fleet.described(), changed.described())
-            return Change([deed], lambda changes: changes.update_fleet(changed), changed.described())
+            return Change(
+                [] if changed == fleet else [deed], lambda changes: changes.update_fleet(changed), changed.described()
+            )
 
         return self._change(request, decide)
 
