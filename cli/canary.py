@@ -1,11 +1,8 @@
 """Post to a stage as devices do, and read back from outside what must have come of it.
 
-With --stage and --api it asks a deployed stage, through Athena; the device key stands in the environment as KEY.
-Without, it asks the local stack. With READER_KEY it also asks the query API for the numbers. Its devices have names of
-their own: nothing else in the fleet is touched or counted.
+Its devices have names of their own: nothing else in the fleet is touched or counted.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -17,14 +14,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cli import query
+from cli.aws import locate_api
 from cli.canary_checks import Row, find_faults, find_miscounts
 from cli.simulation.client import ACCEPTED, Ledger, digest, post_all
 from cli.simulation.clocks import ended_minutes
 from cli.simulation.devices import EVENTS, Fleet, Sent, write
-from cli.stages import CommandError, begin_parser, read_stack
+from cli.stages import CommandError, Directory, Stage, Target, choose, read_stack
 
 BATCH, DEVICES = 50, 20
 PAUSE_SECONDS = 5
@@ -42,37 +42,49 @@ class Api:
     reader_key: str | None
 
 
-def main(arguments: Sequence[str]) -> int:
+def run(
+    events: Annotated[int, typer.Option(metavar="EVENTS", min=1, help="How many events to post.")] = 1000,
+    patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How many seconds everything may take to appear.")
+    ] = 300,
+    api: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to post to. Without: the stage's own.")] = "",
+    stage: Stage = "",
+    directory: Directory = None,
+) -> None:
+    """Post as devices do and read the results back.
+
+    It ends with 1 if anything is missing, doubled, altered or miscounted when its patience is over. At a deployed
+    stage the environment has a device key as KEY and, for the numbers to be checked too, a reader key as READER_KEY.
+    """
+    target = choose(stage, directory)
+    posts_to = find_api(target, api)
+    faults = check(target, posts_to, f"canary-{secrets.token_hex(4)}", events, patience)
+    if faults:
+        raise typer.Exit(1)
+
+
+def check(target: Target, api: Api, run: str, events: int, patience: float) -> list[str]:
     """Post, read back until all is there or patience is over, and say what is not as it must be."""
-    parser = begin_parser("canary", __doc__)
-    parser.add_argument("--api", help="the address of the deployed stage")
-    parser.add_argument("--events", type=int, default=1000)
-    parser.add_argument("--patience", type=float, default=300, help="how many seconds everything may take to appear")
-    options = parser.parse_args(arguments)
-    api = find_api(options)
-    run = f"canary-{secrets.token_hex(4)}"
-    sent = list(draw_events(run, options.events))
+    sent = list(draw_events(run, events))
     batches = [sent[at : at + BATCH] for at in range(0, len(sent), BATCH)]
     ledger = asyncio.run(post_all(api.address, api.key, batches, until_settled=True))
     answers = Counter(attempt.answer for attempt in ledger.attempts)
     say(f"{run}: {len(ledger.attempts)} times sent: {dict(answers)}; answers {dict(ledger.statuses)}")
-    faults = persist(lambda: read_back(options, run, ledger), options.patience)
+    faults = persist(lambda: read_back(target, run, ledger), patience)
     if api.reader_key:
-        faults += persist(lambda: count_back(api, ledger, sent), options.patience)
+        faults += persist(lambda: count_back(api, ledger, sent), patience)
     say("\n".join(faults) or f"{run}: all is where it must be, and nowhere else")
-    return 1 if faults else 0
+    return faults
 
 
-def find_api(options: argparse.Namespace) -> Api:
-    """Take the address and the keys from the command line and the environment, or the local stack's own."""
-    if not options.stage:
-        stack = read_stack(options.dir)
-        return Api(stack["api"], stack["keys"]["device"], stack["keys"]["reader"])
-    if not options.api or not os.environ.get("KEY"):
-        raise CommandError(
-            "a deployed stage is asked with its --api, and with a device key as KEY in the environment", 2
-        )
-    return Api(options.api, os.environ["KEY"], os.environ.get("READER_KEY"))
+def find_api(target: Target, address: str) -> Api:
+    """Take the keys from the environment, or the local stack's own; the address is the stage's unless one is given."""
+    if not target.stage:
+        stack = read_stack(target.dir)
+        return Api(address or stack["api"], stack["keys"]["device"], stack["keys"]["reader"])
+    if not os.environ.get("KEY"):
+        raise CommandError("a deployed stage is asked with a device key as KEY in the environment", 2)
+    return Api(address or locate_api(target), os.environ["KEY"], os.environ.get("READER_KEY"))
 
 
 def draw_events(run: str, count: int) -> Iterator[Sent]:
@@ -97,10 +109,10 @@ def persist(find: Callable[[], list[str]], patience: float) -> list[str]:
     return faults
 
 
-def read_back(options: argparse.Namespace, run: str, ledger: Ledger) -> list[str]:
+def read_back(target: Target, run: str, ledger: Ledger) -> list[str]:
     """Hold the raw table and the dead letters against the ledger."""
     mine = [f"{run}-%", (datetime.now(UTC) - timedelta(days=1)).date().isoformat()]
-    stored, letters = query.ask(options, STORED, mine), query.ask(options, LETTERS, mine)
+    stored, letters = query.ask(target, STORED, mine), query.ask(target, LETTERS, mine)
     rows = [Row(int(partition), int(offset), str(event)) for partition, offset, event in stored.rows]
     return find_faults(ledger, rows, [str(event) for (event,) in letters.rows])
 

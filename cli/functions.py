@@ -1,36 +1,40 @@
 """The functions of a stage, asked as an operator asks them: with IAM credentials and without a key."""
 
 import json
-from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import boto3
 import msgspec
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.stages import CommandError, read_stack
+from cli.aws import open_client
+from cli.stages import CommandError, Target, read_stack
 
 Answered = TypeVar("Answered")
 
 # Longer than any function may run; reconcile may run for ten minutes.
-PATIENCE = Config(read_timeout=900, retries={"mode": "standard", "max_attempts": 5})
+ANSWER_SECONDS = 900
+TRIES = 5
 
 
-def find_function(options: Namespace, verb: str) -> Callable[[dict[str, Any]], Any]:
-    """Return what asks a function of the stage that the options name."""
-    if options.stage:
-        client, name = boto3.client("lambda", config=PATIENCE), f"sluice-{options.stage}-{verb}"
+def find_function(target: Target, verb: str) -> Callable[[dict[str, Any]], Any]:
+    """Return what asks a function of the stage."""
+    # Imported here: AWS's client takes longer to load than a command's help.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    patience = Config(read_timeout=ANSWER_SECONDS, retries={"mode": "standard", "max_attempts": TRIES})
+    if target.stage:
+        client, name = open_client(target, "lambda", patience), f"sluice-{target.stage}-{verb}"
     else:
-        stack = read_stack(options.dir)
+        stack = read_stack(target.dir)
         client = boto3.client(
             "lambda",
             stack["region"],
             endpoint_url=stack["lambdas"],
             aws_access_key_id=stack["admin"]["access_key"],
             aws_secret_access_key=stack["admin"]["secret_key"],
-            config=PATIENCE,
+            config=patience,
         )
         name = stack["functions"][verb]
 

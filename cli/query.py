@@ -1,16 +1,17 @@
 """Ask the raw store: the same SQL to the local stack's model of Athena and to a deployed stage's Athena."""
 
-import argparse
 import json
 import sys
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import typer
 
 from cli import local_athena
-from cli.stages import CommandError, begin_parser, read_stack
-from cli.terminal import print_table
+from cli.stages import CommandError, Directory, Stage, Target, choose, read_stack
+from cli.terminal import print_rows, print_table
 
 NAMED = Path(__file__).parents[1] / "infra" / "athena"
 
@@ -22,14 +23,48 @@ class Found(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one query and print its rows."""
-    options = _parse(arguments)
-    sql = (NAMED / f"{options.name}.sql").read_text() if options.name else options.sql
-    print_table(*ask(options, sql, fill(sql, options.parameters) if options.name else options.parameters))
-    if not options.stage and (buffered := _count_buffered(options)):
+def list_named() -> list[str]:
+    """List the named queries; the other files are views, which have no parameters."""
+    return sorted(path.stem for path in NAMED.glob("*.sql") if "-- Parameters: " in path.read_text())
+
+
+def run(
+    parameters: Annotated[
+        list[str] | None, typer.Argument(metavar="VALUE", help="The values of the query's question marks, in order.")
+    ] = None,
+    sql: Annotated[
+        str,
+        typer.Option(
+            metavar="SQL", help="A statement over events, stored_events, raw_events, dead_letters or rollups."
+        ),
+    ] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help=f"A named query: {', '.join(list_named())}.", autocompletion=list_named)
+    ] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each row as a JSON object of its columns, one a line.")
+    ] = False,
+    stage: Stage = "",
+    directory: Directory = None,
+) -> None:
+    """Run a query over the lake.
+
+    The same SQL runs on a deployed stage's Athena and on the local stack's model of it. Rows are a table on a terminal
+    and CSV in a pipe. In JSON, local values are texts or null, as Athena writes them; a deployed stage's numbers and
+    booleans are JSON's own, and everything else is text.
+    """
+    if bool(sql.strip()) == bool(name):
+        raise CommandError("say what to run: either --sql '...' or --name NAME", 2)
+    if name and name not in list_named():
+        raise CommandError(f"{name!r} is no named query: choose one of {', '.join(list_named())}", 2)
+    target, values = choose(stage, directory), parameters or []
+    if name:
+        sql = (NAMED / f"{name}.sql").read_text()
+        values = fill(sql, values)
+    found = ask(target, sql, values)
+    (print_rows if as_json else print_table)(*found)
+    if not target.stage and (buffered := _count_buffered(target)):
         print(f"still buffered, to appear within the flush interval: {buffered} rows", file=sys.stderr)
-    return 0
 
 
 def fill(sql: str, given: Sequence[str]) -> list[str]:
@@ -43,51 +78,42 @@ def fill(sql: str, given: Sequence[str]) -> list[str]:
     return [values[name] for name in places]
 
 
-def ask(options: argparse.Namespace, sql: str, parameters: Sequence[str]) -> Found:
-    """Run a statement at the stage that the options name."""
-    if not sql.strip():
-        raise CommandError("there is no SQL to run; say SQL='...' or NAME=...", 2)
+def ask(target: Target, sql: str, parameters: Sequence[str]) -> Found:
+    """Run a statement at a stage."""
     # Athena takes a parameter for a string only when it is quoted as one.
     quoted = ["'" + value.replace("'", "''") + "'" for value in parameters]
-    if options.stage:
-        return _ask_athena(options.stage, sql, quoted)
-    stack = read_stack(options.dir)
+    if target.stage:
+        return _ask_athena(target, sql, quoted)
+    stack = read_stack(target.dir)
     workgroup = f"sluice-{stack['stage']}-analysts"
     return Found(*local_athena.run(stack["athena"], workgroup, stack["catalog"], sql, quoted))
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    # The others are views, which have no parameters.
-    names = sorted(path.stem for path in NAMED.glob("*.sql") if "-- Parameters: " in path.read_text())
-    parser = begin_parser("query", __doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--sql", help="a statement over events, stored_events, raw_events, dead_letters or rollups")
-    what.add_argument("--name", choices=names, help="a named query")
-    parser.add_argument("parameters", nargs="*", help="the values of the query's question marks, in order")
-    return parser.parse_args(arguments)
-
-
-def _count_buffered(options: argparse.Namespace) -> int:
+def _count_buffered(target: Target) -> int:
     """Count the rows that the local model of Firehose has not written yet."""
-    address = f"{read_stack(options.dir)['firehose']}/_model/buffered"
+    address = f"{read_stack(target.dir)['firehose']}/_model/buffered"
     with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - loopback
         return sum(stream["lines"] for stream in json.load(answer).values())
 
 
-def _ask_athena(stage: str, sql: str, parameters: list[str]) -> Found:
+def _ask_athena(target: Target, sql: str, parameters: list[str]) -> Found:
     # Imported here: pandas takes longer to load than a local query takes to run.
     import awswrangler
+    import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         frame = awswrangler.athena.read_sql_query(
             sql,
-            database=f"sluice_{stage.replace('-', '_')}",
-            workgroup=f"sluice-{stage}-analysts",
+            database=f"sluice_{target.stage.replace('-', '_')}",
+            workgroup=f"sluice-{target.stage}-analysts",
             ctas_approach=False,
             params=parameters,
             paramstyle="qmark",
+            boto3_session=boto3.Session(profile_name=target.aws_profile, region_name=target.region),
         )
     except (BotoCoreError, ClientError, awswrangler.exceptions.QueryFailed) as error:
         raise CommandError(f"Athena did not answer: {error}") from error
-    return Found(list(frame.columns), list(frame.itertuples(index=False, name=None)))
+    # pandas has several kinds of nothing.
+    rows = frame.astype(object).where(frame.notna(), None)
+    return Found(list(frame.columns), list(rows.itertuples(index=False, name=None)))

@@ -1,36 +1,36 @@
 """Simulate a fleet that posts to the local stack, and show what becomes of its events."""
 
-import argparse
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from cli.simulation.devices import Fleet
 from cli.simulation.traffic import Traffic
 from cli.simulation.view import Gauge, summarize, watch
-from cli.stages import read_stack
+from cli.stages import Directory, choose, read_stack
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Simulate until the time is over or a person presses Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
-    parser.add_argument("--dir", type=Path, default=Path(".local"), help="the stack's directory (default: .local)")
-    parser.add_argument("--minutes", type=float, default=30, help="how long (default: 30)")
-    parser.add_argument("--rate", type=float, default=300, help="events a second between bursts (default: 300)")
-    parser.add_argument("--devices", type=int, default=500, help="devices in the fleet (default: 500)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same events (default: 1)")
-    options = parser.parse_args(arguments)
-    stack = read_stack(options.dir)
-    fleet = Fleet(options.seed, options.devices, lambda: datetime.now(UTC))
-    traffic = Traffic(stack["api"], stack["keys"]["device"], fleet, options.rate, options.seed)
+def run(
+    minutes: Annotated[float, typer.Option(metavar="MINUTES", min=0, help="How long.")] = 30,
+    rate: Annotated[float, typer.Option(metavar="EVENTS", min=0.1, help="Events a second between bursts.")] = 300,
+    devices: Annotated[int, typer.Option(metavar="DEVICES", min=1, help="Devices in the fleet.")] = 500,
+    seed: Annotated[int, typer.Option(metavar="SEED", help="The same seed sends the same events.")] = 1,
+    directory: Directory = None,
+) -> None:
+    """Post to the local stack as a simulated fleet does.
+
+    It ends when the time is over, or by Ctrl-C, and shows what becomes of the events.
+    """
+    stack = read_stack(choose("", directory).dir)
+    fleet = Fleet(seed, devices, lambda: datetime.now(UTC))
+    traffic = Traffic(stack["api"], stack["keys"]["device"], fleet, rate, seed)
     gauge = Gauge(stack)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_simulate(traffic, gauge, options.minutes * 60, f"posting to {stack['api']} · Ctrl-C ends"))
+        asyncio.run(_simulate(traffic, gauge, minutes * 60, f"posting to {stack['api']} · Ctrl-C ends"))
     print(summarize(traffic.tally, gauge.read()))
-    return 0
 
 
 async def _simulate(traffic: Traffic, gauge: Gauge, seconds: float, title: str) -> Any:

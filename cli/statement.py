@@ -1,31 +1,49 @@
 """Say what became of every event of a day, fleet by fleet."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
 
 from cli.functions import find_function, read_answer
-from cli.stages import CommandError, begin_parser
+from cli.stages import CommandError, Directory, Stage, choose
 from cli.terminal import make_visible
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.ledger.statement import NOT_YET, FleetAccount, State, Statement
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Ask reconcile for the statement of a day, and print it."""
-    parser = begin_parser("statement", __doc__)
-    parser.add_argument("--day", default=datetime.now(UTC).date().isoformat(), help="YYYY-MM-DD, in UTC; today")
-    options = parser.parse_args(arguments)
-    try:
-        day = date.fromisoformat(options.day)
-    except ValueError as error:
-        raise CommandError(f"{options.day!r} is no day such as 2026-01-31", 2) from error
-    if day > datetime.now(UTC).date():
-        raise CommandError(f"{options.day} has not begun", 2)
-    drawn_up = find_function(options, "reconcile")({"statement": day.isoformat()})
+def run(
+    day: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The day, in UTC. Without: today.")] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the statement of all fleets as JSON, as reconcile answers it.")
+    ] = False,
+    stage: Stage = "",
+    directory: Directory = None,
+) -> None:
+    """Account for every event of a day.
+
+    For each fleet: how many events were accepted, how each consumer dealt with them, and what is missing.
+    """
+    asked = read_day(day)
+    drawn_up = find_function(choose(stage, directory), "reconcile")({"statement": asked.isoformat()})
     if not drawn_up:
         raise CommandError("the database does not answer; the log of reconcile says why")
-    print("\n".join(write_text(read_answer(drawn_up, Statement))))
-    return 0
+    statement = read_answer(drawn_up, Statement)
+    print(json.dumps(drawn_up) if as_json else "\n".join(write_text(statement)))
+
+
+def read_day(text: str) -> date:
+    """Read a day that has begun; nothing means today."""
+    today = datetime.now(UTC).date()
+    try:
+        day = date.fromisoformat(text) if text else today
+    except ValueError as error:
+        raise CommandError(f"{text!r} is no day such as 2026-01-31", 2) from error
+    if day > today:
+        raise CommandError(f"{text} has not begun", 2)
+    return day
 
 
 _SAYS: dict[State, str] = {

@@ -1,6 +1,8 @@
 """Text on a terminal. What devices wrote is shown there and never obeyed."""
 
 import csv
+import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,6 +26,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         table.add_row(*(Text("\n".join(map(make_visible, str(value).split("\n")))) for value in row))
     Console().print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print each row as a JSON object on a line of its own."""
+    for row in rows:
+        print(json.dumps(dict(zip(columns, map(_write_value, row), strict=True))))
+
+
+def _write_value(value: Any) -> Any:
+    """Write what JSON has as such, a missing number as null, and everything else as text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
 
 
 def make_visible(text: str) -> str:

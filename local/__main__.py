@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 foreground.run(home, given.profile, given.owner)
             case "up":
                 print(background.up(home, given.profile, given.owner))
+                _show_dashboard(home)
             case "down":
                 print(background.down(home))
             case "demo":
@@ -59,6 +60,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _show_dashboard(home: Home) -> None:
+    if running := home.description():
+        print(f"the dashboard: {running['api']}/ (log in with {running['keys']['reader']})", flush=True)
+        print(f"one hall, live: {running['api']}/{LIVE_VIEW}", flush=True)
+
+
 def _demo(home: Home, profile: str, simulator: list[str]) -> int:
     """Run the simulator against the stack; a stack that was started for it ends with it."""
     ours = home.supervisor() is None
@@ -66,9 +73,7 @@ def _demo(home: Home, profile: str, simulator: list[str]) -> int:
         print("starting the stack ...", flush=True)
     try:
         print(background.up(home, profile, owner=os.getpid() if ours else None), flush=True)
-        if running := home.description():
-            print(f"the dashboard: {running['api']}/ (log in with {running['keys']['reader']})", flush=True)
-            print(f"one hall, live: {running['api']}/{LIVE_VIEW}", flush=True)
+        _show_dashboard(home)
         command = [sys.executable, "-m", "cli", "simulate", "--dir", str(home.directory), *simulator]
         command = ["setpriv", "--pdeathsig", "TERM", *command]  # it must not go on posting without us
         with subprocess.Popen(command, cwd=ROOT) as shown:

@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +17,8 @@ from cli.cost.share import Use, share
 from cli.cost.tables import Table, dollars
 from cli.cost.templates import Deployed, read_templates
 from cli.cost.workload import HOURS, SIZES, Workload
-from cli.stages import CommandError
-from local.processes import ROOT, StackError
+from cli.stages import CommandError, Directory, Stage, choose
+from local.processes import StackError
 from local.synthesis import synthesize
 from local.template import Assembly, TemplateError
 
@@ -98,7 +97,10 @@ def fleet(
     requests: Annotated[float, typer.Option(min=1, help="in which it sent them")],
     hours: Annotated[float, typer.Option(min=0.01, help="how long that took, of a month of 730")] = 730,
 ) -> None:
-    """Print one fleet's part of the bill that the other options describe."""
+    """Print one fleet's part of the bill.
+
+    The options before the command describe the bill.
+    """
     if requests > events:
         raise CommandError(f"{requests:,.0f} requests have at least as many events, and not {events:,.0f}", 2)
     model, work = _described(context)
@@ -110,11 +112,14 @@ def fleet(
 @app.command()
 def actual(
     context: typer.Context,
-    stage: Annotated[str, typer.Option(help="a deployed stage, instead of the local stack")] = "",
-    directory: Annotated[Path, typer.Option("--dir", help="the local stack's directory")] = ROOT / ".local",
+    stage: Stage = "",
+    directory: Directory = None,
 ) -> None:
-    """Print what today has cost so far: by the events and requests of a stage, at the prices of the profile."""
-    done = read_actual(Namespace(stage=stage, dir=directory), datetime.now(UTC))
+    """Print what today has cost so far.
+
+    By the events and requests of a stage, at the prices of the profile.
+    """
+    done = read_actual(choose(stage, directory), datetime.now(UTC))
     model, _ = _described(context)
     events = sum(done.events.values())
     work = Workload(model.size.devices, events / done.hours / 3600, 24, events / done.requests)
@@ -133,7 +138,10 @@ def actual(
 
 @app.command()
 def page(context: typer.Context) -> None:
-    """Print docs/cost.md, which is about the profiles baseline and large."""
+    """Print the page docs/cost.md.
+
+    It is about the profiles baseline and large.
+    """
     if context.parent is None or context.parent.params["profile"] != "baseline":
         raise CommandError("the page is about the profiles baseline and large: leave --profile out", 2)
     model, _ = _described(context)

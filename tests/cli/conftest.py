@@ -1,4 +1,4 @@
-"""The admin API as commands of the control plane are tested against it."""
+"""What the tests of commands share: a user without profiles, and a played admin API."""
 
 import io
 import json
@@ -11,6 +11,14 @@ from cli.__main__ import main
 from tests.support.played_admin import PlayedAdmin, play_admin
 
 Run = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's directory of settings, which is empty."""
+    directory = tmp_path / "config"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(directory))
+    return directory
 
 
 @pytest.fixture

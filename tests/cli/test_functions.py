@@ -58,8 +58,7 @@ def test_a_deployed_stage_is_asked_by_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     played = Lambda(TRACE)
-    # As make calls it: a missing argument is empty.
-    assert give(played, monkeypatch, "--stage", "prod", "--", "e", "", "press-1", "", "2026-03-02") == 0
+    assert give(played, monkeypatch, "e", "--stage", "prod", "--device", "press-1", "--to", "2026-03-02") == 0
     assert played.endpoint is None
     assert played.asked == [("sluice-prod-trace", {"event_id": "e", "device_id": "press-1", "to": "2026-03-02"})]
     assert "event e, arrived from 2026-03-01 to 2026-03-02: never received" in capsys.readouterr().out
@@ -70,6 +69,13 @@ def test_the_local_stack_is_asked_where_it_says_it_is(tmp_path: Path, monkeypatc
     played = Lambda(TRACE)
     assert give(played, monkeypatch, "--dir", str(tmp_path), "--", "e") == 0
     assert (played.endpoint, played.asked) == ("http://local", [("local-trace", {"event_id": "e"})])
+
+
+def test_in_json_the_answer_is_printed_as_the_function_gave_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert give(Lambda(TRACE), monkeypatch, "e", "--stage", "prod", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == TRACE
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The statement of a day as text: the accounts, what is missing, and what happens to it."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -89,6 +90,14 @@ def test_the_statement_of_a_day_is_asked_for_and_printed(
     answer = msgspec.to_builtins(draw_up(DAY, FACTS))
     assert ask(answer, monkeypatch, "--day", DAY) == (0, [{"statement": DAY}])
     assert capsys.readouterr().out.splitlines() == list(write_text(draw_up(DAY, FACTS)))
+
+
+def test_in_json_the_statement_is_printed_as_reconcile_answered_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = msgspec.to_builtins(draw_up(DAY, FACTS))
+    assert ask(answer, monkeypatch, "--day", DAY, "--json")[0] == 0
+    assert json.loads(capsys.readouterr().out) == answer
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""A deployed stage's AWS services, with the credentials and the region of its profile."""
+
+from typing import TYPE_CHECKING, Any
+
+from cli.stages import CommandError, Target
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+
+# Each part of a deployment is a stack of its own.
+PARTS = ("network", "data", "pipeline")
+API = "ApiUrl"
+
+
+def open_client(target: Target, service: str, config: "Config | None" = None) -> Any:
+    """Open a client of a service where the stage is."""
+    # Imported here: AWS's client takes longer to load than a command's help.
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        opener: Any = boto3.Session(profile_name=target.aws_profile) if target.aws_profile else boto3
+        return opener.client(service, region_name=target.region, config=config)
+    except BotoCoreError as error:
+        raise CommandError(f"AWS cannot be asked from here: {error}", 2) from error
+
+
+def read_outputs(target: Target) -> dict[str, str]:
+    """Read the outputs of the stage's stacks."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = open_client(target, "cloudformation")
+    outputs: dict[str, str] = {}
+    for part in PARTS:
+        try:
+            (stack,) = client.describe_stacks(StackName=f"sluice-{target.stage}-{part}")["Stacks"]
+        except ClientError as error:
+            # So CloudFormation answers for a stack that is not there.
+            if error.response["Error"]["Code"] == "ValidationError":
+                continue
+            raise CommandError(f"CloudFormation did not answer: {error}") from error
+        except BotoCoreError as error:
+            raise CommandError(f"CloudFormation did not answer: {error}") from error
+        outputs |= {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+    if not outputs:
+        where = client.meta.region_name
+        raise CommandError(f"there is no stage {target.stage!r} in region {where}, for these credentials")
+    return outputs
+
+
+def find_api(outputs: dict[str, str]) -> str:
+    """Find the API's address among the outputs, whose names end in a hash."""
+    for name, value in outputs.items():
+        if name.startswith(API):
+            return value
+    raise CommandError("the stage's stacks name no API: its pipeline is not deployed")
+
+
+def locate_api(target: Target) -> str:
+    """Return the address of a deployed stage's API, from its profile or else from its stacks."""
+    return target.api or find_api(read_outputs(target))

@@ -1,0 +1,53 @@
+"""Every command of `sluice`, by what people do with it."""
+
+from collections.abc import Iterator, Mapping
+
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Run the stack": {
+        "demo": "Start the local stack with a simulated fleet, and show what happens.",
+        "up": "Start the local stack in the background.",
+        "down": "Stop the local stack and remove its data.",
+        "simulate": "Post to the local stack as a simulated fleet does.",
+        "doctor": "List what this machine lacks for the local stack.",
+    },
+    "Look": {
+        "status": "Show how a stage is doing.",
+        "query": "Run a query over the lake.",
+        "statement": "Account for every event of a day.",
+        "trace": "Show what became of an event.",
+        "canary": "Post as devices do and read the results back.",
+    },
+    "Repair": {
+        "rerun": "Run a consumer again on records.",
+    },
+    "Administer": {
+        "fleet": "List, create, change and archive fleets.",
+        "key": "List, create, rotate and revoke fleets' keys.",
+        "audit": "Show who changed which fleet or key, and whether anyone altered that since.",
+        "profile": "Remember deployed stages by a name.",
+    },
+    "Cost": {
+        "cost": "What a deployment costs a month.",
+    },
+}
+"""A line each: a command is the function `run` of the module cli.<name>, a group the app of cli.<name>.command."""
+
+COMMANDS: Mapping[str, str] = {name: line for listed in SECTIONS.values() for name, line in listed.items()}
+
+OPTIONS: Mapping[str, str] = {
+    "--install-completion": "Install completion for the shell that runs this.",
+    "--show-completion": "Print that completion, to install it by hand.",
+    "--version": "Print the version.",
+    "-h, --help": "Print this list, or behind a command its options.",
+}
+
+
+def write_help() -> Iterator[str]:
+    """Write the list of commands, line by line."""
+    yield "Usage: sluice COMMAND ..."
+    for section, listed in {**SECTIONS, "Options": OPTIONS}.items():
+        width = max(map(len, listed))
+        yield ""
+        yield f"{section}:"
+        for name, line in listed.items():
+            yield f"  {name:{max(width, 10)}}  {line}"
