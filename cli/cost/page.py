@@ -33,7 +33,7 @@ def _money(model: Model) -> Iterator[str]:
     yield (
         f"**It costs {dollars(model.bill(few).total)} if devices send 10 events in a request, and"
         f" {dollars(model.bill(many).total)} if they send 100.** A test keeps the first below"
-        f" {dollars(BUDGETS[10])}, and the second below {dollars(BUDGETS[100])}. `.venv/bin/sluice cost` prints"
+        f" {dollars(BUDGETS[10])}, and the second below {dollars(BUDGETS[100])}. `sluice cost` prints"
         " the same for other workloads; `--help` lists what else it prints."
     )
     yield ""

@@ -85,15 +85,15 @@ class Reconcile(Function):
             # Without a comparison, no event is known to be accounted for.
             no_data=TROUBLE,
             means="Accepted events are missing in the raw store or in the numbers, and no dead letter holds them; or"
-            " reconcile could compare nothing for 15 minutes. `make statement` names them. reconcile reruns those that"
-            " Kafka still has.",
+            " reconcile could compare nothing for 15 minutes. `sluice statement` names them. reconcile reruns those"
+            " that Kafka still has.",
         )
         # An event that is lost for good keeps the alarm above on. This one reports the next loss.
         self.alarm(
             "newly-missing",
             self.own(NEWLY_MISSING, minutes=NOTICE_MINUTES, statistic="Maximum"),
-            means="More accepted events than before are missing in the raw store or in the numbers. `make statement`"
-            " names them. reconcile reruns those that Kafka still has.",
+            means="More accepted events than before are missing in the raw store or in the numbers."
+            " `sluice statement` names them. reconcile reruns those that Kafka still has.",
         )
         self.alarm(
             "unreadable",

@@ -2,7 +2,7 @@
 
 Modelled: StartQueryExecution with execution parameters, GetQueryExecution, GetQueryResults with its pages and the head
 as first row, StopQueryExecution; states; values as text, as Athena writes them; the hidden column "$path"; unknown
-workgroups, databases and executions. DuckDB answers over the files of the catalog, also for `make query`.
+workgroups, databases and executions. DuckDB answers over the files of the catalog, also for `sluice query`.
 
 Not modelled: everything in which Trino's SQL differs from DuckDB's; results as objects in a bucket, reuse of results,
 named and prepared queries, catalogs, limits of the workgroup, quotas, what a query scans and costs. Believed rather

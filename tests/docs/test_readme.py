@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from cli.commands import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -13,6 +15,12 @@ def test_every_command_of_the_readme_is_a_target_and_every_target_is_in_the_read
     named = set(re.findall(r"\bmake ([a-z]+)", README))
     assert named <= TARGETS
     assert TARGETS - {"help"} <= named
+
+
+def test_every_command_of_the_readme_is_a_command_and_every_command_is_in_the_readme() -> None:
+    named = set(re.findall(r"\bsluice ([a-z]+)", README))
+    assert named <= COMMANDS.keys()
+    assert COMMANDS.keys() - {"simulate"} <= named
 
 
 def test_every_test_is_run_by_make_test_once() -> None:

@@ -203,7 +203,7 @@ def test_consumers_of_the_next_release_take_in_what_the_ingest_of_this_one_write
     section="Between Kafka and the stores",
     event_is="in Kafka, held for ten minutes; then in the dead letters as `version_ahead`",
     told="`archive-version-ahead`, `aggregate-version-ahead`",
-    comes_back="the updated consumer reads it; `make rerun` runs a dead letter again",
+    comes_back="the updated consumer reads it; `sluice rerun` runs a dead letter again",
 )
 def test_what_the_ingest_of_the_next_release_writes_is_held_until_the_consumers_are_updated(
     stack: Stack, injector: Injector, adding: Path, following: Path, earlier: set[str]

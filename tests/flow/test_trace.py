@@ -168,7 +168,7 @@ def test_only_a_reader_key_is_accepted(stack: Stack, sent: Sent) -> None:
 
 def test_an_operator_reads_the_story(stack: Stack, sent: Sent) -> None:
     def tell(*words: str) -> str:
-        command = [sys.executable, "-m", "cli", "trace", "--dir", str(stack.directory), "--", *words]
+        command = [sys.executable, "-m", "cli", "trace", "--dir", str(stack.directory), *words]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         return ran.stdout + ran.stderr
 
@@ -176,9 +176,9 @@ def test_an_operator_reads_the_story(stack: Stack, sent: Sent) -> None:
     for part in ("received as telemetry version 2", "accepted at raw-events/", "stored in file s3://", "byte for byte"):
         assert part in story
     assert "counted in window 1m" in story
-    assert "late: raw only, in no number" in tell(sent.ids["late"], stack["fleet"], DEVICE)
+    assert "late: raw only, in no number" in tell(sent.ids["late"], "--fleet", stack["fleet"], "--device", DEVICE)
     assert "never received (as of " in tell(str(uuid.uuid4()))
-    assert "invalid_parameter" in tell(sent.ids["late"], "", "", "yesterday")
+    assert "invalid_parameter" in tell(sent.ids["late"], "--from", "yesterday")
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def await_balance(stack: Stack, day: str) -> str:
 
 
 def read_statement(stack: Stack, day: str) -> str:
-    """Run `make statement`'s own command."""
+    """Run `sluice statement`'s own command."""
     command = [sys.executable, "-m", "cli", "statement", "--dir", str(stack.directory), "--day", day]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
