@@ -39,6 +39,11 @@ class Health(msgspec.Struct):
     """What could not be asked, and why."""
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is the local stack, which has no alarms."""
+        return self.alarms is None
+
+    @property
     def good(self) -> bool:
         """Whether nothing is wrong."""
         return self.health == "ok" and not self.alarms and not self.problems and not self.refused_share

@@ -39,7 +39,9 @@ def write_text(health: Health) -> list[str]:
         "unread": None if health.unread is None else ", ".join(f"{who} {lag:,}" for who, lag in health.unread.items()),
         "alarms": None if health.alarms is None else f"{len(health.alarms) or 'none'} in ALARM",
     }
-    lines += [(part, make_visible(said)) for part, said in told.items() if said is not None and said != ""]
+    if health.is_local and told["freshness"] is None and "freshness" not in health.problems:
+        told["freshness"] = "no event was counted yet"
+    lines += [(part, make_visible(said)) for part, said in told.items() if said is not None]
     lines += [("", f"{alarm.name} since {alarm.since}: {make_visible(alarm.why)}") for alarm in health.alarms or ()]
     lines += [(part, f"unknown: {make_visible(why)}") for part, why in health.problems.items()]
     return [f"{part:10} {said}".rstrip() for part, said in lines]

@@ -22,6 +22,7 @@ from sluice.core.ingest.pressure import Snapshot
 
 STAGE = "prod"
 ENDS = {("raw-events", 0): (100, 150), ("raw-events", 1): (0, 20), ("dead-letter", 0): (0, 0)}
+DOCUMENTS: dict[str, Any] = {"/health": {"status": "ok"}, "/v1/fleets/demo": {"freshness_seconds": 1.25}}
 COMMITTED = {"archive": 150, "aggregate": 120, "deadletter": -1001}
 
 
@@ -31,11 +32,10 @@ class Answers(BaseHTTPRequestHandler):
     database = True
 
     def do_GET(self) -> None:
-        documents = {"/health": {"status": "ok"}, "/v1/fleets/demo": {"freshness_seconds": 1.25}}
         allowed = self.path == "/health" or self.headers["x-api-key"] == "reader"
         self.send_response(200 if allowed and self.database else 503)
         self.end_headers()
-        self.wfile.write(json.dumps(documents[self.path]).encode())
+        self.wfile.write(json.dumps(DOCUMENTS[self.path]).encode())
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -152,6 +152,14 @@ def test_what_cannot_be_asked_is_said_beside_what_is_known(
     assert "health     unknown: the API answered 503 Service Unavailable" in said
     assert "unread     unknown: the brokers do not answer: " in said
     assert "refused    0% of requests" in said
+
+
+def test_a_stack_that_has_counted_nothing_is_fresh_without_a_number(
+    stack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(DOCUMENTS, "/v1/fleets/demo", {"freshness_seconds": None})
+    assert main(["status", "--dir", str(stack)]) == 0
+    assert "freshness  no event was counted yet" in capsys.readouterr().out
 
 
 def test_requests_that_are_refused_are_no_good_state(
