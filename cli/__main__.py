@@ -29,6 +29,12 @@ def main(arguments: Sequence[str]) -> int:
     except CommandError as error:
         print(error, file=sys.stderr)
         return error.status
+    except ModuleNotFoundError as error:
+        # An installed package has what asks deployed stages, and not the local stack.
+        if error.name is None or error.name.partition(".")[0] != "local":
+            raise
+        print(f"`sluice {arguments[0]}` works from a checkout only: use the .venv/bin/sluice there", file=sys.stderr)
+        return 2
     except SystemExit as ended:
         # Typer ends the process by itself: 0 where all went well, 2 where the command is wrong, 130 after Ctrl-C.
         return ended.code if isinstance(ended.code, int) else 0

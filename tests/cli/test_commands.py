@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,19 @@ def test_ctrl_c_ends_a_command_as_a_shell_expects(monkeypatch: pytest.MonkeyPatc
     assert main(["statement", "--stage", "prod"]) == 130
 
 
+@pytest.mark.parametrize("command", ["cost", "doctor"])
+def test_what_needs_the_local_stacks_code_says_so_where_it_is_not_installed(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in list(sys.modules):
+        if name == "local" or name.startswith(("local.", "cli.cost.command")):
+            monkeypatch.delitem(sys.modules, name)
+    # So Python remembers that there is no such module.
+    monkeypatch.setitem(sys.modules, "local", None)
+    assert main([command]) == 2
+    assert f"`sluice {command}` works from a checkout only" in capsys.readouterr().err
+
+
 def loaded_by(*arguments: str) -> set[str]:
     """The modules that a command line loads, and the packages that they are in."""
     script = f"import sys; from cli.__main__ import main; main({list(arguments)}); print(*sys.modules, sep='\\n')"
@@ -117,3 +131,9 @@ def test_a_shell_completes_commands_options_and_values(words: list[str], complet
         [sys.executable, "-m", "cli"], cwd=ROOT, env={**os.environ, **asks}, capture_output=True, text=True, check=True
     )
     assert set(ran.stdout.split()) == completed
+
+
+def test_what_an_installed_package_needs_is_pinned() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert set(needed) <= pinned

@@ -69,7 +69,7 @@ def test_outside_a_checkout_there_is_no_local_stack(
 ) -> None:
     monkeypatch.chdir("/")
     assert main(["down"]) == 2
-    assert "not inside a checkout" in capsys.readouterr().err
+    assert "needs a checkout of Sluice" in capsys.readouterr().err
     assert became == []
 
 
