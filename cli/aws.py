@@ -1,5 +1,6 @@
 """A deployed stage's AWS services, with the credentials and the region of its profile."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from cli.stages import CommandError, Target
@@ -48,14 +49,16 @@ def read_outputs(target: Target) -> dict[str, str]:
     return outputs
 
 
-def find_api(outputs: dict[str, str]) -> str:
-    """Find the API's address among the outputs, whose names end in a hash."""
-    for name, value in outputs.items():
-        if name.startswith(API):
+def find_output(outputs: dict[str, str], name: str) -> str:
+    """Find an output by its name, which the CDK ends in a hash."""
+    for key, value in outputs.items():
+        if re.fullmatch(rf"{name}[0-9A-F]{{8}}", key):
             return value
-    raise CommandError("the stage's stacks name no API: its pipeline is not deployed")
+    raise CommandError(
+        f"the stage's stacks have no output {name}: its pipeline is not deployed, or is of an older release"
+    )
 
 
 def locate_api(target: Target) -> str:
     """Return the address of a deployed stage's API, from its profile or else from its stacks."""
-    return target.api or find_api(read_outputs(target))
+    return target.api or find_output(read_outputs(target), API)

@@ -11,10 +11,10 @@ import typer
 
 from cli.audit.exported import ExportedEntries, Item, write_export
 from cli.control.client import Client
-from cli.control.options import LOCAL, AsJson, AsRole, Directory, Stage, connect
+from cli.control.options import AsJson, AsRole, connect
 from cli.control.output import show_json, write
 from cli.functions import read_answer
-from cli.stages import CommandError
+from cli.stages import CommandError, Directory, Stage, choose
 from cli.terminal import print_table
 from sluice.core.control.verification import Broken, Checkpoint, verify
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The audit: who changed which fleet or key, when and why, and whether anyone altered an entry since.",
+    help="Show who changed which fleet or key, and whether anyone altered that since.",
 )
 
 COLUMNS = ("number", "at", "principal", "action", "target", "details")
@@ -36,7 +36,7 @@ def list_entries(
     ] = "",
     last: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="How many of the newest entries.")] = 50,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +44,7 @@ def list_entries(
 
     The JSON has them as items, each an AuditEntry of schemas/admin.yaml.
     """
-    listed = ((item, _read(item)) for item in _list(connect(stage, directory, role), order="newest"))
+    listed = ((item, _read(item)) for item in _list(connect(choose(stage, directory), role), order="newest"))
     newest = list(islice(((item, entry) for item, entry in listed if target in ("", entry.target)), last))
     if as_json:
         show_json({"items": [msgspec.to_builtins(item) for item, _ in newest]})
@@ -56,7 +56,7 @@ def list_entries(
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it. An earlier export is replaced.")],
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +68,7 @@ def export(
     null.
     """
     try:
-        last = write_export(_list(connect(stage, directory, role)), file)
+        last = write_export(_list(connect(choose(stage, directory), role)), file)
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}", 2) from error
     entries = last.number if last else 0

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import boto3
@@ -11,7 +10,8 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.stages import CommandError, read_stack
+from cli.aws import find_output, locate_api, read_outputs
+from cli.stages import CommandError, Target, read_stack
 
 Role = Literal["admin", "auditor", "operator"]
 
@@ -27,46 +27,31 @@ class AdminApi:
     credentials: ReadOnlyCredentials
 
 
-def find_api(stage: str, directory: Path, role: Role | None) -> AdminApi:
+def find_api(target: Target, role: Role | None) -> AdminApi:
     """Find the API of a deployed stage, or else that of the local stack."""
-    return _find_deployed(stage, role) if stage else _find_local(read_stack(directory), role or "admin")
+    return _find_deployed(target, role) if target.stage else _find_local(read_stack(target.dir), role or "admin")
 
 
 def _find_local(stack: Mapping[str, Any], role: Role) -> AdminApi:
-    roles = stack.get("roles", {"admin": stack["admin"]})
-    if role not in roles:
-        raise CommandError(f"the local stack has no role {role}: choose one of {', '.join(roles)}", 2)
-    credentials = ReadOnlyCredentials(roles[role]["access_key"], roles[role]["secret_key"], None)
-    return AdminApi(stack["api"], stack["region"], credentials)
+    login = stack["roles"][role]
+    return AdminApi(stack["api"], stack["region"], ReadOnlyCredentials(login["access_key"], login["secret_key"], None))
 
 
-def _find_deployed(stage: str, role: Role | None) -> AdminApi:
-    session = boto3.Session()
-    if session.region_name is None:
-        raise CommandError(f"no AWS region is set: set AWS_REGION to that of stage {stage}", 2)
+def _find_deployed(target: Target, role: Role | None) -> AdminApi:
     try:
+        session = boto3.Session(profile_name=target.aws_profile, region_name=target.region)
+        if session.region_name is None:
+            raise CommandError(f"no AWS region is set: set AWS_REGION to that of stage {target.stage}", 2)
         own = session.get_credentials()
         if own is None:
             raise CommandError("there are no AWS credentials: log in, or name a profile in AWS_PROFILE", 2)
-        stacks = session.client("cloudformation", config=PATIENCE).describe_stacks(
-            StackName=f"sluice-{stage}-pipeline"
-        )["Stacks"]
-        outputs = {each["OutputKey"]: each["OutputValue"] for each in stacks[0].get("Outputs", [])}
         if role is None:
             credentials = own.get_frozen_credentials()
         else:
-            credentials = _assume(session, _read_output(outputs, f"Roles{role.capitalize()}Arn"))
+            credentials = _assume(session, find_output(read_outputs(target), f"Roles{role.capitalize()}Arn"))
     except (BotoCoreError, ClientError) as error:
-        raise CommandError(f"AWS did not say where stage {stage} is, or did not let you in: {error}") from error
-    return AdminApi(_read_output(outputs, "ApiUrl"), session.region_name, credentials)
-
-
-def _read_output(outputs: Mapping[str, str], name: str) -> str:
-    """Read an output of the stack; the CDK adds a hash to its name."""
-    for key, value in outputs.items():
-        if re.fullmatch(rf"{name}[0-9A-F]{{8}}", key):
-            return value
-    raise CommandError(f"the stage has no output {name}: deploy this release to it first")
+        raise CommandError(f"AWS did not let you in: {error}") from error
+    return AdminApi(locate_api(target), session.region_name, credentials)
 
 
 def _assume(session: boto3.Session, role_arn: str) -> ReadOnlyCredentials:

@@ -1,7 +1,6 @@
 """The options and arguments of several commands."""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -9,11 +8,9 @@ import typer
 
 from cli.control.address import Role, find_api
 from cli.control.client import Client
-from cli.stages import CommandError
+from cli.stages import CommandError, Target
 from sluice.core.api.keys import ID_LENGTH
 from sluice.core.control.fleets import FleetId
-
-LOCAL = Path(".local")
 
 
 def _check_fleet(given: str) -> str:
@@ -34,10 +31,6 @@ def _check_key(given: str) -> str:
 
 FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's id.", callback=_check_fleet)]
 KeyName = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, not its text.", callback=_check_key)]
-Stage = Annotated[
-    str, typer.Option("--stage", metavar="STAGE", help="Ask this deployed stage instead of the local stack.")
-]
-Directory = Annotated[Path, typer.Option("--dir", help="The local stack's directory.")]
 AsRole = Annotated[
     Role | None,
     typer.Option("--as", help="Ask as this role. Without: admin at the local stack, yourself at a deployed one."),
@@ -52,6 +45,6 @@ Version = Annotated[
 ]
 
 
-def connect(stage: str, directory: Path, role: Role | None) -> Client:
-    """Return a client of the stage that the options name."""
-    return Client(find_api(stage, directory, role))
+def connect(target: Target, role: Role | None) -> Client:
+    """Return a client of a stage."""
+    return Client(find_api(target, role))

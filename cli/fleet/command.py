@@ -8,28 +8,25 @@ import typer
 from cli.control.client import Client
 from cli.control.confirmation import confirm
 from cli.control.options import (
-    LOCAL,
     AsJson,
     AsRole,
-    Directory,
     DryRun,
     FleetName,
     Reason,
-    Stage,
     Version,
     Yes,
     connect,
 )
 from cli.control.output import show, show_change, show_list
 from cli.functions import read_answer
-from cli.stages import CommandError
+from cli.stages import CommandError, Directory, Stage, choose
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Fleets: their quotas and home regions. Each change is in the audit.",
+    help="List, create, change and archive fleets. Each change is in the audit.",
 )
 
 COLUMNS = ("fleet_id", "state", "events_per_second", "rejects_per_second", "home_region", "version")
@@ -46,19 +43,19 @@ Region = Annotated[
 
 
 @app.command("list")
-def list_fleets(stage: Stage = "", directory: Directory = LOCAL, role: AsRole = None, as_json: AsJson = False) -> None:
+def list_fleets(stage: Stage = "", directory: Directory = None, role: AsRole = None, as_json: AsJson = False) -> None:
     """List the fleets.
 
     The JSON has them as items, each a Fleet of schemas/admin.yaml.
     """
-    show_list(connect(stage, directory, role).list("fleets"), COLUMNS, as_json)
+    show_list(connect(choose(stage, directory), role).list("fleets"), COLUMNS, as_json)
 
 
 @app.command("show")
 def show_fleet(
     fleet: FleetName,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +63,7 @@ def show_fleet(
 
     The JSON is a Fleet of schemas/admin.yaml.
     """
-    show(connect(stage, directory, role).get("fleets", fleet), as_json)
+    show(connect(choose(stage, directory), role).get("fleets", fleet), as_json)
 
 
 @app.command()
@@ -77,7 +74,7 @@ def create(
     home_region: Region = None,
     dry_run: DryRun = False,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +84,7 @@ def create(
     DryRun.
     """
     wanted = {"fleet_id": fleet} | _given(events_per_second, rejects_per_second, home_region)
-    show_change(connect(stage, directory, role).change("POST", "fleets", body=wanted, dry_run=dry_run), as_json)
+    show_change(connect(choose(stage, directory), role).change("POST", "fleets", body=wanted, dry_run=dry_run), as_json)
 
 
 @app.command()
@@ -99,7 +96,7 @@ def change(
     if_version: Version = None,
     dry_run: DryRun = False,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -111,7 +108,7 @@ def change(
     wanted = _given(events_per_second, rejects_per_second, home_region)
     if not wanted:
         raise CommandError("say what to change: --events-per-second, --rejects-per-second or --home-region", 2)
-    client = connect(stage, directory, role)
+    client = connect(choose(stage, directory), role)
     version = if_version or _see(client, fleet)
     show_change(client.change("PATCH", "fleets", fleet, body=wanted, version=version, dry_run=dry_run), as_json)
 
@@ -124,7 +121,7 @@ def archive(
     if_version: Version = None,
     dry_run: DryRun = False,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -132,7 +129,7 @@ def archive(
 
     Its data stays. The JSON is a Fleet of schemas/admin.yaml with revoked_keys, or with --dry-run a DryRun.
     """
-    client = connect(stage, directory, role)
+    client = connect(choose(stage, directory), role)
     version = if_version or _see(client, fleet)
     if not yes and not dry_run:
         confirm(f"Archive fleet {fleet}, version {version}, and revoke its keys? This cannot be undone.")

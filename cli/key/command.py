@@ -8,21 +8,18 @@ import typer
 
 from cli.control.confirmation import confirm
 from cli.control.options import (
-    LOCAL,
     AsJson,
     AsRole,
-    Directory,
     DryRun,
     FleetName,
     KeyName,
     Reason,
-    Stage,
     Yes,
     connect,
 )
 from cli.control.output import show, show_change, show_json, show_list
 from cli.functions import read_answer
-from cli.stages import CommandError
+from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.control.api_keys import MOST_DAYS, Role
 
 app = typer.Typer(
@@ -30,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The keys with which a fleet's devices post and its readers ask. Each change is in the audit.",
+    help="List, create, rotate and revoke fleets' keys. Each change is in the audit.",
 )
 
 COLUMNS = ("key_id", "role", "state", "expires_at", "successor")
@@ -40,7 +37,7 @@ COLUMNS = ("key_id", "role", "state", "expires_at", "successor")
 def list_keys(
     fleet: FleetName,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +45,7 @@ def list_keys(
 
     The JSON has them as items, each a Key of schemas/admin.yaml.
     """
-    show_list(connect(stage, directory, role).list("fleets", fleet, "keys"), COLUMNS, as_json)
+    show_list(connect(choose(stage, directory), role).list("fleets", fleet, "keys"), COLUMNS, as_json)
 
 
 @app.command("show")
@@ -56,7 +53,7 @@ def show_key(
     fleet: FleetName,
     key_id: KeyName,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +61,7 @@ def show_key(
 
     The JSON is a Key of schemas/admin.yaml.
     """
-    show(connect(stage, directory, role).get("fleets", fleet, "keys", key_id), as_json)
+    show(connect(choose(stage, directory), role).get("fleets", fleet, "keys", key_id), as_json)
 
 
 @app.command()
@@ -74,12 +71,12 @@ def create(
     expires_in_days: Annotated[
         float | None,
         typer.Option(
-            metavar="DAYS", max=MOST_DAYS, help="Without: a device's key never ends, a reader's after 90 days."
+            metavar="DAYS", max=MOST_DAYS, help="Without: a device's key never expires, a reader's does after 90 days."
         ),
     ] = None,
     dry_run: DryRun = False,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,7 +86,7 @@ def create(
     JSON is a MadeKey of schemas/admin.yaml, whose member key is the text, or with --dry-run a DryRun.
     """
     wanted = {"role": key_role} | ({} if expires_in_days is None else {"expires_in_days": expires_in_days})
-    client = connect(stage, directory, role)
+    client = connect(choose(stage, directory), role)
     _hand_over(client.change("POST", "fleets", fleet, "keys", body=wanted, dry_run=dry_run), as_json)
 
 
@@ -99,7 +96,7 @@ def rotate(
     key_id: KeyName,
     dry_run: DryRun = False,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,7 +105,7 @@ def rotate(
     Both keys work until the time that standard error names: seven days, unless the deployment says otherwise. The JSON
     is a MadeKey of schemas/admin.yaml, whose member key is the text, or with --dry-run a DryRun.
     """
-    client = connect(stage, directory, role)
+    client = connect(choose(stage, directory), role)
     _hand_over(client.change("POST", "fleets", fleet, "keys", key_id, "rotate", dry_run=dry_run), as_json)
 
 
@@ -120,7 +117,7 @@ def revoke(
     yes: Yes = False,
     dry_run: DryRun = False,
     stage: Stage = "",
-    directory: Directory = LOCAL,
+    directory: Directory = None,
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
@@ -130,7 +127,7 @@ def revoke(
     """
     if not yes and not dry_run:
         confirm(f"Revoke key {key_id} of fleet {fleet}? Whoever uses it is locked out, and this cannot be undone.")
-    client = connect(stage, directory, role)
+    client = connect(choose(stage, directory), role)
     answer = client.change("POST", "fleets", fleet, "keys", key_id, "revoke", body={"reason": reason}, dry_run=dry_run)
     show_change(answer, as_json)
 

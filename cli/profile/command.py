@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.aws import find_api, open_client, read_outputs
+from cli.aws import API, find_output, open_client, read_outputs
 from cli.profile.file import Profile, load_profiles, save_profiles
 from cli.stages import CommandError, Target, list_profiles
 from cli.terminal import print_table
@@ -36,7 +36,7 @@ def add(
     target = Target(stage or name, Path(), region or None, aws_profile or None)
     outputs = read_outputs(target)
     where = open_client(target, "cloudformation").meta.region_name
-    found = Profile(target.stage, where, target.aws_profile, find_api(outputs), outputs)
+    found = Profile(target.stage, where, target.aws_profile, find_output(outputs, API), outputs)
     save_profiles(load_profiles() | {name: found})
     print(f"--stage {name} is stage {found.stage} in {found.region}: {found.api}")
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from cli.control.address import find_api
 from cli.control.client import Client
-from cli.stages import CommandError
+from cli.stages import CommandError, Target
 from tests.cli.conftest import Run
 from tests.support import admin_documents as documents
 from tests.support.played_admin import SECRET_KEY, PlayedAdmin
@@ -32,7 +32,7 @@ def test_every_request_is_signed_with_its_path_query_and_body(api: PlayedAdmin, 
 
 def test_the_token_of_an_assumed_role_is_sent_and_signed(api: PlayedAdmin, tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(json.dumps(api.describe()))
-    local = find_api("", tmp_path, "auditor")
+    local = find_api(Target("", tmp_path), "auditor")
     assumed = replace(local, credentials=ReadOnlyCredentials("theirs", SECRET_KEY, "a-token"))
     api.then(200, documents.fleet())
     Client(assumed).get("fleets", "demo")
@@ -174,21 +174,21 @@ def test_a_stage_that_is_not_there_is_not_asked_again(
 
 
 def test_the_local_stack_is_asked_as_the_role_that_is_named(tmp_path: Path) -> None:
-    stack: dict[str, Any] = {"api": "http://x", "region": "here", "admin": {"access_key": "old", "secret_key": "s"}}
-    (tmp_path / "stack.json").write_text(json.dumps(stack))
-    assert find_api("", tmp_path, None).credentials.access_key == "old"
+    stack: dict[str, Any] = {"api": "http://x", "region": "here"}
     stack["roles"] = {name: {"access_key": name, "secret_key": "s"} for name in ("admin", "auditor")}
     (tmp_path / "stack.json").write_text(json.dumps(stack))
-    assert find_api("", tmp_path, None).credentials.access_key == "admin"
-    assert find_api("", tmp_path, "auditor").credentials.access_key == "auditor"
-    with pytest.raises(CommandError, match="no role operator: choose one of admin, auditor"):
-        find_api("", tmp_path, "operator")
+    assert find_api(Target("", tmp_path), None).credentials.access_key == "admin"
+    assert find_api(Target("", tmp_path), "auditor").credentials.access_key == "auditor"
 
 
 class Aws:
     """Plays a session, and the services that it asks where a stage is."""
 
     region_name: str | None = "eu-central-1"
+
+    @property
+    def meta(self) -> "Aws":
+        return self
 
     def __init__(self, **outputs: str) -> None:
         self.outputs = outputs
@@ -218,31 +218,32 @@ class Aws:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     played = Aws(ApiUrl0123ABCD="https://x", RolesAuditorArn0123ABCD="arn:auditor", RolesAuditorArnOld="arn:old")
-    monkeypatch.setattr(boto3, "Session", lambda: played)
+    monkeypatch.setattr(boto3, "Session", lambda **_options: played)
+    monkeypatch.setattr(boto3, "client", lambda _service, **_options: played)
     return played
 
 
 def test_a_deployed_stage_is_found_by_its_outputs(aws: Aws) -> None:
-    found = find_api("prod", Path("nowhere"), None)
+    found = find_api(Target("prod", Path("nowhere")), None)
     assert (found.address, found.region, found.credentials.access_key) == ("https://x", "eu-central-1", "mine")
     assert aws.assumed == {}
 
 
 def test_an_assumed_role_bears_the_name_of_the_person_for_the_audit(aws: Aws) -> None:
-    found = find_api("prod", Path("nowhere"), "auditor")
+    found = find_api(Target("prod", Path("nowhere")), "auditor")
     assert (found.credentials.access_key, found.credentials.token) == ("theirs", "t")
     assert aws.assumed == {"RoleArn": "arn:auditor", "RoleSessionName": "someone@example.org"}
 
 
 def test_a_stage_that_cannot_be_found_says_why(aws: Aws) -> None:
-    with pytest.raises(CommandError, match="no such stack"):
-        find_api("other", Path("nowhere"), None)
-    with pytest.raises(CommandError, match="no output RolesAdminArn: deploy this release"):
-        find_api("prod", Path("nowhere"), "admin")
+    with pytest.raises(CommandError, match="there is no stage 'other'"):
+        find_api(Target("other", Path("nowhere")), None)
+    with pytest.raises(CommandError, match="no output RolesAdminArn: its pipeline"):
+        find_api(Target("prod", Path("nowhere")), "admin")
     aws.own = None
     with pytest.raises(CommandError, match="no AWS credentials: log in") as raised:
-        find_api("prod", Path("nowhere"), None)
+        find_api(Target("prod", Path("nowhere")), None)
     assert raised.value.status == 2
     aws.region_name = None
     with pytest.raises(CommandError, match="set AWS_REGION"):
-        find_api("prod", Path("nowhere"), None)
+        find_api(Target("prod", Path("nowhere")), None)
