@@ -112,7 +112,7 @@ def _say_unavailable(asked: Asked, answer: Answer, problem: Problem) -> str:
     # The gateway throttles before anything happens. In the other cases the answer may have been lost on its way.
     unknown = not asked.reads and answer.status != 429
     after = (
-        "Look with `sluice audit list` whether it was done before you repeat it."
+        "Before you repeat it, check with `sluice audit list` whether it was done."
         if unknown
         else "Try again in a few minutes."
     )
@@ -124,6 +124,6 @@ def _say_outdated(current: Mapping[str, Any]) -> str:
     version = current.get("version")
     now = ", ".join(f"{name} {write(value)}" for name, value in current.items() if value is not None)
     return (
-        f"it has changed since: version {version} is the current one ({now})."
-        f" If your change still holds, repeat it; a script names the version with --if-version {version}."
+        f"the fleet changed in the meantime and is now at version {version} ({now})."
+        f" To make your change anyway, run the command again; in a script, add --if-version {version}."
     )

@@ -34,8 +34,10 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         first = prices[name].usd
         return units / prices[name].per * (first[0][1] if isinstance(first, list) else first)
 
-    posted = sum(rate for route, rate in deployed.throttles.items() if route.startswith("POST "))
-    asked = sum(rate for route, rate in deployed.throttles.items() if not route.startswith("POST "))
+    of_devices = {route: rate for route, rate in deployed.throttles.items() if "/v1/admin/" not in route}
+    posted = sum(rate for route, rate in of_devices.items() if route.startswith("POST "))
+    asked = sum(rate for route, rate in of_devices.items() if not route.startswith("POST "))
+    administered = sum(deployed.throttles.values()) - posted - asked
     hour = Workload(1, posted, 24, 1)
     one_event = write_bill(front(deployed, hour, figures), prices)
     by_requests = sum(
@@ -65,6 +67,13 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         "`throttle` of query, trace and show",
         usd("http_api_request", asked * 3600)
         + usd("internet_out_gb", asked * 3600 * figures.answer_kilobytes.value * 1e3 / GB),
+        "budget",
+    )
+    yield Cap(
+        "Admins ask as fast as they can",
+        f"{administered:,} requests a second",
+        "`throttle` of admin",
+        usd("http_api_request", administered * 3600),
         "budget",
     )
     taken = deployed.streams.mib_per_second * MIB * 3600 / GB

@@ -32,13 +32,24 @@ app = typer.Typer(
 COLUMNS = ("fleet_id", "state", "events_per_second", "rejects_per_second", "home_region", "version")
 
 Events = Annotated[
-    float | None, typer.Option("--events-per-second", metavar="RATE", help="The fleet's quota of events.")
+    float | None,
+    typer.Option(
+        "--events-per-second", metavar="RATE", help="How many events a second it may send. A new fleet: 1000."
+    ),
 ]
 Rejects = Annotated[
-    float | None, typer.Option("--rejects-per-second", metavar="RATE", help="Its quota of rejected events.")
+    float | None,
+    typer.Option(
+        "--rejects-per-second", metavar="RATE", help="How many of its events a second may be rejected. A new fleet: 50."
+    ),
 ]
 Region = Annotated[
-    str | None, typer.Option("--home-region", metavar="REGION", help="The AWS region that its devices post to.")
+    str | None,
+    typer.Option(
+        "--home-region",
+        metavar="REGION",
+        help="Where its data must stay. A deployment in another region refuses all of its keys.",
+    ),
 ]
 
 

@@ -170,5 +170,5 @@ def _hand_over(answer: dict[str, Any], as_json: bool) -> None:
 def _again(made: _Made) -> str:
     """Say how to get a key whose text is known."""
     if made.replaces:
-        return f"Rotate it in turn: `sluice key rotate {made.fleet_id} {made.key_id}`."
+        return f"Rotate that key: `sluice key rotate {made.fleet_id} {made.key_id}`."
     return f"Revoke it with `sluice key revoke {made.fleet_id} {made.key_id}`, and create another one."

@@ -95,7 +95,7 @@ def test_a_change_whose_outcome_is_unknown_points_to_the_audit(
     assert run("fleet", "create", "demo") == 1
     said = capsys.readouterr().err
     assert (
-        "Look with `sluice audit list` whether it was done before you repeat it. The logs have the request as c-1."
+        "Before you repeat it, check with `sluice audit list` whether it was done. The logs have the request as c-1."
         in said
     )
 

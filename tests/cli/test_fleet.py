@@ -75,7 +75,7 @@ def test_a_stale_version_is_answered_with_the_current_one(api: PlayedAdmin, run:
     api.refuse(412, "version_changed", "It has version 5 now.", current=documents.fleet(version=5))
     assert run("fleet", "change", "demo", "--rejects-per-second", "9", "--if-version", "4") == 2
     said = capsys.readouterr().err
-    assert "version 5 is the current one (fleet_id demo, state active, events_per_second 1000," in said
+    assert "is now at version 5 (fleet_id demo, state active, events_per_second 1000," in said
     assert "--if-version 5" in said
 
 

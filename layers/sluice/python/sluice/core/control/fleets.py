@@ -39,7 +39,8 @@ class Fleet(msgspec.Struct, frozen=True):
     fleet_id: str
     events_per_second: float
     rejects_per_second: float
-    home_region: str
+    home_region: str | None
+    """None for a fleet made before there were admins."""
     created_at: datetime
     archived_at: datetime | None = None
     version: int = 1

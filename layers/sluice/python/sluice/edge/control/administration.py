@@ -95,6 +95,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     def get_fleet(self, request: AdminRequest) -> Answer:
         """Show a fleet."""
+        Parameters(request.query, ())
         with self.store.reading() as rows:
             fleet = rows.fleet(request.path["fleet"])
         return _answer(request, 200, fleet.described())
@@ -163,6 +164,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     def get_key(self, request: AdminRequest) -> Answer:
         """Show a key, without its text."""
+        Parameters(request.query, ())
         with self.store.reading() as rows:
             key = rows.key(request.path["fleet"], request.path["key"])
         return _answer(request, 200, key.described(request.now))
@@ -228,17 +230,19 @@ class Administration(msgspec.Struct, frozen=True):
         return _list(request, question, items, most, lambda item: AfterEntry(item["number"]))
 
     def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
+        dry_run = request.is_dry_run()
         with self.store.changing() as changes:
             if request.idempotency_key is not None and (kept := changes.find_answer(request)) is not None:
                 return _answer(request, kept.status, kept.body)
             change = decide(changes)
-            if request.is_dry_run():
+            if dry_run:
                 would = [
                     {"action": each.action, "target": each.target, "changes": differ(each.before, each.after)}
                     for each in change.deeds
                 ]
                 return _answer(request, 200, {"dry_run": True, "would": would})
-            change.write(changes)
+            if change.deeds:
+                change.write(changes)
             for deed in change.deeds:
                 changes.append(
                     Act(
