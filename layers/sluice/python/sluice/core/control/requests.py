@@ -49,7 +49,7 @@ class AdminRequest(msgspec.Struct, frozen=True):
             return msgspec.json.decode(body or b"{}", type=kind)
         except msgspec.ValidationError as error:
             raise Refusal(400, "invalid_body", f"{error}.") from error
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Refusal(400, "invalid_json", f"The body is not JSON: {error}.") from error
 
     def reason(self) -> str:
