@@ -86,6 +86,22 @@ def garble(entries: list[Entry]) -> None:
     entries[2] = Entry(3, text, hash_text(text))
 
 
+def nest(entries: list[Entry]) -> None:
+    text = b'{"deep":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    entries[2] = Entry(3, text, hash_text(text))
+
+
+def break_characters(entries: list[Entry]) -> None:
+    text = entries[2].text.replace(b'"previous":"', b'"previous":"\xff')
+    entries[2] = Entry(3, text, hash_text(text))
+
+
+def delete_and_nest(entries: list[Entry]) -> None:
+    delete(entries)
+    text = b'{"deep":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    entries.append(Entry(6, text, hash_text(text)))
+
+
 def cut(entries: list[Entry]) -> None:
     del entries[4:]
 
@@ -107,6 +123,9 @@ def write_anew(entries: list[Entry]) -> None:
         (move, 3, "entries were moved"),
         (repeat, 3, "entry 2 stands in its place"),
         (garble, 3, "it cannot be read"),
+        (nest, 3, "it cannot be read"),
+        (break_characters, 3, "it cannot be read"),
+        (delete_and_nest, 3, "it is missing"),
         (cut, 5, "a checkpoint knows entry 6"),
         (write_anew, 3, "checkpoint 6 differs"),
     ],

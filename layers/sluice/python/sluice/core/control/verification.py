@@ -34,6 +34,7 @@ class _Link(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Link)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint]) -> int:
@@ -63,7 +64,7 @@ def _read(entry: Entry, number: int) -> _Link:
         raise Broken(number, "its text does not match its hash: it was edited")
     try:
         return _DECODER.decode(entry.text)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise Broken(number, f"it cannot be read: {error}") from error
 
 
@@ -74,6 +75,6 @@ def _misplaced(number: int, found: int, rest: Iterable[Entry]) -> Broken:
         try:
             if _DECODER.decode(entry.text).number == number:
                 return Broken(number, "it stands behind a later one: entries were moved")
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             continue
     return Broken(number, f"it is missing: entry {found} stands in its place")
