@@ -63,6 +63,8 @@ def test_a_rotation_never_lengthens_a_life() -> None:
         ({"successor": "x"}, "key_rotated"),
         ({"expires_at": NOW}, "key_ended"),
         ({"revoked_at": NOW, "successor": "x"}, "key_ended"),
+        # The revocation arrived after this request, and was decided before it.
+        ({"revoked_at": NOW + timedelta(seconds=1)}, "key_ended"),
     ],
 )
 def test_only_a_key_that_works_and_has_no_successor_is_rotated(changes: dict[str, object], code: str) -> None:
@@ -75,3 +77,5 @@ def test_a_second_revocation_keeps_the_first_time() -> None:
     once = revoke_key(make(NewKey("device")).key, NOW)
     assert once.state(NOW) == "revoked"
     assert revoke_key(once, NOW + timedelta(days=1)) is once
+    # Nor does one that arrived earlier and is decided later.
+    assert revoke_key(once, NOW - timedelta(seconds=1)) is once

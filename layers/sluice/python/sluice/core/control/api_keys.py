@@ -47,7 +47,8 @@ class ApiKey(msgspec.Struct, frozen=True):
 
     def state(self, now: datetime) -> State:
         """Say whether it works."""
-        if self.revoked_at is not None and self.revoked_at <= now:
+        # Whenever that was: a change that arrived before the revocation may be decided after it.
+        if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
