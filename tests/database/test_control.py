@@ -20,7 +20,7 @@ from sluice.core.query.cursors import write_cursor
 from sluice.edge.api import keystore
 from sluice.edge.control.administration import Administration, After
 from sluice.edge.control.store import ControlStore
-from sluice.edge.database import Database, ask
+from sluice.edge.database import Database, DatabaseAwayError, ask
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -292,7 +292,7 @@ def test_changes_at_the_same_time_leave_one_chain(database: str, owner: Owner) -
     assert verify(entries(owner), []) == 20
 
 
-@pytest.mark.parametrize("statement", range(1, 8))
+@pytest.mark.parametrize("statement", range(1, 10))
 def test_a_process_that_dies_between_statements_leaves_both_or_neither(
     admin: Admin, owner: Owner, monkeypatch: pytest.MonkeyPatch, statement: int
 ) -> None:
@@ -318,6 +318,23 @@ def test_a_process_that_dies_between_statements_leaves_both_or_neither(
     # The retry has its effect once.
     assert make_key(admin, idempotency_key="k").status == 201
     assert owner.execute("SELECT count(*) FROM api_key").fetchone() == (1,)
+
+
+def test_a_change_that_stands_still_does_not_keep_the_others_waiting(
+    admin: Admin, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.edge.control.store._IDLE", "50ms")
+    frozen = Admin(database)
+
+    def freeze() -> None:
+        with frozen.administration.store.changing() as changes:
+            monkeypatch.undo()
+            # The server ends the frozen transaction, so this change gets the lock.
+            assert make_fleet(admin).status == 201
+            changes.fleet("f")
+
+    with pytest.raises(DatabaseAwayError):
+        freeze()
 
 
 def test_no_one_but_the_owner_alters_an_entry(admin: Admin, database: str) -> None:

@@ -16,6 +16,8 @@ from sluice.edge.database import Connection, Database
 
 # Changes wait for each other under this number, which is arbitrary.
 _LOCK = 5_170_002
+# A function that was frozen or cut off must not keep the lock from the others.
+_IDLE = "10s"
 ANSWERS_KEPT = timedelta(days=7)
 
 _FLEETS = """
@@ -51,6 +53,7 @@ class ControlStore:
     def changing(self) -> Iterator["Changes"]:
         """Change something: all of it with its audit entries, or nothing."""
         with self._database.use() as connection, connection.transaction():
+            connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", (_IDLE,))
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             yield Changes(connection, self._region)
 
