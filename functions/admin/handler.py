@@ -31,8 +31,7 @@ def build() -> Administration:
     # The server's timeout must come first: its error names the reason.
     database = Database(partial(connect, login, seconds), seconds + 1)
     periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
-    region = settings.aws_region
-    return Administration(ControlStore(database, region), settings.sluice_stage, region, periods, draw)
+    return Administration(ControlStore(database), settings.sluice_stage, settings.aws_region, periods, draw)
 
 
 def draw(length: int) -> str:

@@ -48,7 +48,7 @@ class Admin:
     def __post_init__(self) -> None:
         self.database = Database(partial(psycopg.connect, self.dsn, user="sluice_admin", autocommit=True), 5)
         periods = KeyPeriods(timedelta(days=7), timedelta(days=90))
-        store = ControlStore(self.database, "us-east-1")
+        store = ControlStore(self.database)
         self.administration = Administration(store, "test", "us-east-1", periods, self._draw)
 
     def _draw(self, length: int) -> str:
@@ -177,6 +177,17 @@ def test_a_lost_update_is_refused_with_the_current_state(admin: Admin) -> None:
     stale = admin("PATCH", f"{FLEETS}/f", {"events_per_second": 3}, if_match='"1"')
     assert (stale.status, stale.body["code"]) == (412, "version_changed")
     assert stale.body["current"] == current | {"events_per_second": 2, "version": 2}
+
+
+def test_a_fleet_without_a_home_gets_one_only_from_an_admin(admin: Admin, owner: Owner) -> None:
+    owner.execute("INSERT INTO fleet (fleet_id) VALUES ('old')")
+    assert admin("PATCH", f"{FLEETS}/old", {}, if_match='"1"').headers["etag"] == '"1"'
+    assert acts(owner) == []
+    changed = admin("PATCH", f"{FLEETS}/old", {"events_per_second": 5}, if_match='"1"')
+    assert (changed.body["home_region"], changed.body["version"]) == (None, 2)
+    named = admin("PATCH", f"{FLEETS}/old", {"home_region": "us-east-1"}, if_match='"2"')
+    assert named.body["home_region"] == "us-east-1"
+    assert json.loads(entries(owner)[-1].text)["changes"]["home_region"] == {"before": None, "after": "us-east-1"}
 
 
 def test_a_dry_run_says_what_would_change_and_changes_nothing(admin: Admin, owner: Owner) -> None:
@@ -349,7 +360,7 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
     admin = Admin(database)
     admin.database = Database(partial(psycopg.connect, database, port="1"), 1)
     admin.administration = Administration(
-        ControlStore(admin.database, "us-east-1"), "test", "us-east-1", KeyPeriods(timedelta(), timedelta()), str
+        ControlStore(admin.database), "test", "us-east-1", KeyPeriods(timedelta(), timedelta()), str
     )
     got = admin("GET", FLEETS)
     assert (got.status, got.body["code"]) == (503, "control_unavailable")

@@ -51,6 +51,12 @@ def test_both_keys_work_until_the_overlap_ends() -> None:
     assert (ending.state(after), made.key.state(after)) == ("expired", "active")
 
 
+def test_a_successor_lives_as_long_as_the_old_key_was_to_live() -> None:
+    old = make(NewKey("reader", expires_in_days=30), NOW - timedelta(days=20)).key
+    assert rotate(old)[1].key.expires_at == NOW + timedelta(days=30)
+    assert rotate(make(NewKey("device")).key)[1].key.expires_at is None
+
+
 def test_a_rotation_never_lengthens_a_life() -> None:
     soon = NOW + timedelta(hours=1)
     ending, _ = rotate(replace(make(NewKey("device"), LONG_AGO).key, expires_at=soon))

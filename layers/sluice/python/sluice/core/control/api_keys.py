@@ -100,7 +100,8 @@ def rotate_key(
             raise Refusal(409, "key_rotated", f"Key {key.key_id} has a successor already: {key.successor}.")
         case "expired" | "revoked" as state:
             raise Refusal(409, "key_ended", f"Key {key.key_id} is {state}: create a new one.")
-    made = create_key(key.fleet_id, NewKey(key.role), stage, periods, now, draw)
+    life = None if key.expires_at is None else (key.expires_at - key.created_at) / timedelta(days=1)
+    made = create_key(key.fleet_id, NewKey(key.role, life), stage, periods, now, draw)
     ends = now + periods.overlap
     expires = ends if key.expires_at is None else min(key.expires_at, ends)
     return replace(key, expires_at=expires, successor=made.key.key_id), made

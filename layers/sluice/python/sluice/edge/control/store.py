@@ -1,11 +1,12 @@
 """The tables of the control plane. One change at a time: each audit entry carries the hash of the one before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import msgspec
+from psycopg.rows import kwargs_row
 
 from sluice.core.control.api_keys import ApiKey, MadeKey
 from sluice.core.control.audit import Act, Entry, write_entry
@@ -20,9 +21,10 @@ _LOCK = 5_170_002
 _IDLE = "10s"
 ANSWERS_KEPT = timedelta(days=7)
 
+Row = TypeVar("Row", Fleet, ApiKey)
+
 _FLEETS = """
-    SELECT fleet_id, events_per_second, rejects_per_second, coalesce(home_region, %(region)s), created_at, archived_at,
-        version
+    SELECT fleet_id, events_per_second, rejects_per_second, home_region, created_at, archived_at, version
     FROM fleet
 """
 _KEYS = "SELECT key_id, fleet_id, role, created_at, expires_at, revoked_at, successor FROM api_key"
@@ -38,16 +40,15 @@ class Kept(msgspec.Struct, frozen=True):
 class ControlStore:
     """Reads fleets, keys and the audit, and opens transactions that change them."""
 
-    def __init__(self, database: Database, region: str) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._region = region
 
     @contextmanager
     def reading(self) -> Iterator["Rows"]:
         """Read in one snapshot."""
         with self._database.use() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield Rows(connection, self._region)
+            yield Rows(connection)
 
     @contextmanager
     def changing(self) -> Iterator["Changes"]:
@@ -55,53 +56,41 @@ class ControlStore:
         with self._database.use() as connection, connection.transaction():
             connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", (_IDLE,))
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            yield Changes(connection, self._region)
+            yield Changes(connection)
 
 
 class Rows:
     """What can be read in a transaction."""
 
-    def __init__(self, connection: Connection, region: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._region = region
 
     def fleet(self, fleet_id: str) -> Fleet:
         """Read a fleet, or refuse an unknown one."""
-        asked = {"region": self._region, "fleet": fleet_id}
-        row = self._find(_FLEETS + "WHERE fleet_id = %(fleet)s", asked)
-        if row is None:
-            raise Refusal(404, "unknown_fleet", f"There is no fleet {fleet_id[:64]!r}.")
-        return Fleet(*row)
+        for fleet in self._read(Fleet, f"{_FLEETS} WHERE fleet_id = %s", fleet_id):
+            return fleet
+        raise Refusal(404, "unknown_fleet", f"There is no fleet {fleet_id[:64]!r}.")
 
     def fleets(self, after: str, most: int) -> list[Fleet]:
         """List fleets in the order of their ids."""
-        asked = {"region": self._region, "after": after, "most": most}
-        listed = _FLEETS + "WHERE fleet_id > %(after)s ORDER BY fleet_id LIMIT %(most)s"
-        return [Fleet(*row) for row in self._connection.execute(listed, asked)]
+        return self._read(Fleet, f"{_FLEETS} WHERE fleet_id > %s ORDER BY fleet_id LIMIT %s", after, most)
 
     def key(self, fleet_id: str, key_id: str) -> ApiKey:
         """Read a key of a fleet, or refuse an unknown one."""
-        asked = {"fleet": fleet_id, "key": key_id}
-        row = self._find(f"{_KEYS} WHERE fleet_id = %(fleet)s AND key_id = %(key)s", asked)
-        if row is None:
-            raise Refusal(404, "unknown_key", f"Fleet {fleet_id[:64]!r} has no key {key_id[:64]!r}.")
-        return ApiKey(*row)
-
-    def _find(self, statement: LiteralString, asked: Mapping[str, str]) -> tuple[Any, ...] | None:
-        # PostgreSQL has no text with U+0000, and fails where it is asked for one.
-        if any("\0" in each for each in asked.values()):
-            return None
-        return self._connection.execute(statement, asked).fetchone()
+        for key in self._read(ApiKey, f"{_KEYS} WHERE fleet_id = %s AND key_id = %s", fleet_id, key_id):
+            return key
+        raise Refusal(404, "unknown_key", f"Fleet {fleet_id[:64]!r} has no key {key_id[:64]!r}.")
 
     def working_keys(self, fleet_id: str, now: datetime) -> list[ApiKey]:
         """List a fleet's keys that are neither revoked nor expired."""
-        rows = self._connection.execute(f"{_KEYS} WHERE fleet_id = %s ORDER BY key_id", (fleet_id,))
-        return [key for row in rows if (key := ApiKey(*row)).state(now) in ("active", "rotated")]
+        keys = self._read(ApiKey, f"{_KEYS} WHERE fleet_id = %s ORDER BY key_id", fleet_id)
+        return [key for key in keys if key.state(now) in ("active", "rotated")]
 
     def keys(self, fleet_id: str, after: str, most: int) -> list[ApiKey]:
         """List a fleet's keys in the order of their ids."""
-        listed = f"{_KEYS} WHERE fleet_id = %s AND key_id > %s ORDER BY key_id LIMIT %s"
-        return [ApiKey(*row) for row in self._connection.execute(listed, (fleet_id, after, most))]
+        return self._read(
+            ApiKey, f"{_KEYS} WHERE fleet_id = %s AND key_id > %s ORDER BY key_id LIMIT %s", fleet_id, after, most
+        )
 
     def entries(self, after: int, most: int, *, newest_first: bool) -> list[Entry]:
         """List audit entries behind one, in their order or against it."""
@@ -109,6 +98,14 @@ class Rows:
         forward = "SELECT number, entry, hash FROM audit WHERE number > %s ORDER BY number LIMIT %s"
         rows = self._connection.execute(backward if newest_first else forward, (after, most))
         return [Entry(number, text.encode(), digest) for number, text, digest in rows]
+
+    def _read(self, kind: Callable[..., Row], query: LiteralString, *parameters: str | int) -> list[Row]:
+        """Read rows whose columns have the names of the struct's fields."""
+        # PostgreSQL has no text with U+0000, and fails where it is asked for one.
+        if any("\0" in each for each in parameters if isinstance(each, str)):
+            return []
+        with self._connection.cursor(row_factory=kwargs_row(kind)) as cursor:
+            return cursor.execute(query, parameters).fetchall()
 
 
 class Changes(Rows):
