@@ -114,6 +114,8 @@ def verify_export(
         show_json({"sound": True, "entries": entries, "last": msgspec.to_builtins(exported.last)})
     else:
         print(f"All {entries:,} entries are sound.")
+        if not checkpoints:
+            print("Whether newer entries were cut off, or all written anew, only a --checkpoint shows.")
         _print_checkpoint(exported.last)
 
 

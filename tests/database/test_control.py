@@ -348,6 +348,33 @@ def test_a_change_that_stands_still_does_not_keep_the_others_waiting(
         freeze()
 
 
+def test_archiving_asks_the_database_the_same_whatever_the_number_of_keys(
+    admin: Admin, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    execute = psycopg.Connection.execute
+
+    def noting(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(self.info.user)
+        return execute(self, query, *arguments, **options)
+
+    numbers = []
+    for fleet, keys in (("one", 1), ("many", 30)):
+        make_fleet(admin, fleet)
+        for _ in range(keys):
+            assert admin("POST", f"{FLEETS}/{fleet}/keys", {"role": "device"}).status == 201
+        with monkeypatch.context() as patched:
+            patched.setattr(psycopg.Connection, "execute", noting)
+            archived = admin("POST", f"{FLEETS}/{fleet}/archive", {"reason": "sold"}, if_match='"1"')
+        assert (archived.status, len(archived.body["revoked_keys"])) == (200, keys)
+        states = {each["state"] for each in admin("GET", f"{FLEETS}/{fleet}/keys").body["items"]}
+        assert states == {"revoked"}
+        numbers.append(asked.count("sluice_admin"))
+        asked.clear()
+    assert numbers[0] == numbers[1]
+    assert len(acts(owner)) == verify(entries(owner), []) == 2 * (1 + 1) + 2 * (1 + 30)
+
+
 def test_no_one_but_the_owner_alters_an_entry(admin: Admin, database: str) -> None:
     make_fleet(admin)
     with psycopg.connect(database, user="sluice_admin", autocommit=True) as connection:
@@ -365,3 +392,11 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
     got = admin("GET", FLEETS)
     assert (got.status, got.body["code"]) == (503, "control_unavailable")
     assert "retry-after" in got.headers
+
+
+def test_a_connection_that_the_server_ended_while_idle_is_no_failure(admin: Admin, owner: Owner) -> None:
+    for _ in range(2):
+        owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sluice_admin'")
+        assert admin("GET", FLEETS).status == 200
+    owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sluice_admin'")
+    assert make_fleet(admin).status == 201

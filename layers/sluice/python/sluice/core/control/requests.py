@@ -109,5 +109,5 @@ def _read_tag(given: str | None) -> int | None:
 
 def _read_idempotency_key(given: str | None) -> str | None:
     if given is not None and not _IDEMPOTENCY_KEY.fullmatch(given):
-        raise Refusal(400, "invalid_header", "idempotency-key has 1 to 128 letters, digits, dots, dashes or colons.")
+        raise Refusal(400, "invalid_header", "idempotency-key has 1 to 128 letters, digits and any of ._:-.")
     return given

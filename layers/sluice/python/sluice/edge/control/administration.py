@@ -144,8 +144,7 @@ class Administration(msgspec.Struct, frozen=True):
 
             def write(changes: Changes) -> None:
                 changes.update_fleet(archived)
-                for key in revoked:
-                    changes.update_key(revoke_key(key, request.now))
+                changes.update_keys([revoke_key(key, request.now) for key in revoked])
 
             body = archived.described() | {"revoked_keys": [key.key_id for key in revoked]}
             return Change(deeds, write, body, reason=reason)
@@ -198,7 +197,7 @@ class Administration(msgspec.Struct, frozen=True):
 
             def write(changes: Changes) -> None:
                 changes.insert_key(made)
-                changes.update_key(ending)
+                changes.update_keys([ending])
 
             body = made.key.described(request.now) | {"replaces": ending.described(request.now)}
             return Change(deeds, write, body, 201, *_shown_once(made))
@@ -214,7 +213,7 @@ class Administration(msgspec.Struct, frozen=True):
             revoked = revoke_key(key, request.now)
             deed = Deed("key.revoke", f"key/{key.key_id}", key.described(request.now), revoked.described(request.now))
             deeds = [] if revoked == key else [deed]
-            return Change(deeds, lambda changes: changes.update_key(revoked), dict(deed.after), reason=reason)
+            return Change(deeds, lambda changes: changes.update_keys([revoked]), dict(deed.after), reason=reason)
 
         return self._change(request, decide)
 
@@ -243,21 +242,22 @@ class Administration(msgspec.Struct, frozen=True):
                 return _answer(request, 200, {"dry_run": True, "would": would})
             if change.deeds:
                 change.write(changes)
-            for deed in change.deeds:
-                changes.append(
-                    Act(
-                        request.now,
-                        request.principal,
-                        deed.action,
-                        deed.target,
-                        deed.before,
-                        deed.after,
-                        request.correlation_id,
-                        change.reason,
-                    )
-                )
+                changes.append([_act(request, change.reason, deed) for deed in change.deeds])
             changes.keep_answer(request, Kept(change.status, change.body | change.later))
         return _answer(request, change.status, change.body | change.first)
+
+
+def _act(request: AdminRequest, reason: str | None, deed: Deed) -> Act:
+    return Act(
+        request.now,
+        request.principal,
+        deed.action,
+        deed.target,
+        deed.before,
+        deed.after,
+        request.correlation_id,
+        reason,
+    )
 
 
 def _shown_once(made: MadeKey) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The tables of the control plane. One change at a time: each audit entry carries the hash of the one before."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, TypeVar
@@ -46,6 +46,7 @@ class ControlStore:
     @contextmanager
     def reading(self) -> Iterator["Rows"]:
         """Read in one snapshot."""
+        self._reconnect()
         with self._database.use() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield Rows(connection)
@@ -53,10 +54,15 @@ class ControlStore:
     @contextmanager
     def changing(self) -> Iterator["Changes"]:
         """Change something: all of it with its audit entries, or nothing."""
+        self._reconnect()
         with self._database.use() as connection, connection.transaction():
             connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", (_IDLE,))
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             yield Changes(connection)
+
+    def _reconnect(self) -> None:
+        # The server ends idle connections. A question is repeated on a new one, and a transaction is not.
+        self._database.ask("SELECT 1")
 
 
 class Rows:
@@ -168,18 +174,35 @@ class Changes(Rows):
             (key.key_id, key.fleet_id, key.role, made.secret_hash, key.created_at, key.expires_at),
         )
 
-    def update_key(self, key: ApiKey) -> None:
-        """Store a changed key."""
+    def update_keys(self, keys: Sequence[ApiKey]) -> None:
+        """Store changed keys."""
         self._connection.execute(
-            "UPDATE api_key SET expires_at = %s, revoked_at = %s, successor = %s WHERE key_id = %s",
-            (key.expires_at, key.revoked_at, key.successor, key.key_id),
+            "UPDATE api_key SET expires_at = changed.expires_at, revoked_at = changed.revoked_at,"
+            " successor = changed.successor"
+            " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[])"
+            " AS changed (key_id, expires_at, revoked_at, successor)"
+            " WHERE api_key.key_id = changed.key_id",
+            (
+                [key.key_id for key in keys],
+                [key.expires_at for key in keys],
+                [key.revoked_at for key in keys],
+                [key.successor for key in keys],
+            ),
         )
 
-    def append(self, act: Act) -> None:
-        """Write the audit entry of a change."""
-        last = self._connection.execute("SELECT number, entry, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        entry = write_entry(act, Entry(last[0], last[1].encode(), last[2]) if last else None)
+    def append(self, acts: Sequence[Act]) -> None:
+        """Write the audit entries of a change."""
+        row = self._connection.execute("SELECT number, entry, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        last = Entry(row[0], row[1].encode(), row[2]) if row else None
+        entries: list[Entry] = []
+        for act in acts:
+            last = write_entry(act, last)
+            entries.append(last)
         self._connection.execute(
-            "INSERT INTO audit (number, entry, hash) VALUES (%s, %s, %s)",
-            (entry.number, entry.text.decode(), entry.hash),
+            "INSERT INTO audit (number, entry, hash) SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[])",
+            (
+                [each.number for each in entries],
+                [each.text.decode() for each in entries],
+                [each.hash for each in entries],
+            ),
         )
