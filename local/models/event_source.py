@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 #: An invocation may wait for a worker before it runs; only then does the function's timeout begin.
 _QUEUE_SECONDS = 60
 
-#: A client that has been without a partition for so long does not find its group's coordinator any more: librdkafka
-#: sometimes loses it for good when all brokers were away at once.
+#: A client that has been without a partition for so long, or has committed for so long, does not find its group's
+#: coordinator any more: librdkafka sometimes loses it for good when all brokers were away at once.
 _LOST_SECONDS = 20
 
 
@@ -100,11 +100,17 @@ class KafkaSource:
 
     def commit(self, offsets: dict[int, int]) -> None:
         wanted = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
+        # librdkafka waits for the answer without end, and the thread with it.
+        lost = threading.Timer(_LOST_SECONDS, _end_lost_process, [self._topic])
+        lost.daemon = True
+        lost.start()
         try:
             self._consumer.commit(offsets=wanted, asynchronous=False)
         except KafkaException as error:
             # The records were processed; not knowing it, the group reads them again: at least once.
             log.warning("%s: offsets were not committed: %s", self._topic, error)
+        finally:
+            lost.cancel()
 
     def close(self) -> None:
         self._consumer.close()
@@ -173,6 +179,12 @@ class PollerThread(threading.Thread):
 
     def stop(self) -> None:
         self._stopping.set()
+
+
+def _end_lost_process(topic: str) -> None:
+    """End the process as a poller that cannot continue does."""
+    log.critical("%s: no answer to a commit for %s s", topic, _LOST_SECONDS)
+    os._exit(1)
 
 
 def _end_process(arguments: threading.ExceptHookArgs) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -309,3 +310,22 @@ def test_a_poller_that_cannot_continue_ends_the_process(configured: Configured, 
     ):
         # Both claim the same static members of the group. The one that loses a member is fenced for good.
         until(lambda: 1 in (one.process.poll(), two.process.poll()))
+
+
+def test_a_commit_that_is_never_answered_ends_the_process() -> None:
+    script = """
+import time
+from local.models import event_source
+
+class Lost:
+    def commit(self, **_options):
+        time.sleep(60)
+
+event_source._LOST_SECONDS = 0.2
+source = object.__new__(event_source.KafkaSource)
+source._topic, source._consumer = "t", Lost()
+source.commit({0: 1})
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
+    assert ran.returncode == 1
+    assert "t: no answer to a commit for 0.2 s" in ran.stderr
