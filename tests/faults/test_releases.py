@@ -98,7 +98,8 @@ def checker(following: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def make_release(stack: Stack, name: str, envelope: str) -> Path:
     """Copy our layer, add to its envelope, and add the version of telemetry that the next release brings."""
     layer = stack.directory / name
-    shutil.copytree(Injector(stack).layer("ingest"), layer)
+    # Workers that start write byte code under names that vanish.
+    shutil.copytree(Injector(stack).layer("ingest"), layer, ignore=shutil.ignore_patterns("__pycache__"))
     with (layer / "python/sluice/core/events/envelope.py").open("a") as module:
         module.write(envelope)
     schema = json.loads((layer / "schemas/telemetry/3.json").read_text())
