@@ -20,9 +20,7 @@ from sluice.core.control.verification import Broken, Checkpoint, verify
 
 app = typer.Typer(
     add_completion=False,
-    pretty_exceptions_enable=False,
     no_args_is_help=True,
-    rich_markup_mode=None,
     help="Show who changed which fleet or key, and whether anyone altered that since.",
 )
 
@@ -87,7 +85,7 @@ def verify_export(
         typer.Option(
             metavar="NUMBER:HASH",
             help="The hash that an entry had before, as export and verify print it. May be repeated. Only a checkpoint"
-            " shows that the newest entries are missing, or that all entries were written anew.",
+            " shows that the newest entries are missing, or that the audit was rewritten.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -115,8 +113,13 @@ def verify_export(
     else:
         print(f"All {entries:,} entries are sound.")
         if not checkpoints:
-            print("Whether newer entries were cut off, or all written anew, only a --checkpoint shows.")
+            print("Only a --checkpoint shows whether newer entries were cut off, or the audit was rewritten.")
         _print_checkpoint(exported.last)
+
+
+class _Difference(msgspec.Struct):
+    before: Any
+    after: Any
 
 
 class _Entry(msgspec.Struct):
@@ -127,7 +130,7 @@ class _Entry(msgspec.Struct):
     principal: str
     action: str
     target: str
-    changes: dict[str, dict[str, Any]]
+    changes: dict[str, _Difference]
     reason: str | None
 
     def cells(self) -> Sequence[str]:
@@ -137,9 +140,9 @@ class _Entry(msgspec.Struct):
         role = re.sub(r".*/|sluice-[a-z0-9]+-", "", kind)
         # What was made has no values before; `show` has its fields.
         details = [
-            f"{name.replace('_', ' ')} {write(change['before'])} -> {write(change['after'])}"
+            f"{name.replace('_', ' ')} {write(change.before)} -> {write(change.after)}"
             for name, change in self.changes.items()
-            if change["before"] is not None
+            if change.before is not None
         ]
         if self.reason is not None:
             details.append(f"reason: {self.reason}")
@@ -155,13 +158,13 @@ def _list(client: Client, **parameters: str) -> Iterator[Item]:
 def _read(item: Item) -> _Entry:
     try:
         return msgspec.json.decode(item.entry, type=_Entry)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise CommandError(f"this release cannot read entry {item.number} of the audit: {error}") from error
 
 
 def _print_checkpoint(last: Checkpoint | None) -> None:
     if last is not None:
-        print("Keep this checkpoint of the last entry outside the database:")
+        print("Keep this checkpoint of the newest entry outside the database:")
         print(f"{last.number}:{last.hash}")
 
 

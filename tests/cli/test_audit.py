@@ -53,7 +53,7 @@ def test_as_json_an_export_says_where_it_is_and_its_last_entry(
     assert run("audit", "export", file, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"file": file, "entries": 0, "last": None}
     assert run("audit", "verify", file) == 0
-    assert capsys.readouterr().out.startswith("All 0 entries are sound.\nWhether newer entries were cut off")
+    assert capsys.readouterr().out.startswith("All 0 entries are sound.\nOnly a --checkpoint shows")
 
 
 def test_an_export_that_fails_leaves_the_earlier_one(api: PlayedAdmin, run: Run, tmp_path: Path) -> None:
@@ -129,13 +129,13 @@ def write_anew(lines: list[bytes]) -> list[bytes]:
         (edit, 3, "its text does not match its hash: it was edited"),
         (edit_with_a_new_hash, 4, "it does not follow entry 3: one of the two was replaced"),
         (delete, 3, "it is missing: entry 4 stands in its place"),
-        (swap, 3, "it stands behind a later one: entries were moved"),
+        (swap, 3, "it stands after a later one: entries were moved"),
         (repeat, 4, "entry 3 stands in its place: entries were repeated or moved"),
         (cut_off_the_end, 6, "it is missing, like all after it: a checkpoint knows entry 7"),
         (cut_a_line, 7, "its text does not match its hash"),
         (spoil, 3, "its text does not match its hash"),
         (empty_a_line, 3, "its text does not match its hash"),
-        (write_anew, 1, "entries up to 7 were written anew: checkpoint 7 differs"),
+        (write_anew, 1, "entries up to 7 were rewritten: checkpoint 7 differs"),
     ],
 )
 def test_tampering_is_named_with_the_first_bad_entry(

@@ -83,7 +83,7 @@ class MadeKey(msgspec.Struct, frozen=True):
 def create_key(
     fleet_id: str, wanted: NewKey, stage: str, periods: KeyPeriods, now: datetime, draw: Callable[[int], str]
 ) -> MadeKey:
-    """Make a key; draw returns so many random characters of the keys' alphabet."""
+    """Make a key; draw returns that many random characters of the keys' alphabet."""
     days = wanted.expires_in_days
     default = now + periods.reader if wanted.role == "reader" else None
     expires = default if days is None else now + timedelta(days=days)

@@ -39,7 +39,7 @@ class Act(msgspec.Struct, frozen=True):
 
 
 def write_entry(act: Act, last: Entry | None) -> Entry:
-    """Write the entry of a change behind the last one."""
+    """Write the entry of a change after the last one."""
     number = last.number + 1 if last else 1
     text = rfc8785.dumps(
         {

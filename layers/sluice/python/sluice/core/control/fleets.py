@@ -25,7 +25,7 @@ class NewFleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     home_region: Region | None = None
 
 
-class FleetChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class FleetChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an admin sends to change a fleet; what is left out stays."""
 
     events_per_second: Rate | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Verifying an audit: which entry is the first that was edited, deleted, moved or cut off.
+"""Verifying an audit: where the chain breaks first, if entries were edited, deleted, moved or cut off.
 
 The owner of the database can rewrite the whole chain. Only a checkpoint that lies elsewhere shows that.
 """
@@ -52,7 +52,7 @@ def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint]) -> int:
         previous = entry.hash
         if number in marks:
             if marks[number] != previous:
-                raise Broken(sound + 1, f"entries up to {number} were written anew: checkpoint {number} differs")
+                raise Broken(sound + 1, f"entries up to {number} were rewritten: checkpoint {number} differs")
             sound = number
     if cut := [each for each in marks if each > number]:
         raise Broken(number + 1, f"it is missing, like all after it: a checkpoint knows entry {max(cut)}")
@@ -74,7 +74,7 @@ def _misplaced(number: int, found: int, rest: Iterable[Entry]) -> Broken:
     for entry in rest:
         try:
             if _DECODER.decode(entry.text).number == number:
-                return Broken(number, "it stands behind a later one: entries were moved")
+                return Broken(number, "it stands after a later one: entries were moved")
         except _UNREADABLE:
             continue
     return Broken(number, f"it is missing: entry {found} stands in its place")

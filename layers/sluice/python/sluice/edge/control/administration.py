@@ -1,6 +1,7 @@
-"""Admins' requests: each change is one transaction with its audit entries, and may be asked for without effect."""
+"""Admins' requests: each change is one transaction with its audit entries, or a dry run."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -9,9 +10,17 @@ from msgspec import Meta
 
 from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.api.requests import correlate
-from sluice.core.control.api_keys import KeyPeriods, MadeKey, NewKey, create_key, revoke_key, rotate_key
+from sluice.core.control.api_keys import ApiKey, KeyPeriods, MadeKey, NewKey, create_key, revoke_key, rotate_key
 from sluice.core.control.audit import Act, differ
-from sluice.core.control.fleets import FleetChange, NewFleet, archive_fleet, change_fleet, check_active, create_fleet
+from sluice.core.control.fleets import (
+    Fleet,
+    FleetChange,
+    NewFleet,
+    archive_fleet,
+    change_fleet,
+    check_active,
+    create_fleet,
+)
 from sluice.core.control.requests import AdminRequest, read_admin_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.cursors import MOST_CHARACTERS, Position, read_cursor, write_cursor
@@ -30,8 +39,8 @@ class Deed(msgspec.Struct, frozen=True):
 
     action: str
     target: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any]
+    before: dict[str, Any] | None
+    after: dict[str, Any]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -60,7 +69,7 @@ class AfterEntry(msgspec.Struct, frozen=True):
     number: int
 
 
-BEFORE_ALL, BEHIND_ALL = AfterEntry(0), AfterEntry(2**63 - 1)
+BEFORE_ALL, AFTER_ALL = AfterEntry(0), AfterEntry(2**63 - 1)
 
 
 class Administration(msgspec.Struct, frozen=True):
@@ -71,7 +80,7 @@ class Administration(msgspec.Struct, frozen=True):
     region: str
     periods: KeyPeriods
     draw: Callable[[int], str]
-    """Draws so many random characters of the keys' alphabet."""
+    """Draws that many random characters of the keys' alphabet."""
 
     def answer(self, event: Mapping[str, Any], retry_after: int) -> Answer:
         """Answer one request."""
@@ -95,7 +104,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     def get_fleet(self, request: AdminRequest) -> Answer:
         """Show a fleet."""
-        Parameters(request.query, ())
+        Parameters(request.query, known=())
         with self.store.reading() as rows:
             fleet = rows.fleet(request.path["fleet"])
         return _answer(request, 200, fleet.described())
@@ -106,7 +115,7 @@ class Administration(msgspec.Struct, frozen=True):
 
         def decide(_rows: Changes) -> Change:
             fleet = create_fleet(wanted, self.region, request.now)
-            deed = Deed("fleet.create", f"fleet/{fleet.fleet_id}", None, fleet.described())
+            deed = _of_fleet("fleet.create", None, fleet)
             return Change([deed], lambda changes: changes.insert_fleet(fleet), fleet.described(), 201)
 
         return self._change(request, decide)
@@ -119,10 +128,8 @@ class Administration(msgspec.Struct, frozen=True):
             fleet = rows.fleet(request.path["fleet"])
             request.check_version(fleet.described())
             changed = change_fleet(fleet, wanted)
-            deed = Deed("fleet.change", f"fleet/{fleet.fleet_id}", fleet.described(), changed.described())
-            return Change(
-                [] if changed == fleet else [deed], lambda changes: changes.update_fleet(changed), changed.described()
-            )
+            deeds = [] if changed == fleet else [_of_fleet("fleet.change", fleet, changed)]
+            return Change(deeds, lambda changes: changes.update_fleet(changed), changed.described())
 
         return self._change(request, decide)
 
@@ -134,17 +141,14 @@ class Administration(msgspec.Struct, frozen=True):
             fleet = rows.fleet(request.path["fleet"])
             request.check_version(fleet.described())
             archived = archive_fleet(fleet, request.now)
-            revoked = rows.working_keys(fleet.fleet_id, request.now)
-            deeds = [Deed("fleet.archive", f"fleet/{fleet.fleet_id}", fleet.described(), archived.described())]
-            deeds += [
-                Deed("key.revoke", f"key/{key.key_id}", key.described(request.now), after.described(request.now))
-                for key in revoked
-                for after in [revoke_key(key, request.now)]
-            ]
+            keys = rows.working_keys(fleet.fleet_id, request.now)
+            revoked = [revoke_key(key, request.now) for key in keys]
+            deeds = [_of_fleet("fleet.archive", fleet, archived)]
+            deeds += [_of_key("key.revoke", *pair, request.now) for pair in zip(keys, revoked, strict=True)]
 
             def write(changes: Changes) -> None:
                 changes.update_fleet(archived)
-                changes.update_keys([revoke_key(key, request.now) for key in revoked])
+                changes.update_keys(revoked)
 
             body = archived.described() | {"revoked_keys": [key.key_id for key in revoked]}
             return Change(deeds, write, body, reason=reason)
@@ -163,7 +167,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     def get_key(self, request: AdminRequest) -> Answer:
         """Show a key, without its text."""
-        Parameters(request.query, ())
+        Parameters(request.query, known=())
         with self.store.reading() as rows:
             key = rows.key(request.path["fleet"], request.path["key"])
         return _answer(request, 200, key.described(request.now))
@@ -176,9 +180,8 @@ class Administration(msgspec.Struct, frozen=True):
             fleet = rows.fleet(request.path["fleet"])
             check_active(fleet)
             made = create_key(fleet.fleet_id, wanted, self.stage, self.periods, request.now, self.draw)
-            described = made.key.described(request.now)
-            deed = Deed("key.create", f"key/{made.key.key_id}", None, described)
-            return Change([deed], lambda changes: changes.insert_key(made), described, 201, *_shown_once(made))
+            deed = _of_key("key.create", None, made.key, request.now)
+            return Change([deed], lambda changes: changes.insert_key(made), deed.after, 201, *_shown_once(made))
 
         return self._change(request, decide)
 
@@ -191,15 +194,15 @@ class Administration(msgspec.Struct, frozen=True):
             key = rows.key(fleet.fleet_id, request.path["key"])
             ending, made = rotate_key(key, self.stage, self.periods, request.now, self.draw)
             deeds = [
-                Deed("key.create", f"key/{made.key.key_id}", None, made.key.described(request.now)),
-                Deed("key.rotate", f"key/{key.key_id}", key.described(request.now), ending.described(request.now)),
+                _of_key("key.create", None, made.key, request.now),
+                _of_key("key.rotate", key, ending, request.now),
             ]
 
             def write(changes: Changes) -> None:
                 changes.insert_key(made)
                 changes.update_keys([ending])
 
-            body = made.key.described(request.now) | {"replaces": ending.described(request.now)}
+            body = deeds[0].after | {"replaces": deeds[1].after}
             return Change(deeds, write, body, 201, *_shown_once(made))
 
         return self._change(request, decide)
@@ -211,9 +214,9 @@ class Administration(msgspec.Struct, frozen=True):
         def decide(rows: Changes) -> Change:
             key = rows.key(request.path["fleet"], request.path["key"])
             revoked = revoke_key(key, request.now)
-            deed = Deed("key.revoke", f"key/{key.key_id}", key.described(request.now), revoked.described(request.now))
+            deed = _of_key("key.revoke", key, revoked, request.now)
             deeds = [] if revoked == key else [deed]
-            return Change(deeds, lambda changes: changes.update_keys([revoked]), dict(deed.after), reason=reason)
+            return Change(deeds, lambda changes: changes.update_keys([revoked]), deed.after, reason=reason)
 
         return self._change(request, decide)
 
@@ -222,7 +225,7 @@ class Administration(msgspec.Struct, frozen=True):
         given = Parameters(request.query, [*PAGE, "order"])
         order = given.choice("order", ORDERS, OLDEST)
         question = f"{request.route} {order}"
-        after, most = _page(given, question, AfterEntry, BEFORE_ALL if order == OLDEST else BEHIND_ALL)
+        after, most = _page(given, question, AfterEntry, BEFORE_ALL if order == OLDEST else AFTER_ALL)
         with self.store.reading() as rows:
             found = rows.entries(after.number, most + 1, newest_first=order == NEWEST)
         items = [{"number": each.number, "entry": each.text.decode(), "hash": each.hash} for each in found]
@@ -245,6 +248,14 @@ class Administration(msgspec.Struct, frozen=True):
                 changes.append([_act(request, change.reason, deed) for deed in change.deeds])
             changes.keep_answer(request, Kept(change.status, change.body | change.later))
         return _answer(request, change.status, change.body | change.first)
+
+
+def _of_fleet(action: str, before: Fleet | None, after: Fleet) -> Deed:
+    return Deed(action, f"fleet/{after.fleet_id}", before.described() if before else None, after.described())
+
+
+def _of_key(action: str, before: ApiKey | None, after: ApiKey, now: datetime) -> Deed:
+    return Deed(action, f"key/{after.key_id}", before.described(now) if before else None, after.described(now))
 
 
 def _act(request: AdminRequest, reason: str | None, deed: Deed) -> Act:

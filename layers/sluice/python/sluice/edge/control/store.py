@@ -99,7 +99,7 @@ class Rows:
         )
 
     def entries(self, after: int, most: int, *, newest_first: bool) -> list[Entry]:
-        """List audit entries behind one, in their order or against it."""
+        """List audit entries after one, the oldest or the newest first."""
         backward = "SELECT number, entry, hash FROM audit WHERE number < %s ORDER BY number DESC LIMIT %s"
         forward = "SELECT number, entry, hash FROM audit WHERE number > %s ORDER BY number LIMIT %s"
         rows = self._connection.execute(backward if newest_first else forward, (after, most))
