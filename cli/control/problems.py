@@ -13,7 +13,7 @@ from cli.stages import CommandError
 NEXT = {
     "unknown_fleet": "`sluice fleet list` lists the fleets.",
     "unknown_key": "`sluice key list FLEET` lists the fleet's keys.",
-    "fleet_exists": "An id is used once, also after its fleet is archived: choose another one.",
+    "fleet_exists": "An id is never used again, even after its fleet is archived: choose another one.",
     "key_rotated": "Rotate the successor instead.",
 }
 """What to do next, by the code of a problem. Others say it in their detail."""
@@ -104,7 +104,7 @@ def _read(answer: Answer) -> Problem:
     try:
         return msgspec.json.decode(answer.content, type=Problem)
     except msgspec.DecodeError:
-        # The gateway and whatever stands before it answer in forms of their own.
+        # The gateway, and proxies in front of it, answer in other forms.
         return Problem()
 
 

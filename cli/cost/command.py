@@ -24,7 +24,6 @@ from local.template import Assembly, TemplateError
 
 app = typer.Typer(
     add_completion=False,
-    pretty_exceptions_enable=False,
     help="What a deployment costs a month, by its templates and AWS's list prices.",
 )
 

@@ -23,9 +23,7 @@ from cli.stages import CommandError, Directory, Stage, choose
 
 app = typer.Typer(
     add_completion=False,
-    pretty_exceptions_enable=False,
     no_args_is_help=True,
-    rich_markup_mode=None,
     help="List, create, change and archive fleets. Each change is in the audit.",
 )
 
@@ -91,8 +89,8 @@ def create(
 ) -> None:
     """Create a fleet.
 
-    An id is used once, also after its fleet is archived. The JSON is a Fleet of schemas/admin.yaml, or with --dry-run a
-    DryRun.
+    An id is never used again, even after its fleet is archived. The JSON is a Fleet of schemas/admin.yaml, or with
+    --dry-run a DryRun.
     """
     wanted = {"fleet_id": fleet} | _given(events_per_second, rejects_per_second, home_region)
     show_change(connect(choose(stage, directory), role).change("POST", "fleets", body=wanted, dry_run=dry_run), as_json)

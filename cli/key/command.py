@@ -24,9 +24,7 @@ from sluice.core.control.api_keys import MOST_DAYS, Role
 
 app = typer.Typer(
     add_completion=False,
-    pretty_exceptions_enable=False,
     no_args_is_help=True,
-    rich_markup_mode=None,
     help="List, create, rotate and revoke fleets' keys. Each change is in the audit.",
 )
 
@@ -123,10 +121,11 @@ def revoke(
 ) -> None:
     """Revoke a key, for good.
 
-    The edge refuses it within five minutes. The JSON is a Key of schemas/admin.yaml, or with --dry-run a DryRun.
+    Ingest and query refuse it within five minutes, or after an outage of the database. The JSON is a Key of
+    schemas/admin.yaml, or with --dry-run a DryRun.
     """
     if not yes and not dry_run:
-        confirm(f"Revoke key {key_id} of fleet {fleet}? Whoever uses it is locked out, and this cannot be undone.")
+        confirm(f"Revoke key {key_id} of fleet {fleet}? Its users lose access, and this cannot be undone.")
     client = connect(choose(stage, directory), role)
     answer = client.change("POST", "fleets", fleet, "keys", key_id, "revoke", body={"reason": reason}, dry_run=dry_run)
     show_change(answer, as_json)
@@ -138,7 +137,7 @@ class _Replaced(msgspec.Struct):
 
 
 class _Made(msgspec.Struct):
-    """A new key, as far as it is told beside its text."""
+    """What is printed about a new key besides its text."""
 
     key_id: str
     fleet_id: str
