@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from infra.profiles import PROFILES
 from local import background, foreground
 from local.home import Home
-from local.processes import ROOT, StackError
+from local.processes import ROOT, StackError, bound_to_us
 from local.seed import FLEET
 
 # Something that moves at once: the numbers of the fleet as a whole begin with the first whole minute.
@@ -75,8 +76,8 @@ def _demo(home: Home, profile: str, simulator: list[str]) -> int:
         print(background.up(home, profile, owner=os.getpid() if ours else None), flush=True)
         _show_dashboard(home)
         command = [sys.executable, "-m", "cli", "simulate", "--dir", str(home.directory), *simulator]
-        command = ["setpriv", "--pdeathsig", "TERM", *command]  # it must not go on posting without us
-        with subprocess.Popen(command, cwd=ROOT) as shown:
+        # It must not go on posting without us.
+        with subprocess.Popen(bound_to_us(command, signal.SIGTERM), cwd=ROOT) as shown:
             try:
                 return shown.wait()
             except KeyboardInterrupt:

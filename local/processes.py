@@ -55,7 +55,7 @@ async def spawn(program: Program, log: Path) -> asyncio.subprocess.Process:
     """Start a program so that it cannot outlive us, with its output appended to a file."""
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
-            *bound_to_us(program),
+            *bound_to_us(program.command, program.death_signal, program.identity),
             cwd=program.directory,
             env={**os.environ, **program.environment},
             stdin=asyncio.subprocess.DEVNULL,
@@ -66,13 +66,17 @@ async def spawn(program: Program, log: Path) -> asyncio.subprocess.Process:
         )
 
 
-def bound_to_us(program: Program) -> list[str]:
-    """The command behind `setpriv`, which sets the death signal after it has changed the user (that clears it)."""
-    command = ["setpriv", "--pdeathsig", program.death_signal.name.removeprefix("SIG")]
-    if program.identity is not None:
-        user, group = program.identity.user, program.identity.group
-        command += ["--reuid", str(user), "--regid", str(group), "--clear-groups"]
-    return [*command, *program.command]
+def bound_to_us(
+    command: Sequence[str], death_signal: signal.Signals = signal.SIGKILL, identity: Identity | None = None
+) -> list[str]:
+    """A command that ends when we die: `setpriv` sets the death signal after it has changed the user (that clears it).
+
+    The kernel sends no signal for a parent that was dead by then, so the shell looks whether we are still the parent.
+    """
+    bound = ["setpriv", "--pdeathsig", death_signal.name.removeprefix("SIG")]
+    if identity is not None:
+        bound += ["--reuid", str(identity.user), "--regid", str(identity.group), "--clear-groups"]
+    return [*bound, "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid()), *command]
 
 
 async def stop(process: asyncio.subprocess.Process, first: signal.Signals, seconds: float) -> None:

@@ -13,6 +13,7 @@ from local.models.config import FunctionConfig, LambdasConfig
 from local.models.invocations import Invocation, Outcome, exited, new_trace, timed_out
 from local.models.runtime_api import runtime_api
 from local.models.serve import serving
+from local.processes import bound_to_us
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +62,7 @@ class Worker:
 
     async def _start(self, address: str, output: BinaryIO) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            # The kernel ends the worker with this process, however that ends.
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            self._pool.python,
-            "-m",
-            "awslambdaric",
-            self.function.handler,
+            *bound_to_us([self._pool.python, "-m", "awslambdaric", self.function.handler]),
             cwd=self.function.directory,
             env={**self._pool.environment, "AWS_LAMBDA_RUNTIME_API": address},
             stdin=asyncio.subprocess.DEVNULL,

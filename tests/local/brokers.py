@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # exported, not declared
 
 from local.install import install, kafka_installation
@@ -76,10 +76,7 @@ class Brokers:
         options = {"bootstrap.servers": self.bootstrap, "group.id": "reader", "enable.auto.commit": False}
         found: dict[int, list[tuple[bytes, bytes]]] = {number: [] for number in range(PARTITIONS)}
         with closing(Consumer(options)) as consumer:
-            ends = {}
-            for number in found:
-                place = TopicPartition(topic, number)
-                ends[number] = consumer.get_watermark_offsets(place, timeout=ENOUGH_SECONDS)[1]
+            ends = {number: _end(consumer, TopicPartition(topic, number)) for number in found}
             consumer.assign([TopicPartition(topic, number, 0) for number in found])
             while any(len(found[number]) < end for number, end in ends.items()):
                 for message in consumer.consume(1000, timeout=1):
@@ -138,6 +135,18 @@ def running(logs: Path) -> Iterator[Brokers]:
             yield Brokers(cluster.bootstrap, guarded, supervisor, names, count(), runner)
         finally:
             runner.run(supervisor.stop())
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """The end of a partition; a broker that was just frozen or restarted may not know of the topic yet."""
+    deadline = time.monotonic() + ENOUGH_SECONDS
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=ENOUGH_SECONDS)[1])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class Signer:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.ports import Ports, port_of
-from local.processes import ROOT, Program, StackError
+from local.processes import ROOT, Program, StackError, bound_to_us
 from local.supervisor import Patience, Supervisor
 from tests.local.watching import eventually, gone
 
@@ -198,6 +198,15 @@ asyncio.run(main())
         assert len(children) == 2
         started.kill()
     eventually(lambda: all(gone(pid) for pid in children), "children end with their supervisor")
+
+
+def test_a_process_does_not_start_for_a_parent_that_has_died() -> None:
+    def output(*started_by: str) -> str:
+        command = [*started_by, *bound_to_us(["echo", "started"])]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert output() == "started\n"
+    assert output("sh", "-c", '"$@"; true', "another parent") == ""
 
 
 def test_a_reserved_port_is_for_whom_it_was_reserved() -> None:
