@@ -25,9 +25,9 @@ from pyarrow import fs
 from bench.costs import cpu_seconds
 from bench.gateways import BATCH, Account, Gateway, Site, read_id
 from local import background
+from local.admin import Admin
 from local.home import Home
 from local.processes import ROOT
-from local.seed import make_key
 
 STEADY, FLOOD = ("north", "south", "west"), "east"
 GATEWAYS, AT_ONCE = 16, 6
@@ -96,9 +96,9 @@ async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
 
 def create_fleet(stack: dict[str, Any], fleet_id: str) -> str:
     """Make a fleet with a quota above what this machine can send, so that quotas do not limit the load."""
-    with psycopg.connect(stack["database"]) as connection:
-        connection.execute("INSERT INTO fleet (fleet_id, events_per_second) VALUES (%s, 100000)", (fleet_id,))
-        return make_key(connection, stack["stage"], fleet_id, "device")
+    admin = Admin.of(stack)
+    admin.create_fleet(fleet_id, events_per_second=100_000)
+    return admin.create_key(fleet_id, "device")
 
 
 def cpu_by_part(stack: dict[str, Any]) -> dict[str, float]:

@@ -18,6 +18,7 @@ import msgspec
 
 from bench.filling import fill_entities, fill_samples, fill_windows, mark_window, name_device, roll_all, roll_wider
 from bench.report import Report
+from bench.services import publish_keys
 from bench.stores import Connection, Stores, running
 from functions.query.handler import build
 from local import seed
@@ -64,7 +65,8 @@ def main() -> None:
         fill(stores, connection, devices, days)
         rows = ", ".join(f"{count:,} of {store}" for store, count in count_rows(connection))
         print(f"filled in {time.perf_counter() - began:.0f} s: {rows}", flush=True)
-        key = seed.make_key(connection, STAGE, seed.FLEET, "reader")
+        key = seed.insert_key(connection, STAGE, seed.FLEET, "reader")
+        publish_keys(stores.plan, stores.server.dsn(stores.name))
         parts = wire(stores)
         report = Report("query, small" if small else "query", 11)
         report.table(f"ms, the median of {TIMES} answers", ["wall", "ours", "database", "items", "kB"])
@@ -151,6 +153,7 @@ def wire(stores: Stores) -> Query:
     """Build the function as in a deployment, except for the directory and one reader's rate."""
     with mock.patch.dict("os.environ", stores.environment("query")):
         parts = build()
+        parts.gate.keys.load(datetime.now(UTC))
         shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     groups = Groups(know_group, shared, Breaker("the directory", 60, time.monotonic), DAY)
     # One key asks for all readers here.

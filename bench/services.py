@@ -1,7 +1,7 @@
-"""The real services that ingest needs: three brokers, a database with a fleet and its key, and a cache.
+"""The services that ingest needs: three real brokers, a database with a key, and a cache and an emulated S3 with it.
 
 Topics, broker settings and the function's environment come from the templates of the baseline profile, as they do for
-the local stack. Consumers, delivery and emulations are left out, so that nothing else loads the brokers.
+the local stack. Consumers and delivery are left out, so that nothing else loads the brokers.
 """
 
 import asyncio
@@ -9,22 +9,34 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
 
 from local import seed
 from local.home import Home
 from local.install import kafka_installation, redis_installation
-from local.ports import LOOPBACK, Ports
+from local.models.aws_client import aws_client
+from local.ports import LOOPBACK, Ports, address, port_of
 from local.processes import ROOT
-from local.resources import Plan, Services, broker_settings, brokers_needed, create_topics, resolve
+from local.resources import Plan, Services, broker_settings, brokers_needed, create_aws, create_topics, resolve
 from local.resources.configure import lambdas
-from local.services import kafka, postgres, redis
+from local.services import aws, kafka, postgres, redis
 from local.supervisor import Supervisor
 from local.synthesis import REGION, STAGE, synthesize
+from sluice.core.api.keys import KEYS
+from sluice.edge import cache as valkey
+from sluice.edge.bucket import Bucket
+from sluice.edge.cache import Cache
+from sluice.edge.control.publishing import Publisher
+from sluice.edge.database import Database
 from sluice.edge.migrations import migrate
+from sluice.edge.published import SharedCopy
+from sluice.edge.settings import CacheSettings
 
 PROFILE = "baseline"
+LONGEST_SECONDS = 10
 MIGRATIONS = ROOT / "functions" / "migrate" / "migrations"
 
 
@@ -55,24 +67,28 @@ async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Surroundin
         synthesis = group.create_task(synthesize(home.state / "cdk.out", PROFILE, home.logs))
         database = group.create_task(start_database(home, ports, supervisor))
         cache = group.create_task(start_cache(home, ports, supervisor))
+        emulated = group.create_task(start_aws(ports, supervisor))
     assembly = synthesis.result()
     nodes = kafka.new_nodes(brokers_needed(assembly), ports)
     brokers = kafka.Cluster(kafka_installation(), home.state / "kafka", nodes, broker_settings(assembly))
-    plan = resolve(assembly, name_services(home, brokers.bootstrap, database.result(), cache.result()))
+    stores = database.result(), cache.result(), emulated.result()
+    plan = resolve(assembly, name_services(home, brokers.bootstrap, *stores))
     await brokers.format(home.logs)
     async with asyncio.TaskGroup() as group:
         for broker in brokers.programs():
             group.create_task(supervisor.start(broker))
-        keys = group.create_task(_fill_database(database.result(), plan))
+        key = group.create_task(_fill_database(database.result(), plan))
     await asyncio.to_thread(create_topics, plan)
     return Surroundings(
         environment=environment_of("ingest", plan),
-        key=keys.result()["device"],
+        key=key.result(),
         brokers=[supervisor.pids[node.name] for node in nodes],
     )
 
 
-def name_services(home: Home, kafka_bootstrap: str, database: postgres.Server, cache_port: int) -> Services:
+def name_services(
+    home: Home, kafka_bootstrap: str, database: postgres.Server, cache_port: int, emulated: str
+) -> Services:
     """Give the running services to the templates; no template asks for the others."""
     return Services(
         kafka=kafka_bootstrap,
@@ -80,7 +96,7 @@ def name_services(home: Home, kafka_bootstrap: str, database: postgres.Server, c
         database_port=database.port,
         cache_host=LOOPBACK,
         cache_port=cache_port,
-        aws="",
+        aws=emulated,
         lambdas="",
         directory="",
         http_api="",
@@ -116,16 +132,40 @@ async def start_cache(home: Home, ports: Ports, supervisor: Supervisor) -> int:
     return port
 
 
-async def _fill_database(server: postgres.Server, plan: Plan) -> dict[str, str]:
+async def start_aws(ports: Ports, supervisor: Supervisor) -> str:
+    """Start the emulation of S3, and return its address."""
+    listener = ports.listen()
+    await supervisor.start(aws.emulation(listener))
+    return f"http://{address(port_of(listener))}"
+
+
+def publish_keys(plan: Plan, database: str) -> None:
+    """Publish the keys of a database, as publish does."""
+    settings = environment_of("publish", plan)
+    create_aws(plan)
+    place = CacheSettings.from_environ(settings)
+    Publisher(
+        Database(partial(psycopg.connect, database, autocommit=True), LONGEST_SECONDS),
+        Bucket(aws_client("s3", plan.services.aws, REGION), settings["CONTROL_BUCKET"]),
+        SharedCopy(KEYS, Cache(partial(valkey.connect, place))),
+    ).publish(datetime.now(UTC))
+
+
+async def _fill_database(server: postgres.Server, plan: Plan) -> str:
     (name,) = plan.databases
     await server.create(name)
-    return await asyncio.to_thread(_migrate_and_seed, server.dsn(name))
+    return await asyncio.to_thread(_migrate_and_seed, plan, server.dsn(name))
 
 
-def _migrate_and_seed(database: str) -> dict[str, str]:
+def _migrate_and_seed(plan: Plan, database: str) -> str:
     with psycopg.connect(database, autocommit=True) as connection:
         migrate(connection, MIGRATIONS)
-    return seed.seed(database, STAGE)
+        connection.execute(
+            "INSERT INTO fleet (fleet_id, events_per_second) VALUES (%s, %s)", (seed.FLEET, seed.EVENTS_PER_SECOND)
+        )
+        key = seed.insert_key(connection, STAGE, seed.FLEET, "device")
+    publish_keys(plan, database)
+    return key
 
 
 def environment_of(function: str, plan: Plan) -> dict[str, str]:

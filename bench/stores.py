@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from bench.costs import family_seconds
-from bench.services import MIGRATIONS, PROFILE, environment_of, name_services, start_cache, start_database
+from bench.services import MIGRATIONS, PROFILE, environment_of, name_services, start_aws, start_cache, start_database
 from local.home import Home
 from local.ports import LOOPBACK, Ports
 from local.processes import ROOT
@@ -94,8 +94,9 @@ async def _start(home: Home, ports: Ports, supervisor: Supervisor) -> Stores:
         synthesis = group.create_task(synthesize(home.state / "cdk.out", PROFILE, home.logs))
         starting = group.create_task(start_database(home, ports, supervisor, SETTINGS))
         cache = group.create_task(start_cache(home, ports, supervisor))
+        emulated = group.create_task(start_aws(ports, supervisor))
     server = starting.result()
-    plan = resolve(synthesis.result(), name_services(home, "", server, cache.result()))
+    plan = resolve(synthesis.result(), name_services(home, "", server, cache.result(), emulated.result()))
     (name,) = plan.databases
     await server.create(name)
     stores = Stores(server, name, plan, supervisor.pids["postgres"], supervisor.pids["redis"])

@@ -21,6 +21,7 @@ from infra.functions.lookup import Lookup
 from infra.functions.maintain import Maintain
 from infra.functions.migrate import Migrate
 from infra.functions.pressure import Pressure
+from infra.functions.publish import Publish
 from infra.functions.query import Query
 from infra.functions.recall import Recall
 from infra.functions.reconcile import Reconcile
@@ -33,6 +34,7 @@ from infra.functions.trace import Trace
 from infra.network import Network
 from infra.profiles import profile_named
 from infra.stores.cache import Cache
+from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
 from infra.stores.stream import Stream
@@ -75,7 +77,15 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     pipeline = _stack(app, deployment, "pipeline", "functions, their event sources and the API")
     layers = Layers(pipeline, "Layers")
-    base = Base(**vars(foundation), layers=layers, stream=stream, lake=lake, database=database, cache=cache)
+    base = Base(
+        **vars(foundation),
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        database=database,
+        cache=cache,
+        control_data=ControlData(data, lake.buckets.control, network),
+    )
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
 
@@ -111,6 +121,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         seek=Seek(pipeline, base, profile.seek),
     )
     show = Show(pipeline, base, profile.show)
+    Publish(pipeline, base, profile.publish)
     admin = Admin(pipeline, base, profile.admin)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
     api = Api(pipeline, base, doors)

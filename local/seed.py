@@ -5,24 +5,22 @@ from typing import Any
 
 import psycopg
 
+from local.admin import Admin
 from sluice.core.api.keys import ALPHABET, ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
 
 FLEET = "demo"
 EVENTS_PER_SECOND = 100_000  # more than a laptop can send
+ROLES = ("device", "reader")
 
 
-def seed(database: str, stage: str) -> dict[str, str]:
+def seed(admin: Admin) -> dict[str, str]:
     """Create a fleet with a device key and a reader key; the answer is the only place the keys are ever seen."""
-    with psycopg.connect(database) as connection:
-        connection.execute(
-            "INSERT INTO fleet (fleet_id, events_per_second) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            (FLEET, EVENTS_PER_SECOND),
-        )
-        return {role: make_key(connection, stage, FLEET, role) for role in ("device", "reader")}
+    admin.create_fleet(FLEET, events_per_second=EVENTS_PER_SECOND)
+    return {role: admin.create_key(FLEET, role) for role in ROLES}
 
 
-def make_key(connection: psycopg.Connection[tuple[Any, ...]], stage: str, fleet_id: str, role: str) -> str:
-    """Make a key for a fleet; only its hash is stored."""
+def insert_key(connection: psycopg.Connection[tuple[Any, ...]], stage: str, fleet_id: str, role: str) -> str:
+    """Insert a key for a fleet into a database that no admin serves."""
     key_id = _random_text(ID_LENGTH)
     key = compose_key(stage, key_id, _random_text(SECRET_LENGTH))
     connection.execute(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from local import seed
+from local.admin import Admin
 from local.answering import answers
 from local.description import names_in
 from local.home import Home
@@ -29,9 +30,10 @@ from local.resources import (
     resolve,
     write_configs,
 )
+from local.resources.principals import purpose
 from local.services import aws, directory, kafka, postgres, redis
 from local.supervisor import Supervisor
-from local.synthesis import REGION, STAGE, synthesize
+from local.synthesis import REGION, synthesize
 from local.template import Assembly
 
 #: Processes of our own; each inherits its socket, and we keep it over their restarts.
@@ -89,13 +91,12 @@ class Stack:
         configs = write_configs(plan, self._home.state / "models")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start_brokers(brokers, plan))
-            group.create_task(self._start_functions(plan, database.result(), configs["lambdas"]))
-            group.create_task(self._start_delivery(plan, configs["firehose"]))
+            group.create_task(self._start_functions(plan, database.result(), configs))
             group.create_task(self._start_model("http_api", configs["http_api"]))
             group.create_task(self._start_model("athena", configs["athena"]))
         self._report("brokers, functions, delivery and API are up; the database is migrated")
 
-        keys = await asyncio.to_thread(seed.seed, database.result().dsn(plan.databases[0]), STAGE)
+        keys = await asyncio.to_thread(seed.seed, self._admin(plan))
         await self._start_model("broker_metrics", configs["broker_metrics"])
         await self._start_model("event_source", configs["event_source"])
         await self._start_model("scheduler", configs["scheduler"])
@@ -132,16 +133,19 @@ class Stack:
         # Deployed brokers have run for months; these compile their code while they store their first records.
         await asyncio.to_thread(kafka.warm, brokers.bootstrap)
 
-    async def _start_functions(self, plan: Plan, database: postgres.Server, config: Path) -> None:
+    async def _start_functions(self, plan: Plan, database: postgres.Server, configs: Mapping[str, Path]) -> None:
+        await asyncio.to_thread(create_aws, plan)
         for name in plan.databases:
             await database.create(name)
-        await self._start_model("lambdas", config)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_model("lambdas", configs["lambdas"]))
+            group.create_task(self._start_model("firehose", configs["firehose"]))
         for function in plan.triggers:
             await self._invoke(function)
 
-    async def _start_delivery(self, plan: Plan, config: Path) -> None:
-        await asyncio.to_thread(create_aws, plan)
-        await self._start_model("firehose", config)
+    def _admin(self, plan: Plan) -> Admin:
+        (login,) = (each.keys[0] for each in plan.principals if purpose(each.role) == "admin")
+        return Admin(self._url("http_api"), REGION, login.access_key, login.secret_key)
 
     async def _start_model(self, name: str, config: Path) -> None:
         listener = self._listeners[name]
@@ -161,8 +165,8 @@ class Stack:
     async def _warm(self, key: str) -> None:
         """Post what is refused without a trace, to every worker at once: proof that the API reaches a function.
 
-        Each worker has then built its parts and is connected to the database and the cache; to the brokers it connects
-        with the first event, which would have to be made up.
+        Each worker has then built its parts and read the keys; to the brokers it connects with the first event, which
+        would have to be made up.
         """
         async with aiohttp.ClientSession(headers={"x-api-key": key}) as session:
             await asyncio.gather(*(self._expect_refusal(session) for _ in range(WORKERS_PER_FUNCTION)))

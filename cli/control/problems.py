@@ -14,6 +14,7 @@ NEXT = {
     "unknown_fleet": "`sluice fleet list` lists the fleets.",
     "unknown_key": "`sluice key list FLEET` lists the fleet's keys.",
     "fleet_exists": "An id is never used again, even after its fleet is archived: choose another one.",
+    "not_published": "The change is stored. It takes effect within a minute after S3 and Valkey are back.",
     "key_rotated": "Rotate the successor instead.",
 }
 """What to do next, by the code of a problem. Others say it in their detail."""

@@ -144,6 +144,7 @@ class _Made(msgspec.Struct):
     role: str
     expires_at: str | None
     key: str | None
+    published: bool = True
     replaces: _Replaced | None = None
 
 
@@ -163,6 +164,8 @@ def _hand_over(answer: dict[str, Any], as_json: bool) -> None:
     print(f"Key {made.key_id} of fleet {made.fleet_id} is for a {made.role} and {lasts}.", file=sys.stderr)
     if old := made.replaces:
         print(f"Key {old.key_id}, which it replaces, works until {old.expires_at}.", file=sys.stderr)
+    if not made.published:
+        print("It is not published yet: it is refused until S3 and Valkey answer again.", file=sys.stderr)
     print("Store the text now: it is not shown again.", file=sys.stderr)
 
 

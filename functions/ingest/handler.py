@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -12,15 +13,15 @@ from sluice.core.api.requests import correlate
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
-from sluice.edge.api.keystore import KeyStore, make_stores
+from sluice.edge import cache as valkey
+from sluice.edge.api.keystore import make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
-from sluice.edge.database import ANSWER_SECONDS
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.ingest.accepting import Ingest
 from sluice.edge.ingest.pressure import Pressure, Snapshots
 from sluice.edge.metrics import metrics
-from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, IngestSettings
+from sluice.edge.settings import BrokerSettings, CacheSettings, IngestSettings
 
 logger = Logger()
 
@@ -31,14 +32,13 @@ CONTRACT_OF = {"POST /v1/events": TELEMETRY, "POST /v1/readings": READING, "POST
 def build() -> Ingest:
     """Build the function, once per cold start."""
     settings = IngestSettings.from_environ(os.environ)
-    login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
-    store, shared = make_stores(login, place, ANSWER_SECONDS, cut_after=ANSWER_SECONDS)
+    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     return Ingest(
         Site(settings.sluice_stage, settings.aws_region),
         CONTRACT_OF,
         Rules(load_contracts(), Limits(), settings.raw_events_topic),
         settings.dead_letter_topic,
-        KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds),
+        make_keystore(settings, shared),
         Quotas(shared, settings.ingest_concurrency),
         Broker(BrokerSettings.from_environ(os.environ)),
         Pressure(Snapshots(shared)),
@@ -49,7 +49,7 @@ def build() -> Ingest:
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("on-demand", "provisioned-concurrency"):
     # In the initialization, so that no request waits for it in an environment that is started ahead. Not for SnapStart:
     # the copies of an environment would share a producer's id, and the brokers would drop records as repeated.
-    build().connect()
+    build().connect(datetime.now(UTC))
 
 
 @metrics.log_metrics

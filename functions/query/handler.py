@@ -17,11 +17,12 @@ from sluice.core.api.keys import Site
 from sluice.core.api.requests import correlate
 from sluice.core.breaker import Breaker
 from sluice.core.query.groups import GroupAnswer
+from sluice.edge import cache as valkey
 from sluice.edge.api.gate import Gate
-from sluice.edge.api.keystore import KeyStore, make_stores
+from sluice.edge.api.keystore import KeyStore, make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.cache import Cache
-from sluice.edge.database import Database
+from sluice.edge.database import Database, connect
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.query.entities import Entities
@@ -46,17 +47,18 @@ def build() -> Query:
     login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
     seconds = settings.query_answer_seconds
     # The server's timeout must come first: its error names the reason.
-    return compose(settings, *make_stores(login, place, seconds, seconds + 1))
+    store, shared = Database(partial(connect, login, seconds), seconds + 1), Cache(partial(valkey.connect, place))
+    return compose(settings, make_keystore(settings, shared), store, shared)
 
 
 def compose(
     settings: QuerySettings,
+    keys: KeyStore,
     store: Database,
     shared: Cache,
     invoked: Callable[[str, float, str], InvokedFunction] = InvokedFunction,
 ) -> Query:
-    """Build query from a database, a cache and other functions of ours."""
-    keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
+    """Build query from its stores and other functions of ours."""
     quotas = Quotas(shared, settings.query_concurrency)
     lookup = invoked(settings.lookup_function, settings.lookup_seconds, settings.aws_region)
     recall = invoked(settings.recall_function, settings.recall_seconds, settings.aws_region)

@@ -16,9 +16,12 @@ from aws_lambda_powertools import Logger
 
 from sluice.core.api.keys import Site
 from sluice.core.api.requests import correlate
+from sluice.edge import cache as valkey
 from sluice.edge.api.gate import Gate
-from sluice.edge.api.keystore import KeyStore, make_stores
+from sluice.edge.api.keystore import make_keystore
 from sluice.edge.api.quotas import Quotas
+from sluice.edge.cache import Cache
+from sluice.edge.database import Database, connect
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.query.reading import Reader
@@ -37,8 +40,8 @@ def build() -> Tracer:
     seconds = settings.trace_answer_seconds
     # The server's timeout must come first: its error names the reason.
     login, place = DatabaseSettings.from_environ(os.environ), CacheSettings.from_environ(os.environ)
-    store, shared = make_stores(login, place, seconds, seconds + 1)
-    keys = KeyStore(store, shared, settings.key_memory_seconds, settings.key_cache_seconds)
+    store, shared = Database(partial(connect, login, seconds), seconds + 1), Cache(partial(valkey.connect, place))
+    keys = make_keystore(settings, shared)
     quotas = Quotas(shared, settings.trace_concurrency)
     files = InvokedFunction(settings.seek_function, settings.seek_seconds, settings.aws_region)
     reader = Reader(store, seconds)

@@ -10,6 +10,8 @@ from infra.deployment import require
 GATEWAY_SECONDS = 30
 """How long the HTTP API waits for a function."""
 KEY_REVOCATION_SECONDS = 5 * 60
+KEY_SECONDS = 5
+"""How long a request may wait for newer keys: Valkey once, and S3 twice; a test holds it against the code."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Throttle:
 
 @dataclass(frozen=True)
 class Keys:
-    """How long copies of keys stay valid: the same behind every route."""
+    """How often a process looks for newer keys: in Valkey, and in S3. The same behind every route."""
 
     key_memory_seconds: int
     key_cache_seconds: int

@@ -9,6 +9,8 @@ from infra.api.roles import AUDIT, CHANGES, READS
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.deployment import require
+from infra.functions.publish import PUBLISH_SECONDS
+from infra.stores import cache as names
 from infra.stores.database import CONNECT_SECONDS
 from sluice.edge.settings import AdminSettings
 
@@ -28,7 +30,8 @@ class AdminProfile:
     """How long a reader's key works unless the admin says otherwise."""
 
     def __post_init__(self) -> None:
-        longest = CONNECT_SECONDS + self.answer_seconds + 1
+        # A change is published after it: another question, and S3.
+        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + PUBLISH_SECONDS
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
             f"admin may wait for {longest} s, and must answer before its own timeout and the gateway's",
@@ -46,7 +49,11 @@ class Admin(Function):
             settings,
             synchronous=True,
             reads=AdminSettings,
-            uses=[base.database.access("admin")],
+            uses=[
+                base.database.access("admin"),
+                base.control_data.publish(),
+                base.cache.access("admin", names.TO_PUBLISH),
+            ],
         )
         routes = dict.fromkeys((*READS, *AUDIT, *CHANGES), settings.throttle)
         self.door = Door(self.node.id, self.resource, routes, signed=True)

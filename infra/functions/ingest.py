@@ -7,7 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.api.door import Door, Keys, Throttle
+from infra.api.door import KEY_SECONDS, Door, Keys, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.deployment import require
@@ -46,7 +46,7 @@ class IngestProfile:
 
     def __post_init__(self) -> None:
         require(
-            self.produce_deadline_seconds < self.compute.timeout_seconds,
+            KEY_SECONDS + self.produce_deadline_seconds < self.compute.timeout_seconds,
             "ingest must have time to answer after its produce deadline",
         )
         require(0 <= self.started <= self.compute.concurrency, "no more environments can stay started than may run")
@@ -66,8 +66,8 @@ class Ingest(Function):
             settings=[keys],
             uses=[
                 base.stream.produce(RAW_EVENTS, DEAD_LETTERS),
-                base.database.access("ingest"),
-                base.cache.access("ingest", names.KEYS, names.QUOTAS, names.PRESSURE),
+                base.control_data.read(),
+                base.cache.access("ingest", names.PUBLISHED, names.QUOTAS, names.PRESSURE),
             ],
         )
         self.door = Door(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from infra.api.door import GATEWAY_SECONDS, Door, Keys, Throttle
+from infra.api.door import GATEWAY_SECONDS, KEY_SECONDS, Door, Keys, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.deployment import require
@@ -43,7 +43,8 @@ class QueryProfile:
 
     def __post_init__(self) -> None:
         # Only a missing answer shows that a connection was cut. Then query opens another one and asks again.
-        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + max(self.lookup_seconds, self.recall_seconds)
+        invoked = max(self.lookup_seconds, self.recall_seconds)
+        longest = KEY_SECONDS + CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + invoked
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
             f"query may wait for {longest} s, and must answer before its own timeout and the gateway's",
@@ -75,7 +76,8 @@ class Query(Function):
             facts={"change_hours": change_hours},
             uses=[
                 base.database.access("query"),
-                base.cache.access("query", names.KEYS, names.QUOTAS, names.GROUPS, names.COUNTERS_TO_READ),
+                base.control_data.read(),
+                base.cache.access("query", names.PUBLISHED, names.QUOTAS, names.GROUPS, names.COUNTERS_TO_READ),
                 lookup.access(base.network.lambdas),
                 recall.access(base.network.lambdas),
             ],

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from infra.api.door import GATEWAY_SECONDS, Door, Keys, Throttle
+from infra.api.door import GATEWAY_SECONDS, KEY_SECONDS, Door, Keys, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.deployment import require
@@ -27,8 +27,7 @@ class TraceProfile:
     seek_seconds: int
 
     def __post_init__(self) -> None:
-        # The database may be down twice: for the look-up of the key, and for that of the numbers.
-        longest = 2 * (CONNECT_SECONDS + 2 * (self.answer_seconds + 1)) + self.seek_seconds
+        longest = KEY_SECONDS + CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + self.seek_seconds
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
             f"trace may wait for {longest} s, and must answer before its own timeout and the gateway's",
@@ -52,7 +51,8 @@ class Trace(Function):
             facts={"trace_visible_seconds": visible_seconds},
             uses=[
                 base.database.access("trace"),
-                base.cache.access("trace", names.KEYS, names.QUOTAS),
+                base.control_data.read(),
+                base.cache.access("trace", names.PUBLISHED, names.QUOTAS),
                 seek.access(base.network.lambdas),
             ],
         )

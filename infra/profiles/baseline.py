@@ -11,6 +11,7 @@ from infra.functions.ingest import IngestProfile, Throttles
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.pressure import PressureProfile
+from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
 from infra.functions.roll import RollProfile
@@ -112,15 +113,16 @@ BASELINE = Profile(
         compute=Compute(memory_mib=512, timeout_seconds=5, concurrency=40), throttle=Throttle(rate=200, burst=400)
     ),
     admin=AdminProfile(
-        compute=Compute(memory_mib=512, timeout_seconds=15, concurrency=5),
+        compute=Compute(memory_mib=512, timeout_seconds=28, concurrency=5),
         throttle=Throttle(rate=20, burst=40),
         answer_seconds=5,
         key_overlap_days=7,
         reader_key_days=90,
     ),
+    publish=PublishProfile(compute=Compute(memory_mib=256, timeout_seconds=40, concurrency=1), answer_seconds=5),
     # A whole CPU: merging a group's digests takes most of the time of a long answer.
     query=QueryProfile(
-        compute=Compute(memory_mib=1769, timeout_seconds=25, concurrency=20),
+        compute=Compute(memory_mib=1769, timeout_seconds=28, concurrency=20),
         throttle=Throttle(rate=100, burst=200),
         requests_per_second=20,
         answer_seconds=4,

@@ -13,6 +13,7 @@ from infra.functions.ingest import IngestProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.pressure import PressureProfile
+from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
 from infra.functions.roll import RollProfile
@@ -66,6 +67,7 @@ class Profile:
     seek: SeekProfile
     show: ShowProfile
     admin: AdminProfile
+    publish: PublishProfile
     migrate: Compute
 
     def __post_init__(self) -> None:

@@ -32,8 +32,6 @@ TEST = replace(
     pressure=replace(DEV.pressure, hold_seconds=1, snapshot_seconds=15),
     query=replace(
         DEV.query,
-        # Few, so that the many processes of ingest get enough database connections.
-        compute=replace(DEV.query.compute, concurrency=8),
         requests_per_second=200,
         lookup_seconds=3,
         lookup_rest_seconds=2,
@@ -47,8 +45,6 @@ TEST = replace(
         throttle=Throttle(rate=100, burst=200),
         requests_per_second=100,
     ),
-    # Few, as of query.
-    admin=replace(DEV.admin, compute=replace(DEV.admin.compute, concurrency=2)),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     # Two streams, as at baseline.
     delivery=replace(DEV.delivery, interval_seconds=2, size_mib=64, peak_mib_per_second=6),

@@ -1,4 +1,4 @@
-"""The buckets: private, encrypted, TLS only, and with an expiry for every object."""
+"""The buckets: private, encrypted, TLS only, and with an expiry for every object that is not replaced in place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Bucket(s3.Bucket):
 
 
 class Buckets(Construct):
-    """Raw events, dead letters, batches that no consumer could take, older rollups, and the results of queries."""
+    """Events, dead letters, batches that no consumer took, older rollups, control data, and the results of queries."""
 
     def __init__(self, scope: Construct, foundation: Foundation, retention: Retention) -> None:
         super().__init__(scope, "Buckets")
@@ -123,4 +123,6 @@ class Buckets(Construct):
         self.rollups = bucket(
             "Rollups", "rollup_bucket", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/")
         )
+        # One object for each kind of control data, replaced whenever something changes.
+        self.control = bucket("Control", "control_bucket")
         self.query_results = bucket("QueryResults", "result_bucket", Expiry(retention.query_result_days))

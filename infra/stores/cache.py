@@ -36,7 +36,8 @@ class Names:
     commands: str
 
 
-KEYS = Names("~key:*", "+get +set")
+PUBLISHED = Names("~published:*", "+hget")
+TO_PUBLISH = Names("~published:*", "+eval +evalsha +hget +hset +expire")
 QUOTAS = Names("~quota:*", "+eval +evalsha +hmget +hset +pexpire +time")
 PRESSURE = Names("~pressure", "+get +set")
 GROUPS = Names("~group:*", "+get +set")

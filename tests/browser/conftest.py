@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from cli.simulation.devices import EVENTS
+from local.admin import Admin
 from local.install import browser_installation
-from local.seed import make_key
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
 
@@ -85,8 +84,7 @@ def fleet(stack: Stack) -> WatchedFleet:
     """The fleet, with an hour of one device behind it."""
     name = f"watched-{uuid.uuid4().hex[:8]}"
     device_key = create_fleet(stack, name)
-    with psycopg.connect(stack["database"]) as connection:
-        reader_key = make_key(connection, stack["stage"], name, "reader")
+    reader_key = Admin.of(stack).create_key(name, "reader")
     made = WatchedFleet(stack, name, device_key, reader_key)
     made.send(minutes_of("press-1", first=45, last=6))
     stack.settle_numbers()

@@ -3,11 +3,10 @@
 import json
 import uuid
 
-import psycopg
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from local.seed import make_key
+from local.admin import Admin
 from tests.browser.conftest import Complaints, WatchedFleet, log_in
 
 
@@ -73,11 +72,10 @@ def test_who_logs_out_ends_the_questions_that_are_still_open(
 
 def test_a_revoked_key_closes_the_open_page(page: Page, fleet: WatchedFleet, complaints: Complaints) -> None:
     complaints.expect("status of 401")
-    with psycopg.connect(fleet.stack["database"]) as connection:
-        key = make_key(connection, fleet.stack["stage"], fleet.name, "reader")
+    admin = Admin.of(fleet.stack)
+    key = admin.create_key(fleet.name, "reader")
     log_in(page, key)
-    with psycopg.connect(fleet.stack["database"]) as connection:
-        connection.execute("UPDATE api_key SET revoked_at = now() WHERE key_id = %s", (key.split("_")[2],))
+    admin.revoke_key(fleet.name, key)
     expect(page.get_by_role("alert").filter(has_text="withdrawn")).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
 

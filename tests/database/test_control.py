@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 
-from sluice.core.api.keys import parse_key
+from sluice.core.api.keys import StoredKey, parse_key
 from sluice.core.control.api_keys import KeyPeriods
 from sluice.core.control.audit import Entry
 from sluice.core.control.verification import Checkpoint, verify
+from sluice.core.errors import Retryable
 from sluice.core.query.cursors import write_cursor
-from sluice.edge.api import keystore
+from sluice.edge.api.keystore import by_id
 from sluice.edge.control.administration import Administration, After
+from sluice.edge.control.publishing import Publisher, read_keys
 from sluice.edge.control.store import ControlStore
-from sluice.edge.database import Database, DatabaseAwayError, ask
+from sluice.edge.database import Database, DatabaseAwayError
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -43,13 +45,22 @@ class Admin:
 
     dsn: str
     now: datetime = NOW
+    unpublished: bool = False
+    published: dict[str, StoredKey] = field(default_factory=dict)
     _drawn: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.database = Database(partial(psycopg.connect, self.dsn, user="sluice_admin", autocommit=True), 5)
         periods = KeyPeriods(timedelta(days=7), timedelta(days=90))
         store = ControlStore(self.database)
-        self.administration = Administration(store, "test", "us-east-1", periods, self._draw)
+        publisher = cast("Publisher", self)
+        self.administration = Administration(store, publisher, "test", "us-east-1", periods, self._draw)
+
+    def publish(self, now: datetime) -> None:
+        """Stand in for the publisher, which may fail, and for what it publishes."""
+        if self.unpublished:
+            raise Retryable("S3 does not answer")
+        self.published = by_id(read_keys(self.database, now))
 
     def _draw(self, length: int) -> str:
         return f"{next(self._drawn):0{length}d}"
@@ -142,9 +153,8 @@ def test_a_key_is_shown_once_and_opens_the_edge(admin: Admin, owner: Owner) -> N
     assert again.body == first.body | {"key": None, "key_shown": again.body["key_shown"]}
     assert len(acts(owner)) == 2
     presented = parse_key(first.body["key"], "test")
-    with psycopg.connect(admin.dsn, user="sluice_ingest", autocommit=True) as ingest:
-        stored = json.loads(ask(ingest, keystore._FIND, presented.key_id) or b"")
-    assert (stored["fleet_id"], stored["secret_hash"]) == ("f", presented.secret_hash)
+    stored = admin.published[presented.key_id]
+    assert (stored.fleet_id, stored.secret_hash) == ("f", presented.secret_hash)
     # No copy of it anywhere: not in the audit, not among the kept answers, not in a later answer.
     everything = [
         owner.execute("SELECT json_agg(each)::text FROM (SELECT * FROM api_key) AS each").fetchone(),
@@ -153,6 +163,39 @@ def test_a_key_is_shown_once_and_opens_the_edge(admin: Admin, owner: Owner) -> N
         admin("GET", f"{FLEETS}/f/keys").body,
     ]
     assert first.body["key"][26:] not in str(everything)
+
+
+def test_a_change_is_published_before_it_is_answered(admin: Admin) -> None:
+    make_fleet(admin)
+    key = make_key(admin).body["key_id"]
+    admin("PATCH", f"{FLEETS}/f", {"events_per_second": 7}, if_match='"1"')
+    assert admin.published[key].events_per_second == 7
+    admin("POST", f"{FLEETS}/f/keys/{key}/revoke", {"reason": "lost"})
+    assert admin.published[key].revoked_at == NOW
+
+
+def test_a_change_that_cannot_be_published_is_stored_and_its_repetition_publishes_it(admin: Admin) -> None:
+    make_fleet(admin)
+    key = make_key(admin).body["key_id"]
+    admin.unpublished = True
+    revoke = partial(admin, "POST", f"{FLEETS}/f/keys/{key}/revoke", {"reason": "lost"}, idempotency_key="k")
+    got = revoke()
+    assert (got.status, got.body["code"], "retry-after" in got.headers) == (503, "not_published", True)
+    assert admin("GET", f"{FLEETS}/f/keys/{key}").body["state"] == "revoked"
+    admin.unpublished = False
+    assert revoke().body["state"] == "revoked"
+    assert admin.published[key].revoked_at == NOW
+
+
+def test_a_new_key_is_shown_even_if_it_cannot_be_published(admin: Admin) -> None:
+    make_fleet(admin)
+    admin.unpublished = True
+    got = make_key(admin, idempotency_key="k")
+    assert (got.status, got.body["published"], got.body["key"] is None) == (201, False, False)
+    assert make_key(admin, idempotency_key="k").body["code"] == "not_published"
+    admin.unpublished = False
+    again = make_key(admin, idempotency_key="k")
+    assert (again.status, "published" in again.body, again.body["key_id"]) == (201, False, got.body["key_id"])
 
 
 def test_a_rotated_key_works_until_the_overlap_ends(admin: Admin, owner: Owner) -> None:

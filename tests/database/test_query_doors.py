@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 import pytest
 
-from local.seed import make_key
+from local.seed import insert_key
 from sluice.core.rollup_archive.recall import ArchivedRow, RecallAnswer, RecallQuestion
 from sluice.core.times import write_time
 from sluice.edge.query.routes import ROUTES
@@ -43,9 +43,9 @@ ASKED = [
 def test_every_route_wants_a_readers_key_of_its_own_fleet(owner: Owner, reader: Reader, target: str) -> None:
     owner.execute("INSERT INTO fleet (fleet_id) VALUES ('other')")
     keys = {
-        "device": make_key(owner, STAGE, FLEET, "device"),
-        "revoked": make_key(owner, STAGE, FLEET, "reader"),
-        "other": make_key(owner, STAGE, "other", "reader"),
+        "device": insert_key(owner, STAGE, FLEET, "device"),
+        "revoked": insert_key(owner, STAGE, FLEET, "reader"),
+        "other": insert_key(owner, STAGE, "other", "reader"),
     }
     owner.execute(
         "UPDATE api_key SET revoked_at = now() - interval '1 hour' WHERE key_id = %s", (keys["revoked"][9:25],)
@@ -111,7 +111,7 @@ def test_a_key_that_asks_too_often_gets_a_retry_after_and_others_do_not(database
     assert statuses == [200] * 5 + [429] * 2
     got = reader.get("/v1/fleets")
     assert (got.body["code"], got.headers["retry-after"]) == ("quota_requests", "3")
-    assert reader.get("/v1/fleets", key=make_key(owner, STAGE, FLEET, "reader")).status == 200
+    assert reader.get("/v1/fleets", key=insert_key(owner, STAGE, FLEET, "reader")).status == 200
     reader.now += timedelta(seconds=2)
     assert reader.get("/v1/fleets").status == 200
     reader.close()

@@ -126,6 +126,10 @@ class Injector:
             handler.write_text(before)
             self.end_workers(verb)
 
+    def environment(self, verb: str) -> dict[str, str]:
+        """The variables that a function was deployed with."""
+        return dict(self._model(verb)["environment"])
+
     def layer(self, verb: str) -> Path:
         """The path of our layer that a function was deployed with."""
         (path,) = (Path(path).parent for path in self._model(verb)["layers"] if (Path(path) / "sluice").is_dir())

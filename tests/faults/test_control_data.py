@@ -1,14 +1,20 @@
 """Keys and quotas while the stores that know them are away, and after they change."""
 
 import contextlib
+import secrets
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from redis.cluster import RedisCluster
 
+from local.admin import Admin
 from local.overrides import WORKERS_PER_FUNCTION
+from sluice.core.api.keys import compose_key
+from sluice.edge.published import ASKED_AGAIN
 from tests.faults.conftest import Injector, wait_until
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
@@ -26,9 +32,8 @@ def status_with(stack: Stack, key: str) -> tuple[int, str | None]:
 def test_a_revoked_key_stops_working_within_the_time_its_copies_live(stack: Stack) -> None:
     key = create_fleet(stack, "revoked-fleet")
     assert status_with(stack, key) == (202, None)
-    with psycopg.connect(stack["database"]) as connection:
-        connection.execute("UPDATE api_key SET revoked_at = now() WHERE fleet_id = 'revoked-fleet'")
-    # The test profile's copies live 1 s in memory and 2 s in the cache; longer waits are slack for the machine.
+    Admin.of(stack).revoke_key("revoked-fleet", key)
+    # The test profile's copies live 1 s in memory; longer waits are slack for the machine.
     wait_until("the revoked key is refused", lambda: status_with(stack, key) == (401, "revoked_key"), seconds=10)
     assert {status_with(stack, key) for _ in range(12)} == {(401, "revoked_key")}
 
@@ -37,44 +42,130 @@ def test_an_expired_key_is_refused(stack: Stack) -> None:
     key = create_fleet(stack, "expired-fleet")
     with psycopg.connect(stack["database"]) as connection:
         connection.execute("UPDATE api_key SET expires_at = now() WHERE fleet_id = 'expired-fleet'")
-    assert status_with(stack, key) == (401, "expired_key")
+    wait_until("the expired key is refused", lambda: status_with(stack, key) == (401, "expired_key"))
 
 
 @pytest.mark.shows_fault(
     part="ingest",
     fault="database, cache, or both away",
-    expected="known keys work, unknown firmware is rejected, no request gets a 5xx; the schemas ship with the code",
+    expected="published keys work, unknown firmware is rejected, no request gets a 5xx; the schemas ship with the code",
 )
 @pytest.mark.shows_loss_path(
     fails="the database, the cache or both are away",
     section="Before it is accepted",
-    event_is="ingestion continues: known keys work from copies",
+    event_is="ingestion continues: every published key works",
     told="`ingest-uninformed` while the cache is away, `aggregate-retrying` while the database is",
     comes_back="nothing to do",
 )
 @pytest.mark.parametrize("away", [("postgres",), ("redis",), ("postgres", "redis")], ids="+".join)
-def test_with_stores_away_known_keys_work_and_unknown_ones_do_not(
+def test_with_stores_away_every_key_works_that_was_published(
     stack: Stack, injector: Injector, away: tuple[str, ...]
 ) -> None:
-    known = create_fleet(stack, f"known-{'-'.join(away)}")
-    unknown = create_fleet(stack, f"unknown-{'-'.join(away)}")
-    # Every worker must have seen the key: the test posts concurrently until the maximum of workers runs.
-    wait_until(
-        "all workers run",
-        lambda: side_by_side(stack, known) and len(injector.workers("ingest")) == WORKERS_PER_FUNCTION,
-    )
-    for _ in range(3):
-        assert {status for status, _ in side_by_side(stack, known)} == {202}
+    used = create_fleet(stack, f"used-{'-'.join(away)}")
+    unused = create_fleet(stack, f"unused-{'-'.join(away)}")
+    # After the test before this one, admin may still leave the cache alone. Then publish tells it of the keys.
+    wait_until("the keys are published", lambda: status_with(stack, used) == (202, None))
     with injector.frozen(*away):
-        answers = [status_with(stack, known) for _ in range(3)]
+        answers = [status_with(stack, key) for key in (used, unused, used)]
         time.sleep(3)  # longer than any copy is fresh
-        answers += [status_with(stack, known) for _ in range(3)]
+        # Of a process that has not read anything yet, too.
+        injector.end_workers("ingest")
+        answers += [status_with(stack, key) for key in (used, unused, used)]
         assert set(answers) == {(202, None)}
-        status, _, body = post(stack, "/v1/events", samples.read_bytes("telemetry-unknown-firmware.json"), known)
+        status, _, body = post(stack, "/v1/events", samples.read_bytes("telemetry-unknown-firmware.json"), used)
         assert (status, body["results"][0]["error"]["code"]) == (400, "unknown_firmware")
-        if "postgres" in away:
-            assert status_with(stack, unknown) == (429, "keys_unavailable")
-    wait_until("the stores are asked again", lambda: status_with(stack, unknown) == (202, None))
+        assert status_with(stack, forge(stack)) == (401, "unknown_key")
+
+
+@pytest.mark.parametrize("away", ["cache flushed", "database down"])
+def test_a_revocation_is_in_force_everywhere_whatever_fails_right_after_it(
+    stack: Stack, injector: Injector, away: str
+) -> None:
+    fleet = f"revoked-{away.replace(' ', '-')}"
+    key = create_fleet(stack, fleet)
+    assert {status for status, _ in side_by_side(stack, key)} == {202}
+    Admin.of(stack).revoke_key(fleet, key)
+    if away == "cache flushed":
+        with RedisCluster.from_url(stack["cache"]) as cache:
+            cache.flushall(target_nodes=RedisCluster.ALL_NODES)
+    with injector.frozen("postgres") if away == "database down" else contextlib.nullcontext():
+        refused = [(401, "revoked_key")] * 3 * WORKERS_PER_FUNCTION
+        wait_until("all refuse the key", lambda: side_by_side(stack, key) == refused, seconds=10)
+
+
+def test_a_flood_of_forged_keys_costs_no_question_and_no_other_fleet_an_answer(
+    stack: Stack, injector: Injector
+) -> None:
+    key = create_fleet(stack, "beside-forgers")
+    forged = [forge(stack) for _ in range(200)]
+    assert {status for status, _ in side_by_side(stack, key)} == {202}
+    # Of every worker's connection: ingest has none to the database, and the cache counts its commands.
+    with RedisCluster.from_url(stack["cache"]) as cache:
+        began, before = time.monotonic(), count_reads(cache)
+        with ThreadPoolExecutor(8) as forgers:
+            flood = forgers.map(lambda one: status_with(stack, one), forged * 5)
+            others = Counter(status_with(stack, key) for _ in range(20))
+            assert set(flood) == {(401, "unknown_key")}
+        # Each worker looks for a newer version a limited number of times, whatever is asked.
+        looks = (time.monotonic() - began) / ASKED_AGAIN.total_seconds() + 2
+        assert count_reads(cache) - before <= 2 * WORKERS_PER_FUNCTION * looks
+    assert others == {(202, None): 20}
+    assert "DATABASE_HOST" not in injector.environment("ingest")
+
+
+def test_a_key_is_rotated_under_load_without_one_refused_request(stack: Stack) -> None:
+    admin, fleet = Admin.of(stack), "rotated-under-load"
+    old = create_fleet(stack, fleet)
+    answers: dict[str, Counter[tuple[int, str | None]]] = {old: Counter()}
+    batch = samples.encode([samples.read("telemetry-v1.json")] * 50)
+    over = threading.Event()
+
+    def post_on(key: str) -> None:
+        while not over.wait(0.2):
+            status, _, body = post(stack, "/v1/events", batch, key)
+            answers[key][status, body.get("code")] += 1
+
+    devices = [threading.Thread(target=post_on, args=[old]) for _ in range(2)]
+    for device in devices:
+        device.start()
+    new = admin.rotate_key(fleet, old)
+    answers[new] = Counter()
+    devices += [threading.Thread(target=post_on, args=[new]) for _ in range(2)]
+    for device in devices[2:]:
+        device.start()
+    time.sleep(6)
+    over.set()
+    for device in devices:
+        device.join()
+    assert [set(each) for each in answers.values()] == [{(202, None)}] * 2
+    admin.revoke_key(fleet, old)
+    wait_until("the old key is refused", lambda: status_with(stack, old) == (401, "revoked_key"), seconds=10)
+    assert status_with(stack, new) == (202, None)
+
+
+def test_a_quota_that_is_changed_under_load_is_in_force_and_never_lifted_meanwhile(stack: Stack) -> None:
+    key = create_fleet(stack, "changed-quota", events_per_second=20)
+    batch = samples.encode([samples.read("telemetry-v1.json")] * 50)
+    wait_until("the quota is used up", lambda: post(stack, "/v1/events", batch, key)[0] == 429)
+    Admin.of(stack).change_fleet("changed-quota", events_per_second=10)
+    # Within a second every worker knows; afterwards ten a second pass, and no burst.
+    time.sleep(2)
+    began, accepted = time.monotonic(), 0
+    while time.monotonic() - began < 10:
+        accepted += 50 * (post(stack, "/v1/events", batch, key)[0] == 202)
+    # Two seconds at either rate may have filled the bucket before.
+    assert accepted <= 10 * (time.monotonic() - began) + 2 * 20 + 50
+
+
+def forge(stack: Stack) -> str:
+    """Make a well-formed key that no one has created."""
+    return compose_key(stack["stage"], secrets.token_hex(8), "x" * 43)
+
+
+def count_reads(cache: "RedisCluster[bytes]") -> int:
+    """Return how many times fields of hashes were read."""
+    found = cache.info("commandstats", target_nodes=RedisCluster.RANDOM)
+    return int(found.get("cmdstat_hget", {"calls": 0})["calls"])
 
 
 def side_by_side(stack: Stack, key: str, times: int = 3 * WORKERS_PER_FUNCTION) -> list[tuple[int, str | None]]:

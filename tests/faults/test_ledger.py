@@ -17,7 +17,7 @@ import pytest
 
 from cli.simulation.client import Ledger, post_all
 from cli.simulation.devices import Sent
-from local.seed import make_key
+from local.admin import Admin
 from tests.faults.conftest import wait_until
 from tests.flow.conftest import ROOT, Stack, check_numbers, create_fleet
 from tests.support.stream import mixed
@@ -188,8 +188,7 @@ def command(stack: Stack, name: str, *arguments: str) -> str:
 
 def read_as_fleet(stack: Stack) -> Any:
     """Read the statement as the fleet's own readers do."""
-    with psycopg.connect(stack["database"]) as connection:
-        reader = make_key(connection, stack["stage"], FLEET, "reader")
+    reader = Admin.of(stack).create_key(FLEET, "reader")
     request = urllib.request.Request(f"{stack['api']}/v1/statement?day={today()}", headers={"x-api-key": reader})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from local.seed import make_key
+from local.admin import Admin
 from tests.support.recomputation import find_differences, read_numbers, recompute
 from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Stores, committed_offsets, end_offsets
 
@@ -110,12 +110,9 @@ def check_numbers(stack: Stack, through: datetime | None = None) -> None:
 
 def create_fleet(stack: Stack, fleet_id: str, events_per_second: float = 1000, rejects_per_second: float = 50) -> str:
     """A fleet of a test's own, with one device key."""
-    with psycopg.connect(stack["database"]) as connection:
-        connection.execute(
-            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, %s, %s)",
-            (fleet_id, events_per_second, rejects_per_second),
-        )
-        return make_key(connection, stack["stage"], fleet_id, "device")
+    admin = Admin.of(stack)
+    admin.create_fleet(fleet_id, events_per_second=events_per_second, rejects_per_second=rejects_per_second)
+    return admin.create_key(fleet_id, "device")
 
 
 def start(directory: Path) -> Stack:

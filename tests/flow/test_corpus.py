@@ -20,6 +20,8 @@ from cli.simulation.client import ACCEPTED, REJECTED, Ledger
 from tests.corpus.cases import Case, Keys, make_keys, read_outcome, stored_keys
 from tests.corpus.families import corpus
 from tests.flow.conftest import READERS, Stack
+from tests.flow.http import post as send
+from tests.support import samples
 from tests.support.invariants import balance
 from tests.support.stores import end_offsets
 
@@ -54,6 +56,11 @@ def keys(stack: Stack) -> Keys:
                 " VALUES (%s, %s, %s, %s, %s, %s)",
                 (key.key_id, key.fleet_id, key.role, key.secret_hash, key.expires_at, key.revoked_at),
             )
+    # publish runs every few seconds here. Each worker then looks for the key that it misses.
+    event, deadline = samples.read_bytes("telemetry-v1.json"), time.monotonic() + 60
+    while send(stack, "/v1/events", event, made.device)[0] == 401:
+        assert time.monotonic() < deadline, "the keys are not published"
+        time.sleep(0.5)
     return made
 
 

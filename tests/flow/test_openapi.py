@@ -14,7 +14,7 @@ import pytest
 import schemathesis
 from schemathesis import checks
 
-from local.seed import make_key
+from local.admin import Admin
 from tests.database.numbers import add_entity, add_metrics, add_sample, add_window
 from tests.flow.conftest import Stack
 from tests.support import samples
@@ -50,14 +50,9 @@ PROMISES = [
 @pytest.fixture(scope="module")
 def keys(stack: Stack) -> dict[str, str]:
     """Keys by the method they are for. Quotas do not limit this test: nearly all generated events are rejected."""
-    with psycopg.connect(stack["database"]) as connection:
-        connection.execute(
-            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, 1e6, 1e6)", (FLEET,)
-        )
-        return {
-            method: make_key(connection, stack["stage"], FLEET, role)
-            for method, role in (("POST", "device"), ("GET", "reader"))
-        }
+    admin = Admin.of(stack)
+    admin.create_fleet(FLEET, events_per_second=1e6, rejects_per_second=1e6)
+    return {method: admin.create_key(FLEET, role) for method, role in (("POST", "device"), ("GET", "reader"))}
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import psycopg
 import pytest
 
-from local.seed import make_key
+from local.admin import Admin
 from tests.flow.conftest import ROOT, Stack, create_fleet
 from tests.flow.http import post
 from tests.support import samples
@@ -154,8 +153,7 @@ def test_what_never_came_is_never_received_as_of_a_moment(stack: Stack, sent: Se
 
 def test_another_fleets_reader_does_not_see_it(stack: Stack, sent: Sent) -> None:
     create_fleet(stack, "trace-others")
-    with psycopg.connect(stack["database"]) as connection:
-        key = make_key(connection, stack["stage"], "trace-others", "reader")
+    key = Admin.of(stack).create_key("trace-others", "reader")
     for kind, event_id in sent.ids.items():
         status, document = get(stack, event_id, key, device_id=DEVICE)
         assert (status, document["verdict"], document["events"]) == (200, "never_received", []), kind

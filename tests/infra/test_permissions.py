@@ -57,6 +57,9 @@ ALLOWED = {
         "QueryResults/*",
         ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
     ): "Athena names its results, in the name of seek",
+    ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
+    ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
+    ("PublishFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
     (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet and key"

@@ -10,14 +10,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.api import door
 from infra.deployment import Deployment
+from infra.functions import publish
 from infra.profiles import PROFILES, profile_named
 from infra.profiles.baseline import BASELINE
 from infra.stacks import define
 from infra.stores import database as instance
 from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS, Brokers, Topic
-from sluice.edge import database
+from sluice.edge import aws, cache, database
 from sluice.edge import settings as read
+from sluice.edge.api import keystore
+from sluice.edge.control import publishing
 from tests.infra.templates import ROOT, STACKS, Templates, context, synthesize
 
 REFUSED: dict[str, Callable[[], object]] = {
@@ -104,6 +108,13 @@ def _settings_in(one: object) -> list[tuple[str, str]]:
 
 def test_the_time_to_connect_is_the_codes() -> None:
     assert instance.CONNECT_SECONDS == database.CONNECT_SECONDS
+
+
+def test_the_time_for_newer_keys_is_the_codes() -> None:
+    once = aws.CONNECT_SECONDS + keystore.ANSWER_SECONDS
+    # S3's tries, the waits between them, and Valkey.
+    assert keystore.TRIES * once + cache.SOCKET_SECONDS <= door.KEY_SECONDS
+    assert 2 * publishing.S3_TRIES * once + cache.SOCKET_SECONDS <= publish.PUBLISH_SECONDS
 
 
 def test_every_profile_gives_three_stacks(templates: Templates) -> None:

@@ -12,11 +12,12 @@ import msgspec
 import pytest
 from redis.cluster import RedisCluster
 
-from infra.stores.cache import BATCHES, COUNTERS, SEEN, write_access
+from infra.stores.cache import BATCHES, COUNTERS, PUBLISHED, SEEN, TO_PUBLISH, Names, write_access
 from local.install import install, redis_installation
 from local.ports import LOOPBACK, Ports
 from local.services import redis
 from local.supervisor import Supervisor
+from sluice.core.errors import Retryable
 from sluice.core.failures.attempts import KEEP as KEEP_ATTEMPTS
 from sluice.core.failures.attempts import by_partition
 from sluice.core.failures.quarantine import KEEP as KEEP_ALLOWANCE
@@ -28,6 +29,7 @@ from sluice.edge.cache import Cache
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.quarantine import SharedAllowance
+from sluice.edge.published import SHARED_SECONDS, SharedCopy
 from sluice.edge.samples.counters import KEEP as KEEP_COUNTERS
 from sluice.edge.samples.counters import MAX_TYPES, Counters
 from sluice.edge.samples.duplicate_hints import KEEP as KEEP_SEEN
@@ -195,17 +197,40 @@ class TestAttempts(AttemptsContract):
         assert not server.exists("quarantine:archive")
 
 
+@contextlib.contextmanager
+def logged_in(server: RedisCluster, settings: CacheSettings, *names: Names) -> Iterator[Cache]:
+    """The cache for a user with the permissions of the template: what it lacks one for fails."""
+    allowed = write_access(*names).split()
+    server.execute_command("ACL", "SETUSER", "someone", "reset", "nopass", *allowed)  # type: ignore[no-untyped-call]  # declared without types
+    mine = RedisCluster(host=settings.cache_host, port=settings.cache_port, username="someone", password="any")
+    with contextlib.closing(mine):
+        yield Cache(lambda: mine)
+
+
+def test_a_published_document_replaces_only_an_older_one(server: RedisCluster, settings: CacheSettings) -> None:
+    with logged_in(server, settings, TO_PUBLISH) as cache:
+        publisher = SharedCopy("words", cache)
+        for version, document in (
+            (1_800_000_000_002, b"new"),
+            (1_800_000_000_001, b"old"),
+            (1_800_000_000_002, b"other"),
+        ):
+            publisher.put(version, document)
+    with logged_in(server, settings, PUBLISHED) as cache:
+        reader = SharedCopy("words", cache)
+        assert (reader.version(), reader.get()) == (1_800_000_000_002, b"new")
+        assert SharedCopy("others", cache).version() == 0
+        with pytest.raises(Retryable, match="permission"):
+            reader.put(1_800_000_000_003, b"newer")
+    assert 0 < server.ttl("published:words") <= SHARED_SECONDS
+
+
 def test_a_consumer_may_do_all_that_it_does_as_the_user_of_the_template(
     server: RedisCluster, settings: CacheSettings
 ) -> None:
-    allowed = write_access(BATCHES, SEEN, COUNTERS).split()
-    server.execute_command("ACL", "SETUSER", "consumer", "nopass", *allowed)  # type: ignore[no-untyped-call]  # declared without types
-    mine = RedisCluster(host=settings.cache_host, port=settings.cache_port, username="consumer", password="any")
-    with contextlib.closing(mine):
-        cache = Cache(lambda: mine)
+    with logged_in(server, settings, BATCHES, SEEN, COUNTERS) as cache:
         attempts = Attempts(cache, "archive")
         places = by_partition(records(100, 101))
-        # Each would fail if its user lacked the permission.
         assert attempts.begin(places)
         attempts.mark(Origin("raw-events", 4, 100))
         attempts.end(dict.fromkeys(places))

@@ -96,10 +96,10 @@ MUTANTS = (
         f"{UNIT}/core/events/test_contracts.py::test_unknown_firmware_is_rejected_with_its_own_code",
     ),
     Mutant(
-        "a key that was looked up once is accepted for ever",
-        f"{EDGE}/read_through.py",
-        (("if own is not None and now < believed_until:", "if own is not None:"),),
-        f"{UNIT}/edge/api/test_keystore.py::test_a_revoked_key_is_believed_no_longer_than_both_copies_together",
+        "control data that was read once is used for ever",
+        f"{EDGE}/published.py",
+        (("return begun is not None and abs(now - begun) < period", "return begun is not None"),),
+        f"{UNIT}/edge/test_published.py::test_a_change_is_seen_when_the_memory_has_run_out",
     ),
     Mutant(
         "without the cache no fleet has a quota",

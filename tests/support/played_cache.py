@@ -12,7 +12,10 @@ class PlayedServer:
         self.held: dict[str, bytes] = {}
         self.seconds: dict[str, int] = {}
         """For how long each value is to be kept."""
+        self.fields: dict[str, dict[str, bytes]] = {}
+        """Hashes."""
         self.away = False
+        self.asked = 0
 
     def connect(self) -> Any:
         return self
@@ -21,6 +24,12 @@ class PlayedServer:
         if self.away:
             raise AwayError
         return self.held.get(name)
+
+    def hget(self, name: str, field: str) -> bytes | None:
+        self.asked += 1
+        if self.away:
+            raise AwayError
+        return self.fields.get(name, {}).get(field)
 
     def set(self, name: str, value: bytes, ex: int) -> None:
         if self.away:

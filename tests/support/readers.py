@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 from unittest import mock
 
@@ -15,12 +16,15 @@ import psycopg
 from functions.query.handler import compose
 from local.models.config import RouteConfig
 from local.models.routes import Router
-from local.seed import make_key
+from local.seed import insert_key
+from sluice.core.api.keys import StoredKey
 from sluice.core.errors import Retryable
 from sluice.core.metrics import REQUESTS_REFUSED, Metric
 from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupNames, GroupQuestion
 from sluice.edge.api import gate
+from sluice.edge.api.keystore import KeyStore, by_id
 from sluice.edge.cache import Cache
+from sluice.edge.control.publishing import read_keys
 from sluice.edge.database import Connection, Database
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.query.routes import ROUTES
@@ -31,6 +35,7 @@ FLEET = "demo"
 SETTINGS = QuerySettings(
     sluice_stage=STAGE,
     aws_region="us-east-1",
+    control_bucket="control",
     key_memory_seconds=30,
     key_cache_seconds=240,
     query_concurrency=1,
@@ -106,6 +111,18 @@ def no_cache() -> Any:
     raise OSError("no cache")
 
 
+class RowKeys:
+    """Keys as publish reads them, without a copy in between."""
+
+    def __init__(self, dsn: str) -> None:
+        self._database = Database(partial(psycopg.connect, dsn, user="sluice_publish", autocommit=True), 5)
+
+    def find(self, key_id: str, now: datetime) -> StoredKey | None:
+        found = by_id(read_keys(self._database, now)).get(key_id)
+        self._database.close()
+        return found
+
+
 class Reader:
     """A reader with a reader key of the fleet."""
 
@@ -121,10 +138,14 @@ class Reader:
         """Requests that were counted by their fleet and the reason."""
         with psycopg.connect(dsn) as connection:
             connection.execute("INSERT INTO fleet (fleet_id) VALUES (%s) ON CONFLICT DO NOTHING", (FLEET,))
-            self.key = make_key(connection, STAGE, FLEET, "reader")
+            self.key = insert_key(connection, STAGE, FLEET, "reader")
         invoked = {"lookup": self.functions.lookup, "recall": self.functions.recall}
         self.query = compose(
-            settings, Database(self.connect, self.seconds + 1), Cache(cache), lambda name, *_: Played(invoked[name])
+            settings,
+            cast("KeyStore", RowKeys(dsn)),
+            Database(self.connect, self.seconds + 1),
+            Cache(cache),
+            lambda name, *_: Played(invoked[name]),
         )
 
     def connect(self) -> Connection:

@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from sluice.core.events.envelope import HEADER, Envelope, read_envelope
-from sluice.core.ingest.judge import Accepted, Rejected, Verdict, judge
+from sluice.core.failures.letters import Letter
+from sluice.core.ingest.judge import Accepted, Letterhead, Rejected, Verdict, address, judge
 from tests.support import samples
 
 
@@ -38,6 +40,27 @@ def test_an_accepted_event_is_named_as_it_was_sent_and_else_as_we_name_it() -> N
     shouted = samples.read("telemetry-v1.json") | {"event_id": "7B1F0F52-0000-4000-8000-000000000001"}
     assert accepted(samples.encode(shouted)).event_id == shouted["event_id"]
     assert len(accepted(samples.read_bytes("activity-v1.json"), "activity").event_id) == 36
+
+
+def test_a_reading_that_names_another_region_leaves_only_what_is_said_about_it() -> None:
+    sent = samples.encode(samples.read("reading-v2.json") | {"region": "eu-west-1"})
+    judged = judge(sent, "reading", "demo", samples.request(), samples.rules(), home="us-east-1")
+    assert isinstance(judged, Rejected)
+    assert judged.rejection.code == "wrong_region"
+    record = address(judged, Letterhead("dead-letter", "demo", "reading", samples.request()))
+    letter = msgspec.json.decode(record.value, type=Letter)
+    assert (letter.event, letter.event_size, letter.event_id) == (
+        "",
+        len(sent),
+        samples.read("reading-v2.json")["event_id"],
+    )
+    assert b"value" not in record.value
+
+
+@pytest.mark.parametrize("home", [None, "us-east-1"])
+def test_a_reading_at_home_and_one_of_a_fleet_without_a_home_are_accepted(home: str | None) -> None:
+    sent = samples.read_bytes("reading-v2.json")
+    assert isinstance(judge(sent, "reading", "demo", samples.request(), samples.rules(), home), Accepted)
 
 
 @pytest.mark.parametrize(

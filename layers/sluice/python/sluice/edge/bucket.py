@@ -9,6 +9,10 @@ from sluice.edge import aws
 # For a missing object, S3 answers "forbidden" to a role that may not list the bucket.
 _NOT_THERE = {"403", "404", "NoSuchKey", "AccessDenied"}
 
+_UNCHANGED = "304"
+# Someone else wrote the object before, or at the same time.
+_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
+
 # Enough for a usual file's footer, so that its table of contents takes one request.
 TAIL = 128 * 1024
 
@@ -40,6 +44,47 @@ class Bucket:
         with aws.asking("S3"):
             answer = self._s3.get_object(Bucket=self._name, Key=name, Range=f"bytes={wanted}")
             return answer["Body"].read(), int(answer["ContentRange"].rpartition("/")[2])
+
+    def find(self, name: str) -> tuple[bytes, str] | None:
+        """Read an object and its ETag; None if it does not exist."""
+        from botocore.exceptions import ClientError
+
+        with aws.asking("S3"):
+            try:
+                answer = self._s3.get_object(Bucket=self._name, Key=name)
+                return answer["Body"].read(), answer["ETag"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NOT_THERE:
+                    return None
+                raise
+
+    def get_changed(self, name: str, etag: str | None) -> tuple[bytes, str] | None:
+        """Read an object and its ETag; None if it still has this ETag."""
+        from botocore.exceptions import ClientError
+
+        with aws.asking("S3"):
+            try:
+                unless = {"IfNoneMatch": etag} if etag else {}
+                answer = self._s3.get_object(Bucket=self._name, Key=name, **unless)
+                return answer["Body"].read(), answer["ETag"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] == _UNCHANGED:
+                    return None
+                raise
+
+    def replace(self, name: str, data: bytes, etag: str | None) -> bool:
+        """Replace the object that has this ETag, or create it if there is none; return whether it was still so."""
+        from botocore.exceptions import ClientError
+
+        with aws.asking("S3"):
+            try:
+                condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+                self._s3.put_object(Bucket=self._name, Key=name, Body=data, ContentType="application/json", **condition)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _CHANGED:
+                    return False
+                raise
+        return True
 
     def put(self, name: str, data: bytes, content_type: str = "binary/octet-stream") -> None:
         """Write an object, whole or not at all."""

@@ -40,11 +40,16 @@ class Cache:
         found: bytes | None = self._ask(lambda client: client.get(name))
         return found
 
+    def get_field(self, name: str, field: str) -> bytes | None:
+        """Read a field of a hash."""
+        found: bytes | None = self._ask(lambda client: client.hget(name, field))
+        return found
+
     def put(self, name: str, value: bytes, seconds: int) -> None:
         """Keep a value for some seconds."""
         self._ask(lambda client: client.set(name, value, ex=seconds))
 
-    def run(self, script: "Script", names: Sequence[str], arguments: Sequence[float]) -> Any:
+    def run(self, script: "Script", names: Sequence[str], arguments: Sequence[float | bytes]) -> Any:
         """Run a script on values of one node."""
 
         def call(client: RedisCluster) -> Any:

@@ -75,23 +75,34 @@ class CacheSettings(Settings, frozen=True):
     aws_region: str
 
 
-class KeySettings(Settings, frozen=True):
+class ControlSettings(Settings, frozen=True):
+    """Where control data is published."""
+
+    aws_region: str
+    control_bucket: str
+
+
+class KeySettings(ControlSettings, frozen=True):
     """Which keys are valid, and how long copies of them are used."""
 
     sluice_stage: str
-    aws_region: str
     key_memory_seconds: float
     key_cache_seconds: int
 
 
-class AdminSettings(Settings, frozen=True):
+class AdminSettings(ControlSettings, frozen=True):
     """The settings of admin: how long it waits for the database, and how long keys are valid."""
 
     sluice_stage: str
-    aws_region: str
     admin_answer_seconds: float
     key_overlap_days: float
     reader_key_days: float
+
+
+class PublishSettings(ControlSettings, frozen=True):
+    """The settings of publish: how long it waits for the database."""
+
+    publish_answer_seconds: float
 
 
 class IngestSettings(KeySettings, frozen=True):

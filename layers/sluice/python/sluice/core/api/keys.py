@@ -19,6 +19,8 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH = 16
 SECRET_LENGTH = 43
 CHECKSUM_LENGTH = 6
+KEYS = "keys"
+"""The kind of control data that is published with them."""
 
 _SHAPE = re.compile(
     rf"slc_(?P<stage>[a-z0-9-]{{1,32}})_(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})"
@@ -34,7 +36,7 @@ class Site(msgspec.Struct, frozen=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True):
-    """What the control data stores about a key."""
+    """A key as it is published, with what its fleet may send."""
 
     key_id: str
     fleet_id: str

@@ -15,6 +15,8 @@ from sluice.core.times import write_optional, write_time
 Role = Literal["device", "reader"]
 State = Literal["active", "rotated", "expired", "revoked"]
 LEAST_DAYS, MOST_DAYS = 0.01, 3650
+MOST_KEYS = 10_000
+"""Each process that checks keys holds all that work."""
 
 
 class KeyPeriods(msgspec.Struct, frozen=True):
@@ -78,6 +80,12 @@ class MadeKey(msgspec.Struct, frozen=True):
     def secret_hash(self) -> str:
         """What is stored of the text."""
         return hash_key(self.text)
+
+
+def check_number(working: int) -> None:
+    """Refuse a key if so many work already."""
+    if working >= MOST_KEYS:
+        raise Refusal(409, "too_many_keys", f"{MOST_KEYS:,} keys work already: revoke some, or let them expire.")
 
 
 def create_key(

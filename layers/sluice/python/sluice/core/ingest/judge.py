@@ -5,10 +5,10 @@ import msgspec
 from sluice.core.api.answers import ACCEPTED, RETRY, Result, reject
 from sluice.core.api.requests import Request
 from sluice.core.errors import Rejection
-from sluice.core.events.contracts import Contracts
+from sluice.core.events.contracts import READING, Contracts
 from sluice.core.events.envelope import HEADER, VERSION, Envelope, write_envelope
 from sluice.core.events.parse import parse_event
-from sluice.core.failures.letters import UnverifiedFields, read_unverified_fields, write_letter
+from sluice.core.failures.letters import MAX_BODY, UnverifiedFields, read_unverified_fields, short_text, write_letter
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.times import time_flags
@@ -27,6 +27,8 @@ class Rejected(msgspec.Struct, frozen=True):
     event: bytes
     rejection: Rejection
     unverified: UnverifiedFields
+    must_not_stay: bool = False
+    """Whether the event's data belongs to another region: then its dead letter says everything but the event."""
 
 
 Verdict = Accepted | Rejected
@@ -49,11 +51,16 @@ class Letterhead(msgspec.Struct, frozen=True):
     request: Request
 
 
-def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: Rules) -> Verdict:
-    """Judge one event by its contract."""
+def judge(
+    slice_: bytes, contract: str, fleet_id: str, request: Request, rules: Rules, home: str | None = None
+) -> Verdict:
+    """Judge one event by its contract, and by its fleet's home region if it has one."""
     document: object = None
     try:
         document = parse_event(slice_, rules.limits)
+        if home is not None and (region := _read_region(contract, document)) not in (None, home):
+            rejection = Rejection("wrong_region", f"The reading names {region!r}, and its fleet's home is {home}.")
+            return Rejected(slice_, rejection, read_unverified_fields(document), must_not_stay=True)
         facts = rules.contracts.judge(contract, fleet_id, slice_, document)
     except Rejection as raised:
         # A copy: the raised exception's traceback would keep the document in memory until the request ends.
@@ -76,6 +83,11 @@ def judge(slice_: bytes, contract: str, fleet_id: str, request: Request, rules: 
     )
 
 
+def _read_region(contract: str, document: object) -> str | None:
+    """Return the region that a reading names; other contracts name none."""
+    return short_text(document.get("region")) if contract == READING and isinstance(document, dict) else None
+
+
 def address(verdict: Verdict, letterhead: Letterhead) -> Message:
     """Make the record for a verdict: the event itself, or its dead letter."""
     if isinstance(verdict, Accepted):
@@ -86,6 +98,7 @@ def address(verdict: Verdict, letterhead: Letterhead) -> Message:
         body=verdict.event,
         consumer="ingest",
         failed_at=letterhead.request.received_at,
+        max_body=0 if verdict.must_not_stay else MAX_BODY,
         fleet_id=letterhead.fleet_id,
         contract=letterhead.contract,
         correlation_id=letterhead.request.correlation_id,

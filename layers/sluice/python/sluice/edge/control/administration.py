@@ -10,7 +10,16 @@ from msgspec import Meta
 
 from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.api.requests import correlate
-from sluice.core.control.api_keys import ApiKey, KeyPeriods, MadeKey, NewKey, create_key, revoke_key, rotate_key
+from sluice.core.control.api_keys import (
+    ApiKey,
+    KeyPeriods,
+    MadeKey,
+    NewKey,
+    check_number,
+    create_key,
+    revoke_key,
+    rotate_key,
+)
 from sluice.core.control.audit import Act, differ
 from sluice.core.control.fleets import (
     Fleet,
@@ -25,6 +34,7 @@ from sluice.core.control.requests import AdminRequest, read_admin_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.cursors import MOST_CHARACTERS, Position, read_cursor, write_cursor
 from sluice.core.query.parameters import Parameters
+from sluice.edge.control.publishing import Publisher
 from sluice.edge.control.store import Changes, ControlStore, Kept
 
 logger = Logger()
@@ -76,6 +86,7 @@ class Administration(msgspec.Struct, frozen=True):
     """Answers admins."""
 
     store: ControlStore
+    publisher: Publisher
     stage: str
     region: str
     periods: KeyPeriods
@@ -179,6 +190,7 @@ class Administration(msgspec.Struct, frozen=True):
         def decide(rows: Changes) -> Change:
             fleet = rows.fleet(request.path["fleet"])
             check_active(fleet)
+            check_number(rows.count_working_keys(request.now))
             made = create_key(fleet.fleet_id, wanted, self.stage, self.periods, request.now, self.draw)
             deed = _of_key("key.create", None, made.key, request.now)
             return Change([deed], lambda changes: changes.insert_key(made), deed.after, 201, *_shown_once(made))
@@ -191,6 +203,7 @@ class Administration(msgspec.Struct, frozen=True):
         def decide(rows: Changes) -> Change:
             fleet = rows.fleet(request.path["fleet"])
             check_active(fleet)
+            check_number(rows.count_working_keys(request.now))
             key = rows.key(fleet.fleet_id, request.path["key"])
             ending, made = rotate_key(key, self.stage, self.periods, request.now, self.draw)
             deeds = [
@@ -234,20 +247,41 @@ class Administration(msgspec.Struct, frozen=True):
     def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
         dry_run = request.is_dry_run()
         with self.store.changing() as changes:
-            if request.idempotency_key is not None and (kept := changes.find_answer(request)) is not None:
-                return _answer(request, kept.status, kept.body)
-            change = decide(changes)
-            if dry_run:
-                would = [
-                    {"action": each.action, "target": each.target, "changes": differ(each.before, each.after)}
-                    for each in change.deeds
-                ]
-                return _answer(request, 200, {"dry_run": True, "would": would})
-            if change.deeds:
-                change.write(changes)
-                changes.append([_act(request, change.reason, deed) for deed in change.deeds])
-            changes.keep_answer(request, Kept(change.status, change.body | change.later))
-        return _answer(request, change.status, change.body | change.first)
+            kept = changes.find_answer(request) if request.idempotency_key is not None else None
+            if kept is None:
+                change = decide(changes)
+                if dry_run:
+                    return _answer(request, 200, _foretell(change))
+                if change.deeds:
+                    change.write(changes)
+                    changes.append([_act(request, change.reason, deed) for deed in change.deeds])
+                changes.keep_answer(request, Kept(change.status, change.body | change.later))
+                kept, first = Kept(change.status, change.body | change.first), change.first
+            else:
+                first = {}
+        return _answer(request, kept.status, kept.body | self._publish(request, must=not first))
+
+    def _publish(self, request: AdminRequest, *, must: bool) -> dict[str, Any]:
+        """Publish what was changed. An answer that shows a key is given in any case: it is the only one."""
+        try:
+            self.publisher.publish(request.now)
+        except Retryable as error:
+            logger.warning("a change is not published yet", reason=str(error))
+            if must:
+                detail = (
+                    "The change is stored, but not published yet. Repeat the request with the same idempotency-key."
+                )
+                raise Refusal(503, "not_published", detail) from error
+            return {"published": False}
+        return {}
+
+
+def _foretell(change: Change) -> dict[str, Any]:
+    would = [
+        {"action": each.action, "target": each.target, "changes": differ(each.before, each.after)}
+        for each in change.deeds
+    ]
+    return {"dry_run": True, "would": would}
 
 
 def _of_fleet(action: str, before: Fleet | None, after: Fleet) -> Deed:

@@ -13,7 +13,7 @@ from sluice.core.control.audit import Act, Entry, write_entry
 from sluice.core.control.fleets import Fleet
 from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Refusal
-from sluice.edge.database import Connection, Database
+from sluice.edge.database import Connection, Database, find_value
 
 # Changes wait for each other under this number, which is arbitrary.
 _LOCK = 5_170_002
@@ -91,6 +91,11 @@ class Rows:
         """List a fleet's keys that are neither revoked nor expired."""
         keys = self._read(ApiKey, f"{_KEYS} WHERE fleet_id = %s ORDER BY key_id", fleet_id)
         return [key for key in keys if key.state(now) in ("active", "rotated")]
+
+    def count_working_keys(self, now: datetime) -> int:
+        """Count the keys of all fleets that are neither revoked nor expired."""
+        working = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %s)"
+        return int(find_value(self._connection, working, (now,)))
 
     def keys(self, fleet_id: str, after: str, most: int) -> list[ApiKey]:
         """List a fleet's keys in the order of their ids."""

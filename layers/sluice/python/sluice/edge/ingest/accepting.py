@@ -50,9 +50,14 @@ class Ingest(msgspec.Struct, frozen=True):
     pressure: Pressure
     chance: Callable[[], float]
 
-    def connect(self) -> None:
-        """Connect to the brokers before the first request."""
+    def connect(self, now: datetime) -> None:
+        """Connect to the brokers and read the keys before the first request."""
         self.broker.connect(self.rules.topic)
+        try:
+            self.keys.load(now)
+        except Retryable as error:
+            # The first request asks again.
+            logger.warning("the keys cannot be read yet", reason=str(error))
 
     def answer(self, event: dict[str, Any], retry_after: int) -> Answer:
         """Authenticate, refuse under pressure, split, admit by quota, judge, store, and answer for each event."""
@@ -68,7 +73,9 @@ class Ingest(msgspec.Struct, frozen=True):
             letterhead = Letterhead(self.dead_letter_topic, fleet_id, self.contract_of[request.route], request)
             slices = self._split(event, fleet, letterhead)
             fleet.admit(len(slices))
-            verdicts = [judge(slice_, letterhead.contract, fleet_id, request, self.rules) for slice_ in slices]
+            verdicts = [
+                judge(slice_, letterhead.contract, fleet_id, request, self.rules, key.home_region) for slice_ in slices
+            ]
             fleet.charge(sum(isinstance(verdict, Rejected) for verdict in verdicts))
             failures = self.broker.store([address(verdict, letterhead) for verdict in verdicts])
             results = [

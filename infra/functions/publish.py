@@ -1,0 +1,63 @@
+"""publish: keeps what S3 and Valkey hold of the control data equal to what the database holds."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration, triggers
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.schedule import Schedule
+from infra.deployment import require
+from infra.stores import cache as names
+from infra.stores.database import CONNECT_SECONDS
+from sluice.edge.settings import PublishSettings
+
+EVERY_MINUTES = 1
+PUBLISH_SECONDS = 10
+"""How long S3 and Valkey together may take: two calls of S3, each tried twice within two seconds, and one of Valkey."""
+
+
+@dataclass(frozen=True)
+class PublishProfile:
+    """The function that publishes control data, and how long it waits for the database."""
+
+    compute: Compute
+    answer_seconds: int
+
+    def __post_init__(self) -> None:
+        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + PUBLISH_SECONDS
+        require(
+            longest < self.compute.timeout_seconds,
+            f"publish may wait for {longest} s, and must report that before its own timeout",
+        )
+
+
+class Publish(Function):
+    """The function that publishes, its schedule, and its run in each deployment before functions that read."""
+
+    def __init__(self, scope: Construct, base: Base, settings: PublishProfile) -> None:
+        super().__init__(
+            scope,
+            "publish",
+            base,
+            settings,
+            # The deployment waits for its first run, and fails if that fails.
+            synchronous=True,
+            reads=PublishSettings,
+            uses=[
+                base.database.access("publish"),
+                base.control_data.publish(),
+                base.cache.access("publish", names.TO_PUBLISH),
+            ],
+        )
+        run = triggers.Trigger(
+            self,
+            "Trigger",
+            handler=self.resource,
+            timeout=Duration.seconds(settings.compute.timeout_seconds),
+            # The rules that admit it to the stores are separate resources, and may be created after the function.
+            execute_after=self.security_groups,
+        )
+        base.control_data.publications.add(run)
+        Schedule(self, every_minutes=EVERY_MINUTES)

@@ -1,0 +1,45 @@
+"""Control data as it is published: all of one kind in one document with a version. Readers keep the newest one.
+
+The version grows with each change, so that a reader can tell an older copy, whatever its source. A document that cannot
+be read, or that is empty, never replaces one that a reader has.
+"""
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+Item = TypeVar("Item")
+
+
+class UnreadableError(Exception):
+    """A published document is damaged, or of another kind."""
+
+
+class Document(msgspec.Struct, Generic[Item], frozen=True):
+    """All control data of one kind."""
+
+    kind: str
+    version: int
+    items: tuple[Item, ...]
+
+
+def write_document(kind: str, version: int, items: Sequence[object]) -> bytes:
+    """Write a document."""
+    return msgspec.json.encode(Document(kind, version, tuple(items)))
+
+
+def read_document(data: bytes, kind: str, of: type[Item]) -> Document[Item]:
+    """Read a document of a kind."""
+    try:
+        document = msgspec.json.decode(data, type=Document[of])  # type: ignore[valid-type]  # known when it runs
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"the published {kind} cannot be read: {error}") from error
+    if document.kind != kind or document.version < 1:
+        raise UnreadableError(f"this is version {document.version} of the {document.kind}, not of the {kind}")
+    return document
+
+
+def replaces(new: Document[Item], held: Document[Item] | None) -> bool:
+    """Return whether a reader takes a document in place of the one that it has."""
+    return held is None or (new.version > held.version and (bool(new.items) or not held.items))

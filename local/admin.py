@@ -1,0 +1,61 @@
+"""An admin of the local stack: makes fleets and keys through the admin API, as people do."""
+
+import json
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+# The gateway answers within 30 s.
+ANSWER_SECONDS = 35
+
+
+@dataclass(frozen=True)
+class Admin:
+    """One access key of the role of admins, and where its requests go."""
+
+    api: str
+    region: str
+    access_key: str
+    secret_key: str
+
+    @classmethod
+    def of(cls, stack: Mapping[str, Any]) -> "Admin":
+        """Be the admin of a described stack."""
+        login = stack["roles"]["admin"]
+        return cls(stack["api"], stack["region"], login["access_key"], login["secret_key"])
+
+    def create_fleet(self, fleet_id: str, **settings: float) -> None:
+        """Create a fleet."""
+        self._send("POST", "/v1/admin/fleets", {"fleet_id": fleet_id, **settings})
+
+    def create_key(self, fleet_id: str, role: str) -> str:
+        """Create a key, and return its text."""
+        return str(self._send("POST", f"/v1/admin/fleets/{fleet_id}/keys", {"role": role})["key"])
+
+    def revoke_key(self, fleet_id: str, key: str) -> None:
+        """Revoke a key, by its text."""
+        key_id = key.split("_")[2]
+        self._send("POST", f"/v1/admin/fleets/{fleet_id}/keys/{key_id}/revoke", {"reason": "revoked by a test"})
+
+    def rotate_key(self, fleet_id: str, key: str) -> str:
+        """Rotate a key, and return the text of its successor."""
+        return str(self._send("POST", f"/v1/admin/fleets/{fleet_id}/keys/{key.split('_')[2]}/rotate", {})["key"])
+
+    def change_fleet(self, fleet_id: str, **settings: float) -> None:
+        """Change a fleet that no one has changed before."""
+        self._send("PATCH", f"/v1/admin/fleets/{fleet_id}", settings, {"if-match": '"1"'})
+
+    def _send(
+        self, method: str, path: str, content: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Any:
+        url, body = f"{self.api}{path}", json.dumps(content).encode()
+        signed = AWSRequest(method, url, {"content-type": "application/json", **(headers or {})}, data=body)
+        SigV4Auth(Credentials(self.access_key, self.secret_key), "execute-api", self.region).add_auth(signed)
+        request = urllib.request.Request(url, body, dict(signed.headers.items()), method=method)  # noqa: S310 -- ours
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 -- the same
+            return json.load(answer)

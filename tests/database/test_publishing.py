@@ -1,0 +1,175 @@
+"""Publishing the keys that a real database holds."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import psycopg
+import pytest
+
+from local.seed import insert_key
+from sluice.core.api.keys import KEYS, StoredKey
+from sluice.core.errors import Retryable
+from sluice.core.published import Document, read_document
+from sluice.edge.control.publishing import ENDED, LostKeysError, Publisher
+from sluice.edge.database import Database
+from sluice.edge.published import name_in_bucket
+from tests.support.played_bucket import PlayedBucket
+
+if TYPE_CHECKING:
+    from sluice.edge.bucket import Bucket
+    from sluice.edge.published import SharedCopy
+
+NAME = name_in_bucket(KEYS)
+
+
+class PlayedCopy:
+    """The copy in Valkey."""
+
+    def __init__(self) -> None:
+        self.held = (0, b"")
+        self.away = False
+
+    def put(self, version: int, document: bytes) -> None:
+        if self.away:
+            raise Retryable("Valkey does not answer")
+        self.held = max(self.held, (version, document))
+
+
+class Place:
+    """A database with a fleet, and where its keys are published."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.bucket, self.copy = PlayedBucket(), PlayedCopy()
+        self.owner = psycopg.connect(dsn, autocommit=True)
+        self.owner.execute("INSERT INTO fleet (fleet_id) VALUES ('f')")
+        self.database = Database(partial(psycopg.connect, dsn, user="sluice_publish", autocommit=True), 5)
+        self.publisher = self.make_publisher(self.bucket)
+
+    def make_publisher(self, bucket: PlayedBucket) -> Publisher:
+        return Publisher(self.database, cast("Bucket", bucket), cast("SharedCopy", self.copy))
+
+    def publish(self) -> int:
+        return self.publisher.publish(datetime.now(UTC))
+
+    def insert(self) -> str:
+        return insert_key(self.owner, "test", "f", "device").split("_")[2]
+
+    @property
+    def published(self) -> Document[StoredKey]:
+        return read_document(self.bucket.held[NAME][0], KEYS, StoredKey)
+
+    def keys(self) -> list[str]:
+        return [key.key_id for key in self.published.items]
+
+
+@pytest.fixture
+def place(database: str) -> Iterator[Place]:
+    place = Place(database)
+    yield place
+    place.database.close()
+    place.owner.close()
+
+
+def test_each_change_has_a_higher_version_in_both_places_and_no_change_has_none(place: Place) -> None:
+    first = place.insert()
+    versions = [place.publish(), place.publish()]
+    assert versions[0] == versions[1]
+    assert place.keys() == [first]
+    place.owner.execute("UPDATE fleet SET events_per_second = 7")
+    versions.append(place.publish())
+    assert versions[2] > versions[1]
+    assert [key.events_per_second for key in place.published.items] == [7]
+    assert place.copy.held == (versions[2], place.bucket.held[NAME][0])
+
+
+@pytest.mark.parametrize("lost", ["Valkey", "S3", "damaged"])
+def test_what_a_store_has_lost_is_published_again_with_a_version_that_does_not_fall(place: Place, lost: str) -> None:
+    key = place.insert()
+    before = place.publish()
+    match lost:
+        case "Valkey":
+            place.copy.held = (0, b"")
+        case "S3":
+            place.bucket.held.clear()
+        case _:
+            place.bucket.put(NAME, b"{")
+    assert place.publish() >= before
+    assert place.keys() == [key]
+    assert place.copy.held[1] == place.bucket.held[NAME][0]
+
+
+def test_a_store_that_does_not_answer_is_reported(place: Place) -> None:
+    place.insert()
+    place.bucket.away = True
+    with pytest.raises(Retryable):
+        place.publish()
+    place.bucket.away, place.copy.away = False, True
+    with pytest.raises(Retryable):
+        place.publish()
+    place.copy.away = False
+    assert place.publish() == place.copy.held[0]
+
+
+def test_a_slower_publisher_does_not_undo_what_another_one_published(place: Place) -> None:
+    """It has read the database and not yet written when a key is revoked and published."""
+    key = place.insert()
+    place.publish()
+    other = place.make_publisher(place.bucket)
+    slow = Slow(place.bucket)
+    late = place.make_publisher(slow)
+    place.owner.execute("UPDATE fleet SET events_per_second = 7")
+
+    def meanwhile() -> None:
+        place.owner.execute("UPDATE api_key SET revoked_at = now()")
+        other.publish(datetime.now(UTC))
+
+    slow.before_the_write = meanwhile
+    version = late.publish(datetime.now(UTC))
+    (found,) = place.published.items
+    assert (found.key_id, found.revoked_at is None, found.events_per_second) == (key, False, 7)
+    assert place.published.version == place.copy.held[0] == version
+
+
+class Slow(PlayedBucket):
+    """The same bucket, through which something happens before the first write."""
+
+    def __init__(self, bucket: PlayedBucket) -> None:
+        super().__init__()
+        self.held = bucket.held
+        self.put = bucket.put  # type: ignore[method-assign]  # the other's ETags
+        self.before_the_write: Callable[[], Any] | None = None
+
+    def replace(self, name: str, data: bytes, etag: str | None) -> bool:
+        if self.before_the_write is not None:
+            act, self.before_the_write = self.before_the_write, None
+            act()
+        return super().replace(name, data, etag)
+
+
+def test_a_key_that_ended_long_ago_is_left_out(place: Place) -> None:
+    ended, revoked, recent, open_ = (place.insert() for _ in range(4))
+    for column, key, age in (
+        ("expires_at", ended, ENDED),
+        ("revoked_at", revoked, ENDED),
+        ("revoked_at", recent, ENDED - timedelta(hours=1)),
+    ):
+        place.owner.execute(f"UPDATE api_key SET {column} = %s WHERE key_id = %s", (datetime.now(UTC) - age, key))
+    place.publish()
+    assert place.keys() == sorted([recent, open_])
+
+
+def test_a_database_that_lost_its_keys_does_not_lock_every_device_out(place: Place) -> None:
+    place.insert()
+    place.publish()
+    place.owner.execute("DELETE FROM api_key")
+    with pytest.raises(LostKeysError, match="1 are published"):
+        place.publish()
+    assert len(place.published.items) == 1
+
+
+def test_a_stage_without_keys_publishes_that(place: Place) -> None:
+    place.publish()
+    assert place.keys() == []
