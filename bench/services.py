@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from unittest import mock
 
 import psycopg
 
 from local import seed
 from local.home import Home
 from local.install import kafka_installation, redis_installation
-from local.models.aws_client import aws_client
 from local.ports import LOOPBACK, Ports, address, port_of
 from local.processes import ROOT
 from local.resources import Plan, Services, broker_settings, brokers_needed, create_aws, create_topics, resolve
@@ -25,15 +25,10 @@ from local.resources.configure import lambdas
 from local.services import aws, kafka, postgres, redis
 from local.supervisor import Supervisor
 from local.synthesis import REGION, STAGE, synthesize
-from sluice.core.api.keys import KEYS
-from sluice.edge import cache as valkey
-from sluice.edge.bucket import Bucket
-from sluice.edge.cache import Cache
-from sluice.edge.control.publishing import Publisher
+from sluice.edge.control.publishing import make_publisher
 from sluice.edge.database import Database
 from sluice.edge.migrations import migrate
-from sluice.edge.published import SharedCopy
-from sluice.edge.settings import CacheSettings
+from sluice.edge.settings import CacheSettings, ControlSettings
 
 PROFILE = "baseline"
 LONGEST_SECONDS = 10
@@ -141,14 +136,12 @@ async def start_aws(ports: Ports, supervisor: Supervisor) -> str:
 
 def publish_keys(plan: Plan, database: str) -> None:
     """Publish the keys of a database, as publish does."""
-    settings = environment_of("publish", plan)
     create_aws(plan)
-    place = CacheSettings.from_environ(settings)
-    Publisher(
-        Database(partial(psycopg.connect, database, autocommit=True), LONGEST_SECONDS),
-        Bucket(aws_client("s3", plan.services.aws, REGION), settings["CONTROL_BUCKET"]),
-        SharedCopy(KEYS, Cache(partial(valkey.connect, place))),
-    ).publish(datetime.now(UTC))
+    settings = environment_of("publish", plan)
+    with mock.patch.dict("os.environ", settings):
+        store = Database(partial(psycopg.connect, database, autocommit=True), LONGEST_SECONDS)
+        places = ControlSettings.from_environ(settings), CacheSettings.from_environ(settings)
+        make_publisher(store, *places).publish(datetime.now(UTC))
 
 
 async def _fill_database(server: postgres.Server, plan: Plan) -> str:

@@ -84,7 +84,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         lake=lake,
         database=database,
         cache=cache,
-        control_data=ControlData(data, lake.buckets.control, network),
+        control_data=ControlData(data, lake.buckets.control, network, migrations=database.migrations),
     )
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds

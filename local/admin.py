@@ -4,7 +4,7 @@ import json
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -12,6 +12,14 @@ from botocore.credentials import Credentials
 
 # The gateway answers within 30 s.
 ANSWER_SECONDS = 35
+
+
+class Described(Protocol):
+    """A stack, as its description names its parts."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return what has a name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Admin:
     secret_key: str
 
     @classmethod
-    def of(cls, stack: Mapping[str, Any]) -> "Admin":
+    def of(cls, stack: Described) -> "Admin":
         """Be the admin of a described stack."""
         login = stack["roles"]["admin"]
         return cls(stack["api"], stack["region"], login["access_key"], login["secret_key"])

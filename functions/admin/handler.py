@@ -11,18 +11,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from sluice.core.api.keys import ALPHABET, KEYS
+from sluice.core.api.keys import ALPHABET
 from sluice.core.api.requests import correlate
 from sluice.core.control.api_keys import KeyPeriods
-from sluice.edge import aws
-from sluice.edge import cache as valkey
-from sluice.edge.bucket import Bucket
 from sluice.edge.control.administration import Administration
-from sluice.edge.control.publishing import ANSWER_SECONDS, S3_TRIES, Publisher
+from sluice.edge.control.publishing import make_publisher
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, connect
 from sluice.edge.metrics import metrics
-from sluice.edge.published import SharedCopy
 from sluice.edge.settings import AdminSettings, CacheSettings, DatabaseSettings
 
 logger = Logger()
@@ -36,9 +32,7 @@ def build() -> Administration:
     # The server's timeout must come first: its error names the reason.
     database = Database(partial(connect, login, seconds), seconds + 1)
     periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
-    s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=S3_TRIES, region=settings.aws_region)
-    shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
-    publisher = Publisher(database, Bucket(s3, settings.control_bucket), SharedCopy(KEYS, shared))
+    publisher = make_publisher(database, settings, CacheSettings.from_environ(os.environ))
     return Administration(ControlStore(database), publisher, settings.sluice_stage, settings.aws_region, periods, draw)
 
 

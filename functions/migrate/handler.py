@@ -1,16 +1,21 @@
-"""Migrate: every deployment runs it before the functions that need the new schema."""
+"""Migrate: every deployment runs it before the functions that need the new schema, or the keys.
+
+apply what is new -> publish the keys, in the form that this release reads
+"""
 
 import os
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from sluice.edge.context import Context, seconds_to_work
+from sluice.edge.control.publishing import make_publisher
 from sluice.edge.database import Database, connect_owner
 from sluice.edge.migrations import migrate
-from sluice.edge.settings import OwnerSettings
+from sluice.edge.settings import CacheSettings, ControlSettings, OwnerSettings
 
 logger = Logger()
 
@@ -19,9 +24,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 def handler(_event: object, context: Context) -> dict[str, Any]:
     """Bring the database up to date and return what was applied."""
-    settings = OwnerSettings.from_environ(os.environ)
-    database = Database(lambda: connect_owner(settings), seconds_to_work(context))
-    with closing(database), database.use() as connection:
-        applied = migrate(connection, MIGRATIONS)
-    logger.info("migrated", applied=applied)
-    return {"applied": applied}
+    owner, control = OwnerSettings.from_environ(os.environ), ControlSettings.from_environ(os.environ)
+    place = CacheSettings.from_environ(os.environ)
+    database = Database(lambda: connect_owner(owner), seconds_to_work(context))
+    with closing(database):
+        with database.use() as connection:
+            applied = migrate(connection, MIGRATIONS)
+        logger.info("migrated", applied=applied)
+        version = make_publisher(database, control, place).publish(datetime.now(UTC))
+    return {"applied": applied, "version": version}

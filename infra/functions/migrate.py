@@ -1,10 +1,12 @@
-"""migrate: updates the database's schema before the functions that use it."""
+"""migrate: updates the database's schema and publishes control data, before the functions that use both."""
 
 from aws_cdk import Duration, triggers
 from constructs import Construct
 
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
+from infra.stores import cache as names
+from sluice.edge.settings import ControlSettings
 
 
 class Migrate(Function):
@@ -18,7 +20,12 @@ class Migrate(Function):
             compute,
             # The deployment waits for it, and fails if it fails.
             synchronous=True,
-            uses=[base.database.ownership(base.network.secrets)],
+            reads=ControlSettings,
+            uses=[
+                base.database.ownership(base.network.secrets),
+                base.control_data.publish(),
+                base.cache.access("migrate", names.TO_PUBLISH),
+            ],
         )
         run = triggers.Trigger(
             self,

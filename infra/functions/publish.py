@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from aws_cdk import Duration, triggers
 from constructs import Construct
 
 from infra.building_blocks.base import Base
@@ -34,7 +33,7 @@ class PublishProfile:
 
 
 class Publish(Function):
-    """The function that publishes, its schedule, and its run in each deployment before functions that read."""
+    """The function that publishes, and its schedule. The first to publish is migrate."""
 
     def __init__(self, scope: Construct, base: Base, settings: PublishProfile) -> None:
         super().__init__(
@@ -42,8 +41,6 @@ class Publish(Function):
             "publish",
             base,
             settings,
-            # The deployment waits for its first run, and fails if that fails.
-            synchronous=True,
             reads=PublishSettings,
             uses=[
                 base.database.access("publish"),
@@ -51,13 +48,4 @@ class Publish(Function):
                 base.cache.access("publish", names.TO_PUBLISH),
             ],
         )
-        run = triggers.Trigger(
-            self,
-            "Trigger",
-            handler=self.resource,
-            timeout=Duration.seconds(settings.compute.timeout_seconds),
-            # The rules that admit it to the stores are separate resources, and may be created after the function.
-            execute_after=self.security_groups,
-        )
-        base.control_data.publications.add(run)
         Schedule(self, every_minutes=EVERY_MINUTES)

@@ -119,7 +119,7 @@ BASELINE = Profile(
         key_overlap_days=7,
         reader_key_days=90,
     ),
-    publish=PublishProfile(compute=Compute(memory_mib=256, timeout_seconds=40, concurrency=1), answer_seconds=5),
+    publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=1), answer_seconds=5),
     # A whole CPU: merging a group's digests takes most of the time of a long answer.
     query=QueryProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=28, concurrency=20),

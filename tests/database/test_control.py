@@ -430,7 +430,12 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
     admin = Admin(database)
     admin.database = Database(partial(psycopg.connect, database, port="1"), 1)
     admin.administration = Administration(
-        ControlStore(admin.database), "test", "us-east-1", KeyPeriods(timedelta(), timedelta()), str
+        ControlStore(admin.database),
+        cast("Publisher", admin),
+        "test",
+        "us-east-1",
+        KeyPeriods(timedelta(), timedelta()),
+        str,
     )
     got = admin("GET", FLEETS)
     assert (got.status, got.body["code"]) == (503, "control_unavailable")

@@ -162,7 +162,7 @@ def forge(stack: Stack) -> str:
     return compose_key(stack["stage"], secrets.token_hex(8), "x" * 43)
 
 
-def count_reads(cache: "RedisCluster[bytes]") -> int:
+def count_reads(cache: RedisCluster) -> int:
     """Return how many times fields of hashes were read."""
     found = cache.info("commandstats", target_nodes=RedisCluster.RANDOM)
     return int(found.get("cmdstat_hget", {"calls": 0})["calls"])

@@ -63,7 +63,7 @@ def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(te
         user.properties["UserName"].removeprefix("sluice-proof-"): user.properties["AccessString"].split()
         for user in templates.every("AWS::ElastiCache::User")
     }
-    assert access["ingest"][:5] == ["on", "~key:*", "~quota:*", "~pressure", "-@all"]
+    assert access["ingest"][:5] == ["on", "~published:*", "~quota:*", "~pressure", "-@all"]
     # What the quotas' script calls is checked like any other command.
     assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access["ingest"])
     batches = ["~attempt:*", "~quarantine:*", "~ahead:*"]

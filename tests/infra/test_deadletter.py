@@ -6,6 +6,7 @@ import json
 import pytest
 
 from tests.infra.templates import Templates
+from tests.infra.test_publish import READERS, WRITERS
 
 
 def _network_interfaces_and_traces(action: str) -> bool:
@@ -41,7 +42,10 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
         name
         for name in leaving
         if name.startswith(
-            ("DeadletterSecurityGroup", "SalvageSecurityGroup", "TierSecurityGroup", "ReconcileSecurityGroup")
+            tuple(
+                f"{verb.capitalize()}SecurityGroup"
+                for verb in ("deadletter", "salvage", "tier", "reconcile", *READERS, *WRITERS)
+            )
         )
     ]
 

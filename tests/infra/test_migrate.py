@@ -11,6 +11,9 @@ def test_migrations_run_before_what_depends_on_them_and_after_they_can_connect(t
         for verb, function in templates.functions().items()
         if "DATABASE_USER" in function.properties["Environment"]["Variables"]
     } - {"migrate"}
+    connecting |= {
+        verb for verb in templates.functions() if "CONTROL_BUCKET" in templates.variables(verb) and verb != "migrate"
+    }
     assert connecting > {"ingest", "aggregate", "query"}
     for dependent in (
         *(templates.functions()[verb] for verb in connecting),

@@ -59,7 +59,6 @@ ALLOWED = {
     ): "Athena names its results, in the name of seek",
     ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
     ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
-    ("PublishFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
     (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet and key"
@@ -105,7 +104,7 @@ def _place(resource: Any) -> str:
     if ":execute-api:us-east-1:" in parts:
         return str(parts[-1]).removeprefix("/$default/")  # a route
     name = json.dumps(parts[0])
-    for known in ("DeadLetter", "FailedBatches", "MigrateFunction", "QueryResults", "Raw", "Rollups"):
+    for known in ("Control", "DeadLetter", "FailedBatches", "MigrateFunction", "QueryResults", "Raw", "Rollups"):
         if known in name:
             return known + "".join(part for part in parts[1:] if isinstance(part, str))
     return json.dumps(resource)
@@ -244,7 +243,8 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
         for action in listed(statement["Action"])
     }
     databases = {_verb(role): place for (role, action), place in grants.items() if action == "rds-db:connect"}
-    assert {"ingest", "aggregate"} <= set(databases)
+    assert {"query", "aggregate"} <= set(databases)
+    assert "ingest" not in databases
     for verb, place in databases.items():
         assert ":dbuser:" in place
         assert f"/sluice_{verb}" in place

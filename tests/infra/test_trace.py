@@ -5,10 +5,10 @@ from sluice.edge.settings import TraceSettings
 from tests.infra.templates import Templates
 
 
-def test_it_may_log_in_as_itself_and_invoke_seek_and_nothing_else(templates: Templates) -> None:
+def test_it_may_log_in_as_itself_read_keys_and_invoke_seek_and_nothing_else(templates: Templates) -> None:
     grants = templates.granted("trace")
     own = {action for action in grants if not action.startswith(("logs:", "ec2:"))}
-    assert own == {"rds-db:connect", "elasticache:Connect", "lambda:InvokeFunction"}
+    assert own == {"rds-db:connect", "elasticache:Connect", "lambda:InvokeFunction", "s3:GetObject", "kms:Decrypt"}
 
 
 def test_what_is_not_visible_yet_follows_from_the_buffers_on_the_way(templates: Templates) -> None:

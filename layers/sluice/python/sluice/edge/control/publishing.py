@@ -5,6 +5,7 @@ it read: whoever writes last has read last.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -13,9 +14,13 @@ from aws_lambda_powertools import Logger
 from sluice.core.api.keys import KEYS, StoredKey
 from sluice.core.errors import Retryable
 from sluice.core.published import Document, UnreadableError, read_document, write_document
+from sluice.edge import aws
+from sluice.edge import cache as valkey
 from sluice.edge.bucket import Bucket
+from sluice.edge.cache import Cache
 from sluice.edge.database import Database
 from sluice.edge.published import SharedCopy, name_in_bucket
+from sluice.edge.settings import CacheSettings, ControlSettings
 
 logger = Logger()
 
@@ -90,6 +95,13 @@ class Publisher:
         """Keys are never deleted: there may be none that has not ended long ago, but not none at all."""
         if self._database.ask("SELECT 1 FROM api_key LIMIT 1") is None:
             raise LostKeysError(f"the database has no keys, and {published} are published: they stay")
+
+
+def make_publisher(database: Database, settings: ControlSettings, place: CacheSettings) -> Publisher:
+    """Make the publisher of a database."""
+    s3 = aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=S3_TRIES, region=settings.aws_region)
+    shared = Cache(partial(valkey.connect, place))
+    return Publisher(database, Bucket(s3, settings.control_bucket), SharedCopy(KEYS, shared))
 
 
 def read_keys(database: Database, now: datetime) -> tuple[StoredKey, ...]:
