@@ -14,6 +14,8 @@ MAY = {
         "audit": "si",
         "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version)",
     },
+    "sluice_publish": {"api_key": "s", "fleet": "s"},
+    # Of the release before: it looks keys up in the database.
     "sluice_ingest": {"api_key": "s", "fleet": "s"},
     "sluice_aggregate": {
         "settled_event": "si",

@@ -163,10 +163,12 @@ def test_the_models_read_what_is_written_for_them(plan: Plan, tmp_path: Path) ->
 
 
 def test_functions_see_the_running_services(plan: Plan) -> None:
-    ingest = next(each for each in lambdas(plan).functions if each.name.endswith("-ingest"))
+    ingest, query = (
+        next(each for each in lambdas(plan).functions if each.name.endswith(f"-{verb}")) for verb in ("ingest", "query")
+    )
 
     assert ingest.environment["KAFKA_BOOTSTRAP"] == KAFKA
-    assert (ingest.environment["DATABASE_HOST"], ingest.environment["DATABASE_PORT"]) == ("127.0.0.1", "4")
+    assert (query.environment["DATABASE_HOST"], query.environment["DATABASE_PORT"]) == ("127.0.0.1", "4")
     assert (ingest.environment["CACHE_HOST"], ingest.environment["CACHE_PORT"]) == ("127.0.0.1", "5")
     assert (Path(ingest.directory) / "handler.py").exists()
     assert [(Path(layer) / "sluice").is_dir() for layer in ingest.layers] == [True]

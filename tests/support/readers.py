@@ -115,9 +115,12 @@ class RowKeys:
     """Keys as publish reads them, without a copy in between."""
 
     def __init__(self, dsn: str) -> None:
+        self.away = False
         self._database = Database(partial(psycopg.connect, dsn, user="sluice_publish", autocommit=True), 5)
 
     def find(self, key_id: str, now: datetime) -> StoredKey | None:
+        if self.away:
+            raise Retryable("S3 does not answer")
         found = by_id(read_keys(self._database, now)).get(key_id)
         self._database.close()
         return found
@@ -139,10 +142,11 @@ class Reader:
         with psycopg.connect(dsn) as connection:
             connection.execute("INSERT INTO fleet (fleet_id) VALUES (%s) ON CONFLICT DO NOTHING", (FLEET,))
             self.key = insert_key(connection, STAGE, FLEET, "reader")
+        self.keys = RowKeys(dsn)
         invoked = {"lookup": self.functions.lookup, "recall": self.functions.recall}
         self.query = compose(
             settings,
-            cast("KeyStore", RowKeys(dsn)),
+            cast("KeyStore", self.keys),
             Database(self.connect, self.seconds + 1),
             Cache(cache),
             lambda name, *_: Played(invoked[name]),
