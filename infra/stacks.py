@@ -15,6 +15,7 @@ from infra.deployment import Deployment
 from infra.functions.admin import Admin
 from infra.functions.aggregate import Aggregate
 from infra.functions.archive import Archive
+from infra.functions.checkpoint import Checkpoint
 from infra.functions.deadletter import Deadletter
 from infra.functions.ingest import Ingest
 from infra.functions.lookup import Lookup
@@ -33,6 +34,7 @@ from infra.functions.trace import Trace
 from infra.network import Network
 from infra.profiles import profile_named
 from infra.stores.cache import Cache
+from infra.stores.checkpoints import Checkpoints
 from infra.stores.database import Database
 from infra.stores.lake import Lake
 from infra.stores.stream import Stream
@@ -72,10 +74,19 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     )
     database = Database(data, foundation, profile.database)
     cache = Cache(data, foundation, profile.cache)
+    checkpoints = Checkpoints(data, foundation, profile.checkpoint.lock)
 
     pipeline = _stack(app, deployment, "pipeline", "functions, their event sources and the API")
     layers = Layers(pipeline, "Layers")
-    base = Base(**vars(foundation), layers=layers, stream=stream, lake=lake, database=database, cache=cache)
+    base = Base(
+        **vars(foundation),
+        layers=layers,
+        stream=stream,
+        lake=lake,
+        database=database,
+        cache=cache,
+        checkpoints=checkpoints,
+    )
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
 
@@ -90,6 +101,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Tier(pipeline, base, profile.tier, rollup_days=profile.retention.rollup_days)
     Maintain(pipeline, base, profile.maintain)
     Migrate(pipeline, base, profile.migrate)
+    Checkpoint(pipeline, base, profile.checkpoint)
     consumers = [archive, aggregate]
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
@@ -114,7 +126,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     admin = Admin(pipeline, base, profile.admin)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
     api = Api(pipeline, base, doors)
-    Roles(pipeline, deployment, api.gateway, admins=app.node.try_get_context("admins"))
+    Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
     return app
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
 from infra.stores.cache import Cache
+from infra.stores.checkpoints import Checkpoints
 from infra.stores.database import Database
 from infra.stores.lake import Lake
 from infra.stores.stream import Stream
@@ -19,3 +20,4 @@ class Base(Foundation):
     lake: Lake
     database: Database
     cache: Cache
+    checkpoints: Checkpoints

@@ -13,7 +13,7 @@ TEST = replace(
     ingest=replace(
         DEV.ingest,
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
-        compute=replace(DEV.ingest.compute, concurrency=98),
+        compute=replace(DEV.ingest.compute, concurrency=97),
     ),
     archive=replace(DEV.archive, minimum_pollers=2, batching_window_seconds=1, version_hold_seconds=6),
     aggregate=replace(DEV.aggregate, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),

@@ -14,6 +14,7 @@ MAY = {
         "audit": "si",
         "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version)",
     },
+    "sluice_checkpoint": {"audit": "s"},
     "sluice_ingest": {"api_key": "s", "fleet": "s"},
     "sluice_aggregate": {
         "settled_event": "si",

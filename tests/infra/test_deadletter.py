@@ -29,8 +29,15 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     ]
     assert len(gateway["RouteTableIds"]) == 3
     (statement,) = gateway["PolicyDocument"]["Statement"]
-    # Only tier and recall read rollups back. Only salvage lists and deletes objects.
-    assert statement["Action"] == ["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+    # Only tier and recall read rollups back. Only salvage lists and deletes objects. Only checkpoint asks for versions.
+    assert statement["Action"] == [
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:PutObject",
+    ]
     assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
     leaving = [
         group.name
@@ -41,7 +48,13 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
         name
         for name in leaving
         if name.startswith(
-            ("DeadletterSecurityGroup", "SalvageSecurityGroup", "TierSecurityGroup", "ReconcileSecurityGroup")
+            (
+                "CheckpointSecurityGroup",
+                "DeadletterSecurityGroup",
+                "SalvageSecurityGroup",
+                "TierSecurityGroup",
+                "ReconcileSecurityGroup",
+            )
         )
     ]
 
