@@ -13,7 +13,7 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: functions inside reach our stores and five AWS services.
+    """A VPC without internet gateway or NAT: functions inside reach our stores and six AWS services.
 
     Each service has an endpoint. A function names the endpoints that it needs.
     """
@@ -37,6 +37,8 @@ class Network(Construct):
         self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER, zones=1)
         # For calls between functions: some reach what others cannot.
         self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
+        # Only signing checkpoints uses it, and can wait for a zone. Services that encrypt reach KMS by themselves.
+        self.keys = self._endpoint("Kms", ec2.InterfaceVpcEndpointAwsService.KMS, zones=1)
         # Only CloudWatch reports how full the brokers' disks are.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()
@@ -64,7 +66,14 @@ class Network(Construct):
             iam.PolicyStatement(
                 principals=[iam.AnyPrincipal()],
                 # Many functions write; some list, read or delete what was written. Their roles say which objects.
-                actions=["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"],
+                actions=[
+                    "s3:DeleteObject",
+                    "s3:GetObject",
+                    "s3:GetObjectVersion",
+                    "s3:ListBucket",
+                    "s3:ListBucketVersions",
+                    "s3:PutObject",
+                ],
                 resources=["*"],
                 conditions={"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}},
             )

@@ -15,6 +15,7 @@ from infra.deployment import Deployment
 from infra.functions.admin import Admin
 from infra.functions.aggregate import Aggregate
 from infra.functions.archive import Archive
+from infra.functions.checkpoint import Checkpoint
 from infra.functions.deadletter import Deadletter
 from infra.functions.ingest import Ingest
 from infra.functions.lookup import Lookup
@@ -34,6 +35,7 @@ from infra.functions.trace import Trace
 from infra.network import Network
 from infra.profiles import profile_named
 from infra.stores.cache import Cache
+from infra.stores.checkpoints import Checkpoints
 from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
@@ -74,6 +76,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     )
     database = Database(data, foundation, profile.database)
     cache = Cache(data, foundation, profile.cache)
+    checkpoints = Checkpoints(data, foundation, profile.checkpoint.lock)
 
     pipeline = _stack(app, deployment, "pipeline", "functions, their event sources and the API")
     layers = Layers(pipeline, "Layers")
@@ -85,6 +88,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         database=database,
         cache=cache,
         control_data=ControlData(data, lake.buckets.control, network, migrations=database.migrations),
+        checkpoints=checkpoints,
     )
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
@@ -100,6 +104,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Tier(pipeline, base, profile.tier, rollup_days=profile.retention.rollup_days)
     Maintain(pipeline, base, profile.maintain)
     Migrate(pipeline, base, profile.migrate)
+    Checkpoint(pipeline, base, profile.checkpoint)
     consumers = [archive, aggregate]
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
@@ -125,7 +130,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     admin = Admin(pipeline, base, profile.admin)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
     api = Api(pipeline, base, doors)
-    Roles(pipeline, deployment, api.gateway, admins=app.node.try_get_context("admins"))
+    Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
     return app
 
 

@@ -10,13 +10,18 @@ import msgspec
 import typer
 
 from cli.audit.exported import ExportedEntries, Item, write_export
+from cli.audit.fetching import PUBLIC_KEY, fetch, find_source
+from cli.audit.held import merge, read_held, read_marks, read_signed
+from cli.audit.signatures import load_key
 from cli.control.client import Client
 from cli.control.options import AsJson, AsRole, connect
 from cli.control.output import show_json, write
 from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
 from cli.terminal import print_table
+from sluice.core.control.checkpoints import BadCheckpoint, Signed
 from sluice.core.control.verification import Broken, Checkpoint, verify
+from sluice.core.times import write_time
 
 app = typer.Typer(
     add_completion=False,
@@ -77,9 +82,50 @@ def export(
         _print_checkpoint(last)
 
 
+@app.command("checkpoints")
+def fetch_checkpoints(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to keep them. What is there stays.")],
+    last: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="How many of the newest checkpoints.")] = 100,
+    stage: Stage = "",
+    directory: Directory = None,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download signed checkpoints of the audit.
+
+    Beside them it writes public-key.pem, the key that verifies them offline. Download checkpoints before you export
+    the audit: a checkpoint that is newer than the export looks as if entries were cut off.
+
+    The JSON is `{"folder": "held", "new": 2, "held": 5, "newest": {"number": 7, "hash": "...", "signed_at": "..."}}`.
+    Without checkpoints, newest is null.
+    """
+    new = fetch(find_source(choose(stage, directory), role), folder, last)
+    try:
+        held = read_held(folder, load_key(folder / PUBLIC_KEY))
+    except BadCheckpoint as error:
+        raise CommandError(f"{folder} has a bad checkpoint: {error}") from error
+    if as_json:
+        newest = _describe(held[0]) if held else None
+        show_json({"folder": str(folder), "new": new, "held": len(held), "newest": newest})
+    else:
+        print(f"{folder} has {len(held):,} checkpoints; {new:,} are new.")
+        if held:
+            print(f"The newest is of entry {held[0].number}, signed at {write_time(held[0].signed_at)}.")
+
+
 @app.command("verify")
 def verify_export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `sluice audit export` wrote.")],
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="What `sluice audit checkpoints` downloaded before the export. Needs --public-key."
+        ),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The public key of the stage's checkpoints, from where you keep it."),
+    ] = None,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,29 +138,40 @@ def verify_export(
 ) -> None:
     """Verify an exported audit, offline.
 
-    It names the first entry that was edited, deleted or moved, and then ends with status 1.
+    It names the first entry that was edited, deleted or moved, or a checkpoint that is none, and then ends with
+    status 1.
 
     The JSON is `{"sound": true, "entries": 7, "last": {"number": 7, "hash": "..."}}`, where last is null without
-    entries, or `{"sound": false, "entry": 3, "why": "..."}`.
+    entries. With --checkpoints, `signed` is the newest of them, with `number`, `hash` and `signed_at`. Or it is
+    `{"sound": false, "entry": 3, "why": "..."}`, where entry is null if a checkpoint is bad.
     """
-    checkpoints = _read_checkpoints(checkpoint or [])
+    given = read_marks(checkpoint or [])
     try:
+        held = read_signed(checkpoints, public_key)
+        marks = merge([*given, *(each.checkpoint for each in held)])
         with file.open("rb") as lines:
             exported = ExportedEntries(lines)
-            entries = verify(exported, checkpoints)
+            entries = verify(exported, marks)
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}", 2) from error
     except Broken as broken:
         if as_json:
             show_json({"sound": False, "entry": broken.number, "why": str(broken)})
         raise CommandError(f"{file} is not the audit as it was written: {broken}") from broken
+    except BadCheckpoint as error:
+        if as_json:
+            show_json({"sound": False, "entry": None, "why": str(error)})
+        raise CommandError(f"{checkpoints} has a bad checkpoint: {error}") from error
     if as_json:
-        show_json({"sound": True, "entries": entries, "last": msgspec.to_builtins(exported.last)})
+        signed = {"signed": _describe(held[0])} if held else {}
+        show_json({"sound": True, "entries": entries, "last": msgspec.to_builtins(exported.last), **signed})
     else:
         print(f"All {entries:,} entries are sound.")
-        if not checkpoints:
+        _print_cover(entries, held)
+        if not marks:
             print("Only a --checkpoint shows whether newer entries were cut off, or the audit was rewritten.")
-        _print_checkpoint(exported.last)
+        if not held:
+            _print_checkpoint(exported.last)
 
 
 class _Difference(msgspec.Struct):
@@ -168,12 +225,13 @@ def _print_checkpoint(last: Checkpoint | None) -> None:
         print(f"{last.number}:{last.hash}")
 
 
-def _read_checkpoints(given: Sequence[str]) -> list[Checkpoint]:
-    found: dict[int, str] = {}
-    for text in given:
-        parts = re.fullmatch(r"(\d{1,18}):([0-9a-f]{64})", text)
-        if parts is None or not int(parts[1]):
-            raise CommandError(f"{text!r} is no checkpoint: it is NUMBER:HASH, as verify and export print it", 2)
-        if found.setdefault(int(parts[1]), parts[2]) != parts[2]:
-            raise CommandError(f"two checkpoints differ about entry {parts[1]}: they are not of the same audit", 2)
-    return [Checkpoint(number, digest) for number, digest in found.items()]
+def _print_cover(entries: int, held: Sequence[Signed]) -> None:
+    if held:
+        newest = held[0]
+        print(f"The checkpoint signed at {write_time(newest.signed_at)} covers entries up to {newest.number:,}.")
+        if entries > newest.number:
+            print(f"No checkpoint covers the newer ones, {entries - newest.number:,} in all.")
+
+
+def _describe(signed: Signed) -> dict[str, Any]:
+    return {"number": signed.number, "hash": signed.hash, "signed_at": write_time(signed.signed_at)}

@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.deployment import Deployment, require
+from infra.stores.checkpoints import Checkpoints
 
 READS = (
     "GET /v1/admin/fleets",
@@ -32,11 +33,22 @@ ROUTES = {
 }
 """What each role may ask for."""
 
+VERIFIERS = ("admin", "auditor")
+"""Who may download checkpoints of the audit and their public key."""
+
 
 class Roles(Construct):
     """The roles of people. A deployment says who may assume them: a principal's ARN, or else IAM in the account."""
 
-    def __init__(self, scope: Construct, deployment: Deployment, api: gateway.HttpApi, *, admins: str | None) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        deployment: Deployment,
+        api: gateway.HttpApi,
+        checkpoints: Checkpoints,
+        *,
+        admins: str | None,
+    ) -> None:
         super().__init__(scope, "Roles")
         require(
             admins is None or re.fullmatch(r"arn:aws[\w-]*:(iam|sts)::\d{12}:[\w+=,.@/-]+", admins) is not None,
@@ -58,7 +70,12 @@ class Roles(Construct):
                                 resources=[_arn(api, route) for route in routes],
                             )
                         ]
-                    )
+                    ),
+                    **(
+                        {"checkpoints": iam.PolicyDocument(statements=checkpoints.reading())}
+                        if name in VERIFIERS
+                        else {}
+                    ),
                 },
             )
             CfnOutput(self, f"{name.capitalize()}Arn", value=role.role_arn)

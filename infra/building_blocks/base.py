@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
 from infra.stores.cache import Cache
+from infra.stores.checkpoints import Checkpoints
 from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
@@ -21,3 +22,4 @@ class Base(Foundation):
     database: Database
     cache: Cache
     control_data: ControlData
+    checkpoints: Checkpoints

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from infra.profiles.baseline import BASELINE
 from infra.stores.cache import CacheProfile
+from infra.stores.checkpoints import Lock
 from infra.stores.database import DatabaseProfile
 from infra.stores.topics import Brokers
 
@@ -32,6 +33,8 @@ DEV = replace(
         batching_window_seconds=5,
         maximum_pollers=2,
     ),
+    # Whoever deletes the stage may delete what is in its buckets.
+    checkpoint=replace(BASELINE.checkpoint, lock=Lock(days=1, mode="governance")),
     # A file a day.
     tier=replace(BASELINE.tier, slice_windows=1440),
     recall=replace(BASELINE.recall, concurrency=4),

@@ -9,6 +9,7 @@ from infra.deployment import require
 from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
 from infra.functions.archive import ArchiveProfile
+from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.ingest import IngestProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
@@ -68,6 +69,7 @@ class Profile:
     show: ShowProfile
     admin: AdminProfile
     publish: PublishProfile
+    checkpoint: CheckpointProfile
     migrate: Compute
 
     def __post_init__(self) -> None:

@@ -40,7 +40,14 @@ class Bucket(s3.Bucket):
     """One bucket; functions read its name as `field`."""
 
     def __init__(
-        self, scope: Construct, name: str, *, field: str, foundation: Foundation, expiries: Sequence[Expiry]
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        field: str,
+        foundation: Foundation,
+        expiries: Sequence[Expiry],
+        lock: s3.ObjectLockRetention | None = None,
     ) -> None:
         super().__init__(
             scope,
@@ -52,9 +59,17 @@ class Bucket(s3.Bucket):
             bucket_key_enabled=True,
             enforce_ssl=True,
             lifecycle_rules=[
-                s3.LifecycleRule(expiration=Duration.days(expiry.days), prefix=expiry.prefix) for expiry in expiries
+                s3.LifecycleRule(
+                    expiration=Duration.days(expiry.days),
+                    # Object Lock needs versions: an expired object is one version of several.
+                    noncurrent_version_expiration=Duration.days(1) if lock else None,
+                    prefix=expiry.prefix,
+                )
+                for expiry in expiries
             ]
             + [s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
+            versioned=True if lock else None,
+            object_lock_default_retention=lock,
             removal_policy=RemovalPolicy.RETAIN if foundation.deployment.keeps_data else RemovalPolicy.DESTROY,
         )
         self._field = field

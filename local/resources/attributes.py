@@ -54,6 +54,10 @@ def _own(resource: Resource, resolver: Resolver, services: Services) -> Iterator
         case "AWS::S3::Bucket":
             name = named("BucketName", generated.lower()[:63])
             yield from {"Ref": name, "Arn": f"arn:aws:s3:::{name}"}.items()
+        case "AWS::KMS::Key":
+            yield from {"Ref": _identity(resource), "Arn": arn("kms", f"key/{_identity(resource)}")}.items()
+        case "AWS::KMS::Alias":
+            yield "Ref", named("AliasName")
         case "AWS::Glue::Database":
             yield "Ref", named("DatabaseName", named("DatabaseInput.Name"))
         case "AWS::Glue::Table":

@@ -27,9 +27,10 @@ def create_topics(plan: Plan) -> None:
 
 
 def create_aws(plan: Plan) -> None:
-    """Creates buckets with their lifecycles, Glue databases and tables, and secrets in the AWS emulation."""
+    """Creates buckets, signing keys with their aliases, Glue databases and tables, and secrets in the AWS emulation."""
     for bucket in plan.all("AWS::S3::Bucket"):
         _create_bucket(plan, bucket)
+    _create_keys(plan)
     for database in plan.all("AWS::Glue::Database"):
         described = {**plan.resolver.required(database, "DatabaseInput"), "Name": plan.name(database)}
         _client(plan, "glue", database).create_database(DatabaseInput=described)
@@ -51,10 +52,14 @@ def _create_bucket(plan: Plan, bucket: Resource) -> None:
     name = plan.name(bucket)
     region = plan.resolver.region(bucket.stack)
     elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    s3.create_bucket(Bucket=name, **elsewhere)
+    locked = plan.resolver.property(bucket, "ObjectLockEnabled", False)
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked, **elsewhere)
     status = plan.resolver.property(bucket, "VersioningConfiguration.Status")
     if status:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
+    lock = plan.resolver.property(bucket, "ObjectLockConfiguration")
+    if lock:
+        s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=lock)
     rules = plan.resolver.property(bucket, "LifecycleConfiguration.Rules", [])
     if rules:
         s3.put_bucket_lifecycle_configuration(
@@ -84,6 +89,20 @@ def _lifecycle_rule(rule: dict[str, Any], where: str) -> dict[str, Any]:
             case _:
                 raise TemplateError(f"{where} has a lifecycle rule with {name}, which is not created here")
     return described
+
+
+def _create_keys(plan: Plan) -> None:
+    """The emulation chooses a key's id: who uses one finds it by its alias."""
+    created: dict[str, str] = {}
+    for key in plan.all("AWS::KMS::Key"):
+        usage = plan.resolver.property(key, "KeyUsage", "ENCRYPT_DECRYPT")
+        if usage != "ENCRYPT_DECRYPT":
+            made = _client(plan, "kms", key).create_key(KeyUsage=usage, KeySpec=plan.resolver.required(key, "KeySpec"))
+            created[plan.attribute(key, "Arn")] = made["KeyMetadata"]["KeyId"]
+    for alias in plan.all("AWS::KMS::Alias"):
+        target = plan.resolver.required(alias, "TargetKeyId")
+        if target in created:
+            _client(plan, "kms", alias).create_alias(AliasName=plan.name(alias), TargetKeyId=created[target])
 
 
 def _create_secret(plan: Plan, secret: Resource) -> None:

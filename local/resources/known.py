@@ -55,7 +55,15 @@ KINDS: dict[str, Kind] = {
     # Created in the AWS emulation.
     "AWS::S3::Bucket": Kind(
         Treatment.CREATED,
-        handled=("BucketName", "LifecycleConfiguration", "VersioningConfiguration"),
+        handled=(
+            "BucketName",
+            "LifecycleConfiguration",
+            "ObjectLockConfiguration.ObjectLockEnabled",
+            "ObjectLockConfiguration.Rule.DefaultRetention.Days",
+            "ObjectLockConfiguration.Rule.DefaultRetention.Mode",
+            "ObjectLockEnabled",
+            "VersioningConfiguration",
+        ),
         ignored={
             "BucketEncryption": ENCRYPTION,
             "PublicAccessBlockConfiguration": ACCESS,
@@ -68,6 +76,13 @@ KINDS: dict[str, Kind] = {
         Treatment.CREATED, handled=("DatabaseInput", "DatabaseName"), ignored={"CatalogId": ACCESS}
     ),
     "AWS::Glue::Table": Kind(Treatment.CREATED, handled=("TableInput", "DatabaseName"), ignored={"CatalogId": ACCESS}),
+    # Keys that sign; those that encrypt have nothing to do here.
+    "AWS::KMS::Key": Kind(
+        Treatment.CREATED,
+        handled=("KeySpec", "KeyUsage"),
+        ignored={"Description": LABEL, "EnableKeyRotation": ENCRYPTION, "KeyPolicy": ACCESS, "Tags": LABEL},
+    ),
+    "AWS::KMS::Alias": Kind(Treatment.CREATED, handled=("AliasName", "TargetKeyId")),
     "AWS::SecretsManager::Secret": Kind(
         Treatment.CREATED,
         handled=("Name", "GenerateSecretString", "SecretString"),
@@ -368,8 +383,6 @@ KINDS: dict[str, Kind] = {
     # One that speaks of the API's routes stops the start (principals.py).
     "AWS::IAM::ManagedPolicy": ignored(ACCESS),
     "AWS::IAM::Policy": ignored(ACCESS),
-    "AWS::KMS::Alias": ignored(ENCRYPTION),
-    "AWS::KMS::Key": ignored(ENCRYPTION),
     "AWS::Lambda::Permission": ignored(ACCESS),
     "AWS::Logs::LogGroup": ignored(LOGS),
     "AWS::Logs::LogStream": ignored(LOGS),

@@ -16,6 +16,7 @@ MAY = {
     },
     "sluice_publish": {"api_key": "s", "fleet": "s"},
     # Of the release before: it looks keys up in the database.
+    "sluice_checkpoint": {"audit": "s"},
     "sluice_ingest": {"api_key": "s", "fleet": "s"},
     "sluice_aggregate": {
         "settled_event": "si",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
 import schemathesis
 from botocore.auth import SigV4Auth
@@ -20,6 +21,8 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 from schemathesis import checks
 
+from cli.functions import find_function
+from cli.stages import Target
 from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
 from tests.flow.conftest import ROOT, Stack
 from tests.flow.test_openapi import shorten
@@ -136,6 +139,31 @@ def test_a_fleet_from_its_creation_to_its_end(stack: Stack, tmp_path: Path) -> N
     text = (tmp_path / "audit.txt").read_text()
     assert first["key_id"] in text
     assert first["key"].rpartition("_")[2] not in text
+
+
+def test_a_checkpoint_signs_the_audit_and_shows_what_a_superuser_deleted(stack: Stack, tmp_path: Path) -> None:
+    sluice(stack, "fleet", "create", f"signed-{uuid.uuid4().hex[:8]}")
+    checkpoint = find_function(Target("", stack.directory), "checkpoint")
+    assert checkpoint({})["unsigned"] == 0
+
+    export, folder = tmp_path / "audit.txt", tmp_path / "held"
+    held = sluice(stack, "audit", "checkpoints", str(folder))
+    exported = sluice(stack, "audit", "export", str(export))
+    trusted = ["--checkpoints", str(folder), "--public-key", str(folder / "public-key.pem")]
+    verified = sluice_offline("audit", "verify", str(export), *trusted)
+    assert (verified["sound"], verified["signed"]) == (True, held["newest"])
+    assert held["newest"]["number"] == exported["last"]["number"]
+
+    with psycopg.connect(stack["database"], autocommit=True) as superuser:
+        (newest,) = superuser.execute(
+            "DELETE FROM audit WHERE number = (SELECT max(number) FROM audit) RETURNING number, entry, hash"
+        ).fetchall()
+        try:
+            altered = checkpoint({})["altered"]
+        finally:
+            superuser.execute("INSERT INTO audit (number, entry, hash) VALUES (%s, %s, %s)", newest)
+    assert altered == f"entry {newest[0]}: it is missing, like all after it: a checkpoint knows entry {newest[0]}"
+    assert checkpoint({}) == {"signed": None, "unsigned": 0}
 
 
 def sluice_offline(*arguments: str) -> Any:

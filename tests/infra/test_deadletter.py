@@ -30,8 +30,15 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
     ]
     assert len(gateway["RouteTableIds"]) == 3
     (statement,) = gateway["PolicyDocument"]["Statement"]
-    # Only tier and recall read rollups back. Only salvage lists and deletes objects.
-    assert statement["Action"] == ["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+    # Only tier and recall read rollups back. Only salvage lists and deletes objects. Only checkpoint asks for versions.
+    assert statement["Action"] == [
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:ListBucket",
+        "s3:ListBucketVersions",
+        "s3:PutObject",
+    ]
     assert statement["Condition"] == {"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}}
     leaving = [
         group.name
@@ -44,7 +51,7 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
         if name.startswith(
             tuple(
                 f"{verb.capitalize()}SecurityGroup"
-                for verb in ("deadletter", "salvage", "tier", "reconcile", *READERS, *WRITERS)
+                for verb in ("checkpoint", "deadletter", "salvage", "tier", "reconcile", *READERS, *WRITERS)
             )
         )
     ]

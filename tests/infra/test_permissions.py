@@ -25,7 +25,14 @@ ALLOWED = {
     ): "an event source also looks for the brokers' network; these calls have no resources",
     (
         "*",
-        ("s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"),
+        (
+            "s3:DeleteObject",
+            "s3:GetObject",
+            "s3:GetObjectVersion",
+            "s3:ListBucket",
+            "s3:ListBucketVersions",
+            "s3:PutObject",
+        ),
     ): "the network's way to S3, which leads to buckets of this account only",
     (
         "*",
@@ -59,6 +66,11 @@ ALLOWED = {
     ): "Athena names its results, in the name of seek",
     ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
     ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
+    (
+        "Checkpoints/checkpoints/*",
+        ("s3:GetObjectVersion", "s3:PutObject"),
+    ): "checkpoint names its objects by the time and the entry",
+    ("Checkpoints/checkpoints/*", ("s3:GetObjectVersion",)): "who verifies downloads them",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
     (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet and key"
@@ -104,7 +116,16 @@ def _place(resource: Any) -> str:
     if ":execute-api:us-east-1:" in parts:
         return str(parts[-1]).removeprefix("/$default/")  # a route
     name = json.dumps(parts[0])
-    for known in ("Control", "DeadLetter", "FailedBatches", "MigrateFunction", "QueryResults", "Raw", "Rollups"):
+    for known in (
+        "Checkpoints",
+        "Control",
+        "DeadLetter",
+        "FailedBatches",
+        "MigrateFunction",
+        "QueryResults",
+        "Raw",
+        "Rollups",
+    ):
         if known in name:
             return known + "".join(part for part in parts[1:] if isinstance(part, str))
     return json.dumps(resource)

@@ -56,6 +56,10 @@ REFUSED: dict[str, Callable[[], object]] = {
     "keeps others from starting": lambda: replace(
         BASELINE.salvage, compute=replace(BASELINE.salvage.compute, timeout_seconds=301)
     ),
+    "must be locked": lambda: replace(BASELINE.checkpoint.lock, days=0),
+    "two runs at once": lambda: replace(BASELINE.checkpoint, compute=BASELINE.reconcile.compute),
+    "before an alarm is raised": lambda: replace(BASELINE.checkpoint, every_minutes=6),
+    "time to sign": lambda: replace(BASELINE.checkpoint, statement_seconds=60),
     "time for a slice": lambda: replace(BASELINE.tier, reserve_seconds=900),
     "hours are computed from minutes": lambda: replace(BASELINE.tier, hour_days=2),
     "a poller without a partition": lambda: replace(BASELINE, archive=replace(BASELINE.archive, maximum_pollers=31)),
@@ -167,6 +171,7 @@ def test_profiles_that_keep_data_are_guarded_against_deletion(templates: Templat
     expected = "Retain" if templates.profile.keeps_data else "Delete"
     for bucket in templates.every("AWS::S3::Bucket"):
         assert bucket.policies["DeletionPolicy"] == expected, bucket.name
-    assert templates.only("AWS::KMS::Key").policies["DeletionPolicy"] == expected
+    for key in templates.every("AWS::KMS::Key"):
+        assert key.policies["DeletionPolicy"] == expected, key.name
     database = templates.only("AWS::RDS::DBInstance")
     assert database.properties["DeletionProtection"] == templates.profile.keeps_data

@@ -16,7 +16,16 @@ def schedules(templates: Templates) -> dict[str, Resource]:
 
 
 def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> None:
-    assert set(schedules(templates)) == {"maintain", "pressure", "publish", "reconcile", "roll", "salvage", "tier"}
+    assert set(schedules(templates)) == {
+        "checkpoint",
+        "maintain",
+        "pressure",
+        "publish",
+        "reconcile",
+        "roll",
+        "salvage",
+        "tier",
+    }
     for verb, schedule in schedules(templates).items():
         assert schedule.properties["State"] == "ENABLED", verb
         assert schedule.properties["ScheduleExpression"].startswith("rate("), verb

@@ -395,6 +395,35 @@ def test_a_secret_is_generated_as_its_template_asks(aws: str, tmp_path: Path) ->
     assert len(value["password"]) >= 24
 
 
+def test_a_key_that_signs_has_its_alias_and_a_bucket_its_lock(aws: str, tmp_path: Path) -> None:
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
+    signing = {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY", "KeyPolicy": {}}
+    properties = {
+        ("Signing", "AWS::KMS::Key"): signing,
+        ("Encrypting", "AWS::KMS::Key"): {"KeyPolicy": {}, "EnableKeyRotation": True},
+        ("One", "AWS::KMS::Alias"): {"AliasName": "alias/signs", "TargetKeyId": {"Fn::GetAtt": ["Signing", "Arn"]}},
+        ("Two", "AWS::KMS::Alias"): {"AliasName": "alias/hides", "TargetKeyId": {"Fn::GetAtt": ["Encrypting", "Arn"]}},
+        ("Bucket", "AWS::S3::Bucket"): {
+            "BucketName": "locked",
+            "ObjectLockEnabled": True,
+            "ObjectLockConfiguration": lock,
+        },
+    }
+    resources = {name: {"Type": kind, "Properties": wanted} for (name, kind), wanted in properties.items()}
+    assembly = Assembly.of({"data": {"Resources": resources}})
+    check(assembly)
+    create_aws(resolve(assembly, services(tmp_path, aws)))
+
+    kms, s3 = aws_client("kms", aws, "us-east-1"), aws_client("s3", aws, "us-east-1")
+    assert kms.get_public_key(KeyId="alias/signs")["KeyUsage"] == "SIGN_VERIFY"
+    # Nothing is encrypted here.
+    assert {each["AliasName"] for each in kms.list_aliases()["Aliases"]} & {"alias/signs", "alias/hides"} == {
+        "alias/signs"
+    }
+    s3.put_object(Bucket="locked", Key="new", Body=b"")
+    assert s3.head_object(Bucket="locked", Key="new")["ObjectLockMode"] == "GOVERNANCE"
+
+
 def test_lifecycle_rules_are_said_in_the_words_of_the_api() -> None:
     rule = {
         "Id": "old",

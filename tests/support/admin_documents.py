@@ -46,13 +46,13 @@ def would(action: str, target: str, **changes: tuple[Any, Any]) -> dict[str, Any
     return {"dry_run": True, "would": [{"action": action, "target": target, "changes": fields}]}
 
 
-def entries(count: int) -> list[Entry]:
+def entries(count: int, reason: str = "größer\n\u2028") -> list[Entry]:
     """An audit."""
     made: list[Entry] = []
     for number in range(1, count + 1):
         principal = f"arn:aws:sts::123456789012:assumed-role/sluice-prod-admin/person-{number % 2}"
         before, after = {"events_per_second": number}, {"events_per_second": number + 1.5}
-        act = Act(NOW, principal, "fleet.change", f"fleet/f-{number}", before, after, f"c-{number}", "größer\n\u2028")
+        act = Act(NOW, principal, "fleet.change", f"fleet/f-{number}", before, after, f"c-{number}", reason)
         made.append(write_entry(act, made[-1] if made else None))
     return made
 

@@ -89,4 +89,9 @@ SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trac
 SEARCHES_UNANSWERED = Metric("SearchesUnanswered", "Count", "Athena searches without an answer.")
 DIRECTORY_UNAVAILABLE = Metric("DirectoryUnavailable", "Count", "Questions that the directory did not answer.")
 
+# checkpoint
+CHECKPOINTS_SIGNED = Metric("CheckpointsSigned", "Count", "Checkpoints of the audit that were signed and stored.")
+ENTRIES_UNSIGNED = Metric("EntriesUnsigned", "Count", "Audit entries that no checkpoint covers.")
+AUDIT_ALTERED = Metric("AuditAltered", "Count", "Runs that found the audit or its checkpoint altered.")
+
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

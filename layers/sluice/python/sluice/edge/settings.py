@@ -105,6 +105,17 @@ class PublishSettings(ControlSettings, frozen=True):
     publish_answer_seconds: float
 
 
+class CheckpointSettings(Settings, frozen=True):
+    """Where checkpoints of the audit are stored, for how long they are locked, and the key that signs them."""
+
+    sluice_stage: str
+    aws_region: str
+    checkpoint_bucket: str
+    checkpoint_key: str
+    checkpoint_lock_days: int
+    statement_seconds: float
+
+
 class IngestSettings(KeySettings, frozen=True):
     """The settings of ingest."""
 

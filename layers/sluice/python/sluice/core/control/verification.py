@@ -17,6 +17,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
     hash: str
 
 
+BEGINNING = Checkpoint(0, BEFORE_THE_FIRST)
+"""Before the first entry."""
+
+
 class Broken(Exception):
     """The audit is not what was written."""
 
@@ -37,10 +41,13 @@ _DECODER = msgspec.json.Decoder(_Link)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint]) -> int:
-    """Verify entries from the first to the last, and return how many there are; or name the first bad one."""
+def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint], since: Checkpoint = BEGINNING) -> int:
+    """Verify entries from the first to the last, and return the last one's number; or name the first bad one.
+
+    Whoever knows that the entries up to one are sound gives those after it, and that one as `since`.
+    """
     marks = {each.number: each.hash for each in checkpoints}
-    number, previous, sound = 0, BEFORE_THE_FIRST, 0
+    number, previous, sound = since.number, since.hash, since.number
     given = iter(entries)
     for entry in given:
         number += 1
@@ -57,6 +64,18 @@ def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint]) -> int:
     if cut := [each for each in marks if each > number]:
         raise Broken(number + 1, f"it is missing, like all after it: a checkpoint knows entry {max(cut)}")
     return number
+
+
+def check_held(entry: Entry | None, checkpoint: Checkpoint, newest: Checkpoint) -> None:
+    """Check an entry that a database has where a checkpoint stands; `newest` is the newest one that it has."""
+    number = checkpoint.number
+    if number > newest.number:
+        verify([], [checkpoint], newest)
+    if entry is None or entry.number != number:
+        raise Broken(number, "it is missing: a later one is there")
+    _read(entry, number)
+    if entry.hash != checkpoint.hash:
+        raise Broken(number, "it, or one before it, was rewritten: its checkpoint differs")
 
 
 def _read(entry: Entry, number: int) -> _Link:
