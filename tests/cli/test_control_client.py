@@ -256,5 +256,5 @@ def test_a_stage_that_cannot_be_found_says_why(aws: Aws) -> None:
         find_api(Target("prod", Path("nowhere")), None)
     assert raised.value.status == 2
     aws.region_name = None
-    with pytest.raises(CommandError, match="set AWS_REGION"):
+    with pytest.raises(CommandError, match="set AWS_DEFAULT_REGION"):
         find_api(Target("prod", Path("nowhere")), None)
