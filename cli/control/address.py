@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.aws import find_output, locate_api, read_outputs
 from cli.stages import CommandError, Target, read_stack
 
-Role = Literal["admin", "auditor", "operator"]
+Role = Literal["admin", "auditor", "operator", "schema-approver", "schema-proposer"]
 
 PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 
@@ -41,14 +41,15 @@ def _find_deployed(target: Target, role: Role | None) -> AdminApi:
     try:
         session = boto3.Session(profile_name=target.aws_profile, region_name=target.region)
         if session.region_name is None:
-            raise CommandError(f"no AWS region is set: set AWS_REGION to that of stage {target.stage}", 2)
+            raise CommandError(f"no AWS region is set: set AWS_DEFAULT_REGION to that of stage {target.stage}", 2)
         own = session.get_credentials()
         if own is None:
             raise CommandError("there are no AWS credentials: log in, or name a profile in AWS_PROFILE", 2)
         if role is None:
             credentials = own.get_frozen_credentials()
         else:
-            credentials = _assume(session, find_output(read_outputs(target), f"Roles{role.capitalize()}Arn"))
+            called = "".join(word.capitalize() for word in role.split("-"))
+            credentials = _assume(session, find_output(read_outputs(target), f"Roles{called}Arn"))
     except (BotoCoreError, ClientError) as error:
         raise CommandError(f"AWS did not let you in: {error}") from error
     return AdminApi(locate_api(target), session.region_name, credentials)

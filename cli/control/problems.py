@@ -55,7 +55,9 @@ class Asked:
         """The roles that may ask it."""
         if self.method != "GET":
             return "admin"
-        return "admin or auditor" if self.path[0] == "audit" else "admin, auditor or operator"
+        if self.path[0] == "audit":
+            return "admin or auditor"
+        return "admin, auditor, operator, schema-approver or schema-proposer"
 
 
 @dataclass(frozen=True)

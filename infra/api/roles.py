@@ -1,4 +1,7 @@
-"""Who may use the admins' routes: a role for each kind of person, with exactly the routes that it needs."""
+"""Who may use the admins' routes: a role for each kind of person, with exactly the routes that it needs.
+
+Analysts use no route: their role is in infra/stores/analyst.py.
+"""
 
 import re
 
@@ -30,6 +33,9 @@ ROUTES = {
     "admin": (*READS, *AUDIT, *CHANGES),
     "operator": READS,
     "auditor": (*READS, *AUDIT),
+    # The routes of schemas come with their registry. Until then both see the fleets, whose events schemas describe.
+    "schema-proposer": READS,
+    "schema-approver": READS,
 }
 """What each role may ask for."""
 
@@ -56,9 +62,10 @@ class Roles(Construct):
         )
         trusted = iam.ArnPrincipal(admins) if admins else iam.AccountRootPrincipal()
         for name, routes in ROUTES.items():
+            called = "".join(word.capitalize() for word in name.split("-"))
             role = iam.Role(
                 self,
-                name.capitalize(),
+                called,
                 role_name=deployment.named(name),
                 # Only the first admin is named here; that role's owner lets people assume the others.
                 assumed_by=trusted if name == "admin" else iam.AccountRootPrincipal(),
@@ -78,7 +85,7 @@ class Roles(Construct):
                     ),
                 },
             )
-            CfnOutput(self, f"{name.capitalize()}Arn", value=role.role_arn)
+            CfnOutput(self, f"{called}Arn", value=role.role_arn)
 
 
 def _arn(api: gateway.HttpApi, route: str) -> str:

@@ -4,6 +4,7 @@ from aws_cdk import CfnOutput
 from constructs import Construct
 
 from infra.building_blocks.foundation import Foundation
+from infra.stores.analyst import Analyst
 from infra.stores.buckets import Buckets, Retention
 from infra.stores.catalog import Catalog
 from infra.stores.delivery import Delivery, DeliveryProfile
@@ -27,6 +28,7 @@ class Lake(Construct):
         catalog = Catalog(self, foundation.deployment, self.buckets)
         self.delivery = Delivery(self, foundation, delivery, raw=self.buckets.raw, catalog=catalog)
         self.queries = Queries(self, foundation, scan_limit_gib=scan_limit_gib, catalog=catalog, buckets=self.buckets)
+        Analyst(self, foundation.deployment, self.queries)
         CfnOutput(self, "RawBucket", value=self.buckets.raw.bucket_name)
         CfnOutput(self, "DeadLetterBucket", value=self.buckets.dead_letter.bucket_name)
         CfnOutput(self, "WorkGroup", value=self.queries.workgroup.name)

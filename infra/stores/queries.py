@@ -23,6 +23,18 @@ NAMED_QUERIES = {
 }
 """Each query's file, with the tables and views it reads."""
 
+ASKING = ("StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution")
+"""What a program does with a workgroup."""
+LOOKING = (
+    "GetWorkGroup",
+    "ListQueryExecutions",
+    "BatchGetQueryExecution",
+    "ListNamedQueries",
+    "GetNamedQuery",
+    "BatchGetNamedQuery",
+)
+"""What people and their tools look up in it besides: where results go, earlier queries, and the named ones."""
+
 
 class Queries(Construct):
     """A workgroup whose limits no query can override, and named queries in it."""
@@ -73,18 +85,38 @@ class Queries(Construct):
     def access(self) -> Access:
         """Let a function outside the private network query raw events and dead letters."""
         buckets = self._buckets
-        arn = Stack.of(self).format_arn(service="athena", resource="workgroup", resource_name=self.workgroup.name)
-        asking = ("StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution")
         return Access(
             grants=[
-                iam.PolicyStatement(actions=[f"athena:{action}" for action in asking], resources=[arn]),
+                self._may_ask(*ASKING),
                 self._may_see("raw_events", "dead_letters"),
                 *_may_read(buckets.raw, "raw/"),
                 *_may_read(buckets.dead_letter, "dead_letters/"),
                 *_may_keep_results(buckets.query_results),
+                buckets.query_results.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
             ],
             facts={"athena_workgroup": self.workgroup.name, "athena_database": self._catalog.database_name},
         )
+
+    def grants_for_analysts(self, region: str) -> list[iam.PolicyStatement]:
+        """Let people query every table and view, and read the files of these tables and of results."""
+        buckets = self._buckets
+        key = buckets.query_results.may_use_key("kms:Decrypt", "kms:GenerateDataKey")
+        # The key encrypts more than the lake: the database's disks and its login, messages of alarms.
+        key.add_condition("StringEquals", {"kms:ViaService": f"s3.{region}.amazonaws.com"})
+        return [
+            self._may_ask(*ASKING, *LOOKING),
+            self._may_see("raw_events", "stored_events", "events", "dead_letters", "rollups"),
+            *_may_read(buckets.raw, "raw/"),
+            *_may_read(buckets.dead_letter, "dead_letters/"),
+            *_may_read(buckets.rollups, "rollups/"),
+            *_may_keep_results(buckets.query_results),
+            key,
+        ]
+
+    def _may_ask(self, *actions: str) -> iam.PolicyStatement:
+        """Grant uses of the workgroup."""
+        arn = Stack.of(self).format_arn(service="athena", resource="workgroup", resource_name=self.workgroup.name)
+        return iam.PolicyStatement(actions=[f"athena:{action}" for action in actions], resources=[arn])
 
     def _may_see(self, *tables: str) -> iam.PolicyStatement:
         """Grant reading the catalog. Partitions are projected, and not looked up."""
@@ -110,7 +142,7 @@ def _may_read(bucket: Bucket, prefix: str) -> list[iam.PolicyStatement]:
 
 
 def _may_keep_results(bucket: Bucket) -> list[iam.PolicyStatement]:
-    """Grant what Athena does with a bucket on behalf of the calling function."""
+    """Grant what Athena does with a bucket on behalf of its caller, but for the key."""
     return [
         iam.PolicyStatement(
             actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
@@ -120,5 +152,4 @@ def _may_keep_results(bucket: Bucket) -> list[iam.PolicyStatement]:
             actions=["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"],
             resources=[bucket.arn_for_objects("*")],
         ),
-        bucket.may_use_key("kms:Decrypt", "kms:GenerateDataKey"),
     ]

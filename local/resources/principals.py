@@ -33,8 +33,8 @@ def read_principals(assembly: Assembly, resolver: Resolver) -> list[PrincipalCon
 
 
 def purpose(role: str) -> str:
-    """Return what a role is for, which is the last part of its name."""
-    return role.rpartition("-")[2]
+    """Return what a role is for: what its name says behind the stage."""
+    return role.split("-", 2)[-1]
 
 
 def _principal(resolver: Resolver, role: Resource) -> PrincipalConfig:

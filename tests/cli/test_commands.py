@@ -10,12 +10,12 @@ import pytest
 
 from cli import statement
 from cli.__main__ import COMPLETING, main
-from cli.commands import COMMANDS, SECTIONS
+from cli.commands import COMMANDS, SECTIONS, name_module
 from cli.root import PACKAGE, load
 
 ROOT = Path(__file__).parents[2]
-SINGLE = [name for name in COMMANDS if (PACKAGE / f"{name}.py").exists()]
-ASKING = ["canary", "query", "simulate", "statement", "status", "trace"]
+SINGLE = [name for name in COMMANDS if (PACKAGE.parent / f"{name_module(name).replace('.', '/')}.py").exists()]
+ASKING = ["canary", "dead-letters", "query", "simulate", "statement", "status", "trace"]
 
 
 def test_every_listed_command_has_its_code_and_is_listed_once() -> None:
@@ -112,7 +112,7 @@ def test_the_list_is_printed_without_typer() -> None:
 def test_a_command_says_how_it_is_used_without_loading_what_it_asks_with(command: str) -> None:
     loaded = loaded_by(command, "--help")
     assert not loaded & {"boto3", "rich", "confluent_kafka", "pandas", "local", "tests", "infra", "functions"}
-    assert {f"cli.{other}" for other in COMMANDS if other not in (command, "query")} & loaded == set()
+    assert {name_module(other) for other in COMMANDS if other not in (command, "query")} & loaded == set()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,7 @@ def test_a_command_says_how_it_is_used_without_loading_what_it_asks_with(command
         (["rerun", "arch"], {"archive"}),
         (["query", "--name", "gaps"], {"gaps_between"}),
         (["statement", "--js"], {"--json"}),
+        (["dead"], {"dead-letters"}),
         (["profile", "re"], {"remove"}),
     ],
 )

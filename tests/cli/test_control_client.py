@@ -101,12 +101,13 @@ def test_a_change_whose_outcome_is_unknown_points_to_the_audit(
 
 
 FORBIDDEN = {"message": "Forbidden"}
+READERS = "admin, auditor, operator, schema-approver or schema-proposer"
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "answer", "ends", "says"),
     [
-        (["fleet", "list"], 403, FORBIDDEN, 2, "It needs the role admin, auditor or operator: name it with --as"),
+        (["fleet", "list"], 403, FORBIDDEN, 2, f"It needs the role {READERS}: name it with --as"),
         (["audit", "list"], 403, FORBIDDEN, 2, "It needs the role admin or auditor:"),
         (["fleet", "create", "a"], 403, FORBIDDEN, 2, "It needs the role admin:"),
         (["fleet", "list"], 404, {"message": "Not Found"}, 1, "the stage has no admin API (404): deploy this release"),
@@ -217,7 +218,12 @@ class Aws:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
-    played = Aws(ApiUrl0123ABCD="https://x", RolesAuditorArn0123ABCD="arn:auditor", RolesAuditorArnOld="arn:old")
+    played = Aws(
+        ApiUrl0123ABCD="https://x",
+        RolesAuditorArn0123ABCD="arn:auditor",
+        RolesAuditorArnOld="arn:old",
+        RolesSchemaApproverArn0123ABCD="arn:schema-approver",
+    )
     monkeypatch.setattr(boto3, "Session", lambda **_options: played)
     monkeypatch.setattr(boto3, "client", lambda _service, **_options: played)
     return played
@@ -235,6 +241,11 @@ def test_an_assumed_role_bears_the_name_of_the_person_for_the_audit(aws: Aws) ->
     assert aws.assumed == {"RoleArn": "arn:auditor", "RoleSessionName": "someone@example.org"}
 
 
+def test_a_role_of_several_words_is_found_by_its_output(aws: Aws) -> None:
+    find_api(Target("prod", Path("nowhere")), "schema-approver")
+    assert aws.assumed["RoleArn"] == "arn:schema-approver"
+
+
 def test_a_stage_that_cannot_be_found_says_why(aws: Aws) -> None:
     with pytest.raises(CommandError, match="there is no stage 'other'"):
         find_api(Target("other", Path("nowhere")), None)
@@ -245,5 +256,5 @@ def test_a_stage_that_cannot_be_found_says_why(aws: Aws) -> None:
         find_api(Target("prod", Path("nowhere")), None)
     assert raised.value.status == 2
     aws.region_name = None
-    with pytest.raises(CommandError, match="set AWS_REGION"):
+    with pytest.raises(CommandError, match="set AWS_DEFAULT_REGION"):
         find_api(Target("prod", Path("nowhere")), None)

@@ -60,3 +60,16 @@ def test_a_query_that_cannot_run_is_refused(
 ) -> None:
     assert main(["query", *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_deployed_stage_that_cannot_be_asked_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert main(["query", "--stage", "prod", "--sql", "SELECT 1"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "Athena cannot be asked from here: You must specify a region. `sluice profile add` remembers"
+    )

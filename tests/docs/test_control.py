@@ -3,10 +3,13 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
+from cli.control.address import Role
 from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from infra.stores.analyst import ANALYST
 from tests.docs.test_contracts import CONTROL, codes_of
 
 ROOT = Path(__file__).parents[2]
@@ -22,11 +25,16 @@ def test_the_codes_are_those_of_the_source_with_their_status() -> None:
 
 
 def test_the_matrix_of_roles_is_that_of_the_templates() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (yes|no) \| (yes|no) \|$", PAGE, re.MULTILINE)
-    assert {role: tuple(cells) for role, *cells in rows} == {
-        role: tuple("yes" if set(kind) <= set(routes) else "no" for kind in (READS, AUDIT, CHANGES))
+    rows = re.findall(r"^\| `([\w-]+)` \| (yes|no) \| (yes|no) \| (yes|no) \| (yes|no) \|$", PAGE, re.MULTILINE)
+    by_routes = {
+        role: (*("yes" if set(kind) <= set(routes) else "no" for kind in (READS, AUDIT, CHANGES)), "no")
         for role, routes in ROUTES.items()
     }
+    assert {role: tuple(cells) for role, *cells in rows} == by_routes | {ANALYST: ("no", "no", "no", "yes")}
+
+
+def test_the_command_line_asks_as_every_role_with_routes() -> None:
+    assert set(get_args(Role)) == set(ROUTES)
 
 
 def test_the_routes_are_those_of_the_description() -> None:

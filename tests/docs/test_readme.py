@@ -18,7 +18,7 @@ def test_every_command_of_the_readme_is_a_target_and_every_target_is_in_the_read
 
 
 def test_every_command_of_the_readme_is_a_command_and_every_command_is_in_the_readme() -> None:
-    named = set(re.findall(r"\bsluice ([a-z]+)", README))
+    named = set(re.findall(r"\bsluice ([a-z][a-z-]*)", README))
     assert named <= COMMANDS.keys()
     assert COMMANDS.keys() - {"simulate"} <= named
 

@@ -126,19 +126,42 @@ def test_what_is_late_is_raw_only_and_what_is_ahead_counts_at_its_reception(stac
     assert ahead["events"][0]["samples"][0]["effective_time"] == copy["received_at"]
 
 
-def test_a_rejected_event_is_found_with_its_reason_and_its_letter(stack: Stack, sent: Sent) -> None:
+def find_rejected(stack: Stack, sent: Sent) -> Any:
+    """Find the rejected event, once its dead letter is stored."""
     deadline = time.monotonic() + 60
     while (document := find(stack, sent.ids["rejected"]))["verdict"] != "rejected":
         assert document["verdict"] == "never_received"
         assert time.monotonic() < deadline, "its dead letter is not stored"
         time.sleep(0.5)
-    (event,) = document["events"]
+    return document
+
+
+def test_a_rejected_event_is_found_with_its_reason_and_its_letter(stack: Stack, sent: Sent) -> None:
+    (event,) = find_rejected(stack, sent)["events"]
     (letter,) = event["dead_letters"]
     assert (letter["reason"], letter["consumer"], event["copies"]) == ("contract_violation", "ingest", [])
     assert "metrics." in letter["detail"]
     assert letter["files"][0].startswith(f"s3://{stack['buckets']['dead_letter']}/dead_letters/")
     sql = f"SELECT letter_id FROM dead_letters WHERE event_id = '{sent.ids['rejected'].upper()}'"
     assert stack.query("--sql", sql)[1:] == [[letter["letter_id"]]]
+
+
+def test_an_operator_lists_counts_and_reads_the_dead_letter_of_a_rejected_event(stack: Stack, sent: Sent) -> None:
+    def ask(*words: str) -> str:
+        command = [sys.executable, "-m", "cli", "dead-letters", "--dir", str(stack.directory), *words]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    conditions = ("--fleet", stack["fleet"], "--device", DEVICE, "--reason", "contract_violation")
+    (letter,) = find_rejected(stack, sent)["events"][0]["dead_letters"]
+    listed = json.loads(ask(*conditions, "--json"))["items"]
+    assert letter["letter_id"] in {item["letter_id"] for item in listed}
+    (count,) = json.loads(ask(*conditions, "--by", "consumer", "--json"))["items"]
+    assert (count["consumer"], count["letters"]) == ("ingest", len(listed))
+    whole = ask(letter["letter_id"])
+    assert "reason           contract_violation" in whole
+    assert sent.ids["rejected"].upper() in whole.partition("the event as it was sent")[2]
 
 
 def test_what_never_came_is_never_received_as_of_a_moment(stack: Stack, sent: Sent) -> None:

@@ -54,16 +54,16 @@ ALLOWED = {
     ("Rollups/staging/*", ("s3:GetObject", "s3:PutObject")): "tier names its objects by what is in them",
     ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
     ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
-    ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read",
+    ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read; Athena finds an analyst's",
     (
         "Raw/raw/*",
         ("s3:GetObject",),
-    ): "reconcile counts what Firehose has written; Athena finds seek's files",
+    ): "reconcile counts what Firehose has written; Athena finds the files of seek and of an analyst",
     ("DeadLetter/dead_letters/*", ("s3:GetObject",)): "likewise deadletter",
     (
         "QueryResults/*",
         ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
-    ): "Athena names its results, in the name of seek",
+    ): "Athena names its results, in the name of seek or of an analyst",
     ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
     ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
     (

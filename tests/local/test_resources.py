@@ -263,7 +263,7 @@ def test_access_keys_are_those_of_one_start(plan: Plan) -> None:
     assert [each.keys for each in others if ADMIN in each.keys] == []
     assert described["admin"] == msgspec.to_builtins(admin.keys[1])
     assert described["roles"]["admin"] == {**msgspec.to_builtins(admin.keys[0]), "arn": admin.arn}
-    assert list(described["roles"]) == ["admin", "operator", "auditor"]
+    assert list(described["roles"]) == list(ROUTES)
 
 
 @pytest.mark.parametrize(

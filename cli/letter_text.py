@@ -1,0 +1,89 @@
+"""Dead letters as a person reads them: a list, counts, and one of them whole; and as JSON has them."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from cli.letter_search import Group
+from cli.terminal import make_visible, print_table
+from sluice.core.failures.letters import Letter
+
+CONDITIONS: Mapping[str, str] = {
+    "fleet": "fleet_id",
+    "device": "device_id",
+    "contract": "contract",
+    "reason": "reason",
+    "consumer": "consumer",
+}
+"""Columns by their short names."""
+
+# Among a million dead letters, two that begin with the same twelve digits are unlikely.
+_SHORT_ID = 12
+
+
+def print_list(letters: Sequence[Letter]) -> None:
+    """Print a line for each letter."""
+    rows = (
+        (
+            _write_time(letter.failed_at),
+            letter.letter_id[:_SHORT_ID],
+            *(getattr(letter, column) or "" for column in CONDITIONS.values()),
+            letter.detail,
+        )
+        for letter in letters
+    )
+    print_table(("failed at", "id", *CONDITIONS, "detail"), rows)
+
+
+def print_counts(by: Sequence[str], groups: Sequence[Group]) -> None:
+    """Print a line for each group of letters."""
+    rows = (
+        (
+            *(value or "" for value in group.values.values()),
+            group.letters,
+            _write_time(group.first_failed_at),
+            _write_time(group.last_failed_at),
+        )
+        for group in groups
+    )
+    print_table((*by, "dead letters", "first", "last"), rows)
+
+
+def write_whole(found: Sequence[Letter]) -> Iterator[str]:
+    """Write one dead letter, once for each consumer that gave it up, and its bytes."""
+    for letter in found:
+        for name, value in describe_letter(letter).items():
+            if name not in ("event", "event_base64"):
+                yield f"{name.replace('_', ' '):15}  {make_visible(str(value))}"
+        yield ""
+    sent, body = found[0], read_bytes(found[0])
+    cut = f", the first {len(body):,} of them kept" if len(body) < sent.event_size else ""
+    binary = "" if sent.event_base64 is None else ", not UTF-8 (\\xff stands for byte ff)"
+    yield f"the event as it was sent, {sent.event_size:,} bytes{cut}{binary}:"
+    yield from map(make_visible, body.decode("utf-8", "backslashreplace").split("\n"))
+
+
+def read_bytes(letter: Letter) -> bytes:
+    """Return the bytes as they were sent, as far as the letter keeps them."""
+    if letter.event_base64 is not None:
+        return base64.b64decode(letter.event_base64)
+    return (letter.event or "").encode()
+
+
+def describe_letter(letter: Letter) -> dict[str, Any]:
+    """Return what is known of a letter; its version is not."""
+    known: dict[str, Any] = msgspec.to_builtins(letter)
+    del known["version"]
+    return known
+
+
+def describe_group(group: Group) -> dict[str, Any]:
+    """Return the values that its letters share, and how many there are."""
+    times = {"first_failed_at": group.first_failed_at, "last_failed_at": group.last_failed_at}
+    return {**group.values, "letters": group.letters, **times}
+
+
+def _write_time(moment: str) -> str:
+    return moment[:19].replace("T", " ")

@@ -1,0 +1,119 @@
+"""Every command on the pages for people parses, and the quickstart's numbers are those of the profiles."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from typer.core import TyperCommand
+
+from cli.__main__ import main
+from infra.building_blocks.function import Compute
+from infra.profiles import profile_named
+from sluice.core.failures.letters import identify
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/quickstart.md", "docs/command-line.md", "docs/admin.md")
+QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
+COSTS = (ROOT / "docs/cost.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+# What Lambda keeps of an account's quota for functions that reserve nothing.
+UNRESERVED = 100
+# Options that the AWS CLI has of its own, or names otherwise than the API.
+OF_THE_CLI = {"query", "output", "notification-endpoint"}
+BOOLEANS = ("no-enable-termination-protection", "no-deletion-protection")
+
+
+def lines_of(page: str) -> Iterator[str]:
+    """The command lines of a page, without their comments."""
+    for line in (ROOT / page).read_text().splitlines():
+        if line.startswith("    "):
+            yield re.sub(r"\s#\s.*", "", line).strip()
+
+
+def commands_of(page: str) -> Iterator[str]:
+    """The commands of `sluice` on a page, also those whose output a variable takes."""
+    for line in lines_of(page):
+        found = re.fullmatch(r"(?:export )?\w+=\$\((sluice .*)\)|(?:\w+=\S+ )?(sluice .*)", line)
+        if found:
+            yield found[1] or found[2]
+
+
+COMMANDS = [(page, command) for page in PAGES for command in commands_of(page)]
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[command for _, command in COMMANDS])
+def test_every_command_parses(
+    page: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (basis,) = [kind for kind in TyperCommand.__mro__ if kind.__name__ == "Command"]
+    monkeypatch.setattr(basis, "invoke", lambda *_: None)
+    _, *arguments = shlex.split(command)
+    # A key's id has a form, which its placeholder has not.
+    arguments = [re.sub(r"^\$?KEY_ID$", "0" * 16, argument) for argument in arguments]
+    assert main(arguments) == 0, (page, capsys.readouterr().err)
+
+
+def test_there_are_commands_on_every_page() -> None:
+    assert {page for page, _ in COMMANDS} == set(PAGES)
+    assert len(COMMANDS) > 60
+
+
+def test_every_target_of_the_quickstart_is_there_with_its_variables() -> None:
+    made = [line.split()[1:] for line in lines_of("docs/quickstart.md") if line.startswith("make ")]
+    assert {words[0] for words in made} >= {"bootstrap", "deploy", "destroy", "setup", "up"}
+    for target, *settings in made:
+        assert re.search(rf"^{target}: ", MAKEFILE, re.MULTILINE), target
+        for setting in settings:
+            assert f"$({setting.partition('=')[0]})" in MAKEFILE, setting
+
+
+def test_every_command_of_aws_is_one_of_its_api() -> None:
+    session = botocore.session.get_session()
+    said = [each for line in lines_of("docs/quickstart.md") for each in re.findall(r"\baws ([a-z0-9-]+ [^;)]*)", line)]
+    assert len(said) > 10
+    for service, operation, *arguments in map(str.split, said):
+        if service == "s3":
+            continue
+        model = session.get_service_model(service)
+        names = {xform_name(name, "-"): name for name in model.operation_names}
+        assert operation in names, (service, operation)
+        taken = {
+            xform_name(name, "-")
+            for name in getattr(model.operation_model(names[operation]).input_shape, "members", ())
+        }
+        options = {word.removeprefix("--") for word in arguments if word.startswith("--")}
+        options = {option.removeprefix("no-") if option in BOOLEANS else option for option in options}
+        assert options - taken <= OF_THE_CLI, (service, operation)
+
+
+def test_the_rejected_event_has_the_dead_letter_that_the_quickstart_shows() -> None:
+    sent = (ROOT / "events/telemetry-invalid.json").read_bytes().strip()
+    letter_id = identify("presses", json.loads(sent)["event_id"], sent)
+    assert f"sluice dead-letters {letter_id[:12]} " in QUICKSTART
+
+
+def test_what_a_stage_costs_without_events_is_what_the_page_of_costs_says() -> None:
+    (row,) = re.findall(r"^\| the size of the deployment.*\| ([\d,]+) \|$", COSTS, re.MULTILINE)
+    assert f"{row} dollars a month at `baseline`" in QUICKSTART
+
+
+def test_the_quotas_are_those_of_the_profiles() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) of (\d+) MiB/s \|$", QUICKSTART, re.MULTILINE)
+    expected = []
+    for name in ("dev", "baseline", "large"):
+        profile = profile_named(name)
+        parts = [getattr(profile, field.name) for field in fields(profile)]
+        computes = [
+            each for part in parts for each in (part, getattr(part, "compute", None)) if isinstance(each, Compute)
+        ]
+        needed = sum(compute.concurrency for compute in computes) + UNRESERVED
+        delivery = profile.delivery
+        expected.append((name, str(needed), str(delivery.streams), f"{delivery.quota_mib_per_second:g}"))
+    assert rows == expected
+    assert f"--desired-value {expected[1][1]}" in QUICKSTART
