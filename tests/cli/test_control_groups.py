@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 GROUPS = {
     "fleet": ["archive", "change", "create", "list", "show"],
     "key": ["create", "list", "revoke", "rotate", "show"],
-    "audit": ["export", "list", "verify"],
+    "audit": ["checkpoints", "export", "list", "verify"],
 }
 
 

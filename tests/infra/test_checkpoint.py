@@ -98,11 +98,11 @@ def test_who_verifies_may_download_checkpoints_and_the_public_key_and_decrypt_no
     templates: Templates,
 ) -> None:
     roles = {
-        role.properties["RoleName"].rpartition("-")[2]: {
+        role.properties["RoleName"].removeprefix("sluice-proof-"): {
             policy["PolicyName"]: policy["PolicyDocument"]["Statement"] for policy in role.properties["Policies"]
         }
         for role in templates.every("AWS::IAM::Role")
-        if str(role.properties.get("RoleName", "")).rpartition("-")[2] in ROUTES
+        if str(role.properties.get("RoleName", "")).removeprefix("sluice-proof-") in ROUTES
     }
     assert set(roles) == set(ROUTES)
     assert {name for name, policies in roles.items() if "checkpoints" in policies} == set(VERIFIERS)
