@@ -1,6 +1,10 @@
 """An admin of the local stack: makes fleets and keys through the admin API, as people do."""
 
+import contextlib
 import json
+import secrets
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from botocore.credentials import Credentials
 
 # The gateway answers within 30 s.
 ANSWER_SECONDS = 35
+AGAIN_SECONDS = 1
 
 
 class Described(Protocol):
@@ -42,8 +47,15 @@ class Admin:
         self._send("POST", "/v1/admin/fleets", {"fleet_id": fleet_id, **settings})
 
     def create_key(self, fleet_id: str, role: str) -> str:
-        """Create a key, and return its text."""
-        return str(self._send("POST", f"/v1/admin/fleets/{fleet_id}/keys", {"role": role})["key"])
+        """Create a key, wait until it works, and return its text."""
+        wanted = "POST", f"/v1/admin/fleets/{fleet_id}/keys", {"role": role}, {"idempotency-key": secrets.token_hex(16)}
+        made = self._send(*wanted)
+        while not made.get("published", True):
+            time.sleep(AGAIN_SECONDS)
+            # The repetition publishes the key, and does not show it again.
+            with contextlib.suppress(urllib.error.HTTPError):
+                made = {**self._send(*wanted), "key": made["key"]}
+        return str(made["key"])
 
     def revoke_key(self, fleet_id: str, key: str) -> None:
         """Revoke a key, by its text."""

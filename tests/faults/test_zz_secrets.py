@@ -1,5 +1,11 @@
-"""Last of the fault tests: after all of them, no log holds a key, a secret or a device's name."""
+"""Last of the fault tests: after all of them, no log holds a key, a secret or a device's name, and no store a key."""
 
+import psycopg
+from redis.cluster import RedisCluster
+
+from local.admin import Admin
+from sluice.core.api.keys import KEYS
+from sluice.edge.published import name_in_bucket
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
@@ -20,3 +26,26 @@ def test_no_log_holds_a_key_or_a_device(stack: Stack) -> None:
     assert {"access", "stack", *(stack["functions"][verb] for verb in ("ingest", "archive", "deadletter"))} <= written
     found = {(path.name, canary) for path in logs for canary in canaries if canary.encode() in path.read_bytes()}
     assert found == set()
+
+
+def test_no_store_holds_a_key(stack: Stack) -> None:
+    admin, fleet = Admin.of(stack), "canary-fleet"
+    admin.create_fleet(fleet)
+    first = admin.create_key(fleet, "device")
+    second = admin.rotate_key(fleet, first)
+    admin.revoke_key(fleet, first)
+    with psycopg.connect(stack["database"]) as connection:
+        tables = ("fleet", "api_key", "audit", "answered")
+        stored = [
+            connection.execute(f"SELECT coalesce(json_agg(each), '[]')::text FROM {table} AS each").fetchone()
+            for table in tables
+        ]
+    with RedisCluster.from_url(stack["cache"]) as cache:
+        stored.append(cache.hgetall(f"published:{KEYS}"))
+    place = {"Bucket": stack["buckets"]["control"], "Key": name_in_bucket(KEYS)}
+    stored.append(stack.stores.s3.get_object(**place)["Body"].read())
+    for text in map(str, stored):
+        assert len(text) > 100
+        for key in (first, second, *stack["keys"].values()):
+            assert key not in text
+            assert key.rsplit("_", 1)[1] not in text
