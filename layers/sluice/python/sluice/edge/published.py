@@ -23,8 +23,8 @@ Content = TypeVar("Content")
 
 LAST_KNOWN = timedelta(hours=6)
 """How long a copy is used that no source has confirmed."""
-ASKED_AGAIN = timedelta(milliseconds=100)
-"""How often a process looks for what it misses, however often it misses something."""
+MOST_LOOKS = 10
+"""How often in a row a process looks for what it misses; then once in a second, however often it misses something."""
 LEFT_ALONE = timedelta(seconds=5)
 """How long it waits after no source answered."""
 SHARED_SECONDS = 24 * 3600
@@ -103,6 +103,7 @@ class Published(Generic[Item, Content]):
         self._etag: str | None = None
         self._away: Retryable | None = None
         self._looked_at: datetime | None = None
+        self._looks_left = float(MOST_LOOKS)
         self._missed_at: datetime | None = None
         self._asked_bucket_at: datetime | None = None
         self._confirmed_at: datetime | None = None
@@ -123,10 +124,19 @@ class Published(Generic[Item, Content]):
 
     def find_missing(self, now: datetime) -> Believed[Content]:
         """Return the content after a look for what it misses; such looks are limited in number."""
-        if self._away is None and not _is_within(ASKED_AGAIN, self._missed_at, now):
-            self._missed_at = now
+        if self._away is None and self._may_look(now):
             self._look(now)
         return self._believe(now)
+
+    def _may_look(self, now: datetime) -> bool:
+        """Allow a look for what is missing, as a bucket does that gains one each second."""
+        since = abs(now - self._missed_at).total_seconds() if self._missed_at is not None else 0.0
+        self._looks_left = min(float(MOST_LOOKS), self._looks_left + since)
+        self._missed_at = now
+        if self._looks_left < 1:
+            return False
+        self._looks_left -= 1
+        return True
 
     def _believe(self, now: datetime) -> Believed[Content]:
         if self._content is None or not _is_within(LAST_KNOWN, self._confirmed_at, now):
