@@ -1,6 +1,5 @@
 """An admin of the local stack: makes fleets and keys through the admin API, as people do."""
 
-import contextlib
 import json
 import secrets
 import time
@@ -16,7 +15,7 @@ from botocore.credentials import Credentials
 
 # The gateway answers within 30 s.
 ANSWER_SECONDS = 35
-AGAIN_SECONDS = 1
+AGAIN_SECONDS, MOST_TRIES = 1, 60
 
 
 class Described(Protocol):
@@ -50,11 +49,16 @@ class Admin:
         """Create a key, wait until it works, and return its text."""
         wanted = "POST", f"/v1/admin/fleets/{fleet_id}/keys", {"role": role}, {"idempotency-key": secrets.token_hex(16)}
         made = self._send(*wanted)
+        tries = 0
         while not made.get("published", True):
             time.sleep(AGAIN_SECONDS)
-            # The repetition publishes the key, and does not show it again.
-            with contextlib.suppress(urllib.error.HTTPError):
+            tries += 1
+            try:
+                # The repetition publishes the key, and does not show it again.
                 made = {**self._send(*wanted), "key": made["key"]}
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or tries == MOST_TRIES:
+                    raise
         return str(made["key"])
 
     def revoke_key(self, fleet_id: str, key: str) -> None:

@@ -14,7 +14,7 @@ ROLES = ("device", "reader")
 
 
 def seed(admin: Admin) -> dict[str, str]:
-    """Create a fleet with a device key and a reader key; the answer is the only place the keys are ever seen."""
+    """Create a fleet with a device key and a reader key, and return their texts."""
     admin.create_fleet(FLEET, events_per_second=EVENTS_PER_SECOND)
     return {role: admin.create_key(FLEET, role) for role in ROLES}
 

@@ -78,7 +78,8 @@ def export(
     if as_json:
         show_json({"file": str(file), "entries": entries, "last": msgspec.to_builtins(last)})
     else:
-        print(f"{file} has {entries:,} entries. Verify it with `sluice audit verify {file}`.")
+        print(f"{file} has {entries:,} entries. Verify it with `sluice audit verify {file}`,")
+        print("with --checkpoints and --public-key if `sluice audit checkpoints` has downloaded them.")
         _print_checkpoint(last)
 
 
@@ -169,7 +170,8 @@ def verify_export(
         print(f"All {entries:,} entries are sound.")
         _print_cover(entries, held)
         if not marks:
-            print("Only a --checkpoint shows whether newer entries were cut off, or the audit was rewritten.")
+            print("Only checkpoints show whether newer entries were cut off, or the audit was rewritten:")
+            print("`sluice audit checkpoints` downloads them.")
         if not held:
             _print_checkpoint(exported.last)
 

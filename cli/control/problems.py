@@ -14,7 +14,8 @@ NEXT = {
     "unknown_fleet": "`sluice fleet list` lists the fleets.",
     "unknown_key": "`sluice key list FLEET` lists the fleet's keys.",
     "fleet_exists": "An id is never used again, even after its fleet is archived: choose another one.",
-    "not_published": "The change is stored. It takes effect within a minute after S3 and Valkey are back.",
+    "not_published": "The change is stored, but not published yet. Do not repeat the command: the change takes effect"
+    " within a minute after S3 and Valkey are back.",
     "key_rotated": "Rotate the successor instead.",
 }
 """What to do next, by the code of a problem. Others say it in their detail."""
@@ -86,6 +87,8 @@ class Problem(msgspec.Struct):
 def explain(asked: Asked, answer: Answer) -> CommandError:
     """Say what went wrong, and what to do."""
     problem = _read(answer)
+    if problem.code == "not_published":
+        return CommandError(NEXT[problem.code], 1)
     if answer.status is None or answer.status == 429 or answer.status >= 500:
         return CommandError(_say_unavailable(asked, answer, problem), 1)
     if problem.current is not None:

@@ -111,7 +111,7 @@ def change(
 ) -> None:
     """Change a fleet's quotas or home region.
 
-    What is not given stays. The edge uses a new quota within five minutes. The JSON is a Fleet of schemas/admin.yaml,
+    What is not given stays. Ingest uses a new quota within half a minute. The JSON is a Fleet of schemas/admin.yaml,
     or with --dry-run a DryRun.
     """
     wanted = _given(events_per_second, rejects_per_second, home_region)

@@ -121,8 +121,8 @@ def revoke(
 ) -> None:
     """Revoke a key, for good.
 
-    Ingest and query refuse it within five minutes, or after an outage of the database. The JSON is a Key of
-    schemas/admin.yaml, or with --dry-run a DryRun.
+    Ingest, query and trace refuse it within half a minute. The JSON is a Key of schemas/admin.yaml, or with
+    --dry-run a DryRun.
     """
     if not yes and not dry_run:
         confirm(f"Revoke key {key_id} of fleet {fleet}? Its users lose access, and this cannot be undone.")
@@ -165,7 +165,7 @@ def _hand_over(answer: dict[str, Any], as_json: bool) -> None:
     if old := made.replaces:
         print(f"Key {old.key_id}, which it replaces, works until {old.expires_at}.", file=sys.stderr)
     if not made.published:
-        print("It is not published yet: it is refused until S3 and Valkey answer again.", file=sys.stderr)
+        print("It is not published everywhere yet: it may be refused until S3 and Valkey answer.", file=sys.stderr)
     print("Store the text now: it is not shown again.", file=sys.stderr)
 
 

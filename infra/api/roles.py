@@ -44,7 +44,7 @@ VERIFIERS = ("admin", "auditor")
 
 
 class Roles(Construct):
-    """The roles of people. A deployment says who may assume them: a principal's ARN, or else IAM in the account."""
+    """The roles of people. The context may name who becomes admin; otherwise the account's IAM decides."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Roles(Construct):
                 self,
                 called,
                 role_name=deployment.named(name),
-                # Only the first admin is named here; that role's owner lets people assume the others.
+                # The context names who may become admin. For the other roles the account's IAM decides.
                 assumed_by=trusted if name == "admin" else iam.AccountRootPrincipal(),
                 inline_policies={
                     "routes": iam.PolicyDocument(

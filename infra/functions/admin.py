@@ -30,7 +30,7 @@ class AdminProfile:
     """How long a reader's key works unless the admin says otherwise."""
 
     def __post_init__(self) -> None:
-        # A change is published after it: another question, and S3.
+        # A change is published after it: another question, S3 and Valkey.
         longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + PUBLISH_SECONDS
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,

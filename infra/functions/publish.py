@@ -14,7 +14,7 @@ from sluice.edge.settings import PublishSettings
 
 EVERY_MINUTES = 1
 PUBLISH_SECONDS = 10
-"""How long S3 and Valkey together may take: two calls of S3, each tried twice within two seconds, and one of Valkey."""
+"""How long one round may take: two calls of S3, each tried twice within two seconds, and one of Valkey."""
 
 
 @dataclass(frozen=True)

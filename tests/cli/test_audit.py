@@ -53,7 +53,7 @@ def test_as_json_an_export_says_where_it_is_and_its_last_entry(
     assert run("audit", "export", file, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"file": file, "entries": 0, "last": None}
     assert run("audit", "verify", file) == 0
-    assert capsys.readouterr().out.startswith("All 0 entries are sound.\nOnly a --checkpoint shows")
+    assert capsys.readouterr().out.startswith("All 0 entries are sound.\nOnly checkpoints show")
 
 
 def test_an_export_that_fails_leaves_the_earlier_one(api: PlayedAdmin, run: Run, tmp_path: Path) -> None:

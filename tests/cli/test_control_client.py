@@ -100,6 +100,15 @@ def test_a_change_whose_outcome_is_unknown_points_to_the_audit(
     )
 
 
+def test_a_change_that_is_stored_and_not_published_is_not_to_be_repeated(
+    api: PlayedAdmin, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(3):
+        api.refuse(503, "not_published", "The change is stored, but not published yet.")
+    assert run("fleet", "create", "demo") == 1
+    assert "Do not repeat the command" in capsys.readouterr().err
+
+
 FORBIDDEN = {"message": "Forbidden"}
 READERS = "admin, auditor, operator, schema-approver or schema-proposer"
 

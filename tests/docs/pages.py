@@ -81,10 +81,6 @@ NOT_YET = (
         missing="there is no replay yet",
     ),
     Row(
-        ("config", "empty, corrupt, older than the code"),
-        missing="there are no published snapshots of control data yet",
-    ),
-    Row(
         ("migration", "the previous release on the new schema"),
         missing="a whole stack of the previous release on this schema",
     ),

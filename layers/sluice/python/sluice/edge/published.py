@@ -1,7 +1,7 @@
 """Control data as processes read it: from memory, and what is newer from Valkey and from S3.
 
-Both hold the same documents. Valkey answers fast and may lose what it was given; S3 never does. So a process believes
-Valkey alone for a while only.
+Both hold the same documents. Valkey answers fast and may lose what it was given; S3 never does. So a process
+also asks S3 from time to time.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ class Published(Generic[Item, Content]):
         return self._believe(now)
 
     def _may_look(self, now: datetime) -> bool:
-        """Allow a look for what is missing, as a bucket does that gains one each second."""
+        """Allow some looks for what is missing in a row; each second one more is allowed."""
         since = abs(now - self._missed_at).total_seconds() if self._missed_at is not None else 0.0
         self._looks_left = min(float(MOST_LOOKS), self._looks_left + since)
         self._missed_at = now

@@ -83,7 +83,7 @@ class ControlSettings(Settings, frozen=True):
 
 
 class KeySettings(ControlSettings, frozen=True):
-    """Which keys are valid, and how long copies of them are used."""
+    """Where keys are published, and how often a process looks for newer ones: in Valkey, and in S3."""
 
     sluice_stage: str
     key_memory_seconds: float

@@ -1,6 +1,6 @@
 """Fleet API keys: their form, how they are stored, and when one is valid.
 
-A key is `slc_<stage>_<key id>_<secret><checksum>`. The id finds the stored row. The secret authenticates the
+A key is `slc_<stage>_<key id>_<secret><checksum>`. The id finds the published key. The secret authenticates the
 caller. The checksum lets us refuse a mistyped or invented key without a lookup. Only a hash of the whole key is stored.
 The secret is 43 random base-62 characters (256 bits), so a plain SHA-256 resists brute force.
 """
@@ -20,7 +20,7 @@ ID_LENGTH = 16
 SECRET_LENGTH = 43
 CHECKSUM_LENGTH = 6
 KEYS = "keys"
-"""The kind of control data that is published with them."""
+"""The name of the document in which they are published."""
 
 _SHAPE = re.compile(
     rf"slc_(?P<stage>[a-z0-9-]{{1,32}})_(?P<id>[0-9A-Za-z]{{{ID_LENGTH}}})"

@@ -1,1 +1,1 @@
-"""The control plane: fleets and keys as admins change them, and the audit of each change."""
+"""The control plane: fleets and keys as admins change them, the audit of each change, and its signed checkpoints."""

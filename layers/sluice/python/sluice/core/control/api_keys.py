@@ -16,7 +16,7 @@ Role = Literal["device", "reader"]
 State = Literal["active", "rotated", "expired", "revoked"]
 LEAST_DAYS, MOST_DAYS = 0.01, 3650
 MOST_KEYS = 10_000
-"""Each process that checks keys holds all that work."""
+"""Each process that checks keys has all of them in memory."""
 
 
 class KeyPeriods(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Keys by their ids. A process has all of them in memory, so that an invented key costs no look-up."""
+"""Keys by their ids. A process has all of them in memory: an invented one costs at most a look for newer ones."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

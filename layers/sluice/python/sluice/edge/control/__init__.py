@@ -1,1 +1,1 @@
-"""The control plane: changes of fleets and keys, each in one transaction with its audit entry."""
+"""The control plane: changes of fleets and keys with their audit entries, publishing them, and signed checkpoints."""
