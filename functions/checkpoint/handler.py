@@ -17,8 +17,8 @@ from sluice.core.errors import Retryable
 from sluice.core.metrics import AUDIT_ALTERED, CHECKPOINTS_SIGNED, ENTRIES_UNSIGNED
 from sluice.edge import aws
 from sluice.edge.context import Context, seconds_to_work
+from sluice.edge.control.checkpoint_bucket import CheckpointBucket
 from sluice.edge.control.checkpointing import Checkpointing
-from sluice.edge.control.shelf import Shelf
 from sluice.edge.control.signing import Signer
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, connect
@@ -44,7 +44,7 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     with closing(database):
         run = Checkpointing(
             ControlStore(database),
-            Shelf(s3, settings.checkpoint_bucket),
+            CheckpointBucket(s3, settings.checkpoint_bucket),
             Signer(kms, settings.checkpoint_key),
             settings.sluice_stage,
             timedelta(days=settings.checkpoint_lock_days) / 2,

@@ -26,12 +26,12 @@ class Throttle:
 class Keys:
     """How often a process looks for newer keys: in Valkey, and in S3. The same behind every route."""
 
-    key_memory_seconds: int
-    key_cache_seconds: int
+    key_valkey_seconds: int
+    key_s3_seconds: int
 
     def __post_init__(self) -> None:
         require(
-            self.key_memory_seconds + self.key_cache_seconds < KEY_REVOCATION_SECONDS,
+            self.key_valkey_seconds + self.key_s3_seconds < KEY_REVOCATION_SECONDS,
             f"a revoked key must stop working everywhere within {KEY_REVOCATION_SECONDS} s",
         )
 

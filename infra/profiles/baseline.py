@@ -38,7 +38,7 @@ BASELINE = Profile(
         dead_letter=Topic(partitions=6, retention_seconds=30 * DAY, partition_bytes=4 * GIB),
         alert_events=Topic(partitions=6, retention_seconds=7 * DAY),
     ),
-    keys=Keys(key_memory_seconds=30, key_cache_seconds=240),
+    keys=Keys(key_valkey_seconds=30, key_s3_seconds=240),
     ingest=IngestProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
         # Each costs about 15 USD a month while idle, and saves money when busy: started environments run cheaper.

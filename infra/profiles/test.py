@@ -9,7 +9,7 @@ from infra.profiles.dev import DEV
 TEST = replace(
     DEV,
     name="test",
-    keys=Keys(key_memory_seconds=1, key_cache_seconds=2),
+    keys=Keys(key_valkey_seconds=1, key_s3_seconds=2),
     ingest=replace(
         DEV.ingest,
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.

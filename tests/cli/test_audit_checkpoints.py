@@ -17,7 +17,7 @@ from cli.stages import Target
 from local.models.aws_client import aws_client
 from sluice.core.control.audit import Entry
 from sluice.core.control.checkpoints import Signed, write_document
-from sluice.edge.control.shelf import Shelf
+from sluice.edge.control.checkpoint_bucket import CheckpointBucket
 from sluice.edge.control.signing import Signer
 from tests.cli.conftest import Run
 from tests.local.emulation import emulated_aws
@@ -204,13 +204,13 @@ class Stage:
         self.s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
         made = self.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
         self.kms.create_alias(AliasName="alias/sluice-local-checkpoints", TargetKeyId=made["KeyId"])
-        self.shelf = Shelf(self.s3, "locked")
+        self.bucket = CheckpointBucket(self.s3, "locked")
         self.signer = Signer(self.kms, "alias/sluice-local-checkpoints")
 
     def sign(self, entry: Entry, at: datetime) -> str:
         """Sign an entry as the function does."""
         signed = Signed(entry.hash, entry.number, at, "local")
-        self.shelf.put(signed.name, write_document(signed.write(), *self.signer.sign(signed.write())))
+        self.bucket.put(signed.name, write_document(signed.write(), *self.signer.sign(signed.write())))
         return signed.name
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from sluice.core.api.keys import StoredKey, compose_key, hash_key
+from sluice.core.api.keys import PublishedKey, compose_key, hash_key
 from tests.support import samples
 
 EVENTS, READINGS, ACTIVITY = "/v1/events", "/v1/readings", "/v1/activity"
@@ -182,7 +182,7 @@ def spoiling(name: str, event: bytes) -> Case:
     return unparsable(name, b"[" + b", ".join((before.body, event, after.body)) + b"]", "malformed_json")
 
 
-def stored_keys(keys: Keys, fleet_id: str, past: datetime) -> Iterator[StoredKey]:
+def stored_keys(keys: Keys, fleet_id: str, past: datetime) -> Iterator[PublishedKey]:
     """What the control data holds of the keys, all but the reader's and the spent ones open."""
     differ: dict[str, dict[str, Any]] = {
         "expired": {"expires_at": past},
@@ -192,7 +192,7 @@ def stored_keys(keys: Keys, fleet_id: str, past: datetime) -> Iterator[StoredKey
     for name in NAMES:
         text: str = getattr(keys, name)
         role = "reader" if name == "reader" else "device"
-        stored = StoredKey(text.split("_")[2], fleet_id, role, hash_key(text), 1e6, 1e6)
+        stored = PublishedKey(text.split("_")[2], fleet_id, role, hash_key(text), 1e6, 1e6)
         yield msgspec.structs.replace(stored, **differ.get(name, {}))
 
 

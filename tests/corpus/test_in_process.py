@@ -12,7 +12,7 @@ import pytest
 
 from functions.ingest.handler import CONTRACT_OF
 from sluice.core.api.answers import Answer
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import PublishedKey
 from sluice.core.events.envelope import HEADER, read_envelope
 from sluice.core.limits import Limits
 from tests.corpus import compression
@@ -37,7 +37,7 @@ FAMILY_NAMES = [family.__name__.rpartition(".")[2] for family in FAMILIES]
 class Place(World):
     """A world that knows the keys of the corpus."""
 
-    def find(self, key_id: str, _now: datetime) -> StoredKey | None:
+    def find(self, key_id: str, _now: datetime) -> PublishedKey | None:
         return STORED.get(key_id)
 
 

@@ -31,7 +31,7 @@ def signing(database: str) -> Iterator[Checkpointing]:
     """What signs, with a played key and bucket."""
     connected = Database(partial(psycopg.connect, database, user=ROLE, autocommit=True), 5)
     played = PlayedAudit([]).checkpointing()
-    yield Checkpointing(ControlStore(connected), played.shelf, played.signer, played.stage, played.renewal)
+    yield Checkpointing(ControlStore(connected), played.bucket, played.signer, played.stage, played.renewal)
     connected.close()
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from sluice.core.api.keys import StoredKey, parse_key
+from sluice.core.api.keys import PublishedKey, parse_key
 from sluice.core.control.api_keys import KeyPeriods
 from sluice.core.control.audit import Entry
 from sluice.core.control.verification import Checkpoint, verify
@@ -46,7 +46,7 @@ class Admin:
     dsn: str
     now: datetime = NOW
     unpublished: bool = False
-    published: dict[str, StoredKey] = field(default_factory=dict)
+    published: dict[str, PublishedKey] = field(default_factory=dict)
     _drawn: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 import pytest
 
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import PublishedKey
 from sluice.edge.control.publishing import read_keys
 from sluice.edge.database import Database, ask
 from sluice.edge.migrations import MigrationError, migrate
@@ -108,7 +108,7 @@ def test_a_database_of_the_release_before_is_migrated_with_its_data_and_keeps_an
         (key,) = read_keys(publish, datetime.now(UTC))
         publish.close()
     assert before is not None
-    assert msgspec.json.decode(before, type=StoredKey) == key
+    assert msgspec.json.decode(before, type=PublishedKey) == key
 
 
 def test_there_are_partitions_for_now_and_for_two_days_as_soon_as_it_is_migrated(database: str) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from local.seed import insert_key
-from sluice.core.api.keys import KEYS, StoredKey
+from sluice.core.api.keys import KEYS, PublishedKey
 from sluice.core.errors import Retryable
 from sluice.core.published import Document, read_document
 from sluice.edge.control.publishing import ENDED, LostKeysError, Publisher
@@ -58,8 +58,8 @@ class Place:
         return insert_key(self.owner, "test", "f", "device").split("_")[2]
 
     @property
-    def published(self) -> Document[StoredKey]:
-        return read_document(self.bucket.held[NAME][0], KEYS, StoredKey)
+    def published(self) -> Document[PublishedKey]:
+        return read_document(self.bucket.held[NAME][0], KEYS, PublishedKey)
 
     def keys(self) -> list[str]:
         return [key.key_id for key in self.published.items]

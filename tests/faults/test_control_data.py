@@ -29,11 +29,11 @@ def status_with(stack: Stack, key: str) -> tuple[int, str | None]:
     return status, body.get("code")
 
 
-def test_a_revoked_key_stops_working_within_the_time_its_copies_live(stack: Stack) -> None:
+def test_a_revoked_key_stops_working_when_its_document_is_renewed(stack: Stack) -> None:
     key = create_fleet(stack, "revoked-fleet")
     assert status_with(stack, key) == (202, None)
     Admin.of(stack).revoke_key("revoked-fleet", key)
-    # The test profile's copies live 1 s in memory; longer waits are slack for the machine.
+    # In the test profile processes look for a newer document every second; longer waits are slack for the machine.
     wait_until("the revoked key is refused", lambda: status_with(stack, key) == (401, "revoked_key"), seconds=10)
     assert {status_with(stack, key) for _ in range(12)} == {(401, "revoked_key")}
 

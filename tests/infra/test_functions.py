@@ -70,7 +70,7 @@ def test_every_environment_that_shares_a_limit_knows_how_many_share_it(templates
 
 
 def test_a_revoked_key_stops_working_behind_every_route_at_once(templates: Templates) -> None:
-    for name in ("KEY_MEMORY_SECONDS", "KEY_CACHE_SECONDS"):
+    for name in ("KEY_VALKEY_SECONDS", "KEY_S3_SECONDS"):
         told = {verb: templates.variables(verb).get(name) for verb in ("ingest", "query", "trace")}
         assert len(set(told.values())) == 1, told
 

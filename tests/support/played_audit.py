@@ -10,7 +10,7 @@ from sluice.core.control.audit import Entry
 from sluice.edge.control.checkpointing import Checkpointing, Run
 
 if TYPE_CHECKING:
-    from sluice.edge.control.shelf import Shelf
+    from sluice.edge.control.checkpoint_bucket import CheckpointBucket
     from sluice.edge.control.signing import Signer
     from sluice.edge.control.store import ControlStore
 
@@ -45,7 +45,7 @@ class PlayedAudit:
         """What signs."""
         return Checkpointing(
             cast("ControlStore", self),
-            cast("Shelf", _Shelf(self.stored)),
+            cast("CheckpointBucket", _CheckpointBucket(self.stored)),
             cast("Signer", self.signer),
             self.stage,
             renewal,
@@ -56,7 +56,7 @@ class PlayedAudit:
         yield _Rows(self.entries)
 
 
-class _Shelf:
+class _CheckpointBucket:
     def __init__(self, stored: dict[str, bytes]) -> None:
         self._stored = stored
 

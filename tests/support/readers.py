@@ -17,7 +17,7 @@ from functions.query.handler import compose
 from local.models.config import RouteConfig
 from local.models.routes import Router
 from local.seed import insert_key
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import PublishedKey
 from sluice.core.errors import Retryable
 from sluice.core.metrics import REQUESTS_REFUSED, Metric
 from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupNames, GroupQuestion
@@ -36,8 +36,8 @@ SETTINGS = QuerySettings(
     sluice_stage=STAGE,
     aws_region="us-east-1",
     control_bucket="control",
-    key_memory_seconds=30,
-    key_cache_seconds=240,
+    key_valkey_seconds=30,
+    key_s3_seconds=240,
     query_concurrency=1,
     query_requests_per_second=1000,
     query_answer_seconds=5,
@@ -118,7 +118,7 @@ class RowKeys:
         self.away = False
         self._database = Database(partial(psycopg.connect, dsn, user="sluice_publish", autocommit=True), 5)
 
-    def find(self, key_id: str, now: datetime) -> StoredKey | None:
+    def find(self, key_id: str, now: datetime) -> PublishedKey | None:
         if self.away:
             raise Retryable("S3 does not answer")
         found = by_id(read_keys(self._database, now)).get(key_id)

@@ -10,7 +10,7 @@ from unittest import mock
 
 from functions.ingest.handler import CONTRACT_OF
 from sluice.core.api.answers import Answer
-from sluice.core.api.keys import Site, StoredKey, compose_key, hash_key
+from sluice.core.api.keys import PublishedKey, Site, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Retryable
 from sluice.core.ingest.pressure import UnknownPressureError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sluice.edge.ingest.pressure import Pressure
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
-STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
+STORED = PublishedKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
 
 
 @dataclass
@@ -38,7 +38,7 @@ class World:
 
     diary: list[Any] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
-    key: StoredKey | None = STORED
+    key: PublishedKey | None = STORED
     away: bool = False
     over: str | None = None
     counted: tuple[set[str], set[str]] = (set(), set())
@@ -51,7 +51,7 @@ class World:
     chances: list[float] = field(default_factory=list)
     """In place of the fake one."""
 
-    def find(self, _key_id: str, _now: datetime) -> StoredKey | None:
+    def find(self, _key_id: str, _now: datetime) -> PublishedKey | None:
         if self.away:
             raise Retryable("the keys cannot be looked up")
         return self.key

@@ -8,7 +8,7 @@ import pytest
 from sluice.core.errors import Retryable
 from sluice.core.published import write_document
 from sluice.edge.cache import Cache
-from sluice.edge.published import LAST_KNOWN, LEFT_ALONE, MOST_LOOKS, Published, SharedCopy, name_in_bucket
+from sluice.edge.published import LAST_KNOWN, LEAVE_ALONE, MOST_LOOKS, Published, SharedCopy, name_in_bucket
 from tests.support.played_bucket import PlayedBucket
 from tests.support.played_cache import PlayedServer
 from tests.support.samples import NOW
@@ -126,7 +126,7 @@ def test_with_no_source_the_last_copy_is_used_for_hours_and_no_longer(sources: S
     with pytest.raises(Retryable):
         sources.process().find(NOW)
     sources.server.away = sources.bucket.away = False
-    assert process.find(after(LAST_KNOWN + LEFT_ALONE)).away is None
+    assert process.find(after(LAST_KNOWN + LEAVE_ALONE)).away is None
 
 
 def test_sources_that_do_not_answer_are_left_alone_for_a_moment(sources: Sources) -> None:

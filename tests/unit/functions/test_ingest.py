@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from sluice.core.api.keys import StoredKey, hash_key
+from sluice.core.api.keys import PublishedKey, hash_key
 from tests.support import samples
 from tests.support.world import KEY, World
 
@@ -66,10 +66,10 @@ def test_a_body_whose_letter_cannot_be_stored_is_to_be_sent_again(world: World) 
 
 @pytest.mark.parametrize(
     ("key", "status", "code"),
-    [(None, 401, "unknown_key"), (StoredKey("K" * 16, "demo", "reader", hash_key(KEY), 1, 1), 403, "wrong_role")],
+    [(None, 401, "unknown_key"), (PublishedKey("K" * 16, "demo", "reader", hash_key(KEY), 1, 1), 403, "wrong_role")],
 )
 def test_who_may_not_send_costs_no_work_on_the_body(
-    world: World, key: StoredKey | None, status: int, code: str
+    world: World, key: PublishedKey | None, status: int, code: str
 ) -> None:
     world.key = key
     bomb = gzip.compress(b"0" * 50_000_000)

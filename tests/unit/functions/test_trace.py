@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from functions.trace import handler
-from sluice.core.api.keys import Site, StoredKey, compose_key, hash_key
+from sluice.core.api.keys import PublishedKey, Site, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.records import Origin
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ID = "4f6c1f52-8d3e-4b57-9a43-6c1f0f0f7d21"
 SITE = Site("test", "us-east-1")
 KEY = compose_key("test", "K" * 16, "s" * 43)
-STORED = StoredKey("K" * 16, "demo", "reader", hash_key(KEY), 100.0, 10.0)
+STORED = PublishedKey("K" * 16, "demo", "reader", hash_key(KEY), 100.0, 10.0)
 COPY = StoredCopy(
     Origin("raw-events", 4, 7),
     "demo",
@@ -49,14 +49,14 @@ class World:
 
     found: SearchResult | Exception = field(default_factory=lambda: SearchResult((COPY,), ()))
     numbers: Numbers | Exception = COUNTED
-    key: StoredKey = STORED
+    key: PublishedKey = STORED
     over: str | None = None
     wanted: list[EventSearch] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
     unavailable: list[float] = field(default_factory=list)
     """How many sources every trace lacked, as CloudWatch finds it by the function's name and nothing else."""
 
-    def find(self, _key_id: str, _now: datetime) -> StoredKey:
+    def find(self, _key_id: str, _now: datetime) -> PublishedKey:
         return self.key
 
     def exceeded(self, name: str, quota: Quota, _events: int, _now: datetime) -> str | None:

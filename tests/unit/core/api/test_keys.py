@@ -3,13 +3,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from sluice.core.api.keys import StoredKey, compose_key, hash_key, open_with, parse_key
+from sluice.core.api.keys import PublishedKey, compose_key, hash_key, open_with, parse_key
 from sluice.core.errors import Refusal
 from tests.support.samples import NOW
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
 REGION = "us-east-1"
-STORED = StoredKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
+STORED = PublishedKey("K" * 16, "demo", "device", hash_key(KEY), 100.0, 10.0)
 
 
 def test_a_stored_key_opens_the_door_of_its_fleet() -> None:
@@ -46,7 +46,7 @@ def test_a_key_that_cannot_be_ours_is_refused_before_anything_is_looked_up(text:
         (msgspec.structs.replace(STORED, home_region="eu-west-1"), 403, "wrong_region"),
     ],
 )
-def test_a_key_that_may_not_is_refused_with_the_reason(stored: StoredKey | None, status: int, code: str) -> None:
+def test_a_key_that_may_not_is_refused_with_the_reason(stored: PublishedKey | None, status: int, code: str) -> None:
     with pytest.raises(Refusal) as refused:
         open_with(parse_key(KEY, "test"), stored, "device", REGION, NOW)
     assert (refused.value.status, refused.value.code) == (status, code)

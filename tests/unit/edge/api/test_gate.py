@@ -1,11 +1,11 @@
 import pytest
 
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import PublishedKey
 from sluice.core.errors import Refusal
 from sluice.edge.api.gate import ReaderRequest
 from tests.support.samples import NOW
 
-KEY = StoredKey("k1", "demo", "reader", "0" * 64, 1, 1)
+KEY = PublishedKey("k1", "demo", "reader", "0" * 64, 1, 1)
 
 
 def test_another_fleet_than_the_keys_is_refused() -> None:

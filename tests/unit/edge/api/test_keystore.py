@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from sluice.core.api.keys import StoredKey
+from sluice.core.api.keys import PublishedKey
 from sluice.core.errors import Retryable
 from sluice.edge.api.keystore import Keys, KeyStore, by_id
 from sluice.edge.published import Believed
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sluice.edge.published import Published
 
-KEY = StoredKey("k1", "demo", "device", "0" * 64, 100.0, 10.0)
+KEY = PublishedKey("k1", "demo", "device", "0" * 64, 100.0, 10.0)
 
 
 class Played:
@@ -41,7 +41,7 @@ def published() -> Played:
 
 @pytest.fixture
 def keys(published: Played) -> KeyStore:
-    return KeyStore(cast("Published[StoredKey, Keys]", published))
+    return KeyStore(cast("Published[PublishedKey, Keys]", published))
 
 
 def test_a_known_key_costs_no_look(published: Played, keys: KeyStore) -> None:

@@ -25,7 +25,7 @@ LAST_KNOWN = timedelta(hours=6)
 """How long a copy is used that no source has confirmed."""
 MOST_LOOKS = 10
 """How often in a row a process looks for what it misses; then once in a second, however often it misses something."""
-LEFT_ALONE = timedelta(seconds=5)
+LEAVE_ALONE = timedelta(seconds=5)
 """How long it waits after no source answered."""
 SHARED_SECONDS = 24 * 3600
 """How long Valkey keeps a document after it was last published. That happens every minute."""
@@ -87,8 +87,8 @@ class Published(Generic[Item, Content]):
         arrange: Callable[[Sequence[Item]], Content],
         shared: SharedCopy,
         bucket: Callable[[], Bucket],
-        memory: timedelta,
-        shared_alone: timedelta,
+        valkey_every: timedelta,
+        s3_every: timedelta,
     ) -> None:
         self._kind = kind
         self._of = of
@@ -96,8 +96,8 @@ class Published(Generic[Item, Content]):
         self._shared = shared
         self._open_bucket = bucket
         self._bucket: Bucket | None = None
-        self._memory = memory
-        self._shared_alone = shared_alone
+        self._valkey_every = valkey_every
+        self._s3_every = s3_every
         self._held: Document[Item] | None = None
         self._content: Content | None = None
         self._etag: str | None = None
@@ -110,7 +110,7 @@ class Published(Generic[Item, Content]):
 
     def find(self, now: datetime) -> Believed[Content]:
         """Return the content; Retryable if no source answers and no copy is young enough."""
-        rest = self._memory if self._away is None else min(self._memory, LEFT_ALONE)
+        rest = self._valkey_every if self._away is None else min(self._valkey_every, LEAVE_ALONE)
         if not _is_within(rest, self._looked_at, now):
             self._look(now)
         return self._believe(now)
@@ -148,7 +148,7 @@ class Published(Generic[Item, Content]):
         self._looked_at = now
         self._away = None
         confirmed = self._look_in_cache()
-        if not confirmed or not _is_within(self._shared_alone, self._asked_bucket_at, now):
+        if not confirmed or not _is_within(self._s3_every, self._asked_bucket_at, now):
             try:
                 self._look_in_bucket()
             except Retryable as error:

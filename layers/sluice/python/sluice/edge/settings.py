@@ -86,8 +86,8 @@ class KeySettings(ControlSettings, frozen=True):
     """Where keys are published, and how often a process looks for newer ones: in Valkey, and in S3."""
 
     sluice_stage: str
-    key_memory_seconds: float
-    key_cache_seconds: int
+    key_valkey_seconds: float
+    key_s3_seconds: int
 
 
 class AdminSettings(ControlSettings, frozen=True):

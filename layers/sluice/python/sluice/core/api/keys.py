@@ -35,7 +35,7 @@ class Site(msgspec.Struct, frozen=True):
     region: str
 
 
-class StoredKey(msgspec.Struct, frozen=True):
+class PublishedKey(msgspec.Struct, frozen=True):
     """A key as it is published, with what its fleet may send."""
 
     key_id: str
@@ -80,7 +80,9 @@ def hash_key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_with(presented: PresentedKey, stored: StoredKey | None, role: str, region: str, now: datetime) -> StoredKey:
+def open_with(
+    presented: PresentedKey, stored: PublishedKey | None, role: str, region: str, now: datetime
+) -> PublishedKey:
     """Return the stored key that a presented key matches, or refuse it with the reason."""
     expected = stored.secret_hash if stored else hash_key("")
     # Compared even when no such key exists, so that the response time does not reveal whether it does.

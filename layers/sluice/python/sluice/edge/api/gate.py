@@ -9,7 +9,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.answers import Answer, answer_refusal
-from sluice.core.api.keys import Site, StoredKey
+from sluice.core.api.keys import PublishedKey, Site
 from sluice.core.api.quotas import BURST_SECONDS, Quota
 from sluice.core.api.representations import represent
 from sluice.core.api.requests import correlate, read_request
@@ -27,7 +27,7 @@ UNKNOWN_FLEET = "unknown"
 class ReaderRequest(msgspec.Struct, frozen=True):
     """A request authenticated by a reader's key."""
 
-    key: StoredKey
+    key: PublishedKey
     path: Mapping[str, str]
     query: str
     now: datetime

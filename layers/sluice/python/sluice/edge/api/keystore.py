@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sluice.core.api.keys import KEYS, Site, StoredKey, open_with, parse_key
+from sluice.core.api.keys import KEYS, PublishedKey, Site, open_with, parse_key
 from sluice.core.api.requests import Request
 from sluice.core.errors import Refusal, Retryable
 from sluice.edge import aws
@@ -15,20 +15,20 @@ from sluice.edge.settings import KeySettings
 # A request waits for S3 no longer than this, twice.
 ANSWER_SECONDS, TRIES = 1, 2
 
-Keys = dict[str, StoredKey]
+Keys = dict[str, PublishedKey]
 
 
 class KeyStore:
     """Finds a key by its id."""
 
-    def __init__(self, published: Published[StoredKey, Keys]) -> None:
+    def __init__(self, published: Published[PublishedKey, Keys]) -> None:
         self._published = published
 
     def load(self, now: datetime) -> None:
         """Read the keys before the first request; Retryable if no source answers."""
         self._published.load(now)
 
-    def find(self, key_id: str, now: datetime) -> StoredKey | None:
+    def find(self, key_id: str, now: datetime) -> PublishedKey | None:
         """Find a key, or None if no such key exists; Retryable while no source answers and the key is unknown."""
         found = self._published.find(now)
         if key_id not in found.content:
@@ -49,22 +49,22 @@ def make_keystore(settings: KeySettings, cache: Cache) -> KeyStore:
     return KeyStore(
         Published(
             KEYS,
-            StoredKey,
+            PublishedKey,
             by_id,
             SharedCopy(KEYS, cache),
             open_bucket,
-            timedelta(seconds=settings.key_memory_seconds),
-            timedelta(seconds=settings.key_cache_seconds),
+            timedelta(seconds=settings.key_valkey_seconds),
+            timedelta(seconds=settings.key_s3_seconds),
         )
     )
 
 
-def by_id(keys: Sequence[StoredKey]) -> Keys:
+def by_id(keys: Sequence[PublishedKey]) -> Keys:
     """Arrange keys by their ids."""
     return {key.key_id: key for key in keys}
 
 
-def authenticate(request: Request, keys: KeyStore, site: Site, role: str) -> StoredKey:
+def authenticate(request: Request, keys: KeyStore, site: Site, role: str) -> PublishedKey:
     """Authenticate a request by its API key, or refuse it with the reason."""
     presented = parse_key(request.key, site.stage)
     try:

@@ -15,7 +15,7 @@ from sluice.core.control.checkpoints import (
     write_document,
 )
 from sluice.core.control.verification import BEGINNING, Broken, Checkpoint, check_held, verify
-from sluice.edge.control.shelf import Shelf
+from sluice.edge.control.checkpoint_bucket import CheckpointBucket
 from sluice.edge.control.signing import Signer
 from sluice.edge.control.store import ControlStore, Rows
 
@@ -37,7 +37,7 @@ class Checkpointing(msgspec.Struct, frozen=True):
     """Verifies the audit, and signs its newest entry."""
 
     store: ControlStore
-    shelf: Shelf
+    bucket: CheckpointBucket
     signer: Signer
     stage: str
     renewal: timedelta
@@ -52,12 +52,12 @@ class Checkpointing(msgspec.Struct, frozen=True):
             return Run(None, newest - verified.number)
         signed = Signed(verified.hash, verified.number, now, self.stage)
         text = signed.write()
-        self.shelf.put(signed.name, write_document(text, *self.signer.sign(text)))
+        self.bucket.put(signed.name, write_document(text, *self.signer.sign(text)))
         return Run(signed.number, newest - signed.number)
 
     def _find_held(self) -> Signed | None:
         """Read the newest checkpoint."""
-        found = self.shelf.find_newest()
+        found = self.bucket.find_newest()
         if found is None:
             return None
         name, data = found

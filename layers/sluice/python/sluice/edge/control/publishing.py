@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from aws_lambda_powertools import Logger
 
-from sluice.core.api.keys import KEYS, StoredKey
+from sluice.core.api.keys import KEYS, PublishedKey
 from sluice.core.errors import Retryable
 from sluice.core.published import Document, UnreadableError, read_document, write_document
 from sluice.edge import aws
@@ -49,7 +49,7 @@ class InBucket(NamedTuple):
     """The published object: its ETag, and its document if that can be read."""
 
     etag: str | None
-    document: Document[StoredKey] | None
+    document: Document[PublishedKey] | None
     data: bytes
 
 
@@ -86,7 +86,7 @@ class Publisher:
             return InBucket(None, None, b"")
         data, etag = found
         try:
-            return InBucket(etag, read_document(data, KEYS, StoredKey), data)
+            return InBucket(etag, read_document(data, KEYS, PublishedKey), data)
         except UnreadableError as error:
             logger.warning("the published object is replaced", reason=str(error))
             return InBucket(etag, None, data)
@@ -104,12 +104,12 @@ def make_publisher(database: Database, settings: ControlSettings, place: CacheSe
     return Publisher(database, Bucket(s3, settings.control_bucket), SharedCopy(KEYS, shared))
 
 
-def read_keys(database: Database, now: datetime) -> tuple[StoredKey, ...]:
+def read_keys(database: Database, now: datetime) -> tuple[PublishedKey, ...]:
     """Read the keys that callers may present, with what their fleets may send."""
     found = database.ask(_KEYS, (now - ENDED).isoformat())
-    return msgspec.json.decode(found or b"[]", type=tuple[StoredKey, ...])
+    return msgspec.json.decode(found or b"[]", type=tuple[PublishedKey, ...])
 
 
-def _next_version(before: Document[StoredKey] | None, now: datetime) -> int:
+def _next_version(before: Document[PublishedKey] | None, now: datetime) -> int:
     """Count on from the last version. The time keeps it growing even if the object was lost."""
     return max(before.version + 1 if before else 0, int(now.timestamp() * 1000))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from local.models.aws_client import aws_client
 from sluice.core.errors import Retryable
-from sluice.edge.control.shelf import Shelf
+from sluice.edge.control.checkpoint_bucket import CheckpointBucket
 from sluice.edge.control.signing import Signer
 from tests.local.emulation import emulated_aws
 
@@ -42,34 +42,36 @@ def s3(aws: Any, bucket: str) -> Any:
 
 
 @pytest.fixture
-def shelf(s3: Any, bucket: str) -> Shelf:
-    shelf = Shelf(s3, bucket)
-    assert shelf.find_newest() is None
-    shelf.put(NEWER, b"newer")
-    shelf.put(OLDER, b"older")
-    return shelf
+def bucket_of_checkpoints(s3: Any, bucket: str) -> CheckpointBucket:
+    bucket_of_checkpoints = CheckpointBucket(s3, bucket)
+    assert bucket_of_checkpoints.find_newest() is None
+    bucket_of_checkpoints.put(NEWER, b"newer")
+    bucket_of_checkpoints.put(OLDER, b"older")
+    return bucket_of_checkpoints
 
 
-def test_the_newest_is_found(shelf: Shelf) -> None:
-    assert shelf.find_newest() == (NEWER, b"newer")
+def test_the_newest_is_found(bucket_of_checkpoints: CheckpointBucket) -> None:
+    assert bucket_of_checkpoints.find_newest() == (NEWER, b"newer")
 
 
-def test_a_name_is_taken_once(shelf: Shelf) -> None:
+def test_a_name_is_taken_once(bucket_of_checkpoints: CheckpointBucket) -> None:
     with pytest.raises(Retryable, match="PreconditionFailed"):
-        shelf.put(NEWER, b"another")
-    assert shelf.find_newest() == (NEWER, b"newer")
+        bucket_of_checkpoints.put(NEWER, b"another")
+    assert bucket_of_checkpoints.find_newest() == (NEWER, b"newer")
 
 
-def test_what_is_hidden_or_overwritten_is_found_as_it_was(shelf: Shelf, s3: Any, bucket: str) -> None:
+def test_what_is_hidden_or_overwritten_is_found_as_it_was(
+    bucket_of_checkpoints: CheckpointBucket, s3: Any, bucket: str
+) -> None:
     s3.put_object(Bucket=bucket, Key=NEWER, Body=b"another")
     s3.delete_object(Bucket=bucket, Key=NEWER)
     s3.delete_object(Bucket=bucket, Key=OLDER)
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
-    assert shelf.find_newest() == (NEWER, b"newer")
+    assert bucket_of_checkpoints.find_newest() == (NEWER, b"newer")
 
 
-def test_a_checkpoint_is_not_deleted(shelf: Shelf, s3: Any, bucket: str) -> None:
-    assert shelf.find_newest()
+def test_a_checkpoint_is_not_deleted(bucket_of_checkpoints: CheckpointBucket, s3: Any, bucket: str) -> None:
+    assert bucket_of_checkpoints.find_newest()
     (version, *_) = s3.list_object_versions(Bucket=bucket)["Versions"]
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.delete_object(
@@ -99,8 +101,8 @@ def test_a_service_that_is_away_is_retryable(aws: Any) -> None:
     for client, service in ((s3, "s3"), (kms, "kms")):
         client.meta.events.register(f"before-send.{service}", away)
     for call in (
-        lambda: Shelf(s3, "locked").find_newest(),
-        lambda: Shelf(s3, "locked").put(NEWER, b""),
+        lambda: CheckpointBucket(s3, "locked").find_newest(),
+        lambda: CheckpointBucket(s3, "locked").put(NEWER, b""),
         lambda: Signer(kms, "k").sign(b"text"),
         lambda: Signer(kms, "k").verifies(b"text", b"signature"),
     ):

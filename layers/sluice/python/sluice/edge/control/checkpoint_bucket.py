@@ -6,7 +6,7 @@ from sluice.core.control.checkpoints import FOLDER
 from sluice.edge import aws
 
 
-class Shelf:
+class CheckpointBucket:
     """Stores checkpoints, each under a name of its own."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
