@@ -64,7 +64,10 @@ def fetch(source: Source, folder: Path, last: int) -> int:
             path = folder / _name(version)
             if not path.exists():
                 named = {"Key": version["Key"], "VersionId": version["VersionId"]}
-                path.write_bytes(source.s3.get_object(Bucket=source.bucket, **named)["Body"].read())
+                # Whole or not at all: what is there is not fetched again.
+                part = path.with_suffix(".part")
+                part.write_bytes(source.s3.get_object(Bucket=source.bucket, **named)["Body"].read())
+                part.rename(path)
                 new += 1
     return new
 

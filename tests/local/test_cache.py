@@ -215,7 +215,7 @@ def test_a_published_document_replaces_only_an_older_one(server: RedisCluster, s
             (1_800_000_000_001, b"old"),
             (1_800_000_000_002, b"other"),
         ):
-            publisher.put(version, document)
+            assert publisher.put(version, document) == 1_800_000_000_002
     with logged_in(server, settings, PUBLISHED) as cache:
         reader = SharedCopy("words", cache)
         assert (reader.version(), reader.get()) == (1_800_000_000_002, b"new")
@@ -223,6 +223,13 @@ def test_a_published_document_replaces_only_an_older_one(server: RedisCluster, s
         with pytest.raises(Retryable, match="permission"):
             reader.put(1_800_000_000_003, b"newer")
     assert 0 < server.ttl("published:words") <= SHARED_SECONDS
+
+
+@pytest.mark.parametrize("version", [b"abc", b"", b"1e300"])
+def test_a_version_that_is_none_is_replaced(server: RedisCluster, settings: CacheSettings, version: bytes) -> None:
+    server.hset("published:words", "version", version)
+    with logged_in(server, settings, TO_PUBLISH) as cache:
+        assert SharedCopy("words", cache).put(7, b"new") == 7
 
 
 def test_a_consumer_may_do_all_that_it_does_as_the_user_of_the_template(

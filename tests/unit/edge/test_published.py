@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MEMORY, SHARED = timedelta(seconds=30), timedelta(seconds=240)
 SECOND = timedelta(seconds=1)
+DEEP = b'{"kind":"words","version":9,"items":[],"more":' + b"[" * 100_000
 
 
 class Sources:
@@ -26,6 +27,7 @@ class Sources:
     def __init__(self) -> None:
         self.server, self.bucket = PlayedServer(), PlayedBucket()
         self.time = 0.0
+        self.moment = 0.0
 
     def publish(self, version: int, *words: str, to: str = "both") -> None:
         document = write_document("words", version, words)
@@ -37,7 +39,9 @@ class Sources:
     def process(self) -> Published[str, list[str]]:
         # A broken connection to the cache is left alone for a moment of its own clock.
         shared = SharedCopy("words", Cache(self.server.connect, clock=self._tick))
-        return Published("words", str, list, shared, lambda: cast("Bucket", self.bucket), MEMORY, SHARED)
+        return Published(
+            "words", str, list, shared, lambda: cast("Bucket", self.bucket), MEMORY, SHARED, lambda: self.moment
+        )
 
     def _tick(self) -> float:
         self.time += 60
@@ -84,7 +88,7 @@ def test_an_older_an_empty_or_an_unreadable_copy_replaces_nothing(sources: Sourc
         now += SHARED
         sources.publish(version, *words, to=source)
         assert process.find(now).content == ["a"]
-    for damaged in (b"", b"{}", b"[", b"\xff\xfe", b'{"kind": "other", "version": 9, "items": ["x"]}'):
+    for damaged in (b"", b"{}", b"[", DEEP, b"\xff\xfe", b'{"kind": "other", "version": 9, "items": ["x"]}'):
         now += SHARED
         if source in ("Valkey", "both"):
             sources.server.fields["published:words"] = {"version": b"9", "document": damaged}
@@ -103,6 +107,19 @@ def test_one_source_is_enough(sources: Sources, away: str) -> None:
     assert process.find(NOW).content == ["a"]
     sources.publish(2, "b")
     assert process.find(after(SHARED)).content == ["b"]
+
+
+def test_a_silent_s3_is_seldom_waited_for_while_valkey_answers(sources: Sources) -> None:
+    sources.publish(1, "a")
+    process = sources.process()
+    process.find(NOW)
+    sources.bucket.away = True
+    asked = sources.bucket.asked
+    for seconds in range(600):
+        sources.moment = float(seconds)
+        process.find(after(seconds * SECOND))
+        process.find_missing(after(seconds * SECOND))
+    assert sources.bucket.asked - asked <= 1 + (600 - 240) // 60
 
 
 def test_a_forgetful_valkey_is_no_source(sources: Sources) -> None:
@@ -151,8 +168,10 @@ def test_what_is_missing_is_looked_for_at_once_and_seldom_if_it_is_missed_often(
         assert process.find_missing(NOW).content == ["a"]
     assert sources.server.asked - before == MOST_LOOKS
     sources.publish(2, "a", "b")
-    assert process.find_missing(after(SECOND / 2)).content == ["a"]
-    assert process.find_missing(after(SECOND)).content == ["a", "b"]
+    sources.moment += 0.5
+    assert process.find_missing(NOW).content == ["a"]
+    sources.moment += 0.5
+    assert process.find_missing(NOW).content == ["a", "b"]
     # Each look asks for the version, and the one that finds a newer one for the document too.
     assert sources.server.asked - before == MOST_LOOKS + 2
 

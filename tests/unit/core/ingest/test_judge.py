@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -55,6 +56,27 @@ def test_a_reading_that_names_another_region_leaves_only_what_is_said_about_it()
         samples.read("reading-v2.json")["event_id"],
     )
     assert b"value" not in record.value
+
+
+@pytest.mark.parametrize(
+    ("change", "stays"),
+    [
+        (lambda sent: sent.replace(b"us-east-1", b"eu-west-1").replace(b'"value":', b'"value":1e999,"value":'), False),
+        (lambda sent: sent.replace(b"us-east-1", b"eu-west-1")[:-1], False),
+        (lambda sent: sent.replace(b'"us-east-1"', b'["eu-west-1"]'), False),
+        (lambda sent: sent.replace(b"us-east-1", b"eu-west-1" + b"x" * 200), False),
+        (lambda sent: sent.replace(b"us-east-1", b"us-east-1\x00"), False),
+        (lambda sent: sent[:-1], True),
+        (lambda sent: sent.replace(b'"region": "us-east-1", ', b""), True),
+    ],
+)
+def test_a_reading_with_another_fault_stays_only_if_it_names_no_other_region(
+    change: Callable[[bytes], bytes], stays: bool
+) -> None:
+    sent = change(samples.encode(samples.read("reading-v2.json")))
+    judged = judge(sent, "reading", "demo", samples.request(), samples.rules(), home="us-east-1")
+    assert isinstance(judged, Rejected)
+    assert judged.must_not_stay != stays
 
 
 @pytest.mark.parametrize("home", [None, "us-east-1"])

@@ -12,6 +12,10 @@ import msgspec
 Item = TypeVar("Item")
 
 
+MOST_VERSION = 2**53 - 1
+"""Valkey's scripts count no further."""
+
+
 class UnreadableError(Exception):
     """A published document is damaged, or of another kind."""
 
@@ -33,9 +37,9 @@ def read_document(data: bytes, kind: str, of: type[Item]) -> Document[Item]:
     """Read a document of a kind."""
     try:
         document = msgspec.json.decode(data, type=Document[of])  # type: ignore[valid-type]  # known when it runs
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"the published {kind} cannot be read: {error}") from error
-    if document.kind != kind or document.version < 1:
+    if document.kind != kind or not 0 < document.version <= MOST_VERSION:
         raise UnreadableError(f"this is version {document.version} of the {document.kind}, not of the {kind}")
     return document
 

@@ -5,6 +5,7 @@ also asks S3 from time to time.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Generic, TypeVar
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.published import Document, Item, UnreadableError, read_document, replaces
+from sluice.core.published import MOST_VERSION, Document, Item, UnreadableError, read_document, replaces
 from sluice.edge.bucket import Bucket
 from sluice.edge.cache import Cache, Script
 
@@ -35,10 +36,15 @@ VERSION, DOCUMENT = "version", "document"
 # A publisher that was delayed must not put an older document over a newer one.
 _REPLACE_OLDER = Script(
     """
-    if tonumber(ARGV[1]) > tonumber(redis.call('hget', KEYS[1], 'version') or 0) then
+    local held = tonumber(redis.call('hget', KEYS[1], 'version') or 0)
+    if not held or held > tonumber(ARGV[4]) then
+        held = 0
+    end
+    if tonumber(ARGV[1]) > held then
         redis.call('hset', KEYS[1], 'version', ARGV[1], 'document', ARGV[2])
     end
     redis.call('expire', KEYS[1], ARGV[3])
+    return redis.call('hget', KEYS[1], 'version')
     """
 )
 
@@ -50,9 +56,9 @@ class SharedCopy:
         self._name = f"published:{kind}"
         self._cache = cache
 
-    def put(self, version: int, document: bytes) -> None:
-        """Replace an older copy."""
-        self._cache.run(_REPLACE_OLDER, [self._name], [version, document, SHARED_SECONDS])
+    def put(self, version: int, document: bytes) -> int:
+        """Replace an older copy, and return the version of the copy that is there now."""
+        return int(self._cache.run(_REPLACE_OLDER, [self._name], [version, document, SHARED_SECONDS, MOST_VERSION]))
 
     def version(self) -> int:
         """Return the version of the copy; 0 if there is none."""
@@ -89,6 +95,7 @@ class Published(Generic[Item, Content]):
         bucket: Callable[[], Bucket],
         valkey_every: timedelta,
         s3_every: timedelta,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kind = kind
         self._of = of
@@ -98,13 +105,14 @@ class Published(Generic[Item, Content]):
         self._bucket: Bucket | None = None
         self._valkey_every = valkey_every
         self._s3_every = s3_every
+        self._clock = clock
         self._held: Document[Item] | None = None
         self._content: Content | None = None
         self._etag: str | None = None
         self._away: Retryable | None = None
         self._looked_at: datetime | None = None
         self._looks_left = float(MOST_LOOKS)
-        self._missed_at: datetime | None = None
+        self._missed_at = clock()
         self._asked_bucket_at: datetime | None = None
         self._confirmed_at: datetime | None = None
 
@@ -124,14 +132,14 @@ class Published(Generic[Item, Content]):
 
     def find_missing(self, now: datetime) -> Believed[Content]:
         """Return the content after a look for what it misses; such looks are limited in number."""
-        if self._away is None and self._may_look(now):
+        if self._away is None and self._may_look():
             self._look(now)
         return self._believe(now)
 
-    def _may_look(self, now: datetime) -> bool:
+    def _may_look(self) -> bool:
         """Allow some looks for what is missing in a row; each second one more is allowed."""
-        since = abs(now - self._missed_at).total_seconds() if self._missed_at is not None else 0.0
-        self._looks_left = min(float(MOST_LOOKS), self._looks_left + since)
+        now = self._clock()
+        self._looks_left = min(float(MOST_LOOKS), self._looks_left + now - self._missed_at)
         self._missed_at = now
         if self._looks_left < 1:
             return False
@@ -154,6 +162,8 @@ class Published(Generic[Item, Content]):
             except Retryable as error:
                 logger.warning("control data cannot be read from S3", kind=self._kind, reason=str(error))
                 self._away = None if confirmed else error
+                # Valkey is enough for a while. Requests must not wait for a silent S3 again and again.
+                self._asked_bucket_at = now - self._s3_every * 0.75 if confirmed else None
             else:
                 self._asked_bucket_at = now
         if self._away is None:

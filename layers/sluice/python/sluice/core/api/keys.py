@@ -49,6 +49,10 @@ class PublishedKey(msgspec.Struct, frozen=True):
     home_region: str | None = None
     """Where the fleet's data must stay; None if no admin has said so."""
 
+    def works(self, now: datetime) -> bool:
+        """Return whether it is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
 
 class PresentedKey(msgspec.Struct, frozen=True):
     """A well-formed key as a caller presented it."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sluice.core.errors import Refusal
 from sluice.core.times import write_optional, write_time
 
-Rate = Annotated[float, Meta(gt=0, le=1e9)]
+Rate = Annotated[float, Meta(ge=0.001, le=1e9)]
 # $ would also match before a line break at the end.
 FleetId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z", max_length=32)]

@@ -1,5 +1,7 @@
 """From an event to its verdict, its Kafka record and its status: one record per verdict, one status per event."""
 
+import re
+
 import msgspec
 
 from sluice.core.api.answers import ACCEPTED, RETRY, Result, reject
@@ -12,6 +14,9 @@ from sluice.core.failures.letters import MAX_BODY, UnverifiedFields, read_unveri
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.times import time_flags
+
+# A region as a member names it: a text, or whatever stands in its place.
+_REGION = re.compile(rb'"region"\s*:\s*("[^"]*"?|[^,}]*)')
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -65,7 +70,8 @@ def judge(
     except Rejection as raised:
         # A copy: the raised exception's traceback would keep the document in memory until the request ends.
         rejection = Rejection(raised.code, raised.message, raised.violations)
-        return Rejected(slice_, rejection, read_unverified_fields(document))
+        stays = not names_another_region(contract, slice_, home)
+        return Rejected(slice_, rejection, read_unverified_fields(document), must_not_stay=not stays)
     limits = rules.limits
     envelope = Envelope(
         version=VERSION,
@@ -81,6 +87,13 @@ def judge(
         document["event_id"] if isinstance(document, dict) and "event_id" in document else facts.event_id,
         Message(rules.topic, facts.device_id.encode(), slice_, ((HEADER, write_envelope(envelope)),)),
     )
+
+
+def names_another_region(contract: str, body: bytes, home: str | None) -> bool:
+    """Return whether bytes that are no valid reading name a region that is not the fleet's home."""
+    if contract != READING or home is None:
+        return False
+    return any(named.strip() != b'"%s"' % home.encode() for named in _REGION.findall(body))
 
 
 def _read_region(contract: str, document: object) -> str | None:

@@ -4,6 +4,7 @@ Publishers may run side by side. Each reads the object before it reads the datab
 it read: whoever writes last has read last.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.keys import KEYS, PublishedKey
+from sluice.core.control.api_keys import MOST_KEYS
 from sluice.core.errors import Retryable
 from sluice.core.published import Document, UnreadableError, read_document, write_document
 from sluice.edge import aws
@@ -31,18 +33,21 @@ TRIES = 5
 ENDED = timedelta(days=30)
 """How long a key that has ended is still published, so that its callers read that it was revoked or has expired."""
 
+# Keys that work come first. Of those that ended, the newest are kept.
 _KEYS = """
     SELECT coalesce(json_agg(found ORDER BY key_id), '[]') FROM (
         SELECT key_id, fleet_id, role, secret_hash, events_per_second, rejects_per_second, expires_at, revoked_at,
             home_region
         FROM api_key JOIN fleet USING (fleet_id)
         WHERE coalesce(least(revoked_at, expires_at), 'infinity') > $1::timestamptz
+        ORDER BY coalesce(least(revoked_at, expires_at), 'infinity') DESC
+        LIMIT $2::integer
     ) AS found
 """
 
 
 class LostKeysError(Retryable):
-    """The database has no keys, and there were some: refusing every device would not help."""
+    """The database lacks keys that are published and work: refusing their devices would not help."""
 
 
 class InBucket(NamedTuple):
@@ -63,21 +68,26 @@ class Publisher:
 
     def publish(self, now: datetime) -> int:
         """Publish what the database holds now, and return its version; Retryable if S3 or Valkey does not have it."""
+        at_least = 0
         for _ in range(TRIES):
             before = self._find()
             keys = read_keys(self._database, now)
-            if before.document is not None and before.document.items == keys:
-                version, data = before.document.version, before.data
+            held = before.document
+            if held is not None:
+                _check_not_lost(held.items, keys, now)
+            # Keys that have all ended long ago leave an empty list, which no reader takes in place of another.
+            if held is not None and (held.items == keys or not keys) and held.version >= at_least:
+                version, data = held.version, before.data
             else:
-                if before.document is not None and before.document.items and not keys:
-                    self._check_not_lost(len(before.document.items))
-                version = _next_version(before.document, now)
+                version = _next_version(held, at_least, now)
                 data = write_document(KEYS, version, keys)
                 if not self._bucket.replace(name_in_bucket(KEYS), data, before.etag):
                     continue
                 logger.info("published", kind=KEYS, version=version, items=len(keys))
-            self._shared.put(version, data)
-            return version
+            at_least = self._shared.put(version, data)
+            if at_least <= version:
+                return version
+            # Valkey has a higher version, as after a loss of the object: count on from there.
         raise Retryable("others publish at the same time")
 
     def _find(self) -> InBucket:
@@ -91,11 +101,6 @@ class Publisher:
             logger.warning("the published object is replaced", reason=str(error))
             return InBucket(etag, None, data)
 
-    def _check_not_lost(self, published: int) -> None:
-        """Keys are never deleted: there may be none that has not ended long ago, but not none at all."""
-        if self._database.ask("SELECT 1 FROM api_key LIMIT 1") is None:
-            raise LostKeysError(f"the database has no keys, and {published} are published: they stay")
-
 
 def make_publisher(database: Database, settings: ControlSettings, place: CacheSettings) -> Publisher:
     """Make the publisher of a database."""
@@ -106,10 +111,21 @@ def make_publisher(database: Database, settings: ControlSettings, place: CacheSe
 
 def read_keys(database: Database, now: datetime) -> tuple[PublishedKey, ...]:
     """Read the keys that callers may present, with what their fleets may send."""
-    found = database.ask(_KEYS, (now - ENDED).isoformat())
-    return msgspec.json.decode(found or b"[]", type=tuple[PublishedKey, ...])
+    found = database.ask(_KEYS, (now - ENDED).isoformat(), str(MOST_KEYS))
+    try:
+        return msgspec.json.decode(found or b"[]", type=tuple[PublishedKey, ...])
+    except msgspec.DecodeError as error:
+        raise Retryable(f"a key's row cannot be read: {error}") from error
 
 
-def _next_version(before: Document[PublishedKey] | None, now: datetime) -> int:
+def _check_not_lost(published: Sequence[PublishedKey], keys: Sequence[PublishedKey], now: datetime) -> None:
+    """Rows of keys are never deleted: a published key that works and has none is a loss, not a change."""
+    there = {key.key_id for key in keys}
+    lost = [key.key_id for key in published if key.works(now) and key.key_id not in there]
+    if lost:
+        raise LostKeysError(f"the database lacks {len(lost)} published keys, such as {lost[0]}: nothing is published")
+
+
+def _next_version(before: Document[PublishedKey] | None, at_least: int, now: datetime) -> int:
     """Count on from the last version. The time keeps it growing even if the object was lost."""
-    return max(before.version + 1 if before else 0, int(now.timestamp() * 1000))
+    return max(before.version + 1 if before else 0, at_least + 1, int(now.timestamp() * 1000))

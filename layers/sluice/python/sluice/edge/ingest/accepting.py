@@ -13,7 +13,7 @@ from sluice.core.api.quotas import Quota
 from sluice.core.api.requests import correlate, read_body, read_request
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
 from sluice.core.failures.letters import UnverifiedFields
-from sluice.core.ingest.judge import Letterhead, Rejected, Rules, address, judge, settle
+from sluice.core.ingest.judge import Letterhead, Rejected, Rules, address, judge, names_another_region, settle
 from sluice.core.ingest.pressure import UnknownPressureError, advise, share_for_slowness
 from sluice.core.ingest.slices import split_body
 from sluice.core.metrics import (
@@ -71,7 +71,7 @@ class Ingest(msgspec.Struct, frozen=True):
                 fleet_id, Quota(key.events_per_second, key.rejects_per_second), self.quotas, request.received_at
             )
             letterhead = Letterhead(self.dead_letter_topic, fleet_id, self.contract_of[request.route], request)
-            slices = self._split(event, fleet, letterhead)
+            slices = self._split(event, fleet, letterhead, key.home_region)
             fleet.admit(len(slices))
             verdicts = [
                 judge(slice_, letterhead.contract, fleet_id, request, self.rules, key.home_region) for slice_ in slices
@@ -107,14 +107,15 @@ class Ingest(msgspec.Struct, frozen=True):
                 advice=advice,
             )
 
-    def _split(self, event: dict[str, Any], fleet: "_Fleet", letterhead: Letterhead) -> list[bytes]:
+    def _split(self, event: dict[str, Any], fleet: "_Fleet", letterhead: Letterhead, home: str | None) -> list[bytes]:
         """Split a body into its events. One that cannot be split becomes one dead letter, stored before the refusal."""
         try:
             return split_body(read_body(event, self.rules.limits), self.rules.limits.max_events)
         except Unparsable as refusal:
             fleet.admit(1)
             fleet.charge(1)
-            rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), UnverifiedFields())
+            elsewhere = names_another_region(letterhead.contract, refusal.body, home)
+            rejected = Rejected(refusal.body, Rejection(refusal.code, refusal.detail), UnverifiedFields(), elsewhere)
             (failure,) = self.broker.store([address(rejected, letterhead)])
             if failure is not None:
                 detail = "The body cannot be read as events, and its dead letter could not be stored; try again."
