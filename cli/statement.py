@@ -68,7 +68,7 @@ def write_text(statement: Statement) -> Iterator[str]:
     for state in dict.fromkeys(account.state for account in statement.fleets):
         yield f"{state.replace('_', ' ')}: {_SAYS[state]}."
     yield ""
-    yield "All fleets since the topic began, by the brokers' offsets:"
+    yield "All fleets since the topic began, by the brokers' offsets then:"
     for one in statement.positions:
         yield (
             f"  {one.consumer}: {one.accepted:,} accepted = {one.covered:,} accounted for + {one.in_flight:,} in flight"

@@ -58,7 +58,7 @@ def fetch(source: Source, folder: Path, last: int) -> int:
     with _asking(), _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         answer = source.kms.get_public_key(KeyId=source.key)
-        (folder / PUBLIC_KEY).write_text(write_key(source.stage, answer["KeyId"], answer["PublicKey"]))
+        _keep_key(folder / PUBLIC_KEY, write_key(source.stage, answer["KeyId"], answer["PublicKey"]))
         new = 0
         for version in islice(_list(source), last):
             path = folder / _name(version)
@@ -70,6 +70,16 @@ def fetch(source: Source, folder: Path, last: int) -> int:
                 part.rename(path)
                 new += 1
     return new
+
+
+def _keep_key(file: Path, text: str) -> None:
+    """Write the public key, unless the folder has another one, which earlier checkpoints were signed with."""
+    if file.exists() and file.read_text() != text:
+        raise CommandError(
+            f"{file} is another key than the stage has now: it is another stage, or its key changed."
+            " Use another folder, and keep this one as evidence."
+        )
+    file.write_text(text)
 
 
 def _list(source: Source) -> Iterator[dict[str, Any]]:

@@ -51,7 +51,7 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
         "",
         "missing: events that should be there are not, or unnamed ones may be of this day; see below.",
         "",
-        "All fleets since the topic began, by the brokers' offsets:",
+        "All fleets since the topic began, by the brokers' offsets then:",
         "  archive: 1,102 accepted = 1,098 accounted for + 0 in flight + 3 under way + 1 missing",
         "  aggregate: 1,102 accepted = 1,100 accounted for + 0 in flight + 0 under way + 2 missing",
         "",

@@ -498,6 +498,11 @@ def test_holes_are_noticed_age_are_named_and_are_run_again_and_the_accounts_agre
     kafka.commit("archive")
     kafka.commit("aggregate")
     assert work.compare(complete=True)["archive"].open == 60
+    # What aggregate has covered since the brokers were asked is ahead of them.
+    for change in (-1, 1):
+        moved = f"last_offset = last_offset + {change}, committed_offset = committed_offset + {change}"
+        tables.rows(f"UPDATE standing SET {moved} RETURNING 1")
+        assert [one.ahead for one in state(reconcile, day).positions] == [0, 3 if change < 0 else 0]
     clock.now += GRACE / 2
     count(reconcile, s3)
     found = work.compare(complete=True)

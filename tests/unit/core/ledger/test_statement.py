@@ -1,6 +1,7 @@
 """A statement balances where both accounts agree, and explains every difference."""
 
 import pytest
+from msgspec.structs import replace
 
 from sluice.core.ledger.statement import LedgerFacts, Missing, Position, State, Tally, draw_up, draw_up_for
 
@@ -47,6 +48,14 @@ def test_what_only_one_of_them_has_seen_is_on_its_way_missing_or_a_fault(
     facts = LedgerFacts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [archive, position("aggregate")], named)
     account = draw_up_for("demo", DAY, facts).account
     assert (account.state, account.accepted, account.of("archive")["not_yet"]) == (state, 101, 1)
+
+
+def test_what_a_consumer_counted_since_the_brokers_were_asked_may_not_have_reached_the_other() -> None:
+    ahead = replace(position("aggregate"), ahead=1)
+    facts = LedgerFacts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [position("archive"), ahead], [])
+    assert draw_up_for("demo", DAY, facts).account.state == "in_flight"
+    settled = LedgerFacts("2026-03-02T07:00:00.000000Z", facts.tallies, facts.positions, [])
+    assert draw_up_for("demo", DAY, settled).account.state == "unbalanced"
 
 
 def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() -> None:

@@ -59,6 +59,8 @@ class Position(msgspec.Struct, frozen=True):
     missing: int
     lost: int
     """Missing events that Kafka no longer has."""
+    ahead: int = 0
+    """Covered since the brokers were last asked: the other consumers may not have reached them yet."""
 
 
 class LedgerFacts(msgspec.Struct, frozen=True):
@@ -152,7 +154,8 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: LedgerFacts)
     if not any(not_yet.values()):
         # Events that every consumer is missing are in no account: their fleet is unknown, their day any until then.
         return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
-    if _is_open(day, facts.as_of) and any(position.in_flight + position.under_way for position in behind):
+    unsettled = any(one.in_flight + one.under_way for one in behind) or any(one.ahead for one in facts.positions)
+    if _is_open(day, facts.as_of) and unsettled:
         return "in_flight"
     return "missing" if any(position.missing for position in behind) else "unbalanced"
 

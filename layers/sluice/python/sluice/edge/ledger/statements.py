@@ -14,12 +14,14 @@ FACTS = """
         SELECT
             s.consumer, s.topic, s.partition, s.asked_at, s.first_offset AS first, s.last_offset AS last,
             int8multirange(int8range(0, s.last_offset)) - coalesce(c.offsets, '{}') AS open,
-            int8range(s.committed_offset, s.last_offset) AS uncommitted
+            int8range(s.committed_offset, s.last_offset) AS uncommitted,
+            coalesce(c.offsets, '{}') * int8multirange(int8range(s.last_offset, NULL)) AS ahead
         FROM standing AS s LEFT JOIN coverage AS c USING (consumer, topic, partition)
     ), counted AS (
         SELECT
             consumer, last,
             (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(open) AS r) AS open,
+            (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(ahead) AS r) AS ahead,
             (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(open * int8multirange(uncommitted)) AS r)
                 AS in_flight,
             (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(open * lacking.offsets) AS r) AS missing,
@@ -78,7 +80,8 @@ FACTS = """
             SELECT coalesce(json_agg(position ORDER BY array_position($5::text[], consumer)), '[]') FROM (
                 SELECT
                     consumer, sum(last) AS accepted, sum(last - open) AS covered, sum(in_flight) AS in_flight,
-                    sum(open - in_flight - missing) AS under_way, sum(missing) AS missing, sum(lost) AS lost
+                    sum(open - in_flight - missing) AS under_way, sum(missing) AS missing, sum(lost) AS lost,
+                    sum(ahead) AS ahead
                 FROM counted GROUP BY consumer
             ) AS position
         ),
