@@ -13,6 +13,9 @@ PARTS = ("network", "data", "pipeline")
 API = "ApiUrl"
 
 
+REMEMBER = "`sluice profile add` remembers a stage's region and credentials."
+
+
 def open_client(target: Target, service: str, config: "Config | None" = None) -> Any:
     """Open a client of a service where the stage is."""
     # Imported here: AWS's client takes longer to load than a command's help.
@@ -23,7 +26,7 @@ def open_client(target: Target, service: str, config: "Config | None" = None) ->
         opener: Any = boto3.Session(profile_name=target.aws_profile) if target.aws_profile else boto3
         return opener.client(service, region_name=target.region, config=config)
     except BotoCoreError as error:
-        raise CommandError(f"AWS cannot be asked from here: {error}", 2) from error
+        raise CommandError(f"AWS cannot be asked from here: {str(error).rstrip('.')}. {REMEMBER}", 2) from error
 
 
 def read_outputs(target: Target) -> dict[str, str]:

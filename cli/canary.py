@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
@@ -67,14 +68,27 @@ def check(target: Target, api: Api, run: str, events: int, patience: float) -> l
     """Post, read back until all is there or patience is over, and say what is not as it must be."""
     sent = list(draw_events(run, events))
     batches = [sent[at : at + BATCH] for at in range(0, len(sent), BATCH)]
+    check_reachable(api)
     ledger = asyncio.run(post_all(api.address, api.key, batches, until_settled=True))
     answers = Counter(attempt.answer for attempt in ledger.attempts)
-    say(f"{run}: {len(ledger.attempts)} times sent: {dict(answers)}; answers {dict(ledger.statuses)}")
+    results = ", ".join(f"{count:,} {answer}" for answer, count in sorted(answers.items()))
+    statuses = ", ".join(f"{count:,} answers {status}" for status, count in sorted(ledger.statuses.items()))
+    say(f"{run}: {len(ledger.attempts):,} events posted: {results}; {statuses}")
     faults = persist(lambda: read_back(target, run, ledger), patience)
     if api.reader_key:
         faults += persist(lambda: count_back(api, ledger, sent), patience)
     say("\n".join(faults) or f"{run}: all is where it must be, and nowhere else")
     return faults
+
+
+def check_reachable(api: Api) -> None:
+    """Find out at once if nothing answers there: posting would try for minutes."""
+    try:
+        urllib.request.urlopen(f"{api.address}/", timeout=10).close()  # noqa: S310 - the stage's, or as given
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        raise CommandError(f"nothing answers at {api.address}: {error}") from error
 
 
 def find_api(target: Target, address: str) -> Api:
@@ -123,15 +137,27 @@ def count_back(api: Api, ledger: Ledger, sent: Sequence[Sent]) -> list[str]:
     expected: Counter[str] = Counter()
     for body in {one.body for one in sent if digest(one.body) in accepted}:
         expected[json.loads(body)["device_id"]] += 1
-    (fleet,) = (item["fleet_id"] for item in get(api, "/v1/fleets")["items"])
-    counted: Counter[str] = Counter()
-    for device in expected:
-        until = datetime.now(UTC)
-        asked = {"device": device, "metric": "cpu_temp", "resolution": "1m"}
-        asked |= {"from": (until - timedelta(hours=2)).isoformat(), "to": until.isoformat()}
-        page = get(api, f"/v1/fleets/{fleet}/rollups?{urllib.parse.urlencode(asked)}")
-        counted[device] = sum(window["count"] for window in page["items"])
+    try:
+        (fleet,) = (item["fleet_id"] for item in get(api, "/v1/fleets")["items"])
+        counted = Counter({device: count_device(api, fleet, device) for device in expected})
+    except OSError as error:
+        # Of an answer that is no success, too. It may be another one when it is asked again.
+        return [f"query cannot be asked: {error}"]
     return find_miscounts(expected, counted)
+
+
+def count_device(api: Api, fleet: str, device: str) -> int:
+    """Count a device's events of the last two hours; aggregate may not have counted any yet."""
+    until = datetime.now(UTC)
+    asked = {"device": device, "metric": "cpu_temp", "resolution": "1m"}
+    asked |= {"from": (until - timedelta(hours=2)).isoformat(), "to": until.isoformat()}
+    try:
+        page = get(api, f"/v1/fleets/{fleet}/rollups?{urllib.parse.urlencode(asked)}")
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return 0
+        raise
+    return sum(window["count"] for window in page["items"])
 
 
 def get(api: Api, path: str) -> Any:

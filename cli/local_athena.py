@@ -30,7 +30,7 @@ def run(
     ):
         time.sleep(PAUSE_SECONDS)
     if status["State"] != "SUCCEEDED":
-        raise CommandError(f"the query failed: {status['StateChangeReason']}")
+        raise CommandError(f"the query failed: {status['StateChangeReason']}", 2)
     columns, *rows = _read(address, execution)
     return [str(name) for name in columns], rows
 

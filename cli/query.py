@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from cli import local_athena
+from cli.aws import REMEMBER
 from cli.stages import CommandError, Directory, Stage, Target, choose, read_stack
 from cli.terminal import print_rows, print_table
 
@@ -114,10 +115,12 @@ def _ask_athena(target: Target, sql: str, parameters: list[str]) -> Found:
         )
     except BotoCoreError as error:
         raise CommandError(
-            f"Athena cannot be asked from here: {str(error).rstrip('.')}."
-            " `sluice profile add` remembers a stage's region and credentials."
+            f"Athena cannot be asked from here: {str(error).rstrip('.')}. {REMEMBER}",
+            2,
         ) from error
-    except (ClientError, awswrangler.exceptions.QueryFailed) as error:
+    except awswrangler.exceptions.QueryFailed as error:
+        raise CommandError(f"the query failed: {error}", 2) from error
+    except ClientError as error:
         raise CommandError(f"Athena did not answer: {error}") from error
     # pandas has several kinds of nothing.
     rows = frame.astype(object).where(frame.notna(), None)

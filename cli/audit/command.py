@@ -158,7 +158,12 @@ def verify_export(
     except Broken as broken:
         if as_json:
             show_json({"sound": False, "entry": broken.number, "why": str(broken)})
-        raise CommandError(f"{file} is not the audit as it was written: {broken}") from broken
+        hint = (
+            " Export it again, if the export is older than that checkpoint."
+            if "a checkpoint knows" in str(broken)
+            else ""
+        )
+        raise CommandError(f"{file} is not the audit as it was written: {broken}.{hint}") from broken
     except BadCheckpoint as error:
         if as_json:
             show_json({"sound": False, "entry": None, "why": str(error)})

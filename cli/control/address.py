@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.aws import find_output, locate_api, read_outputs
+from cli.aws import REMEMBER, find_output, locate_api, read_outputs
 from cli.stages import CommandError, Target, read_stack
 
 Role = Literal["admin", "auditor", "operator", "schema-approver", "schema-proposer"]
@@ -41,7 +41,7 @@ def _find_deployed(target: Target, role: Role | None) -> AdminApi:
     try:
         session = boto3.Session(profile_name=target.aws_profile, region_name=target.region)
         if session.region_name is None:
-            raise CommandError(f"no AWS region is set: set AWS_DEFAULT_REGION to that of stage {target.stage}", 2)
+            raise CommandError(f"no AWS region is set for stage {target.stage}: set AWS_DEFAULT_REGION. {REMEMBER}", 2)
         own = session.get_credentials()
         if own is None:
             raise CommandError("there are no AWS credentials: log in, or name a profile in AWS_PROFILE", 2)

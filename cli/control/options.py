@@ -10,7 +10,7 @@ from cli.control.address import Role, find_api
 from cli.control.client import Client
 from cli.stages import CommandError, Target
 from sluice.core.api.keys import ID_LENGTH
-from sluice.core.control.fleets import FleetId
+from sluice.core.control.fleets import FleetId, Region
 
 
 def _check_fleet(given: str) -> str:
@@ -27,6 +27,14 @@ def _check_key(given: str) -> str:
             f"give the key's id, {ID_LENGTH} letters and digits as `sluice key list` shows it, and never its text", 2
         )
     return given
+
+
+def check_region(given: str | None) -> str | None:
+    """Check the name of a region before it is sent."""
+    try:
+        return None if given is None else msgspec.convert(given, Region)
+    except msgspec.ValidationError:
+        raise CommandError(f"{given!r} is no region such as eu-central-1", 2) from None
 
 
 FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's id.", callback=_check_fleet)]

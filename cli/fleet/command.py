@@ -15,11 +15,13 @@ from cli.control.options import (
     Reason,
     Version,
     Yes,
+    check_region,
     connect,
 )
 from cli.control.output import show, show_change, show_list
 from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
+from sluice.core.control.fleets import LEAST_RATE, MOST_RATE
 
 app = typer.Typer(
     add_completion=False,
@@ -32,13 +34,21 @@ COLUMNS = ("fleet_id", "state", "events_per_second", "rejects_per_second", "home
 Events = Annotated[
     float | None,
     typer.Option(
-        "--events-per-second", metavar="RATE", help="How many events a second it may send. A new fleet: 1000."
+        "--events-per-second",
+        metavar="RATE",
+        min=LEAST_RATE,
+        max=MOST_RATE,
+        help="How many events a second it may send. A new fleet: 1000.",
     ),
 ]
 Rejects = Annotated[
     float | None,
     typer.Option(
-        "--rejects-per-second", metavar="RATE", help="How many of its events a second may be rejected. A new fleet: 50."
+        "--rejects-per-second",
+        metavar="RATE",
+        min=LEAST_RATE,
+        max=MOST_RATE,
+        help="How many of its events a second may be rejected. A new fleet: 50.",
     ),
 ]
 Region = Annotated[
@@ -47,7 +57,20 @@ Region = Annotated[
         "--home-region",
         metavar="REGION",
         help="Where its data must stay. A deployment in another region refuses all of its keys.",
+        callback=check_region,
     ),
+]
+Retention = Annotated[
+    int | None,
+    typer.Option(
+        "--retention-days",
+        metavar="DAYS",
+        help="The class of its raw events: 30, 90, 180, 365 or 730. Until delivery has classes, it is only recorded.",
+    ),
+]
+DeviceType = Annotated[
+    str | None,
+    typer.Option("--device-type", metavar="TYPE", help="The type of its devices, where the directory names none."),
 ]
 
 
@@ -81,6 +104,8 @@ def create(
     events_per_second: Events = None,
     rejects_per_second: Rejects = None,
     home_region: Region = None,
+    retention_days: Retention = None,
+    device_type: DeviceType = None,
     dry_run: DryRun = False,
     stage: Stage = "",
     directory: Directory = None,
@@ -92,7 +117,13 @@ def create(
     An id is never used again, even after its fleet is archived. The JSON is a Fleet of schemas/admin.yaml, or with
     --dry-run a DryRun.
     """
-    wanted = {"fleet_id": fleet} | _given(events_per_second, rejects_per_second, home_region)
+    wanted = {"fleet_id": fleet} | _given(
+        events_per_second=events_per_second,
+        rejects_per_second=rejects_per_second,
+        home_region=home_region,
+        retention_days=retention_days,
+        device_type=device_type,
+    )
     show_change(connect(choose(stage, directory), role).change("POST", "fleets", body=wanted, dry_run=dry_run), as_json)
 
 
@@ -102,6 +133,8 @@ def change(
     events_per_second: Events = None,
     rejects_per_second: Rejects = None,
     home_region: Region = None,
+    retention_days: Retention = None,
+    device_type: DeviceType = None,
     if_version: Version = None,
     dry_run: DryRun = False,
     stage: Stage = "",
@@ -109,14 +142,20 @@ def change(
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a fleet's quotas or home region.
+    """Change a fleet's settings.
 
     What is not given stays. Ingest uses a new quota within half a minute. The JSON is a Fleet of schemas/admin.yaml,
     or with --dry-run a DryRun.
     """
-    wanted = _given(events_per_second, rejects_per_second, home_region)
+    wanted = _given(
+        events_per_second=events_per_second,
+        rejects_per_second=rejects_per_second,
+        home_region=home_region,
+        retention_days=retention_days,
+        device_type=device_type,
+    )
     if not wanted:
-        raise CommandError("say what to change: --events-per-second, --rejects-per-second or --home-region", 2)
+        raise CommandError("say what to change, for example --events-per-second; --help lists the settings", 2)
     client = connect(choose(stage, directory), role)
     version = if_version or _see(client, fleet)
     show_change(client.change("PATCH", "fleets", fleet, body=wanted, version=version, dry_run=dry_run), as_json)
@@ -158,6 +197,5 @@ def _see(client: Client, fleet: str) -> int:
     return read_answer(client.get("fleets", fleet), _Seen).version
 
 
-def _given(events: float | None, rejects: float | None, region: str | None) -> dict[str, object]:
-    named = {"events_per_second": events, "rejects_per_second": rejects, "home_region": region}
+def _given(**named: object) -> dict[str, object]:
     return {name: value for name, value in named.items() if value is not None}

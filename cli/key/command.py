@@ -20,7 +20,7 @@ from cli.control.options import (
 from cli.control.output import show, show_change, show_json, show_list
 from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
-from sluice.core.control.api_keys import MOST_DAYS, Role
+from sluice.core.control.api_keys import LEAST_DAYS, MOST_DAYS, Role
 
 app = typer.Typer(
     add_completion=False,
@@ -69,7 +69,10 @@ def create(
     expires_in_days: Annotated[
         float | None,
         typer.Option(
-            metavar="DAYS", max=MOST_DAYS, help="Without: a device's key never expires, a reader's does after 90 days."
+            metavar="DAYS",
+            min=LEAST_DAYS,
+            max=MOST_DAYS,
+            help="Without: a device's key never expires, a reader's does after 90 days.",
         ),
     ] = None,
     dry_run: DryRun = False,

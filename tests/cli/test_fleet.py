@@ -54,6 +54,20 @@ def test_a_fleet_is_created_with_what_is_given(api: PlayedAdmin, run: Run, capsy
     documents.check(asked, "NewFleet")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--home-region", "mars"),
+        ("--events-per-second", "0"),
+        ("--rejects-per-second", "1e10"),
+        ("--retention-days", "many"),
+    ],
+)
+def test_what_the_stage_would_refuse_is_not_sent(api: PlayedAdmin, run: Run, arguments: tuple[str, str]) -> None:
+    assert run("fleet", "create", "demo", *arguments) == 2
+    assert api.requests == []
+
+
 def test_a_change_names_the_version_that_was_read(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
     api.then(200, documents.fleet(version=3)).then(200, documents.fleet(version=4, rejects_per_second=9.0))
     assert run("fleet", "change", "demo", "--rejects-per-second", "9") == 0
@@ -81,7 +95,7 @@ def test_a_stale_version_is_answered_with_the_current_one(api: PlayedAdmin, run:
 
 def test_a_change_without_a_field_asks_nothing(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
     assert run("fleet", "change", "demo") == 2
-    assert "say what to change: --events-per-second" in capsys.readouterr().err
+    assert "say what to change, for example --events-per-second" in capsys.readouterr().err
     assert api.requests == []
 
 

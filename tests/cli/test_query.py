@@ -68,7 +68,7 @@ def test_a_deployed_stage_that_cannot_be_asked_says_what_to_do(
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    assert main(["query", "--stage", "prod", "--sql", "SELECT 1"]) == 1
+    assert main(["query", "--stage", "prod", "--sql", "SELECT 1"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(
         "Athena cannot be asked from here: You must specify a region. `sluice profile add` remembers"

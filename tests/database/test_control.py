@@ -233,6 +233,17 @@ def test_a_fleet_without_a_home_gets_one_only_from_an_admin(admin: Admin, owner:
     assert json.loads(entries(owner)[-1].text)["changes"]["home_region"] == {"before": None, "after": "us-east-1"}
 
 
+def test_a_fleet_has_a_class_of_retention_and_a_type_of_its_devices(admin: Admin, owner: Owner) -> None:
+    made = make_fleet(admin, retention_days=365, device_type="press")
+    assert (made.body["retention_days"], made.body["device_type"]) == (365, "press")
+    changed = admin("PATCH", f"{FLEETS}/f", {"retention_days": 30, "device_type": None}, if_match='"1"')
+    assert (changed.body["retention_days"], changed.body["device_type"]) == (30, None)
+    assert admin("GET", f"{FLEETS}/f").body == changed.body
+    assert json.loads(entries(owner)[-1].text)["changes"]["device_type"] == {"before": "press", "after": None}
+    for odd in ({"retention_days": 45}, {"retention_days": "90"}, {"device_type": "A b"}):
+        assert admin("PATCH", f"{FLEETS}/f", odd, if_match='"2"').body["code"] == "invalid_body"
+
+
 def test_a_dry_run_says_what_would_change_and_changes_nothing(admin: Admin, owner: Owner) -> None:
     make_fleet(admin)
     key = make_key(admin).body["key_id"]

@@ -12,7 +12,7 @@ MAY = {
         "answered": "sid",
         "api_key": "si(expires_at,revoked_at,successor)",
         "audit": "si",
-        "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version)",
+        "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version,retention_days,device_type)",
     },
     "sluice_publish": {"api_key": "s", "fleet": "s"},
     # Of the release before: it looks keys up in the database.

@@ -10,9 +10,14 @@ from msgspec.structs import replace
 from sluice.core.errors import Refusal
 from sluice.core.times import write_optional, write_time
 
-Rate = Annotated[float, Meta(ge=0.001, le=1e9)]
+LEAST_RATE, MOST_RATE = 0.001, 1e9
+Rate = Annotated[float, Meta(ge=LEAST_RATE, le=MOST_RATE)]
 # $ would also match before a line break at the end.
 FleetId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+# Classes of retention, in days.
+RetentionDays = Literal[30, 90, 180, 365, 730]
+DEFAULT_RETENTION_DAYS: RetentionDays = 90
+DeviceType = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z", max_length=32)]
 
 
@@ -23,6 +28,8 @@ class NewFleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events_per_second: Rate = 1000.0
     rejects_per_second: Rate = 50.0
     home_region: Region | None = None
+    retention_days: RetentionDays = DEFAULT_RETENTION_DAYS
+    device_type: DeviceType | None = None
 
 
 class FleetChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +38,8 @@ class FleetChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events_per_second: Rate | UnsetType = UNSET
     rejects_per_second: Rate | UnsetType = UNSET
     home_region: Region | UnsetType = UNSET
+    retention_days: RetentionDays | UnsetType = UNSET
+    device_type: DeviceType | UnsetType | None = UNSET
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -44,6 +53,10 @@ class Fleet(msgspec.Struct, frozen=True):
     created_at: datetime
     archived_at: datetime | None = None
     version: int = 1
+    retention_days: int = DEFAULT_RETENTION_DAYS
+    """The class in which its raw events are to be kept; until delivery has classes, raw's own days apply."""
+    device_type: str | None = None
+    """The type of its devices, where the directory names none."""
 
     @property
     def state(self) -> Literal["active", "archived"]:
@@ -58,6 +71,8 @@ class Fleet(msgspec.Struct, frozen=True):
             "events_per_second": self.events_per_second,
             "rejects_per_second": self.rejects_per_second,
             "home_region": self.home_region,
+            "retention_days": self.retention_days,
+            "device_type": self.device_type,
             "created_at": write_time(self.created_at),
             "archived_at": write_optional(self.archived_at),
             "version": self.version,
@@ -67,7 +82,13 @@ class Fleet(msgspec.Struct, frozen=True):
 def create_fleet(wanted: NewFleet, region: str, now: datetime) -> Fleet:
     """Make a fleet, at home in the deployment's own region unless the admin names another."""
     return Fleet(
-        wanted.fleet_id, wanted.events_per_second, wanted.rejects_per_second, wanted.home_region or region, now
+        wanted.fleet_id,
+        wanted.events_per_second,
+        wanted.rejects_per_second,
+        wanted.home_region or region,
+        now,
+        retention_days=wanted.retention_days,
+        device_type=wanted.device_type,
     )
 
 

@@ -24,7 +24,8 @@ ANSWERS_KEPT = timedelta(days=7)
 Row = TypeVar("Row", Fleet, ApiKey)
 
 _FLEETS = """
-    SELECT fleet_id, events_per_second, rejects_per_second, home_region, created_at, archived_at, version
+    SELECT fleet_id, events_per_second, rejects_per_second, home_region, created_at, archived_at, version,
+        retention_days, device_type
     FROM fleet
 """
 _KEYS = "SELECT key_id, fleet_id, role, created_at, expires_at, revoked_at, successor FROM api_key"
@@ -148,9 +149,17 @@ class Changes(Rows):
     def insert_fleet(self, fleet: Fleet) -> None:
         """Store a new fleet; ids are used once."""
         inserted = self._connection.execute(
-            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, home_region, created_at)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (fleet.fleet_id, fleet.events_per_second, fleet.rejects_per_second, fleet.home_region, fleet.created_at),
+            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, home_region, retention_days,"
+            " device_type, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (
+                fleet.fleet_id,
+                fleet.events_per_second,
+                fleet.rejects_per_second,
+                fleet.home_region,
+                fleet.retention_days,
+                fleet.device_type,
+                fleet.created_at,
+            ),
         )
         if not inserted.rowcount:
             raise Refusal(409, "fleet_exists", f"There is a fleet {fleet.fleet_id} already.")
@@ -158,12 +167,14 @@ class Changes(Rows):
     def update_fleet(self, fleet: Fleet) -> None:
         """Store a changed fleet."""
         self._connection.execute(
-            "UPDATE fleet SET events_per_second = %s, rejects_per_second = %s, home_region = %s, archived_at = %s,"
-            " version = %s WHERE fleet_id = %s",
+            "UPDATE fleet SET events_per_second = %s, rejects_per_second = %s, home_region = %s, retention_days = %s,"
+            " device_type = %s, archived_at = %s, version = %s WHERE fleet_id = %s",
             (
                 fleet.events_per_second,
                 fleet.rejects_per_second,
                 fleet.home_region,
+                fleet.retention_days,
+                fleet.device_type,
                 fleet.archived_at,
                 fleet.version,
                 fleet.fleet_id,
