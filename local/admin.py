@@ -57,6 +57,7 @@ class Admin:
                 # The repetition publishes the key, and does not show it again.
                 made = {**self._send(*wanted), "key": made["key"]}
             except urllib.error.HTTPError as error:
+                error.close()
                 if error.code != 503 or tries == MOST_TRIES:
                     raise
         return str(made["key"])

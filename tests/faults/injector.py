@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import Any
 from tests.flow.conftest import Stack
 
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
+
+# How long a throttled function is asked again.
+PATIENCE_SECONDS = 60
 
 _PIDFD_GETFD = 438
 _DISCONNECT = b"\0" * 16  # an address of no family
@@ -151,12 +155,20 @@ class Injector:
         return [float(value) for line in lines for value in json.loads(line[line.index("{") :])[metric]]
 
     def invoke(self, verb: str, payload: object) -> Any:
-        """Run a function and return its answer."""
+        """Run a function and return its answer; scheduled runs may take all of its concurrency for a while."""
         request = urllib.request.Request(self._invocations(verb), json.dumps(payload).encode())
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            said = json.load(answer)
-            assert "X-Amz-Function-Error" not in answer.headers, said
-            return said
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=120) as answer:
+                    said = json.load(answer)
+                    assert "X-Amz-Function-Error" not in answer.headers, said
+                    return said
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code != 429 or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
 
     def end_workers(self, verb: str) -> None:
         """Kill every worker of a function. New workers run the current code."""

@@ -171,6 +171,7 @@ def invoke(stack: Stack, payload: dict[str, Any]) -> Any:
                 assert "X-Amz-Function-Error" not in answer.headers, said
                 return said
         except urllib.error.HTTPError as error:
+            error.close()
             # Two may run at a time, and on a busy machine two scheduled runs do.
             if error.code != 429:
                 raise
