@@ -38,7 +38,7 @@ class Network(Construct):
         # For calls between functions: some reach what others cannot.
         self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
         # Only signing checkpoints uses it, and can wait for a zone. Services that encrypt reach KMS by themselves.
-        self.keys = self._endpoint("Kms", ec2.InterfaceVpcEndpointAwsService.KMS, zones=1)
+        self.kms = self._endpoint("Kms", ec2.InterfaceVpcEndpointAwsService.KMS, zones=1)
         # Only CloudWatch reports how full the brokers' disks are.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()

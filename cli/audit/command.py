@@ -20,7 +20,7 @@ from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
 from cli.terminal import print_table
 from sluice.core.control.checkpoints import BadCheckpoint, Signed
-from sluice.core.control.verification import Broken, Checkpoint, verify
+from sluice.core.control.verification import Broken, Checkpoint, CutOff, verify
 from sluice.core.times import write_time
 
 app = typer.Typer(
@@ -158,12 +158,8 @@ def verify_export(
     except Broken as broken:
         if as_json:
             show_json({"sound": False, "entry": broken.number, "why": str(broken)})
-        hint = (
-            " Export it again, if the export is older than that checkpoint."
-            if "a checkpoint knows" in str(broken)
-            else ""
-        )
-        raise CommandError(f"{file} is not the audit as it was written: {broken}.{hint}") from broken
+        late = "; export it again if the export is older than that checkpoint" if isinstance(broken, CutOff) else ""
+        raise CommandError(f"{file} is not the audit as it was written: {broken}{late}") from broken
     except BadCheckpoint as error:
         if as_json:
             show_json({"sound": False, "entry": None, "why": str(error)})

@@ -90,7 +90,7 @@ def _list(source: Source) -> Iterator[dict[str, Any]]:
 
 def _name(version: dict[str, Any]) -> str:
     name = version["Key"].removeprefix(FOLDER).removesuffix(".json")
-    # Whoever writes into the bucket chooses the name.
+    # The name is chosen by the writer, who may be an attacker.
     return re.sub(r"[^\w.-]", "_", f"{name}.{version['VersionId']}"[:200]) + ".json"
 
 

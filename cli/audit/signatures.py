@@ -49,7 +49,7 @@ def load_key(path: Path) -> PublicKey:
 
 
 def _verifier(path: Path, encoded: str) -> Callable[[bytes, bytes], bool]:
-    # Imported here: only whoever verifies signatures needs it.
+    # Imported here: only commands that verify signatures need it.
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec

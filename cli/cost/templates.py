@@ -310,7 +310,7 @@ def _is_ours(function: Resource) -> bool:
 
 
 def _is_locked(resource: Resource) -> bool:
-    # Of checkpoints: a year of one every five minutes is 60 MB, in whatever versions.
+    # Of checkpoints: a year of one every five minutes is 60 MB, all versions together.
     return bool(resource.properties.get("ObjectLockEnabled", False))
 
 

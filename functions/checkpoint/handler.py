@@ -1,4 +1,4 @@
-"""Checkpoint: signs the newest entry of the audit, and stores the signature where nobody can alter it.
+"""Checkpoint: signs the newest entry of the audit, and stores the signature where no one can alter it.
 
 read the newest checkpoint -> verify the audit against it -> sign the newest entry -> store it under Object Lock
 """

@@ -13,7 +13,7 @@ from infra.stores.checkpoints import Lock
 from sluice.core.metrics import AUDIT_ALTERED, ENTRIES_UNSIGNED
 from sluice.edge.settings import CheckpointSettings
 
-# Three runs. The alarm rings after two such periods.
+# Three runs. The alarm fires after two such periods.
 NOTICE_MINUTES = 15
 
 
@@ -48,7 +48,7 @@ class Checkpoint(Function):
             facts={"checkpoint_lock_days": settings.lock.days},
             uses=[
                 base.database.access("checkpoint"),
-                base.checkpoints.signing(base.network.s3, base.network.keys),
+                base.checkpoints.signing(base.network.s3, base.network.kms),
             ],
         )
         Schedule(self, every_minutes=settings.every_minutes)

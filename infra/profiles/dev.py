@@ -33,7 +33,7 @@ DEV = replace(
         batching_window_seconds=5,
         maximum_pollers=2,
     ),
-    # Whoever deletes the stage may delete what is in its buckets.
+    # A stage that is deleted may lose what is in its buckets.
     checkpoint=replace(BASELINE.checkpoint, lock=Lock(days=1, mode="governance")),
     # A file a day.
     tier=replace(BASELINE.tier, slice_windows=1440),

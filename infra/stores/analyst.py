@@ -11,7 +11,7 @@ ANALYST = "analyst"
 
 
 class Analyst(Construct):
-    """The role. Who may assume it, the account's IAM says."""
+    """The role. The account's IAM decides who may assume it."""
 
     def __init__(self, scope: Construct, deployment: Deployment, queries: Queries) -> None:
         super().__init__(scope, "Analyst")

@@ -19,7 +19,7 @@ from sluice.core.control.checkpoints import FOLDER
 
 @dataclass(frozen=True)
 class Lock:
-    """How long nobody can delete a checkpoint. Under `governance`, a permission of its own can; else not even root."""
+    """How long no one can delete a checkpoint. Under `governance`, a permission of its own can; else not even root."""
 
     days: int
     mode: Literal["governance", "compliance"]
@@ -36,7 +36,7 @@ class Lock:
 
 
 class Checkpoints(Construct):
-    """The one bucket whose objects nobody can delete. Data must stay erasable, and is in other buckets."""
+    """The one bucket whose objects no one can delete. Data must stay erasable, and is in other buckets."""
 
     def __init__(self, scope: Construct, foundation: Foundation, lock: Lock) -> None:
         super().__init__(scope, "Checkpoints")
@@ -62,7 +62,7 @@ class Checkpoints(Construct):
             expiries=[Expiry(lock.days + 1)],
             lock=lock.retention(),
         )
-        accept(self._bucket, "S1", "nobody can delete or alter its objects, and they hold hashes: no log adds to that")
+        accept(self._bucket, "S1", "no one can delete or alter its objects, and they hold hashes: no log adds to that")
         CfnOutput(self, "BucketName", value=self._bucket.bucket_name)
         CfnOutput(self, "KeyArn", value=self._key.key_arn)
 

@@ -1,4 +1,4 @@
-"""Checkpoints: one function signs them, nobody deletes them, and an alarm fires when one cannot be signed."""
+"""Checkpoints: one function signs them, no one deletes them, and an alarm fires when one cannot be signed."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
--- Who signs checkpoints reads the audit and nothing else.
+-- checkpoint reads the audit and nothing else.
 
 DO $$
 BEGIN

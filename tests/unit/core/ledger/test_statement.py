@@ -54,6 +54,8 @@ def test_what_a_consumer_counted_since_the_brokers_were_asked_may_not_have_reach
     ahead = replace(position("aggregate"), ahead=1)
     facts = LedgerFacts(AS_OF, [*BALANCED, *tally("aggregate", late=1)], [position("archive"), ahead], [])
     assert draw_up_for("demo", DAY, facts).account.state == "in_flight"
+    lost = LedgerFacts(AS_OF, facts.tallies, [position("archive", missing=1), ahead], [])
+    assert draw_up_for("demo", DAY, lost).account.state == "missing"
     settled = LedgerFacts("2026-03-02T07:00:00.000000Z", facts.tallies, facts.positions, [])
     assert draw_up_for("demo", DAY, settled).account.state == "unbalanced"
 

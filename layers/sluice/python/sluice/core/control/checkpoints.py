@@ -1,6 +1,6 @@
 """Signed checkpoints of the audit: what is signed, the document that is stored, and its name.
 
-What is signed is canonical JSON (RFC 8785), stored as it was signed: whoever verifies needs no writer that agrees with
+What is signed is canonical JSON (RFC 8785), stored as it was signed: a verifier needs no writer that agrees with
 ours.
 """
 

@@ -30,6 +30,10 @@ class Broken(Exception):
         """The first bad entry."""
 
 
+class CutOff(Broken):
+    """Entries that a checkpoint knows are not there: they were removed, or the checkpoint is newer."""
+
+
 class _Link(msgspec.Struct):
     """What of an entry links it to the one before."""
 
@@ -44,7 +48,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint], since: Checkpoint = BEGINNING) -> int:
     """Verify entries from the first to the last, and return the last one's number; or name the first bad one.
 
-    Whoever knows that the entries up to one are sound gives those after it, and that one as `since`.
+    A caller who knows that the entries up to one are sound gives those after it, and that one as `since`.
     """
     marks = {each.number: each.hash for each in checkpoints}
     number, previous, sound = since.number, since.hash, since.number
@@ -62,7 +66,7 @@ def verify(entries: Iterable[Entry], checkpoints: Sequence[Checkpoint], since: C
                 raise Broken(sound + 1, f"entries up to {number} were rewritten: checkpoint {number} differs")
             sound = number
     if cut := [each for each in marks if each > number]:
-        raise Broken(number + 1, f"it is missing, like all after it: a checkpoint knows entry {max(cut)}")
+        raise CutOff(number + 1, f"it is missing, like all after it: a checkpoint knows entry {max(cut)}")
     return number
 
 

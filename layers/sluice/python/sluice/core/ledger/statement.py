@@ -154,10 +154,12 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: LedgerFacts)
     if not any(not_yet.values()):
         # Events that every consumer is missing are in no account: their fleet is unknown, their day any until then.
         return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
-    unsettled = any(one.in_flight + one.under_way for one in behind) or any(one.ahead for one in facts.positions)
-    if _is_open(day, facts.as_of) and unsettled:
+    is_open = _is_open(day, facts.as_of)
+    if is_open and any(position.in_flight + position.under_way for position in behind):
         return "in_flight"
-    return "missing" if any(position.missing for position in behind) else "unbalanced"
+    if any(position.missing for position in behind):
+        return "missing"
+    return "in_flight" if is_open and any(position.ahead for position in facts.positions) else "unbalanced"
 
 
 def _is_open(day: str, as_of: str | None) -> bool:

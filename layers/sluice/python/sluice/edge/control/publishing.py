@@ -1,7 +1,7 @@
 """Publishing control data: what the database holds becomes the newest document in S3, and then in Valkey.
 
 Publishers may run side by side. Each reads the object before it reads the database, and replaces only the object that
-it read: whoever writes last has read last.
+it read: the last writer was the last reader.
 """
 
 from collections.abc import Sequence
