@@ -229,8 +229,12 @@ class Injector:
         def run() -> None:
             while not over.wait(0.1):
                 request = urllib.request.Request(self._invocations(verb), b"{}")
-                with contextlib.suppress(OSError):
+                try:
                     urllib.request.urlopen(request, timeout=120).close()
+                except urllib.error.HTTPError as refused:
+                    refused.close()
+                except OSError:
+                    pass  # the supervisor is down for a moment
 
         threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
         for thread in threads:

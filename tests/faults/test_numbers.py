@@ -83,7 +83,8 @@ def test_a_cache_that_forgets_and_dies_lets_nothing_count_twice(
     send(stack, copies[0])
     stack.settle(readers=["aggregate"])
     thread, ledgers = post_during(stack, load(seed=55, count=3000, seconds=8))
-    redis.Redis.from_url(stack["cache"]).flushall()
+    with redis.Redis.from_url(stack["cache"]) as cache:
+        cache.flushall()
     send(stack, copies[1])
     stack.settle(readers=["aggregate"])
     victim = injector.pid("redis")

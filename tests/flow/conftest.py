@@ -16,23 +16,11 @@ from typing import Any
 import psycopg
 
 from local.admin import Admin
-from tests.support.recomputation import find_differences, read_numbers, recompute
+from tests.support.recomputation import find_differences, read_numbers, recompute, rolled_until
 from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Stores, committed_offsets, end_offsets
 
 ROOT = Path(__file__).parents[2]
 READERS = ("archive", "aggregate", "deadletter")
-
-# Up to when all minutes are closed, and how many windows that have ended have samples that are not in their rollups.
-NOT_ROLLED = """
-SELECT
-    (SELECT greatest(min(closed_until), 'epoch') FROM shard),
-    (
-        SELECT count(*) FROM dirty JOIN shard USING (shard)
-        WHERE window_start + CASE resolution
-            WHEN '1m' THEN interval '1 minute' WHEN '1h' THEN interval '1 hour' ELSE interval '1 day'
-        END <= closed_until
-    )
-"""
 
 
 class Stack:
@@ -75,13 +63,11 @@ class Stack:
         before, deadline = None, time.monotonic() + patience
         with psycopg.connect(self["database"], autocommit=True) as connection:
             while True:
-                (now,) = connection.execute(NOT_ROLLED).fetchall()
-                closed_until, due = now
-                if closed_until >= ended and not due:
+                if (now := rolled_until(connection)) >= ended:
                     return
                 if now != before:
                     before, deadline = now, time.monotonic() + patience
-                assert time.monotonic() < deadline, f"closed until {closed_until}, {due} windows are still to be rolled"
+                assert time.monotonic() < deadline, f"rolled until {now}, and not until {ended}"
                 time.sleep(0.5)
 
     def unread(self, reader: str) -> int:

@@ -16,4 +16,5 @@ def post(stack: Stack, route: str, body: bytes, key: str | None = None) -> tuple
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, {name.lower(): value for name, value in answer.headers.items()}, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, {name.lower(): value for name, value in error.headers.items()}, json.load(error)
+        with error:
+            return error.code, {name.lower(): value for name, value in error.headers.items()}, json.load(error)

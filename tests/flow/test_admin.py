@@ -78,7 +78,8 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
         with urllib.request.urlopen(request, timeout=35) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 @pytest.mark.parametrize("route", [*READS, *AUDIT, *CHANGES])
@@ -107,7 +108,8 @@ def post(stack: Stack, key: str) -> int:
         with urllib.request.urlopen(urllib.request.Request(f"{stack['api']}/v1/events", event, headers)) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def until(stack: Stack, key: str, status: int) -> None:

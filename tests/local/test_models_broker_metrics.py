@@ -47,7 +47,8 @@ def tell(url: str, body: object) -> int:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def ask(disks: Disks, expected: float) -> float:

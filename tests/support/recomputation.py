@@ -104,6 +104,24 @@ class Rollup:
     sum: float
 
 
+# An hour that has just ended is closed some seconds before it is rolled: until then, its marker is there.
+_ROLLED_UNTIL = """
+SELECT least(
+    (SELECT greatest(min(closed_until), 'epoch') FROM shard),
+    (
+        SELECT min(ends_at) - interval '1 microsecond'
+        FROM shard JOIN (
+            SELECT shard, window_start + CASE resolution
+                WHEN '1m' THEN interval '1 minute' WHEN '1h' THEN interval '1 hour' ELSE interval '1 day'
+            END AS ends_at
+            FROM dirty
+        ) AS marked USING (shard)
+        WHERE ends_at <= closed_until
+    )
+)
+"""
+
+
 @dataclass(frozen=True)
 class Numbers:
     """The rollups of a database, and up to when its windows are closed."""
@@ -112,12 +130,17 @@ class Numbers:
     rollups: Sequence[tuple[Window, Rollup]]
 
 
+def rolled_until(connection: psycopg.Connection[Any]) -> datetime:
+    """Return up to when every window that has ended is rolled and has no marker left."""
+    (moment,) = connection.execute(_ROLLED_UNTIL).fetchone() or (EPOCH,)
+    return moment
+
+
 def read_numbers(database: str) -> Numbers:
     """Read what the database publishes. The moment comes first, so that the rollups hold all windows closed by then."""
     with psycopg.connect(database) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
-        closed = "SELECT greatest(min(closed_until), 'epoch') FROM shard"
-        (closed_until,) = connection.execute(closed).fetchone() or (EPOCH,)
+        closed_until = rolled_until(connection)
         rows = connection.execute(
             "SELECT fleet_id, device_id, metric, resolution, window_start, unit, count, avg, min, max, p50, p95, sum"
             " FROM rollups"
