@@ -19,6 +19,7 @@ from tests.faults.conftest import Injector, wait_until
 from tests.flow.conftest import Stack, create_fleet
 from tests.flow.http import post
 from tests.support import samples
+from tests.support.cache import open_cache
 
 EVENT = samples.read_bytes("telemetry-v1.json")
 
@@ -85,7 +86,7 @@ def test_a_revocation_is_in_force_everywhere_whatever_fails_right_after_it(
     assert {status for status, _ in side_by_side(stack, key)} == {202}
     Admin.of(stack).revoke_key(fleet, key)
     if away == "cache flushed":
-        with RedisCluster.from_url(stack["cache"]) as cache:
+        with open_cache(stack["cache"]) as cache:
             cache.flushall(target_nodes=RedisCluster.ALL_NODES)
     with injector.frozen("postgres") if away == "database down" else contextlib.nullcontext():
         refused = [(401, "revoked_key")] * 3 * WORKERS_PER_FUNCTION
@@ -99,7 +100,7 @@ def test_a_flood_of_forged_keys_costs_no_question_and_no_other_fleet_an_answer(
     forged = [forge(stack) for _ in range(200)]
     assert {status for status, _ in side_by_side(stack, key)} == {202}
     # Of every worker's connection: ingest has none to the database, and the cache counts its commands.
-    with RedisCluster.from_url(stack["cache"]) as cache:
+    with open_cache(stack["cache"]) as cache:
         began, before = time.monotonic(), count_reads(cache)
         with ThreadPoolExecutor(8) as forgers:
             flood = forgers.map(lambda one: status_with(stack, one), forged * 5)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-import redis
 
 from cli.simulation.client import Ledger, post_all
 from cli.simulation.clocks import now
@@ -30,6 +29,7 @@ from tests.faults.conftest import Injector, check, wait_until
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
+from tests.support.cache import open_cache
 from tests.support.stores import end_offsets
 
 EVENT = samples.read_bytes("telemetry-v1.json")
@@ -177,8 +177,7 @@ def test_a_consumer_that_stands_still_presses_when_half_the_buffer_is_used_and_n
     ids=["none", "garbled", "nonsense", "of another version"],
 )
 def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: Injector, word: bytes | None) -> None:
-    shared = redis.RedisCluster.from_url(stack["cache"])
-    with injector.holding_workers("pressure") as held:
+    with open_cache(stack["cache"]) as shared, injector.holding_workers("pressure") as held:
         wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
         if word is None:
             shared.delete(NAME)
@@ -186,7 +185,7 @@ def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: I
             shared.set(NAME, word)
         time.sleep(4)
         assert {status_now(stack) for _ in range(8)} == {(202, None)}
-    shared.delete(NAME)
+        shared.delete(NAME)
 
 
 @pytest.mark.shows_loss_path(
@@ -197,9 +196,8 @@ def test_an_unusable_pressure_snapshot_refuses_nothing(stack: Stack, injector: I
     comes_back="nothing to do; full brokers are answered `retry`",
 )
 def test_the_last_pressure_snapshot_expires_when_no_other_comes(stack: Stack, injector: Injector) -> None:
-    with injector.holding_workers("pressure") as held:
+    with open_cache(stack["cache"]) as shared, injector.holding_workers("pressure") as held:
         wait_until("the stack's own pressure runs are held", lambda: len(held) > 0)
-        shared = valkey.Cache(lambda: redis.RedisCluster.from_url(stack["cache"]))
-        Snapshots(shared).publish(1.0, datetime.now(UTC), 10)
+        Snapshots(valkey.Cache(lambda: shared)).publish(1.0, datetime.now(UTC), 10)
         wait_until("ingest refuses", lambda: status_now(stack) == (429, "pressure"), seconds=8)
         wait_until("ingest takes events again", lambda: status_now(stack) == (202, None), seconds=20)

@@ -1,7 +1,6 @@
 """Last of the fault tests: after all of them, no log holds a key, a secret or a device's name, and no store a key."""
 
 import psycopg
-from redis.cluster import RedisCluster
 
 from local.admin import Admin
 from sluice.core.api.keys import KEYS
@@ -9,6 +8,7 @@ from sluice.edge.published import name_in_bucket
 from tests.flow.conftest import Stack
 from tests.flow.http import post
 from tests.support import samples
+from tests.support.cache import open_cache
 
 
 def test_no_log_holds_a_key_or_a_device(stack: Stack) -> None:
@@ -40,7 +40,7 @@ def test_no_store_holds_a_key(stack: Stack) -> None:
             connection.execute(f"SELECT coalesce(json_agg(each), '[]')::text FROM {table} AS each").fetchone()
             for table in tables
         ]
-    with RedisCluster.from_url(stack["cache"]) as cache:
+    with open_cache(stack["cache"]) as cache:
         stored.append(cache.hgetall(f"published:{KEYS}"))
     place = {"Bucket": stack["buckets"]["control"], "Key": name_in_bucket(KEYS)}
     stored.append(stack.stores.s3.get_object(**place)["Body"].read())

@@ -11,7 +11,6 @@ from statistics import fmean
 from typing import Any
 
 import psycopg
-import redis
 
 from cli.simulation.client import post_all
 from cli.simulation.clocks import LATEST, now
@@ -19,6 +18,7 @@ from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Sent, write
 from tests.flow.conftest import Stack, check_numbers, create_fleet
 from tests.flow.http import post
 from tests.support import samples
+from tests.support.cache import open_cache
 from tests.support.recomputation import percentile
 from tests.support.stream import mixed
 
@@ -129,14 +129,13 @@ def test_live_counters_say_how_many_of_each_type_came_in_each_minute(stack: Stac
     activity = samples.read("activity-v1.json") | {"timestamp": (now() - LATEST).isoformat()}
     assert post(stack, ACTIVITY, samples.encode(activity), key)[0] == 202
     stack.settle()
-    cache = redis.RedisCluster.from_url(stack["cache"], decode_responses=True)
     counted = Counter[str]()
     minute = int(began.timestamp()) // 60 * 60
-    while minute <= time.time():
-        for kind, count in cache.hgetall(f"count:{{counters}}:{minute}").items():
-            counted[str(kind)] += int(count)
-        minute += 60
-    cache.close()
+    with open_cache(stack["cache"]) as cache:
+        while minute <= time.time():
+            for kind, count in cache.hgetall(f"count:{{counters}}:{minute}").items():
+                counted[kind.decode()] += int(count)
+            minute += 60
     assert counted == {"telemetry": 30, activity["type"]: 1}
 
 
