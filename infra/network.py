@@ -1,5 +1,7 @@
 """The private network: isolated subnets in three zones, and the endpoints that replace a way out."""
 
+from functools import cached_property
+
 from aws_cdk import Aws, Fn
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -13,7 +15,7 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: functions inside reach our stores and six AWS services.
+    """A VPC without internet gateway or NAT: functions inside reach our stores, six AWS services, and state machines.
 
     Each service has an endpoint. A function names the endpoints that it needs.
     """
@@ -42,6 +44,14 @@ class Network(Construct):
         # Only CloudWatch reports how full the brokers' disks are.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
         self.s3 = self._gateway_to_s3()
+
+    @cached_property
+    def states(self) -> Reach:
+        """The way to state machines, which exists where a function names it: an endpoint is billed by the hour.
+
+        Only people's requests use it, a few a day, and can wait for a zone.
+        """
+        return self._endpoint("States", ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS, zones=1)
 
     def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService, zones: int = AVAILABILITY_ZONES) -> Reach:
         """Add an interface endpoint, whose security group admits only functions that name it."""

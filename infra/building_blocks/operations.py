@@ -1,5 +1,7 @@
 """Alarms and the budget, and the one topic they go to."""
 
+import re
+
 from aws_cdk import ArnFormat, Aws, CfnOutput, Duration, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -57,7 +59,7 @@ class Operations(Construct):
         alarm = cloudwatch.Alarm(
             scope,
             "".join(word.capitalize() for word in name.split("-")) + "Alarm",
-            alarm_name=self._deployment.named(f"{scope.node.id.lower()}-{name}"),
+            alarm_name=self._deployment.named(f"{_in_words(scope.node.id)}-{name}"),
             alarm_description=means,
             metric=metric,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
@@ -110,6 +112,11 @@ class Operations(Construct):
                 "ArnLike": {"aws:SourceArn": alarms},
             },
         )
+
+
+def _in_words(place: str) -> str:
+    """Write a construct's name as names are written: `ReplayMachine` is `replay-machine`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", place).lower()
 
 
 def _for_budgets(may: list[str], resource: str) -> iam.PolicyStatement:

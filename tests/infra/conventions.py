@@ -1,5 +1,6 @@
 """What every function, bucket, alarm and name has in common. Each convention names what violates it."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -105,7 +106,7 @@ def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
 
 
 def every_function_is_started(templates: Templates) -> Complaints:
-    """A route, an event source, a schedule, a deployment's trigger or another function starts every function."""
+    """A route, an event source, a schedule, a deployment's trigger, a machine or another function starts every one."""
     started = {_referred(source.properties["FunctionName"]) for source in templates.sources().values()}
     started |= {
         _referred(schedule.properties["Target"]["Arn"]) for schedule in templates.every("AWS::Scheduler::Schedule")
@@ -114,6 +115,9 @@ def every_function_is_started(templates: Templates) -> Complaints:
     invoked = "".join(
         place for verb in templates.functions() for place in templates.granted(verb).get("lambda:InvokeFunction", [])
     )
+    machines = templates.every("AWS::StepFunctions::StateMachine")
+    roles = [templates.named(_referred(machine.properties["RoleArn"])) for machine in machines]
+    invoked += json.dumps([role.properties["Policies"] for role in roles])
     for verb, function in templates.functions().items():
         if function.name not in started and f'"{function.name}"' not in invoked:
             yield f"{verb}: nothing starts it; add a Schedule or a door to infra/functions/{verb}.py"
