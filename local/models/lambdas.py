@@ -17,6 +17,7 @@ all stacks). What is admitted beyond the configured number of workers waits; Lam
 import asyncio
 import contextlib
 import urllib.parse
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def _function_name(reference: str) -> str:
 
 def _error(status: int, kind: str, message: str, **more: str) -> web.Response:
     body = {"Type": "User", "message": message, "Message": message, **more}
-    return web.json_response(body, status=status, headers={"x-amzn-ErrorType": kind})
+    headers = {"x-amzn-ErrorType": kind, "x-amzn-RequestId": str(uuid.uuid4())}
+    return web.json_response(body, status=status, headers=headers)
 
 
 @contextlib.asynccontextmanager

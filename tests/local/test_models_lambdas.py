@@ -254,6 +254,7 @@ def test_invocations_beyond_the_concurrency_are_throttled_and_none_before(client
         pids = {each.result()["pid"] for each in held}
 
     assert throttled.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert throttled.value.response["ResponseMetadata"]["RequestId"]
     assert throttled.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert len(pids) == 2
 
