@@ -130,7 +130,9 @@ async def start_cache(home: Home, ports: Ports, supervisor: Supervisor) -> int:
 async def start_aws(ports: Ports, supervisor: Supervisor) -> str:
     """Start the emulation of S3, and return its address."""
     listener = ports.listen()
-    await supervisor.start(aws.emulation(listener))
+    # No state machine runs here.
+    lambdas = f"http://{address(ports.reserve())}"
+    await supervisor.start(aws.emulation(listener, lambdas))
     return f"http://{address(port_of(listener))}"
 
 

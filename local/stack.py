@@ -80,7 +80,7 @@ class Stack:
             synthesis = group.create_task(synthesize(self._home.state / "cdk.out", self._profile, self._home.logs))
             database = group.create_task(self._start_database())
             group.create_task(self._start_cache())
-            group.create_task(self._supervisor.start(aws.emulation(self._listeners["aws"])))
+            group.create_task(self._supervisor.start(aws.emulation(self._listeners["aws"], self._url("lambdas"))))
             group.create_task(self._supervisor.start(directory.directory(self._listeners["directory"])))
         assembly = synthesis.result()
         check(assembly)

@@ -9,7 +9,7 @@ A start goes like this:
     ...                                           # sockets are bound; brokers, database, cache, AWS emulation started
     plan = resolve(assembly, services)            # every reference resolved against the running services
     create_topics(plan)                           # real
-    create_aws(plan)                              # in the AWS emulation: buckets, lifecycles, Glue, secrets
+    create_aws(plan)                              # in the AWS emulation: buckets, Glue, secrets, state machines
     configs = write_configs(plan, directory)      # by model: lambdas, http_api, event_source, …
     ...                                           # the models are started, each with its config and its socket
     plan.triggers                                 # functions a deployment invokes once, in order (migrations)

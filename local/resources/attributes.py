@@ -94,6 +94,10 @@ def _own(resource: Resource, resolver: Resolver, services: Services) -> Iterator
             yield from {"Ref": _identity(resource), "Id": _identity(resource)}.items()
         case "AWS::Scheduler::Schedule":
             yield "Ref", named("Name")
+        case "AWS::StepFunctions::StateMachine":
+            name = named("StateMachineName", generated[:80])
+            machine = arn("states", f"stateMachine:{name}")
+            yield from {"Ref": machine, "Arn": machine, "Name": name}.items()
         case "AWS::ApiGatewayV2::Api":
             api = uuid.UUID(_identity(resource)).hex[:10]
             yield from {"Ref": api, "ApiId": api, "ApiEndpoint": services.http_api}.items()

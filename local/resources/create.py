@@ -1,4 +1,4 @@
-"""Creates what the templates ask for in the services that run here: topics, buckets, the Glue catalog, secrets."""
+"""Creates what the templates ask for in the services that run here: topics, buckets, tables, state machines."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ def create_topics(plan: Plan) -> None:
 
 
 def create_aws(plan: Plan) -> None:
-    """Creates buckets, signing keys with their aliases, Glue databases and tables, and secrets in the AWS emulation."""
+    """Creates buckets, signing keys with aliases, the Glue catalog, secrets and state machines in the AWS emulation."""
     for bucket in plan.all("AWS::S3::Bucket"):
         _create_bucket(plan, bucket)
     _create_keys(plan)
@@ -41,6 +41,8 @@ def create_aws(plan: Plan) -> None:
         )
     for secret in plan.all("AWS::SecretsManager::Secret"):
         _create_secret(plan, secret)
+    for machine in plan.all("AWS::StepFunctions::StateMachine"):
+        _create_state_machine(plan, machine)
 
 
 def _client(plan: Plan, service: str, resource: Resource) -> Any:
@@ -115,3 +117,17 @@ def _create_secret(plan: Plan, secret: Resource) -> None:
         value = json.dumps({**template, key: password}) if key else password
     arn = plan.name(secret)
     _client(plan, "secretsmanager", secret).create_secret(Name=arn.rpartition(":")[2], SecretString=value or "")
+
+
+def _create_state_machine(plan: Plan, machine: Resource) -> None:
+    kind = plan.resolver.property(machine, "StateMachineType", "STANDARD")
+    if kind != "STANDARD":
+        raise TemplateError(f"{machine} StateMachineType is {kind!r}; only 'STANDARD' is modelled")
+    definition = str(plan.resolver.required(machine, "DefinitionString"))
+    for name, value in plan.resolver.property(machine, "DefinitionSubstitutions", {}).items():
+        definition = definition.replace(f"${{{name}}}", str(value))
+    _client(plan, "stepfunctions", machine).create_state_machine(
+        name=plan.attribute(machine, "Name"),
+        definition=definition,
+        roleArn=str(plan.resolver.required(machine, "RoleArn")),
+    )

@@ -91,6 +91,17 @@ KINDS: dict[str, Kind] = {
     "AWS::SecretsManager::SecretTargetAttachment": Kind(
         Treatment.CREATED, handled=("SecretId",), ignored={"TargetId": NETWORK, "TargetType": NETWORK}
     ),
+    # The emulation runs it, as local/models/step_functions.py says.
+    "AWS::StepFunctions::StateMachine": Kind(
+        Treatment.CREATED,
+        handled=("DefinitionString", "DefinitionSubstitutions", "RoleArn", "StateMachineName", "StateMachineType"),
+        ignored={
+            "EncryptionConfiguration": ENCRYPTION,
+            "LoggingConfiguration": LOGS,
+            "Tags": LABEL,
+            "TracingConfiguration": OBSERVED,
+        },
+    ),
     # Real services.
     "AWS::MSK::Cluster": Kind(
         Treatment.REAL,

@@ -1,4 +1,4 @@
-"""AWS's own APIs (object store, data catalog, secrets), emulated by moto in memory."""
+"""AWS's own APIs (object store, data catalog, secrets, state machines), emulated by moto in memory."""
 
 import argparse
 import socket
@@ -6,28 +6,34 @@ import sys
 from functools import partial
 
 from local.answering import answers
-from local.ports import LOOPBACK, port_of
+from local.ports import LOOPBACK, address, port_of
 from local.processes import Program
 
 
-def emulation(listener: socket.socket) -> Program:
-    """The server on a socket it inherits. Buckets live in its memory: without it the stack's data is gone."""
+def emulation(listener: socket.socket, lambdas: str) -> Program:
+    """The server on a socket it inherits. Buckets live in its memory: without it the stack's data is gone.
+
+    `lambdas` is where state machines find their functions; nothing has to answer there before one runs.
+    """
     return Program(
         name="aws",
-        command=[sys.executable, "-m", "local.services.aws", "--fd", str(listener.fileno())],
+        command=[sys.executable, "-m", "local.services.aws", "--fd", str(listener.fileno()), "--lambdas", lambdas],
         ready=partial(answers, listener),
         inherited=(listener.fileno(),),
         irreplaceable=True,
     )
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, lambdas: str) -> None:
     """Serve until the process is asked to stop."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
-    application = DomainDispatcherApplication(create_backend_app)
+    from local.models.step_functions import execute_state_machines
+
     port, descriptor = port_of(listener), listener.fileno()
+    execute_state_machines(f"http://{address(port)}", lambdas)
+    application = DomainDispatcherApplication(create_backend_app)
     server = make_server(LOOPBACK, port, application, True, request_handler=MotoRequestHandler, fd=descriptor)
     server.serve_forever()
 
@@ -35,4 +41,6 @@ def serve(listener: socket.socket) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--fd", type=int, required=True, help="an inherited, listening socket")
-    serve(socket.socket(fileno=arguments.parse_args().fd))
+    arguments.add_argument("--lambdas", required=True, help="the base URL of the model of Lambda")
+    given = arguments.parse_args()
+    serve(socket.socket(fileno=given.fd), given.lambdas)

@@ -30,12 +30,21 @@ class ModelProcess:
 @contextlib.contextmanager
 def running(name: str, settings: msgspec.Struct, directory: Path) -> Iterator[ModelProcess]:
     """A model that answers, until the end of the context."""
+    with listening() as listener, running_on(listener, name, settings, directory) as model:
+        yield model
+
+
+def listening() -> socket.socket:
+    """A socket for a model to inherit; it outlives the model, as in the stack."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024)
+
+
+@contextlib.contextmanager
+def running_on(listener: socket.socket, name: str, settings: msgspec.Struct, directory: Path) -> Iterator[ModelProcess]:
+    """A model that answers on a socket of the caller's."""
     directory.mkdir(parents=True, exist_ok=True)
     file = config.write(settings, directory / f"{name}.json")
-    with (
-        socket.create_server(("127.0.0.1", 0), backlog=1024) as listener,
-        (directory / f"{name}.log").open("ab") as log,
-    ):
+    with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", f"local.models.{name}", "--fd", str(listener.fileno()), "--config", str(file)],
             pass_fds=[listener.fileno()],
@@ -46,20 +55,21 @@ def running(name: str, settings: msgspec.Struct, directory: Path) -> Iterator[Mo
         )
         try:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            _wait(url, process, directory / f"{name}.log")
+            wait_until_it_answers(f"{url}/_model", process, directory / f"{name}.log")
             yield ModelProcess(url, process)
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for any answer of a process; one that ends is quoted."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the model ended with {process.returncode}:\n{log.read_text()}")
         try:
-            with urllib.request.urlopen(f"{url}/_model", timeout=1):
+            with urllib.request.urlopen(url, timeout=1):
                 return
         except urllib.error.HTTPError as error:
             error.close()

@@ -424,6 +424,39 @@ def test_a_key_that_signs_has_its_alias_and_a_bucket_its_lock(aws: str, tmp_path
     assert s3.head_object(Bucket="locked", Key="new")["ObjectLockMode"] == "GOVERNANCE"
 
 
+def test_a_state_machine_is_created_from_its_resolved_definition(aws: str, tmp_path: Path) -> None:
+    before, after = '{"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": "', ' ${word}", "End": true}}}'
+    role = {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "runs"}}
+    properties = {
+        "StateMachineName": "copies",
+        "StateMachineType": "STANDARD",
+        "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
+        "DefinitionString": {"Fn::Join": ["", [before, {"Ref": "AWS::Region"}, after]]},
+        "DefinitionSubstitutions": {"word": {"Ref": "AWS::AccountId"}},
+        "LoggingConfiguration": {"Level": "ERROR"},
+    }
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    assembly = Assembly.of({"more": {"Resources": {"Role": role, "Machine": machine}}})
+    check(assembly)
+    plan = resolve(assembly, services(tmp_path, aws))
+    create_aws(plan)
+    (created,) = plan.all("AWS::StepFunctions::StateMachine")
+    client = aws_client("stepfunctions", aws, "us-east-1")
+    found = client.describe_state_machine(stateMachineArn=plan.name(created))
+
+    assert json.loads(found["definition"])["States"]["A"]["Result"] == "us-east-1 123456789012"
+    assert found["stateMachineArn"] == plan.attribute(created, "Arn")
+    assert (found["name"], found["roleArn"]) == ("copies", "arn:aws:iam::123456789012:role/runs")
+
+
+def test_an_express_machine_is_refused(aws: str, tmp_path: Path) -> None:
+    properties = {"StateMachineType": "EXPRESS", "RoleArn": "arn", "DefinitionString": "{}"}
+    template = {"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}}}
+
+    with pytest.raises(TemplateError, match="'EXPRESS'; only 'STANDARD' is modelled"):
+        create_aws(resolve(Assembly.of({"more": template}), services(tmp_path, aws)))
+
+
 def test_lifecycle_rules_are_said_in_the_words_of_the_api() -> None:
     rule = {
         "Id": "old",

@@ -193,7 +193,7 @@ def test_a_broker_of_another_cluster_is_refused(tmp_path: Path) -> None:
 
 def test_the_stack_ends_when_the_emulation_and_its_buckets_are_lost(tmp_path: Path) -> None:
     async def scenario(supervisor: Supervisor, ports: Ports) -> None:
-        await supervisor.start(aws.emulation(ports.listen()))
+        await supervisor.start(aws.emulation(ports.listen(), "http://127.0.0.1:1"))
         os.kill(supervisor.pids["aws"], signal.SIGKILL)
         await supervisor.failed()
 
