@@ -50,6 +50,11 @@ FREE = {
     "Custom::Trigger": "runs at deployment",
 }
 
+BY_USE = {
+    "AWS::StepFunctions::StateMachine": "each state that an execution enters is a `step_functions_transition`;"
+    " people start executions, a few a month",
+}
+"""What costs nothing while no one uses it, and has no share in a month's bill."""
 
 FASTEST_SECONDS = 60
 """Alarms of shorter periods have another price."""
@@ -73,6 +78,7 @@ GRANTED: tuple[tuple[str, str, Any], ...] = (
     ("AWS::KinesisFirehose::DeliveryStream", f"{_S3}.DynamicPartitioningConfiguration", None),
     ("AWS::S3::Bucket", "VersioningConfiguration", None),
     ("AWS::Lambda::Version", "ProvisionedConcurrencyConfig", None),
+    ("AWS::StepFunctions::StateMachine", "StateMachineType", "STANDARD"),
 )
 GRANTED_OF_OURS: tuple[tuple[str, Any], ...] = (
     ("Architectures", ["arm64"]),
@@ -182,7 +188,7 @@ class _Reader:
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self._unread = {resource.type: str(resource) for resource in assembly.resources()}
-        for kind in FREE:
+        for kind in (*FREE, *BY_USE):
             self._unread.pop(kind, None)
 
     def read(self) -> Deployed:

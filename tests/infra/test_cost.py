@@ -12,7 +12,7 @@ from cli.cost.figures import load_figures
 from cli.cost.page import write_page
 from cli.cost.prices import load_prices
 from cli.cost.report import Model
-from cli.cost.templates import FREE, read_templates
+from cli.cost.templates import FREE, Deployed, read_templates
 from cli.cost.workload import BUDGETS, SIZES
 from infra.profiles.baseline import BASELINE
 from local.template import Assembly, TemplateError
@@ -123,6 +123,19 @@ def test_what_the_model_takes_for_granted_is_checked(
                 resource["Properties"].update(changes)
     with pytest.raises(TemplateError, match=rf"{kind}.*{next(iter(changes))}.*for granted"):
         read_templates(Assembly.of(stacks))
+
+
+def test_a_state_machine_costs_nothing_until_it_runs_and_then_by_its_transitions(synthesized: Templates) -> None:
+    def deployed(kind: str) -> Deployed:
+        stacks = {stack: synthesized.template(stack) for stack in synthesized.files}
+        machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"StateMachineType": kind}}
+        stacks["pipeline"]["Resources"]["Machine"] = machine
+        return read_templates(Assembly.of(stacks))
+
+    assert deployed("STANDARD") == model_of(synthesized).deployed
+    assert load_prices()["step_functions_transition"].cost(1_000) == 0.025
+    with pytest.raises(TemplateError, match="'EXPRESS'; the cost model takes 'STANDARD' for granted"):
+        deployed("EXPRESS")
 
 
 def test_every_type_that_is_called_free_is_in_a_template(synthesized: Templates) -> None:
