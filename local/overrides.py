@@ -18,7 +18,8 @@ WORKERS_PER_FUNCTION = 8
 #: Pollers are processes of AWS's own; here they are threads of one.
 POLLERS_PER_MAPPING = 2
 
-#: How long a minute of a schedule lasts: a person at a laptop does not wait for real ones, and AWS has no shorter rate.
+#: How long a minute of a schedule or of an alarm's period lasts: a person at a laptop does not wait for real ones, and
+#: AWS has no shorter rate.
 MINUTE_SECONDS = 5.0
 
 #: What an unreserved function may run at a time: an account's default quota.

@@ -40,6 +40,10 @@ class LambdasConfig(msgspec.Struct, forbid_unknown_fields=True):
     directory: str
     functions: list[FunctionConfig]
 
+    def log_of(self, function: str) -> Path:
+        """The file in which everything that a function prints is."""
+        return Path(self.directory) / f"{function}.log"
+
 
 class ThrottleConfig(msgspec.Struct, forbid_unknown_fields=True):
     """A token bucket: requests a second, and how many may come at once."""
@@ -133,6 +137,8 @@ class EventSourceConfig(msgspec.Struct, forbid_unknown_fields=True):
     bootstrap: str
     lambdas: str
     aws: str
+    metrics: str
+    """The file to which the model writes what CloudWatch would have of the mappings."""
     mappings: list[MappingConfig]
 
 
@@ -200,6 +206,37 @@ class AthenaConfig(msgspec.Struct, forbid_unknown_fields=True):
     region: str
     aws: str
     workgroups: list[str]
+
+
+class MetricConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One metric of an alarm, as an expression names it; a metric that stands alone is named `only`."""
+
+    id: str
+    namespace: str
+    name: str
+    dimensions: dict[str, str]
+    period_seconds: int
+    statistic: str
+
+
+class AlarmConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One alarm: it compares an expression over its metrics with a bound above which a period breaches."""
+
+    name: str
+    description: str
+    expression: str
+    metrics: list[MetricConfig]
+    above: float
+    periods: int
+    missing: Literal["breaching", "notBreaching", "ignore"]
+
+
+class AlarmsConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All alarms, the files with lines of metrics, and how long a minute of a period lasts here."""
+
+    minute_seconds: float
+    logs: list[str]
+    alarms: list[AlarmConfig]
 
 
 Config = TypeVar("Config", bound=msgspec.Struct)

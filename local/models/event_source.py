@@ -4,12 +4,12 @@ Modelled: a consumer group for each mapping and its pollers in it; batches by si
 a partition and spanning partitions; the event as Lambda writes it; partial failures; retries with exponential backoff
 that hold up only the partitions concerned; retry and age limits, and the object that is left in a bucket when they are
 passed; throttles and an absent function, which cost nothing but time; mappings that are not enabled; endless retries
-capped at 10 where there is a destination.
+capped at 10 where there is a destination; the metrics of failed, delivered and dropped events, written to a file.
 
 Not modelled: scaling of pollers, several invocations of one poller at a time, bisecting, filters, schema registries,
-destinations other than buckets, start positions by time, authentication, metrics. Believed rather than documented: the
-name of the object, the condition of a record that is too old (others saw it), the pauses between retries, and that null
-keys and values are left out.
+destinations other than buckets, start positions by time, authentication, other metrics. Believed rather than
+documented: the name of the object, the condition of a record that is too old (others saw it), the pauses between
+retries, and that null keys and values are left out.
 
 `GET /_model/mappings` is ours: what each mapping has invoked, retried and discarded since it started.
 """
@@ -32,6 +32,7 @@ from local.models.aws_client import aws_client
 from local.models.config import EventSourceConfig, MappingConfig, read
 from local.models.invoke_client import InvokeClient
 from local.models.kafka_event import Record
+from local.models.metric_log import MetricLog
 from local.models.on_failure import Discard, invocation_record, object_key
 from local.models.poller import DeliveryFailed, Poller
 from local.models.serve import main
@@ -160,14 +161,18 @@ class FailureBucket:
 class PollerThread(threading.Thread):
     """Runs one poller until it is asked to stop."""
 
-    def __init__(self, config: EventSourceConfig, mapping: MappingConfig, number: int) -> None:
+    def __init__(self, config: EventSourceConfig, mapping: MappingConfig, number: int, metrics: MetricLog) -> None:
         super().__init__(name=f"{mapping.group}-{number}", daemon=True)
         self._stopping = threading.Event()
         self._source = KafkaSource(config, mapping, number)
         patience = mapping.function_timeout_seconds + _QUEUE_SECONDS
         self._client = InvokeClient(config.lambdas, mapping.function_arn, patience)
+
+        def count(metric: str, events: int) -> None:
+            metrics.write(metric, events, {"EventSourceMappingUUID": mapping.uuid})
+
         self.poller = Poller(
-            mapping, config.bootstrap, self._source, self._client.invoke, FailureBucket(config, mapping)
+            mapping, config.bootstrap, self._source, self._client.invoke, FailureBucket(config, mapping), count
         )
         self._source.on_revoke = self.poller.revoked
 
@@ -198,8 +203,9 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     """The pollers of all mappings that are enabled, and their status."""
     config = read(EventSourceConfig, config_file)
     threading.excepthook = _end_process
+    metrics = MetricLog(Path(config.metrics), "AWS/Lambda")
     threads: dict[str, list[PollerThread]] = {
-        mapping.uuid: [PollerThread(config, mapping, number) for number in range(mapping.pollers)]
+        mapping.uuid: [PollerThread(config, mapping, number, metrics) for number in range(mapping.pollers)]
         for mapping in config.mappings
         if mapping.enabled
     }

@@ -20,6 +20,10 @@ IDLE_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 
+#: What CloudWatch has of a mapping: events that failed and are retried, and those that were given up, with or without
+#: a place to go.
+FAILED, DELIVERED, DROPPED = "FailedInvokeEventCount", "OnFailureDestinationDeliveredEventCount", "DroppedEventCount"
+
 #: What Lambda silently makes of endless retries where a mapping has a destination.
 RETRIES_WITH_DESTINATION = 10
 
@@ -50,6 +54,12 @@ class Deliver(Protocol):
     """Puts a batch that was given up where the mapping sends failures; raises DeliveryFailed where it cannot."""
 
     def __call__(self, records: Sequence[Record], payload: bytes, discard: Discard) -> None: ...
+
+
+class Count(Protocol):
+    """Adds events to a metric that CloudWatch has of the mapping."""
+
+    def __call__(self, metric: str, events: int) -> None: ...
 
 
 class DeliveryFailed(Exception):
@@ -83,6 +93,7 @@ class Poller:
         source: Source,
         invoke: Invoke,
         deliver: Deliver,
+        count: Count,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._mapping = mapping
@@ -90,6 +101,7 @@ class Poller:
         self._source = source
         self._invoke = invoke
         self._deliver = deliver
+        self._count = count
         self._clock = clock
         self._left: deque[Record] = deque()
         self._held: list[Batch] = []
@@ -200,6 +212,7 @@ class Poller:
         if not rest.records:
             return
         self.counts["function_errors" if answer.failed else "partial_failures"] += 1
+        self._count(FAILED, len(rest.records))
         if self._retries_left(batch):
             self._hold(rest)
         else:
@@ -234,6 +247,7 @@ class Poller:
             self._hold(replace(batch, discard=discard))
             return
         self.counts["discarded"] += len(batch.records)
+        self._count(DELIVERED if self._mapping.failure_bucket else DROPPED, len(batch.records))
         self._advance(batch, replace(batch, records=()))
 
     def _hold(self, batch: Batch) -> None:

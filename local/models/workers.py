@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 from collections import deque
-from pathlib import Path
 from typing import BinaryIO
 
 from local.models.config import FunctionConfig, LambdasConfig
@@ -132,9 +131,8 @@ class Pool:
     def __init__(self, function: FunctionConfig, config: LambdasConfig) -> None:
         self.function = function
         self.python = config.python
-        directory = Path(config.directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.log = directory / f"{function.name}.log"
+        self.log = config.log_of(function.name)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.environment = _environment(function, config)
         self.workers: set[Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from local import overrides
 from local.models import config
+from local.models.alarms import STATISTICS, is_written
+from local.models.expressions import Expression, UnknownExpressionError
 from local.resources.known import PUBLISHED_LAYERS
 from local.resources.plan import Plan, brokers_needed, function_name
 from local.template import ACCOUNT, Resource, TemplateError
@@ -30,6 +32,7 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "scheduler": scheduler(plan),
         "broker_metrics": broker_metrics(plan),
         "athena": athena(plan),
+        "alarms": alarms(plan),
     }
     return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
 
@@ -155,6 +158,7 @@ def event_source(plan: Plan) -> config.EventSourceConfig:
         bootstrap=plan.services.kafka,
         lambdas=plan.services.lambdas,
         aws=plan.services.aws,
+        metrics=_place(plan, "event_source/metrics.log"),
         mappings=[_mapping(plan, each) for each in plan.all("AWS::Lambda::EventSourceMapping")],
     )
 
@@ -295,6 +299,67 @@ def _columns(plan: Plan, stream: Resource, database: str, name: str) -> list[con
             described = plan.resolver.required(table, "TableInput.StorageDescriptor.Columns")
             return [config.ColumnConfig(each["Name"], each["Type"]) for each in described]
     raise TemplateError(f"{stream} converts by the table {database}.{name}, which no template has")
+
+
+def alarms(plan: Plan) -> config.AlarmsConfig:
+    """The alarms, and where what they watch is written: the functions' logs, and the event sources' metrics."""
+    functions = lambdas(plan)
+    return config.AlarmsConfig(
+        minute_seconds=overrides.MINUTE_SECONDS,
+        logs=[*(str(functions.log_of(each.name)) for each in functions.functions), event_source(plan).metrics],
+        alarms=[_alarm(plan, each) for each in plan.all("AWS::CloudWatch::Alarm")],
+    )
+
+
+def _alarm(plan: Plan, alarm: Resource) -> config.AlarmConfig:
+    resolver = plan.resolver
+    _expect(plan, alarm, "ComparisonOperator", "GreaterThanThreshold")
+    queries = resolver.property(alarm, "Metrics")
+    if queries is None:
+        statistic = resolver.property(alarm, "Statistic") or resolver.required(alarm, "ExtendedStatistic")
+        named = {name: resolver.property(alarm, name, []) for name in ("Namespace", "MetricName", "Dimensions")}
+        queries = [
+            {"Expression": "only"},
+            {
+                "Id": "only",
+                "MetricStat": {"Metric": named, "Period": resolver.required(alarm, "Period"), "Stat": statistic},
+            },
+        ]
+    metrics = [_metric(each["Id"], each["MetricStat"]) for each in queries if "MetricStat" in each]
+    expressions = [each["Expression"] for each in queries if "Expression" in each]
+    for metric in metrics:
+        if is_written(metric) and metric.statistic not in STATISTICS:
+            raise TemplateError(f"{alarm}: {metric.statistic} of a metric is not modelled")
+    if len(expressions) != 1 or len({metric.period_seconds for metric in metrics}) != 1:
+        raise TemplateError(f"{alarm}: one expression, over metrics of one period, is modelled")
+    try:
+        Expression(expressions[0], [metric.id for metric in metrics])
+    except UnknownExpressionError as error:
+        raise TemplateError(f"{alarm}: {error}") from error
+    missing = resolver.required(alarm, "TreatMissingData")
+    if missing not in ("breaching", "notBreaching", "ignore"):
+        raise TemplateError(f"{alarm} treats missing data as {missing!r}, which is not modelled")
+    return config.AlarmConfig(
+        name=resolver.required(alarm, "AlarmName"),
+        description=resolver.required(alarm, "AlarmDescription"),
+        expression=expressions[0],
+        metrics=metrics,
+        above=float(resolver.required(alarm, "Threshold")),
+        periods=int(resolver.required(alarm, "EvaluationPeriods")),
+        missing=missing,
+    )
+
+
+def _metric(name: str, described: Any) -> config.MetricConfig:
+    metric = described["Metric"]
+    return config.MetricConfig(
+        id=name,
+        namespace=metric["Namespace"],
+        name=metric["MetricName"],
+        dimensions={each["Name"]: each["Value"] for each in metric["Dimensions"]},
+        period_seconds=int(described["Period"]),
+        statistic=described["Stat"],
+    )
 
 
 def _place(plan: Plan, name: str) -> str:

@@ -177,8 +177,15 @@ def source(broker: str, directory: Path) -> Source:
 
 
 @pytest.fixture
-def configured(broker: str, lambdas: ModelProcess, aws: str, s3: Any) -> Callable[..., EventSourceConfig]:  # noqa: ARG001
-    return lambda *mappings: EventSourceConfig("us-east-1", broker, lambdas.url, aws, list(mappings))
+def configured(
+    broker: str,
+    lambdas: ModelProcess,
+    aws: str,
+    s3: Any,  # noqa: ARG001
+    tmp_path: Path,
+) -> Callable[..., EventSourceConfig]:
+    metrics = str(tmp_path / "metrics.log")
+    return lambda *mappings: EventSourceConfig("us-east-1", broker, lambdas.url, aws, metrics, list(mappings))
 
 
 Configured = Callable[..., EventSourceConfig]
@@ -262,6 +269,10 @@ def test_a_batch_that_is_given_up_is_an_object_with_the_whole_event(
     info = found["KafkaBatchInfo"]["recordsInfo"][f"{source.topic}-3"]
     assert (info["firstRecordOffset"], info["lastRecordOffset"]) == ("0", "1")
     assert [each["value"] for each in json.loads(found["payload"])["records"][f"{source.topic}-3"]] == ["YQ==", "YmFk"]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.log").read_text().splitlines()]
+    assert {line["EventSourceMappingUUID"] for line in lines} == {mapping.uuid}
+    told = [(name, line[name]) for line in lines for name in line if name.endswith("EventCount")]
+    assert told == [("FailedInvokeEventCount", [2])] * 2 + [("OnFailureDestinationDeliveredEventCount", [2])]
 
 
 def test_a_function_that_cannot_be_reached_loses_nothing(

@@ -1,6 +1,7 @@
 """A poller on its own: what it invokes, in which order, and which offsets it moves, however the function behaves."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,7 +15,7 @@ from local.models.config import MappingConfig
 from local.models.invoke_client import Answer, NotInvoked
 from local.models.kafka_event import Record
 from local.models.on_failure import Discard
-from local.models.poller import DeliveryFailed, Poller
+from local.models.poller import DELIVERED, DROPPED, FAILED, DeliveryFailed, Poller
 
 NOW = 1_700_000_000.0
 
@@ -104,6 +105,7 @@ class World:
     function: Function
     destination: Destination
     poller: Poller
+    counted: Counter[str]
 
     def run(self, steps: int = 12) -> None:
         for _ in range(steps):
@@ -148,8 +150,13 @@ def world(
         },
     )
     function, destination = Function(list(answers)), Destination(refusals)
-    poller = Poller(MappingConfig(**{**mapping, **changes}), "b", topic, function, destination, clock)
-    return World(clock, topic, function, destination, poller)
+    counted = Counter[str]()
+
+    def count(metric: str, events: int) -> None:
+        counted[metric] += events
+
+    poller = Poller(MappingConfig(**{**mapping, **changes}), "b", topic, function, destination, count, clock)
+    return World(clock, topic, function, destination, poller, counted)
 
 
 def test_what_succeeded_is_committed_and_nothing_else_is_invoked() -> None:
@@ -200,6 +207,7 @@ def test_a_partial_failure_commits_what_is_before_it_and_retries_from_there() ->
 
     assert it.function.batches[1] == [(0, 2), (0, 3)]
     assert it.topic.committed == {0: 4, 1: 2}
+    assert it.counted == {FAILED: 2}
 
 
 def test_other_partitions_continue_while_one_is_retried() -> None:
@@ -234,6 +242,7 @@ def test_a_function_that_does_not_run_costs_no_attempt() -> None:
 
     assert it.destination.taken == []
     assert it.topic.committed == {0: 1}
+    assert not it.counted
 
 
 @pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (2, 3), (-1, 11)])
@@ -246,6 +255,7 @@ def test_after_its_retries_a_batch_goes_to_the_destination_and_the_partition_on(
     assert (discard.condition, discard.attempts) == ("RetryAttemptsExhausted", attempts)
     assert len(it.function.batches) == attempts
     assert it.topic.committed == {0: 2}
+    assert it.counted == {FAILED: 2 * attempts, DELIVERED: 2}
 
 
 def test_endless_retries_without_a_destination_are_endless() -> None:
@@ -265,6 +275,7 @@ def test_offsets_wait_until_the_destination_has_the_batch() -> None:
     assert len(it.function.batches) == 1
     assert len(it.destination.taken) == 1
     assert it.topic.committed == {0: 2}
+    assert it.counted == {FAILED: 2, DELIVERED: 2}
 
 
 def test_records_that_are_too_old_are_not_invoked_but_delivered() -> None:
@@ -274,6 +285,14 @@ def test_records_that_are_too_old_are_not_invoked_but_delivered() -> None:
     assert it.destination.taken == [([(0, 0), (0, 1)], Discard("RecordAgeExceeded", 0))]
     assert it.function.batches == [[(0, 2), (1, 0)]]
     assert it.topic.committed == {0: 3, 1: 1}
+
+
+def test_records_that_are_too_old_are_dropped_where_nothing_takes_them() -> None:
+    it = world({0: 2}, timestamps={(0, 0): NOW - 100}, maximum_age_seconds=60, failure_bucket=None)
+    it.run()
+
+    assert it.topic.committed == {0: 2}
+    assert it.counted == {DROPPED: 1}
 
 
 def test_records_behind_old_ones_wait_for_their_delivery() -> None:

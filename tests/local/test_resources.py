@@ -81,7 +81,7 @@ def test_every_profile_can_be_resolved_whole(profile: str, tmp_path: Path) -> No
     check(assembly)
     plan = resolve(assembly, services(tmp_path))
     assert plan.topics
-    assert len(write_configs(plan, tmp_path / "models")) == 7
+    assert len(write_configs(plan, tmp_path / "models")) == 8
 
 
 def test_every_decision_to_ignore_has_a_reason() -> None:
@@ -108,6 +108,7 @@ def changed(assembly: Assembly, kind: str, change: dict[str, Any]) -> Assembly:
         ("AWS::ApiGatewayV2::Route", {"AuthorizationScopes": ["x"]}, "AuthorizationScopes"),
         ("AWS::ApiGatewayV2::Api", {"CorsConfiguration": {"AllowOrigins": ["*"]}}, "CorsConfiguration"),
         ("AWS::S3::Bucket", {"NotificationConfiguration": {}}, "NotificationConfiguration"),
+        ("AWS::CloudWatch::Alarm", {"DatapointsToAlarm": 2}, "DatapointsToAlarm"),
         (
             "AWS::Lambda::EventSourceMapping",
             {"DestinationConfig": {"OnSuccess": {"Destination": "x"}}},
