@@ -1,4 +1,4 @@
-"""Pressure: turns the age of unread events and the usage of the disks into the share of requests that ingest refuses.
+"""Pressure: turns the age of what archive has not read and the usage of the disks into a share of requests to refuse.
 
 ask the brokers for unread records and their age -> ask CloudWatch for the disks -> settle the share -> publish it
 """

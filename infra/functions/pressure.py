@@ -1,4 +1,4 @@
-"""pressure: every minute, computes from backlogs and the brokers' disks what ingest refuses."""
+"""pressure: every minute, computes from archive's backlog and the brokers' disks what ingest refuses."""
 
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ class Pressure(Function):
             times=5,
             # A run that cannot measure fails, and failures have an alarm of their own.
             no_data=UNKNOWN,
-            means="The consumers' lag or the brokers' disk use is so high that ingest refuses part of the events.",
+            means="archive's lag or the brokers' disk use is so high that ingest refuses part of the events.",
         )
         self.alarm(
             "disk-unknown",

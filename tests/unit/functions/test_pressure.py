@@ -12,7 +12,7 @@ from functions.pressure.handler import watch
 from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Retryable
 from sluice.edge.cache import CacheAwayError
-from sluice.edge.ingest.gauge import Gauge
+from sluice.edge.ingest.gauge import LONGEST, Gauge
 from sluice.edge.ingest.pressure import Snapshots
 from sluice.edge.metrics import metrics
 from sluice.edge.retry import Retry
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sluice.edge.topic_offsets import TopicOffsets
 
 HOUR = 3600.0
+BUFFER_SECONDS = 4 * HOUR
 CONSUMERS = [consumer.name for consumer in ACCOUNTED]
 SNAPSHOT_SECONDS, HOLD_SECONDS = 180, 30
 
@@ -97,7 +98,7 @@ class World:
         gauge = Gauge(
             cast("Mapping[str, TopicOffsets]", self.readers),
             cast("Disks", self.disk),
-            4 * HOUR,
+            BUFFER_SECONDS,
             Retry(HOLD_SECONDS, lambda: self.slept, self.sleep),
             lambda: self.now,
             handler.logger,
@@ -121,32 +122,52 @@ def said() -> dict[str, float]:
     return {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
 
 
+def told_waits(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """The wait of each consumer, from the lines of the run."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "OldestUnreadSeconds" in line]
+    assert {line["service"] for line in lines} == {"pressure"}
+    return {line["consumer"]: line["OldestUnreadSeconds"][0] for line in lines}
+
+
 @pytest.fixture
 def world() -> World:
     return World()
 
 
-@pytest.mark.parametrize("consumer", CONSUMERS)
-def test_a_store_that_is_down_for_an_hour_refuses_nothing_and_one_that_is_for_three_does(
-    world: World, consumer: str
-) -> None:
+def test_raws_store_that_is_down_for_an_hour_refuses_nothing_and_one_that_is_for_three_does(world: World) -> None:
     shares = []
     for hours in (0, 1, 1.9, 2.5, 3):
-        world.readers[consumer].behind = hours * HOUR + 240
+        world.readers["archive"].behind = hours * HOUR + 240
         shares.append(world.run())
     assert shares[:3] == [0, 0, 0]
     assert 0.3 < shares[3] < 0.6
     assert shares[4] == 1
 
 
+@pytest.mark.parametrize("hours", [1, 3, 5, 30])
+def test_a_database_that_is_down_for_any_time_refuses_nothing_and_its_wait_is_reported_all_the_same(
+    world: World, hours: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.readers["aggregate"].behind = hours * HOUR
+    assert world.run() == 0
+    assert (said()["BufferUsed"], said()["RefusedShare"], said()["PressureLevel"]) == (0, 0, 0)
+    longest = LONGEST * BUFFER_SECONDS
+    assert told_waits(capsys)["aggregate"] == pytest.approx(min(hours * HOUR, longest), abs=300)
+
+
+def test_a_database_that_is_down_hides_no_backlog_of_archive(world: World) -> None:
+    world.readers["aggregate"].behind, world.readers["archive"].behind = 6 * HOUR, 2.5 * HOUR
+    assert 0.3 < world.run() < 0.6
+
+
 def test_it_recovers_by_itself_from_further_down(world: World) -> None:
-    world.readers["aggregate"].behind = 2.5 * HOUR
+    world.readers["archive"].behind = 2.5 * HOUR
     high = world.run()
-    world.readers["aggregate"].behind = 2.2 * HOUR
+    world.readers["archive"].behind = 2.2 * HOUR
     assert world.run() == high
-    world.readers["aggregate"].behind = 1.9 * HOUR
+    world.readers["archive"].behind = 1.9 * HOUR
     assert 0 < world.run() < high
-    world.readers["aggregate"].behind = HOUR
+    world.readers["archive"].behind = HOUR
     assert world.run() == 0
 
 
@@ -157,9 +178,9 @@ def test_the_disk_alone_is_reason_enough(world: World) -> None:
 
 
 def test_what_was_published_before_is_all_that_is_remembered(world: World) -> None:
-    world.readers["aggregate"].behind = 2.5 * HOUR
+    world.readers["archive"].behind = 2.5 * HOUR
     world.run()
-    world.readers["aggregate"].behind = 1.9 * HOUR
+    world.readers["archive"].behind = 1.9 * HOUR
     world.published = {"pressure": b"\xff no snapshot"}
     assert world.run() == 0
 
@@ -201,9 +222,7 @@ def test_a_cache_that_is_away_is_a_failure_and_what_was_measured_is_said_all_the
 def test_each_consumers_wait_is_measured_separately(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.readers["archive"].behind = HOUR
     world.run()
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "OldestUnreadSeconds" in line]
-    waits = {line["consumer"]: line["OldestUnreadSeconds"][0] for line in lines}
+    waits = told_waits(capsys)
     assert waits["aggregate"] == 0
     assert HOUR - 300 < waits["archive"] <= HOUR
-    assert {line["service"] for line in lines} == {"pressure"}
-    assert said()["BufferUsed"] == pytest.approx(waits["archive"] / (4 * HOUR))
+    assert said()["BufferUsed"] == pytest.approx(waits["archive"] / BUFFER_SECONDS)

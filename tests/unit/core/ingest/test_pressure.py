@@ -12,6 +12,7 @@ from sluice.core.ingest.pressure import (
     UnknownPressureError,
     advise,
     measure_strain,
+    measure_use,
     name_level,
     read_snapshot,
     settle_share,
@@ -41,6 +42,11 @@ strains = st.floats(-2, 3)
 )
 def test_the_measure_that_is_further_along_decides(used: float, disk: float | None, share: float) -> None:
     assert settle_share(measure_strain(used, disk), 0.0) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("aggregate", [0.0, 3600.0, 90_000.0])
+def test_the_buffer_is_used_by_what_archive_has_not_read_and_by_nothing_else(aggregate: float) -> None:
+    assert measure_use({"archive": 3600.0, "aggregate": aggregate}, buffer_seconds=14_400) == 0.25
 
 
 def test_it_falls_only_from_further_down_than_where_it_rose() -> None:

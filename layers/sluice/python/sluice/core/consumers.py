@@ -18,12 +18,15 @@ class Consumer(msgspec.Struct, frozen=True):
     topic: str
     ends: tuple[str, ...] = ()
     """How an accepted event may end here: exactly one of these. Empty: the ledger has no line for this consumer."""
+    presses: bool = False
+    """Whether ingest refuses events when this consumer falls behind. What any other gives up, raw still has."""
 
 
-ARCHIVE = Consumer("archive", RAW_EVENTS, (ARCHIVED, DEAD_LETTERED))
+ARCHIVE = Consumer("archive", RAW_EVENTS, (ARCHIVED, DEAD_LETTERED), presses=True)
 AGGREGATE = Consumer("aggregate", RAW_EVENTS, (COUNTED, LATE, DUPLICATE, DEAD_LETTERED))
 DEADLETTER = Consumer("deadletter", DEAD_LETTERS)
 
 CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER)
 ACCOUNTED = tuple(consumer for consumer in CONSUMERS if consumer.ends)
 """Consumers that must account for every accepted event; until they have read it, it waits in Kafka."""
+PRESSING = tuple(consumer for consumer in ACCOUNTED if consumer.presses)

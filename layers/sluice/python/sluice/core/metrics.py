@@ -66,7 +66,9 @@ FILES_ASKED = Metric("FilesAsked", "Count", "Parquet files that a recall reads."
 ROWS_RECALLED = Metric("RowsRecalled", "Count", "Rollup rows read back from Parquet.")
 
 # pressure
-BUFFER_USED = Metric("BufferUsed", "None", "Share of the buffer's time used by the oldest unread record.")
+BUFFER_USED = Metric(
+    "BufferUsed", "None", "Share of the buffer's time used by the oldest record that archive has not read."
+)
 REFUSED_SHARE = Metric("RefusedShare", "None", "Share of requests that ingest is to refuse.")
 PRESSURE_LEVEL = Metric("PressureLevel", "None", "0: nothing is refused; 1: some is; 2: everything is.")
 DISK_UNKNOWN = Metric("DiskUnknown", "Count", "Runs in which CloudWatch did not say how full the disks are.")

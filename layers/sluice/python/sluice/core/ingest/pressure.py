@@ -5,12 +5,13 @@ scale at once. It falls only after the scale has fallen by a margin (hysteresis)
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
 
+from sluice.core.consumers import PRESSING
 from sluice.core.errors import Advice
 
 RELIEF = 0.4
@@ -36,7 +37,7 @@ class Ramp(msgspec.Struct, frozen=True):
 
 
 BUFFER = Ramp(0.5, 0.75)
-"""Share of the time a record may wait for its consumers: of four hours, a store may be down for two with no refusal."""
+"""Share of the time a record may wait for archive: of four hours, raw's store may be down for two with no refusal."""
 DISK = Ramp(70, 85)
 """Percent of the fullest broker's disk; the brokers stop when it is full."""
 SLOWNESS = Ramp(0.5, 1)
@@ -54,6 +55,11 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 class UnknownPressureError(Exception):
     """No valid pressure snapshot exists."""
+
+
+def measure_use(waits: Mapping[str, float], buffer_seconds: float) -> float:
+    """Return which part of the buffer's time the oldest unread record of a pressing consumer has used."""
+    return max(waits[consumer.name] for consumer in PRESSING) / buffer_seconds
 
 
 def measure_strain(used: float, disk: float | None) -> float:

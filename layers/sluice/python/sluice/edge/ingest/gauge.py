@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
 from sluice.core.ingest.backlog import find_age, holds_older
+from sluice.core.ingest.pressure import measure_use
 from sluice.edge.ingest.disks import Disks
 from sluice.edge.retry import Retry
 from sluice.edge.topic_offsets import TopicOffsets
@@ -23,7 +24,7 @@ class Measured(msgspec.Struct, frozen=True):
     waits: dict[str, float]
     """Age of the oldest unread record in seconds, by consumer."""
     used: float
-    """The oldest record's age as a part of the time that a record may wait."""
+    """The age of the oldest record that presses, as a part of the time that a record may wait."""
     disk: float | None
     """The usage of the fullest disk in percent; None if CloudWatch did not report it."""
 
@@ -44,7 +45,7 @@ class Gauge(msgspec.Struct, frozen=True):
         """Measure once; Retryable if the brokers do not answer. The disks may stay unknown."""
         waits = self.retry.run(lambda: {name: self._ask_wait(one) for name, one in self.offsets.items()})
         now = self.now()
-        return Measured(now, waits, max(waits.values()) / self.buffer_seconds, self._ask_disk(now))
+        return Measured(now, waits, measure_use(waits, self.buffer_seconds), self._ask_disk(now))
 
     def _ask_wait(self, offsets: TopicOffsets) -> float:
         unread, now = offsets.ask_unread(), self.now()
