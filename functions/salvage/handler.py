@@ -13,7 +13,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.metrics import EVENTS_EXPIRED, LETTERS_SALVAGED, OBJECTS_PENDING, OBJECTS_SALVAGED, PENDING_AGE
+from sluice.core.metrics import LETTERS_SALVAGED, OBJECTS_PENDING, OBJECTS_SALVAGED, PENDING_AGE
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
@@ -79,7 +79,6 @@ def salvage(dependencies: Dependencies, now: datetime, left: Callable[[], float]
         {
             OBJECTS_SALVAGED: report.objects,
             LETTERS_SALVAGED: report.letters,
-            EVENTS_EXPIRED: report.expired,
             OBJECTS_PENDING: report.left,
             PENDING_AGE: max(waiting, 0.0),
         }

@@ -63,11 +63,18 @@ class HoldingProfile(ConsumerProfile):
         )
 
 
+@dataclass(frozen=True)
+class Failures:
+    """Where batches go that are given up after hours, and what lacks their records then."""
+
+    bucket: Bucket
+    means: str
+
+
 class ConsumerFunction(Function):
     """A function that consumes a topic, and the event source that polls the topic for it.
 
-    `failures` is the bucket for batches that were given up after hours. Without it no batch is ever given up: a failing
-    batch blocks its partition until the fault is fixed.
+    Without `failures` no batch is ever given up: a failing batch blocks its partition until the fault is fixed.
     """
 
     def __init__(
@@ -77,14 +84,15 @@ class ConsumerFunction(Function):
         base: Base,
         profile: ConsumerProfile,
         *,
-        failures: Bucket | None,
+        failures: Failures | None,
         reads: type[Settings],
         uses: Sequence[Access],
     ) -> None:
-        polling = Access(grants=_polling(base.stream, consumer, failures))
+        bucket = failures.bucket if failures else None
+        polling = Access(grants=_polling(base.stream, consumer, bucket))
         super().__init__(scope, consumer.name, base, profile, reads=reads, uses=[polling, *uses])
         base.stream.read_by(self.resource, consumer.topic)
-        source = _EventSource(self, base, consumer, profile, failures)
+        source = _EventSource(self, base, consumer, profile, bucket)
         group = {
             "Cluster Name": base.stream.cluster.cluster_name,
             "Consumer Group": consumer.name,
@@ -92,7 +100,7 @@ class ConsumerFunction(Function):
         }
         _watch(self, consumer, source.dimension, group, profile.late_after_seconds)
         if failures is not None:
-            _watch_failures(self, source.dimension)
+            _watch_failures(self, source.dimension, failures.means)
         cap = base.stream.topics.by_name()[consumer.topic].partition_bytes
         if cap is not None:
             _watch_unread(self, consumer, group, cap)
@@ -169,12 +177,12 @@ def _watch(
     )
 
 
-def _watch_failures(function: Function, source: dict[str, str]) -> None:
+def _watch_failures(function: Function, source: dict[str, str], means: str) -> None:
     """Add the alarms of a consumer that gives up records, halts, and holds records of newer versions."""
     function.alarm(
         "set-aside",
         counted("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", source, minutes=5),
-        means=f"{function.verb} gave up records after hours of retries. salvage turns them into dead letters.",
+        means=f"{function.verb} gave up records after hours of retries. salvage turns them into dead letters. {means}",
     )
     function.alarm(
         "quarantine",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.consumer import ConsumerFunction, HoldingProfile
+from infra.building_blocks.consumer import ConsumerFunction, Failures, HoldingProfile
 from infra.stores.cache import BATCHES, COUNTERS, SEEN
 from infra.stores.database import CONNECT_SECONDS
 from sluice.core.consumers import AGGREGATE, DEAD_LETTERS
@@ -34,7 +34,11 @@ class Aggregate(ConsumerFunction):
             AGGREGATE,
             base,
             settings,
-            failures=base.lake.buckets.failed_batches,
+            failures=Failures(
+                base.lake.buckets.failed_batches,
+                means="The numbers lack them, raw has them: `sluice replay plan --missing`, which comes with the next"
+                " release, proposes the repair.",
+            ),
             reads=AggregateSettings,
             uses=[
                 base.stream.produce(DEAD_LETTERS),

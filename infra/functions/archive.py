@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from constructs import Construct
 
 from infra.building_blocks.base import Base
-from infra.building_blocks.consumer import ConsumerFunction, HoldingProfile
+from infra.building_blocks.consumer import ConsumerFunction, Failures, HoldingProfile
 from infra.stores.cache import BATCHES
 from sluice.core.consumers import ARCHIVE, DEAD_LETTERS
 from sluice.edge.settings import ArchiveSettings
@@ -32,7 +32,7 @@ class Archive(ConsumerFunction):
             ARCHIVE,
             base,
             settings,
-            failures=base.lake.buckets.failed_batches,
+            failures=Failures(base.lake.buckets.failed_batches, means="Raw lacks them, the numbers have them."),
             reads=ArchiveSettings,
             uses=[
                 base.stream.produce(DEAD_LETTERS),

@@ -10,7 +10,7 @@ from infra.building_blocks.operations import TROUBLE
 from infra.building_blocks.schedule import Schedule
 from infra.deployment import require
 from sluice.core.consumers import DEAD_LETTERS
-from sluice.core.metrics import EVENTS_EXPIRED, PENDING_AGE
+from sluice.core.metrics import PENDING_AGE
 from sluice.edge.settings import SalvageSettings
 
 EVERY_MINUTES = 1
@@ -59,12 +59,6 @@ class Salvage(Function):
         )
         base.lake.delivery.read_by(self)
         Schedule(self, every_minutes=EVERY_MINUTES)
-        self.alarm(
-            "expired",
-            self.own(EVENTS_EXPIRED, minutes=5),
-            means="A consumer did not process the oldest events for hours, and they were given up. They are in the "
-            "dead letters with the reason `expired`, and missing in what that consumer writes.",
-        )
         self.alarm(
             "waiting",
             self.own(PENDING_AGE, minutes=15, statistic="Maximum"),

@@ -440,7 +440,7 @@ def test_letters_of_aggregate_cover_what_it_gave_up_and_nothing_twice(
     assert tables.covered() == {0: [(0, 2)]}
 
 
-@pytest.mark.shows_loss_path(fails="a store is away for more than four hours")
+@pytest.mark.shows_loss_path(fails="the database is away for more than four hours")
 def test_what_was_given_up_is_accounted_for_and_its_windows_stay_gaps(reconcile: Connection, tables: Tables) -> None:
     moment = now()
     expired = GivenUp("it waited for longer than an event may", "expired", 3)

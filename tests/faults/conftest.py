@@ -33,16 +33,16 @@ def injector(stack: Stack) -> Injector:
     return Injector(stack)
 
 
-def post_settled(stack: Stack, batches: Iterable[Sequence[Sent]]) -> Ledger:
+def post_settled(stack: Stack, batches: Iterable[Sequence[Sent]], key: str = "") -> Ledger:
     """Post as a good client does: it sends unknown events and those to retry again."""
-    return asyncio.run(post_all(stack["api"], stack["keys"]["device"], batches, until_settled=True))
+    return asyncio.run(post_all(stack["api"], key or stack["keys"]["device"], batches, until_settled=True))
 
 
-def post_during(stack: Stack, batches: Iterator[list[Sent]]) -> tuple[threading.Thread, list[Ledger]]:
+def post_during(stack: Stack, batches: Iterator[list[Sent]], key: str = "") -> tuple[threading.Thread, list[Ledger]]:
     """Post in the background. The ledger is in the list when the thread has ended."""
     ledgers: list[Ledger] = []
 
-    thread = threading.Thread(target=lambda: ledgers.append(post_settled(stack, batches)))
+    thread = threading.Thread(target=lambda: ledgers.append(post_settled(stack, batches, key)))
     thread.start()
     return thread, ledgers
 

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import json
+import math
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from local.models.alarms import Alarms
 from tests.flow.conftest import Stack
 
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
@@ -47,6 +49,22 @@ class Injector:
         victim = self.pid(part)
         self.kill(part)
         wait_until(f"{part} is started again", lambda: self.pid(part) != victim)
+
+    @contextlib.contextmanager
+    def giving_up_after(self, consumer: str, seconds: int) -> Iterator[None]:
+        """Let a consumer's event source give up records of that age, and not of hours; it restarts before and after."""
+        config = self._stack.directory / "state" / "models" / "event_source.json"
+        before = config.read_text()
+        changed = json.loads(before)
+        (mapping,) = (one for one in changed["mappings"] if one["group"] == self._stack["consumers"][consumer])
+        mapping["maximum_age_seconds"] = seconds
+        try:
+            config.write_text(json.dumps(changed))
+            self.crash("event_source")
+            yield
+        finally:
+            config.write_text(before)
+            self.crash("event_source")
 
     @contextlib.contextmanager
     def frozen(self, *parts: str) -> Iterator[None]:
@@ -153,6 +171,11 @@ class Injector:
         log = Path(self._models()["directory"]) / f"{self._stack['functions'][verb]}.log"
         lines = (line for line in log.read_text(errors="replace").splitlines() if f'"{metric}":' in line)
         return [float(value) for line in lines for value in json.loads(line[line.index("{") :])[metric]]
+
+    def alarms(self, since: float = math.inf) -> set[str]:
+        """Say which alarms of the templates are on by the model, or were since a moment; without the stage."""
+        read, now = Alarms.read(self._stack.directory), time.time()
+        return {name.removeprefix(f"sluice-{self._stack['stage']}-") for name in read.on_since(min(since, now), now)}
 
     def invoke(self, verb: str, payload: object) -> Any:
         """Run a function and return its answer; scheduled runs may take all of its concurrency for a while."""

@@ -105,15 +105,16 @@ def produce(stack: Stack, events: list[bytes], age_seconds: int) -> dict[Place, 
     expected="the oldest become dead letters with their reason, the newest are processed",
 )
 @pytest.mark.shows_loss_path(
-    fails="a store is away for more than four hours",
+    fails="Firehose is away for more than four hours",
     section="Between Kafka and the stores",
     event_is="the oldest in the bucket of failed batches, then in the dead letters; the newest in Kafka",
-    told="`archive-set-aside`, `aggregate-set-aside`, `salvage-expired`",
-    comes_back="the newest by themselves; windows of the oldest stay gaps",
+    told="`pressure-level` long before, `archive-set-aside`",
+    comes_back="the newest by themselves; raw lacks the oldest",
 )
 def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_processed(
-    stack: Stack, earlier: set[str]
+    stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
+    began = time.time()
     (old,) = batches(71, 50)
     expired = produce(stack, [sent.body for sent in old], CONSUMER_RECORD_AGE_SECONDS + 3600)
     assert len(expired) == 50
@@ -126,6 +127,7 @@ def test_events_that_waited_for_too_long_are_dead_letters_and_the_newest_are_pro
         wait_until(f"{consumer} has given up the oldest", given_up)
     wait_until("nothing lies there any more", lambda: not names(stack, "failed_batches", "aws/"))
     assert names(stack, "failed_batches", "salvaged/aws/lambda/")
+    assert {"archive-set-aside", "aggregate-set-aside"} <= injector.alarms(began)
     wait_until("the ledger knows of the letters", lambda: covered(stack, set(expired)))
     check(stack, ledger, earlier | {digest(sent.body) for sent in old})
     today = datetime.now(UTC).date().isoformat()

@@ -70,6 +70,16 @@ def test_what_may_be_given_up_is_retried_for_four_hours_and_then_kept_in_a_bucke
         assert "FailedBatches" in source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::ImportValue"]
 
 
+def test_what_gave_up_records_says_what_lacks_them_and_aggregate_the_repair(templates: Templates) -> None:
+    said = {name: alarm.properties["AlarmDescription"] for name, alarm in templates.alarms().items()}
+    assert "Raw lacks them" in said["archive-set-aside"]
+    assert "The numbers lack them, raw has them" in said["aggregate-set-aside"]
+    assert "`sluice replay plan --missing`" in said["aggregate-set-aside"]
+    # One alarm for one fact.
+    told = sorted(name for name, text in said.items() if "gave up" in text)
+    assert told == ["aggregate-set-aside", "archive-set-aside"]
+
+
 def test_lag_is_asked_for_by_all_three_of_its_dimensions(templates: Templates) -> None:
     cluster = templates.only("AWS::MSK::Cluster").properties["ClusterName"]
     for consumer, source in templates.sources().items():

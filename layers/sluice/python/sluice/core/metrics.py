@@ -42,7 +42,6 @@ LETTERS_KEPT = Metric("LettersKept", "Count", "Dead letters stored in S3.")
 # salvage
 OBJECTS_SALVAGED = Metric("ObjectsSalvaged", "Count", "Failed objects whose events became dead letters.")
 LETTERS_SALVAGED = Metric("LettersSalvaged", "Count", "Dead letters written for failed objects.")
-EVENTS_EXPIRED = Metric("EventsExpired", "Count", "Events that the event source gave up because of their age.")
 OBJECTS_PENDING = Metric("ObjectsPending", "Count", "Failed objects that wait for the next run.")
 PENDING_AGE = Metric("PendingSeconds", "Seconds", "Age of the oldest failed object that waits.")
 

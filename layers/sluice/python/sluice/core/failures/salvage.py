@@ -25,9 +25,8 @@ REASONS = {
     "RecordAgeExceeded": "expired",
     "MaximumPayloadSizeExceeded": "too_large",
 }
-EXPIRED = "expired"
 MEANINGS = {
-    EXPIRED: "it waited for longer than an event may",
+    "expired": "it waited for longer than an event may",
     "retries_exhausted": "every try that it had failed",
     "too_large": "it does not fit into one invocation",
     "given_up": "it was given up for a reason that is not known here",

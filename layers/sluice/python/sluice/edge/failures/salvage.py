@@ -13,7 +13,7 @@ import msgspec
 
 from sluice.core.errors import Retryable
 from sluice.core.failures.letters import Letter
-from sluice.core.failures.salvage import EXPIRED, FailedObject, read_batch, read_output
+from sluice.core.failures.salvage import FailedObject, read_batch, read_output
 from sluice.core.messages import Message
 from sluice.core.pieces import cut
 from sluice.edge import aws
@@ -54,7 +54,6 @@ class SalvageReport(msgspec.Struct):
     """The result of a run."""
 
     letters: int = 0
-    expired: int = 0
     objects: int = 0
     left: int = 0
     oldest: datetime | None = None
@@ -126,27 +125,22 @@ class Salvage:
         failed = FailedObject(SALVAGED + pending.key, pending.since)
         with aws.asking("S3"):
             body = self._s3.get_object(Bucket=source.bucket, Key=pending.key)["Body"]
-            letters, expired = self._post(source.read(body, failed), may_post)
+            letters = self._post(source.read(body, failed), may_post)
             self._s3.copy_object(
                 Bucket=source.bucket, Key=failed.kept_as, CopySource={"Bucket": source.bucket, "Key": pending.key}
             )
             self._s3.delete_object(Bucket=source.bucket, Key=pending.key)
         report.objects += 1
         report.letters += letters
-        report.expired += expired
 
-    def _post(self, letters: Iterable[Letter], may_post: Callable[[], bool]) -> tuple[int, int]:
-        """Store letters; return their number, and how many belong to events that waited too long."""
-        posted = expired = 0
-        written = (
-            (Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)), letter.reason == EXPIRED)
-            for letter in letters
-        )
-        for piece in cut(written, lambda one: len(one[0].value), MOST_BYTES, MOST_LETTERS):
-            self._store([message for message, _ in piece], may_post)
+    def _post(self, letters: Iterable[Letter], may_post: Callable[[], bool]) -> int:
+        """Store letters, and return their number."""
+        posted = 0
+        written = (Message(self._topic, letter.letter_id.encode(), msgspec.json.encode(letter)) for letter in letters)
+        for piece in cut(written, lambda message: len(message.value), MOST_BYTES, MOST_LETTERS):
+            self._store(piece, may_post)
             posted += len(piece)
-            expired += sum(waited for _, waited in piece)
-        return posted, expired
+        return posted
 
     def _store(self, messages: Sequence[Message], may_post: Callable[[], bool]) -> None:
         """Store messages; retry those not stored in time, as long as each attempt stores some."""
