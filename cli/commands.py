@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Repair": {
         "rerun": "Run a consumer again on records.",
+        "replay": "Compute the past again from raw events: plan, apply, watch, cancel.",
     },
     "Administer": {
         "fleet": "List, create, change and archive fleets.",

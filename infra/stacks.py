@@ -11,6 +11,7 @@ from infra.building_blocks.base import Base
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
 from infra.building_blocks.operations import Operations
+from infra.building_blocks.state_machine import describe_access, start_access
 from infra.deployment import Deployment
 from infra.functions.admin import Admin
 from infra.functions.aggregate import Aggregate
@@ -26,6 +27,9 @@ from infra.functions.publish import Publish
 from infra.functions.query import Query
 from infra.functions.recall import Recall
 from infra.functions.reconcile import Reconcile
+from infra.functions.recount import Recount
+from infra.functions.replay import Replay
+from infra.functions.resend import Resend
 from infra.functions.roll import Roll
 from infra.functions.salvage import Salvage
 from infra.functions.seek import Seek
@@ -40,6 +44,8 @@ from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
 from infra.stores.stream import Stream
+from infra.workflows.replay import NAME as REPLAY
+from infra.workflows.replay import ReplayMachine
 
 
 def define(context: Mapping[str, object], *, outdir: str) -> App:
@@ -125,9 +131,28 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         visible_seconds=profile.visible_seconds,
         seek=Seek(pipeline, base, profile.seek),
     )
+    replay = Replay(
+        pipeline,
+        base,
+        profile.replay,
+        resend=profile.resend,
+        raw_days=profile.retention.raw_days,
+        machine=describe_access(pipeline, foundation, REPLAY),
+    )
+    Recount(pipeline, base, profile.recount)
+    resend = Resend(pipeline, base, profile.resend)
+    ReplayMachine(
+        pipeline,
+        base,
+        profile.replay,
+        replay=replay,
+        resend=resend,
+        at_once=profile.resend.compute.concurrency,
+    )
+
     show = Show(pipeline, base, profile.show)
     Publish(pipeline, base, profile.publish)
-    admin = Admin(pipeline, base, profile.admin)
+    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=start_access(pipeline, foundation, REPLAY))
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
     api = Api(pipeline, base, doors)
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))

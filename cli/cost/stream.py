@@ -8,6 +8,7 @@ from cli.cost.figures import Figures
 from cli.cost.front import GB, invoked, logged, traced
 from cli.cost.templates import Deployed, Pollers
 from cli.cost.workload import HOURS, Workload
+from sluice.core.consumers import DEAD_LETTERS, RAW_EVENTS, REPLAY_EVENTS
 
 POLLERS_OF_A_UNIT = 10
 PAYLOAD_BYTES = 6e6
@@ -44,10 +45,9 @@ def _pollers(deployed: Deployed, rates: Mapping[str, float], work: Workload, fig
 def consumed(deployed: Deployed, work: Workload, figures: Figures) -> dict[str, float]:
     """Return the records a second that each consumer reads."""
     rejected = work.events_per_second * figures.rejected_share.value
-    return {
-        verb: rejected if source.topic == "dead-letter" else work.events_per_second - rejected
-        for verb, source in deployed.pollers.items()
-    }
+    # Replays are rare, and each one's plan says what it costs.
+    rates = {RAW_EVENTS: work.events_per_second - rejected, DEAD_LETTERS: rejected, REPLAY_EVENTS: 0.0}
+    return {verb: rates[source.topic] for verb, source in deployed.pollers.items()}
 
 
 def _between_zones(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Position]:
@@ -55,7 +55,7 @@ def _between_zones(deployed: Deployed, work: Workload, figures: Figures) -> Iter
     elsewhere = (deployed.zones - 1) / deployed.zones
     # A request's events are of many devices, and so of many partitions: a batch of a partition has few records.
     written = work.events * figures.record_bytes.at(max(1.0, work.events_per_request / deployed.brokers.partitions))
-    readers = sum(source.topic != "dead-letter" for source in deployed.pollers.values())
+    readers = sum(source.topic == RAW_EVENTS for source in deployed.pollers.values())
     for item, copies in (("ingest to brokers", 1), ("brokers to consumers", readers)):
         crossing = written * copies * elsewhere / GB
         yield Position("Traffic between zones", item, "zone_transfer_gb", 2 * crossing, "events")

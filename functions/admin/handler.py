@@ -16,8 +16,11 @@ from sluice.core.api.requests import correlate
 from sluice.core.control.api_keys import KeyPeriods
 from sluice.edge.control.administration import Administration
 from sluice.edge.control.publishing import make_publisher
+from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, connect
+from sluice.edge.executions import start
+from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import AdminSettings, CacheSettings, DatabaseSettings
 
@@ -33,7 +36,10 @@ def build() -> Administration:
     database = Database(partial(connect, login, seconds), seconds + 1)
     periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
     publisher = make_publisher(database, settings, CacheSettings.from_environ(os.environ))
-    return Administration(ControlStore(database), publisher, settings.sluice_stage, settings.aws_region, periods, draw)
+    store = ControlStore(database)
+    planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, settings.aws_region)
+    replays = Replays(store, planner, partial(start, settings.replay_machine))
+    return Administration(store, publisher, replays, settings.sluice_stage, settings.aws_region, periods, draw)
 
 
 def draw(length: int) -> str:

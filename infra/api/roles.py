@@ -18,6 +18,8 @@ READS = (
     "GET /v1/admin/fleets/{fleet}",
     "GET /v1/admin/fleets/{fleet}/keys",
     "GET /v1/admin/fleets/{fleet}/keys/{key}",
+    "GET /v1/admin/replays",
+    "GET /v1/admin/replays/{replay}",
 )
 AUDIT = ("GET /v1/admin/audit",)
 CHANGES = (
@@ -27,6 +29,9 @@ CHANGES = (
     "POST /v1/admin/fleets/{fleet}/keys",
     "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate",
     "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke",
+    "POST /v1/admin/replays/plan",
+    "POST /v1/admin/replays",
+    "POST /v1/admin/replays/{replay}/cancel",
 )
 
 ROUTES = {

@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.building_blocks.access import Access, Reach
+from infra.building_blocks.access import Access
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.function import Function
@@ -68,8 +68,8 @@ class StateMachine(Construct):
         self._key = foundation.key
         self._operations = foundation.operations
         full_name = deployment.named(name)
-        self.arn = self._named("stateMachine", full_name)
-        self._executions = self._named("execution", f"{full_name}:*")
+        self.arn = _named(self, "stateMachine", full_name)
+        self._executions = _named(self, "execution", f"{full_name}:*")
         log_group = logs.LogGroup(
             self,
             "Logs",
@@ -78,7 +78,7 @@ class StateMachine(Construct):
             retention=kept_for(deployment.log_days),
             removal_policy=RemovalPolicy.DESTROY,
         )
-        grants = [*_invoking(runs), *self._logging(), self._may_use_key()]
+        grants = [*_invoking(runs), *self._logging(), _may_use_key(self.arn, foundation)]
         if items is not None:
             grants += [*self._mapping(full_name), *_reading(items)]
         role = iam.Role(
@@ -109,35 +109,6 @@ class StateMachine(Construct):
         accept(machine, "SF2", "no function is traced: spans of the machine alone add nothing to its history")
         self._watch(slow_after_minutes, timeout_minutes)
 
-    def access(self, way: Reach) -> Access:
-        """Let a function start, describe and stop executions; it reads the ARN as `<name>_machine`."""
-        return Access(
-            grants=[
-                iam.PolicyStatement(actions=["states:StartExecution"], resources=[self.arn]),
-                iam.PolicyStatement(
-                    actions=["states:DescribeExecution", "states:StopExecution"], resources=[self._executions]
-                ),
-                self._may_use_key(),
-            ],
-            facts={f"{self.name}_machine": self.arn},
-            reaches=[way],
-        )
-
-    def _named(self, resource: str, name: str) -> str:
-        return Stack.of(self).format_arn(
-            service="states", resource=resource, resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
-        )
-
-    def _may_use_key(self) -> iam.PolicyStatement:
-        """Grant the uses of the key for what this machine and its maps keep, and nothing else that it encrypts."""
-        return iam.PolicyStatement(
-            actions=["kms:Decrypt", "kms:GenerateDataKey"],
-            resources=[self._key.key_arn],
-            conditions={
-                "StringLike": {"kms:EncryptionContext:aws:states:stateMachineArn": [self.arn, f"{self.arn}/*"]}
-            },
-        )
-
     def _logging(self) -> list[iam.PolicyStatement]:
         """Grant what sets up the log, and the key under which the service that delivers it passes it on."""
         passed_on = Stack.of(self).format_arn(service="logs", resource="*", arn_format=ArnFormat.NO_RESOURCE_NAME)
@@ -162,7 +133,7 @@ class StateMachine(Construct):
             iam.PolicyStatement(
                 actions=["states:DescribeExecution", "states:StopExecution"],
                 # Its own executions, and those of its maps.
-                resources=[self._executions, self._named("execution", f"{full_name}/*:*")],
+                resources=[self._executions, _named(self, "execution", f"{full_name}/*:*")],
             ),
         ]
 
@@ -190,6 +161,47 @@ class StateMachine(Construct):
 
     def _metric(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
         return counted("AWS/States", name, {"StateMachineArn": self.arn}, minutes=5, statistic=statistic)
+
+
+def start_access(scope: Construct, foundation: Foundation, name: str) -> Access:
+    """Let a function start executions of a machine; it reads the ARN as `<name>_machine`."""
+    arn = _named(scope, "stateMachine", foundation.deployment.named(name))
+    return Access(
+        grants=[
+            iam.PolicyStatement(actions=["states:StartExecution"], resources=[arn]),
+            _may_use_key(arn, foundation),
+        ],
+        facts={f"{name}_machine": arn},
+        reaches=[foundation.network.states],
+    )
+
+
+def describe_access(scope: Construct, foundation: Foundation, name: str) -> Access:
+    """Let a function ask how executions of a machine are; also one that the machine itself runs."""
+    full_name = foundation.deployment.named(name)
+    executions = _named(scope, "execution", f"{full_name}:*")
+    return Access(
+        grants=[
+            iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]),
+            _may_use_key(_named(scope, "stateMachine", full_name), foundation),
+        ],
+        reaches=[foundation.network.states],
+    )
+
+
+def _named(scope: Construct, resource: str, name: str) -> str:
+    return Stack.of(scope).format_arn(
+        service="states", resource=resource, resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+
+
+def _may_use_key(arn: str, foundation: Foundation) -> iam.PolicyStatement:
+    """Grant the uses of the key for what this machine and its maps keep, and nothing else that it encrypts."""
+    return iam.PolicyStatement(
+        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        resources=[foundation.key.key_arn],
+        conditions={"StringLike": {"kms:EncryptionContext:aws:states:stateMachineArn": [arn, f"{arn}/*"]}},
+    )
 
 
 def _invoking(runs: Sequence[Function]) -> list[iam.PolicyStatement]:

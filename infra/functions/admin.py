@@ -6,6 +6,7 @@ from constructs import Construct
 
 from infra.api.door import GATEWAY_SECONDS, Door, Throttle
 from infra.api.roles import AUDIT, CHANGES, READS
+from infra.building_blocks.access import Access
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.deployment import require
@@ -28,6 +29,8 @@ class AdminProfile:
     """How long a rotated key works beside its successor."""
     reader_key_days: int
     """How long a reader's key works unless the admin says otherwise."""
+    replay_seconds: int
+    """How long the function replay may take to make a plan."""
 
     def __post_init__(self) -> None:
         # A change is published after it: another question, S3 and Valkey.
@@ -41,7 +44,9 @@ class AdminProfile:
 class Admin(Function):
     """The function behind the routes that change control data."""
 
-    def __init__(self, scope: Construct, base: Base, settings: AdminProfile) -> None:
+    def __init__(
+        self, scope: Construct, base: Base, settings: AdminProfile, *, replay: Function, machine: Access
+    ) -> None:
         super().__init__(
             scope,
             "admin",
@@ -53,6 +58,8 @@ class Admin(Function):
                 base.database.access("admin"),
                 base.control_data.publish(),
                 base.cache.access("admin", names.TO_PUBLISH),
+                replay.access(base.network.lambdas),
+                machine,
             ],
         )
         routes = dict.fromkeys((*READS, *AUDIT, *CHANGES), settings.throttle)

@@ -36,8 +36,7 @@ class Aggregate(ConsumerFunction):
             settings,
             failures=Failures(
                 base.lake.buckets.failed_batches,
-                means="The numbers lack them, raw has them: `sluice replay plan --missing`, which comes with the next"
-                " release, proposes the repair.",
+                means="The numbers lack them, raw has them: `sluice replay plan --missing` plans the repair.",
             ),
             reads=AggregateSettings,
             uses=[

@@ -15,6 +15,9 @@ from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
+from infra.functions.recount import RecountProfile
+from infra.functions.replay import ReplayProfile
+from infra.functions.resend import ResendProfile
 from infra.functions.roll import RollProfile
 from infra.functions.salvage import SalvageProfile
 from infra.functions.seek import SeekProfile
@@ -120,6 +123,7 @@ BASELINE = Profile(
         answer_seconds=5,
         key_overlap_days=7,
         reader_key_days=90,
+        replay_seconds=15,
     ),
     publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=1), answer_seconds=5),
     # A run verifies up to 110,000 entries. Besides reading them, that takes a core 0.4 s.
@@ -181,6 +185,38 @@ BASELINE = Profile(
         rerun_seconds=120,
         reserve_seconds=180,
         statement_seconds=30,
+    ),
+    # A step of the machine, and beside it a plan and the schedule's run.
+    replay=ReplayProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=3),
+        every_minutes=5,
+        chunk_mib=32,
+        fixed_seconds=420,
+        wait_seconds=10,
+        statement_seconds=240,
+        reserve_seconds=300,
+        slow_after_minutes=30,
+        timeout_minutes=24 * 60,
+    ),
+    # Live traffic is 3,000 events a second on average and 15,000 in its peak; aggregate takes twice the peak.
+    resend=ResendProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=3),
+        per_second=6_000,
+        answer_seconds=5,
+        produce_deadline_seconds=10,
+    ),
+    # Replays are rare: nothing waits here most of the time.
+    recount=RecountProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=4),
+        batch_size=10_000,
+        batching_window_seconds=1,
+        late_after_seconds=1800,
+        minimum_pollers=1,
+        maximum_pollers=4,
+        transaction_seconds=30,
+        hold_seconds=30,
+        version_hold_seconds=600,
+        produce_deadline_seconds=10,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.

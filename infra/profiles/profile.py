@@ -17,6 +17,9 @@ from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
+from infra.functions.recount import RecountProfile
+from infra.functions.replay import ReplayProfile
+from infra.functions.resend import ResendProfile
 from infra.functions.roll import RollProfile
 from infra.functions.salvage import SalvageProfile
 from infra.functions.seek import SeekProfile
@@ -62,6 +65,9 @@ class Profile:
     tier: TierProfile
     recall: Compute
     reconcile: ReconcileProfile
+    replay: ReplayProfile
+    resend: ResendProfile
+    recount: RecountProfile
     query: QueryProfile
     lookup: LookupProfile
     trace: TraceProfile

@@ -11,9 +11,12 @@ from constructs import Construct
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
+from sluice.edge.replay.planning import LISTS
 
 # By then, staged rollups have been moved, or an alarm has long been raised.
 STAGED_DAYS = 30
+# A plan is valid for a day, and its replay takes at most another one.
+LIST_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,6 @@ class Buckets(Construct):
         self.rollups = bucket(
             "Rollups", "rollup_bucket", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/")
         )
-        # One object for each kind of control data, replaced whenever something changes.
-        self.control = bucket("Control", "control_bucket")
+        # One object for each kind of control data, replaced whenever something changes; and the lists of replays.
+        self.control = bucket("Control", "control_bucket", Expiry(LIST_DAYS, prefix=LISTS))
         self.query_results = bucket("QueryResults", "result_bucket", Expiry(retention.query_result_days))

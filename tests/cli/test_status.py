@@ -21,9 +21,14 @@ from cli.profile.file import Profile, save_profiles
 from sluice.core.ingest.pressure import Snapshot
 
 STAGE = "prod"
-ENDS = {("raw-events", 0): (100, 150), ("raw-events", 1): (0, 20), ("dead-letter", 0): (0, 0)}
+ENDS = {
+    ("raw-events", 0): (100, 150),
+    ("raw-events", 1): (0, 20),
+    ("dead-letter", 0): (0, 0),
+    ("replay-events", 0): (30, 40),
+}
 DOCUMENTS: dict[str, Any] = {"/health": {"status": "ok"}, "/v1/fleets/demo": {"freshness_seconds": 1.25}}
-COMMITTED = {"archive": 150, "aggregate": 120, "deadletter": -1001}
+COMMITTED = {"archive": 150, "aggregate": 120, "deadletter": -1001, "recount": 33}
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -42,7 +47,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 class Broker:
-    """A client of brokers with two topics."""
+    """A client of brokers with three topics."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.group = settings["group.id"]
@@ -124,7 +129,7 @@ def test_the_local_stack_is_shown_line_by_line(stack: Path, api: str, capsys: py
         "health     ok",
         "freshness  1.2 s",
         "refused    0% of requests",
-        "unread     archive 0, aggregate 30, deadletter 0",
+        "unread     archive 0, aggregate 30, deadletter 0, recount 7",
     ]
 
 
@@ -136,7 +141,7 @@ def test_in_json_every_part_has_its_member(stack: Path, api: str, capsys: pytest
         "health": "ok",
         "freshness_seconds": 1.25,
         "refused_share": 0.0,
-        "unread": {"archive": 0, "aggregate": 30, "deadletter": 0},
+        "unread": {"archive": 0, "aggregate": 30, "deadletter": 0, "recount": 7},
         "alarms": None,
         "problems": {},
     }

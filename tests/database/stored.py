@@ -22,6 +22,7 @@ from sluice.core.ledger.rerun import ReadRecord, Taken
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.core.samples.events import read_event
+from sluice.core.times import time_flags
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
@@ -78,6 +79,8 @@ class S3:
                 "contract": "telemetry",
                 "schema_version": one.version,
                 "event": "{}",
+                "event_time": one.event_time.replace(tzinfo=None),
+                "flags": time_flags(one.event_time, one.received_at, LIMITS.clock_ahead, LIMITS.late) or None,
                 "received_at": one.received_at.replace(tzinfo=None),
                 "kafka_topic": one.topic,
                 "kafka_partition": one.partition,
@@ -91,6 +94,8 @@ class S3:
                 ("contract", pa.string()),
                 ("schema_version", pa.int32()),
                 ("event", pa.string()),
+                ("event_time", pa.timestamp("ns")),
+                ("flags", pa.list_(pa.string())),
                 ("received_at", pa.timestamp("ns")),
                 ("kafka_topic", pa.string()),
                 ("kafka_partition", pa.int32()),

@@ -21,8 +21,10 @@ from sluice.core.query.cursors import write_cursor
 from sluice.edge.api.keystore import by_id
 from sluice.edge.control.administration import Administration, After
 from sluice.edge.control.publishing import Publisher, read_keys
+from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, DatabaseAwayError
+from sluice.edge.invoked import InvokedFunction
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -54,7 +56,13 @@ class Admin:
         periods = KeyPeriods(timedelta(days=7), timedelta(days=90))
         store = ControlStore(self.database)
         publisher = cast("Publisher", self)
-        self.administration = Administration(store, publisher, "test", "us-east-1", periods, self._draw)
+        self.administration = Administration(
+            store, publisher, self.replays(store), "test", "us-east-1", periods, self._draw
+        )
+
+    def replays(self, store: ControlStore) -> Replays:
+        """What answers about replays. No test here asks the function that plans them."""
+        return Replays(store, InvokedFunction("replay", 1, "us-east-1"), lambda name, _given: name)
 
     def publish(self, now: datetime) -> None:
         """Stand in for the publisher, which may fail, and for what it publishes."""
@@ -443,6 +451,7 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
     admin.administration = Administration(
         ControlStore(admin.database),
         cast("Publisher", admin),
+        admin.replays(ControlStore(admin.database)),
         "test",
         "us-east-1",
         KeyPeriods(timedelta(), timedelta()),

@@ -5,6 +5,7 @@ import io
 import random
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -127,6 +128,33 @@ def test_the_rows_of_a_file_are_counted_by_fleet_and_hour_and_cover_their_offset
     assert tables.rows("SELECT max(received_until) FROM coverage") == [(hour + 60 * MINUTE,)]
     # Holes between files are no gaps in the numbers.
     assert tables.rows("SELECT count(*) FROM gap") == [(0,)]
+
+
+def test_a_file_is_noted_with_its_receptions_and_with_the_hours_of_its_late_events(
+    reconcile: Connection, tables: Tables
+) -> None:
+    hour = now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    earlier = hour - timedelta(hours=30)
+    in_time = [Sent(0, hour, hour), Sent(1, hour, hour + 59 * MINUTE, fleet_id="other")]
+    late = [Sent(2 + at, earlier + at * MINUTE, hour + at * MINUTE) for at in range(3)]
+    late.append(Sent(5, hour - timedelta(hours=2), hour, fleet_id="other"))
+    s3 = S3()
+    both, only_in_time = s3.put_rows([*in_time, *late], name="both"), s3.put_rows(in_time, name="only")
+    noted = "SELECT object, received_from, received_to FROM counted_object ORDER BY object"
+    indexed = "SELECT fleet_id, hour, object, events FROM late_object ORDER BY fleet_id"
+    assert count(reconcile, s3).unreadable == {}
+    assert tables.rows(noted) == [(name, hour, hour + 59 * MINUTE) for name in (both, only_in_time)]
+    assert tables.rows(indexed) == [("demo", earlier, both, 3), ("other", hour - timedelta(hours=2), both, 1)]
+    # Written again with more in it: the same rows, with what the object has now.
+    s3.put_rows([*in_time, *late, replace(late[0], offset=6, received_at=hour + 70 * MINUTE)], name="both")
+    count(reconcile, s3)
+    assert tables.rows(noted)[0] == (both, hour, hour + 70 * MINUTE)
+    assert tables.rows(indexed)[0] == ("demo", earlier, both, 4)
+    # Letters are objects too, and say nothing of receptions.
+    s3.put_letters([letter_of(Sent(9, hour, hour), "archive", now())])
+    count(reconcile, s3)
+    assert tables.rows(noted)[-1][1:] == (hour, hour + 59 * MINUTE)
+    assert tables.rows(f"SELECT received_from, received_to FROM ({noted}) AS o LIMIT 1") == [(None, None)]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -299,6 +299,7 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
         owner.execute("INSERT INTO unknown_field VALUES ('a', 'telemetry', 2, 'x', %s, 1)", (NOW - days * DAY,))
         owner.execute("INSERT INTO sighting VALUES (%s, 'telemetry', 2, '2.0.0', now(), %s)", (days, NOW - days * DAY))
         owner.execute("INSERT INTO counted_object VALUES (%s, 'tag', 1, 1, %s)", (str(days), NOW - days * DAY))
+        owner.execute("INSERT INTO late_object VALUES ('a', %s, 'name', 1)", (NOW - days * DAY,))
     for days in (2, 4):
         owner.execute("INSERT INTO counted_letter VALUES (%s, %s)", (NOW - days * DAY, uuid.uuid4()))
     for days in (729, 731):
@@ -306,8 +307,8 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
             "INSERT INTO rollup_1d VALUES (1, %s, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
             (NOW - days * DAY,),
         )
-    assert run(own)["RowsForgotten"] == 8
-    counted = ("outcome", "unknown_field", "counted_object", "counted_letter")
+    assert run(own)["RowsForgotten"] == 9
+    counted = ("outcome", "unknown_field", "counted_object", "late_object", "counted_letter")
     for table in ("change", "settled_event", *counted, "sighting", "rollup_1d"):
         assert values(owner, f"SELECT count(*) FROM {table}") == [1], table
     assert values(owner, "SELECT entity_key FROM sighting") == [89]

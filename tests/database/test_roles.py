@@ -6,6 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
+REPLAYS = dict.fromkeys(("replay", "replay_chunk", "replay_swap"), "s")
+"""Who shows how far replays are reads these."""
+
 # select, insert, update, delete; in brackets the only columns that may be updated.
 MAY = {
     "sluice_admin": {
@@ -13,7 +16,9 @@ MAY = {
         "api_key": "si(expires_at,revoked_at,successor)",
         "audit": "si",
         "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version,retention_days,device_type)",
-    },
+    }
+    | REPLAYS
+    | {"replay": "s(state,reason)"},
     "sluice_publish": {"api_key": "s", "fleet": "s"},
     # Of the release before: it looks keys up in the database.
     "sluice_checkpoint": {"audit": "s"},
@@ -53,9 +58,11 @@ MAY = {
         "gap": "si(given_up)",
         "hole": "sid",
         "missing_event": "sid",
+        "late_object": "si(events)",
         "outcome": "si",
         "standing": "siu",
-    },
+    }
+    | REPLAYS,
     "sluice_maintain": {
         "change": "sd",
         "counted_letter": "sd",
@@ -63,6 +70,7 @@ MAY = {
         "settled_event": "sd",
         "dirty": "s",
         "horizon": "s(floor)",
+        "late_object": "sd",
         "outcome": "sid",
         "rollup_1d": "sd",
         "sighting": "sd",
@@ -79,7 +87,40 @@ MAY = {
         "shard": "s",
         "tiered": "sid",
     },
-    "sluice_trace": dict.fromkeys(
+    "sluice_replay": {
+        "audit": "si",
+        "counted_object": "s",
+        "coverage": "siu",
+        "dirty": "si",
+        "entity": "s",
+        "fleet": "s",
+        "gap": "sid(given_up)",
+        "generation": "s",
+        "hole": "s",
+        "horizon": "s(store)",
+        "late_object": "s",
+        "outcome": "si",
+        "replay": "siu",
+        "replay_chunk": "sd",
+        "replay_swap": "sid",
+        "rollup_1h": "s",
+        "rollup_1m": "s",
+        "sample": "sid",
+        "settled_event": "s",
+        "shard": "s",
+        "standing": "s",
+    },
+    # To lock a replay takes the right to update a column of it.
+    "sluice_resend": {"replay": "s(replay_number)", "replay_chunk": "si"},
+    "sluice_recount": {
+        "coverage": "siu",
+        "entity": "si",
+        "generation": "si",
+        "metric": "si",
+        "replay": "s(replay_number)",
+    },
+    "sluice_trace": REPLAYS
+    | dict.fromkeys(
         (
             "api_key",
             "coverage",
@@ -94,7 +135,8 @@ MAY = {
         ),
         "s",
     ),
-    "sluice_query": dict.fromkeys(
+    "sluice_query": REPLAYS
+    | dict.fromkeys(
         (
             "api_key",
             "change",
@@ -123,9 +165,12 @@ MAY = {
     ),
 }
 MAY_CALL = {
-    "ensure_partition": {"sluice_aggregate", "sluice_roll"},
+    "ensure_partition": {"sluice_aggregate", "sluice_roll", "sluice_replay"},
     "ensure_partitions": {"sluice_maintain"},
-    "put_coverage_aside": {"sluice_aggregate", "sluice_reconcile"},
+    "put_coverage_aside": {"sluice_aggregate", "sluice_reconcile", "sluice_recount", "sluice_replay"},
+    "open_generation": {"sluice_replay"},
+    "close_generation": {"sluice_replay"},
+    "drop_generation": {"sluice_replay"},
     "drop_oldest_partition": {"sluice_maintain", "sluice_tier"},
 }
 

@@ -76,11 +76,6 @@ NOT_YET = (
         missing="there are no alerts yet",
     ),
     Row(
-        ("replay", "twice, killed, cancelled, still poison"),
-        {"expected": "the same result"},
-        missing="there is no replay yet",
-    ),
-    Row(
         ("migration", "the previous release on the new schema"),
         missing="a whole stack of the previous release on this schema",
     ),

@@ -18,7 +18,7 @@ from infra.profiles import profile_named
 from sluice.core.failures.letters import identify
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/quickstart.md", "docs/command-line.md", "docs/admin.md")
+PAGES = ("README.md", "docs/quickstart.md", "docs/command-line.md", "docs/admin.md", "docs/replay.md")
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 COSTS = (ROOT / "docs/cost.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -56,6 +56,8 @@ def test_every_command_parses(
     _, *arguments = shlex.split(command)
     # A key's id has a form, which its placeholder has not.
     arguments = [re.sub(r"^\$?KEY_ID$", "0" * 16, argument) for argument in arguments]
+    # A plan's file must be there.
+    arguments = [re.sub(r"^replay-\w+\.json$", __file__, argument) for argument in arguments]
     assert main(arguments) == 0, (page, capsys.readouterr().err)
 
 

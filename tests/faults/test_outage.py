@@ -2,12 +2,14 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.conftest import Injector, check, post_during, post_settled, wait_until
 from tests.faults.test_pressure import Watcher
+from tests.faults.test_replay import sluice
 from tests.faults.test_salvage import covered, names
 from tests.flow.conftest import READERS, Stack, create_fleet
 from tests.support.invariants import places_of
@@ -32,7 +34,7 @@ POSTING_SECONDS = 10
     comes_back="the newest by themselves; the oldest as the alarm proposes, and their windows are gaps until then",
 )
 def test_a_database_that_is_away_for_longer_than_the_buffer_stops_no_event_and_what_the_numbers_lack_is_told(
-    stack: Stack, injector: Injector, earlier: set[str], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, injector: Injector, earlier: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     watcher = Watcher(stack, BUFFER_SECONDS)
@@ -79,6 +81,15 @@ def test_a_database_that_is_away_for_longer_than_the_buffer_stops_no_event_and_w
     assert account["aggregate"]["not_yet"] == 0
     assert not {"archive-set-aside", "ingest-refusing"} & injector.alarms(began)
     wait_until("the alarm is off again", lambda: "aggregate-set-aside" not in injector.alarms())
+    # As the alarm says: two commands, and nothing is lacking any more.
+    plan = tmp_path / "plan.json"
+    assert sluice(stack, "plan", "--missing", "--out", str(plan))["expected"]["uncounted"] >= len(lost)
+    applied = sluice(stack, "apply", str(plan), "--yes")
+    assert sluice(stack, "watch", applied["replay_id"])["counts"]["counted_back"] == len(lost)
+    check(stack, ledger, earlier)
+    account = settle(injector, 0)
+    assert account["aggregate"]["counted"] + account["aggregate"]["duplicate"] == account["accepted"]
+    assert "aggregate has counted every event" in sluice(stack, "plan", "--missing", fails=True)
 
 
 def settle(injector: Injector, given_up: int) -> dict[str, Any]:

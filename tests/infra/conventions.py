@@ -12,8 +12,8 @@ from sluice.core.metrics import METRICS, QUARANTINE_EXCEEDED, RECORDS_HELD
 from sluice.edge import settings
 from tests.infra.templates import ROOT, Resource, Templates
 
-# The last consumer of failures has no failure destination. It never gives up instead.
-WITHOUT_FAILURE_DESTINATION = {"deadletter"}
+# The last consumer of failures has no failure destination, and a replay waits for each of its events: neither gives up.
+WITHOUT_FAILURE_DESTINATION = {"deadletter", "recount"}
 # The bucket whose objects are replaced in place, and never grow old.
 REPLACED = "Control"
 # Services that invoke functions and do not wait for an answer. A mapping identifies an event source.
@@ -193,7 +193,7 @@ def every_metric_of_ours_is_registered(templates: Templates) -> Complaints:
 
 
 def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
-    """A failed asynchronous call goes to a destination and raises an alarm. The last consumer never gives up."""
+    """A failed asynchronous call goes to a destination and raises an alarm. Consumers without one never give up."""
     verbs = {function.name: verb for verb, function in templates.functions().items()}
     for source in templates.every("AWS::Lambda::EventSourceMapping"):
         verb = verbs[source.properties["FunctionName"]["Fn::GetAtt"][0]]

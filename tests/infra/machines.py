@@ -14,7 +14,7 @@ from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.layers import Layers
 from infra.building_blocks.operations import Operations
-from infra.building_blocks.state_machine import Items, StateMachine
+from infra.building_blocks.state_machine import Items, StateMachine, describe_access, start_access
 from infra.deployment import Deployment
 from infra.network import Network
 from infra.profiles import profile_named
@@ -66,7 +66,14 @@ def synthesize_machine(outdir: Path, **changed: Any) -> Synthesized:
         "timeout_minutes": 120,
     }
     machine = StateMachine(pipeline, "copy", foundation, **{**wanted, **changed})
-    Function(pipeline, "show", base, compute, reads=StarterSettings, uses=[machine.access(network.states)])
+    Function(
+        pipeline,
+        "show",
+        base,
+        compute,
+        reads=StarterSettings,
+        uses=[each(pipeline, foundation, machine.name) for each in (start_access, describe_access)],
+    )
     app.synth()
     files = {stack: outdir / f"{deployment.named(stack)}.template.json" for stack in STACKS}
     return Synthesized(app, Templates(profile, files))

@@ -33,6 +33,11 @@ ROUTES = {
         "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate",
         "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke",
         "GET /v1/admin/audit",
+        "GET /v1/admin/replays",
+        "POST /v1/admin/replays",
+        "POST /v1/admin/replays/plan",
+        "GET /v1/admin/replays/{replay}",
+        "POST /v1/admin/replays/{replay}/cancel",
     },
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }

@@ -51,7 +51,11 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
         if name.startswith(
             tuple(
                 f"{verb.capitalize()}SecurityGroup"
-                for verb in ("checkpoint", "deadletter", "salvage", "tier", "reconcile", *READERS, *WRITERS)
+                for verb in (
+                    *("checkpoint", "deadletter", "salvage", "tier", "reconcile", "replay", "resend"),
+                    *READERS,
+                    *WRITERS,
+                )
             )
         )
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from infra.building_blocks.state_machine import DELIVERY_OF_LOGS
 from tests.infra.templates import Resource, Templates, listed
 
 # Every statement with a wildcard, by where it stands and what it allows, with the reason why it cannot be narrower.
@@ -71,9 +72,22 @@ ALLOWED = {
         ("s3:GetObjectVersion", "s3:PutObject"),
     ): "checkpoint names its objects by the time and the entry",
     ("Checkpoints/checkpoints/*", ("s3:GetObjectVersion",)): "who verifies downloads them",
+    ("*", tuple(sorted(DELIVERY_OF_LOGS))): "a machine's log is set up by calls that name no group",
+    ("*", ("kms:Decrypt",)): "a key's own policy for what delivers that log; * is the key itself",
+    ("Control/replays/*", ("s3:GetObject",)): "the machine's map reads the list of chunks of each replay",
+    (
+        "Control/replays/*",
+        ("s3:GetObject", "s3:PutObject"),
+    ): "replay names lists by what is in them, or by their replay",
+    ("execution:sluice-proof-replay:*", ("states:DescribeExecution",)): "replay asks whether an execution still runs",
+    (
+        "execution:sluice-proof-replay:*",
+        ("states:DescribeExecution", "states:StopExecution"),
+    ): "a machine looks after the executions of its maps, which Step Functions names",
+    ("execution:sluice-proof-replay/*:*", ("states:DescribeExecution", "states:StopExecution")): "likewise",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
-    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet and key"
+    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet, key and replay"
     for route in (
         "GET/v1/admin/fleets/*",
         "GET/v1/admin/fleets/*/keys",
@@ -83,6 +97,8 @@ ALLOWED = {
         "POST/v1/admin/fleets/*/keys",
         "POST/v1/admin/fleets/*/keys/*/revoke",
         "POST/v1/admin/fleets/*/keys/*/rotate",
+        "GET/v1/admin/replays/*",
+        "POST/v1/admin/replays/*/cancel",
     )
 }
 MANAGED = {
@@ -115,6 +131,8 @@ def _place(resource: Any) -> str:
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     if ":execute-api:us-east-1:" in parts:
         return str(parts[-1]).removeprefix("/$default/")  # a route
+    if ":states:us-east-1:" in parts:
+        return str(parts[-1]).removeprefix(":")  # executions of a machine
     name = json.dumps(parts[0])
     for known in (
         "Checkpoints",
@@ -169,6 +187,28 @@ def test_aggregate_may_read_its_topic_in_its_group_and_write_dead_letters(templa
     assert _topics_of(kafka, "ReadData") == {"RawEvents"}
     assert _topics_of(kafka, "WriteData") == {"DeadLetter"}
     _joins_only(kafka, "aggregate")
+
+
+def test_resend_may_write_replayed_events_and_nothing_else_in_kafka(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "resend")
+    assert not any("Read" in action or "Group" in action for action, _ in kafka)
+    assert _topics_of(kafka, "WriteData") == {"ReplayEvents"}
+
+
+def test_recount_may_read_its_topic_in_its_group_and_write_dead_letters(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "recount")
+    assert _topics_of(kafka, "ReadData") == {"ReplayEvents"}
+    assert _topics_of(kafka, "WriteData") == {"DeadLetter"}
+    _joins_only(kafka, "recount")
+
+
+def test_replay_may_ask_how_far_topics_are_and_neither_reads_nor_writes_them(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "replay")
+    assert {action for action, _ in kafka} == {
+        f"kafka-cluster:{may}" for may in ("Connect", "DescribeTopic", "DescribeGroup")
+    }
+    assert _topics_of(kafka, "DescribeTopic") == {"RawEvents", "ReplayEvents"}
+    assert set(_groups_of(kafka)) <= {"recount", "replay"}
 
 
 def test_deadletter_may_read_its_topic_in_its_group_and_not_write(templates: Templates) -> None:
@@ -237,7 +277,12 @@ def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> N
     for verb in templates.functions():
         for place in templates.granted(verb).get("lambda:InvokeFunction", []):
             invoked.setdefault(verb, set()).add(names[json.loads(place)["Fn::GetAtt"][0]])
-    assert invoked == {"query": {"lookup", "recall"}, "trace": {"seek"}, "reconcile": {"archive", "aggregate"}}
+    assert invoked == {
+        "query": {"lookup", "recall"},
+        "trace": {"seek"},
+        "reconcile": {"archive", "aggregate"},
+        "admin": {"replay"},
+    }
     (door,) = [group for group in templates.every("AWS::EC2::SecurityGroup") if "LambdaDoor" in group.name]
     admitted = {
         _verb_of_group(rule.properties["SourceSecurityGroupId"])

@@ -6,12 +6,12 @@ READERS, WRITERS = {"ingest", "query", "trace"}, {"admin", "migrate", "publish"}
 
 
 def granted_on_control_data(templates: Templates, action: str) -> set[str]:
-    """Return the functions that may do something with the bucket of control data."""
+    """Return the functions that may do something with published control data."""
     return {
         verb
         for verb in templates.functions()
         for resource in listed(templates.granted(verb).get(action, []))
-        if "LakeBucketsControl" in str(resource)
+        if "LakeBucketsControl" in str(resource) and "/published/" in str(resource)
     }
 
 

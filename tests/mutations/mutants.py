@@ -342,4 +342,62 @@ MUTANTS = (
         ),
         f"{DATABASE}/test_roll.py::test_a_sample_committed_while_its_window_is_rolled_is_in_that_roll_or_the_next",
     ),
+    Mutant(
+        "resend sends as fast as it can",
+        f"{EDGE}/replay/resending.py",
+        (("            if ahead > 0:", "            if ahead > 0 and False:"),),
+        f"{UNIT}/edge/replay/test_resending.py::test_it_sends_no_more_a_second_than_it_may",
+    ),
+    Mutant(
+        "a replay believes any plan that is given to it",
+        f"{CORE}/replay/plan.py",
+        (("    if not _has_its_hash(plan):", "    if not plan.hash:"),),
+        f"{UNIT}/core/replay/test_plan.py::test_any_value_that_is_changed_by_hand_is_refused",
+    ),
+    Mutant(
+        "a replay removes in one transaction and adds in the next",
+        f"{EDGE}/replay/swapping.py",
+        (
+            (
+                "            added = self.connection.execute(_ADD",
+                (
+                    "        with self.connection.transaction():\n"
+                    "            self.connection.execute(_CHOOSE, parameters)\n"
+                    "            added = self.connection.execute(_ADD"
+                ),
+            ),
+        ),
+        f"{DATABASE}/test_replay.py::test_a_swap_that_dies_within_an_hour_of_a_shard_has_changed_nothing_of_it",
+    ),
+    Mutant(
+        "a replay removes samples that came after it had begun",
+        f"{EDGE}/replay/sql/remove.sql",
+        (
+            (
+                (
+                    "        AND was_written_before(s.xmin, "
+                    "(SELECT samples_before FROM replay WHERE replay_number = %(number)s))\n"
+                ),
+                "",
+            ),
+        ),
+        f"{DATABASE}/test_replay.py::test_what_comes_in_while_a_replay_runs_stays_and_is_counted_once",
+    ),
+    Mutant(
+        "a replay counts late events that it is not to include",
+        f"{EDGE}/replay/sql/choose.sql",
+        (("    AND (%(include_late)s OR NOT g.late)\n", ""),),
+        f"{DATABASE}/test_replay.py::test_late_events_count_in_their_own_windows_only_when_a_replay_includes_them",
+    ),
+    Mutant(
+        "a replay swaps once recount has had some time, whatever it has read",
+        f"{EDGE}/replay/steps.py",
+        (
+            (
+                "        waits_for = self._tables.count_uncovered(RECOUNT.name, REPLAY_EVENTS, starts, ends)",
+                "        waits_for = 0 if starts or ends else 1",
+            ),
+        ),
+        f"{DATABASE}/test_replay_steps.py::test_a_replay_is_drained_when_recount_has_read_all_that_was_sent",
+    ),
 )

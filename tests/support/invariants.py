@@ -159,7 +159,7 @@ def _find_letter_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[
 
 def _find_uncounted(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
     """Compare the brokers with aggregate's ends: counted, late, duplicate or a dead letter (I1, I7)."""
-    buried = places_of(snapshot.letters, "aggregate")
+    buried = _uncounted(snapshot)
     for record in snapshot.records:
         place = record.place
         if not any(first <= place.offset < end for first, end in snapshot.covered.get(place.partition, ())):
@@ -189,10 +189,11 @@ def _find_miscounted(events: Iterable[RawEvent], firsts: Iterable[RawEvent], sna
     for event in firsts:
         outcomes[event.fleet_id, "counted"] += 1
         outcomes[event.fleet_id, "duplicate"] -= 1
+    buried = _uncounted(snapshot)
     fleets = {
-        letter.place_in(RAW_EVENTS): str(letter.fields.get("fleet_id") or "")
+        place: str(letter.fields.get("fleet_id") or "")
         for letter in snapshot.letters
-        if letter.consumer == "aggregate"
+        if letter.consumer == "aggregate" and (place := letter.place_in(RAW_EVENTS)) in buried
     }
     for fleet_id in fleets.values():
         outcomes[fleet_id, "dead_lettered"] += 1
@@ -204,8 +205,19 @@ def _find_miscounted(events: Iterable[RawEvent], firsts: Iterable[RawEvent], sna
 
 def _find_wrong_numbers(snapshot: Snapshot) -> Iterator[str]:
     """Compare the rollups with their recomputation (I5)."""
-    events = _countable(snapshot.records, places_of(snapshot.letters, "aggregate"))
+    events = _countable(snapshot.records, _uncounted(snapshot))
     yield from find_differences(recompute(events), snapshot.numbers)
+
+
+def _uncounted(snapshot: Snapshot) -> set[Place]:
+    """Return the records that aggregate cannot count, or gave up and did not get back."""
+    for_good = [one for one in snapshot.letters if one.fields.get("reason") in ("poison_record", "killer_record")]
+    lacking = {
+        place
+        for place in places_of(snapshot.letters, "aggregate")
+        if any(first <= place.offset < end for first, end in snapshot.lacking.get(place.partition, ()))
+    }
+    return places_of(for_good, "aggregate") | lacking
 
 
 def places_of(letters: Iterable[Letter], consumer: str) -> set[Place]:

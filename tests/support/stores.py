@@ -127,6 +127,8 @@ class Snapshot:
     """By fleet and outcome: how many records aggregate says it has dealt with."""
     covered: dict[int, list[tuple[int, int]]]
     """By partition: the offsets aggregate says it has dealt with, from and up to but not including."""
+    lacking: dict[int, list[tuple[int, int]]]
+    """By partition: those of them that aggregate gave up, and that no one has counted since."""
     numbers: Numbers
 
 
@@ -140,7 +142,7 @@ class Stores:
 
     def read(self) -> Snapshot:
         """Read everything."""
-        samples, outcomes, covered = self._read_database()
+        samples, outcomes, covered, lacking = self._read_database()
         return Snapshot(
             records=[*self._read_topic(RAW_EVENTS, _read_record).values()],
             rows=self.rows(),
@@ -149,6 +151,7 @@ class Stores:
             samples=samples,
             outcomes=outcomes,
             covered=covered,
+            lacking=lacking,
             numbers=read_numbers(self._stack["database"]),
         )
 
@@ -204,7 +207,11 @@ class Stores:
         finally:
             consumer.close()
 
-    def _read_database(self) -> tuple[list[Sample], dict[tuple[str, str], int], dict[int, list[tuple[int, int]]]]:
+    def _read_database(
+        self,
+    ) -> tuple[
+        list[Sample], dict[tuple[str, str], int], dict[int, list[tuple[int, int]]], dict[int, list[tuple[int, int]]]
+    ]:
         with psycopg.connect(self._stack["database"]) as connection:
             connection.execute("SET TIME ZONE 'UTC'")
             names: dict[int, str] = dict(connection.execute("SELECT metric_key, name FROM metric").fetchall())
@@ -228,10 +235,17 @@ class Stores:
             covered = connection.execute(
                 "SELECT partition, offsets FROM coverage WHERE consumer = 'aggregate' AND topic = %s", [RAW_EVENTS]
             ).fetchall()
+            lacking: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+            for number, gap in connection.execute(
+                "SELECT partition, offsets FROM gap WHERE consumer = 'aggregate' AND topic = %s AND given_up",
+                [RAW_EVENTS],
+            ):
+                lacking[number].append((gap.lower, gap.upper))
         return (
             samples,
             {(fleet, outcome): events for fleet, outcome, events in outcomes},
             {number: [(one.lower, one.upper) for one in offsets] for number, offsets in covered},
+            dict(lacking),
         )
 
     @cached_property

@@ -90,6 +90,7 @@ def test_rows_are_forgotten_when_their_term_is_over() -> None:
         ("outcome", NOW - timedelta(days=90)),
         ("unknown_field", NOW - timedelta(days=90)),
         ("counted_object", NOW - timedelta(days=90)),
+        ("late_object", NOW - timedelta(days=90)),
         ("counted_letter", NOW - 72 * HOUR),
         ("sighting", NOW - timedelta(days=100)),
         ("rollup_1d", NOW - timedelta(days=730)),
@@ -109,7 +110,7 @@ def test_what_was_done_is_counted_and_what_alarms_look_at_always_is() -> None:
         "PartitionsDropped": 1,
         "PartitionsOverdue": 4,
         "CountsFolded": 20,
-        "RowsForgotten": 800,
+        "RowsForgotten": 900,
     }
     counted = {name: one["Value"] for name, one in metrics.metric_set.items()}
     assert counted["PartitionsOverdue"] == [4.0]

@@ -62,6 +62,7 @@ def world(count: int = 6) -> tuple[Ledger, Snapshot]:
         samples=[Sample("demo", one.device_id, UUID(one.event_id), one.counts_at, one.readings) for one in events],
         outcomes={("demo", "counted"): count},
         covered={0: [(0, (count + 1) // 2)], 1: [(0, count // 2)]},
+        lacking={},
         numbers=Numbers(NOW, [(window, rollup(window.metric, held)) for window, held in windows.items()]),
     )
 

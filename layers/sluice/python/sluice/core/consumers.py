@@ -25,8 +25,9 @@ class Consumer(msgspec.Struct, frozen=True):
 ARCHIVE = Consumer("archive", RAW_EVENTS, (ARCHIVED, DEAD_LETTERED), presses=True)
 AGGREGATE = Consumer("aggregate", RAW_EVENTS, (COUNTED, LATE, DUPLICATE, DEAD_LETTERED))
 DEADLETTER = Consumer("deadletter", DEAD_LETTERS)
+RECOUNT = Consumer("recount", REPLAY_EVENTS)
 
-CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER)
+CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER, RECOUNT)
 ACCOUNTED = tuple(consumer for consumer in CONSUMERS if consumer.ends)
 """Consumers that must account for every accepted event; until they have read it, it waits in Kafka."""
 PRESSING = tuple(consumer for consumer in ACCOUNTED if consumer.presses)

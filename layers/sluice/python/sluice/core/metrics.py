@@ -39,6 +39,11 @@ RECORDS_QUARANTINED = Metric("RecordsQuarantined", "Count", "Records whose dead 
 QUARANTINE_EXCEEDED = Metric("QuarantineExceeded", "Count", "Batches that halted the consumer: too many bad records.")
 LETTERS_KEPT = Metric("LettersKept", "Count", "Dead letters stored in S3.")
 
+# replay, resend and recount
+REPLAYS_ACTIVE = Metric("ReplaysActive", "Count", "Replays that are not over.")
+EVENTS_RESENT = Metric("EventsResent", "Count", "Stored events that a replay sent again.")
+EVENTS_RECOUNTED = Metric("EventsRecounted", "Count", "Replayed events that recount added to a generation.")
+
 # salvage
 OBJECTS_SALVAGED = Metric("ObjectsSalvaged", "Count", "Failed objects whose events became dead letters.")
 LETTERS_SALVAGED = Metric("LettersSalvaged", "Count", "Dead letters written for failed objects.")

@@ -33,6 +33,16 @@ class Bucket:
             for page in pages:
                 yield {each["Key"]: each["ETag"] for each in page.get("Contents", ())}
 
+    def list_sizes(self, prefix: str) -> Iterator[dict[str, tuple[str, int]]]:
+        """Yield the names under a prefix with their ETags and sizes, page by page."""
+        with aws.asking("S3"):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix):
+                yield {each["Key"]: (each["ETag"], each["Size"]) for each in page.get("Contents", ())}
+
+    def find_size(self, name: str) -> tuple[str, int] | None:
+        """Return an object's ETag and size, or None if it does not exist."""
+        return next((page.get(name) for page in self.list_sizes(name)), None)
+
     def get(self, name: str) -> bytes:
         """Read an object."""
         with aws.asking("S3"):

@@ -97,6 +97,10 @@ class AdminSettings(ControlSettings, frozen=True):
     admin_answer_seconds: float
     key_overlap_days: float
     reader_key_days: float
+    replay_function: str
+    replay_machine: str
+    admin_replay_seconds: float
+    """How long a plan may take to make."""
 
 
 class PublishSettings(ControlSettings, frozen=True):
@@ -285,3 +289,38 @@ class SeekSettings(Settings, frozen=True):
     athena_workgroup: str
     athena_database: str
     athena_seconds: float
+
+
+class RecountSettings(HoldSettings, frozen=True):
+    """How long recount waits for the database."""
+
+    transaction_seconds: float
+    recount_concurrency: int
+
+
+class ResendSettings(Settings, frozen=True):
+    """Where resend reads raw files, and how fast it sends their events."""
+
+    raw_bucket: str
+    replay_events_topic: str
+    resend_per_second: float
+    """How many events all invocations together send a second."""
+    resend_concurrency: int
+    resend_answer_seconds: float
+
+
+class ReplaySettings(Settings, frozen=True):
+    """What the steps of a replay use."""
+
+    sluice_stage: str
+    aws_region: str
+    raw_bucket: str
+    raw_days: int
+    control_bucket: str
+    raw_events_topic: str
+    replay_events_topic: str
+    resend_per_second: float
+    replay_fixed_seconds: float
+    replay_chunk_mib: int
+    statement_seconds: float
+    reserve_seconds: float

@@ -19,7 +19,7 @@ LIMITS = Limits(max_body=64 * 1024, max_inflated=64 * 1024)
 _IDEMPOTENCY_KEY = re.compile(r"[0-9A-Za-z._:-]{1,128}")
 _TAG = re.compile(r'"(\d{1,18})"')
 
-Body = TypeVar("Body", bound=msgspec.Struct)
+Body = TypeVar("Body")
 
 
 class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

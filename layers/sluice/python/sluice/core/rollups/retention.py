@@ -26,6 +26,8 @@ class Terms(msgspec.Struct, frozen=True):
             ("outcome", "received_hour", now - self.outcome),
             ("unknown_field", "received_hour", now - self.outcome),
             ("counted_object", "counted_at", now - self.outcome),
+            # No replay reaches back to hours before those that raw still holds.
+            ("late_object", "hour", now - self.outcome),
             # A day's objects are counted within the next day; later, a letter that is delivered again counts again.
             ("counted_letter", "day", now - self.change),
             ("sighting", "last_seen_at", now - self.sighting),

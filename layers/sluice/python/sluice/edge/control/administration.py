@@ -35,6 +35,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.cursors import MOST_CHARACTERS, Position, read_cursor, write_cursor
 from sluice.core.query.parameters import Parameters
 from sluice.edge.control.publishing import Publisher
+from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import Changes, ControlStore, Kept
 
 logger = Logger()
@@ -87,6 +88,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     store: ControlStore
     publisher: Publisher
+    replays: Replays
     stage: str
     region: str
     periods: KeyPeriods
@@ -244,6 +246,28 @@ class Administration(msgspec.Struct, frozen=True):
         items = [{"number": each.number, "entry": each.text.decode(), "hash": each.hash} for each in found]
         return _list(request, question, items, most, lambda item: AfterEntry(item["number"]))
 
+    def plan_replay(self, request: AdminRequest) -> Answer:
+        """Make a plan of a replay."""
+        return _answer(request, 200, self.replays.plan(request))
+
+    def apply_replay(self, request: AdminRequest) -> Answer:
+        """Apply a plan."""
+        return _answer(request, 202, self.replays.apply(request))
+
+    def list_replays(self, request: AdminRequest) -> Answer:
+        """List the latest replays."""
+        Parameters(request.query, known=["limit"])
+        return _answer(request, 200, self.replays.list())
+
+    def get_replay(self, request: AdminRequest) -> Answer:
+        """Show a replay and how far it is."""
+        Parameters(request.query, known=())
+        return _answer(request, 200, self.replays.show(request))
+
+    def cancel_replay(self, request: AdminRequest) -> Answer:
+        """Cancel a replay before its swap."""
+        return _answer(request, 202, self.replays.cancel(request))
+
     def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
         dry_run = request.is_dry_run()
         with self.store.changing() as changes:
@@ -353,4 +377,9 @@ ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate": Administration.rotate_key,
     "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke": Administration.revoke_key,
     "GET /v1/admin/audit": Administration.list_audit,
+    "POST /v1/admin/replays/plan": Administration.plan_replay,
+    "POST /v1/admin/replays": Administration.apply_replay,
+    "GET /v1/admin/replays": Administration.list_replays,
+    "GET /v1/admin/replays/{replay}": Administration.get_replay,
+    "POST /v1/admin/replays/{replay}/cancel": Administration.cancel_replay,
 }

@@ -15,7 +15,7 @@ from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Refusal
 from sluice.edge.database import Connection, Database, find_value
 
-# Changes wait for each other under this number, which is arbitrary.
+# Changes wait for each other under this number, which is arbitrary, but unique to this lock.
 _LOCK = 5_170_002
 # A function that was frozen or cut off must not keep the lock from the others.
 _IDLE = "10s"
@@ -38,6 +38,11 @@ class Kept(msgspec.Struct, frozen=True):
     body: dict[str, Any]
 
 
+def lock_audit(connection: Connection) -> None:
+    """Wait for other changes until the transaction ends: each audit entry carries the hash of the one before."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+
+
 class ControlStore:
     """Reads fleets, keys and the audit, and opens transactions that change them."""
 
@@ -58,7 +63,7 @@ class ControlStore:
         self._reconnect()
         with self._database.use() as connection, connection.transaction():
             connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", (_IDLE,))
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            lock_audit(connection)
             yield Changes(connection)
 
     def _reconnect(self) -> None:
@@ -70,7 +75,7 @@ class Rows:
     """What can be read in a transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def fleet(self, fleet_id: str) -> Fleet:
         """Read a fleet, or refuse an unknown one."""
@@ -96,7 +101,7 @@ class Rows:
     def count_working_keys(self, now: datetime) -> int:
         """Count the keys of all fleets that are neither revoked nor expired."""
         working = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %s)"
-        return int(find_value(self._connection, working, (now,)))
+        return int(find_value(self.connection, working, (now,)))
 
     def keys(self, fleet_id: str, after: str, most: int) -> list[ApiKey]:
         """List a fleet's keys in the order of their ids."""
@@ -108,7 +113,7 @@ class Rows:
         """List audit entries after one, the oldest or the newest first."""
         backward = "SELECT number, entry, hash FROM audit WHERE number < %s ORDER BY number DESC LIMIT %s"
         forward = "SELECT number, entry, hash FROM audit WHERE number > %s ORDER BY number LIMIT %s"
-        rows = self._connection.execute(backward if newest_first else forward, (after, most))
+        rows = self.connection.execute(backward if newest_first else forward, (after, most))
         return [Entry(number, text.encode(), digest) for number, text, digest in rows]
 
     def _read(self, kind: Callable[..., Row], query: LiteralString, *parameters: str | int) -> list[Row]:
@@ -116,7 +121,7 @@ class Rows:
         # PostgreSQL has no text with U+0000, and fails where it is asked for one.
         if any("\0" in each for each in parameters if isinstance(each, str)):
             return []
-        with self._connection.cursor(row_factory=kwargs_row(kind)) as cursor:
+        with self.connection.cursor(row_factory=kwargs_row(kind)) as cursor:
             return cursor.execute(query, parameters).fetchall()
 
 
@@ -125,7 +130,7 @@ class Changes(Rows):
 
     def find_answer(self, request: AdminRequest) -> Kept | None:
         """Find the answer to this request, if it was made before; refuse another request with its idempotency key."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT request_hash, status, answer FROM answered WHERE principal = %s AND idempotency_key = %s",
             (request.principal, request.idempotency_key),
         ).fetchone()
@@ -137,10 +142,10 @@ class Changes(Rows):
 
     def keep_answer(self, request: AdminRequest, kept: Kept) -> None:
         """Keep the answer to a request for its repetitions, and drop old ones."""
-        self._connection.execute("DELETE FROM answered WHERE answered_at < %s", (request.now - ANSWERS_KEPT,))
+        self.connection.execute("DELETE FROM answered WHERE answered_at < %s", (request.now - ANSWERS_KEPT,))
         if request.idempotency_key is not None:
             body = msgspec.json.encode(kept.body).decode()
-            self._connection.execute(
+            self.connection.execute(
                 "INSERT INTO answered (principal, idempotency_key, request_hash, status, answer, answered_at)"
                 " VALUES (%s, %s, %s, %s, %s, %s)",
                 (request.principal, request.idempotency_key, request.digest(), kept.status, body, request.now),
@@ -148,7 +153,7 @@ class Changes(Rows):
 
     def insert_fleet(self, fleet: Fleet) -> None:
         """Store a new fleet; ids are used once."""
-        inserted = self._connection.execute(
+        inserted = self.connection.execute(
             "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, home_region, retention_days,"
             " device_type, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             (
@@ -166,7 +171,7 @@ class Changes(Rows):
 
     def update_fleet(self, fleet: Fleet) -> None:
         """Store a changed fleet."""
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE fleet SET events_per_second = %s, rejects_per_second = %s, home_region = %s, retention_days = %s,"
             " device_type = %s, archived_at = %s, version = %s WHERE fleet_id = %s",
             (
@@ -184,7 +189,7 @@ class Changes(Rows):
     def insert_key(self, made: MadeKey) -> None:
         """Store a new key: the hash of its text, and never the text."""
         key = made.key
-        self._connection.execute(
+        self.connection.execute(
             "INSERT INTO api_key (key_id, fleet_id, role, secret_hash, created_at, expires_at)"
             " VALUES (%s, %s, %s, %s, %s, %s)",
             (key.key_id, key.fleet_id, key.role, made.secret_hash, key.created_at, key.expires_at),
@@ -192,7 +197,7 @@ class Changes(Rows):
 
     def update_keys(self, keys: Sequence[ApiKey]) -> None:
         """Store changed keys."""
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE api_key SET expires_at = changed.expires_at, revoked_at = changed.revoked_at,"
             " successor = changed.successor"
             " FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[])"
@@ -208,13 +213,13 @@ class Changes(Rows):
 
     def append(self, acts: Sequence[Act]) -> None:
         """Write the audit entries of a change."""
-        row = self._connection.execute("SELECT number, entry, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        row = self.connection.execute("SELECT number, entry, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
         last = Entry(row[0], row[1].encode(), row[2]) if row else None
         entries: list[Entry] = []
         for act in acts:
             last = write_entry(act, last)
             entries.append(last)
-        self._connection.execute(
+        self.connection.execute(
             "INSERT INTO audit (number, entry, hash) SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[])",
             (
                 [each.number for each in entries],

@@ -18,16 +18,32 @@ from sluice.core.ledger.groups import INGEST, REJECTED
 from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.counting import cover
-from sluice.edge.ledger.stored_records import Clock, LetterRow, count_rejected, read_letters, read_rows, records_of
+from sluice.edge.ledger.stored_records import (
+    Clock,
+    LetterRow,
+    count_rejected,
+    find_receptions,
+    read_letters,
+    read_rows,
+    records_of,
+)
 from sluice.edge.ledger.tallies import count_outcomes
 
 _COUNTED = "SELECT object, etag FROM counted_object WHERE object = ANY(%s)"
 _LATEST = "SELECT max(object) FROM counted_object WHERE object >= %(prefix)s AND object < %(prefix)s || '~'"
 _NOTE = """
-    INSERT INTO counted_object (object, etag, row_count, new_count) VALUES (%s, %s, %s, %s)
+    INSERT INTO counted_object (object, etag, row_count, new_count, received_from, received_to)
+    VALUES (%s, %s, %s, %s, %s, %s)
     ON CONFLICT (object) DO UPDATE SET
         etag = excluded.etag, row_count = excluded.row_count,
-        new_count = counted_object.new_count + excluded.new_count, counted_at = excluded.counted_at
+        new_count = counted_object.new_count + excluded.new_count, counted_at = excluded.counted_at,
+        received_from = excluded.received_from, received_to = excluded.received_to
+"""
+_NOTE_LATE = """
+    INSERT INTO late_object (fleet_id, hour, object, events)
+    SELECT fleet_id, hour, %s, events
+    FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[]) AS late (fleet_id, hour, events)
+    ON CONFLICT (fleet_id, hour, object) DO UPDATE SET events = excluded.events
 """
 _NEW_LETTERS = """
     INSERT INTO counted_letter (day, letter)
@@ -110,10 +126,14 @@ class CountedObjects:
             yield from ((name, etag) for name, etag in found.items() if counted.get(name) != etag)
 
     def _count_rows(self, name: str, etag: str) -> int:
-        rows = read_rows(StoredFile(self._raw.bucket, name), self._clock)
+        rows, late = read_rows(StoredFile(self._raw.bucket, name), self._clock)
         with self._connection.transaction():
             new = cover(self._connection, ARCHIVE.name, rows, ARCHIVED)
-            self._connection.execute(_NOTE, (name, etag, rows.num_rows, new))
+            self._connection.execute(_NOTE, (name, etag, rows.num_rows, new, *find_receptions(rows)))
+            # A replay that includes late events finds them by the hour that they belong to.
+            if late:
+                fleets, hours, events = zip(*((*key, count) for key, count in sorted(late.items())), strict=True)
+                self._connection.execute(_NOTE_LATE, (name, [*fleets], [*hours], [*events]))
         return new
 
     def _count_letters(self, name: str, etag: str) -> int:
@@ -123,7 +143,7 @@ class CountedObjects:
             for consumer in ACCOUNTED:
                 records = records_of((letter for letter in letters if letter.consumer == consumer.name), self._clock)
                 new += cover(self._connection, consumer.name, records, DEAD_LETTERED)
-            self._connection.execute(_NOTE, (name, etag, len(letters), new))
+            self._connection.execute(_NOTE, (name, etag, len(letters), new, None, None))
         return new
 
     def _count_rejected(self, letters: list[LetterRow]) -> int:

@@ -17,6 +17,7 @@ from sluice.core.errors import Ahead
 from sluice.core.events.reception import EARLIEST, is_credible, latest_reception
 from sluice.core.failures.salvage import MEANINGS
 from sluice.core.ledger.groups import LedgerGroup, hour_of
+from sluice.core.times import LATE_ARRIVAL
 
 SCHEMA = pa.schema(
     [
@@ -42,6 +43,7 @@ Clock = Callable[[], datetime]
 GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"} | {Ahead.reason}
 
 _COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
+_TIMES = ["event_time", "flags"]
 _PLACE = ("kafka_partition", "kafka_offset")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3_600_000_000
@@ -66,9 +68,13 @@ class LetterRow(msgspec.Struct, frozen=True):
 _read_letter = msgspec.json.Decoder(LetterRow).decode
 
 
-def read_rows(file: Any, clock: Clock) -> pa.Table:
-    """Read the records of a raw file: only the identifying ones of its seventeen columns."""
-    raw = pq.ParquetFile(file, pre_buffer=True).read(columns=_COLUMNS, use_threads=False)
+LateEvents = Counter[tuple[str, datetime]]
+"""How many late events there are, by their fleet and the hour that they belong to."""
+
+
+def read_rows(file: Any, clock: Clock) -> tuple[pa.Table, LateEvents]:
+    """Read the records of a raw file, and which are late: only the identifying ones of its seventeen columns."""
+    raw = pq.ParquetFile(file, pre_buffer=True).read(columns=[*_COLUMNS, *_TIMES], use_threads=False)
     if any(raw[name].null_count for name in _PLACE):
         raise ValueError("a row does not name its record's offset")
     received = pc.cast(pc.cast(raw["received_at"], pa.timestamp("us"), safe=False), pa.int64())
@@ -86,7 +92,30 @@ def read_rows(file: Any, clock: Clock) -> pa.Table:
         "hour": hours,
         "given_up": pa.repeat(pa.scalar(False), raw.num_rows),
     } | {name: raw[name] for name in ("fleet_id", "contract", "schema_version")}
-    return pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
+    records = pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
+    return records, _find_late(raw)
+
+
+def find_receptions(records: pa.Table) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last reception of some records, or None twice if one of them is not known."""
+    if not records.num_rows or pc.any(pc.equal(records["received"], UNKNOWN)).as_py():
+        return None, None
+    bounds = pc.min_max(records["received"]).as_py()
+    return as_moment(bounds["min"]), as_moment(bounds["max"])
+
+
+def _find_late(raw: pa.Table) -> LateEvents:
+    if not {*_TIMES} <= {*raw.column_names}:
+        # A replay may find fewer late events then. That keeps no file from being counted.
+        return LateEvents()
+    flagged = raw.filter(pc.is_valid(raw["flags"])).select(["fleet_id", "event_time", "flags"])
+    # Firehose writes nanoseconds, which Python's own times do not have.
+    flagged = flagged.set_column(1, "event_time", pc.cast(flagged["event_time"], pa.timestamp("us"), safe=False))
+    late = LateEvents()
+    for row in flagged.to_pylist():
+        if LATE_ARRIVAL in row["flags"] and row["event_time"] is not None:
+            late[row["fleet_id"], hour_of(row["event_time"].replace(tzinfo=UTC))] += 1
+    return late
 
 
 def _read_topics(raw: pa.Table) -> Any:

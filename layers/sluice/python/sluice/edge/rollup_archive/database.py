@@ -13,7 +13,7 @@ from sluice.edge.rollup_archive.tables import NamedMetric
 from sluice.edge.rollups.maintenance import drop_oldest
 
 # Two runs at once would do the same work twice; the number is arbitrary, but unique to this lock.
-_LOCK = 5_170_002
+_LOCK = 5_170_003
 # How long a drop may wait for its lock.
 _DROP_SECONDS = 2.0
 

@@ -26,25 +26,42 @@ def write_row(
     metrics: Mapping[int, float],
 ) -> bytes:
     """Write one row of the columns above; each value is preceded by its length."""
+    return _row(len(metrics)).pack(
+        8,
+        *(8, entity_key),
+        *(16, event_key),
+        *(8, count_micros(effective_time)),
+        *(2, shard),
+        *(2, group_number),
+        *(1, ahead),
+        *list_arrays(metrics),
+    )
+
+
+def count_micros(moment: datetime) -> int:
+    """Write a time as the database counts it."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def list_arrays(metrics: Mapping[int, float]) -> list[float]:
+    """List what the arrays of metric keys and of readings are written from."""
     count = len(metrics)
     # An empty array has no dimension; our other arrays have one, which counts from 1.
     dimensions = (count, 1) if count else ()
     keys = [word for key in metrics for word in (2, key)]
     readings = [word for reading in metrics.values() for word in (8, reading)]
-    return _row(count).pack(
-        8,
-        *(8, entity_key),
-        *(16, event_key),
-        *(8, (effective_time - _EPOCH) // _MICROSECOND),
-        *(2, shard),
-        *(2, group_number),
-        *(1, ahead),
+    return [
         *(12 + 4 * len(dimensions) + 6 * count, len(dimensions) // 2, 0, _SMALLINT, *dimensions, *keys),
         *(12 + 4 * len(dimensions) + 12 * count, len(dimensions) // 2, 0, _DOUBLE, *dimensions, *readings),
-    )
+    ]
+
+
+def format_arrays(metrics: int) -> str:
+    """Return the format of both arrays, for a number of metrics."""
+    array = "iiii" + ("ii" if metrics else "")
+    return f"{array}{'ih' * metrics} {array}{'id' * metrics}"
 
 
 @cache
 def _row(metrics: int) -> Struct:
-    array = "iiii" + ("ii" if metrics else "")
-    return Struct(f"!h iq i16s iq ih ih i? {array}{'ih' * metrics} {array}{'id' * metrics}")
+    return Struct(f"!h iq i16s iq ih ih i? {format_arrays(metrics)}")

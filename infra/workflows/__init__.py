@@ -1,0 +1,1 @@
+"""The state machines: which function does which step, and what follows."""

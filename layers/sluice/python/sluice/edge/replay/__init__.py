@@ -1,0 +1,1 @@
+"""The parts of a replay that reach stores: planning, reading raw files, recounting, and swapping generations."""

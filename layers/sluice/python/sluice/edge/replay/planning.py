@@ -1,0 +1,345 @@
+"""Making a plan: which raw files hold the events of a range, and what the ledger expects of them.
+
+check the range -> find the files -> ask the ledger -> seal and store the plan's list of files
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import rfc8785
+
+from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED
+from sluice.core.errors import Refusal
+from sluice.core.limits import Limits
+from sluice.core.replay.plan import (
+    Expected,
+    Files,
+    Missing,
+    Plan,
+    PlanRefusedError,
+    Span,
+    Wanted,
+    check_wanted,
+    digest_files,
+    receptions,
+    seal,
+    widen,
+)
+from sluice.core.times import write_time
+from sluice.edge.bucket import Bucket
+from sluice.edge.database import Connection, find_value
+
+LISTS = "replays/"
+"""Where lists of files are stored in the control bucket, each under its digest."""
+MOST_EVENTS = 20_000_000
+"""What one generation may hold; it stays in the database until the replay ends."""
+DAY = timedelta(days=1)
+MARGIN = timedelta(hours=1)
+"""How much longer than the plan says a replay may take before the samples of its first hour expire."""
+
+# Objects of releases before the index do not say when their events were received: they are read if their day fits.
+_INDEXED = """
+    SELECT object, received_from, received_to FROM counted_object WHERE object = ANY(%s)
+"""
+_LATE = """
+    SELECT DISTINCT object FROM late_object
+    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND hour >= %(start)s AND hour < %(end)s
+"""
+
+_COUNTS = """
+    SELECT consumer, outcome, sum(events)::bigint FROM outcome
+    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s)
+        AND received_hour >= %(start)s AND received_hour < %(end)s AND consumer = ANY(%(consumers)s)
+    GROUP BY consumer, outcome
+"""
+_LATE_EVENTS = """
+    SELECT coalesce(sum(events), 0)::bigint FROM late_object
+    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND hour >= %(start)s AND hour < %(end)s
+"""
+
+# What earlier replays took, the newest first.
+_PACE = """
+    SELECT (counts ->> 'recounted')::bigint, extract(epoch FROM ended_at - claimed_at)
+    FROM replay WHERE state = 'done' AND counts ? 'recounted'
+    ORDER BY ended_at DESC LIMIT 5
+"""
+
+# Gaps have both ends; a hole is known by the moment at which it was noticed, and perhaps by an event of it.
+_MISSING = """
+    SELECT min(since), max(until) FROM (
+        SELECT nullif(received_from, '-infinity') AS since, received_to AS until
+        FROM gap JOIN coverage USING (consumer, topic, partition)
+        -- A gap that was passed over is closed by covering it, and one that was given up by leaving it.
+        WHERE consumer = %(consumer)s AND (given_up OR NOT coverage.offsets @> gap.offsets)
+        UNION ALL
+        SELECT
+            coalesce(
+                (SELECT min(received_at) FROM missing_event AS m WHERE m.consumer = %(consumer)s),
+                noticed_at - interval '6 hours'
+            ),
+            noticed_at
+        FROM hole WHERE consumer = %(consumer)s AND missing
+    ) AS lacking
+"""
+
+_FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a plan is made."""
+
+    stage: str
+    region: str
+    raw: Bucket
+    control: Bucket
+    raw_days: int
+    fixed_seconds: float
+    """What a replay takes however few events it has."""
+    per_second: float
+    """How many events a second a replay sends at most."""
+
+
+class Planning:
+    """Makes plans, and checks that what a plan rests on is still there."""
+
+    def __init__(self, place: Place, limits: Limits, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._place = place
+        self._limits = limits
+        self._clock = clock
+
+    def make(self, connection: Connection, asked: Wanted | Missing) -> Plan:
+        """Make a plan; nothing is changed but the stored list of files."""
+        now = self._clock()
+        wanted = self._find_missing(connection, now) if isinstance(asked, Missing) else asked
+        check_wanted(wanted, now)
+        start, end, widened = widen(wanted)
+        self._check_fleet(connection, wanted)
+        self._check_held(connection, start, now)
+        files = self.find_files(connection, wanted, start, end)
+        if not self._holds_any(connection, wanted, start, end):
+            detail = "raw holds no event for the range, as far as the ledger knows."
+            raise Refusal(409, "range_empty", detail)
+        expected = self._expect(connection, wanted, start, end)
+        if expected.events > MOST_EVENTS:
+            detail = f"The range holds some {expected.events:,} events, and a plan at most {MOST_EVENTS:,}. Split it."
+            raise Refusal(409, "range_too_large", detail)
+        names = {name: etag for name, (etag, _) in files.items()}
+        digest = digest_files(names)
+        self._place.control.put(name_list(digest), rfc8785.dumps(dict(names)), "application/json")
+        return seal(
+            Plan(
+                version=1,
+                stage=self._place.stage,
+                region=self._place.region,
+                made_at=write_time(now),
+                fleet_id=wanted.fleet_id,
+                device_ids=wanted.device_ids,
+                include_late=wanted.include_late,
+                reprocess=wanted.reprocess,
+                asked=Span(write_time(wanted.from_), write_time(wanted.to)),
+                hours=Span(write_time(start), write_time(end)),
+                widened=tuple(widened),
+                files=Files(len(files), sum(size for _, size in files.values()), digest),
+                expected=expected,
+                warnings=tuple(self._warn(connection, end, now)),
+            )
+        )
+
+    def check_files(self, connection: Connection, plan: Plan) -> None:
+        """Refuse a plan whose files are not what they were."""
+        found = self._place.control.find(name_list(plan.files.digest))
+        if found is None:
+            raise PlanRefusedError("plan_expired", "The plan's list of files is gone. Make a new plan.")
+        planned: dict[str, str] = msgspec.json.decode(found[0])
+        now_there = {name: etag for name, (etag, _) in self.find_files_of(connection, plan).items()}
+        for name, etag in planned.items():
+            if name not in now_there:
+                detail = f"The raw file {name} has disappeared since the plan was made. Make a new plan."
+                raise PlanRefusedError("plan_outdated", detail)
+            if now_there[name] != etag:
+                detail = f"The raw file {name} has changed since the plan was made. Make a new plan."
+                raise PlanRefusedError("plan_outdated", detail)
+
+    def find_files_of(self, connection: Connection, plan: Plan) -> dict[str, tuple[str, int]]:
+        """Find the raw files of a plan as they are now."""
+        return self.find_files(connection, wanted_of(plan), plan.hours_from, plan.hours_to)
+
+    def find_files(
+        self, connection: Connection, wanted: Wanted, start: datetime, end: datetime
+    ) -> dict[str, tuple[str, int]]:
+        """Find the raw files that may hold events of some hours; return their names, ETags and sizes."""
+        since, until = receptions(start, end, self._limits)
+        found: dict[str, tuple[str, int]] = {}
+        # A row is stored on the day of its reception; with a backlog, on the next one.
+        day = since.date()
+        while day <= (until + DAY).date():
+            for page in self._place.raw.list_sizes(self._day(day.isoformat())):
+                found |= page
+            day += DAY
+        indexed = {
+            name: (received_from, received_to)
+            for name, received_from, received_to in connection.execute(_INDEXED, [[*found]])
+        }
+        wanted_files = {
+            name: described
+            for name, described in found.items()
+            if _overlaps(indexed.get(name, (None, None)), since, until)
+        }
+        if wanted.include_late:
+            asked = {"fleet": wanted.fleet_id, "start": start, "end": end}
+            late = {name for (name,) in connection.execute(_LATE, asked)}
+            for name in sorted(late - wanted_files.keys()):
+                described = found.get(name) or self._place.raw.find_size(name)
+                if described is not None:
+                    wanted_files[name] = described
+        return wanted_files
+
+    def _day(self, day: str) -> str:
+        return f"raw/region={self._place.region}/dt={day}/"
+
+    def _check_fleet(self, connection: Connection, wanted: Wanted) -> None:
+        if wanted.fleet_id is None:
+            return
+        if "\0" in wanted.fleet_id or not find_value(
+            connection, "SELECT true FROM fleet WHERE fleet_id = %s", [wanted.fleet_id]
+        ):
+            raise Refusal(404, "unknown_fleet", f"There is no fleet {wanted.fleet_id[:64]!r}.")
+        if wanted.device_ids is not None:
+            known = {
+                device
+                for (device,) in connection.execute(
+                    "SELECT device_id FROM entity WHERE fleet_id = %s AND device_id = ANY(%s)",
+                    [wanted.fleet_id, [device.replace("\0", "") for device in wanted.device_ids]],
+                )
+            }
+            for device in wanted.device_ids:
+                if device not in known:
+                    detail = f"Fleet {wanted.fleet_id} has no device {device[:128]!r} that was ever counted."
+                    raise Refusal(404, "unknown_device", detail)
+
+    def _check_held(self, connection: Connection, start: datetime, now: datetime) -> None:
+        if start < now - self._place.raw_days * DAY:
+            detail = (
+                f"raw keeps events for {self._place.raw_days} days: the range must begin"
+                f" after {write_time(now - self._place.raw_days * DAY)}."
+            )
+            raise Refusal(409, "beyond_retention", detail)
+        floor = find_value(connection, _FLOOR)
+        if floor is not None and start < floor + MARGIN:
+            detail = (
+                f"Samples before {write_time(floor + MARGIN)} are gone or will be within the hour, and this release"
+                " swaps no older hours: their windows are in rollups and files alone."
+            )
+            raise Refusal(409, "beyond_samples", detail)
+
+    def _find_missing(self, connection: Connection, now: datetime) -> Wanted:
+        """Find the hours that lack events: by when what aggregate gave up, lost or passed over was received."""
+        row = connection.execute(_MISSING, {"consumer": AGGREGATE.name}).fetchone()
+        if row is None or row[1] is None:
+            raise Refusal(409, "nothing_missing", "aggregate has counted every event that it has come to.")
+        since, until = row
+        floor = find_value(connection, _FLOOR)
+        start = (since or now - DAY) - self._limits.late
+        if floor is not None:
+            # Older hours cannot be swapped. The ledger goes on naming what they lack.
+            start = max(start, floor + MARGIN)
+        return Wanted(from_=start, to=min(until + self._limits.clock_ahead, now))
+
+    def _holds_any(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> bool:
+        """Return whether raw may hold an event of some hours: it may have been received after them, but in time."""
+        asked: dict[str, Any] = {"fleet": wanted.fleet_id, "start": start, "end": end + self._limits.late}
+        counted = connection.execute(_COUNTS, asked | {"consumers": [ARCHIVE.name]})
+        archived = sum(events for _, outcome, events in counted if outcome == ARCHIVED)
+        late = find_value(connection, _LATE_EVENTS, asked | {"end": end}) if wanted.include_late else 0
+        return archived > 0 or late > 0
+
+    def _expect(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> Expected:
+        asked: dict[str, Any] = {"fleet": wanted.fleet_id, "start": start, "end": end}
+        asked["consumers"] = [ARCHIVE.name, AGGREGATE.name]
+        counts: Mapping[tuple[str, str], int] = {
+            (consumer, outcome): events for consumer, outcome, events in connection.execute(_COUNTS, asked)
+        }
+        archived = counts.get((ARCHIVE.name, ARCHIVED), 0)
+        counted, late, duplicates = (
+            counts.get((AGGREGATE.name, outcome), 0) for outcome in ("counted", "late", "duplicate")
+        )
+        uncounted = max(0, archived - counted - late - duplicates)
+        share = self._share(connection, wanted, start, end)
+        late_here = int(find_value(connection, _LATE_EVENTS, asked))
+        # Late events are counted by the hour of their reception, which may be another one.
+        events = round(max(0, archived - late) * share)
+        if wanted.include_late:
+            events += round(late_here * share)
+        return Expected(
+            events=events,
+            late=round(late_here * share),
+            duplicates=round(duplicates * share),
+            uncounted=round(uncounted * share),
+            seconds=round(self._seconds(connection, events)),
+        )
+
+    def _share(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> float:
+        """Estimate which part of a fleet's events are of some devices, by their samples."""
+        if wanted.device_ids is None:
+            return 1.0
+        # Without a sample nobody knows: all of them may be of these devices.
+        query = (
+            "SELECT coalesce(count(*) FILTER (WHERE device_id = ANY(%s))::float / nullif(count(*), 0), 1)"
+            " FROM sample JOIN entity USING (entity_key)"
+            " WHERE fleet_id = %s AND effective_time >= %s AND effective_time < %s"
+        )
+        return float(find_value(connection, query, [[*wanted.device_ids], wanted.fleet_id, start, end]))
+
+    def _seconds(self, connection: Connection, events: int) -> float:
+        """Estimate the time from what earlier replays took, or else from the bound on the rate."""
+        pace = [(count, float(seconds)) for count, seconds in connection.execute(_PACE) if count and seconds]
+        fixed = self._place.fixed_seconds
+        if not pace:
+            return fixed + events / self._place.per_second
+        rates = sorted(count / max(seconds - fixed, 1e-3) for count, seconds in pace)
+        rate: float = max(min(rates[len(rates) // 2], self._place.per_second), 1.0)
+        return fixed + events / rate
+
+    def _warn(self, connection: Connection, end: datetime, now: datetime) -> list[str]:
+        warnings = []
+        if end + self._limits.late > now:
+            warnings.append(
+                "Events of these hours may still arrive in time. Those that arrive after the replay has begun are"
+                " counted as usual."
+            )
+        missing = find_value(
+            connection,
+            "SELECT coalesce(sum(upper(offsets) - lower(offsets)), 0)::bigint"
+            " FROM hole WHERE consumer = %s AND missing",
+            [ARCHIVE.name],
+        )
+        if missing:
+            warnings.append(
+                f"raw lacks {missing:,} accepted events of all fleets. A replay cannot count them: any of them that is"
+                " counted now leaves the numbers."
+            )
+        return warnings
+
+
+def name_list(digest: str) -> str:
+    """Name the stored list of a plan's files."""
+    return f"{LISTS}{digest}.json"
+
+
+def wanted_of(plan: Plan) -> Wanted:
+    """Return what a plan was asked for."""
+    return Wanted(
+        fleet_id=plan.fleet_id,
+        from_=datetime.fromisoformat(plan.asked.from_),
+        to=datetime.fromisoformat(plan.asked.to),
+        device_ids=plan.device_ids,
+        include_late=plan.include_late,
+        reprocess=plan.reprocess,
+    )
+
+
+def _overlaps(received: tuple[Any, Any], since: datetime, until: datetime) -> bool:
+    first, last = received
+    return first is None or last is None or (first <= until and last >= since)
