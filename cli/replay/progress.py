@@ -48,7 +48,8 @@ def measure(found: Mapping[str, Any]) -> tuple[float, str]:
         return 0.0, str(state)
     within, at = 0.0, ""
     if state == "gathering":
-        at = f"raw lacks {counts['raw_waits_for']:,} events" if counts.get("raw_waits_for") else ""
+        raw, aggregate = (counts.get(f"{name}_waits_for") or 0 for name in ("raw", "aggregate"))
+        at = f"raw lacks {raw:,} events, aggregate {aggregate:,}" if raw + aggregate else ""
     elif state == "resending" and found["chunks"]["all"]:
         within = found["chunks"]["sent"] / found["chunks"]["all"]
         at = f"{found['chunks']['sent']} of {found['chunks']['all']} chunks"

@@ -102,7 +102,7 @@ def check(machine: Machine, tables: ReplayTables, given: object) -> dict[str, An
     claimed = tables.find_claim(plan)
     if claimed is None:
         check_age(plan, datetime.now(UTC))
-        machine.planning.check_files(tables.connection, plan)
+        machine.planning.check(tables.connection, plan)
         tables.check_overlap(plan)
     return {"replay_id": plan.replay_id, "applied": claimed is not None}
 

@@ -208,7 +208,11 @@ def test_a_replay_is_resumed_with_its_own_plan(api: PlayedAdmin, run: Run) -> No
     ("changed", "share", "at"),
     [
         ({"state": "gathering"}, 0.0, "gathering"),
-        ({"state": "gathering", "counts": {"raw_waits_for": 1234}}, 0.0, "gathering raw lacks 1,234 events"),
+        (
+            {"state": "gathering", "counts": {"raw_waits_for": 1234}},
+            0.0,
+            "gathering raw lacks 1,234 events, aggregate 0",
+        ),
         ({"state": "resending"}, 0.25, "resending 1 of 4 chunks"),
         ({"state": "resending", "chunks": {"sent": 0, "all": None}}, 0.2, "resending"),
         ({"state": "draining", "counts": {"sent": 100, "drain_waits_for": 25}}, 0.55, "draining 25 events left"),

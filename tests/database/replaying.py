@@ -132,8 +132,8 @@ class Replayer:
 
     def swap(self, most_units: int | None = None) -> int:
         """Swap everything, or so many units; return how many are left."""
-        self._connection.execute("SELECT close_generation(%s)", [self.number])
-        self.tables.move(self.number, ["gathering", "resending", "draining"], "swapping")
+        if self.tables.move(self.number, ["gathering", "resending", "draining"], "swapping"):
+            self._connection.execute("SELECT close_generation(%s)", [self.number])
         done = 0
 
         def may_go_on() -> bool:

@@ -142,8 +142,14 @@ def test_late_events_count_in_their_own_windows_only_when_a_replay_includes_them
         for event in raw
     )
     assert included != without
-    for expected, include_late in ((included, True), (included, True), (without, False)):
-        again = replay("north", include_late=include_late)
+    # A late event that was counted stays, until everything is computed again without it.
+    for expected, settings in (
+        (included, {"include_late": True}),
+        (included, {"include_late": True}),
+        (included, {}),
+        (without, {"reprocess": True}),
+    ):
+        again = replay("north", **settings)
         again.resend(everything(stream))
         again.swap()
         flow.run()
@@ -225,3 +231,41 @@ def test_a_cancelled_replay_leaves_nothing_and_its_records_are_read_and_dropped(
     assert tables.covered("replay-events") != before
     assert tables.samples() == []
     assert tables.rows("SELECT to_regclass('generation_' || %s)", again.number) == [(None,)]
+
+
+def test_what_aggregate_has_not_come_to_yet_stays_its_own_to_account_for(
+    database: str, replay: Callable[..., Replayer], tables: Tables
+) -> None:
+    moment = FIRST + timedelta(minutes=30)
+    second = timedelta(seconds=1)
+    events = [Sent(offset, moment, moment + offset * second, event_id=f"{offset:032x}") for offset in range(6)]
+    processes = Processes(database)
+    live = processes.start()
+    # It has lost the second one, and is still to read the last three.
+    live.add(read([events[0], events[2]]), set())
+    again = replay("demo")
+    again.resend(events)
+    again.swap()
+    assert tables.covered() == {0: [(0, 3)]}
+    live.add(read(events[3:]), set())
+    processes.end()
+    assert tables.covered() == {0: [(0, 6)]}
+    assert tables.outcomes() == {"counted": 3, "duplicate": 3}
+    assert len(tables.samples()) == 6
+
+
+def test_an_invocation_that_its_replay_has_outlived_swaps_nothing(
+    database: str, replay: Callable[..., Replayer], tables: Tables
+) -> None:
+    moment = FIRST + timedelta(minutes=30)
+    events = [Sent(offset, moment, moment, event_id=f"{offset:032x}") for offset in range(3)]
+    processes = Processes(database)
+    processes.start().add(read(events), set())
+    processes.end()
+    again = replay("demo", reprocess=True)
+    left = again.swap(most_units=0)
+    # Another execution has finished it meanwhile, and its generation is gone.
+    again.tables.move(again.number, ["swapping"], "verifying")
+    assert again.tables.end(again.number, ["verifying"], "done")
+    assert again.swap() == left
+    assert len(tables.samples()) == 3

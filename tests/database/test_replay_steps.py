@@ -44,7 +44,7 @@ class World:
     running: set[str] = field(default_factory=set)
     stored: dict[str, bytes] = field(default_factory=dict)
 
-    def check_files(self, _connection: object, _plan: Plan) -> None:
+    def check(self, _connection: object, _plan: Plan) -> None:
         """Find every file as it was."""
 
     def find_files_of(self, _connection: object, _plan: Plan) -> dict[str, tuple[str, int]]:
@@ -146,21 +146,21 @@ def test_a_plan_from_before_another_replay_of_its_hours_is_outdated(steps: Steps
 
 
 @pytest.mark.parametrize(("since", "waits_for"), [({}, 10), ({0: 4}, 4)])
-def test_a_replay_waits_until_raw_has_what_was_stored_when_it_began(
+def test_a_replay_waits_until_raw_has_and_aggregate_has_read_what_was_stored_when_it_began(
     steps: Steps, world: World, replay: Replayer, tables: Tables, since: dict[int, int], waits_for: int
 ) -> None:
     asked = {"replay_number": replay.number}
     # Records that came long after the hours cannot count in them.
     world.raw.extents, world.raw.since = {0: Extent(0, 10)}, since
-    assert steps.gather(asked) == asked | {"next": "gather", "waits_for": waits_for}
+    assert steps.gather(asked) == asked | {"next": "gather", "waits_for": 2 * waits_for}
     # What is stored meanwhile is not waited for.
     world.raw.extents = {0: Extent(0, 500)}
-    assert steps.gather(asked)["waits_for"] == waits_for
-    with tables.connection.transaction():
+    for left, consumer in ((2, "archive"), (1, "aggregate")):
+        assert steps.gather(asked)["waits_for"] == left * waits_for
         tables.connection.execute(
             "INSERT INTO coverage (consumer, topic, partition, offsets)"
-            " VALUES ('archive', 'raw-events', 0, int8multirange(int8range(0, %s)))",
-            [waits_for],
+            " VALUES (%s, 'raw-events', 0, int8multirange(int8range(0, %s)))",
+            [consumer, waits_for],
         )
     done = steps.gather(asked)
     assert done["next"] == "resend"

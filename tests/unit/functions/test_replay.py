@@ -51,7 +51,7 @@ class World:
         self._note(wanted)
         return plan()
 
-    def check_files(self, connection: object, given: Plan) -> None:
+    def check(self, connection: object, given: Plan) -> None:
         assert connection == "a connection"
         self._note(("files", given.hash))
 

@@ -16,7 +16,8 @@ from sluice.edge.ledger.given_up import take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes
 from sluice.edge.replay.tables import Replay
 
-# Of each partition: the records of the generation that aggregate does not account for, or has given up.
+# Of each partition: the records of the generation that aggregate has passed over, or has given up. Those that it has
+# not come to yet are its own to account for. Nor has anything changed for those of hours that had expired.
 _OPEN = """
     SELECT g.raw_partition, g.raw_offset
     FROM generation AS g
@@ -32,6 +33,15 @@ _OPEN = """
         LIMIT 1
     ) AS gap ON true
     WHERE g.replay_number = %(number)s AND (c.raw_offset IS NULL OR gap.given_up)
+        AND g.raw_offset < (
+            SELECT coalesce(upper(front.offsets), 0) FROM coverage AS front
+            WHERE front.consumer = %(consumer)s AND front.topic = %(topic)s AND front.partition = g.raw_partition
+        )
+        AND NOT EXISTS (
+            SELECT FROM replay_swap AS unit
+            WHERE unit.replay_number = g.replay_number AND unit.shard = g.shard AND unit.expired
+                AND unit.hour = date_trunc('hour', g.effective_time, 'UTC')
+        )
 """
 
 # How each of some records counts now: it is the sample, or it is late, or another copy is or was counted in its place.

@@ -82,6 +82,7 @@ _MISSING = """
             noticed_at
         FROM hole WHERE consumer = %(consumer)s AND missing
     ) AS lacking
+    WHERE until > %(oldest)s
 """
 
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'"
@@ -116,7 +117,7 @@ class Planning:
         check_wanted(wanted, now)
         start, end, widened = widen(wanted)
         self._check_fleet(connection, wanted)
-        self._check_held(connection, start, now)
+        self.check_held(connection, start)
         files = self.find_files(connection, wanted, start, end)
         if not self._holds_any(connection, wanted, start, end):
             detail = "raw holds no event for the range, as far as the ledger knows."
@@ -143,9 +144,21 @@ class Planning:
                 widened=tuple(widened),
                 files=Files(len(files), sum(size for _, size in files.values()), digest),
                 expected=expected,
-                warnings=tuple(self._warn(connection, end, now)),
+                warnings=tuple(self._warn(connection, wanted, end, now)),
             )
         )
+
+    def check(self, connection: Connection, plan: Plan) -> None:
+        """Refuse a plan that could not be made now: whoever changes a plan can give it a hash too."""
+        wanted, now = wanted_of(plan), self._clock()
+        try:
+            check_wanted(wanted, now)
+            if widen(wanted)[:2] != (plan.hours_from, plan.hours_to) or datetime.fromisoformat(plan.made_at) > now:
+                raise PlanRefusedError("plan_altered", "The plan's times do not fit each other. Make a new plan.")
+            self.check_held(connection, plan.hours_from)
+        except Refusal as refusal:
+            raise PlanRefusedError(refusal.code, refusal.detail) from refusal
+        self.check_files(connection, plan)
 
     def check_files(self, connection: Connection, plan: Plan) -> None:
         """Refuse a plan whose files are not what they were."""
@@ -155,10 +168,12 @@ class Planning:
         planned: dict[str, str] = msgspec.json.decode(found[0])
         now_there = {name: etag for name, (etag, _) in self.find_files_of(connection, plan).items()}
         for name, etag in planned.items():
-            if name not in now_there:
+            # Files that have been looked through meanwhile, and hold nothing of these hours, are no longer listed.
+            found_now = now_there.get(name) or (self._place.raw.find_size(name) or ("",))[0]
+            if not found_now:
                 detail = f"The raw file {name} has disappeared since the plan was made. Make a new plan."
                 raise PlanRefusedError("plan_outdated", detail)
-            if now_there[name] != etag:
+            if found_now != etag:
                 detail = f"The raw file {name} has changed since the plan was made. Make a new plan."
                 raise PlanRefusedError("plan_outdated", detail)
 
@@ -219,7 +234,9 @@ class Planning:
                     detail = f"Fleet {wanted.fleet_id} has no device {device[:128]!r} that was ever counted."
                     raise Refusal(404, "unknown_device", detail)
 
-    def _check_held(self, connection: Connection, start: datetime, now: datetime) -> None:
+    def check_held(self, connection: Connection, start: datetime) -> None:
+        """Refuse hours that raw or the samples no longer hold, or will not for as long as a replay takes."""
+        now = self._clock()
         if start < now - self._place.raw_days * DAY:
             detail = (
                 f"raw keeps events for {self._place.raw_days} days: the range must begin"
@@ -236,15 +253,16 @@ class Planning:
 
     def _find_missing(self, connection: Connection, now: datetime) -> Wanted:
         """Find the hours that lack events: by when what aggregate gave up, lost or passed over was received."""
-        row = connection.execute(_MISSING, {"consumer": AGGREGATE.name}).fetchone()
-        if row is None or row[1] is None:
-            raise Refusal(409, "nothing_missing", "aggregate has counted every event that it has come to.")
-        since, until = row
         floor = find_value(connection, _FLOOR)
-        start = (since or now - DAY) - self._limits.late
-        if floor is not None:
-            # Older hours cannot be swapped. The ledger goes on naming what they lack.
-            start = max(start, floor + MARGIN)
+        # Older hours cannot be swapped. The ledger goes on naming what they lack.
+        oldest = now - DAY if floor is None else floor + MARGIN
+        row = connection.execute(_MISSING, {"consumer": AGGREGATE.name, "oldest": oldest}).fetchone()
+        if row is None or row[1] is None:
+            raise Refusal(
+                409, "nothing_missing", "aggregate has counted every event that it has come to and still can."
+            )
+        since, until = row
+        start = max((since or oldest) - self._limits.late, oldest)
         return Wanted(from_=start, to=min(until + self._limits.clock_ahead, now))
 
     def _holds_any(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> bool:
@@ -302,7 +320,7 @@ class Planning:
         rate: float = max(min(rates[len(rates) // 2], self._place.per_second), 1.0)
         return fixed + events / rate
 
-    def _warn(self, connection: Connection, end: datetime, now: datetime) -> list[str]:
+    def _warn(self, connection: Connection, wanted: Wanted, end: datetime, now: datetime) -> list[str]:
         warnings = []
         if end + self._limits.late > now:
             warnings.append(
@@ -316,9 +334,10 @@ class Planning:
             [ARCHIVE.name],
         )
         if missing:
+            fate = "leaves the numbers" if wanted.reprocess else "stays in the numbers"
             warnings.append(
                 f"raw lacks {missing:,} accepted events of all fleets. A replay cannot count them: any of them that is"
-                " counted now leaves the numbers."
+                f" counted now {fate}."
             )
         return warnings
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from sluice.core.consumers import ARCHIVE, RAW_EVENTS, RECOUNT, REPLAY_EVENTS
+from sluice.core.consumers import AGGREGATE, ARCHIVE, RAW_EVENTS, RECOUNT, REPLAY_EVENTS
 from sluice.core.control.audit import Act
 from sluice.core.limits import Limits
 from sluice.core.replay.chunks import cut_chunks
@@ -27,6 +27,8 @@ from sluice.edge.topic_offsets import TopicOffsets
 
 LONGEST_GATHERING = timedelta(hours=1)
 """Firehose holds rows back for longer only when S3 is away."""
+MOST_ROWS = 300_000
+"""How many rows one invocation of resend can hold, and send in its time."""
 MOST_MAPS = 3
 """How often the map may run until every chunk is sent."""
 SKEW = timedelta(minutes=10)
@@ -63,13 +65,14 @@ class Steps:
         """Check a plan, and take it: every other execution with the same plan ends without an effect."""
         execution, wanted = str(given["execution"]), given["input"]
         plan = read_plan(wanted.get("plan"))
-        principal = str(wanted.get("principal") or execution)
-        machine = self._machine
+        machine, principal = self._machine, str(wanted.get("principal"))
+        if not self._tables.was_applied_by(plan, principal, str(wanted.get("correlation_id"))):
+            principal = execution
         check_place(plan, machine.stage, machine.region)
         claimed = self._tables.find_claim(plan)
         if claimed is None:
             check_age(plan, machine.clock())
-            machine.planning.check_files(self._connection, plan)
+            machine.planning.check(self._connection, plan)
             with self._connection.transaction():
                 self._tables.lock_claims()
                 claimed = self._tables.find_claim(plan)
@@ -95,31 +98,35 @@ class Steps:
         ends = self._tables.ends(replay.replay_number, "raw") or self._ask_raw_ends(replay)
         extents = self._machine.raw_offsets.ask_extents()
         firsts = {partition: extent.first for partition, extent in extents.items()}
-        waits_for = self._tables.count_uncovered(ARCHIVE.name, RAW_EVENTS, firsts, ends)
-        if waits_for:
-            self._tables.note(replay.replay_number, raw_waits_for=waits_for)
+        raw_lacks = self._tables.count_uncovered(ARCHIVE.name, RAW_EVENTS, firsts, ends)
+        # What aggregate comes to later, it counts itself: a swap before that would count it in the ledger twice.
+        unread = self._tables.count_ahead(AGGREGATE.name, RAW_EVENTS, ends)
+        self._tables.note(replay.replay_number, raw_waits_for=raw_lacks, aggregate_waits_for=unread)
+        if raw_lacks or unread:
             if self._machine.clock() > replay.claimed_at + LONGEST_GATHERING:
                 detail = (
-                    f"After an hour, raw still lacks {waits_for:,} events that were accepted before the replay began."
+                    f"After an hour, raw lacks {raw_lacks:,} events from before the replay, and aggregate {unread:,}."
                 )
-                raise PlanRefusedError("raw_incomplete", detail)
-            return {"replay_number": replay.replay_number, "next": "gather", "waits_for": waits_for}
+                raise PlanRefusedError("events_behind", detail)
+            return {"replay_number": replay.replay_number, "next": "gather", "waits_for": raw_lacks + unread}
         files = self._machine.planning.find_files_of(self._connection, replay.plan)
-        self._machine.planning.check_files(self._connection, replay.plan)
-        for name in files:
-            _check_readable(self._machine.raw, name)
+        self._machine.planning.check(self._connection, replay.plan)
+        # Equal events take few bytes: a chunk is bounded by its rows too.
+        a_row = self._machine.chunk_bytes // MOST_ROWS
+        sizes = {name: max(size, a_row * _count_rows(self._machine.raw, name)) for name, (_, size) in files.items()}
         plan = replay.plan
         scope = Scope(plan.fleet_id, plan.device_ids, plan.hours_from, plan.hours_to)
-        chunks = cut_chunks({name: size for name, (_, size) in files.items()}, self._machine.chunk_bytes)
+        chunks = cut_chunks(sizes, self._machine.chunk_bytes)
         manifest = [
             {"replay_number": replay.replay_number, "chunk": number, "files": names, "scope": scope}
             for number, names in enumerate(chunks)
         ]
         self._machine.control.put(_name_manifest(replay), msgspec.json.encode(manifest), "application/json")
         self._tables.set_chunks(replay.replay_number, len(chunks))
-        self._tables.note(replay.replay_number, files=len(files), raw_waits_for=0)
+        self._tables.note(replay.replay_number, files=len(files))
         # What is sent from here on lies behind these offsets.
         starts = {partition: one.last for partition, one in self._machine.replay_offsets.ask_extents().items()}
+        self._tables.begin_anew(RECOUNT.name, REPLAY_EVENTS, starts)
         self._tables.set_ends(replay.replay_number, "starts", starts)
         self._tables.move(replay.replay_number, ["gathering"], "resending")
         return self._go_on(self._tables.find(replay.replay_number))
@@ -146,6 +153,10 @@ class Steps:
         if replay.state != "draining":
             return self._go_on(replay)
         starts, ends = (self._tables.ends(number, name) or {} for name in ("starts", "replay"))
+        if any(ends[partition] < start for partition, start in starts.items() if partition in ends):
+            raise PlanRefusedError(
+                "topic_recreated", "replay-events was made anew while the replay ran. Apply it again."
+            )
         # Records that Kafka has dropped unread count too: the generation lacks their events.
         waits_for = self._tables.count_uncovered(RECOUNT.name, REPLAY_EVENTS, starts, ends)
         self._tables.note(number, drain_waits_for=waits_for)
@@ -160,6 +171,10 @@ class Steps:
         self._tables.note(number, unread=unread)
         self._connection.execute("SELECT close_generation(%s)", [number])
         recounted = find_value(self._connection, "SELECT count(*) FROM generation WHERE replay_number = %s", [number])
+        if replay.counts.get("sent") and not recounted + unread:
+            raise PlanRefusedError(
+                "generation_empty", "Events were sent, and recount has none of them. Apply it again."
+            )
         self._tables.note(number, recounted=recounted, units=len(self._swapping().list_units(replay)))
         self._tables.move(number, ["draining"], "swapping")
         return self._go_on(self._tables.find(number))
@@ -170,8 +185,10 @@ class Steps:
         if replay.state != "swapping":
             return self._go_on(replay)
         if self._swapping().swap(replay, self._may_go_on):
-            return {"replay_number": replay.replay_number, "next": "swap"}
+            return self._go_on(self._tables.find(replay.replay_number))
         with self._connection.transaction():
+            if not self._tables.move(replay.replay_number, ["swapping"], "verifying"):
+                return self._go_on(self._tables.find(replay.replay_number))
             counted_back = count_back(self._connection, replay)
             row = self._connection.execute(
                 "SELECT coalesce(sum(removed), 0)::bigint, coalesce(sum(added), 0)::bigint,"
@@ -181,7 +198,6 @@ class Steps:
             ).fetchone() or (0, 0, 0, 0)
             names = ("removed", "added", "windows", "units_expired")
             self._tables.note(replay.replay_number, **dict(zip(names, row, strict=True)), counted_back=counted_back)
-            self._tables.move(replay.replay_number, ["swapping"], "verifying")
         return self._go_on(self._tables.find(replay.replay_number))
 
     def verify(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,27 +223,33 @@ class Steps:
 
     def fail(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """End a replay that cannot go on. In the swap it stays as it is, so that another execution can finish it."""
+        if self._tables.find(given["replay_number"]).state == "cancelling":
+            return self.cancel(given)
         error = given.get("error") or {}
         reason = f"{error.get('Error', 'unknown')}: {str(error.get('Cause', ''))[:500]}"
-        return self._end(given["replay_number"], "failed", reason, verified=True)
+        return self._end(
+            given["replay_number"], "failed", reason, swapped=error.get("Error") == UnverifiedError.__name__
+        )
 
     def sweep(self) -> dict[str, Any]:
         """End replays whose execution was stopped from outside before the swap."""
         swept = [
-            self._end(replay.replay_number, "cancelled", "its execution was stopped")
+            self._end(replay.replay_number, "cancelled", "its execution was stopped", execution=replay.execution)
             for replay in self._tables.list_active()
             if replay.state in (*BEFORE_SWAP, "cancelling") and not self._machine.is_running(replay.execution)
         ]
         return {"swept": [one["replay_number"] for one in swept]}
 
-    def _end(self, number: int, state: str, reason: str | None, *, verified: bool = False) -> dict[str, Any]:
+    def _end(
+        self, number: int, state: str, reason: str | None, *, swapped: bool = False, execution: str | None = None
+    ) -> dict[str, Any]:
         """End a replay before its swap, or one whose swap is over and does not verify."""
-        ends = [*BEFORE_SWAP, "cancelling", *(["verifying"] if verified else [])]
+        ends = [*BEFORE_SWAP, "cancelling", *(["verifying"] if swapped else [])]
         with self._connection.transaction():
             replay = self._tables.find(number)
-            if self._tables.end(number, ends, state, reason):
+            if self._tables.end(number, ends, state, reason, execution):
                 self._audit("replay.end", replay.principal, replay, state, reason)
-            else:
+            elif execution is None:
                 self._tables.note(number, trouble=reason)
         return {"replay_number": number, "next": state}
 
@@ -236,7 +258,8 @@ class Steps:
         extents = self._machine.raw_offsets.ask_extents()
         ends = {partition: extent.last for partition, extent in extents.items()}
         _, until = receptions(replay.plan.hours_from, replay.plan.hours_to, self._machine.limits)
-        if until < self._machine.clock():
+        # Late events of these hours may come at any time.
+        if until < self._machine.clock() and not replay.plan.include_late:
             # Later records cannot count in these hours.
             ends |= self._machine.raw_offsets.ask_since(until + SKEW, extents)
         self._tables.set_ends(replay.replay_number, "raw", ends)
@@ -295,8 +318,9 @@ def _name_manifest(replay: Replay) -> str:
     return f"{LISTS}{replay.plan.replay_id}-{replay.replay_number}.json"
 
 
-def _check_readable(raw: Bucket, name: str) -> None:
+def _count_rows(raw: Bucket, name: str) -> int:
+    """Count a file's rows; a file that is no Parquet must be found before anything is sent."""
     try:
-        read_footer(StoredFile(raw, name))
+        return read_footer(StoredFile(raw, name))
     except (pa.ArrowException, ValueError, OSError) as error:
         raise PlanRefusedError("file_unreadable", f"The raw file {name} cannot be read: {error}.") from error

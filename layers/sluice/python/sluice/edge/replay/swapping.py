@@ -31,6 +31,9 @@ _TEMPORARY = """
     ) ON COMMIT DELETE ROWS
 """
 
+# An invocation that its execution has outlived must not swap what is being dropped.
+_SWAPS = "SELECT true FROM replay WHERE replay_number = %s AND state = 'swapping' FOR SHARE"
+
 # maintain raises the floor before it drops partitions below it: the lock keeps the floor in place while we write.
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample' FOR SHARE"
 
@@ -78,12 +81,12 @@ class Swapping(msgspec.Struct, frozen=True):
         self.connection.prepare_threshold = None
         units = self.list_units(replay)
         for done, unit in enumerate(units):
-            if not may_go_on():
+            if not may_go_on() or not self._swap(replay, unit):
                 return len(units) - done
-            self._swap(replay, unit)
         return 0
 
-    def _swap(self, replay: Replay, unit: Unit) -> None:
+    def _swap(self, replay: Replay, unit: Unit) -> bool:
+        """Swap a unit; return False if the replay is over."""
         plan = replay.plan
         since, until = unit.hour, unit.hour + HOUR
         parameters: dict[str, Any] = {
@@ -101,19 +104,22 @@ class Swapping(msgspec.Struct, frozen=True):
             "reprocess": plan.reprocess,
         }
         with self.connection.transaction():
+            if not find_value(self.connection, _SWAPS, [replay.replay_number]):
+                return False
             self.connection.execute("SELECT ensure_partition('sample', %s)", [since])
             floor = find_value(self.connection, _FLOOR)
             done = {"hour": since, "removed": 0, "added": 0, "windows": 0, "expired": True}
             if floor is not None and since < floor:
                 # Its samples have expired meanwhile: no window may be computed from what is left of an hour.
                 self.connection.execute(_RECORD, parameters | done)
-                return
+                return True
             self.connection.execute(_CHOOSE, parameters)
             removed = self.connection.execute(_REMOVE, parameters).rowcount
             added = self.connection.execute(_ADD, parameters).rowcount
             windows = self.connection.execute(_MARK, parameters).rowcount
             done |= {"removed": removed, "added": added, "windows": windows, "expired": False}
             self.connection.execute(_RECORD, parameters | done)
+        return True
 
 
 def _units(plan: Plan, shards: list[int]) -> Iterator[Unit]:

@@ -128,13 +128,20 @@ class ReplayTables:
         )
         return bool(moved.rowcount)
 
-    def end(self, replay_number: int, before: Sequence[str], state: str, reason: str | None = None) -> bool:
-        """End a replay, and drop its generation."""
+    def end(
+        self,
+        replay_number: int,
+        before: Sequence[str],
+        state: str,
+        reason: str | None = None,
+        execution: str | None = None,
+    ) -> bool:
+        """End a replay, and drop its generation; or only if it still is of an execution."""
         ended = self.connection.execute(
             "UPDATE replay SET state = %s, reason = coalesce(%s, reason), ended_at = clock_timestamp(),"
             " begun_at = begun_at || jsonb_build_object(%s::text, clock_timestamp())"
-            " WHERE replay_number = %s AND state = ANY(%s)",
-            [state, reason, state, replay_number, [*before]],
+            " WHERE replay_number = %s AND state = ANY(%s) AND execution = coalesce(%s, execution)",
+            [state, reason, state, replay_number, [*before], execution],
         )
         if ended.rowcount:
             self.connection.execute("DELETE FROM replay_chunk WHERE replay_number = %s", [replay_number])
@@ -183,6 +190,34 @@ class ReplayTables:
     def set_ends(self, replay_number: int, name: str, ends: Mapping[int, int]) -> None:
         """Note the offsets up to which a topic must be read, unless they are known."""
         self.connection.execute(_ENDS[name][1], [Jsonb(ends), replay_number])
+
+    def count_ahead(self, consumer: str, topic: str, ends: Mapping[int, int]) -> int:
+        """Count the records before some offsets that a consumer has not come to yet."""
+        fronts: dict[int, int] = dict(
+            self.connection.execute(
+                "SELECT partition, coalesce(upper(offsets), 0) FROM coverage WHERE consumer = %s AND topic = %s",
+                [consumer, topic],
+            ).fetchall()
+        )
+        return sum(max(0, end - fronts.get(partition, 0)) for partition, end in ends.items())
+
+    def begin_anew(self, consumer: str, topic: str, lasts: Mapping[int, int]) -> None:
+        """Put coverage aside that reaches beyond a topic's end: the topic was made anew."""
+        self.connection.execute(
+            "SELECT put_coverage_aside(consumer, topic, partition, clock_timestamp()) FROM coverage"
+            " JOIN unnest(%s::integer[], %s::bigint[]) AS ends (partition, last) USING (partition)"
+            " WHERE consumer = %s AND topic = %s AND upper(offsets) > last",
+            [[*lasts], [*lasts.values()], consumer, topic],
+        )
+
+    def was_applied_by(self, plan: Plan, principal: str, correlation_id: str) -> bool:
+        """Return whether the audit has it that someone applied a plan; an execution's input alone proves nothing."""
+        query = (
+            "SELECT true FROM (SELECT entry::jsonb AS entry FROM audit ORDER BY number DESC LIMIT 1000) AS latest"
+            " WHERE entry ->> 'action' = 'replay.apply' AND entry ->> 'target' = %s"
+            " AND entry ->> 'principal' = %s AND entry ->> 'correlation_id' = %s LIMIT 1"
+        )
+        return bool(find_value(self.connection, query, [f"replay/{plan.replay_id}", principal, correlation_id]))
 
     def count_uncovered(self, consumer: str, topic: str, firsts: Mapping[int, int], ends: Mapping[int, int]) -> int:
         """Count the records between some offsets that a consumer does not account for."""

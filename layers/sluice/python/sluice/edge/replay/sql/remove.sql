@@ -1,5 +1,6 @@
--- Removes the samples that were there when the replay began, unless the generation has the very same. A sample of an event
--- that the generation does not have at all stays, because raw may lack it; except where all is to be computed again.
+-- Removes the samples that were there when the replay began, unless the generation has the very same. Except where all is to
+-- be computed again, two kinds stay: those whose event the generation does not have at all, because raw may lack it; and
+-- those of late events, which an earlier replay has counted.
 WITH removed AS (
     DELETE FROM sample AS s
     USING entity AS e
@@ -19,6 +20,17 @@ WITH removed AS (
                     g.replay_number = %(number)s
                     AND g.entity_key = s.entity_key
                     AND g.event_key = s.event_key
+            )
+            AND NOT EXISTS (
+                SELECT FROM generation AS g
+                WHERE
+                    g.replay_number = %(number)s
+                    AND g.entity_key = s.entity_key
+                    AND g.event_key = s.event_key
+                    AND g.late
+                    AND g.effective_time = s.effective_time
+                    AND g.metric_keys = s.metric_keys
+                    AND g.readings = s.readings
             )
         )
         AND NOT EXISTS (
