@@ -99,10 +99,12 @@ MAY = {
         "hole": "s",
         "horizon": "s(store)",
         "late_object": "s",
+        "missing_event": "s",
         "outcome": "si",
         "replay": "siu",
         "replay_chunk": "sd",
         "replay_swap": "sid",
+        "replay_unread": "sd",
         "rollup_1h": "s",
         "rollup_1m": "s",
         "sample": "sid",
@@ -118,6 +120,7 @@ MAY = {
         "generation": "si",
         "metric": "si",
         "replay": "s(replay_number)",
+        "replay_unread": "si",
     },
     "sluice_trace": REPLAYS
     | dict.fromkeys(

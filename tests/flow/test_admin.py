@@ -64,9 +64,9 @@ class Signed(AuthBase):
 
 
 def ask(stack: Stack, route: str, role: str | None) -> int:
-    """Send an empty request to a route of a fleet that does not exist, and return the status."""
+    """Send an empty request to a route of what does not exist, and return the status."""
     method, _, path = route.partition(" ")
-    url = stack["api"] + path.replace("{fleet}", "none").replace("{key}", "0" * 16)
+    url = stack["api"] + path.replace("{fleet}", "none").replace("{key}", "0" * 16).replace("{replay}", "none")
     body = b"" if method == "GET" else b"{}"
     prepared = PreparedRequest()
     prepared.prepare(method, url, {"content-type": "application/json"}, data=body)
