@@ -38,6 +38,7 @@ from local.resources.create import _lifecycle_rule
 from local.resources.known import KINDS, Treatment
 from local.resources.principals import ADMIN, purpose
 from local.template import Assembly, TemplateError
+from sluice.core.consumers import CONSUMERS
 from tests.infra.templates import synthesize
 from tests.local.emulation import emulated_aws
 
@@ -203,7 +204,7 @@ def test_only_the_products_functions_run(plan: Plan) -> None:
 def test_workers_for_the_first_events_are_started_with_the_stack_and_no_others(plan: Plan) -> None:
     started = {each.name.rpartition("-")[2]: each.started for each in lambdas(plan).functions if each.started}
 
-    assert started == {"ingest": overrides.WORKERS_PER_FUNCTION, "archive": 1, "aggregate": 1, "deadletter": 1}
+    assert started == {"ingest": overrides.WORKERS_PER_FUNCTION} | {consumer.name: 1 for consumer in CONSUMERS}
 
 
 def test_topics_are_as_deployed(plan: Plan, assembly: Assembly) -> None:
@@ -331,8 +332,9 @@ def test_a_policy_beside_a_role_may_not_speak_of_the_api(tmp_path: Path, kind: s
 
 
 def test_the_mapping_is_the_templates(plan: Plan) -> None:
-    samples, mapping, letters = sorted(event_source(plan).mappings, key=lambda each: each.group)
-    assert (samples.group, mapping.group, letters.group) == ("aggregate", "archive", "deadletter")
+    mappings = {each.group: each for each in event_source(plan).mappings}
+    assert {name: each.topic for name, each in mappings.items()} == {each.name: each.topic for each in CONSUMERS}
+    samples, mapping, letters = (mappings[name] for name in ("aggregate", "archive", "deadletter"))
     assert (samples.topic, samples.starting_position, samples.partial_failures) == ("raw-events", "TRIM_HORIZON", True)
     # Dead letters have nowhere further to go: their own consumer never gives one up.
     assert (letters.maximum_retries, letters.maximum_age_seconds, letters.failure_bucket) == (-1, -1, None)
