@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import rfc8785
 
-from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED
+from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED, COUNTED, DUPLICATE
 from sluice.core.errors import Refusal
 from sluice.core.limits import Limits
 from sluice.core.replay.plan import (
@@ -268,8 +268,9 @@ class Planning:
     def _holds_any(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> bool:
         """Return whether raw may hold an event of some hours: it may have been received after them, but in time."""
         asked: dict[str, Any] = {"fleet": wanted.fleet_id, "start": start, "end": end + self._limits.late}
-        counted = connection.execute(_COUNTS, asked | {"consumers": [ARCHIVE.name]})
-        archived = sum(events for _, outcome, events in counted if outcome == ARCHIVED)
+        # reconcile counts files after some minutes: until then, what aggregate has counted tells of them.
+        counted = connection.execute(_COUNTS, asked | {"consumers": [ARCHIVE.name, AGGREGATE.name]})
+        archived = sum(events for _, outcome, events in counted if outcome in (ARCHIVED, COUNTED, DUPLICATE))
         late = find_value(connection, _LATE_EVENTS, asked | {"end": end}) if wanted.include_late else 0
         return archived > 0 or late > 0
 
@@ -283,6 +284,7 @@ class Planning:
         counted, late, duplicates = (
             counts.get((AGGREGATE.name, outcome), 0) for outcome in ("counted", "late", "duplicate")
         )
+        archived = max(archived, counted + late + duplicates)
         uncounted = max(0, archived - counted - late - duplicates)
         share = self._share(connection, wanted, start, end)
         late_here = int(find_value(connection, _LATE_EVENTS, asked))
