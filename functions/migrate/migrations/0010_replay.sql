@@ -64,8 +64,8 @@ CREATE TABLE replay_swap (
     PRIMARY KEY (replay_number, hour, shard)
 );
 
--- The generation of a replay: each replayed record once, by its place in raw-events. A topic that was made anew has the
--- same places again, under a later reception.
+-- The generation of a replay: each replayed record once, by its place in raw-events. A recreated topic has the same
+-- places again, under a later reception.
 CREATE TABLE generation (
     replay_number integer NOT NULL,
     raw_partition integer NOT NULL,
