@@ -248,3 +248,11 @@ def test_a_list_of_files_has_a_digest_of_names_and_contents_in_any_order() -> No
     files = {"raw/a": '"1"', "raw/b": '"2"'}
     assert digest_files(files) == digest_files(dict(reversed(files.items())))
     assert len({digest_files(files), digest_files(files | {"raw/b": '"3"'}), digest_files({"raw/a": '"1"'})}) == 3
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-11-20T08:00:00", ""])
+def test_a_plan_with_a_time_that_is_none_is_refused_even_if_its_hash_fits(moment: str) -> None:
+    forged = seal(msgspec.structs.replace(PLAN, made_at=moment))
+    with pytest.raises(PlanRefusedError) as refused:
+        read_plan(describe(forged))
+    assert refused.value.code == "invalid_plan"

@@ -15,7 +15,6 @@ from sluice.core.limits import Limits
 from sluice.core.rollups.resolutions import WIDTHS, ceil_to, floor_to
 from sluice.core.times import write_time
 
-VERSION = 1
 VALID = timedelta(hours=24)
 """How long a plan may be applied: what it expects goes out of date."""
 MOST_HOURS = 31 * 24
@@ -130,6 +129,9 @@ def read_plan(given: object) -> Plan:
     if not _has_its_hash(plan):
         detail = "The plan was changed since it was made: its hash does not fit. Make a new plan."
         raise PlanRefusedError("plan_altered", detail)
+    times = (plan.made_at, plan.asked.from_, plan.asked.to, plan.hours.from_, plan.hours.to)
+    if not all(map(_is_time, times)):
+        raise PlanRefusedError("invalid_plan", "The plan has a time that is none, or that names no zone.")
     return plan
 
 
@@ -209,6 +211,13 @@ def _to_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise Refusal(400, "invalid_range", f"{moment.isoformat()} is not in UTC's calendar.") from None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _has_its_hash(plan: Plan) -> bool:

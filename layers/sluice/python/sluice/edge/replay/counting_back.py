@@ -21,21 +21,15 @@ from sluice.edge.replay.tables import Replay
 _OPEN = """
     SELECT g.raw_partition, g.raw_offset
     FROM generation AS g
-    LEFT JOIN LATERAL (
-        SELECT g.raw_offset FROM coverage AS covered
-        WHERE covered.consumer = %(consumer)s AND covered.topic = %(topic)s AND covered.partition = g.raw_partition
-            AND covered.offsets @> g.raw_offset
-    ) AS c ON true
-    LEFT JOIN LATERAL (
-        SELECT true AS given_up FROM gap
-        WHERE gap.consumer = %(consumer)s AND gap.topic = %(topic)s AND gap.partition = g.raw_partition
-            AND gap.given_up AND gap.offsets @> g.raw_offset
-        LIMIT 1
-    ) AS gap ON true
-    WHERE g.replay_number = %(number)s AND (c.raw_offset IS NULL OR gap.given_up)
-        AND g.raw_offset < (
-            SELECT coalesce(upper(front.offsets), 0) FROM coverage AS front
-            WHERE front.consumer = %(consumer)s AND front.topic = %(topic)s AND front.partition = g.raw_partition
+    JOIN coverage AS c ON c.consumer = %(consumer)s AND c.topic = %(topic)s AND c.partition = g.raw_partition
+    WHERE g.replay_number = %(number)s AND g.raw_offset < upper(c.offsets)
+        AND (
+            NOT c.offsets @> g.raw_offset
+            OR EXISTS (
+                SELECT FROM gap
+                WHERE gap.consumer = c.consumer AND gap.topic = c.topic AND gap.partition = c.partition
+                    AND gap.given_up AND gap.offsets @> g.raw_offset
+            )
         )
         AND NOT EXISTS (
             SELECT FROM replay_swap AS unit

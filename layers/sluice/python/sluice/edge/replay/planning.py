@@ -30,6 +30,7 @@ from sluice.core.replay.plan import (
 from sluice.core.times import write_time
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection, find_value
+from sluice.edge.replay.tables import find_floor
 
 LISTS = "replays/"
 """Where lists of files are stored in the control bucket, each under its digest."""
@@ -84,8 +85,6 @@ _MISSING = """
     ) AS lacking
     WHERE until > %(oldest)s
 """
-
-_FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -149,7 +148,7 @@ class Planning:
         )
 
     def check(self, connection: Connection, plan: Plan) -> None:
-        """Refuse a plan that could not be made now: whoever changes a plan can give it a hash too."""
+        """Refuse a plan that could not be made now. A person who changes a plan can also give it a new hash."""
         wanted, now = wanted_of(plan), self._clock()
         try:
             check_wanted(wanted, now)
@@ -243,7 +242,7 @@ class Planning:
                 f" after {write_time(now - self._place.raw_days * DAY)}."
             )
             raise Refusal(409, "beyond_retention", detail)
-        floor = find_value(connection, _FLOOR)
+        floor = find_floor(connection)
         if floor is not None and start < floor + MARGIN:
             detail = (
                 f"Samples before {write_time(floor + MARGIN)} are gone or will be within the hour, and this release"
@@ -253,7 +252,7 @@ class Planning:
 
     def _find_missing(self, connection: Connection, now: datetime) -> Wanted:
         """Find the hours that lack events: by when what aggregate gave up, lost or passed over was received."""
-        floor = find_value(connection, _FLOOR)
+        floor = find_floor(connection)
         # Older hours cannot be swapped. The ledger goes on naming what they lack.
         oldest = now - DAY if floor is None else floor + MARGIN
         row = connection.execute(_MISSING, {"consumer": AGGREGATE.name, "oldest": oldest}).fetchone()
@@ -304,7 +303,7 @@ class Planning:
         """Estimate which part of a fleet's events are of some devices, by their samples."""
         if wanted.device_ids is None:
             return 1.0
-        # Without a sample nobody knows: all of them may be of these devices.
+        # Without samples the share is unknown: all events may be of these devices.
         query = (
             "SELECT coalesce(count(*) FILTER (WHERE device_id = ANY(%s))::float / nullif(count(*), 0), 1)"
             " FROM sample JOIN entity USING (entity_key)"

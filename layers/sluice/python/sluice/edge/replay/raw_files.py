@@ -39,6 +39,10 @@ ROWS = 10_000
 """How many rows are unpacked at a time."""
 
 
+UNREADABLE = (pa.ArrowException, KeyError, ValueError, OSError)
+"""How a file that is no Parquet of ours, or is damaged, fails to be read. A silent S3 is Retryable."""
+
+
 class Scope(msgspec.Struct, frozen=True):
     """The events that a replay sends: those of a fleet, or of some devices, that count in its hours."""
 

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from sluice.core.errors import Retryable
 from sluice.core.limits import Limits
@@ -18,7 +17,7 @@ from sluice.core.replay.chunks import FilePart
 from sluice.edge.broker import Broker
 from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.database import Database
-from sluice.edge.replay.raw_files import Scope, read_messages
+from sluice.edge.replay.raw_files import UNREADABLE, Scope, read_messages
 
 PIECE = 1000
 """How many records are produced at a time."""
@@ -86,7 +85,7 @@ class Resending(msgspec.Struct, frozen=True):
             try:
                 file = StoredFile(self.raw, part.file)
                 messages += read_messages(file, part, chunk.scope, self.limits, self.topic, chunk.replay_number)
-            except (pa.ArrowException, KeyError, ValueError) as error:
+            except UNREADABLE as error:
                 raise UnreadableFileError(f"The raw file {part.file} cannot be read: {error}.") from error
         return messages
 

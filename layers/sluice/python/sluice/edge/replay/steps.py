@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from sluice.core.consumers import AGGREGATE, ARCHIVE, RAW_EVENTS, RECOUNT, REPLAY_EVENTS
 from sluice.core.control.audit import Act
@@ -19,7 +18,7 @@ from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.database import Connection, find_value
 from sluice.edge.replay.counting_back import count_back
 from sluice.edge.replay.planning import LISTS, Planning
-from sluice.edge.replay.raw_files import Scope, read_footer
+from sluice.edge.replay.raw_files import UNREADABLE, Scope, read_footer
 from sluice.edge.replay.swapping import Swapping
 from sluice.edge.replay.tables import ACTIVE, BEFORE_SWAP, Replay, ReplayTables
 from sluice.edge.replay.verifying import verify
@@ -155,7 +154,7 @@ class Steps:
         starts, ends = (self._tables.ends(number, name) or {} for name in ("starts", "replay"))
         if any(ends[partition] < start for partition, start in starts.items() if partition in ends):
             raise PlanRefusedError(
-                "topic_recreated", "replay-events was made anew while the replay ran. Apply it again."
+                "topic_recreated", "replay-events was recreated while the replay ran. Apply it again."
             )
         # Records that Kafka has dropped unread count too: the generation lacks their events.
         waits_for = self._tables.count_uncovered(RECOUNT.name, REPLAY_EVENTS, starts, ends)
@@ -322,5 +321,5 @@ def _count_rows(raw: Bucket, name: str) -> int:
     """Count a file's rows; a file that is no Parquet must be found before anything is sent."""
     try:
         return read_footer(StoredFile(raw, name))
-    except (pa.ArrowException, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise PlanRefusedError("file_unreadable", f"The raw file {name} cannot be read: {error}.") from error

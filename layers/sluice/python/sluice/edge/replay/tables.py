@@ -39,6 +39,14 @@ _ENDS: Mapping[str, tuple[LiteralString, LiteralString]] = {
 }
 
 
+def find_floor(connection: Connection) -> datetime | None:
+    """Find from when on samples are kept; None: all of them."""
+    floor: datetime | None = find_value(
+        connection, "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'"
+    )
+    return floor
+
+
 class Replay(msgspec.Struct, frozen=True):
     """One replay, as its row has it."""
 
@@ -202,7 +210,7 @@ class ReplayTables:
         return sum(max(0, end - fronts.get(partition, 0)) for partition, end in ends.items())
 
     def begin_anew(self, consumer: str, topic: str, lasts: Mapping[int, int]) -> None:
-        """Put coverage aside that reaches beyond a topic's end: the topic was made anew."""
+        """Put coverage aside that reaches beyond a topic's end: the topic was recreated."""
         self.connection.execute(
             "SELECT put_coverage_aside(consumer, topic, partition, clock_timestamp()) FROM coverage"
             " JOIN unnest(%s::integer[], %s::bigint[]) AS ends (partition, last) USING (partition)"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from sluice.edge.database import Connection, find_value
-from sluice.edge.replay.tables import Replay
+from sluice.edge.replay.tables import Replay, find_floor
 
 # roll adds in another order than this check, which changes the last digits.
 TOLERANCE = 1e-9
@@ -87,7 +87,7 @@ def verify(connection: Connection, replay: Replay) -> Verified:
         return Verified(waits_for)
     verified = wrong = 0
     example: str | None = None
-    floor = find_value(connection, "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample'")
+    floor = find_floor(connection)
     # Samples below the floor may be gone; their windows were not changed.
     hour: datetime = plan.hours_from if floor is None else max(plan.hours_from, floor)
     while hour < plan.hours_to:
