@@ -28,11 +28,11 @@ from tests.support.stores import end_offsets
 FLEET = "corpus"
 PLENTY = 1_000_000  # quotas are another test's
 
-# Most of an answer's time is the brokers': the corpus is posted over as many connections side by side.
-CONNECTIONS = 4
+# As many as ingest has workers, so that a pass brings bombs to each of them.
+CONNECTIONS = 8
 # A worker grows once, when it first meets a bomb, and which one does is chance. A leak grows with every pass: so one
 # pass of these has to leave all workers as they were.
-PASSES = 5
+PASSES = 10
 # What a pass may add to all workers all the same. Less than its bodies, so that holding on to them is seen.
 MOST_GROWTH = 16 * 1024 * 1024
 
