@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Repair": {
         "rerun": "Run a consumer again on records.",
         "replay": "Compute the past again from raw events: plan, apply, watch, cancel.",
+        "allow": "Allow a halted consumer more dead letters.",
     },
     "Administer": {
         "fleet": "List, create, change and archive fleets.",

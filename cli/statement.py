@@ -74,7 +74,20 @@ def write_text(statement: Statement) -> Iterator[str]:
             f"  {one.consumer}: {one.accepted:,} accepted = {one.covered:,} accounted for + {one.in_flight:,} in flight"
             f" + {one.under_way:,} under way + {one.missing:,} missing"
         )
+    yield from _tell_replays(statement)
     yield from _tell_missing(statement)
+
+
+def _tell_replays(statement: Statement) -> Iterator[str]:
+    if statement.replays:
+        yield ""
+        yield "Replays of hours of this day:"
+    for one in statement.replays:
+        yield (
+            f"  {one.replay_id}, {one.state}: fleet {one.fleet_id or '(all)'}, {one.first[:16]}Z to {one.last[:16]}Z;"
+            f" {one.counted or 0:,} events counted for the first time, {one.removed or 0:,} samples removed,"
+            f" {one.added or 0:,} added"
+        )
 
 
 def _tell_missing(statement: Statement) -> Iterator[str]:

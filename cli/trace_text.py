@@ -12,6 +12,7 @@ from sluice.core.trace.outcomes import (
     TracedCopy,
     TracedEvent,
     TracedLetter,
+    TracedReplay,
     TracedSample,
     TracedWindow,
     UnaskedSource,
@@ -143,6 +144,16 @@ def _sample(sample: TracedSample) -> Iterator[str]:
     yield _line(sample.effective_time, f"is when it counts, with {numbers}")
     for window in sample.windows:
         yield _line(None, _window(window))
+    for replay in sample.replays:
+        yield _line(replay.ended_at, _replay(replay))
+
+
+def _replay(replay: TracedReplay) -> str:
+    if replay.ended_at is None:
+        return f"{replay.replay_id} is at work on this hour ({replay.state})"
+    if replay.kept:
+        return f"{replay.replay_id} computed this hour again: the event was counted before, with the same values"
+    return f"{replay.replay_id} computed this hour again: these values are newer than its beginning"
 
 
 def _window(window: TracedWindow) -> str:

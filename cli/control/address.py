@@ -3,15 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import boto3
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.aws import REMEMBER, find_output, locate_api, read_outputs
 from cli.stages import CommandError, Target, read_stack
+
+if TYPE_CHECKING:
+    import boto3
 
 Role = Literal["admin", "auditor", "operator", "schema-approver", "schema-proposer"]
 
@@ -39,6 +41,8 @@ def _find_local(stack: Mapping[str, Any], role: Role) -> AdminApi:
 
 def _find_deployed(target: Target, role: Role | None) -> AdminApi:
     try:
+        import boto3
+
         session = boto3.Session(profile_name=target.aws_profile, region_name=target.region)
         if session.region_name is None:
             raise CommandError(f"no AWS region is set for stage {target.stage}: set AWS_DEFAULT_REGION. {REMEMBER}", 2)
@@ -55,7 +59,7 @@ def _find_deployed(target: Target, role: Role | None) -> AdminApi:
     return AdminApi(locate_api(target), session.region_name, credentials)
 
 
-def _assume(session: boto3.Session, role_arn: str) -> ReadOnlyCredentials:
+def _assume(session: "boto3.Session", role_arn: str) -> ReadOnlyCredentials:
     tokens = session.client("sts", config=PATIENCE)
     # The name is part of the principal in the audit: without it, all people with the role would look the same.
     person = re.split("[/:]", tokens.get_caller_identity()["Arn"])[-1]

@@ -1,4 +1,4 @@
-"""Admin: fleets, keys and the audit, for principals whose signature the gateway has verified.
+"""Admin: fleets, keys, replays, consumers and the audit, for principals whose signature the gateway has verified.
 
 read the request -> decide what changes -> write it with its audit entries, in one transaction -> publish -> answer
 """
@@ -14,7 +14,10 @@ from aws_lambda_powertools import Logger
 from sluice.core.api.keys import ALPHABET
 from sluice.core.api.requests import correlate
 from sluice.core.control.api_keys import KeyPeriods
+from sluice.edge import cache as valkey
+from sluice.edge.cache import Cache
 from sluice.edge.control.administration import Administration
+from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.publishing import make_publisher
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
@@ -35,11 +38,15 @@ def build() -> Administration:
     # The server's timeout must come first: its error names the reason.
     database = Database(partial(connect, login, seconds), seconds + 1)
     periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
-    publisher = make_publisher(database, settings, CacheSettings.from_environ(os.environ))
+    place = CacheSettings.from_environ(os.environ)
+    publisher = make_publisher(database, settings, place)
     store = ControlStore(database)
     planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, settings.aws_region)
     replays = Replays(store, planner, partial(start, settings.replay_machine))
-    return Administration(store, publisher, replays, settings.sluice_stage, settings.aws_region, periods, draw)
+    allowances = Allowances(store, Cache(partial(valkey.connect, place)))
+    return Administration(
+        store, publisher, replays, allowances, settings.sluice_stage, settings.aws_region, periods, draw
+    )
 
 
 def draw(length: int) -> str:

@@ -32,6 +32,7 @@ CHANGES = (
     "POST /v1/admin/replays/plan",
     "POST /v1/admin/replays",
     "POST /v1/admin/replays/{replay}/cancel",
+    "POST /v1/admin/consumers/{consumer}/allow",
 )
 
 ROUTES = {

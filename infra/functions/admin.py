@@ -57,7 +57,7 @@ class Admin(Function):
             uses=[
                 base.database.access("admin"),
                 base.control_data.publish(),
-                base.cache.access("admin", names.TO_PUBLISH),
+                base.cache.access("admin", names.TO_PUBLISH, names.EXTRA),
                 replay.access(base.network.lambdas),
                 machine,
             ],

@@ -45,10 +45,12 @@ COUNTERS = Names("~count:*", "+hgetall +hincrby +expire")
 COUNTERS_TO_READ = Names("~count:*", "+hgetall")
 SEEN = Names("~seen:*", "+smismember +sadd +expire")
 BATCHES = Names(
-    "~attempt:* ~quarantine:* ~ahead:*",
+    "~attempt:* ~quarantine:* ~extra:* ~ahead:*",
     "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire",
 )
 """Attempts at batches, what may still be quarantined, and since when versions are held."""
+EXTRA = Names("~extra:*", "+set")
+"""What an admin allows a halted consumer."""
 
 
 def write_access(*names: Names) -> str:

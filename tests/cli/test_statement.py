@@ -9,7 +9,7 @@ import pytest
 from cli import statement
 from cli.__main__ import main
 from cli.statement import write_text
-from sluice.core.ledger.statement import LedgerFacts, Missing, Position, Tally, draw_up
+from sluice.core.ledger.statement import LedgerFacts, Missing, Position, ReplayOfDay, Tally, draw_up
 
 DAY, AS_OF = "2026-03-01", "2026-03-01T12:00:00.000000Z"
 TALLIES = [
@@ -64,6 +64,20 @@ def test_a_person_reads_what_is_missing_and_what_becomes_of_it() -> None:
         "",
         "2 are still in Kafka: reconcile runs them again, and then they leave this list.",
         "1 are no longer in Kafka and cannot be run again; another consumer may have them, by offset.",
+    ]
+
+
+def test_a_person_reads_what_replays_of_the_day_have_changed() -> None:
+    ours = ReplayOfDay(
+        "replay-0123456789abcdef", None, f"{DAY}T10:00:00.000000Z", f"{DAY}T12:00:00.000000Z", "done", 1200, 3, 1203
+    )
+    facts = LedgerFacts(AS_OF, TALLIES, [], [], replays=[ours])
+    assert list(write_text(draw_up(DAY, facts)))[-2:] == [
+        "Replays of hours of this day:",
+        (
+            "  replay-0123456789abcdef, done: fleet (all), 2026-03-01T10:00Z to 2026-03-01T12:00Z;"
+            " 1,200 events counted for the first time, 3 samples removed, 1,203 added"
+        ),
     ]
 
 

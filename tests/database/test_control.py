@@ -17,14 +17,19 @@ from sluice.core.control.api_keys import KeyPeriods
 from sluice.core.control.audit import Entry
 from sluice.core.control.verification import Checkpoint, verify
 from sluice.core.errors import Retryable
+from sluice.core.failures.quarantine import KEEP
 from sluice.core.query.cursors import write_cursor
+from sluice.core.times import write_time
 from sluice.edge.api.keystore import by_id
 from sluice.edge.control.administration import Administration, After
+from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.publishing import Publisher, read_keys
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, DatabaseAwayError
+from sluice.edge.failures.quarantine import SharedAllowance
 from sluice.edge.invoked import InvokedFunction
+from tests.support.attempts import PlayedCache
 
 Owner = psycopg.Connection[tuple[Any, ...]]
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -49,6 +54,7 @@ class Admin:
     now: datetime = NOW
     unpublished: bool = False
     published: dict[str, PublishedKey] = field(default_factory=dict)
+    cache: PlayedCache = field(default_factory=PlayedCache)
     _drawn: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
@@ -57,7 +63,14 @@ class Admin:
         store = ControlStore(self.database)
         publisher = cast("Publisher", self)
         self.administration = Administration(
-            store, publisher, self.replays(store), "test", "us-east-1", periods, self._draw
+            store,
+            publisher,
+            self.replays(store),
+            Allowances(store, self.cache.as_cache()),
+            "test",
+            "us-east-1",
+            periods,
+            self._draw,
         )
 
     def replays(self, store: ControlStore) -> Replays:
@@ -78,9 +91,10 @@ class Admin:
     ) -> Got:
         place, _, query = path.partition("?")
         parts = place.removeprefix("/v1/admin/").split("/")
-        named = {name: part for name, part in zip(("", "fleet", "", "key"), parts, strict=False) if name}
+        names = ("", "consumer" if parts[0] == "consumers" else "fleet", "", "key", "")
+        named = {name: part for name, part in zip(names, parts, strict=False) if name}
         route = "/v1/admin/" + "/".join(
-            f"{{{name}}}" if name else part for name, part in zip(("", "fleet", "", "key", ""), parts, strict=False)
+            f"{{{name}}}" if name else part for name, part in zip(names, parts, strict=False)
         )
         event = {
             "routeKey": f"{method} {route}",
@@ -445,6 +459,44 @@ def test_no_one_but_the_owner_alters_an_entry(admin: Admin, database: str) -> No
                 connection.execute(statement)
 
 
+def test_more_letters_for_a_halted_consumer_are_audited_and_granted(admin: Admin) -> None:
+    extra, halted = "/v1/admin/consumers/archive/allow", SharedAllowance(admin.cache.as_cache(), "archive", 1).extra
+    assert not halted.covers(300)
+    got = admin("POST", extra, {"letters": 300, "reason": "a truncated firmware image"})
+    assert got.status == 200
+    assert got.body == {"consumer": "archive", "letters": 300, "until": write_time(NOW + KEEP)}
+    assert halted.covers(300)
+    assert not halted.covers(301)
+    (entry,) = [json.loads(item["entry"]) for item in admin("GET", "/v1/admin/audit").body["items"]]
+    assert (entry["action"], entry["target"]) == ("consumer.allow", "consumer/archive")
+    assert entry["reason"] == "a truncated firmware image"
+
+
+@pytest.mark.parametrize(
+    ("consumer", "body", "status", "code"),
+    [
+        ("archive", {"letters": 1}, 400, "reason_required"),
+        ("archive", {"letters": 0, "reason": "why"}, 400, "invalid_body"),
+        ("archive", {"letters": 10_001, "reason": "why"}, 400, "invalid_body"),
+        ("archive", {"letters": "many", "reason": "why"}, 400, "invalid_body"),
+        ("deadletter", {"letters": 1, "reason": "why"}, 404, "unknown_consumer"),
+    ],
+)
+def test_more_letters_are_refused_without_a_trace(
+    admin: Admin, consumer: str, body: object, status: int, code: str
+) -> None:
+    got = admin("POST", f"/v1/admin/consumers/{consumer}/allow", body)
+    assert (got.status, got.body["code"]) == (status, code)
+    assert admin("GET", "/v1/admin/audit").body["items"] == []
+    assert admin.cache.values == {}
+
+
+def test_more_letters_need_valkey(admin: Admin) -> None:
+    admin.cache.away = True
+    got = admin("POST", "/v1/admin/consumers/archive/allow", {"letters": 1, "reason": "why"})
+    assert (got.status, got.body["code"]) == (503, "not_allowed")
+
+
 def test_a_database_that_is_away_is_a_503(database: str) -> None:
     admin = Admin(database)
     admin.database = Database(partial(psycopg.connect, database, port="1"), 1)
@@ -452,6 +504,7 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
         ControlStore(admin.database),
         cast("Publisher", admin),
         admin.replays(ControlStore(admin.database)),
+        Allowances(ControlStore(admin.database), admin.cache.as_cache()),
         "test",
         "us-east-1",
         KeyPeriods(timedelta(), timedelta()),

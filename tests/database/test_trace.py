@@ -5,20 +5,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import psycopg
 import pytest
 
 from sluice.core.events.identity import event_key
+from sluice.core.ledger.statement import LedgerFacts
 from sluice.core.limits import Limits
 from sluice.core.records import Origin
 from sluice.core.times import time_flags
 from sluice.core.trace.lake_search import SearchResult, StoredCopy
-from sluice.core.trace.outcomes import Asked, Numbers, Trace, TracedCopy, build_trace
+from sluice.core.trace.outcomes import Asked, Numbers, Trace, TracedCopy, TracedReplay, build_trace
+from sluice.edge import database as databases
 from sluice.edge.database import Database
+from sluice.edge.ledger.statements import read_facts
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.trace.traces import TraceReader
 from tests.database.aggregating import Processes, Sent, Tables, now, read
+from tests.database.replaying import Replayer, make_plan
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ONE = str(uuid.UUID(int=1))
@@ -143,6 +148,48 @@ def test_copies_of_one_event_are_distinguished(processes: Processes, traces: Tra
         (5, "conflict", True),
     ]
     assert [one.repeats for one in copies(traces, first, again, altered)][1:] == [Origin("raw-events", 0, 3)] * 2
+
+
+def test_a_trace_and_a_statement_tell_of_replays_and_of_what_they_changed(
+    database: str, processes: Processes, tables: Tables, traces: TraceReader
+) -> None:
+    moment = now()
+    start = moment.replace(minute=0, second=0, microsecond=0)
+    right, wrong = (Sent(7 + number, moment, moment, event_id=str(uuid.UUID(int=number))) for number in (1, 2))
+    uncounted = replace(right, offset=3, event_id=str(uuid.UUID(int=3)))
+    processes.start().add(read([right, wrong]), set())
+    tables.rows(
+        "UPDATE sample SET readings = '{1,1}' WHERE event_key = %s RETURNING 1", event_key(wrong.event_id).hex()
+    )
+    replayer = Replayer(database, make_plan("demo", start, start + HOUR))
+    elsewhere = Replayer(database, make_plan("demo", start - 3 * HOUR, start - HOUR))
+    replayer.resend([right, wrong, uncounted])
+    assert [one.state for one in replays_of(traces, right)] == ["gathering"]
+    replayer.swap()
+    replayer.tables.note(replayer.number, removed=1, added=2, counted_back=1)
+    replayer.tables.end(replayer.number, ["swapping"], "done")
+    for sent, kept in ((right, True), (wrong, False), (uncounted, False)):
+        (found,) = replays_of(traces, sent)
+        assert (found.replay_id, found.state, found.kept) == (replayer.plan.replay_id, "done", kept)
+        assert found.ended_at is not None
+    with psycopg.connect(database, user="sluice_reconcile") as connection:
+
+        def ask_ledger(kind: type[LedgerFacts], sql: str, *parameters: str) -> LedgerFacts:
+            return msgspec.json.decode(databases.ask(connection, sql, *parameters) or b"", type=kind)
+
+        of_all, of_one, of_other = (read_facts(ask_ledger, start.date(), fleet) for fleet in ("", "demo", "other"))
+    for facts in (of_all, of_one):
+        (told,) = [one for one in facts.replays if one.replay_id == replayer.plan.replay_id]
+        assert (told.fleet_id, told.state) == ("demo", "done")
+        assert (told.counted, told.removed, told.added) == (1, 1, 2)
+    assert of_other.replays == []
+    replayer.close()
+    elsewhere.close()
+
+
+def replays_of(traces: TraceReader, sent: Sent) -> Sequence[TracedReplay]:
+    (sample,) = ask(traces, sent, event_id=sent.event_id).devices[PRESS].samples
+    return sample.replays
 
 
 def test_a_late_event_is_raw_only_and_keeps_its_id(processes: Processes, traces: TraceReader) -> None:

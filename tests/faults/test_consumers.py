@@ -3,13 +3,17 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from cli.simulation.client import digest
 from cli.simulation.devices import EVENTS, Fleet, Sent
 from tests.faults.conftest import Injector, check, letters, post_during, post_settled, wait_until
+from tests.faults.test_killers import Lane
+from tests.faults.test_ledger import command
 from tests.flow.conftest import READERS, Stack
 from tests.flow.http import post
 from tests.support import samples
@@ -122,6 +126,49 @@ def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up
         assert len(letters(stack)) - before <= 50
         assert waiting >= 950
     check(stack, ledger, earlier)
+
+
+def halts(injector: Injector, verb: str, before: int) -> bool:
+    """Whether a consumer has halted once more."""
+    return len(injector.recorded(verb, "QuarantineExceeded")) > before
+
+
+@pytest.mark.shows_fault(
+    part="consumer",
+    fault="more bad records than its allowance, from a broken writer",
+    expected="it halts until an admin allows it as many letters; they are stored, and the good records are processed",
+)
+@pytest.mark.shows_loss_path(
+    fails="a writer produces more bad records than chance explains",
+    section="Between Kafka and the stores",
+    event_is="in Kafka: the consumer halts until an admin allows it more letters",
+    told="`archive-quarantine`, `aggregate-quarantine`",
+    comes_back="`sluice allow`; then the bad ones are in the dead letters with their bytes",
+)
+def test_a_consumer_halted_by_garbage_goes_on_when_an_admin_allows_it_as_many_letters(
+    stack: Stack, injector: Injector, earlier: set[str]
+) -> None:
+    garbage = [b'{"half": %d' % number for number in range(300)]
+    buried = {value.decode() for value in garbage}
+    halted = {verb: len(injector.recorded(verb, "QuarantineExceeded")) for verb in ("archive", "aggregate")}
+    lane = Lane(stack, partition=5)
+    producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
+    moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    headers: list[tuple[str, str | bytes | None]] = [("sluice", f'[1,"{moment}","demo","telemetry",1,[],"c"]'.encode())]
+    for part in range(10):
+        for value in garbage[part * 30 : part * 30 + 30]:
+            producer.produce("raw-events", key=b"press-00001", value=value, headers=headers, partition=lane.partition)
+        assert producer.flush(30) == 0
+        lane.accept(*lane.send(*(lane.event(f"press-{part}") for _ in range(120))))
+    for verb in ("archive", "aggregate"):
+        wait_until(f"{verb} halts", partial(halts, injector, verb, halted[verb]))
+        assert len([letter for letter in letters(stack) if letter.get("event") in buried]) < 2 * len(garbage)
+        assert "until" in command(stack, "allow", verb, "300", "--reason", "a broken writer")
+    earlier |= {digest(value) for value in garbage}
+    check(stack, lane.ledger, earlier)
+    for verb in ("archive", "aggregate"):
+        assert {letter.get("event") for letter in letters(stack) if letter["consumer"] == verb} >= buried
+        assert "a broken writer" in command(stack, "audit", "list", "--target", f"consumer/{verb}")
 
 
 @pytest.mark.shows_fault(

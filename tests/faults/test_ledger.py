@@ -181,7 +181,7 @@ def invoke(stack: Stack, payload: dict[str, Any]) -> Any:
 
 def command(stack: Stack, name: str, *arguments: str) -> str:
     """Run an operator's command."""
-    run = [sys.executable, "-m", "cli", name, "--dir", str(stack.directory), *arguments]
+    run = [sys.executable, "-m", "cli", name, *arguments, "--dir", str(stack.directory)]
     ran = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout

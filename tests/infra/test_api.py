@@ -38,6 +38,7 @@ ROUTES = {
         "POST /v1/admin/replays/plan",
         "GET /v1/admin/replays/{replay}",
         "POST /v1/admin/replays/{replay}/cancel",
+        "POST /v1/admin/consumers/{consumer}/allow",
     },
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }

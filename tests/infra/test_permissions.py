@@ -99,6 +99,7 @@ ALLOWED = {
         "POST/v1/admin/fleets/*/keys/*/rotate",
         "GET/v1/admin/replays/*",
         "POST/v1/admin/replays/*/cancel",
+        "POST/v1/admin/consumers/*/allow",
     )
 }
 MANAGED = {

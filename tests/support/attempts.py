@@ -18,7 +18,7 @@ from sluice.edge.failures import holding
 from sluice.edge.failures import quarantine as allowing
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.holding import Holds
-from sluice.edge.failures.quarantine import SharedAllowance
+from sluice.edge.failures.quarantine import ExtraAllowance, Quarantine, SharedAllowance
 from tests.support.samples import NOW
 
 A, B = ("raw-events", 4), ("raw-events", 7)
@@ -48,6 +48,7 @@ class PlayedCache:
             counting._MARK.sha1: self._mark,
             counting._END.sha1: self._end,
             allowing._SPEND.sha1: self._spend,
+            allowing._SPEND_EXTRA.sha1: self._spend_extra,
             holding._NOTE.sha1: self._note,
         }
         return played[script.sha1](names, arguments)
@@ -100,6 +101,12 @@ class PlayedCache:
                 state.pop("trying", None)
                 self.hashes[name] = state | {"first": offset, "number": number}
         return 1
+
+    def _spend_extra(self, names: Sequence[str], arguments: Sequence[float]) -> int:
+        kept = self.values.get(names[0], b"0")
+        spent = min(int(kept), int(arguments[0])) if kept.isdigit() else 0
+        self.values[names[0]] = b"%d" % (int(kept) - spent)
+        return spent
 
     def _spend(self, names: Sequence[str], arguments: Sequence[float]) -> int:
         start, most, earned, poison, _ = arguments
@@ -278,6 +285,34 @@ class AttemptsContract:
         allowance.check(1000, 0, NOW)
         with pytest.raises(QuarantineExceededError):
             allowance.check(1001, 10**6, NOW)
+
+    def test_an_admin_allows_a_halted_consumer_as_many_more_letters_as_he_says(self, cache: Cache) -> None:
+        halted, other = (
+            Quarantine(cast("Any", None), "dead-letter", name, SharedAllowance(cache, name, processes=2))
+            for name in ("archive", "aggregate")
+        )
+        with pytest.raises(QuarantineExceededError):
+            halted.check(300, 1200, NOW)
+        ExtraAllowance(cache, "archive").grant(310)
+        # All of a batch or none of it.
+        with pytest.raises(QuarantineExceededError):
+            halted.check(311, 1200, NOW)
+        halted.check(300, 1200, NOW)
+        halted.spend(300, 1200, NOW)
+        with pytest.raises(QuarantineExceededError):
+            halted.check(150, 100, NOW)
+        with pytest.raises(QuarantineExceededError):
+            other.check(300, 1200, NOW)
+        # They are not taken from what the consumer may put aside by itself, nor by a batch that does not need them.
+        halted.check(20, 100, NOW)
+        halted.spend(20, 100, NOW)
+        halted.check(10, 0, NOW)
+        halted.spend(10, 0, NOW)
+        ExtraAllowance(cache, "archive").grant(15)
+        halted.check(15, 0, NOW)
+        halted.spend(15, 0, NOW)
+        with pytest.raises(QuarantineExceededError):
+            halted.check(15, 0, NOW)
 
     @pytest.mark.parametrize("kept", [b"no number", b"", b"nan", b"-inf", b"inf", b"1e400"])
     def test_what_is_no_allowance_is_none_until_it_starts_over(self, cache: Cache, kept: bytes) -> None:

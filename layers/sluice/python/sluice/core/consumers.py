@@ -30,4 +30,6 @@ RECOUNT = Consumer("recount", REPLAY_EVENTS)
 CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER, RECOUNT)
 ACCOUNTED = tuple(consumer for consumer in CONSUMERS if consumer.ends)
 """Consumers that must account for every accepted event; until they have read it, it waits in Kafka."""
+QUARANTINING = (ARCHIVE, AGGREGATE, RECOUNT)
+"""Consumers that put bad records aside, and halt when these are too many."""
 PRESSING = tuple(consumer for consumer in ACCOUNTED if consumer.presses)

@@ -54,10 +54,7 @@ class AdminRequest(msgspec.Struct, frozen=True):
 
     def reason(self) -> str:
         """Return why; whoever ends something must say it."""
-        reason = self.read(Reason).reason.strip()
-        if not 0 < len(reason) <= MOST_REASON:
-            raise Refusal(400, "reason_required", f"Send a reason of 1 to {MOST_REASON} characters.")
-        return reason
+        return check_reason(self.read(Reason).reason)
 
     def is_dry_run(self) -> bool:
         """Return whether it only asks what would change."""
@@ -75,6 +72,14 @@ class AdminRequest(msgspec.Struct, frozen=True):
         """Hash what is asked: the same idempotency key must not stand for two requests."""
         asked = [self.route, dict(self.path), self.query, self.if_match, self.event.get("body", "")]
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+
+
+def check_reason(given: str) -> str:
+    """Return a reason for the audit, without the white space around it."""
+    reason = given.strip()
+    if not 0 < len(reason) <= MOST_REASON:
+        raise Refusal(400, "reason_required", f"Send a reason of 1 to {MOST_REASON} characters.")
+    return reason
 
 
 def read_admin_request(event: Mapping[str, Any]) -> AdminRequest:

@@ -12,6 +12,8 @@ EARNED = 0.1
 MOST = 1000.0
 KEEP = timedelta(hours=1)
 """An allowance resets after this long without quarantined records."""
+MOST_EXTRA = 10_000
+"""How many more letters an admin may allow a halted consumer at once; they can be used for as long as an allowance."""
 
 
 class QuarantineExceededError(Exception):

@@ -63,6 +63,22 @@ class Position(msgspec.Struct, frozen=True):
     """Covered since the brokers were last asked: the other consumers may not have reached them yet."""
 
 
+class ReplayOfDay(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """A replay of hours of the day, which may have changed the accounts."""
+
+    replay_id: str
+    fleet_id: str | None
+    """None: of all fleets."""
+    first: str
+    last: str
+    state: str
+    counted: int | None
+    """Events that aggregate had not accounted for before it. A fleet does not read what concerns others."""
+    removed: int | None
+    added: int | None
+    """Samples that it removed and added; a value that changed is both."""
+
+
 class LedgerFacts(msgspec.Struct, frozen=True):
     """The facts behind a statement."""
 
@@ -72,6 +88,7 @@ class LedgerFacts(msgspec.Struct, frozen=True):
     missing: list[Missing]
     unnamed_until: str | None = None
     """The latest possible reception of unnamed events that every consumer is missing."""
+    replays: list[ReplayOfDay] = []
 
 
 class _FleetAccount(msgspec.Struct, frozen=True):
@@ -110,6 +127,8 @@ class Statement(msgspec.Struct, frozen=True):
     fleets: list[FleetAccount]
     positions: list[Position]
     missing: list[Missing]
+    replays: list[ReplayOfDay] = []
+    """Those of hours of the day, the newest first."""
 
 
 class FleetStatement(msgspec.Struct, frozen=True):
@@ -119,18 +138,19 @@ class FleetStatement(msgspec.Struct, frozen=True):
     as_of: str | None
     account: FleetAccount
     missing: list[Missing]
+    replays: list[ReplayOfDay] = []
 
 
 def draw_up(day: str, facts: LedgerFacts) -> Statement:
     """Draw up the statement of a day for every fleet that had events."""
     fleets = sorted({tally.fleet_id for tally in facts.tallies})
     accounts = [_account(fleet_id, day, facts) for fleet_id in fleets]
-    return Statement(day, facts.as_of, accounts, facts.positions, facts.missing)
+    return Statement(day, facts.as_of, accounts, facts.positions, facts.missing, facts.replays)
 
 
 def draw_up_for(fleet_id: str, day: str, facts: LedgerFacts) -> FleetStatement:
     """Draw up the statement of a day for one fleet, from its own facts."""
-    return FleetStatement(day, facts.as_of, _account(fleet_id, day, facts), facts.missing)
+    return FleetStatement(day, facts.as_of, _account(fleet_id, day, facts), facts.missing, facts.replays)
 
 
 def _account(fleet_id: str, day: str, facts: LedgerFacts) -> FleetAccount:

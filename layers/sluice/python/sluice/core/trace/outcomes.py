@@ -59,12 +59,23 @@ class TracedWindow(msgspec.Struct, frozen=True):
     reason: Reason | None
 
 
+class TracedReplay(msgspec.Struct, frozen=True):
+    """A replay of the hour of a sample."""
+
+    replay_id: str
+    state: str
+    ended_at: datetime | None
+    kept: bool
+    """Whether the sample was there before the replay began, and is still the same."""
+
+
 class TracedSample(msgspec.Struct, frozen=True):
     """The source of numbers: the event at the time it counts at, and how many numbers it has."""
 
     effective_time: datetime
     numbers: int
     windows: tuple[TracedWindow, ...]
+    replays: tuple[TracedReplay, ...] = ()
 
 
 class DeviceNumbers(msgspec.Struct, frozen=True):

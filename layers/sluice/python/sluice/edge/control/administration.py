@@ -34,6 +34,7 @@ from sluice.core.control.requests import AdminRequest, read_admin_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.cursors import MOST_CHARACTERS, Position, read_cursor, write_cursor
 from sluice.core.query.parameters import Parameters
+from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.publishing import Publisher
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import Changes, ControlStore, Kept
@@ -89,6 +90,7 @@ class Administration(msgspec.Struct, frozen=True):
     store: ControlStore
     publisher: Publisher
     replays: Replays
+    allowances: Allowances
     stage: str
     region: str
     periods: KeyPeriods
@@ -268,6 +270,10 @@ class Administration(msgspec.Struct, frozen=True):
         """Cancel a replay before its swap."""
         return _answer(request, 202, self.replays.cancel(request))
 
+    def allow_consumer(self, request: AdminRequest) -> Answer:
+        """Allow a halted consumer more letters."""
+        return _answer(request, 200, self.allowances.allow(request))
+
     def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
         dry_run = request.is_dry_run()
         with self.store.changing() as changes:
@@ -382,4 +388,5 @@ ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "GET /v1/admin/replays": Administration.list_replays,
     "GET /v1/admin/replays/{replay}": Administration.get_replay,
     "POST /v1/admin/replays/{replay}/cancel": Administration.cancel_replay,
+    "POST /v1/admin/consumers/{consumer}/allow": Administration.allow_consumer,
 }

@@ -2,6 +2,8 @@
 
 Valkey keeps a consumer's allowance for all its processes; while it is down, each process has its share. The earnings of
 good records are added when a record is quarantined: adding them with every batch would cost a round trip each.
+
+An admin who has seen why a consumer halted may allow it more letters. Only a batch that would halt it asks for those.
 """
 
 import math
@@ -29,6 +31,49 @@ redis.call('SET', KEYS[1], tostring(left), 'PX', ARGV[5])
 return 1
 """)
 
+_SPEND_EXTRA = Script("""
+local left = tonumber(redis.call('GET', KEYS[1]) or '0')
+if not left or left - left ~= 0 or left <= 0 then
+    return 0
+end
+local spent = math.min(left, tonumber(ARGV[1]))
+redis.call('SET', KEYS[1], string.format('%d', left - spent), 'KEEPTTL')
+return spent
+""")
+
+
+class ExtraAllowance:
+    """How many letters an admin has allowed a consumer beyond its allowance and beyond the budget of a batch."""
+
+    def __init__(self, cache: Cache, consumer: str) -> None:
+        self._cache = cache
+        self._name = f"extra:{consumer}"
+        self._used = False
+
+    def grant(self, letters: int) -> None:
+        """Allow so many letters from now on; what was left of an earlier grant ends."""
+        self._cache.put(self._name, b"%d" % letters, int(KEEP.total_seconds()))
+
+    def covers(self, poison: int) -> bool:
+        """Return whether so many letters are allowed."""
+        try:
+            kept = self._cache.get(self._name) or b""
+        except CacheAwayError:
+            return False
+        self._used = kept.isdigit() and poison <= int(kept)
+        return self._used
+
+    def spend(self, poison: int) -> int:
+        """Subtract letters that `covers` has allowed; return how many were subtracted."""
+        if not self._used:
+            return 0
+        try:
+            spent = int(self._cache.run(_SPEND_EXTRA, [self._name], [poison]))
+        except CacheAwayError:
+            return 0
+        self._used = False
+        return spent
+
 
 class SharedAllowance:
     """How many records all processes of a consumer together may quarantine."""
@@ -37,6 +82,7 @@ class SharedAllowance:
         self._cache = cache
         self._consumer = consumer
         self._name = f"quarantine:{consumer}"
+        self.extra = ExtraAllowance(cache, consumer)
         self._share = 1 / processes
         self._here = Allowance(self._share)
         self._earned = 0.0
@@ -55,6 +101,7 @@ class SharedAllowance:
 
     def spend(self, poison: int, good: int, now: datetime) -> None:
         """Subtract quarantined records, and add the earnings since the last time."""
+        poison -= self.extra.spend(poison)
         self._here.earn(good, now)
         # At most a share: all processes together must not earn more than the maximum allowance.
         self._earned = min(MOST * self._share, self._earned) + EARNED * good
@@ -91,9 +138,14 @@ class Quarantine:
 
     def check(self, poison: int, good: int, now: datetime) -> None:
         """Stop when more records fail than chance explains, of these records or of all recent ones."""
-        if poison:
+        if not poison:
+            return
+        try:
             check_budget(poison, poison + good)
             self._allowance.check(poison, good, now)
+        except QuarantineExceededError:
+            if not self._allowance.extra.covers(poison):
+                raise
 
     def write(self, faulty: Sequence[Faulty], now: datetime) -> set[Origin]:
         """Store the dead letters of records and return the records whose letters could not be stored."""

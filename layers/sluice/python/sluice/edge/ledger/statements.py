@@ -94,6 +94,26 @@ FACTS = """
                 FROM missing_event AS m JOIN known USING (fleet_id) LEFT JOIN place USING (consumer, topic, partition)
                 ORDER BY m.consumer, partition, kafka_offset LIMIT $4::int
             ) AS event
+        ),
+        'replays', (
+            SELECT coalesce(json_agg(found.replay ORDER BY found.claimed_at DESC), '[]')
+            FROM (
+                SELECT claimed_at, json_build_object(
+                    'replay_id', 'replay-' || left(plan_hash, 16), 'fleet_id', fleet_id,
+                    'from', write_time(lower(hours)), 'to', write_time(upper(hours)), 'state', state,
+                    'counted', (own ->> 'counted_back')::bigint,
+                    'removed', (own ->> 'removed')::bigint, 'added', (own ->> 'added')::bigint
+                ) AS replay
+                FROM replay
+                CROSS JOIN LATERAL (
+                    SELECT '{"counted_back": 0, "removed": 0, "added": 0}'::jsonb || counts AS own
+                    WHERE $2 IN ('', fleet_id)
+                    UNION ALL SELECT '{}' WHERE $2 NOT IN ('', coalesce(fleet_id, ''))
+                ) AS seen
+                WHERE hours && tstzrange(to_timestamp($1::bigint), to_timestamp($3::bigint))
+                AND ($2 = '' OR fleet_id IS NULL OR fleet_id = $2)
+                ORDER BY claimed_at DESC LIMIT $4::int
+            ) AS found
         )
     )
 """

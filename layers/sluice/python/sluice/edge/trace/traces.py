@@ -10,7 +10,16 @@ from sluice.core.query.completeness import describe
 from sluice.core.query.paging import Page
 from sluice.core.records import Origin
 from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, floor_to
-from sluice.core.trace.outcomes import AGGREGATE, DeviceNumbers, Numbers, Progress, TracedSample, TracedWindow, Who
+from sluice.core.trace.outcomes import (
+    AGGREGATE,
+    DeviceNumbers,
+    Numbers,
+    Progress,
+    TracedReplay,
+    TracedSample,
+    TracedWindow,
+    Who,
+)
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 from sluice.edge.query.rollups import RollupReader
@@ -23,7 +32,20 @@ _KNOWN = """
                 wanted ->> 0, wanted ->> 1, entity_key, shard,
                 (
                     SELECT coalesce(json_agg(json_build_array(
-                        (extract(epoch FROM effective_time) * 1000000)::bigint, cardinality(metric_keys)
+                        (extract(epoch FROM effective_time) * 1000000)::bigint, cardinality(metric_keys),
+                        (
+                            SELECT coalesce(json_agg(json_build_array(
+                                'replay-' || left(plan_hash, 16), state,
+                                (extract(epoch FROM ended_at) * 1000000)::bigint,
+                                was_written_before(sample.xmin, samples_before)
+                            ) ORDER BY replay_number), '[]')
+                            FROM replay
+                            WHERE coalesce(replay.fleet_id, entity.fleet_id) = entity.fleet_id
+                                AND hours @> effective_time AND state NOT IN ('cancelled', 'failed')
+                                AND coalesce(
+                                    nullif(plan -> 'device_ids', 'null') ? entity.device_id, true
+                                )
+                        )
                     ) ORDER BY effective_time), '[]')
                     FROM sample WHERE sample.entity_key = entity.entity_key AND sample.event_key = $2::uuid
                 ),
@@ -63,7 +85,7 @@ class _Device(msgspec.Struct, frozen=True, array_like=True):
     device_id: str
     key: int
     shard: int
-    samples: list[tuple[int, int]]
+    samples: list[tuple[int, int, list[tuple[str, str, int | None, bool]]]]
     settled_at: int | None
 
 
@@ -94,19 +116,23 @@ class TraceReader:
             dict.fromkeys(devices, DeviceNumbers())
             | {
                 (device.fleet_id, device.device_id): DeviceNumbers(
-                    tuple(self._read_sample(device, micros, numbers) for micros, numbers in device.samples),
-                    None if device.settled_at is None else _moment(device.settled_at),
+                    tuple(self._read_sample(device, *sample) for sample in device.samples),
+                    _moment(device.settled_at),
                 )
                 for device in found.devices
             },
             {Origin(topic, partition, offset): progress for topic, partition, offset, progress in found.progress},
-            None if found.floor is None else _moment(found.floor),
+            _moment(found.floor),
         )
 
-    def _read_sample(self, device: _Device, micros: int, numbers: int) -> TracedSample:
-        moment = _moment(micros)
+    def _read_sample(
+        self, device: _Device, micros: int, numbers: int, replays: Sequence[tuple[str, str, int | None, bool]]
+    ) -> TracedSample:
+        moment = _from_epoch(micros)
         entity = Entity(device.key, device.shard, device.device_id)
-        return TracedSample(moment, numbers, tuple(self._windows(entity, moment)) if numbers else ())
+        windows = tuple(self._windows(entity, moment)) if numbers else ()
+        replayed = (TracedReplay(replay, state, _moment(ended), kept) for replay, state, ended, kept in replays)
+        return TracedSample(moment, numbers, windows, tuple(replayed))
 
     def _windows(self, entity: Entity, moment: datetime) -> Iterable[TracedWindow]:
         """Return the state of each window around a moment, as query does."""
@@ -123,5 +149,9 @@ class TraceReader:
             yield TracedWindow(resolution, start, stretch.state, stretch.reason)
 
 
-def _moment(micros: int) -> datetime:
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else _from_epoch(micros)
+
+
+def _from_epoch(micros: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros)
