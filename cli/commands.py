@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "statement": "Account for every event of a day.",
         "trace": "Show what became of an event.",
         "dead-letters": "List and count what was refused or given up.",
+        "detect": "Try the rules for anomalies on a series.",
         "canary": "Post as devices do and read the results back.",
     },
     "Repair": {

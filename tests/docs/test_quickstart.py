@@ -57,7 +57,7 @@ def test_every_command_parses(
     # A key's id has a form, which its placeholder has not.
     arguments = [re.sub(r"^\$?KEY_ID$", "0" * 16, argument) for argument in arguments]
     # A plan's file must be there.
-    arguments = [re.sub(r"^replay-\w+\.json$", __file__, argument) for argument in arguments]
+    arguments = [re.sub(r"^(replay-\w+\.json|series\.csv)$", __file__, argument) for argument in arguments]
     assert main(arguments) == 0, (page, capsys.readouterr().err)
 
 
