@@ -44,6 +44,10 @@ class World:
     replay: Topic = field(default_factory=Topic)
     running: set[str] = field(default_factory=set)
     stored: dict[str, bytes] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+
+    def remove(self, name: str) -> None:
+        self.removed.append(name)
 
     def check(self, _connection: object, _plan: Plan) -> None:
         """Find every file as it was."""
@@ -259,6 +263,22 @@ def test_a_swap_of_expired_hours_waits_for_the_end_of_a_run_of_tier(
         assert steps.swap(asked) == asked | {"next": "swap", "waits_for": "tier"}
     assert steps.swap(asked)["next"] == "verify"
     begun.close()
+
+
+def test_what_a_stopped_swap_has_published_and_not_listed_is_swept_unless_tier_runs(
+    database: str, steps: Steps, world: World, tables: Tables
+) -> None:
+    tables.connection.execute("INSERT INTO unlisted_file (object) VALUES ('rollups/left'), ('rollups/listed')")
+    tables.connection.execute(
+        "INSERT INTO tiered VALUES ('1m', '2026-01-31', '2026-02-01', 'rollups/listed', 0, '', '', '', '', '')"
+    )
+    with connect_as(database, "tier") as tier:
+        assert lock_files(tier)
+        steps.sweep()
+        assert world.removed == []
+    steps.sweep()
+    assert world.removed == ["rollups/left"]
+    assert tables.rows("SELECT * FROM unlisted_file") == []
 
 
 def test_a_replay_that_does_not_verify_ends_since_its_swap_is_over(

@@ -122,6 +122,8 @@ class Recomputing(msgspec.Struct, frozen=True):
         while since < self._hour + HOUR:
             until = since + PIECE
             self.connection.execute("DELETE FROM wanted")
+            # Off since the piece before: choosing looks up single rows of large tables.
+            self.connection.execute("SET LOCAL enable_nestloop = on")
             piece = {"since": since, "until": until}
             self.connection.execute(_CHOOSE.format(whose=OF_FLEETS), self.parameters | piece)
             minutes = _list_minutes(since, until)

@@ -19,11 +19,11 @@ from sluice.edge.database import Connection, find_value
 from sluice.edge.replay.counting_back import count_back
 from sluice.edge.replay.planning import LISTS, Planning
 from sluice.edge.replay.raw_files import UNREADABLE, Scope, read_footer
-from sluice.edge.replay.replacing import Replacing
+from sluice.edge.replay.replacing import Replacing, delete_unlisted
 from sluice.edge.replay.swapping import Swapping, may_recompute
 from sluice.edge.replay.tables import ACTIVE, BEFORE_SWAP, Replay, ReplayTables, find_floor
 from sluice.edge.replay.verifying import UnverifiedError, verify
-from sluice.edge.rollup_archive.database import lock_files
+from sluice.edge.rollup_archive.database import TierDatabase, lock_files
 from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -242,7 +242,10 @@ class Steps:
         )
 
     def sweep(self) -> dict[str, Any]:
-        """End replays whose execution was stopped from outside before the swap."""
+        """End replays whose execution was stopped from outside before the swap, and delete what a stopped swap left."""
+        database = TierDatabase(self._connection)
+        if database.list_unlisted() and lock_files(self._connection):
+            delete_unlisted(database, self._machine.rollups)
         swept = [
             self._end(replay.replay_number, "cancelled", "its execution was stopped", execution=replay.execution)
             for replay in self._tables.list_active()
