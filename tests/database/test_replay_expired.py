@@ -64,7 +64,8 @@ class Place:
             planted = self.connection.execute(
                 f"INSERT INTO {table} SELECT entity_key, window_start + %(shift)s, metric_keys, counts, means, m2s,"
                 f" sums, mins, maxs, p50s, p95s, bins, bin_counts FROM {table}"
-                " WHERE window_start >= %(since)s - %(shift)s AND window_start < %(floor)s - %(shift)s ON CONFLICT DO NOTHING",
+                " WHERE window_start >= %(since)s - %(shift)s AND window_start < %(floor)s - %(shift)s"
+                " ON CONFLICT DO NOTHING",
                 {"shift": shift, "since": FIRST, "floor": floor},
             )
             assert planted.rowcount > 5
