@@ -29,6 +29,7 @@ def describe_progress(found: Mapping[str, Any]) -> dict[str, Any]:
         "events recounted": counts.get("recounted"),
         "hours of a shard swapped": _of(found["units"]["swapped"], found["units"]["all"]),
         "of them expired, and not changed": counts.get("units_expired"),
+        "of them expired, and computed as a whole": counts.get("units_recomputed"),
         "samples removed": counts.get("removed"),
         "samples added": counts.get("added"),
         "windows marked": counts.get("windows"),

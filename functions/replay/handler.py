@@ -26,6 +26,7 @@ from sluice.edge.metrics import metrics, record
 from sluice.edge.replay.planning import Place, Planning
 from sluice.edge.replay.steps import Machine, Steps
 from sluice.edge.replay.tables import ReplayTables
+from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, ReplaySettings
 from sluice.edge.topic_offsets import TopicOffsets
 
@@ -57,6 +58,7 @@ def build() -> tuple[Machine, ReplaySettings]:
         planning=Planning(place, Limits()),
         raw=raw,
         control=control,
+        rollups=RollupFiles(s3, settings.rollup_bucket),
         raw_offsets=TopicOffsets(brokers, settings.raw_events_topic, GROUP),
         replay_offsets=TopicOffsets(brokers, settings.replay_events_topic, GROUP),
         limits=Limits(),

@@ -71,6 +71,12 @@ class Replay(Function):
             uses=[
                 buckets.raw.access(network.s3, reads=["raw/"], lists=""),
                 buckets.control.access(network.s3, reads=[LISTS], writes=[LISTS]),
+                buckets.rollups.access(
+                    network.s3,
+                    reads=["staging/", "rollups/"],
+                    writes=["staging/", "rollups/", "manifests/"],
+                    deletes=["rollups/"],
+                ),
                 base.database.access("replay"),
                 base.stream.watch(RAW_EVENTS, [RECOUNT]),
                 base.stream.watch(REPLAY_EVENTS, [RECOUNT]),

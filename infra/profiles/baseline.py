@@ -186,15 +186,16 @@ BASELINE = Profile(
         reserve_seconds=180,
         statement_seconds=30,
     ),
-    # A step of the machine, and beside it a plan and the schedule's run.
+    # A step of the machine, and beside it a plan and the schedule's run. Its longest piece of work is a slice of files,
+    # as tier's is.
     replay=ReplayProfile(
-        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=3),
+        compute=Compute(memory_mib=1769, timeout_seconds=900, concurrency=3),
         every_minutes=5,
         chunk_mib=32,
         fixed_seconds=420,
         wait_seconds=10,
-        statement_seconds=240,
-        reserve_seconds=300,
+        statement_seconds=400,
+        reserve_seconds=450,
         slow_after_minutes=30,
         timeout_minutes=24 * 60,
     ),

@@ -71,7 +71,12 @@ class ReplayMachine(StateMachine):
         gather, drain, swap, verify, cancel = map(self._step, ("Gather", "Drain", "Swap", "Verify", "Cancel"))
         send = self._map(resend, manifests, at_once=at_once)
         following = sfn.Choice(self._scope, "What is next")
-        waits = {"gather": ("raw", gather), "drain": ("recount", drain), "verify": ("roll", verify)}
+        waits = {
+            "gather": ("raw", gather),
+            "drain": ("recount", drain),
+            "swap": ("tier", swap),
+            "verify": ("roll", verify),
+        }
         for step, (whom, task) in waits.items():
             wait = sfn.Wait(
                 self._scope,

@@ -9,15 +9,19 @@ from urllib.parse import urlparse
 from sluice.core.events.envelope import HEADER, read_envelope
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
-from sluice.core.replay.plan import Expected, Files, Plan, Span, seal
+from sluice.core.replay.plan import REMEMBERED, Expected, Files, Plan, Span, seal
 from sluice.core.replay.records import Replayed, write_record
-from sluice.core.times import write_time
+from sluice.core.samples.events import lookback
+from sluice.core.times import time_flags, write_time
 from sluice.edge import database
 from sluice.edge.replay.counting_back import count_back
 from sluice.edge.replay.recounting import Recounting
+from sluice.edge.replay.replacing import Replacing, Sizes
 from sluice.edge.replay.swapping import Swapping
 from sluice.edge.replay.tables import Replay, ReplayTables
 from sluice.edge.retry import Retry
+from sluice.edge.rollup_archive.database import lock_files
+from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.samples.numbering import Numbering
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Sent
@@ -25,6 +29,8 @@ from tests.database.stored import Died, Dying
 from tests.support import samples
 
 PARTITIONS = 3
+# Small enough that a slice takes several files, and each of them several row groups.
+SIZES = Sizes(chunk=2000, max_file=9000)
 
 
 def connect_as(dsn: str, role: str) -> database.Connection:
@@ -89,12 +95,14 @@ def counts_at(sent: Sent) -> datetime:
 class Replayer:
     """One replay, from its claim to the end of its swap."""
 
-    def __init__(self, dsn: str, plan: Plan) -> None:
+    def __init__(self, dsn: str, plan: Plan, files: RollupFiles | None = None) -> None:
         self._dsn = dsn
+        self._files = files
         self._connection = connect_as(dsn, "replay")
         self.tables = ReplayTables(self._connection)
         with self._connection.transaction():
             self.number = self.tables.claim(plan, "execution", "someone")
+        self.tables.note(self.number, reaches_back=plan.reprocess)
         self.plan = plan
         # Each replay's records have places of their own.
         self._sent = self.number * 1_000_000
@@ -113,11 +121,20 @@ class Replayer:
             for sent in stored
             if sent.fleet_id == self.plan.fleet_id
             and (self.plan.device_ids is None or sent.device_id in self.plan.device_ids)
-            and self.plan.hours_from <= counts_at(sent) < self.plan.hours_to
+            and (self.plan.hours_from <= counts_at(sent) < self.plan.hours_to or self._decides(sent))
         ]
         records = [replayed(sent, self.number, self._sent + place) for place, sent in enumerate(chosen)]
         self._sent += len(records)
         return self.recount(records)
+
+    def _decides(self, sent: Sent) -> bool:
+        """Whether an event outside the hours may decide what counts in them."""
+        if not self.plan.reprocess:
+            return False
+        around, limits = lookback(Limits()), Limits()
+        near = self.plan.hours_from - around <= counts_at(sent) < self.plan.hours_to + around
+        flagged = bool(time_flags(sent.event_time, sent.received_at, limits.clock_ahead, limits.late))
+        return (near or flagged) and sent.received_at >= self.plan.hours_from - REMEMBERED
 
     def recount(self, records: Sequence[KafkaRecord]) -> int:
         store = database.Database(lambda: connect_as(self._dsn, "recount"), 60)
@@ -141,7 +158,11 @@ class Replayer:
             done += 1
             return most_units is None or done <= most_units
 
-        left = Swapping(self._connection, Limits()).swap(self.replay, may_go_on)
+        assert lock_files(self._connection)
+        left = Swapping(self._connection, Limits(), holds_files=True).swap(self.replay, may_go_on)
+        if not left and self._files is not None:
+            left = Replacing(self._connection, self._files, self.replay, SIZES).replace(may_go_on)
+        self._connection.execute("SELECT pg_advisory_unlock_all()")
         if not left:
             with self._connection.transaction():
                 count_back(self._connection, self.replay)
@@ -153,7 +174,7 @@ class Replayer:
         self.tables.move(self.number, ["gathering"], "swapping")
         dying: Any = Dying(self._connection, statements)
         try:
-            Swapping(dying, Limits()).swap(self.replay, lambda: True)
+            Swapping(dying, Limits(), holds_files=True).swap(self.replay, lambda: True)
         except Died:
             return True
         return False

@@ -20,7 +20,8 @@ from sluice.core.errors import Retryable
 from sluice.core.rollups.resolutions import RESOLUTIONS
 from sluice.edge.database import Connection, Database
 from sluice.edge.rollups import rolling
-from sluice.edge.rollups.rolling import NARROWER, Rolling
+from sluice.edge.rollups.computing import NARROWER
+from sluice.edge.rollups.rolling import Rolling
 from sluice.edge.samples.storing import Samples
 from sluice.edge.settings import DatabaseSettings
 from tests.database.aggregating import Processes, Sent, as_aggregate, read

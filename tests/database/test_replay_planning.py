@@ -242,3 +242,66 @@ def test_a_plan_warns_of_what_may_still_come_and_of_what_raw_lacks(
     still, lacks = planning.make(connection, Wanted(NOW - HOUR, NOW + HOUR, "demo")).warnings
     assert "may still arrive" in still
     assert "raw lacks 7 accepted events" in lacks
+
+
+EXPIRED = msgspec.structs.replace(WANTED, reprocess=True)
+
+
+def expire(owner: Owner, store: str = "sample") -> None:
+    owner.execute("UPDATE horizon SET floor = %s WHERE store = %s", [NINE + HOUR, store])
+
+
+def test_hours_whose_samples_have_expired_are_planned_as_a_whole_from_what_raw_has_since_a_day_before(
+    planning: Planning, buckets: Buckets, connection: Connection, owner: Owner
+) -> None:
+    fill(owner)
+    owner.execute("INSERT INTO entity (fleet_id, device_id, shard) VALUES ('demo', 'press-1', 7)")
+    names = [buckets.add(day, "a") for day in ("2026-11-18", "2026-11-19", "2026-11-20")]
+    assert set(planning.find_files(connection, EXPIRED, NINE, NINE + HOUR)) == {names[2]}
+    expire(owner)
+    assert refusal(planning, connection, WANTED) == (409, "beyond_samples")
+    some = msgspec.structs.replace(EXPIRED, device_ids=("press-1",))
+    assert refusal(planning, connection, some) == (409, "beyond_samples")
+    plan = planning.make(connection, EXPIRED)
+    assert plan.files.count == 2
+    assert set(planning.find_files(connection, EXPIRED, NINE, NINE + HOUR)) == set(names[1:])
+    reach = planning.find_reach(connection, plan)
+    assert reach is not None
+    assert NINE - reach > 26 * HOUR
+    # Hours that will not expire while the replay runs need no more than before.
+    owner.execute("UPDATE horizon SET floor = %s WHERE store = 'sample'", [NINE - 6 * HOUR])
+    assert planning.find_reach(connection, plan) is None
+    planning.check(connection, plan)
+
+
+def test_expired_hours_are_refused_where_raw_or_the_hours_of_the_database_do_not_reach(
+    planning: Planning, connection: Connection, owner: Owner
+) -> None:
+    fill(owner)
+    expire(owner)
+    old = msgspec.structs.replace(EXPIRED, from_=NOW - 89 * DAY, to=NOW - 88 * DAY)
+    assert refusal(planning, connection, old) == (409, "beyond_retention")
+    expire(owner, "rollup_1h")
+    assert refusal(planning, connection, EXPIRED) == (409, "beyond_retention")
+
+
+def test_expired_hours_of_which_raw_lacks_events_are_refused(
+    planning: Planning, connection: Connection, owner: Owner
+) -> None:
+    fill(owner)
+    expire(owner)
+    hole = "INSERT INTO hole VALUES ('archive', 'raw-events', 0, '[3,10)', %s, NULL, true)"
+    # Noticed before these hours, and long after them.
+    owner.execute(hole, [NINE - DAY])
+    owner.execute(hole.replace("3,10", "30,40"), [NINE + DAY])
+    plan = planning.make(connection, EXPIRED)
+    owner.execute(hole.replace("3,10", "10,20"), [NINE + 2 * HOUR])
+    assert refusal(planning, connection, EXPIRED) == (409, "raw_incomplete")
+    with pytest.raises(PlanRefusedError) as refused:
+        planning.check(connection, plan)
+    assert refused.value.code == "raw_incomplete"
+    owner.execute("INSERT INTO missing_event VALUES ('archive', 'raw-events', 0, 12, 'demo', NULL, NULL, %s)", [NOW])
+    planning.check(connection, plan)
+    # Its files have fewer events than aggregate has counted.
+    count(owner, "aggregate", "counted", 200)
+    assert refusal(planning, connection, EXPIRED) == (409, "raw_incomplete")

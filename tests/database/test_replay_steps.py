@@ -13,6 +13,7 @@ from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord
 from sluice.core.replay.plan import Plan, PlanRefusedError, describe
 from sluice.edge.replay.steps import MOST_MAPS, ChunksMissingError, Machine, NeverSentError, Steps
+from sluice.edge.rollup_archive.database import lock_files
 from tests.database.aggregating import Sent, Tables
 from tests.database.replaying import Replayer, connect_as, make_plan, replayed
 
@@ -43,12 +44,19 @@ class World:
     replay: Topic = field(default_factory=Topic)
     running: set[str] = field(default_factory=set)
     stored: dict[str, bytes] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+
+    def remove(self, name: str) -> None:
+        self.removed.append(name)
 
     def check(self, _connection: object, _plan: Plan) -> None:
         """Find every file as it was."""
 
     def find_files_of(self, _connection: object, _plan: Plan) -> dict[str, tuple[str, int]]:
         return {}
+
+    def find_reach(self, _connection: object, _plan: Plan) -> None:
+        """Compute no expired hours."""
 
     def put(self, name: str, data: bytes, content_type: str) -> None:
         assert content_type == "application/json"
@@ -58,7 +66,9 @@ class World:
         me: Any = self
         raw: Any = self.raw
         replay: Any = self.replay
-        return Machine("test", "us-east-1", me, me, me, raw, replay, Limits(), 1024, lambda one: one in self.running)
+        return Machine(
+            "test", "us-east-1", me, me, me, me, raw, replay, Limits(), 1024, lambda one: one in self.running
+        )
 
 
 @pytest.fixture
@@ -239,6 +249,36 @@ def test_a_replay_that_fails_in_its_swap_stays_for_another_execution(
     assert replay.replay.counts["trouble"] == "Retryable: away"
     assert tables.rows("SELECT to_regclass('generation_' || %s) IS NULL", replay.number) == [(False,)]
     assert claim(steps, replay.plan, "another")["replay_number"] == replay.number
+
+
+def test_a_swap_of_expired_hours_waits_for_the_end_of_a_run_of_tier(
+    database: str, steps: Steps, tables: Tables
+) -> None:
+    begun = Replayer(database, make_plan("demo", FIRST, FIRST + HOUR, reprocess=True))
+    begun.tables.move(begun.number, ["gathering"], "swapping")
+    tables.connection.execute("UPDATE horizon SET floor = %s WHERE store = 'sample'", [FIRST + HOUR])
+    asked = {"replay_number": begun.number}
+    with connect_as(database, "tier") as tier:
+        assert lock_files(tier)
+        assert steps.swap(asked) == asked | {"next": "swap", "waits_for": "tier"}
+    assert steps.swap(asked)["next"] == "verify"
+    begun.close()
+
+
+def test_what_a_stopped_swap_has_published_and_not_listed_is_swept_unless_tier_runs(
+    database: str, steps: Steps, world: World, tables: Tables
+) -> None:
+    tables.connection.execute("INSERT INTO unlisted_file (object) VALUES ('rollups/left'), ('rollups/listed')")
+    tables.connection.execute(
+        "INSERT INTO tiered VALUES ('1m', '2026-01-31', '2026-02-01', 'rollups/listed', 0, '', '', '', '', '')"
+    )
+    with connect_as(database, "tier") as tier:
+        assert lock_files(tier)
+        steps.sweep()
+        assert world.removed == []
+    steps.sweep()
+    assert world.removed == ["rollups/left"]
+    assert tables.rows("SELECT * FROM unlisted_file") == []
 
 
 def test_a_replay_that_does_not_verify_ends_since_its_swap_is_over(

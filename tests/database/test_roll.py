@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from sluice.core.errors import Retryable
 from sluice.core.rollups.watermark import Covered
 from sluice.edge.rollups import rolling
-from sluice.edge.rollups.rolling import NARROWER, UnrollableError
+from sluice.edge.rollups.computing import NARROWER
+from sluice.edge.rollups.rolling import UnrollableError
 from tests.database.rolled import Sample, Samples, differences, drain, window_of
 from tests.database.server import Databases
 from tests.support.recomputation import percentile

@@ -274,10 +274,10 @@ def test_files_that_say_something_else_than_the_database_are_refused(place: Plac
     class Changing(TierDatabase):
         """Copies what is not in the database."""
 
-        def copy(self, part: StoreSpan, chunk: int) -> Generator[bytes, None, None]:
+        def copy(self, part: StoreSpan, chunk: int, store: str | None = None) -> Generator[bytes, None, None]:
             with place.connection.transaction(force_rollback=True):
                 place.connection.execute(change)
-                yield from TierDatabase(place.connection).copy(part, chunk)
+                yield from TierDatabase(place.connection).copy(part, chunk, store)
 
     with closing(psycopg.connect(place.dsn, autocommit=True)) as connection:
         tiering = Tiering(Changing(connection), RollupFiles(place.s3, BUCKET), MINUTES_ONLY)

@@ -54,6 +54,7 @@ ALLOWED = {
     ("Raw/salvaged/*", ("s3:PutObject",)): "likewise",
     ("Rollups/staging/*", ("s3:GetObject", "s3:PutObject")): "tier names its objects by what is in them",
     ("Rollups/rollups/*", ("s3:GetObject", "s3:PutObject")): "likewise",
+    ("Rollups/rollups/*", ("s3:DeleteObject", "s3:GetObject", "s3:PutObject")): "replay replaces these, likewise named",
     ("Rollups/manifests/*", ("s3:PutObject",)): "likewise, by their days",
     ("Rollups/rollups/*", ("s3:GetObject",)): "query says which objects recall is to read; Athena finds an analyst's",
     (

@@ -86,7 +86,7 @@ def test_every_step_asks_what_is_next(states: States) -> None:
 
 def test_what_waits_for_others_is_asked_again_after_a_while(states: States, templates: Templates) -> None:
     waiting = _waiting(states)
-    assert set(waiting) == {"gather", "drain", "verify"}
+    assert set(waiting) == {"gather", "drain", "swap", "verify"}
     for step, name in waiting.items():
         assert states[name]["Seconds"] == templates.profile.replay.wait_seconds
         assert states[name]["Next"] == _following(states)[step]

@@ -54,6 +54,24 @@ def test_a_time_ahead_counts_by_its_reception() -> None:
     assert chosen(rows) == [1, 4]
 
 
+def test_copies_that_may_decide_are_sent_too_where_samples_no_longer_tell_of_them() -> None:
+    hour, since = timedelta(hours=1), NINE - timedelta(hours=26)
+    reaching = Scope("demo", None, NINE, TEN, since)
+    rows = [
+        # Nearby, and in time.
+        row(1, NINE - 2 * hour),
+        row(2, TEN + 2 * hour, TEN + hour),
+        row(3, NINE - 3 * hour),
+        # Late, and ahead by hours: an id that was settled.
+        row(4, since - 9 * hour, since),
+        row(5, NINE + 9 * hour, since),
+        row(6, since - 9 * hour, since - TICK),
+        row(7, HALF),
+    ]
+    assert chosen(rows) == [7]
+    assert chosen(rows, reaching) == [1, 2, 4, 5, 7]
+
+
 def test_a_flag_says_ahead_where_the_times_do_not() -> None:
     rows = [
         row(1, TEN + MINUTE, TEN - MINUTE, flags=["other", CLOCK_AHEAD]),

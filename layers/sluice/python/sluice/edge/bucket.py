@@ -112,6 +112,11 @@ class Bucket:
                 MetadataDirective="REPLACE",
             )
 
+    def delete(self, name: str) -> None:
+        """Delete an object, if it exists."""
+        with aws.asking("S3"):
+            self._s3.delete_object(Bucket=self._name, Key=name)
+
     def find_metadata(self, name: str) -> dict[str, str] | None:
         """Return an object's metadata, or None if it does not exist."""
         from botocore.exceptions import ClientError

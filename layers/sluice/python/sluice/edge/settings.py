@@ -317,6 +317,7 @@ class ReplaySettings(Settings, frozen=True):
     raw_bucket: str
     raw_days: int
     control_bucket: str
+    rollup_bucket: str
     raw_events_topic: str
     replay_events_topic: str
     resend_per_second: float

@@ -20,6 +20,8 @@ VALID = timedelta(hours=24)
 MOST_HOURS = 31 * 24
 MOST_DEVICES = 1000
 HOUR = WIDTHS["1h"]
+REMEMBERED = timedelta(hours=26)
+"""For how long aggregate knows an id: as long as samples are kept."""
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):

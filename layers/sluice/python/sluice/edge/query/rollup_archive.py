@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sluice.core.errors import Refusal
+from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.paging import Page
 from sluice.core.rollup_archive.recall import ArchivedRow, RecallAnswer, RecallQuestion
 from sluice.core.rollups.resolutions import Resolution
@@ -53,7 +53,13 @@ class RollupArchive:
             question = RecallQuestion(
                 page.resolution, fleet_id, devices or None, metrics, page.start, page.end, objects, digests=merging
             )
-            answer = self._function.ask(question, RecallAnswer)
+            try:
+                answer = self._function.ask(question, RecallAnswer)
+            except Retryable:
+                # A replay may have replaced a file meanwhile.
+                if self._find(page, fleet_id, devices or ("",)) == objects:
+                    raise
+                continue
             if answer.too_much is None:
                 return page, answer.rows
             if page.windows() == 1:

@@ -16,13 +16,14 @@ from sluice.edge.ledger.given_up import take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes
 from sluice.edge.replay.tables import Replay
 
-# Of each partition: the records of the generation that aggregate has passed over, or has given up. Those that it has
-# not come to yet are its own to account for. Nor has anything changed for those of hours that had expired.
+# Of each partition: the records of the hours that aggregate has passed over, or has given up. Those that it has not
+# come to yet are its own to account for. Nor has anything changed for those of hours that had expired and were left.
 _OPEN = """
     SELECT g.raw_partition, g.raw_offset
     FROM generation AS g
     JOIN coverage AS c ON c.consumer = %(consumer)s AND c.topic = %(topic)s AND c.partition = g.raw_partition
     WHERE g.replay_number = %(number)s AND g.raw_offset < upper(c.offsets)
+        AND g.effective_time >= %(hours_from)s AND g.effective_time < %(hours_to)s
         AND (
             NOT c.offsets @> g.raw_offset
             OR EXISTS (
@@ -65,6 +66,12 @@ _OUTCOMES = """
                 WHERE s.entity_key = g.entity_key AND s.event_key = g.event_key
                     AND s.effective_time = g.effective_time
             ) THEN %(counted)s
+            -- Its hour was computed from the generation, and has no samples.
+            WHEN (%(include_late)s OR NOT g.late) AND EXISTS (
+                SELECT FROM replay_swap AS unit
+                WHERE unit.replay_number = g.replay_number AND unit.shard = g.shard AND unit.recomputed
+                    AND unit.hour = date_trunc('hour', g.effective_time, 'UTC')
+            ) THEN %(counted)s
             WHEN g.late THEN %(late)s
             ELSE %(duplicate)s
         END,
@@ -80,7 +87,14 @@ _OUTCOMES = """
 def count_back(connection: Connection, replay: Replay) -> int:
     """Account for the records that aggregate did not; return their number. Needs an open transaction."""
     consumer = AGGREGATE.name
-    asked: dict[str, Any] = {"consumer": consumer, "topic": RAW_EVENTS, "number": replay.replay_number}
+    asked: dict[str, Any] = {
+        "consumer": consumer,
+        "topic": RAW_EVENTS,
+        "number": replay.replay_number,
+        "hours_from": replay.plan.hours_from,
+        "hours_to": replay.plan.hours_to,
+        "include_late": replay.plan.include_late,
+    }
     places: dict[int, list[int]] = {}
     for partition, offset in connection.execute(_OPEN, asked).fetchall():
         places.setdefault(partition, []).append(offset)

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import rfc8785
 
-from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED, COUNTED, DUPLICATE
+from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED, COUNTED, DUPLICATE, LATE
 from sluice.core.errors import Refusal
 from sluice.core.limits import Limits
 from sluice.core.replay.plan import (
+    REMEMBERED,
     Expected,
     Files,
     Missing,
@@ -39,6 +40,8 @@ MOST_EVENTS = 20_000_000
 DAY = timedelta(days=1)
 MARGIN = timedelta(hours=1)
 """How much longer than the plan says a replay may take before the samples of its first hour expire."""
+LONGEST_DRAIN = timedelta(hours=6)
+"""How long a replay may wait before its swap: `replay-events` keeps records no longer."""
 
 # Objects of releases before the index do not say when their events were received: they are read if their day fits.
 _INDEXED = """
@@ -87,6 +90,21 @@ _MISSING = """
 """
 
 
+# What raw lacks of some receptions. A hole is known by the moment at which it was noticed, and perhaps by an event.
+_LACKING = """
+    SELECT coalesce(sum(upper(offsets) - lower(offsets)), 0)::bigint FROM hole AS h
+    WHERE consumer = %(consumer)s AND missing AND noticed_at >= %(since)s
+        AND coalesce(
+            (
+                SELECT min(received_at) FROM missing_event AS m
+                WHERE (m.consumer, m.topic, m.partition) = (h.consumer, h.topic, h.partition)
+                    AND h.offsets @> m.kafka_offset
+            ),
+            noticed_at - interval '6 hours'
+        ) < %(until)s
+"""
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a plan is made."""
 
@@ -116,7 +134,7 @@ class Planning:
         check_wanted(wanted, now)
         start, end, widened = widen(wanted)
         self._check_fleet(connection, wanted)
-        self.check_held(connection, start)
+        self.check_held(connection, wanted, start, end)
         files = self.find_files(connection, wanted, start, end)
         if not self._holds_any(connection, wanted, start, end):
             detail = "raw holds no event for the range, as far as the ledger knows."
@@ -154,7 +172,7 @@ class Planning:
             check_wanted(wanted, now)
             if widen(wanted)[:2] != (plan.hours_from, plan.hours_to) or datetime.fromisoformat(plan.made_at) > now:
                 raise PlanRefusedError("plan_altered", "The plan's times do not fit each other. Make a new plan.")
-            self.check_held(connection, plan.hours_from)
+            self.check_held(connection, wanted, plan.hours_from, plan.hours_to)
         except Refusal as refusal:
             raise PlanRefusedError(refusal.code, refusal.detail) from refusal
         self.check_files(connection, plan)
@@ -185,6 +203,7 @@ class Planning:
     ) -> dict[str, tuple[str, int]]:
         """Find the raw files that may hold events of some hours; return their names, ETags and sizes."""
         since, until = receptions(start, end, self._limits)
+        since = self._reach(connection, wanted, start) or since
         found: dict[str, tuple[str, int]] = {}
         # A row is stored on the day of its reception; with a backlog, on the next one.
         day = since.date()
@@ -233,22 +252,60 @@ class Planning:
                     detail = f"Fleet {wanted.fleet_id} has no device {device[:128]!r} that was ever counted."
                     raise Refusal(404, "unknown_device", detail)
 
-    def check_held(self, connection: Connection, start: datetime) -> None:
-        """Refuse hours that raw or the samples no longer hold, or will not for as long as a replay takes."""
+    def find_reach(self, connection: Connection, plan: Plan) -> datetime | None:
+        """Return from which reception on a plan's events are read, if it may have to compute expired hours."""
+        return self._reach(connection, wanted_of(plan), plan.hours_from)
+
+    def _reach(self, connection: Connection, wanted: Wanted, start: datetime) -> datetime | None:
+        """Find how far back raw tells what samples tell no more: which ids had counted or were settled before."""
+        floor = find_floor(connection)
+        if not wanted.reprocess or floor is None or start >= floor + LONGEST_DRAIN:
+            return None
+        return start - REMEMBERED - self._limits.clock_ahead
+
+    def check_held(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> None:
+        """Refuse hours that raw or the database no longer hold, or will not for as long as a replay takes."""
         now = self._clock()
-        if start < now - self._place.raw_days * DAY:
+        oldest = now - self._place.raw_days * DAY
+        if start < oldest:
             detail = (
-                f"raw keeps events for {self._place.raw_days} days: the range must begin"
-                f" after {write_time(now - self._place.raw_days * DAY)}."
+                f"raw keeps events for {self._place.raw_days} days: the range must begin after {write_time(oldest)}."
             )
             raise Refusal(409, "beyond_retention", detail)
         floor = find_floor(connection)
-        if floor is not None and start < floor + MARGIN:
+        if floor is None or start >= floor + MARGIN:
+            return
+        if not wanted.reprocess or wanted.device_ids is not None:
             detail = (
-                f"Samples before {write_time(floor + MARGIN)} are gone or will be within the hour, and this release"
-                " swaps no older hours: their windows are in rollups and files alone."
+                f"Samples before {write_time(floor + MARGIN)} are gone or will be within the hour. Windows of these"
+                " hours are computed again as a whole only: add --reprocess, and name no devices."
             )
             raise Refusal(409, "beyond_samples", detail)
+        hours_floor = find_value(connection, "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'rollup_1h'")
+        bounds = [oldest + REMEMBERED + self._limits.clock_ahead, *([hours_floor] if hours_floor else [])]
+        if start < max(bounds):
+            detail = (
+                f"Hours before {write_time(max(bounds))} cannot be computed again: raw must hold what came in a day"
+                " before them, and the database their rows."
+            )
+            raise Refusal(409, "beyond_retention", detail)
+        self._check_complete(connection, wanted, start, min(end, floor + MARGIN))
+
+    def _check_complete(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> None:
+        """Refuse to compute windows as a whole from raw where it lacks events that are counted in them."""
+        since, until = receptions(start, end, self._limits)
+        asked: dict[str, Any] = {"consumer": ARCHIVE.name, "since": since, "until": until}
+        missing = int(find_value(connection, _LACKING, asked))
+        asked = {"fleet": wanted.fleet_id, "start": start, "end": end, "consumers": [ARCHIVE.name, AGGREGATE.name]}
+        counts = {(consumer, outcome): events for consumer, outcome, events in connection.execute(_COUNTS, asked)}
+        counted = sum(counts.get((AGGREGATE.name, outcome), 0) for outcome in (COUNTED, DUPLICATE, LATE))
+        missing = max(missing, counted - counts.get((ARCHIVE.name, ARCHIVED), 0))
+        if missing > 0:
+            detail = (
+                f"raw lacks {missing:,} events of hours whose samples have expired. Computed from raw, their numbers"
+                " would lack them too. See `sluice statement`."
+            )
+            raise Refusal(409, "raw_incomplete", detail)
 
     def _find_missing(self, connection: Connection, now: datetime) -> Wanted:
         """Find the hours that lack events: by when what aggregate gave up, lost or passed over was received."""

@@ -16,6 +16,7 @@ from sluice.core.messages import Message
 from sluice.core.replay.chunks import FilePart
 from sluice.core.replay.records import VERSION as REPLAYED_VERSION
 from sluice.core.replay.records import Replayed, write_record
+from sluice.core.samples.events import lookback
 from sluice.core.times import CLOCK_AHEAD
 from sluice.edge.ledger.stored_records import as_micros
 
@@ -50,6 +51,8 @@ class Scope(msgspec.Struct, frozen=True):
     device_ids: tuple[str, ...] | None
     start: datetime
     end: datetime
+    received_from: datetime | None = None
+    """From which reception on events are sent too that may decide what counts in the hours: earlier copies of an id."""
 
 
 def read_footer(file: Any) -> int:
@@ -91,8 +94,21 @@ def choose(table: pa.Table, scope: Scope, limits: Limits) -> pa.Table:
         pc.greater(pc.subtract(event_time, received), limits.clock_ahead.total_seconds() * 1e6), _are_ahead(table)
     )
     effective = pc.if_else(ahead, received, event_time)
-    start, end = as_micros(scope.start), as_micros(scope.end)
-    return table.filter(pc.and_(pc.greater_equal(effective, start), pc.less(effective, end)))
+    chosen = _within(effective, scope.start, scope.end)
+    if scope.received_from is not None:
+        # A copy nearby, or one under a wrong time, may have come first: then the one in the hours does not count.
+        late = pc.greater(pc.subtract(received, event_time), limits.late.total_seconds() * 1e6)
+        near = _within(effective, scope.start - lookback(limits), scope.end + lookback(limits))
+        decides = pc.and_(
+            pc.or_(pc.or_(ahead, late), near),
+            _within(received, scope.received_from, scope.end + limits.late + limits.clock_ahead),
+        )
+        chosen = pc.or_(chosen, decides)
+    return table.filter(chosen)
+
+
+def _within(column: Any, start: datetime, end: datetime) -> Any:
+    return pc.and_(pc.greater_equal(column, as_micros(start)), pc.less(column, as_micros(end)))
 
 
 def _are_ahead(table: pa.Table) -> Any:

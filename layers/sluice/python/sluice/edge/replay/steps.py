@@ -19,9 +19,12 @@ from sluice.edge.database import Connection, find_value
 from sluice.edge.replay.counting_back import count_back
 from sluice.edge.replay.planning import LISTS, Planning
 from sluice.edge.replay.raw_files import UNREADABLE, Scope, read_footer
-from sluice.edge.replay.swapping import Swapping
-from sluice.edge.replay.tables import ACTIVE, BEFORE_SWAP, Replay, ReplayTables
-from sluice.edge.replay.verifying import verify
+from sluice.edge.replay.replacing import Replacing, delete_unlisted
+from sluice.edge.replay.swapping import Swapping, may_recompute
+from sluice.edge.replay.tables import ACTIVE, BEFORE_SWAP, Replay, ReplayTables, find_floor
+from sluice.edge.replay.verifying import UnverifiedError, verify
+from sluice.edge.rollup_archive.database import TierDatabase, lock_files
+from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.topic_offsets import TopicOffsets
 
 LONGEST_GATHERING = timedelta(hours=1)
@@ -42,6 +45,7 @@ class Machine(msgspec.Struct, frozen=True):
     planning: Planning
     raw: Bucket
     control: Bucket
+    rollups: RollupFiles
     raw_offsets: TopicOffsets
     replay_offsets: TopicOffsets
     limits: Limits
@@ -113,8 +117,8 @@ class Steps:
         # Equal events take few bytes: a chunk is bounded by its rows too.
         a_row = self._machine.chunk_bytes // MOST_ROWS
         sizes = {name: max(size, a_row * _count_rows(self._machine.raw, name)) for name, (_, size) in files.items()}
-        plan = replay.plan
-        scope = Scope(plan.fleet_id, plan.device_ids, plan.hours_from, plan.hours_to)
+        plan, reach = replay.plan, self._machine.planning.find_reach(self._connection, replay.plan)
+        scope = Scope(plan.fleet_id, plan.device_ids, plan.hours_from, plan.hours_to, reach)
         chunks = cut_chunks(sizes, self._machine.chunk_bytes)
         manifest = [
             {"replay_number": replay.replay_number, "chunk": number, "files": names, "scope": scope}
@@ -122,7 +126,7 @@ class Steps:
         ]
         self._machine.control.put(_name_manifest(replay), msgspec.json.encode(manifest), "application/json")
         self._tables.set_chunks(replay.replay_number, len(chunks))
-        self._tables.note(replay.replay_number, files=len(files))
+        self._tables.note(replay.replay_number, files=len(files), reaches_back=reach is not None)
         # What is sent from here on lies behind these offsets.
         starts = {partition: one.last for partition, one in self._machine.replay_offsets.ask_extents().items()}
         self._tables.begin_anew(RECOUNT.name, REPLAY_EVENTS, starts)
@@ -183,7 +187,14 @@ class Steps:
         replay = self._tables.find(given["replay_number"])
         if replay.state != "swapping":
             return self._go_on(replay)
-        if self._swapping().swap(replay, self._may_go_on):
+        floor = find_floor(self._connection)
+        recomputes = may_recompute(replay) and floor is not None and replay.plan.hours_from < floor
+        if recomputes and not lock_files(self._connection):
+            return {"replay_number": replay.replay_number, "next": "swap", "waits_for": "tier"}
+        if self._swapping(holds_files=recomputes).swap(replay, self._may_go_on):
+            return self._go_on(self._tables.find(replay.replay_number))
+        replacing = Replacing(self._connection, self._machine.rollups, replay)
+        if recomputes and replacing.replace(self._may_go_on):
             return self._go_on(self._tables.find(replay.replay_number))
         with self._connection.transaction():
             if not self._tables.move(replay.replay_number, ["swapping"], "verifying"):
@@ -191,11 +202,11 @@ class Steps:
             counted_back = count_back(self._connection, replay)
             row = self._connection.execute(
                 "SELECT coalesce(sum(removed), 0)::bigint, coalesce(sum(added), 0)::bigint,"
-                " coalesce(sum(windows), 0)::bigint, count(*) FILTER (WHERE expired)"
-                " FROM replay_swap WHERE replay_number = %s",
+                " coalesce(sum(windows), 0)::bigint, count(*) FILTER (WHERE expired),"
+                " count(*) FILTER (WHERE recomputed) FROM replay_swap WHERE replay_number = %s",
                 [replay.replay_number],
-            ).fetchone() or (0, 0, 0, 0)
-            names = ("removed", "added", "windows", "units_expired")
+            ).fetchone() or (0, 0, 0, 0, 0)
+            names = ("removed", "added", "windows", "units_expired", "units_recomputed")
             self._tables.note(replay.replay_number, **dict(zip(names, row, strict=True)), counted_back=counted_back)
         return self._go_on(self._tables.find(replay.replay_number))
 
@@ -231,7 +242,10 @@ class Steps:
         )
 
     def sweep(self) -> dict[str, Any]:
-        """End replays whose execution was stopped from outside before the swap."""
+        """End replays whose execution was stopped from outside before the swap, and delete what a stopped swap left."""
+        database = TierDatabase(self._connection)
+        if database.list_unlisted() and lock_files(self._connection):
+            delete_unlisted(database, self._machine.rollups)
         swept = [
             self._end(replay.replay_number, "cancelled", "its execution was stopped", execution=replay.execution)
             for replay in self._tables.list_active()
@@ -264,8 +278,8 @@ class Steps:
         self._tables.set_ends(replay.replay_number, "raw", ends)
         return ends
 
-    def _swapping(self) -> Swapping:
-        return Swapping(self._connection, self._machine.limits)
+    def _swapping(self, *, holds_files: bool = False) -> Swapping:
+        return Swapping(self._connection, self._machine.limits, holds_files)
 
     def _go_on(self, replay: Replay) -> dict[str, Any]:
         """Say which step is next, and where the map finds its chunks."""
@@ -296,10 +310,6 @@ class ChunksMissingError(Exception):
 
 class NeverSentError(Exception):
     """Some chunks were not sent, however often the map ran."""
-
-
-class UnverifiedError(Exception):
-    """After the swap, windows differ from their samples."""
 
 
 _NEXT: Mapping[str, str] = {

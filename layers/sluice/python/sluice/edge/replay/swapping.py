@@ -3,21 +3,22 @@
 choose what counts of the generation -> remove what was there before and is not the same -> add what is new -> mark the
 windows that changed
 
-What came after the replay had begun stays. roll computes the marked windows as it computes any other.
+What came after the replay had begun stays. roll computes the marked windows as it computes any other. Of an hour whose
+samples have expired, the windows themselves are computed and replaced (recomputing.py).
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from psycopg import sql
 
 from sluice.core.limits import Limits
 from sluice.core.replay.plan import HOUR, Plan
 from sluice.core.samples.events import lookback
 from sluice.edge.database import Connection, find_value
+from sluice.edge.replay.recomputing import FLEETS, Recomputing
+from sluice.edge.replay.statements import OF_SHARD, read_statement
 from sluice.edge.replay.tables import Replay
 
 _TEMPORARY = """
@@ -26,8 +27,12 @@ _TEMPORARY = """
         shard smallint NOT NULL, metric_keys smallint[] NOT NULL, readings double precision[] NOT NULL,
         PRIMARY KEY (entity_key, event_key)
     ) ON COMMIT DELETE ROWS;
+    CREATE INDEX IF NOT EXISTS wanted_by_shard ON wanted (shard, effective_time);
     CREATE TEMPORARY TABLE IF NOT EXISTS touched (
         entity_key bigint NOT NULL, effective_time timestamptz NOT NULL, shard smallint NOT NULL
+    ) ON COMMIT DELETE ROWS;
+    CREATE TEMPORARY TABLE IF NOT EXISTS noted_later (
+        fleet_id text NOT NULL, entity_key bigint, resolution text NOT NULL, window_start timestamptz NOT NULL
     ) ON COMMIT DELETE ROWS
 """
 
@@ -38,23 +43,17 @@ _SWAPS = "SELECT true FROM replay WHERE replay_number = %s AND state = 'swapping
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample' FOR SHARE"
 
 _SHARDS = """
-    SELECT DISTINCT shard FROM entity
-    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND device_id IS NOT NULL
-    ORDER BY shard
+    SELECT DISTINCT shard + CASE WHEN device_id IS NULL THEN %(fleets)s ELSE 0 END FROM entity
+    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND (device_id IS NOT NULL OR %(reprocess)s)
+    ORDER BY 1
 """
 _SWAPPED = "SELECT hour, shard FROM replay_swap WHERE replay_number = %s"
 
-
-def _read(name: str) -> sql.SQL:
-    text: Any = (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
-    return sql.SQL(text)
-
-
-_CHOOSE, _REMOVE, _ADD, _MARK, _RECORD = map(_read, ("choose", "remove", "add", "mark", "record"))
+_CHOOSE, _REMOVE, _ADD, _MARK, _RECORD = map(read_statement, ("choose", "remove", "add", "mark", "record"))
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """What one transaction swaps."""
+    """What one transaction swaps: the devices of a shard, or after them the fleets, under 64 and their shard."""
 
     hour: datetime
     shard: int
@@ -65,14 +64,18 @@ class Swapping(msgspec.Struct, frozen=True):
 
     connection: Connection
     limits: Limits
+    holds_files: bool = False
+    """Whether tier is locked out. Without that, no window is recomputed."""
 
     def list_units(self, replay: Replay) -> list[Unit]:
         """List the units that are still to be swapped."""
-        shards = [shard for (shard,) in self.connection.execute(_SHARDS, {"fleet": replay.plan.fleet_id})]
+        plan = replay.plan
+        asked = {"fleet": plan.fleet_id, "reprocess": plan.reprocess, "fleets": FLEETS}
+        shards = [shard for (shard,) in self.connection.execute(_SHARDS, asked)]
         swapped = {
             Unit(hour, shard) for hour, shard in self.connection.execute(_SWAPPED, [replay.replay_number]).fetchall()
         }
-        return [unit for unit in _units(replay.plan, shards) if unit not in swapped]
+        return [unit for unit in _units(plan, shards) if unit not in swapped]
 
     def swap(self, replay: Replay, may_go_on: Callable[[], bool]) -> int:
         """Swap unit by unit while time is left; return how many are left."""
@@ -86,14 +89,16 @@ class Swapping(msgspec.Struct, frozen=True):
         return 0
 
     def _swap(self, replay: Replay, unit: Unit) -> bool:
-        """Swap a unit; return False if the replay is over."""
+        """Swap a unit; return False if the replay is over, or if tier must be locked out first."""
         plan = replay.plan
         since, until = unit.hour, unit.hour + HOUR
         parameters: dict[str, Any] = {
             "number": replay.replay_number,
             "fleet": plan.fleet_id,
             "devices": None if plan.device_ids is None else [*plan.device_ids],
-            "shard": unit.shard,
+            "shard": unit.shard % FLEETS,
+            "unit": unit.shard,
+            "hour": since,
             "since": since,
             "until": until,
             "hours_from": plan.hours_from,
@@ -102,24 +107,45 @@ class Swapping(msgspec.Struct, frozen=True):
             "nearby": lookback(self.limits),
             "include_late": plan.include_late,
             "reprocess": plan.reprocess,
+            "removed": 0,
+            "added": 0,
+            "windows": 0,
+            "expired": False,
+            "recomputed": False,
+            "readings": 0,
+            "total": 0,
+            "magnitude": 0,
         }
         with self.connection.transaction():
             if not find_value(self.connection, _SWAPS, [replay.replay_number]):
                 return False
-            self.connection.execute("SELECT ensure_partition('sample', %s)", [since])
             floor = find_value(self.connection, _FLOOR)
-            done = {"hour": since, "removed": 0, "added": 0, "windows": 0, "expired": True}
             if floor is not None and since < floor:
-                # Its samples have expired meanwhile: no window may be computed from what is left of an hour.
-                self.connection.execute(_RECORD, parameters | done)
+                if may_recompute(replay):
+                    if not self.holds_files:
+                        return False
+                    parameters |= Recomputing(self.connection, parameters).recompute(whole=unit.shard >= FLEETS)
+                else:
+                    # No window may be computed from what is left of an hour.
+                    parameters |= {"expired": True}
+                self.connection.execute(_RECORD, parameters)
                 return True
-            self.connection.execute(_CHOOSE, parameters)
+            if unit.shard >= FLEETS:
+                # The minutes of fleets were marked with those of their devices.
+                self.connection.execute(_RECORD, parameters)
+                return True
+            self.connection.execute("SELECT ensure_partition('sample', %s)", [since])
+            self.connection.execute(_CHOOSE.format(whose=OF_SHARD), parameters)
             removed = self.connection.execute(_REMOVE, parameters).rowcount
             added = self.connection.execute(_ADD, parameters).rowcount
             windows = self.connection.execute(_MARK, parameters).rowcount
-            done |= {"removed": removed, "added": added, "windows": windows, "expired": False}
-            self.connection.execute(_RECORD, parameters | done)
+            self.connection.execute(_RECORD, parameters | {"removed": removed, "added": added, "windows": windows})
         return True
+
+
+def may_recompute(replay: Replay) -> bool:
+    """Return whether a replay may replace whole windows: its generation holds all that counts in them."""
+    return replay.plan.reprocess and replay.plan.device_ids is None and bool(replay.counts.get("reaches_back"))
 
 
 def _units(plan: Plan, shards: list[int]) -> Iterator[Unit]:

@@ -154,6 +154,7 @@ class ReplayTables:
         if ended.rowcount:
             self.connection.execute("DELETE FROM replay_chunk WHERE replay_number = %s", [replay_number])
             self.connection.execute("DELETE FROM replay_swap WHERE replay_number = %s", [replay_number])
+            self.connection.execute("DELETE FROM replay_slice WHERE replay_number = %s", [replay_number])
             self.connection.execute("DELETE FROM replay_unread WHERE replay_number = %s", [replay_number])
             self.connection.execute("SELECT drop_generation(%s)", [replay_number])
         return bool(ended.rowcount)

@@ -1,6 +1,6 @@
 """Tier's queries and changes in the database."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -12,7 +12,8 @@ from sluice.edge.database import Connection, find_value
 from sluice.edge.rollup_archive.tables import NamedMetric
 from sluice.edge.rollups.maintenance import drop_oldest
 
-# Two runs at once would do the same work twice; the number is arbitrary, but unique to this lock.
+# Two runs at once would do the same work twice, and a replay changes what a run copies; the number is arbitrary, but
+# unique to this lock.
 _LOCK = 5_170_003
 # How long a drop may wait for its lock.
 _DROP_SECONDS = 2.0
@@ -55,6 +56,9 @@ _UNSETTLED = """
         WHEN (SELECT floor FROM horizon WHERE store = %(source)s) < %(until)s THEN 'can be computed again'
         WHEN (SELECT min(closed_until) FROM shard) < %(until)s THEN 'not every window is closed'
         WHEN EXISTS (SELECT FROM dirty WHERE window_start < %(until)s) THEN 'windows wait to be computed again'
+        -- It replaces each window where it was when the swap began.
+        WHEN EXISTS (SELECT FROM replay WHERE state = 'swapping' AND lower(hours) < %(until)s)
+            THEN 'a replay is being swapped'
     END
 """
 
@@ -69,7 +73,7 @@ class TierDatabase:
 
     def lock(self) -> bool:
         """Lock out other runs while the connection is open; return False if one is active."""
-        return bool(find_value(self._connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,)))
+        return lock_files(self._connection)
 
     def partitions(self, resolution: TieredResolution) -> list[StoreSpan]:
         """Return the partitions of a store, the oldest first."""
@@ -102,9 +106,12 @@ class TierDatabase:
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
 
-    def copy(self, part: StoreSpan, chunk: int) -> Generator[bytes, None, None]:
-        """Yield the rows of a slice as CSV, in whole lines, about so many bytes at a time."""
-        query = sql.SQL(_COPY).format(store=_store(part), start=part.start, end=part.end)
+    def copy(self, part: StoreSpan, chunk: int, store: str | None = None) -> Generator[bytes, None, None]:
+        """Yield the rows of a slice as CSV, in whole lines, about so many bytes at a time.
+
+        They are those of the slice's store, or of a table of the same form.
+        """
+        query = sql.SQL(_COPY).format(store=_store(part, store), start=part.start, end=part.end)
         with self._connection.cursor() as cursor, cursor.copy(query) as copy:
             lines = bytearray()
             for line in copy:
@@ -115,9 +122,9 @@ class TierDatabase:
             if lines:
                 yield bytes(lines)
 
-    def totals(self, part: StoreSpan) -> dict[str, Totals]:
-        """Add up a slice, by metric."""
-        query = sql.SQL(_TOTALS).format(store=_store(part))
+    def totals(self, part: StoreSpan, store: str | None = None) -> dict[str, Totals]:
+        """Add up the same rows, by metric."""
+        query = sql.SQL(_TOTALS).format(store=_store(part, store))
         found = self._connection.execute(query, {"start": part.start, "end": part.end})
         return {name: Totals(*numbers) for name, *numbers in found}
 
@@ -128,6 +135,32 @@ class TierDatabase:
         )
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(query, [msgspec.structs.asdict(file) for file in files])
+
+    def replace(self, old: Sequence[RollupFile], new: Sequence[RollupFile]) -> None:
+        """Record files in place of others; the objects of those may go. Needs an open transaction."""
+        self.note_unlisted(file.object for file in old)
+        self._connection.execute("DELETE FROM tiered WHERE object = ANY(%s)", [[file.object for file in old]])
+        self.record(new)
+        self._connection.execute("DELETE FROM unlisted_file WHERE object = ANY(%s)", [[file.object for file in new]])
+
+    def note_unlisted(self, objects: Iterable[str]) -> None:
+        """Note objects that go unless a file of their name is recorded."""
+        self._connection.execute(
+            "INSERT INTO unlisted_file (object) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [[*objects]]
+        )
+
+    def list_unlisted(self) -> list[str]:
+        """List the objects that no recorded file has."""
+        found = self._connection.execute(
+            "SELECT object FROM unlisted_file WHERE object NOT IN (SELECT object FROM tiered) ORDER BY object"
+        )
+        return [name for (name,) in found]
+
+    def forget_unlisted(self, objects: Sequence[str]) -> None:
+        """Forget objects that are gone, and those that are files again."""
+        self._connection.execute(
+            "DELETE FROM unlisted_file WHERE object = ANY(%s) OR object IN (SELECT object FROM tiered)", [[*objects]]
+        )
 
     def recorded(self, span: StoreSpan) -> list[RollupFile]:
         """Return the recorded files of a span, in time order."""
@@ -164,5 +197,10 @@ class TierDatabase:
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
 
 
-def _store(part: StoreSpan) -> sql.Identifier:
-    return sql.Identifier(STORES[part.resolution])
+def lock_files(connection: Connection) -> bool:
+    """Lock out whoever else changes files of rollups, while the connection is open; return False if someone does."""
+    return bool(find_value(connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,)))
+
+
+def _store(part: StoreSpan, store: str | None) -> sql.Identifier:
+    return sql.Identifier(store or STORES[part.resolution])

@@ -1,7 +1,7 @@
 """Files of rollups: written from tables at a bounded size, staged outside the queried prefix, read back, and only then
 published.
 
-Nothing is deleted here: the bucket's lifecycle expires staged and old files.
+Staged and old files are expired by the bucket's lifecycle. Only a file that a replay has replaced is deleted.
 """
 
 import hashlib
@@ -75,6 +75,17 @@ class RollupFiles:
         published = self._bucket.find_metadata(file.object)
         if published is None or published.get("sha256") != file.digest:
             self._bucket.copy(STAGING + file.object, file.object, {"sha256": file.digest})
+
+    def read(self, file: RollupFile) -> bytes:
+        """Read a published file; its bytes must be those that were listed."""
+        data = self._bucket.get(file.object)
+        if digest(data) != file.digest:
+            raise Unverified(f"{file.object} has other bytes than were listed")
+        return data
+
+    def remove(self, name: str) -> None:
+        """Delete an object that is listed no more, if it exists."""
+        self._bucket.delete(name)
 
     def list_day(self, files: list[RollupFile]) -> None:
         """Write a day's manifest: the database's list of files, readable from the bucket as well."""

@@ -14,7 +14,8 @@ from sluice.core.breaker import Breaker
 from sluice.core.consumers import AGGREGATE
 from sluice.core.errors import Retryable
 from sluice.core.rollups.watermark import OffsetSnapshot, place_watermark
-from sluice.edge.rollups.rolling import NARROWER, Rolled, Rolling, UnrollableError
+from sluice.edge.rollups.computing import NARROWER
+from sluice.edge.rollups.rolling import Rolled, Rolling, UnrollableError
 from sluice.edge.settings import RollSettings
 from sluice.edge.topic_offsets import TopicOffsets
 

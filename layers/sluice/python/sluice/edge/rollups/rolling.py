@@ -9,12 +9,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import psycopg
-from psycopg import sql
 
 from sluice.core.errors import Retryable
 from sluice.core.rollups.resolutions import WIDTHS, Resolution, floor_to
@@ -22,11 +20,11 @@ from sluice.core.rollups.rolling_plan import Claim, Marker, drop_covered, mark_w
 from sluice.core.rollups.watermark import Covered
 from sluice.edge import database
 from sluice.edge.database import Connection, Database, find_value
+from sluice.edge.rollups.computing import NARROWER, Windows, read_statement, remove_unwritten, store_windows
 from sluice.edge.settings import DatabaseSettings
 
 FEW_DEVICES = 500
 """Up to this many devices of fleets are read one by one; beyond it, all samples of a minute are read."""
-NARROWER: dict[Resolution, Resolution] = {"1h": "1m", "1d": "1h"}
 WIDER: dict[Resolution, Resolution] = {"1m": "1h", "1h": "1d"}
 
 _SETTINGS = b"""
@@ -73,34 +71,8 @@ _CLOSE = """
 """
 
 
-def _read(name: str) -> sql.SQL:
-    text: Any = (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
-    return sql.SQL(text)
-
-
-def _compose(source: str, numbers: str, resolution: Resolution) -> sql.Composed:
-    """Build a statement from a window's input, the computation and the target."""
-    claimed = _read(source).format(source=_table(NARROWER[resolution])) if resolution in NARROWER else _read(source)
-    replace = _read("replace").format(target=_table(resolution))
-    return sql.SQL("WITH claimed AS ({}), {} {}").format(claimed, _read(numbers), replace)
-
-
-def _table(resolution: Resolution) -> sql.Identifier:
-    return sql.Identifier(f"rollup_{resolution}")
-
-
-_LOCK_MINUTES, _CLAIM_MINUTES = _read("lock_minutes"), _read("claim_minutes")
-_LOCK_WIDER, _CLAIM_WIDER = _read("lock_wider"), _read("claim_wider")
-_SHARDS = {
-    "1m": _compose("samples_of_shards", "few", "1m"),
-    **{wider: _compose("rollups_of_shards", "merged", wider) for wider in NARROWER},
-}
-_ENTITIES = {
-    "1m": _compose("samples_of_devices", "few", "1m"),
-    **{wider: _compose("rollups_of_entities", "merged", wider) for wider in NARROWER},
-}
-_FLEETS = _compose("samples_of_fleets", "many", "1m")
-_SMALL_FLEETS = _compose("samples_of_small_fleets", "many", "1m")
+_LOCK_MINUTES, _CLAIM_MINUTES = read_statement("lock_minutes"), read_statement("claim_minutes")
+_LOCK_WIDER, _CLAIM_WIDER = read_statement("lock_wider"), read_statement("claim_wider")
 
 
 def connect(login: DatabaseSettings, answer_seconds: float) -> Connection:
@@ -244,36 +216,37 @@ def _roll_minutes(connection: Connection, claims: Sequence[Claim]) -> int:
     rolled = _roll(connection, "1m", [claim for claim in claims if claim.fleet_id is None])
     if fleets:
         few = sum(claim.devices for claim in fleets) <= FEW_DEVICES
-        rolled += _replace(connection, _SMALL_FLEETS if few else _FLEETS, "1m", fleets, many=not few)
+        source = "samples_of_small_fleets" if few else "samples_of_fleets"
+        rolled += _replace(connection, source, "1m", fleets, many=not few)
     return rolled
 
 
 def _roll(connection: Connection, resolution: Resolution, claims: Sequence[Claim]) -> int:
     shards = [claim for claim in claims if claim.entity_key is None]
     entities = [claim for claim in claims if claim.entity_key is not None]
-    rolled = _replace(connection, _SHARDS[resolution], resolution, shards, many=True) if shards else 0
-    return rolled + (_replace(connection, _ENTITIES[resolution], resolution, entities, many=False) if entities else 0)
+    of_shards, of_entities = (
+        ("rollups_of_shards", "rollups_of_entities")
+        if resolution in NARROWER
+        else ("samples_of_shards", "samples_of_devices")
+    )
+    rolled = _replace(connection, of_shards, resolution, shards, many=True) if shards else 0
+    return rolled + (_replace(connection, of_entities, resolution, entities, many=False) if entities else 0)
 
 
 def _replace(
-    connection: Connection, statement: sql.Composed, resolution: Resolution, claims: Sequence[Claim], *, many: bool
+    connection: Connection, source: str, resolution: Resolution, claims: Sequence[Claim], *, many: bool
 ) -> int:
     """Compute and store the rows of claimed windows, and remove rows that have no input any more."""
-    # The planner assumes that a partition without statistics is empty, and would compare everything with everything.
-    connection.execute("SET LOCAL enable_nestloop = off" if many else "SET LOCAL enable_nestloop = on")
-    parameters = {
-        "shards": [claim.shard for claim in claims],
-        "windows": [claim.window_start for claim in claims],
-        "entities": [claim.entity_key for claim in claims],
-        "fleets": [claim.fleet_id for claim in claims],
-        "single": claims[0].entity_key is not None,
-        "resolution": resolution,
-        "width": WIDTHS[resolution],
-    }
-    rolled = int(find_value(connection, statement, parameters))
-    remove = _read("remove").format(target=_table(resolution))
+    windows = Windows(
+        [claim.window_start for claim in claims],
+        [claim.shard for claim in claims],
+        [claim.entity_key for claim in claims],
+        [claim.fleet_id for claim in claims],
+    )
+    single = claims[0].entity_key is not None
+    rolled = store_windows(connection, source, resolution, windows, many=many, single=single)
     for window, entities in _group_written_before(connection, claims):
-        connection.execute(remove, {"window": window, "entities": entities, "resolution": resolution})
+        remove_unwritten(connection, resolution, window, entities)
     return rolled
 
 

@@ -1,4 +1,4 @@
--- The events of a generation that count in one hour of a shard. An id counts once for its device: its first copy in
+-- The events of a generation that count in a span of time, of a shard's devices or of all devices of its fleets. An id counts once for its device: its first copy in
 -- raw-events decides, even if that one is late or belongs to another hour. Outside the replayed hours, what counts already
 -- decides; and an id that was settled before, because an earlier copy was late or its clock ran ahead.
 INSERT INTO wanted (entity_key, event_key, effective_time, shard, metric_keys, readings)
@@ -6,7 +6,7 @@ SELECT g.entity_key, g.event_key, g.effective_time, g.shard, g.metric_keys, g.re
 FROM generation AS g
 WHERE
     g.replay_number = %(number)s
-    AND g.shard = %(shard)s
+    AND {whose}
     AND g.effective_time >= %(since)s
     AND g.effective_time < %(until)s
     AND (%(include_late)s OR NOT g.late)

@@ -1,3 +1,8 @@
-INSERT INTO replay_swap (replay_number, hour, shard, removed, added, windows, expired)
-VALUES (%(number)s, %(hour)s, %(shard)s, %(removed)s, %(added)s, %(windows)s, %(expired)s)
+INSERT INTO replay_swap (
+    replay_number, hour, shard, removed, added, windows, expired, recomputed, readings, total, magnitude
+)
+VALUES (
+    %(number)s, %(hour)s, %(unit)s, %(removed)s, %(added)s, %(windows)s, %(expired)s,
+    %(recomputed)s, %(readings)s, %(total)s, %(magnitude)s
+)
 ON CONFLICT DO NOTHING

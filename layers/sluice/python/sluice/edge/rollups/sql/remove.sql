@@ -10,7 +10,7 @@ WITH removed AS (
     RETURNING t.entity_key, t.window_start
 )
 
-INSERT INTO change (fleet_id, entity_key, resolution, window_start)
+INSERT INTO {changes} (fleet_id, entity_key, resolution, window_start)
 SELECT e.fleet_id, e.entity_key, %(resolution)s, r.window_start
 FROM removed AS r
 INNER JOIN entity AS e ON e.entity_key = r.entity_key

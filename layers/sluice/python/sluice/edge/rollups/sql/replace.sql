@@ -38,7 +38,7 @@ replaced AS (
 ),
 
 noted AS (
-    INSERT INTO change (fleet_id, entity_key, resolution, window_start)
+    INSERT INTO {changes} (fleet_id, entity_key, resolution, window_start)
     SELECT DISTINCT e.fleet_id, CASE WHEN %(single)s THEN e.entity_key END, %(resolution)s, r.window_start
     FROM replaced AS r
     INNER JOIN entity AS e ON e.entity_key = r.entity_key

@@ -5,7 +5,7 @@ CROSS JOIN LATERAL (
     SELECT c.entity_key, r.metric_keys, r.readings
     FROM (
         SELECT sample.entity_key, sample.metric_keys, sample.readings
-        FROM sample
+        FROM {source} AS sample
         WHERE
             sample.shard = ANY(ARRAY(SELECT shard.shard FROM shard))
             AND sample.effective_time >= w.window_start

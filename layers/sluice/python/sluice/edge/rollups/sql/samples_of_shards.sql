@@ -8,7 +8,7 @@ FROM (
 ) AS w
 CROSS JOIN LATERAL (
     SELECT sample.entity_key, sample.metric_keys, sample.readings
-    FROM sample
+    FROM {source} AS sample
     WHERE
         sample.shard = ANY(w.shards)
         AND sample.effective_time >= w.window_start

@@ -5,7 +5,7 @@ FROM unnest(%(entities)s::bigint [], %(fleets)s::text [], %(windows)s::timestamp
 INNER JOIN entity AS e ON e.fleet_id = c.fleet_id AND e.device_id IS NOT NULL
 CROSS JOIN LATERAL (
     SELECT sample.metric_keys, sample.readings
-    FROM sample
+    FROM {source} AS sample
     WHERE
         sample.entity_key = e.entity_key
         AND sample.effective_time >= c.window_start

@@ -1,0 +1,174 @@
+"""Computing the windows of an hour whose samples have expired, in place of those that are stored.
+
+lock the shard against roll -> choose what counts -> compute the minutes -> compare them with what was chosen -> merge
+the hour -> mark the day
+
+The statements are roll's own. Minutes that are in the database are replaced there. Those in files wait in a table of
+the replay, until the files are replaced (replacing.py).
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from sluice.core.replay.plan import HOUR
+from sluice.core.rollups.resolutions import WIDTHS, floor_to
+from sluice.edge.database import Connection, find_value
+from sluice.edge.replay.statements import OF_FLEETS, OF_SHARD, read_statement
+from sluice.edge.replay.verifying import TOLERANCE, UnverifiedError
+from sluice.edge.rollups.computing import SETTINGS, Tables, Windows, remove_unwritten, store_windows
+
+FLEETS = 64
+"""Units of fleets are numbered after those of the devices' shards."""
+MINUTE = WIDTHS["1m"]
+# All events of a fleet in an hour may be more than one statement should sort.
+PIECE = timedelta(minutes=10)
+
+# Nobody rolls the shard meanwhile: a roller passes over what is locked.
+_LOCK_SHARD = "SELECT FROM shard WHERE shard = %(shard)s FOR UPDATE"
+
+# tier is locked out, so that this floor stays.
+_MINUTES_FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'rollup_1m' FOR SHARE"
+
+_ENTITIES = """
+    SELECT entity_key, fleet_id FROM entity
+    WHERE shard = %(shard)s AND (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND (device_id IS NULL) = %(whole)s
+    ORDER BY entity_key
+"""
+
+_SUMS = """
+    SELECT
+        coalesce(sum(cardinality(metric_keys)), 0)::bigint,
+        coalesce(sum((SELECT sum(r) FROM unnest(readings) AS r)), 0),
+        coalesce(sum((SELECT sum(abs(r)) FROM unnest(readings) AS r)), 0)
+    FROM wanted
+"""
+
+_STORED_BEFORE = sql.SQL("""
+    SELECT DISTINCT window_start FROM {target} AS t
+    WHERE t.entity_key = ANY(%(entities)s::bigint[]) AND t.window_start >= %(since)s AND t.window_start < %(until)s
+        AND t.xmin <> pg_current_xact_id()::xid
+""")
+
+_CHOOSE, _DIFFERS, _MARK_DAYS, _FORGET_COPIES = map(read_statement, ("choose", "differs", "mark_days", "forget_copies"))
+
+
+def name_recomputed(replay_number: int) -> str:
+    """Name the table of a replay's minutes whose rows are in files."""
+    return f"recomputed_{replay_number}"
+
+
+class Recomputing(msgspec.Struct, frozen=True):
+    """The work on one unit, in its transaction."""
+
+    connection: Connection
+    parameters: dict[str, Any]
+    """Those of the unit's statements."""
+
+    def recompute(self, *, whole: bool) -> dict[str, Any]:
+        """Compute and replace the unit's windows, of fleets as a whole or of devices; return what to record."""
+        for setting in SETTINGS:
+            self.connection.execute(setting)
+        self.connection.execute(_LOCK_SHARD, self.parameters)
+        found = self.connection.execute(_ENTITIES, self.parameters | {"whole": whole}).fetchall()
+        entities, fleets = [key for key, _ in found], [fleet for _, fleet in found]
+        place = self._find_place()
+        sums: tuple[Any, ...] = (0, 0, 0)
+        if whole:
+            windows = self._compute_fleets(entities, fleets, place)
+        else:
+            windows = self._compute_devices(entities, place)
+            sums = self.connection.execute(_SUMS).fetchone() or sums
+        self._merge_hour(entities, place, whole=whole)
+        self.connection.execute(_MARK_DAYS, {"day": floor_to(self._hour, WIDTHS["1d"]), "entities": entities})
+        resolutions = ["1h"] if place.in_files else ["1m", "1h"]
+        self.connection.execute(_FORGET_COPIES, {"since": self._hour, "resolutions": resolutions})
+        names = ("readings", "total", "magnitude")
+        return {"recomputed": True, "windows": windows} | dict(zip(names, sums, strict=True))
+
+    @property
+    def _hour(self) -> datetime:
+        hour: datetime = self.parameters["since"]
+        return hour
+
+    def _find_place(self) -> "_Place":
+        """Find where the rows of the hour's minutes are."""
+        floor = find_value(self.connection, _MINUTES_FLOOR)
+        self.connection.execute("SELECT ensure_partition('rollup_1h', %s)", [self._hour])
+        if floor is None or self._hour >= floor:
+            self.connection.execute("SELECT ensure_partition('rollup_1m', %s)", [self._hour])
+            return _Place(Tables(samples="wanted"), in_files=False)
+        number = self.parameters["number"]
+        self.connection.execute("SELECT open_recomputed(%s)", [number])
+        # Readers are told of changes once the files have changed.
+        tables = Tables(samples="wanted", rollups_1m=name_recomputed(number), changes="noted_later")
+        return _Place(tables, in_files=True)
+
+    def _compute_devices(self, entities: list[int], place: "_Place") -> int:
+        self.connection.execute(_CHOOSE.format(whose=OF_SHARD), self.parameters)
+        since, until = self._hour, self._hour + HOUR
+        minutes = _list_minutes(since, until)
+        windows = Windows(minutes, shards=[self.parameters["shard"]] * len(minutes))
+        stored = store_windows(
+            self.connection, "samples_of_shards", "1m", windows, many=True, single=False, tables=place.tables
+        )
+        self._finish_minutes(entities, since, until, place, whole=False)
+        return stored
+
+    def _compute_fleets(self, entities: list[int], fleets: list[str], place: "_Place") -> int:
+        stored, since = 0, self._hour
+        while since < self._hour + HOUR:
+            until = since + PIECE
+            self.connection.execute("DELETE FROM wanted")
+            # Off since the piece before: choosing looks up single rows of large tables.
+            self.connection.execute("SET LOCAL enable_nestloop = on")
+            piece = {"since": since, "until": until}
+            self.connection.execute(_CHOOSE.format(whose=OF_FLEETS), self.parameters | piece)
+            minutes = _list_minutes(since, until)
+            windows = Windows(
+                [minute for minute in minutes for _ in entities],
+                entities=entities * len(minutes),
+                fleets=fleets * len(minutes),
+            )
+            stored += store_windows(
+                self.connection, "samples_of_fleets", "1m", windows, many=True, single=True, tables=place.tables
+            )
+            self._finish_minutes(entities, since, until, place, whole=True)
+            since = until
+        return stored
+
+    def _finish_minutes(
+        self, entities: list[int], since: datetime, until: datetime, place: "_Place", *, whole: bool
+    ) -> None:
+        """Remove rows that have no event, and refuse those that do not hold the readings chosen for them."""
+        if not place.in_files:
+            stored = self.connection.execute(
+                _STORED_BEFORE.format(target=place.tables.target("1m")),
+                {"entities": entities, "since": since, "until": until},
+            )
+            for (minute,) in stored.fetchall():
+                remove_unwritten(self.connection, "1m", minute, entities, place.tables)
+        asked = {"entities": entities, "since": since, "until": until, "tolerance": TOLERANCE, "whole": whole}
+        wrong = find_value(self.connection, _DIFFERS.format(target=place.tables.target("1m")), asked)
+        if wrong:
+            detail = f"{wrong} recomputed minutes from {since.isoformat()} on do not hold their events"
+            raise UnverifiedError(detail)
+
+    def _merge_hour(self, entities: list[int], place: "_Place", *, whole: bool) -> None:
+        tables = Tables(rollups_1m=place.tables.rollups_1m)
+        windows = Windows([self._hour] * len(entities), entities=entities)
+        store_windows(self.connection, "rollups_of_entities", "1h", windows, many=False, single=whole, tables=tables)
+        remove_unwritten(self.connection, "1h", self._hour, entities, tables)
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where the rows of an hour's minutes are."""
+
+    tables: Tables
+    in_files: bool
+
+
+def _list_minutes(since: datetime, until: datetime) -> list[datetime]:
+    return [since + number * MINUTE for number in range((until - since) // MINUTE)]
