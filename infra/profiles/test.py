@@ -39,7 +39,6 @@ TEST = replace(
     ),
     lookup=replace(DEV.lookup, directory_seconds=1),
     reconcile=replace(DEV.reconcile, every_minutes=1, archive_grace_seconds=20, aggregate_grace_seconds=10),
-    match=replace(DEV.match, every_minutes=1),
     replay=replace(DEV.replay, every_minutes=1, chunk_mib=4, fixed_seconds=10, wait_seconds=1),
     # More than a laptop can do.
     resend=replace(DEV.resend, compute=replace(DEV.resend.compute, concurrency=2), per_second=40_000),
