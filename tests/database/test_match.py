@@ -1,5 +1,7 @@
 """Ids that recur with other bytes, on a real database: the first event counts, the later one is a conflict."""
 
+import random
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -9,17 +11,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from sluice.core.errors import Poison
 from sluice.core.failures.letters import Letter
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
+from sluice.core.samples.events import put_down
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.matching import match_run
 from sluice.edge.matching.id_store import IdStore
 from sluice.edge.matching.match_run import Done, Matching, MatchRun
-from tests.database.aggregating import Processes, Sent, Tables, now, read
-from tests.database.replaying import Replayer, connect_as, make_plan
-from tests.database.stored import S3, Died, Dying, as_reconcile, count
+from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
+from tests.database.replaying import Replayer, connect_as, counts_at, make_plan
+from tests.database.stored import S3, Died, Dying, as_reconcile, count, shuffled
 from tests.support import samples
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -49,6 +53,7 @@ class Place:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        self.clock = now
         self.s3 = S3()
         self.brokers = Kept()
         self.tables = Tables(dsn)
@@ -78,7 +83,7 @@ class Place:
             topic="dead-letter",
             contracts=samples.contracts(),
             limits=Limits(),
-            clock=lambda: now() + timedelta(days=2),
+            clock=self.clock,
         )
         if connection is not None:
             return MatchRun(matching, connection, may_go_on).run()
@@ -121,9 +126,9 @@ def noon() -> datetime:
 def pair(noon: datetime, apart: timedelta) -> tuple[Sent, Sent]:
     """An event, and a later one with its id and another time."""
     return (
-        Sent(1, noon, noon, event_id=ID, metrics={"cpu_temp": 40.0, "vibration_rms": 2.0}),
+        Sent(0, noon, noon, event_id=ID, metrics={"cpu_temp": 40.0, "vibration_rms": 2.0}),
         Sent(
-            2,
+            1,
             noon + apart,
             noon + apart + timedelta(seconds=1),
             event_id=ID,
@@ -150,7 +155,7 @@ def test_an_id_that_recurs_after_hours_under_another_time_counts_once_in_the_end
     assert (letter.reason, letter.consumer) == ("conflict", "match")
     assert letter.event == later.record().value.decode()
     assert letter.first_event == first.record().value.decode()
-    assert (letter.kafka_offset, letter.first_kafka_offset) == (2, 1)
+    assert (letter.kafka_offset, letter.first_kafka_offset) == (1, 0)
     assert place.match() == Done()
     assert len(place.brokers.letters) == 1
     assert place.states == {"first": 1, "settled": 1}
@@ -158,7 +163,7 @@ def test_an_id_that_recurs_after_hours_under_another_time_counts_once_in_the_end
 
 def test_both_may_be_in_one_file_and_the_order_of_files_does_not_matter(place: Place, noon: datetime) -> None:
     first, later = pair(noon, 3 * HOUR)
-    one, two = replace(first, event_id=OTHER_ID, offset=3), replace(later, event_id=OTHER_ID, offset=4)
+    one, two = replace(first, event_id=OTHER_ID, offset=2), replace(later, event_id=OTHER_ID, offset=3)
     place.aggregate(first, later, one, two)
     place.archive(later, first)
     assert place.match() == Done(ids=2, conflicts=1, removed=1)
@@ -167,7 +172,7 @@ def test_both_may_be_in_one_file_and_the_order_of_files_does_not_matter(place: P
     place.archive(one)
     assert place.match() == Done(ids=1, conflicts=1, removed=1)
     assert place.counted == [first.event_time] * 2
-    assert [letter.kafka_offset for letter in place.brokers.letters] == [2, 4]
+    assert [letter.kafka_offset for letter in place.brokers.letters] == [1, 3]
 
 
 def test_a_conflict_that_aggregate_recognized_changes_no_number(place: Place, noon: datetime) -> None:
@@ -183,7 +188,7 @@ def test_a_conflict_that_aggregate_recognized_changes_no_number(place: Place, no
 
 def test_the_same_bytes_again_are_no_conflict(place: Place, noon: datetime) -> None:
     first, _ = pair(noon, 3 * HOUR)
-    again = replace(first, offset=2, received_at=noon + MINUTE)
+    again = replace(first, offset=1, received_at=noon + MINUTE)
     place.aggregate(first, again)
     place.archive(first, again)
     place.archive(first)
@@ -194,16 +199,87 @@ def test_the_same_bytes_again_are_no_conflict(place: Place, noon: datetime) -> N
 
 def test_other_devices_and_fleets_may_use_the_same_id(place: Place, noon: datetime) -> None:
     first, later = pair(noon, 3 * HOUR)
-    others = replace(later, device_id="press-2"), replace(later, offset=3, fleet_id="demo2")
+    others = replace(later, device_id="press-2"), replace(later, offset=2, fleet_id="demo2")
     place.aggregate(first, *others)
     place.archive(first, *others)
     assert place.match() == Done(ids=3)
     assert len(place.counted) == 2
 
 
+def test_an_event_whose_first_copy_aggregate_gave_up_keeps_its_sample(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    given_up = put_down(first.record(), Poison("a test"), now())
+    place.processes.start().bury([given_up])
+    place.aggregate(later)
+    place.archive(first, later)
+    assert place.match() == Done(ids=2, conflicts=1)
+    assert place.counted == [later.event_time]
+    assert place.outcomes == {"dead_lettered": 1, "counted": 1}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_recurs_and_whenever_files_and_runs_come_each_id_counts_once_and_by_its_first(
+    place: Place, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match_run, "AT_ONCE", 7)
+    draw = random.Random(seed)
+    sent = recurring(draw)
+    for at in range(0, len(sent), 5):
+        place.aggregate(*sent[at : at + 5])
+    assert len(place.counted) > len(countable(sent))
+    files = shuffled(draw, sent, 12)
+    for file in files:
+        place.archive(*file)
+        if draw.random() < 0.5:
+            place.match()
+    place.match()
+    samples_held = {(device, key): time for device, key, time, _ in place.tables.samples()}
+    assert samples_held == countable(sent)
+    assert len(place.counted) == len(samples_held)
+    late = sum(is_late(one) for one in sent)
+    expected = {"counted": len(samples_held), "late": late, "duplicate": len(sent) - late - len(samples_held)}
+    assert place.outcomes == {outcome: events for outcome, events in expected.items() if events}
+    firsts = {(one.device_id, one.key): one for one in reversed(sent)}
+    of_bytes = {one.offset: one.record().value for one in sent}
+    conflicts = [one.offset for one in sent if of_bytes[one.offset] != of_bytes[firsts[one.device_id, one.key].offset]]
+    # A record that is in several files has one letter, which may be written again.
+    assert sorted(letter.kafka_offset or 0 for letter in set(place.brokers.letters)) == conflicts
+    assert place.match() == Done()
+
+
+def recurring(draw: random.Random) -> list[Sent]:
+    """Events of some hours with few ids, which are used again at once or hours later, with the same bytes or others."""
+    moment = now().replace(minute=0, second=0, microsecond=0) - 12 * HOUR
+    sent: list[Sent] = []
+    for offset in range(60):
+        moment += timedelta(minutes=draw.uniform(0, 20))
+        event_time = moment - timedelta(minutes=draw.choice((0, 1, 30, 70, -20)))
+        one = Sent(
+            offset,
+            event_time,
+            moment,
+            device_id=f"press-{draw.randrange(2)}",
+            event_id=f"{draw.randrange(8):032x}",
+            metrics={"cpu_temp": float(offset), "vibration_rms": 1.0},
+        )
+        again = draw.random() < 0.2 and sent
+        sent.append(replace(draw.choice(sent), offset=offset, received_at=moment) if again else one)
+    return sent
+
+
+def is_late(one: Sent) -> bool:
+    return one.received_at - one.event_time > LIMITS.late
+
+
+def countable(sent: Sequence[Sent]) -> dict[tuple[str, uuid.UUID], datetime]:
+    """When each id counts: its first event decides, even if it is late and none does."""
+    firsts = {(one.device_id, one.key): one for one in reversed(sent)}
+    return {who: counts_at(one) for who, one in firsts.items() if not is_late(one)}
+
+
 def test_a_third_copy_is_a_conflict_with_the_first_one(place: Place, noon: datetime) -> None:
     first, second = pair(noon, 2.5 * HOUR)
-    third = replace(second, offset=5, event_time=noon + 5 * HOUR, received_at=noon + 5 * HOUR)
+    third = replace(second, offset=2, event_time=noon + 5 * HOUR, received_at=noon + 5 * HOUR)
     place.aggregate(first, second, third)
     place.archive(first, second)
     place.match()
@@ -223,6 +299,17 @@ def test_nothing_is_settled_before_aggregate_has_come_to_both(place: Place, noon
     place.aggregate(later)
     assert place.match() == Done(conflicts=1, removed=1)
     assert place.counted == [first.event_time]
+
+
+def test_a_conflict_waits_for_earlier_events_to_appear_in_raw_but_not_for_ever(place: Place, noon: datetime) -> None:
+    first, later = (replace(one, offset=one.offset + 1) for one in pair(noon, 3 * HOUR))
+    lost = Sent(0, noon, noon, event_id=OTHER_ID)
+    place.aggregate(lost, first, later)
+    place.archive(first, later)
+    assert place.match() == Done(ids=2)
+    assert place.match() == Done()
+    place.clock = lambda: now() + 4 * HOUR
+    assert place.match() == Done(conflicts=1, removed=1)
 
 
 def test_a_conflict_waits_until_its_letter_is_stored(place: Place, noon: datetime) -> None:
@@ -282,7 +369,7 @@ def test_another_copy_that_comes_after_the_repair_is_a_duplicate_at_once(place: 
     place.aggregate(first, later)
     place.archive(first, later)
     place.match()
-    third = replace(later, offset=9, event_time=noon + 5 * HOUR, received_at=noon + 5 * HOUR)
+    third = replace(later, offset=2, event_time=noon + 5 * HOUR, received_at=noon + 5 * HOUR)
     place.aggregate(third)
     assert place.counted == [first.event_time]
     assert place.outcomes == {"counted": 1, "duplicate": 2}

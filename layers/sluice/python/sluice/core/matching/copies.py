@@ -53,6 +53,11 @@ class Family(msgspec.Struct, frozen=True):
     """Those with other bytes than the first that are not settled yet, each record once."""
     members: tuple[Member, ...]
 
+    @property
+    def found_at(self) -> datetime:
+        """Return when the newest of its members was found."""
+        return max(member.found_at for member in self.members)
+
 
 def find_families(copies: Iterable[Copy]) -> list[Family]:
     """Group copies by their events' identity; a hash alone may stand for several."""
@@ -85,8 +90,8 @@ def write_conflict(first: Copy, later: Copy) -> Letter:
         f"the id is that of an event with other bytes, received at {write_time(first.event.received_at)};"
         " the earlier one counts"
     )
-    # The time at which it was found: a letter that is written again is the same letter.
-    letter = about_record(later.record, Conflict(detail), CONSUMER, later.member.found_at)
+    # It became a conflict as it was received. So a letter that is written again is the same letter.
+    letter = about_record(later.record, Conflict(detail), CONSUMER, later.event.received_at)
     return msgspec.structs.replace(
         letter,
         first_event=cut_text(first.record.value, MAX_BODY),

@@ -7,7 +7,7 @@ A run may end anywhere: each batch is noted in one transaction, and each id is s
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -49,6 +49,9 @@ FEW = 10
 """How many copies of one id a group of earlier ids gives: its earliest ones decide."""
 AT_ONCE = 300
 """How many open copies are read together."""
+
+PATIENCE = timedelta(hours=3)
+"""How long a conflict waits for earlier events to appear in raw. Those that take longer are missing."""
 
 Found = tuple[int, str, int]
 
@@ -200,13 +203,19 @@ class MatchRun:
         return read_event(record, self._matching.contracts, self._matching.limits, self._matching.clock())
 
     def _find_ready(self, families: Sequence[Family]) -> list[Family]:
-        """Return those whose copies aggregate has come to: until then, it is not known which of them count."""
-        needed = {
-            id(family): {family.first.record.origin, *(copy.record.origin for copy in family.conflicts)}
-            for family in families
-        }
-        covered = self._tables.find_covered({origin for origins in needed.values() for origin in origins})
-        return [family for family in families if needed[id(family)] <= covered]
+        """Return those whose copies aggregate has come to, and before which no other copy will appear in raw."""
+        needed = [
+            {family.first.record.origin, *(copy.record.origin for copy in family.conflicts)} for family in families
+        ]
+        covered = self._tables.find_covered({origin for origins in needed for origin in origins})
+        complete = not self._tables.list_unread()
+        impatient = self._matching.clock() - PATIENCE
+        return [
+            family
+            for family, origins in zip(families, needed, strict=True)
+            if origins <= covered.keys()
+            and (family.found_at < impatient or (complete and all(covered[origin] for origin in origins)))
+        ]
 
     def _store_letters(self, families: Sequence[Family]) -> list[Family]:
         """Store the dead letters of conflicts; return the families whose letters are all stored."""

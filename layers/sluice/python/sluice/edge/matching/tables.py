@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import msgspec
 
-from sluice.core.consumers import AGGREGATE
+from sluice.core.consumers import AGGREGATE, ARCHIVE
 from sluice.core.matching.copies import Member, State
 from sluice.core.records import Origin
 from sluice.edge.database import Connection, find_value
@@ -64,9 +64,13 @@ _EXPIRE = """
     SELECT count(*) FILTER (WHERE state = 'open') FROM expired
 """
 _COVERED = """
-    SELECT partition, kafka_offset FROM coverage
-    JOIN unnest(%s::integer[], %s::bigint[]) AS asked (partition, kafka_offset) USING (partition)
-    WHERE consumer = %s AND topic = %s AND offsets @> kafka_offset
+    SELECT asked.partition, asked.kafka_offset, archived.offsets @> int8range(0, asked.kafka_offset, '[]') IS TRUE
+    FROM unnest(%s::integer[], %s::bigint[]) AS asked (partition, kafka_offset)
+    JOIN coverage AS counted
+        ON counted.consumer = %s AND counted.topic = %s AND counted.partition = asked.partition
+    LEFT JOIN coverage AS archived
+        ON archived.consumer = %s AND archived.topic = %s AND archived.partition = asked.partition
+    WHERE counted.offsets @> asked.kafka_offset
 """
 
 
@@ -119,11 +123,12 @@ class MatchTables(msgspec.Struct, frozen=True):
         """Forget old members; return how many of them were still open."""
         return int(find_value(self.connection, _EXPIRE, [KEPT]))
 
-    def find_covered(self, origins: Collection[Origin]) -> set[Origin]:
-        """Return the records that aggregate has accounted for."""
+    def find_covered(self, origins: Collection[Origin]) -> dict[Origin, bool]:
+        """Return the records that aggregate has accounted for, and whether raw holds everything up to them."""
         asked = [[one.partition for one in origins], [one.offset for one in origins]]
-        rows = self.connection.execute(_COVERED, [*asked, AGGREGATE.name, AGGREGATE.topic]).fetchall()
-        return {Origin(AGGREGATE.topic, partition, offset) for partition, offset in rows}
+        consumers = [name for one in (AGGREGATE, ARCHIVE) for name in (one.name, one.topic)]
+        rows = self.connection.execute(_COVERED, [*asked, *consumers]).fetchall()
+        return {Origin(AGGREGATE.topic, partition, offset): archived for partition, offset, archived in rows}
 
 
 def _places(members: Iterable[Member]) -> list[list[int] | list[str]]:
