@@ -258,7 +258,7 @@ def test_one_is_shown_whole_with_its_bytes_by_the_start_of_its_id(
 
 
 def test_a_conflict_is_shown_with_the_bytes_of_both_events(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
-    first = {"first_event": '{"a":1}', "first_kafka_partition": 3, "first_kafka_offset": 2**40}
+    first: dict[str, Any] = {"first_event": '{"a":1}', "first_kafka_partition": 3, "first_kafka_offset": 2**40}
     sent = letter(b'{"a":2}', reason="conflict", consumer="match", **first)
     lake.bury(sent)
     assert run(sent.letter_id, *DAY) == 0
