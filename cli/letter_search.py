@@ -13,7 +13,7 @@ from sluice.core.times import write_time
 Cells = Mapping[str, Any]
 """A row: the local stack has texts, a deployed stage numbers and times as well."""
 
-WHOLE = ("event", "event_base64", "envelope")
+WHOLE = ("event", "event_base64", "envelope", "first_event")
 """What may be long, and is read of the one that is shown whole."""
 LISTED = tuple(name for name in Letter.__struct_fields__ if name not in ("version", *WHOLE))
 MOST_COPIES = 10
@@ -30,7 +30,10 @@ WITH letters AS (
 )
 """
 
-_INTEGERS = ("schema_version", "kafka_partition", "kafka_offset", "attempts", "event_size")
+_INTEGERS = (
+    *("schema_version", "kafka_partition", "kafka_offset", "first_kafka_partition", "first_kafka_offset"),
+    *("attempts", "event_size"),
+)
 _TIMES = ("received_at", "failed_at")
 
 

@@ -55,7 +55,7 @@ def write_whole(found: Sequence[Letter]) -> Iterator[str]:
     """Write one dead letter, once for each consumer that gave it up, and its bytes."""
     for letter in found:
         for name, value in describe_letter(letter).items():
-            if name not in ("event", "event_base64"):
+            if name not in ("event", "event_base64", "first_event"):
                 yield f"{name.replace('_', ' '):15}  {make_visible(str(value))}"
         yield ""
     sent, body = found[0], read_bytes(found[0])
@@ -63,6 +63,10 @@ def write_whole(found: Sequence[Letter]) -> Iterator[str]:
     binary = "" if sent.event_base64 is None else ", not UTF-8 (\\xff stands for byte ff)"
     yield f"the event as it was sent, {sent.event_size:,} bytes{cut}{binary}:"
     yield from map(make_visible, body.decode("utf-8", "backslashreplace").split("\n"))
+    if sent.first_event is not None:
+        yield ""
+        yield "the first event with this id, which counts:"
+        yield from map(make_visible, sent.first_event.split("\n"))
 
 
 def read_bytes(letter: Letter) -> bytes:

@@ -21,6 +21,7 @@ from infra.functions.deadletter import Deadletter
 from infra.functions.ingest import Ingest
 from infra.functions.lookup import Lookup
 from infra.functions.maintain import Maintain
+from infra.functions.match import Match
 from infra.functions.migrate import Migrate
 from infra.functions.pressure import Pressure
 from infra.functions.publish import Publish
@@ -113,6 +114,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Checkpoint(pipeline, base, profile.checkpoint)
     consumers = [archive, aggregate]
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
+
+    Match(pipeline, base, profile.match)
 
     query = Query(
         pipeline,

@@ -11,6 +11,7 @@ from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.ingest import IngestProfile, Throttles
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
+from infra.functions.match import MatchProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -185,6 +186,15 @@ BASELINE = Profile(
         rerun_seconds=120,
         reserve_seconds=180,
         statement_seconds=30,
+    ),
+    # An hour's 11 million ids on average, 54 million with the peak, and the arrays of 26 hours beside them.
+    match=MatchProfile(
+        compute=Compute(memory_mib=3008, timeout_seconds=900, concurrency=1),
+        every_minutes=60,
+        reserve_seconds=500,
+        statement_seconds=60,
+        behind_hours=3,
+        produce_deadline_seconds=10,
     ),
     # A step of the machine, and beside it a plan and the schedule's run. Its longest piece of work is a slice of files,
     # as tier's is.

@@ -13,6 +13,7 @@ from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.ingest import IngestProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
+from infra.functions.match import MatchProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -65,6 +66,7 @@ class Profile:
     tier: TierProfile
     recall: Compute
     reconcile: ReconcileProfile
+    match: MatchProfile
     replay: ReplayProfile
     resend: ResendProfile
     recount: RecountProfile

@@ -11,12 +11,15 @@ from constructs import Construct
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
+from sluice.edge.matching.tables import IDS
 from sluice.edge.replay.planning import LISTS
 
 # By then, staged rollups have been moved, or an alarm has long been raised.
 STAGED_DAYS = 30
 # A plan is valid for a day, and its replay takes at most another one.
 LIST_DAYS = 7
+# Ids are compared with those of 26 hours.
+ID_DAYS = 2
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ class Buckets(Construct):
         self.rollups = bucket(
             "Rollups", "rollup_bucket", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/")
         )
-        # One object for each kind of control data, replaced whenever something changes; and the lists of replays.
-        self.control = bucket("Control", "control_bucket", Expiry(LIST_DAYS, prefix=LISTS))
+        # One object for each kind of control data, replaced whenever something changes; the lists of replays; and the
+        # ids of stored events.
+        self.control = bucket("Control", "control_bucket", Expiry(LIST_DAYS, prefix=LISTS), Expiry(ID_DAYS, prefix=IDS))
         self.query_results = bucket("QueryResults", "result_bucket", Expiry(retention.query_result_days))

@@ -26,8 +26,8 @@ from sluice.core.records import KafkaRecord, Origin
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "schemas/dead_letter/1.json").read_text())
 COLUMNS = (
     dict.fromkeys((*LISTED, *WHOLE), "string")
-    | dict.fromkeys(("schema_version", "kafka_partition", "attempts"), "int")
-    | dict.fromkeys(("event_size", "kafka_offset"), "bigint")
+    | dict.fromkeys(("schema_version", "kafka_partition", "first_kafka_partition", "attempts"), "int")
+    | dict.fromkeys(("event_size", "kafka_offset", "first_kafka_offset"), "bigint")
     | dict.fromkeys(("received_at", "failed_at"), "timestamp")
 )
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -255,6 +255,19 @@ def test_one_is_shown_whole_with_its_bytes_by_the_start_of_its_id(
     assert "reason           contract_violation" in said
     assert "correlation id   site-7" in said
     assert said[said.index("") + 1 :] == ["the event as it was sent, 14 bytes:", '{"a":', '\ufffd[2J"b"}']
+
+
+def test_a_conflict_is_shown_with_the_bytes_of_both_events(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    first: dict[str, Any] = {"first_event": '{"a":1}', "first_kafka_partition": 3, "first_kafka_offset": 2**40}
+    sent = letter(b'{"a":2}', reason="conflict", consumer="match", **first)
+    lake.bury(sent)
+    assert run(sent.letter_id, *DAY) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert f"first kafka offset  {2**40}" in said
+    assert said[-4:] == ['{"a":2}', "", "the first event with this id, which counts:", '{"a":1}']
+    assert run(sent.letter_id, *DAY, "--json") == 0
+    (shown,) = read(capsys)["items"]
+    assert {name: shown[name] for name in first} == first
 
 
 def test_bytes_that_are_no_text_are_decoded_and_what_was_cut_is_said(

@@ -71,14 +71,20 @@ class S3:
         end = int(last) + 1 if first else len(data)
         return {"Body": io.BytesIO(data[start:end]), "ContentRange": f"bytes {start}-{end - 1}/{len(data)}"}
 
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> None:  # noqa: ARG002, N803
+        self.objects[Key] = Body
+
     def put_rows(self, sent: Iterable[Sent], name: str = "", day: str = "2026-03-01") -> str:
         """Put a raw file, as Firehose writes one."""
         rows = [
             {
                 "fleet_id": one.fleet_id,
+                "device_id": one.device_id,
+                "event_id": str(one.key),
                 "contract": "telemetry",
                 "schema_version": one.version,
-                "event": "{}",
+                "event": one.record().value.decode(),
+                "correlation_id": "test",
                 "event_time": one.event_time.replace(tzinfo=None),
                 "flags": time_flags(one.event_time, one.received_at, LIMITS.clock_ahead, LIMITS.late) or None,
                 "received_at": one.received_at.replace(tzinfo=None),
@@ -91,9 +97,12 @@ class S3:
         schema = pa.schema(
             [
                 ("fleet_id", pa.string()),
+                ("device_id", pa.string()),
+                ("event_id", pa.string()),
                 ("contract", pa.string()),
                 ("schema_version", pa.int32()),
                 ("event", pa.string()),
+                ("correlation_id", pa.string()),
                 ("event_time", pa.timestamp("ns")),
                 ("flags", pa.list_(pa.string())),
                 ("received_at", pa.timestamp("ns")),

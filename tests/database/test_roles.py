@@ -63,6 +63,19 @@ MAY = {
         "standing": "siu",
     }
     | REPLAYS,
+    "sluice_match": {
+        "counted_object": "s(id_part)",
+        "coverage": "s",
+        "dirty": "i",
+        "entity": "s",
+        "horizon": "s(store)",
+        "outcome": "i",
+        "recurring_copy": "sid(state)",
+        "replay": "s(replay_number)",
+        "sample": "sd",
+        "settled_event": "i",
+        "shard": "s",
+    },
     "sluice_maintain": {
         "change": "sd",
         "counted_letter": "sd",

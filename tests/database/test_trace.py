@@ -12,6 +12,7 @@ import pytest
 from sluice.core.events.identity import event_key
 from sluice.core.ledger.statement import LedgerFacts
 from sluice.core.limits import Limits
+from sluice.core.matching.copies import Copy, Member, find_families
 from sluice.core.records import Origin
 from sluice.core.times import time_flags
 from sluice.core.trace.lake_search import SearchResult, StoredCopy
@@ -19,11 +20,12 @@ from sluice.core.trace.outcomes import Asked, Numbers, Trace, TracedCopy, Traced
 from sluice.edge import database as databases
 from sluice.edge.database import Database
 from sluice.edge.ledger.statements import read_facts
+from sluice.edge.matching.settling import settle
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.trace.traces import TraceReader
 from tests.database.aggregating import Processes, Sent, Tables, now, read
-from tests.database.replaying import Replayer, make_plan
+from tests.database.replaying import Replayer, connect_as, make_plan
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ONE = str(uuid.UUID(int=1))
@@ -190,6 +192,24 @@ def test_a_trace_and_a_statement_tell_of_replays_and_of_what_they_changed(
 def replays_of(traces: TraceReader, sent: Sent) -> Sequence[TracedReplay]:
     (sample,) = ask(traces, sent, event_id=sent.event_id).devices[PRESS].samples
     return sample.replays
+
+
+def test_an_event_that_counted_twice_is_a_conflict_once_match_has_settled_it(
+    database: str, processes: Processes, traces: TraceReader
+) -> None:
+    moment = now()
+    first = Sent(3, moment - 4 * HOUR, moment - 4 * HOUR, event_id=ONE)
+    later = Sent(4, moment, moment, event_id=ONE, metrics={"cpu_temp": 9.0, "vibration_rms": 9.0})
+    for sent in (first, later):
+        processes.start().add(read([sent]), set())
+    assert outcomes(traces, first, later) == [(3, "counted", True), (4, "counted", True)]
+    found = [
+        Copy(Member(1, "raw/a", sent.offset, moment, "open"), sent.record(), event)
+        for sent, event in zip((first, later), read([first, later]), strict=True)
+    ]
+    with connect_as(database, "match") as connection:
+        settle(connection, find_families(found)[0], Limits())
+    assert outcomes(traces, first, later) == [(3, "counted", True), (4, "conflict", True)]
 
 
 def test_a_late_event_is_raw_only_and_keeps_its_id(processes: Processes, traces: TraceReader) -> None:

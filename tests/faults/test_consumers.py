@@ -114,7 +114,10 @@ archiving.make_row = make_row
 def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up(
     stack: Stack, injector: Injector, earlier: set[str]
 ) -> None:
-    before = len(letters(stack))
+    def given_up() -> int:
+        return len([letter for letter in letters(stack) if letter["consumer"] == "archive"])
+
+    before = given_up()
     with injector.deployed("archive", BAD_DEPLOYMENT):
         ledger = post_settled(stack, good_batches(63, 1000))
         stack.settle(readers=["aggregate"])
@@ -123,7 +126,7 @@ def test_a_deployment_that_fails_every_record_halts_and_its_successor_catches_up
         stack.settle(readers=["deadletter"])
         assert stack.unread("archive") == waiting, "a halted consumer goes no further"
         # A batch of ten records may be all poison, as at the edges of a burst.
-        assert len(letters(stack)) - before <= 50
+        assert given_up() - before <= 50
         assert waiting >= 950
     check(stack, ledger, earlier)
 

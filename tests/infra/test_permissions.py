@@ -66,6 +66,7 @@ ALLOWED = {
         "QueryResults/*",
         ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
     ): "Athena names its results, in the name of seek or of an analyst",
+    ("Control/ids/*", ("s3:GetObject", "s3:PutObject")): "match names its objects by the files whose ids they hold",
     ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
     ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
     (

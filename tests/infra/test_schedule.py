@@ -25,6 +25,7 @@ def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> Non
         "replay",
         "roll",
         "salvage",
+        "match",
         "tier",
     }
     for verb, schedule in schedules(templates).items():

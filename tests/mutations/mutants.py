@@ -400,4 +400,39 @@ MUTANTS = (
         ),
         f"{DATABASE}/test_replay_steps.py::test_a_replay_is_drained_when_recount_has_read_all_that_was_sent",
     ),
+    Mutant(
+        "match removes a sample although the first event's is not there",
+        f"{EDGE}/matching/sql/remove_later.sql",
+        (("AND first.effective_time = %(first)s", "OR true"),),
+        f"{DATABASE}/test_match.py::test_an_event_whose_first_copy_aggregate_gave_up_keeps_its_sample",
+    ),
+    Mutant(
+        "match settles an id before aggregate has come to it",
+        f"{EDGE}/matching/match_run.py",
+        (("if origins <= covered.keys()", "if origins"), ("covered[origin] for", "origin for")),
+        f"{DATABASE}/test_match.py::test_nothing_is_settled_before_aggregate_has_come_to_both",
+    ),
+    Mutant(
+        "match settles an id although an earlier event may still appear in raw",
+        f"{EDGE}/matching/match_run.py",
+        (("all(covered[origin] for origin in origins)", "origins"),),
+        f"{DATABASE}/test_match.py::test_a_conflict_waits_for_earlier_events_to_appear_in_raw_but_not_for_ever",
+    ),
+    Mutant(
+        "match forgets to keep a replay from bringing a sample back",
+        f"{EDGE}/matching/settling.py",
+        (('    connection.execute(_SETTLE, who | {"received_at": first.received_at})\n', ""),),
+        f"{DATABASE}/test_match.py::test_a_replay_does_not_bring_back_what_was_removed",
+    ),
+    Mutant(
+        "match overlooks ids at the end of the range of hashes",
+        f"{CORE}/matching/ids.py",
+        (
+            (
+                "np.minimum(np.searchsorted(near, old), len(near) - 1)",
+                "np.minimum(np.searchsorted(near, old), len(near) - 2)",
+            ),
+        ),
+        f"{UNIT}/core/matching/test_ids.py::test_ids_with_other_bytes_in_two_batches_are_found",
+    ),
 )

@@ -143,11 +143,17 @@ class Stores:
     def read(self) -> Snapshot:
         """Read everything."""
         samples, outcomes, covered, lacking = self._read_database()
+        # match may write letters at any moment: only those that deadletter has committed by now must be kept.
+        stored = committed_offsets(self._stack["broker"], DEAD_LETTERS, self._stack["consumers"]["deadletter"])
         return Snapshot(
             records=[*self._read_topic(RAW_EVENTS, _read_record).values()],
             rows=self.rows(),
             letters=self.letters(),
-            letters_sent=[*self._read_topic(DEAD_LETTERS, _read_sent).items()],
+            letters_sent=[
+                (place, sent)
+                for place, sent in self._read_topic(DEAD_LETTERS, _read_sent).items()
+                if place.offset < stored.get(place.partition, 0)
+            ],
             samples=samples,
             outcomes=outcomes,
             covered=covered,

@@ -96,5 +96,12 @@ class Ahead(Exception):
         self.unknown = unknown
 
 
+class Conflict(Exception):
+    """An event with an earlier event's id and other bytes. The earlier one counts."""
+
+    reason = "conflict"
+    attempts = 1
+
+
 Fault = Poison | Ahead
 """Why a consumer cannot read a record."""

@@ -89,6 +89,13 @@ RECORDS_IN_FLIGHT = Metric("RecordsInFlight", "Count", "Records that a consumer 
 UNACCOUNTED_EVENTS = Metric("UnaccountedEvents", "Count", "Accepted events that no consumer's account explains.")
 NEWLY_MISSING = Metric("NewlyMissing", "Count", "Events that were not missing in the run before.")
 
+# match
+IDS_MATCHED = Metric("IdsMatched", "Count", "Stored events whose ids were compared with those of 26 hours.")
+CONFLICTS_WRITTEN = Metric("ConflictsWritten", "Count", "Dead letters of events with an earlier event's id.")
+SAMPLES_REMOVED = Metric("SamplesRemoved", "Count", "Samples of events whose id had counted before.")
+COPIES_UNSETTLED = Metric("CopiesUnsettled", "Count", "Events whose id recurs, and that match could not settle.")
+MATCH_BEHIND = Metric("MatchBehindSeconds", "Seconds", "How long the oldest counted file waits for match.")
+
 # trace, seek and lookup
 EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")
 SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trace could not read.")

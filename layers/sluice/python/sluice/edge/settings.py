@@ -270,6 +270,16 @@ class ReconcileSettings(Settings, frozen=True):
     statement_seconds: float
 
 
+class MatchSettings(Settings, frozen=True):
+    """Where match reads events and keeps their ids, and how long a step may take."""
+
+    raw_bucket: str
+    control_bucket: str
+    dead_letter_topic: str
+    match_reserve_seconds: int
+    match_statement_seconds: float
+
+
 class TraceSettings(KeySettings, frozen=True):
     """The settings of trace."""
 

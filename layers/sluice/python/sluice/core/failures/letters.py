@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from sluice.core.errors import Fault, Killer
+from sluice.core.errors import Conflict, Fault, Killer
 from sluice.core.events.envelope import HEADER, read_envelope, read_head
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord
@@ -57,6 +57,10 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     kafka_offset: BigInt | None = None
     envelope: str | None = None
     """The record's header as it was written: a later release may be able to read it."""
+    first_event: str | None = None
+    """For a conflict: the bytes of the first event with this id, cut likewise."""
+    first_kafka_partition: Int | None = None
+    first_kafka_offset: BigInt | None = None
 
 
 class UnverifiedFields(msgspec.Struct, frozen=True):
@@ -83,7 +87,7 @@ def write_letter(
 ) -> Letter:
     """Write a letter about some bytes; the same bytes sent again get the same letter id."""
     try:
-        kept: dict[str, Any] = {"event": _cut(body, max_body).decode("utf-8")}
+        kept: dict[str, Any] = {"event": cut_text(body, max_body)}
     except UnicodeDecodeError:
         kept = {"event_base64": base64.b64encode(body[:max_body]).decode()}
     return Letter(
@@ -100,7 +104,7 @@ def write_letter(
     )
 
 
-def about_record(record: KafkaRecord, fault: Fault, consumer: str, failed_at: datetime) -> Letter:
+def about_record(record: KafkaRecord, fault: Fault | Conflict, consumer: str, failed_at: datetime) -> Letter:
     """Write the letter of a record that a consumer gave up, with its offset and everything readable in it."""
     header = record.headers.get(HEADER)
     known: dict[str, Any] = {}
@@ -143,11 +147,11 @@ def identify(fleet_id: str | None, event_id: str | None, body: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def _cut(body: bytes, size: int) -> bytes:
-    """Cut at the end of a character: half of one would make the text look like binary data."""
+def cut_text(body: bytes, size: int) -> str:
+    """Read bytes as text, cut at the end of a character: half of one would make the text look like binary data."""
     while size < len(body) and size and body[size] & 0xC0 == 0x80:
         size -= 1
-    return body[:size]
+    return body[:size].decode("utf-8")
 
 
 def _as_text(header: bytes | None) -> str | None:

@@ -83,7 +83,7 @@ class DeviceNumbers(msgspec.Struct, frozen=True):
 
     samples: tuple[TracedSample, ...] = ()
     settled_at: datetime | None = None
-    """When it was received, if it was late or its clock ran ahead."""
+    """When it was received, if it was late, its clock ran ahead, or its id counted twice."""
 
 
 Who = tuple[str, str]

@@ -37,7 +37,9 @@ _NOTE = """
     ON CONFLICT (object) DO UPDATE SET
         etag = excluded.etag, row_count = excluded.row_count,
         new_count = counted_object.new_count + excluded.new_count, counted_at = excluded.counted_at,
-        received_from = excluded.received_from, received_to = excluded.received_to
+        received_from = excluded.received_from, received_to = excluded.received_to,
+        -- match reads its ids again.
+        id_part = NULL
 """
 _NOTE_LATE = """
     INSERT INTO late_object (fleet_id, hour, object, events)

@@ -20,7 +20,7 @@ from sluice.core.samples.events import lookback
 from sluice.core.times import CLOCK_AHEAD
 from sluice.edge.ledger.stored_records import as_micros
 
-_COLUMNS = (
+COLUMNS = (
     "fleet_id",
     "device_id",
     "contract",
@@ -34,6 +34,7 @@ _COLUMNS = (
     "kafka_partition",
     "kafka_offset",
 )
+"""The columns from which a stored event's record is made again."""
 
 
 ROWS = 10_000
@@ -65,7 +66,7 @@ def read_messages(
 ) -> Iterator[Message]:
     """Read the records to send of one file, or of a part of it, some rows at a time."""
     parquet = pq.ParquetFile(file, pre_buffer=True)
-    columns = [name for name in _COLUMNS if name in parquet.schema_arrow.names]
+    columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
     passed = 0
     for batch in parquet.iter_batches(ROWS, columns=columns, use_threads=False):
         chosen = choose(pa.table(batch), scope, limits)
@@ -73,7 +74,7 @@ def read_messages(
         passed += chosen.num_rows
         for row in (chosen if part.parts == 1 else chosen.take(pa.array(mine, pa.int64()))).to_pylist():
             replayed = Replayed(REPLAYED_VERSION, number, row["kafka_partition"], row["kafka_offset"])
-            yield write_record(topic, row["device_id"], row["event"].encode(), _envelope(row), replayed)
+            yield write_record(topic, row["device_id"], row["event"].encode(), envelope_of(row), replayed)
 
 
 def choose(table: pa.Table, scope: Scope, limits: Limits) -> pa.Table:
@@ -86,9 +87,7 @@ def choose(table: pa.Table, scope: Scope, limits: Limits) -> pa.Table:
     if "kafka_topic" in table.column_names:
         wanted = pc.and_(wanted, pc.equal(pc.fill_null(table["kafka_topic"], RAW_EVENTS), RAW_EVENTS))
     table = table.filter(wanted)
-    for name in ("event_time", "received_at"):
-        # Firehose writes nanoseconds, which Python's own times do not have.
-        table = table.set_column(table.column_names.index(name), name, _in_micros(table[name]))
+    table = in_micros(table)
     event_time, received = (pc.cast(table[name], pa.int64()) for name in ("event_time", "received_at"))
     ahead = pc.or_(
         pc.greater(pc.subtract(event_time, received), limits.clock_ahead.total_seconds() * 1e6), _are_ahead(table)
@@ -120,11 +119,16 @@ def _are_ahead(table: pa.Table) -> Any:
     return pc.is_in(pa.array(range(table.num_rows), pa.int64()), pc.cast(flagged, pa.int64()))
 
 
-def _in_micros(column: Any) -> Any:
-    return pc.cast(column, pa.timestamp("us"), safe=False)
+def in_micros(table: pa.Table) -> pa.Table:
+    """Cut times to microseconds: Firehose writes nanoseconds, which Python's own times do not have."""
+    for name in ("event_time", "received_at"):
+        times = pc.cast(table[name], pa.timestamp("us"), safe=False)
+        table = table.set_column(table.column_names.index(name), name, times)
+    return table
 
 
-def _envelope(row: dict[str, Any]) -> Envelope:
+def envelope_of(row: dict[str, Any]) -> Envelope:
+    """Return the envelope under which a row's event was accepted."""
     return Envelope(
         version=VERSION,
         received_at=_aware(row["received_at"]),

@@ -1,0 +1,1 @@
+"""Ids that recur: finding them among millions of events, and which of an id's copies is the first."""
