@@ -16,6 +16,7 @@ from sluice.core.api.requests import correlate
 from sluice.core.control.api_keys import KeyPeriods
 from sluice.edge.control.administration import Administration
 from sluice.edge.control.publishing import make_publisher
+from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, connect
@@ -37,9 +38,11 @@ def build() -> Administration:
     periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
     publisher = make_publisher(database, settings, CacheSettings.from_environ(os.environ))
     store = ControlStore(database)
-    planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, settings.aws_region)
+    region = settings.aws_region
+    planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, region)
     replays = Replays(store, planner, partial(start, settings.replay_machine))
-    return Administration(store, publisher, replays, settings.sluice_stage, settings.aws_region, periods, draw)
+    redrives = Redrives(store, InvokedFunction(settings.redrive_function, settings.admin_redrive_seconds, region))
+    return Administration(store, publisher, replays, redrives, settings.sluice_stage, region, periods, draw)
 
 
 def draw(length: int) -> str:

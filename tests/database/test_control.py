@@ -21,6 +21,7 @@ from sluice.core.query.cursors import write_cursor
 from sluice.edge.api.keystore import by_id
 from sluice.edge.control.administration import Administration, After
 from sluice.edge.control.publishing import Publisher, read_keys
+from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, DatabaseAwayError
@@ -57,12 +58,16 @@ class Admin:
         store = ControlStore(self.database)
         publisher = cast("Publisher", self)
         self.administration = Administration(
-            store, publisher, self.replays(store), "test", "us-east-1", periods, self._draw
+            store, publisher, self.replays(store), self.redrives(store), "test", "us-east-1", periods, self._draw
         )
 
     def replays(self, store: ControlStore) -> Replays:
         """What answers about replays. No test here asks the function that plans them."""
         return Replays(store, InvokedFunction("replay", 1, "us-east-1"), lambda name, _given: name)
+
+    def redrives(self, store: ControlStore) -> Redrives:
+        """What answers about dead letters. No test here asks the function that reads them."""
+        return Redrives(store, InvokedFunction("redrive", 1, "us-east-1"))
 
     def publish(self, now: datetime) -> None:
         """Stand in for the publisher, which may fail, and for what it publishes."""
@@ -452,6 +457,7 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
         ControlStore(admin.database),
         cast("Publisher", admin),
         admin.replays(ControlStore(admin.database)),
+        admin.redrives(ControlStore(admin.database)),
         "test",
         "us-east-1",
         KeyPeriods(timedelta(), timedelta()),

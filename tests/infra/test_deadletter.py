@@ -52,7 +52,7 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
             tuple(
                 f"{verb.capitalize()}SecurityGroup"
                 for verb in (
-                    *("checkpoint", "deadletter", "salvage", "tier", "reconcile", "replay", "resend"),
+                    *("checkpoint", "deadletter", "salvage", "tier", "reconcile", "redrive", "replay", "resend"),
                     *READERS,
                     *WRITERS,
                 )

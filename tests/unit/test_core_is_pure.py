@@ -12,9 +12,9 @@ MODULES = sorted((PACKAGE / "core").rglob("*.py"))
 
 # What the core may import: rules about text, numbers and times, and nothing that knows where or when it runs.
 ALLOWED = {
-    "base64", "binascii", "collections", "contextlib", "datetime", "functools", "gzip", "hashlib", "hmac", "http",
-    "itertools", "json", "math", "re", "typing", "uuid", "zlib", "fastjsonschema", "msgspec", "rfc8785", "sluice",
-    "urllib.parse",  # and nothing else of urllib, which has a network in it
+    "base64", "binascii", "collections", "contextlib", "datetime", "difflib", "functools", "gzip", "hashlib", "hmac",
+    "http", "itertools", "json", "math", "re", "typing", "uuid", "zlib", "fastjsonschema", "msgspec", "rfc8785",
+    "sluice", "urllib.parse",  # and nothing else of urllib, which has a network in it
 }  # fmt: skip
 # Calls that would bring in a clock or randomness through an allowed module.
 FORBIDDEN_CALLS = {"now", "utcnow", "today", "uuid1", "uuid4", "open", "print", "getenv"}

@@ -89,6 +89,10 @@ RECORDS_IN_FLIGHT = Metric("RecordsInFlight", "Count", "Records that a consumer 
 UNACCOUNTED_EVENTS = Metric("UnaccountedEvents", "Count", "Accepted events that no consumer's account explains.")
 NEWLY_MISSING = Metric("NewlyMissing", "Count", "Events that were not missing in the run before.")
 
+# redrive
+EVENTS_REDRIVEN = Metric("EventsRedriven", "Count", "Fixed events that entered raw-events again.")
+REDRIVES_ACTIVE = Metric("RedrivesActive", "Count", "Re-drives that are not over.")
+
 # trace, seek and lookup
 EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")
 SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trace could not read.")

@@ -17,7 +17,7 @@ from sluice.core.replay.chunks import FilePart
 from sluice.core.replay.records import VERSION as REPLAYED_VERSION
 from sluice.core.replay.records import Replayed, write_record
 from sluice.core.times import CLOCK_AHEAD
-from sluice.edge.ledger.stored_records import as_micros
+from sluice.edge.ledger.stored_records import as_micros, have_flag
 
 _COLUMNS = (
     "fleet_id",
@@ -87,21 +87,14 @@ def choose(table: pa.Table, scope: Scope, limits: Limits) -> pa.Table:
         # Firehose writes nanoseconds, which Python's own times do not have.
         table = table.set_column(table.column_names.index(name), name, _in_micros(table[name]))
     event_time, received = (pc.cast(table[name], pa.int64()) for name in ("event_time", "received_at"))
+    # Aggregate believes the flag of ingest, whatever the stored times say.
     ahead = pc.or_(
-        pc.greater(pc.subtract(event_time, received), limits.clock_ahead.total_seconds() * 1e6), _are_ahead(table)
+        pc.greater(pc.subtract(event_time, received), limits.clock_ahead.total_seconds() * 1e6),
+        have_flag(table, CLOCK_AHEAD),
     )
     effective = pc.if_else(ahead, received, event_time)
     start, end = as_micros(scope.start), as_micros(scope.end)
     return table.filter(pc.and_(pc.greater_equal(effective, start), pc.less(effective, end)))
-
-
-def _are_ahead(table: pa.Table) -> Any:
-    """Return which rows ingest flagged as ahead: aggregate believes the flag, whatever the stored times say."""
-    if "flags" not in table.column_names:
-        return pa.repeat(pa.scalar(False), table.num_rows)
-    flags = table["flags"].combine_chunks()
-    flagged = pc.list_parent_indices(flags).filter(pc.equal(pc.list_flatten(flags), CLOCK_AHEAD))
-    return pc.is_in(pa.array(range(table.num_rows), pa.int64()), pc.cast(flagged, pa.int64()))
 
 
 def _in_micros(column: Any) -> Any:
