@@ -27,7 +27,7 @@ from sluice.edge.redrive.redriving import Redriving, Sender
 from tests.database.replaying import connect_as
 from tests.database.stored import Died, Dying
 from tests.support import samples
-from tests.support.letters import reject, rename, telemetry
+from tests.support.letters import put, reject, rename, telemetry
 
 NOW = samples.NOW + timedelta(minutes=10)
 FIX = [{"verb": "rename", "path": "metrics.cpuTemp", "to": "metrics.cpu_temp"}]
@@ -244,6 +244,11 @@ def test_what_was_accepted_once_is_never_produced_again_on_purpose(world: World)
     assert counts["passed_over"] == 4
 
 
+@pytest.mark.shows_fault(
+    part="redrive",
+    fault="killed at any statement",
+    expected="each event is in raw-events, and one of its copies counts",
+)
 def test_wherever_a_run_dies_the_next_one_finishes_and_every_event_is_produced(world: World) -> None:
     letters = [*of_bug(OBJECT + 3), reject(telemetry(50, beyond_repair))]
     world.bucket.keep(letters)
@@ -268,6 +273,9 @@ def test_wherever_a_run_dies_the_next_one_finishes_and_every_event_is_produced(w
     assert statements > 10
 
 
+@pytest.mark.shows_fault(
+    part="redrive", fault="brokers refuse", expected="the letters stay `sending`, and the next run produces them"
+)
 def test_what_the_brokers_do_not_take_is_sent_by_the_next_run(world: World) -> None:
     letters = of_bug(4)
     world.bucket.keep(letters)
@@ -302,6 +310,28 @@ def test_a_cancelled_redrive_sends_nothing_more(world: World) -> None:
     world.owner.execute("UPDATE redrive SET state = 'cancelled' WHERE redrive_number = %s", [number])
     assert world.run() == 0
     assert len(world.brokers.stored) == OBJECT
+
+
+def test_what_a_cancelled_redrive_has_sent_is_accounted_for_all_the_same(world: World) -> None:
+    letters = of_bug(OBJECT)
+    world.bucket.keep(letters)
+    number = world.begin(letters)
+    world.run(may_go_on=lambda: False)
+    world.owner.execute("UPDATE redrive SET state = 'cancelled' WHERE redrive_number = %s", [number])
+    world.account("archive", "aggregate")
+    world.run()
+    assert [group["state"] for group in world.groups()] == ["closed"]
+
+
+def test_a_fix_that_this_release_cannot_read_fails_alone(world: World) -> None:
+    letters, others = of_bug(1), [reject(telemetry(9, put("humidity", "wet")))]
+    world.bucket.keep([*letters, *others])
+    unreadable = world.begin(others, [{"verb": "convert", "path": "a", "from": "ell", "to": "m"}])
+    readable = world.begin(letters)
+    assert world.run() == 1
+    assert (world.state(unreadable), world.state(readable)) == ("failed", "draining")
+    trouble = "SELECT trouble FROM redrive WHERE redrive_number = %s"
+    assert "is no unit" in world.owner.execute(trouble, [unreadable]).fetchall()[0][0]
 
 
 def test_letters_that_may_still_be_on_their_way_are_waited_for(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,6 @@ def test_a_run_has_time_for_an_object_and_letters_for_as_long_as_s3_keeps_them(t
 
 
 @pytest.mark.parametrize("wrong", [{"per_second": 0}, {"reserve_seconds": 300}, {"reserve_seconds": 60}])
-def test_a_profile_that_could_not_work_is_refused(wrong: dict[str, int]) -> None:
+def test_a_profile_that_could_not_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"redrive|re-drive"):
         replace(BASELINE.redrive, **wrong)

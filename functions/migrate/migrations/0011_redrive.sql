@@ -39,6 +39,7 @@ CREATE TABLE redrive_letter (
     CHECK ((state IN ('accepted', 'accounted')) = (kafka_offset IS NOT NULL))
 );
 
+CREATE INDEX redrive_letter_accepted ON redrive_letter (kafka_partition, kafka_offset) WHERE state = 'accepted';
 CREATE INDEX redrive_letter_by_redrive ON redrive_letter (redrive_number, state);
 
 -- Objects that hold redriven events of an hour: they were received long before the object's day.

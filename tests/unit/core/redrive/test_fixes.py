@@ -82,8 +82,22 @@ def test_what_cannot_be_read_clearly_stays_as_it_is(body: bytes) -> None:
     assert fix_event(body, read_fix([{"verb": "set", "path": "b", "value": 1}], BOOK), BOOK) == body
 
 
-def test_without_verbs_not_a_byte_changes() -> None:
-    assert fix_event(b'{ "a" : 1.0 }', (), BOOK) == b'{ "a" : 1.0 }'
+@pytest.mark.parametrize(
+    "fix",
+    [
+        [],
+        [{"verb": "drop", "path": "b"}],
+        [{"verb": "rename", "path": "b", "to": "c"}],
+        [{"verb": "cast", "path": "a", "type": "number"}],
+        [{"verb": "convert", "path": "t", "from": "degF", "to": "degC"}],
+    ],
+)
+def test_where_a_fix_changes_nothing_not_a_byte_changes(fix: list[dict[str, str]]) -> None:
+    assert fix_event(b'{ "a" : 1.0, "t": "x" }', read_fix(fix, BOOK), BOOK) == b'{ "a" : 1.0, "t": "x" }'
+
+
+def test_each_verb_is_applied_even_after_one_that_changed_something() -> None:
+    assert fixed({"a": 1, "b": 2}, {"verb": "drop", "path": "a"}, {"verb": "drop", "path": "b"}) == {}
 
 
 @pytest.mark.parametrize(

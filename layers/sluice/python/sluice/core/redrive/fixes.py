@@ -104,13 +104,10 @@ def describe_fix(fix: Fix) -> list[dict[str, Any]]:
 
 
 def fix_event(body: bytes, fix: Fix, book: SeriesBook) -> bytes:
-    """Return an event's bytes after a fix; without one, and where they are no JSON object, they stay as they are."""
-    if not fix:
+    """Return an event's bytes after a fix: the same ones where it changes nothing, or they are no JSON object."""
+    document = read_document(body) if fix else None
+    if not isinstance(document, dict) or not apply_fix(document, fix, book):
         return body
-    document = read_document(body)
-    if not isinstance(document, dict):
-        return body
-    apply_fix(document, fix, book)
     try:
         return msgspec.json.encode(document)
     except (ValueError, OverflowError, RecursionError):
@@ -118,25 +115,33 @@ def fix_event(body: bytes, fix: Fix, book: SeriesBook) -> bytes:
         return body
 
 
-def apply_fix(document: dict[str, Any], fix: Sequence[Verb], book: SeriesBook) -> None:
-    """Apply a fix to a document in place."""
-    for verb in fix:
-        place = find_place(document, verb.path)
-        if place is None:
-            continue
-        container, name = place
-        if isinstance(verb, Set):
-            container[name] = verb.value
-        elif name not in container:
-            continue
-        elif isinstance(verb, Drop):
-            del container[name]
-        elif isinstance(verb, Rename):
-            _rename(document, container, name, verb.to)
-        elif isinstance(verb, Cast):
-            container[name] = cast(container[name], verb.type)
-        else:
-            container[name] = convert(container[name], *_find_units(verb, book))
+def apply_fix(document: dict[str, Any], fix: Sequence[Verb], book: SeriesBook) -> bool:
+    """Apply a fix to a document in place; return whether it changed anything."""
+    changes = [_apply(document, verb, book) for verb in fix]
+    return any(changes)
+
+
+def _apply(document: dict[str, Any], verb: Verb, book: SeriesBook) -> bool:
+    place = find_place(document, verb.path)
+    if place is None:
+        return False
+    container, name = place
+    if isinstance(verb, Set):
+        container[name] = verb.value
+        return True
+    if name not in container:
+        return False
+    if isinstance(verb, Drop):
+        del container[name]
+        return True
+    if isinstance(verb, Rename):
+        return _rename(document, container, name, verb.to)
+    before = container[name]
+    if isinstance(verb, Cast):
+        container[name] = cast(before, verb.type)
+    else:
+        container[name] = convert(before, *_find_units(verb, book))
+    return container[name] is not before
 
 
 def read_document(body: bytes) -> object:
@@ -182,16 +187,17 @@ def _whole(number: float, otherwise: object) -> object:
     return int(number) if math.isfinite(number) and number.is_integer() and abs(number) < 2**53 else otherwise
 
 
-def _rename(document: dict[str, Any], container: dict[str, Any], name: str, to: str) -> None:
+def _rename(document: dict[str, Any], container: dict[str, Any], name: str, to: str) -> bool:
     target = find_place(document, to)
     if target is None or target[1] in target[0]:
-        return
+        return False
     value = container[name]
     if any(target[0] is inner for inner in _objects_in(value)):
         # A member cannot move into itself.
-        return
+        return False
     del container[name]
     target[0][target[1]] = value
+    return True
 
 
 def _objects_in(value: object) -> list[object]:

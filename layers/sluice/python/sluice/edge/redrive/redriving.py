@@ -15,7 +15,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.control.audit import Act
-from sluice.core.errors import Retryable
+from sluice.core.errors import Refusal, Retryable
 from sluice.core.failures.letters import MAX_DETAIL, Letter
 from sluice.core.ingest.judge import Accepted, Rejected, Rules
 from sluice.core.ledger.groups import INGEST
@@ -79,22 +79,22 @@ class Redriving:
         sent = 0
         for redrive in self._tables.list_active():
             try:
-                sent += self._go_on(redrive)
+                if redrive.state == "sending" and self._sender.clock() >= redrive.until + self._sender.settle:
+                    done, more = self._send(redrive)
+                    sent += more
+                    if done:
+                        self._tables.drain(redrive.redrive_number)
             except Retryable as error:
                 logger.warning("a re-drive waits", extra={"redrive": redrive.redrive_id, "reason": str(error)})
                 self._tables.note_trouble(redrive.redrive_number, str(error)[:500])
-        return sent
-
-    def _go_on(self, redrive: Redrive) -> int:
-        sent = 0
-        if redrive.state == "sending":
-            if self._sender.clock() < redrive.until + self._sender.settle:
-                return 0
-            done, sent = self._send(redrive)
-            if not done:
-                return sent
-            self._tables.drain(redrive.redrive_number)
-        self._end_if_accounted(redrive)
+            except Refusal as refusal:
+                # Of an earlier release: its fix names a unit that is gone.
+                self._tables.note_trouble(redrive.redrive_number, refusal.detail[:500])
+                self._end(redrive, "failed")
+        self._tables.account()
+        for redrive in self._tables.list_active():
+            if redrive.state == "draining":
+                self._end_if_accounted(redrive)
         return sent
 
     def _send(self, redrive: Redrive) -> tuple[bool, int]:
@@ -159,8 +159,7 @@ class Redriving:
             self._sender.sleep(ahead)
 
     def _end_if_accounted(self, redrive: Redrive) -> None:
-        number = redrive.redrive_number
-        left = self._tables.account(number)
+        left = self._tables.count_unaccounted(redrive.redrive_number)
         sent_at = redrive.sent_at or self._sender.clock()
         if left and self._sender.clock() < sent_at + SETTLED:
             return

@@ -45,7 +45,7 @@ _PLACE = """
 # An event is accounted for when every consumer of the ledger covers its record.
 _ACCOUNT = """
     UPDATE redrive_letter SET state = 'accounted', changed_at = clock_timestamp()
-    WHERE redrive_number = %s AND state = 'accepted' AND (
+    WHERE state = 'accepted' AND (
         SELECT count(*) FROM coverage
         WHERE consumer = ANY(%s) AND topic = %s AND partition = kafka_partition AND offsets @> kafka_offset
     ) = %s
@@ -136,7 +136,7 @@ class RedriveTables:
     def advance(self, redrive_number: int, position: str, *, unreadable: bool, passed_over: int) -> None:
         """Note that an object's letters are dealt with."""
         self._connection.execute(
-            "UPDATE redrive SET position = %(position)s, counts = counts || jsonb_build_object("
+            "UPDATE redrive SET position = %(position)s, trouble = NULL, counts = counts || jsonb_build_object("
             " 'objects', coalesce((counts ->> 'objects')::bigint, 0) + 1,"
             " 'unreadable', coalesce((counts ->> 'unreadable')::bigint, 0) + %(unreadable)s,"
             " 'passed_over', coalesce((counts ->> 'passed_over')::bigint, 0) + %(passed_over)s)"
@@ -157,10 +157,13 @@ class RedriveTables:
             [redrive_number],
         )
 
-    def account(self, redrive_number: int) -> int:
-        """Note which events are accounted for; return how many are not yet."""
+    def account(self) -> None:
+        """Note which events are accounted for by now, also those of re-drives that were cancelled."""
         consumers = [consumer.name for consumer in ACCOUNTED]
-        self._connection.execute(_ACCOUNT, [redrive_number, consumers, RAW_EVENTS, len(consumers)])
+        self._connection.execute(_ACCOUNT, [consumers, RAW_EVENTS, len(consumers)])
+
+    def count_unaccounted(self, redrive_number: int) -> int:
+        """Count the events of a re-drive that are not accounted for yet."""
         left = "SELECT count(*) FROM redrive_letter WHERE redrive_number = %s AND state = %s"
         return int(find_value(self._connection, left, [redrive_number, ACCEPTED]))
 
