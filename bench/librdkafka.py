@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
 
 from sluice.core.messages import Message
+from sluice.core.records import Origin
 from sluice.edge.kafka_client import Delivery, Unstored
 
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 - the names the library publishes
@@ -39,7 +40,11 @@ class LibrdkafkaClient:
 
     def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
         """Produce messages and wait for their reports, at most for some seconds."""
-        deliveries: list[Delivery] = [Unstored("no report within the deadline", answered=False)] * len(messages)
+        return [None if isinstance(place, Origin) else place for place in self.place(messages, seconds)]
+
+    def place(self, messages: Sequence[Message], seconds: float) -> list[Origin | Unstored]:
+        """Produce messages as `store` does, and return where each is stored."""
+        places: list[Origin | Unstored] = [Unstored("no report within the deadline", answered=False)] * len(messages)
         for index, message in enumerate(messages):
             try:
                 self._producer.produce(
@@ -47,13 +52,13 @@ class LibrdkafkaClient:
                     key=message.key,
                     value=message.value,
                     headers=list(message.headers),
-                    on_delivery=self._note(deliveries, index),
+                    on_delivery=self._note(places, index),
                 )
             except KafkaException as error:
-                deliveries[index] = Unstored(str(error))
+                places[index] = Unstored(str(error))
         if self._producer.flush(seconds):
             self.close()
-        return deliveries
+        return places
 
     def close(self) -> None:
         """Send nothing more, and serve what was purged."""
@@ -61,11 +66,11 @@ class LibrdkafkaClient:
         self._producer.flush(0)
 
     @staticmethod
-    def _note(deliveries: list[Delivery], index: int) -> Callable[[KafkaError | None, Report], None]:
-        def note(error: KafkaError | None, _report: Report) -> None:
+    def _note(places: list[Origin | Unstored], index: int) -> Callable[[KafkaError | None, Report], None]:
+        def note(error: KafkaError | None, report: Report) -> None:
             if error is None:
-                deliveries[index] = None
+                places[index] = Origin(str(report.topic()), report.partition() or 0, report.offset() or 0)
             else:
-                deliveries[index] = Unstored(error.str(), answered=error.code() not in _PURGED)
+                places[index] = Unstored(error.str(), answered=error.code() not in _PURGED)
 
         return note

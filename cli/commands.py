@@ -15,7 +15,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "query": "Run a query over the lake.",
         "statement": "Account for every event of a day.",
         "trace": "Show what became of an event.",
-        "dead-letters": "List and count what was refused or given up.",
+        "dead-letters": "List what was refused or given up; group, explain, fix and re-drive it.",
         "detect": "Try the rules for anomalies on a series.",
         "canary": "Post as devices do and read the results back.",
     },

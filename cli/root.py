@@ -32,11 +32,12 @@ class Root(TyperGroup):
 
 def load(name: str) -> Any:
     """Load a command or a group."""
-    if (PACKAGE / name).is_dir():
-        loaded = importlib.import_module(f"cli.{name}.command").app
+    module = name_module(name)
+    if (PACKAGE / module.removeprefix("cli.")).is_dir():
+        loaded = importlib.import_module(f"{module}.command").app
     else:
         loaded = typer.Typer(add_completion=False)
-        loaded.command(name)(importlib.import_module(name_module(name)).run)
+        loaded.command(name)(importlib.import_module(module).run)
     # Rich takes longer to load than most commands to run; tables load it where they need it.
     loaded.rich_markup_mode = None
     command = get_command(loaded)

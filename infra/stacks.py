@@ -29,6 +29,7 @@ from infra.functions.query import Query
 from infra.functions.recall import Recall
 from infra.functions.reconcile import Reconcile
 from infra.functions.recount import Recount
+from infra.functions.redrive import Redrive
 from infra.functions.replay import Replay
 from infra.functions.resend import Resend
 from infra.functions.roll import Roll
@@ -155,7 +156,9 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     show = Show(pipeline, base, profile.show)
     Publish(pipeline, base, profile.publish)
-    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=start_access(pipeline, foundation, REPLAY))
+    redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
+    machine = start_access(pipeline, foundation, REPLAY)
+    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
     api = Api(pipeline, base, doors)
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))

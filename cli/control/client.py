@@ -41,9 +41,9 @@ class Client:
     def __init__(self, api: AdminApi) -> None:
         self._api = api
 
-    def get(self, *path: str) -> dict[str, Any]:
+    def get(self, *path: str, **parameters: str) -> dict[str, Any]:
         """Read one thing."""
-        return self._send(Asked("GET", path))
+        return self._send(Asked("GET", path, parameters))
 
     def list(self, *path: str, **parameters: str) -> Iterator[dict[str, Any]]:
         """Read a list, page by page as far as it is consumed."""

@@ -19,6 +19,7 @@ from sluice.edge.cache import Cache
 from sluice.edge.control.administration import Administration
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.publishing import make_publisher
+from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, connect
@@ -41,12 +42,12 @@ def build() -> Administration:
     place = CacheSettings.from_environ(os.environ)
     publisher = make_publisher(database, settings, place)
     store = ControlStore(database)
-    planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, settings.aws_region)
+    region = settings.aws_region
+    planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, region)
     replays = Replays(store, planner, partial(start, settings.replay_machine))
     allowances = Allowances(store, Cache(partial(valkey.connect, place)))
-    return Administration(
-        store, publisher, replays, allowances, settings.sluice_stage, settings.aws_region, periods, draw
-    )
+    redrives = Redrives(store, InvokedFunction(settings.redrive_function, settings.admin_redrive_seconds, region))
+    return Administration(store, publisher, replays, redrives, allowances, settings.sluice_stage, region, periods, draw)
 
 
 def draw(length: int) -> str:

@@ -20,6 +20,11 @@ READS = (
     "GET /v1/admin/fleets/{fleet}/keys/{key}",
     "GET /v1/admin/replays",
     "GET /v1/admin/replays/{replay}",
+    "GET /v1/admin/dead-letters/groups",
+    "GET /v1/admin/dead-letters/groups/{group}/proposal",
+    "GET /v1/admin/dead-letters/letters/{letter}",
+    "GET /v1/admin/redrives",
+    "GET /v1/admin/redrives/{redrive}",
 )
 AUDIT = ("GET /v1/admin/audit",)
 CHANGES = (
@@ -33,6 +38,8 @@ CHANGES = (
     "POST /v1/admin/replays",
     "POST /v1/admin/replays/{replay}/cancel",
     "POST /v1/admin/consumers/{consumer}/allow",
+    "POST /v1/admin/redrives",
+    "POST /v1/admin/redrives/{redrive}/cancel",
 )
 
 ROUTES = {

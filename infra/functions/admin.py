@@ -31,6 +31,8 @@ class AdminProfile:
     """How long a reader's key works unless the admin says otherwise."""
     replay_seconds: int
     """How long the function replay may take to make a plan."""
+    redrive_seconds: int
+    """How long the function redrive may take to answer."""
 
     def __post_init__(self) -> None:
         # A change is published after it: another question, S3 and Valkey.
@@ -45,7 +47,14 @@ class Admin(Function):
     """The function behind the routes that change control data."""
 
     def __init__(
-        self, scope: Construct, base: Base, settings: AdminProfile, *, replay: Function, machine: Access
+        self,
+        scope: Construct,
+        base: Base,
+        settings: AdminProfile,
+        *,
+        replay: Function,
+        machine: Access,
+        redrive: Function,
     ) -> None:
         super().__init__(
             scope,
@@ -60,6 +69,7 @@ class Admin(Function):
                 base.cache.access("admin", names.TO_PUBLISH, names.EXTRA),
                 replay.access(base.network.lambdas),
                 machine,
+                redrive.access(base.network.lambdas),
             ],
         )
         routes = dict.fromkeys((*READS, *AUDIT, *CHANGES), settings.throttle)

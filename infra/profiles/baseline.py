@@ -17,6 +17,7 @@ from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
 from infra.functions.recount import RecountProfile
+from infra.functions.redrive import RedriveProfile
 from infra.functions.replay import ReplayProfile
 from infra.functions.resend import ResendProfile
 from infra.functions.roll import RollProfile
@@ -125,6 +126,7 @@ BASELINE = Profile(
         key_overlap_days=7,
         reader_key_days=90,
         replay_seconds=15,
+        redrive_seconds=20,
     ),
     publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=1), answer_seconds=5),
     # A run verifies up to 110,000 entries. Besides reading them, that takes a core 0.4 s.
@@ -228,6 +230,17 @@ BASELINE = Profile(
         hold_seconds=30,
         version_hold_seconds=600,
         produce_deadline_seconds=10,
+    ),
+    # A run, and beside it an admin's questions. It reads every letter of a range, and holds up to 200,000 ids.
+    redrive=RedriveProfile(
+        compute=Compute(memory_mib=1769, timeout_seconds=300, concurrency=3),
+        per_second=1_000,
+        # deadletter's window, the write to S3, and a retry.
+        settle_seconds=120,
+        answer_seconds=12,
+        produce_deadline_seconds=10,
+        statement_seconds=30,
+        reserve_seconds=100,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.

@@ -19,6 +19,7 @@ from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
 from infra.functions.recount import RecountProfile
+from infra.functions.redrive import RedriveProfile
 from infra.functions.replay import ReplayProfile
 from infra.functions.resend import ResendProfile
 from infra.functions.roll import RollProfile
@@ -70,6 +71,7 @@ class Profile:
     replay: ReplayProfile
     resend: ResendProfile
     recount: RecountProfile
+    redrive: RedriveProfile
     query: QueryProfile
     lookup: LookupProfile
     trace: TraceProfile
@@ -103,6 +105,10 @@ class Profile:
             max(self.archive.compute.timeout_seconds, self.aggregate.compute.timeout_seconds)
             <= self.reconcile.rerun_seconds,
             "a rerun must have as long as an invocation of the consumer may take",
+        )
+        require(
+            self.redrive.answer_seconds < self.admin.redrive_seconds,
+            "redrive must end its answer before admin gives up, or admin cannot say what was read",
         )
         require(
             2 * self.lookup.directory_seconds <= self.query.lookup_seconds,

@@ -59,6 +59,9 @@ DEAD_LETTER_COLUMNS = {
     "consumer": "string",
     "attempts": "int",
     "failed_at": "timestamp",
+    # At the end: a table's columns keep their order, and letters of earlier releases have neither.
+    "path": "string",
+    "rule": "string",
 }
 ROLLUP_COLUMNS = {
     "fleet_id": "string",

@@ -19,7 +19,8 @@ ASKING = ["canary", "dead-letters", "query", "simulate", "statement", "status", 
 
 
 def test_every_listed_command_has_its_code_and_is_listed_once() -> None:
-    groups = [name for name in COMMANDS if (PACKAGE / name / "command.py").exists()]
+    folders = {name: PACKAGE / name_module(name).removeprefix("cli.") for name in COMMANDS}
+    groups = [name for name, folder in folders.items() if (folder / "command.py").exists()]
     assert sorted(SINGLE + groups) == sorted(name for listed in SECTIONS.values() for name in listed)
 
 

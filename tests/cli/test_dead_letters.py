@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from cli import query
 from cli.__main__ import main
-from cli.letter_search import LISTED, WHOLE
+from cli.dead_letters.search import LISTED, WHOLE
 from cli.query import Found
 from cli.stages import Target
 from local.catalog import read_table
@@ -317,7 +317,7 @@ def test_the_start_of_several_ids_is_refused_with_all_of_them(
 ) -> None:
     lake.bury(letter(b"1"), letter(b"2"))
     # Two ids that begin alike take some millions of tries.
-    monkeypatch.setattr("cli.dead_letters._check_id", lambda _given: "%")
+    monkeypatch.setattr("cli.dead_letters.listing._check_id", lambda _given: "%")
     assert run("any", *DAY) == 2
     said = capsys.readouterr().err
     assert said.startswith("2 or more ids begin with %: ")

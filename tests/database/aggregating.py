@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 import psycopg
 
-from sluice.core.events.envelope import HEADER, Envelope, write_envelope
+from sluice.core.events.envelope import HEADER, REDRIVEN, Envelope, write_envelope
 from sluice.core.limits import Limits
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.samples.events import Event, read_event
@@ -45,13 +45,19 @@ class Sent:
     partition: int = 0
     metrics: dict[str, float] = field(default_factory=lambda: {"cpu_temp": 40.0, "vibration_rms": 2.0})
     version: int = 3
+    redriven: bool = False
 
     @property
     def key(self) -> uuid.UUID:
         return uuid.UUID(self.event_id) if self.event_id else uuid.uuid5(uuid.NAMESPACE_OID, repr(self))
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        flags = time_flags(self.event_time, self.received_at, LIMITS.clock_ahead, LIMITS.late)
+        return (*flags, REDRIVEN) if self.redriven else flags
+
     def record(self) -> KafkaRecord:
-        """The record, as ingest writes it."""
+        """The record, as ingest or redrive writes it."""
         document = {
             "event_id": str(self.key),
             "device_id": self.device_id,
@@ -59,8 +65,8 @@ class Sent:
             "timestamp": self.event_time.isoformat(),
             "metrics": self.metrics,
         }
-        flags = time_flags(self.event_time, self.received_at, LIMITS.clock_ahead, LIMITS.late)
-        envelope = Envelope(1, self.received_at, self.fleet_id, "telemetry", self.version, flags, "test")
+        original = "ab" * 32 if self.redriven else None
+        envelope = Envelope(1, self.received_at, self.fleet_id, "telemetry", self.version, self.flags, "test", original)
         origin = Origin(self.topic, self.partition, self.offset)
         return KafkaRecord(origin, json.dumps(document).encode(), {HEADER: write_envelope(envelope)})
 

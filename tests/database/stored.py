@@ -22,7 +22,6 @@ from sluice.core.ledger.rerun import ReadRecord, Taken
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord, Origin, read_records
 from sluice.core.samples.events import read_event
-from sluice.core.times import time_flags
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
 from sluice.edge.ledger.counted_objects import CountedObjects, Counts, Folder
@@ -86,7 +85,7 @@ class S3:
                 "event": one.record().value.decode(),
                 "correlation_id": "test",
                 "event_time": one.event_time.replace(tzinfo=None),
-                "flags": time_flags(one.event_time, one.received_at, LIMITS.clock_ahead, LIMITS.late) or None,
+                "flags": one.flags or None,
                 "received_at": one.received_at.replace(tzinfo=None),
                 "kafka_topic": one.topic,
                 "kafka_partition": one.partition,

@@ -24,6 +24,7 @@ from sluice.edge.api.keystore import by_id
 from sluice.edge.control.administration import Administration, After
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.publishing import Publisher, read_keys
+from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, DatabaseAwayError
@@ -66,6 +67,7 @@ class Admin:
             store,
             publisher,
             self.replays(store),
+            self.redrives(store),
             Allowances(store, self.cache.as_cache()),
             "test",
             "us-east-1",
@@ -76,6 +78,10 @@ class Admin:
     def replays(self, store: ControlStore) -> Replays:
         """What answers about replays. No test here asks the function that plans them."""
         return Replays(store, InvokedFunction("replay", 1, "us-east-1"), lambda name, _given: name)
+
+    def redrives(self, store: ControlStore) -> Redrives:
+        """What answers about dead letters. No test here asks the function that reads them."""
+        return Redrives(store, InvokedFunction("redrive", 1, "us-east-1"))
 
     def publish(self, now: datetime) -> None:
         """Stand in for the publisher, which may fail, and for what it publishes."""
@@ -504,6 +510,7 @@ def test_a_database_that_is_away_is_a_503(database: str) -> None:
         ControlStore(admin.database),
         cast("Publisher", admin),
         admin.replays(ControlStore(admin.database)),
+        admin.redrives(ControlStore(admin.database)),
         Allowances(ControlStore(admin.database), admin.cache.as_cache()),
         "test",
         "us-east-1",

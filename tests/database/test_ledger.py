@@ -668,6 +668,24 @@ def test_files_of_a_topic_from_before_it_was_recreated_may_come_among_those_from
     assert sum(int(str(row[-1])) for row in tables.rows(TALLIES)) == 32
 
 
+def test_a_redriven_event_of_a_recreated_topic_is_not_taken_for_one_of_the_old_topic(
+    reconcile: Connection, tables: Tables
+) -> None:
+    start = now() - 60 * MINUTE
+    s3 = S3()
+    for name, sent in (
+        ("old", [Sent(offset, start, start + offset * MINUTE) for offset in range(20)]),
+        ("new", [Sent(offset, start, start + (30 + offset) * MINUTE) for offset in range(3)]),
+        # It was received before the old topic's last event, and lies in the new one.
+        ("redriven", [Sent(3, start, start + 2 * MINUTE, redriven=True)]),
+    ):
+        s3.put_rows(sent, name=name)
+        count(reconcile, s3)
+    assert [offsets for _, offsets, _ in covered_ranges(tables)] == ["{[0,4)}", "{[0,20)}"]
+    hour = start.replace(minute=0, second=0, microsecond=0)
+    assert tables.rows("SELECT hour, events, redriven FROM late_object") == [(hour, 0, 1)]
+
+
 def test_a_redelivery_is_no_new_topic_even_of_what_was_buried_last(processes: Processes, tables: Tables) -> None:
     moment = now() - MINUTE
     (first,) = read([Sent(0, moment, moment)])

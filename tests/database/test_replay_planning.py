@@ -185,6 +185,21 @@ def test_late_events_are_found_on_any_day_when_they_are_wanted(
     assert planning.make(connection, included).expected.events == 980 + 14
 
 
+def test_files_with_redriven_events_are_found_on_any_day(
+    planning: Planning, buckets: Buckets, connection: Connection, owner: Owner
+) -> None:
+    fill(owner)
+    redriven, late_alone = buckets.add("2026-12-24", "redriven"), buckets.add("2026-12-24", "late")
+    for name, late, again in ((redriven, 0, 3), (late_alone, 7, 0)):
+        owner.execute("INSERT INTO late_object VALUES ('demo', %s, %s, %s, %s)", [NINE, name, late, again])
+    assert set(planning.find_files(connection, WANTED, NINE, NINE + HOUR)) == {redriven}
+    included = msgspec.structs.replace(WANTED, include_late=True)
+    assert set(planning.find_files(connection, included, NINE, NINE + HOUR)) == {redriven, late_alone}
+    # By the hour of their reception they are among what the ledger expects anyway.
+    assert planning.make(connection, WANTED).expected.events == 980
+    assert planning.make(connection, included).expected.events == 980 + 7
+
+
 def test_a_plan_whose_files_are_not_what_they_were_is_refused(
     planning: Planning, buckets: Buckets, connection: Connection, owner: Owner
 ) -> None:

@@ -18,7 +18,7 @@ MAY = {
         "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version,retention_days,device_type)",
     }
     | REPLAYS
-    | {"replay": "s(state,reason)"},
+    | {"replay": "s(state,reason)", "redrive": "si(state,ended_at)", "redrive_letter": "s"},
     "sluice_publish": {"api_key": "s", "fleet": "s"},
     # Of the release before: it looks keys up in the database.
     "sluice_checkpoint": {"audit": "s"},
@@ -58,8 +58,9 @@ MAY = {
         "gap": "si(given_up)",
         "hole": "sid",
         "missing_event": "sid",
-        "late_object": "si(events)",
+        "late_object": "si(events,redriven)",
         "outcome": "si",
+        "redrive": "s",
         "standing": "siu",
     }
     | REPLAYS,
@@ -131,6 +132,13 @@ MAY = {
         "tiered": "sid",
         "unlisted_file": "sid",
     },
+    "sluice_redrive": {
+        "audit": "si",
+        "coverage": "s",
+        "fleet": "s",
+        "redrive": "s(state,position,counts,trouble,sent_at,ended_at)",
+        "redrive_letter": "siud",
+    },
     # To lock a replay takes the right to update a column of it.
     "sluice_resend": {"replay": "s(replay_number)", "replay_chunk": "si"},
     "sluice_recount": {
@@ -172,6 +180,7 @@ MAY = {
             "metric",
             "missing_event",
             "outcome",
+            "redrive",
             "rollup_1d",
             "rollup_1h",
             "rollup_1m",

@@ -58,7 +58,9 @@ READING = {
 # Admins have a page of their own.
 # The codes of requests about replays are on the page of replays.
 REPLAY = {path for path in CODE if path.parent.name == "replay" or path.name == "replays.py"}
-CONTROL = {path for path in CODE if path.parent.name == "control"} - REPLAY
+# Likewise those of requests about dead letters.
+REDRIVE = {path for path in CODE if path.parent.name == "redrive" or path.name == "redrives.py"}
+CONTROL = {path for path in CODE if path.parent.name == "control"} - REPLAY - REDRIVE
 CONTRACTS = ("telemetry", "reading", "activity")
 
 Table = list[list[str]]
@@ -236,7 +238,7 @@ CODE_AT = {"Refusal": 1, "Unparsable": 0, "Rejection": 0}
 
 
 def collect(*, reading: bool = False) -> set[Code]:
-    paths = [path for path in CODE if (path in READING) == reading and path not in CONTROL | REPLAY]
+    paths = [path for path in CODE if (path in READING) == reading and path not in CONTROL | REPLAY | REDRIVE]
     return {code for path in paths for code in codes_of(ast.parse(path.read_text()))}
 
 

@@ -18,7 +18,14 @@ from infra.profiles import profile_named
 from sluice.core.failures.letters import identify
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/quickstart.md", "docs/command-line.md", "docs/admin.md", "docs/replay.md")
+PAGES = (
+    "README.md",
+    "docs/quickstart.md",
+    "docs/command-line.md",
+    "docs/admin.md",
+    "docs/replay.md",
+    "docs/dead-letters.md",
+)
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 COSTS = (ROOT / "docs/cost.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()

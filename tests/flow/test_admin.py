@@ -66,7 +66,15 @@ class Signed(AuthBase):
 def ask(stack: Stack, route: str, role: str | None) -> int:
     """Send an empty request to a route of what does not exist, and return the status."""
     method, _, path = route.partition(" ")
-    url = stack["api"] + path.replace("{fleet}", "none").replace("{key}", "0" * 16).replace("{replay}", "none")
+    named = {
+        "fleet": "none",
+        "key": "0" * 16,
+        "replay": "none",
+        "group": "0" * 16,
+        "letter": "0" * 64,
+        "redrive": "none",
+    }
+    url = stack["api"] + path.format_map(named)
     body = b"" if method == "GET" else b"{}"
     prepared = PreparedRequest()
     prepared.prepare(method, url, {"content-type": "application/json"}, data=body)

@@ -39,6 +39,13 @@ ROUTES = {
         "GET /v1/admin/replays/{replay}",
         "POST /v1/admin/replays/{replay}/cancel",
         "POST /v1/admin/consumers/{consumer}/allow",
+        "GET /v1/admin/dead-letters/groups",
+        "GET /v1/admin/dead-letters/groups/{group}/proposal",
+        "GET /v1/admin/dead-letters/letters/{letter}",
+        "POST /v1/admin/redrives",
+        "GET /v1/admin/redrives",
+        "GET /v1/admin/redrives/{redrive}",
+        "POST /v1/admin/redrives/{redrive}/cancel",
     },
     "show": {"GET /", "GET /assets/{name}", "GET /openapi.json"},
 }

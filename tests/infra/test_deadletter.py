@@ -52,7 +52,17 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
             tuple(
                 f"{verb.capitalize()}SecurityGroup"
                 for verb in (
-                    *("checkpoint", "deadletter", "salvage", "tier", "reconcile", "replay", "resend", "match"),
+                    *(
+                        "checkpoint",
+                        "deadletter",
+                        "salvage",
+                        "tier",
+                        "reconcile",
+                        "redrive",
+                        "replay",
+                        "resend",
+                        "match",
+                    ),
                     *READERS,
                     *WRITERS,
                 )

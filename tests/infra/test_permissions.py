@@ -89,7 +89,7 @@ ALLOWED = {
     ("execution:sluice-proof-replay/*:*", ("states:DescribeExecution", "states:StopExecution")): "likewise",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
-    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet, key and replay"
+    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet, key, replay, letter and re-drive"
     for route in (
         "GET/v1/admin/fleets/*",
         "GET/v1/admin/fleets/*/keys",
@@ -102,6 +102,10 @@ ALLOWED = {
         "GET/v1/admin/replays/*",
         "POST/v1/admin/replays/*/cancel",
         "POST/v1/admin/consumers/*/allow",
+        "GET/v1/admin/dead-letters/groups/*/proposal",
+        "GET/v1/admin/dead-letters/letters/*",
+        "GET/v1/admin/redrives/*",
+        "POST/v1/admin/redrives/*/cancel",
     )
 }
 MANAGED = {
@@ -198,6 +202,12 @@ def test_resend_may_write_replayed_events_and_nothing_else_in_kafka(templates: T
     assert _topics_of(kafka, "WriteData") == {"ReplayEvents"}
 
 
+def test_redrive_may_write_events_and_nothing_else_in_kafka(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "redrive")
+    assert not any("Read" in action or "Group" in action for action, _ in kafka)
+    assert _topics_of(kafka, "WriteData") == {"RawEvents"}
+
+
 def test_recount_may_read_its_topic_in_its_group_and_write_dead_letters(templates: Templates) -> None:
     kafka = _kafka_grants(templates, "recount")
     assert _topics_of(kafka, "ReadData") == {"ReplayEvents"}
@@ -284,7 +294,7 @@ def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> N
         "query": {"lookup", "recall"},
         "trace": {"seek"},
         "reconcile": {"archive", "aggregate"},
-        "admin": {"replay"},
+        "admin": {"redrive", "replay"},
     }
     (door,) = [group for group in templates.every("AWS::EC2::SecurityGroup") if "LambdaDoor" in group.name]
     admitted = {

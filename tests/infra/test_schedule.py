@@ -22,6 +22,7 @@ def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> Non
         "pressure",
         "publish",
         "reconcile",
+        "redrive",
         "replay",
         "roll",
         "salvage",

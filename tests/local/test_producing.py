@@ -11,6 +11,7 @@ import pytest
 
 from bench.librdkafka import LibrdkafkaClient
 from sluice.core.messages import Message
+from sluice.core.records import Origin
 from sluice.edge.broker import Broker, Client
 from sluice.edge.kafka_client import KafkaClient
 from sluice.edge.settings import BrokerSettings
@@ -39,6 +40,19 @@ def messages(topic: str, name: str, number: int = 60, size: int = 100) -> list[M
         Message(topic, b"device-%d" % (index % 17), b"%s-%05d" % (name.encode(), index) + b" " * size, (("h", b"1"),))
         for index in range(number)
     ]
+
+
+def test_where_a_record_is_stored_is_reported(brokers: Brokers, make: Callable[[str], Client]) -> None:
+    topic = brokers.make_topic()
+    sent = [*messages(topic, "first"), *messages(topic, "second")]
+    with closing(make(brokers.bootstrap)) as client:
+        places = [*client.place(sent[:60], ENOUGH_SECONDS), *client.place(sent[60:], ENOUGH_SECONDS)]
+    found = brokers.read(topic)
+    # No transaction marker lies between: a record's offset is its place in what is read.
+    for message, place in zip(sent, places, strict=True):
+        assert isinstance(place, Origin)
+        assert place.topic == topic
+        assert found[place.partition][place.offset] == (message.key, message.value)
 
 
 def values(found: dict[int, list[tuple[bytes, bytes]]]) -> Counter[bytes]:

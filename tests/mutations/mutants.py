@@ -435,4 +435,29 @@ MUTANTS = (
         ),
         f"{UNIT}/core/matching/test_ids.py::test_ids_with_other_bytes_in_two_batches_are_found",
     ),
+    Mutant(
+        "a re-drive produces an event that is in raw-events already",
+        f"{EDGE}/redrive/redriving.py",
+        (("    if standing.state in (ACCEPTED, ACCOUNTED):\n        return False\n", ""),),
+        f"{DATABASE}/test_redrive.py::test_what_was_accepted_once_is_never_produced_again_on_purpose",
+    ),
+    Mutant(
+        "a re-drive ends when one consumer accounts for its events",
+        f"{EDGE}/redrive/tables.py",
+        (("    ) = %s\n", "    ) >= least(1, %s)\n"),),
+        f"{DATABASE}/test_redrive.py"
+        "::test_a_group_is_redriven_counted_and_closed_and_what_is_still_bad_has_its_attempt",
+    ),
+    Mutant(
+        "a redriven event of a recreated topic counts for the old one",
+        f"{EDGE}/ledger/stored_records.py",
+        (("pc.and_(credible, pc.invert(have_flag(raw, REDRIVEN)))", "credible"),),
+        f"{DATABASE}/test_ledger.py::test_a_redriven_event_of_a_recreated_topic_is_not_taken_for_one_of_the_old_topic",
+    ),
+    Mutant(
+        "a redriven event is received when it is re-driven",
+        f"{CORE}/redrive/judging.py",
+        (("(letter.received_at or letter.failed_at)", '("2030-01-01T00:00:00Z")'),),
+        f"{UNIT}/core/redrive/test_proposing.py::test_lateness_is_judged_by_the_original_reception",
+    ),
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from sluice.core.messages import Message
+from sluice.core.records import Origin
 from sluice.edge.broker import CONNECT_SECONDS, LEAVE_ALONE_SECONDS, PROBE_SECONDS, Broker
 from sluice.edge.kafka_client import Delivery, Unstored
 from sluice.edge.settings import BrokerSettings
@@ -37,6 +38,10 @@ class Client:
         self.now += self._part * seconds
         return self.reports[: len(messages)]
 
+    def place(self, messages: Sequence[Message], seconds: float) -> list[Origin | Unstored]:
+        reports = self.store(messages, seconds)
+        return [Origin("raw-events", 0, index) if one is None else one for index, one in enumerate(reports)]
+
     def close(self) -> None:
         self.closed = True
 
@@ -48,6 +53,14 @@ def broker(*clients: Client, clock: Callable[[], float] = lambda: 0.0) -> Broker
 
 def test_each_message_has_the_result_of_its_own_report() -> None:
     assert broker(Client([None, REFUSED, None])).store(MESSAGES) == [None, REFUSED, None]
+
+
+def test_each_message_that_is_stored_has_its_place() -> None:
+    first, second = Client([None, SILENT, None]), Client([None])
+    works = broker(first, second)
+    assert works.place(MESSAGES) == [Origin("raw-events", 0, 0), SILENT, Origin("raw-events", 0, 2)]
+    # As after any record that was not stored.
+    assert first.closed
 
 
 @pytest.mark.shows_fault(part="producer", fault="fatal error", expected="the next request has a new producer")

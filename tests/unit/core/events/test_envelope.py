@@ -7,6 +7,7 @@ from sluice.core.events.envelope import VERSION, Envelope, Head, read_envelope, 
 from tests.support import samples
 
 KNOWN = Envelope(VERSION, samples.NOW, "demo", "telemetry", 1, (), "c")
+REDRIVEN = Envelope(VERSION, samples.NOW, "demo", "telemetry", 1, ("redriven",), "c", "ab" * 32)
 
 
 def test_a_release_reads_its_own_version_and_at_most_the_one_before() -> None:
@@ -14,7 +15,24 @@ def test_a_release_reads_its_own_version_and_at_most_the_one_before() -> None:
 
 
 def test_every_reader_ignores_what_is_appended() -> None:
-    assert read_envelope(write_envelope(KNOWN)[:-1] + b',{"any":["thing"]},null]') == KNOWN
+    more = b',{"any":["thing"]},null]'
+    assert read_envelope(write_envelope(KNOWN)[:-1] + b",null" + more) == KNOWN
+    assert read_envelope(write_envelope(REDRIVEN)[:-1] + more) == REDRIVEN
+
+
+def test_only_a_redriven_event_pays_for_the_hash_of_its_original() -> None:
+    assert write_envelope(KNOWN).endswith(b',[],"c"]')
+    assert read_envelope(write_envelope(KNOWN)) == KNOWN
+    assert read_envelope(write_envelope(REDRIVEN)) == REDRIVEN
+
+
+def test_the_release_before_reads_a_redriven_event() -> None:
+    class Before(Head, frozen=True, array_like=True):
+        flags: tuple[str, ...]
+        correlation_id: str
+
+    read = msgspec.json.decode(write_envelope(REDRIVEN), type=Before)
+    assert (read.received_at, read.flags, read.correlation_id) == (samples.NOW, ("redriven",), "c")
 
 
 @pytest.mark.parametrize("rest", [b"", b',{"other":"form"}', b',[],"c","more"'])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from sluice.core.events.envelope import REDRIVEN
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
-from sluice.edge.ledger.stored_records import LateEvents, find_receptions, read_rows
+from sluice.edge.ledger.stored_records import UNKNOWN, Displaced, as_micros, find_receptions, read_rows
 from tests.support.samples import NOW
 from tests.unit.edge.replay.parquet import row, write_file
 
@@ -31,9 +32,10 @@ def test_late_events_are_counted_by_their_fleet_and_their_own_hour(int96: bool) 
         row(6, NINE, NINE, flags=[]),
         row(7, NINE, NINE),
     ]
-    records, found = read(rows, int96=int96)
+    records, index = read(rows, int96=int96)
     assert records.num_rows == len(rows)
-    assert found == LateEvents(
+    found = index.late
+    assert found == Displaced(
         {("demo", NINE - 5 * HOUR): 2, ("demo", NINE - 4 * HOUR): 1, ("other", NINE - 5 * HOUR): 1}
     )
     # The database takes Python's own times.
@@ -42,8 +44,23 @@ def test_late_events_are_counted_by_their_fleet_and_their_own_hour(int96: bool) 
 
 @pytest.mark.parametrize("without", [("flags",), ("event_time",), ("flags", "event_time")])
 def test_a_file_without_flags_or_times_is_counted_all_the_same(without: tuple[str, ...]) -> None:
-    records, late = read([row(1, NINE), row(2, NINE)], without)
-    assert (records.num_rows, late) == (2, LateEvents())
+    records, index = read([row(1, NINE), row(2, NINE)], without)
+    assert (records.num_rows, index.late, index.redriven) == (2, Displaced(), Displaced())
+
+
+def test_redriven_events_are_found_by_the_hour_in_which_they_count_and_say_nothing_of_their_topic() -> None:
+    rows = [
+        row(1, NINE, NINE, flags=[REDRIVEN]),
+        row(2, NINE - 3 * HOUR, NINE, flags=[LATE_ARRIVAL, REDRIVEN]),
+        row(3, NINE + 5 * HOUR, NINE, flags=[CLOCK_AHEAD, REDRIVEN]),
+        row(4, NINE, NINE),
+    ]
+    records, index = read(rows)
+    assert index.redriven == Displaced({("demo", NINE): 2, ("demo", NINE - 3 * HOUR): 1})
+    assert index.late == Displaced({("demo", NINE - 3 * HOUR): 1})
+    # They are counted in the hour of their reception. That is no hint at a recreated topic.
+    assert records["received"].to_pylist() == [UNKNOWN, UNKNOWN, UNKNOWN, as_micros(NINE)]
+    assert set(records["hour"].to_pylist()) == {as_micros(NINE)}
 
 
 def test_the_first_and_the_last_reception_of_a_file_are_noted() -> None:

@@ -95,6 +95,9 @@ CONFLICTS_WRITTEN = Metric("ConflictsWritten", "Count", "Dead letters of events 
 SAMPLES_REMOVED = Metric("SamplesRemoved", "Count", "Samples of events whose id had counted before.")
 COPIES_UNSETTLED = Metric("CopiesUnsettled", "Count", "Events whose id recurs, and that match could not settle.")
 MATCH_BEHIND = Metric("MatchBehindSeconds", "Seconds", "How long the oldest counted file waits for match.")
+# redrive
+EVENTS_REDRIVEN = Metric("EventsRedriven", "Count", "Fixed events that entered raw-events again.")
+REDRIVES_ACTIVE = Metric("RedrivesActive", "Count", "Re-drives that are not over.")
 
 # trace, seek and lookup
 EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")

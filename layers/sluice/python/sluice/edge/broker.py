@@ -6,12 +6,13 @@ outcome: if it was already on the wire, it may still be stored. Nothing of it is
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 
 from sluice.core.breaker import Breaker
 from sluice.core.messages import Message
+from sluice.core.records import Origin
 from sluice.core.slowness import Slowness
 from sluice.edge.kafka_client import Delivery, KafkaClient, Unstored
 from sluice.edge.settings import BrokerSettings
@@ -24,6 +25,10 @@ PROBE_SECONDS = 2.5
 CONNECT_SECONDS = 3.0
 
 
+Report = TypeVar("Report", Delivery, Origin | Unstored)
+"""What is known of one message: whether it is stored, or where."""
+
+
 class Client(Protocol):
     """A producer for one caller at a time."""
 
@@ -32,6 +37,9 @@ class Client(Protocol):
 
     def store(self, messages: Sequence[Message], seconds: float) -> list[Delivery]:
         """Send messages and wait for what became of each, at most for some seconds."""
+
+    def place(self, messages: Sequence[Message], seconds: float) -> list[Origin | Unstored]:
+        """Send messages as `store` does, and return where each is stored."""
 
     def close(self) -> None:
         """End at once; what was not sent is not sent any more."""
@@ -70,23 +78,30 @@ class Broker:
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         """Produce messages and wait for their reports, at most until the deadline."""
+        return self._produce(messages, lambda client, seconds: client.store(messages, seconds))
+
+    def place(self, messages: Sequence[Message]) -> list[Origin | Unstored]:
+        """Produce messages as `store` does, and return where each is stored."""
+        return self._produce(messages, lambda client, seconds: client.place(messages, seconds))
+
+    def _produce(self, messages: Sequence[Message], send: Callable[[Client, float], list[Report]]) -> list[Report]:
         if not self._breaker.lets():
             return [Unstored("the brokers did not answer a moment ago", answered=False)] * len(messages)
         client = self._client = self._client or self._make(self._settings)
         began = self._clock()
         try:
-            deliveries = client.store(messages, self._deadline if self._breaker.closed else PROBE_SECONDS)
+            deliveries = send(client, self._deadline if self._breaker.closed else PROBE_SECONDS)
         except Exception:
             # The next call must not send what this one left.
             self._discard(client)
             raise
         took = self._clock() - began
-        unstored = [delivery for delivery in deliveries if delivery is not None]
+        unstored = [delivery for delivery in deliveries if isinstance(delivery, Unstored)]
         if unstored:
             # After a batch that failed, the brokers refuse the producer's next ones: its numbers have a gap.
             self._discard(client)
         in_time = all(one.answered for one in unstored)
-        answered = in_time or None in deliveries
+        answered = in_time or len(unstored) < len(deliveries)
         self._breaker.note(answered=answered)
         if answered:
             self._slowness.add(took / self._deadline if in_time else 1, self._clock())

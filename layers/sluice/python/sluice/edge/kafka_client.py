@@ -21,6 +21,7 @@ from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaErro
 from aiokafka.partitioner import murmur2
 
 from sluice.core.messages import Message
+from sluice.core.records import Origin
 
 RETRY_SECONDS = 0.1
 REQUEST_SECONDS = 1.5
@@ -46,6 +47,7 @@ Delivery = Unstored | None  # None means that the brokers acknowledged it
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no seconds
 _LATE = Unstored("no report within the deadline", answered=False)
+_NOWHERE = Unstored("it is stored, and the brokers did not say where")
 
 
 class KafkaClient:
@@ -76,6 +78,14 @@ class KafkaClient:
         """Send messages and wait for what became of each, at most for some seconds."""
         return self._loop.run_until_complete(self._store(messages, self._loop.time() + seconds))
 
+    def place(self, messages: Sequence[Message], seconds: float) -> list[Origin | Unstored]:
+        """Send messages as `store` does, and return where each is stored."""
+        places: dict[int, Origin] = {}
+        deliveries = self._loop.run_until_complete(self._store(messages, self._loop.time() + seconds, places))
+        return [
+            places.get(index, _NOWHERE) if delivery is None else delivery for index, delivery in enumerate(deliveries)
+        ]
+
     def close(self) -> None:
         """End everything at once. What was not sent is not sent any more."""
         self._loop.abort()
@@ -88,7 +98,9 @@ class KafkaClient:
             await producer.partitions_for(topic)
             await asyncio.gather(*(producer.client.ready(node.nodeId) for node in producer.client.cluster.brokers()))
 
-    async def _store(self, messages: Sequence[Message], deadline: float) -> list[Delivery]:
+    async def _store(
+        self, messages: Sequence[Message], deadline: float, places: dict[int, Origin] | None = None
+    ) -> list[Delivery]:
         deliveries: list[Delivery] = [_LATE] * len(messages)
         reports: dict[asyncio.Future[Any], list[int]] = {}
         try:
@@ -115,6 +127,8 @@ class KafkaClient:
             for report in done:
                 refused = report.exception()
                 _note(deliveries, reports[report], None if refused is None else _unstored(refused))
+                if places is not None and refused is None:
+                    _find_places(places, reports[report], report.result())
         return deliveries
 
     async def _start(self) -> AIOKafkaProducer:
@@ -202,6 +216,13 @@ def _fill(
 def _note(deliveries: list[Delivery], indexes: Iterable[int], delivery: Delivery) -> None:
     for index in indexes:
         deliveries[index] = delivery
+
+
+def _find_places(places: dict[int, Origin], indexes: Sequence[int], batch: Any) -> None:
+    """Number a batch's records from its first offset, which the brokers name unless they had the batch already."""
+    if batch.offset is not None and batch.offset >= 0:
+        for number, index in enumerate(indexes):
+            places[index] = Origin(batch.topic, batch.partition, batch.offset + number)
 
 
 def _unstored(error: BaseException) -> Unstored:

@@ -101,6 +101,9 @@ class AdminSettings(ControlSettings, frozen=True):
     replay_machine: str
     admin_replay_seconds: float
     """How long a plan may take to make."""
+    redrive_function: str
+    admin_redrive_seconds: float
+    """How long dead letters may be read for an answer."""
 
 
 class PublishSettings(ControlSettings, frozen=True):
@@ -333,5 +336,19 @@ class ReplaySettings(Settings, frozen=True):
     resend_per_second: float
     replay_fixed_seconds: float
     replay_chunk_mib: int
+    statement_seconds: float
+    reserve_seconds: float
+
+
+class RedriveSettings(Settings, frozen=True):
+    """Where redrive reads dead letters, how fast it sends fixed events, and how long it answers an admin."""
+
+    aws_region: str
+    dead_letter_bucket: str
+    dead_letter_days: int
+    raw_events_topic: str
+    redrive_per_second: float
+    redrive_settle_seconds: float
+    redrive_answer_seconds: float
     statement_seconds: float
     reserve_seconds: float

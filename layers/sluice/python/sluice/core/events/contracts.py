@@ -165,6 +165,14 @@ class Contracts:
         """List the fields of an event that its version does not name."""
         return self._versions[facts.contract, facts.schema_version].fields.undeclared(document)
 
+    def schema_for(self, contract: str, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the schema of the version that a document names, or the contract's newest; None: no such contract."""
+        try:
+            return self._find_version(contract, dict(document)).schema
+        except Rejection:
+            numbers = [number for name, number in self._versions if name == contract]
+            return self._versions[contract, max(numbers)].schema if numbers else None
+
     def _find_version(self, contract: str, document: dict[str, Any]) -> _ContractVersion:
         if contract == TELEMETRY:
             return self._find_by_firmware(document.get("device_firmware_version"))

@@ -16,6 +16,10 @@ from sluice.core.errors import Ahead, Poison
 
 HEADER = "sluice"
 VERSION = 1
+REDRIVEN = "redriven"
+"""The flag of an event that was a dead letter, and entered raw-events later than it was received."""
+
+_NOTHING = b",null]"
 
 
 class _Versioned(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +50,8 @@ class Envelope(Head, frozen=True, array_like=True):
 
     flags: tuple[str, ...]
     correlation_id: str
+    original_sha256: str | None = None
+    """Of a redriven event: the SHA-256 of the bytes that the device sent. Not written for any other."""
 
 
 _READERS: dict[int, Callable[[bytes], Envelope]] = {VERSION: msgspec.json.Decoder(Envelope).decode}
@@ -57,8 +63,9 @@ _read_head = msgspec.json.Decoder(Head).decode
 
 
 def write_envelope(envelope: Envelope) -> bytes:
-    """Write the header's value."""
-    return _encode(envelope)
+    """Write the header's value. Every event pays for its bytes: an original that there is none of is left out."""
+    written = _encode(envelope)
+    return written if envelope.original_sha256 is not None else written.removesuffix(_NOTHING) + b"]"
 
 
 def read_head(header: bytes | None) -> Head:

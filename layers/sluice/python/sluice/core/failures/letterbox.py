@@ -46,6 +46,27 @@ def collect(records: Iterable[KafkaRecord], region: str, now: datetime) -> dict[
     }
 
 
+def read_letters(data: bytes) -> list[Letter]:
+    """Read the letters of an object."""
+    return [_read_line(line) for line in gzip.decompress(data).splitlines()]
+
+
+def _read_line(line: bytes) -> Letter:
+    members = msgspec.json.decode(line, type=dict[str, Any])
+    # Members of a newer release are left out, and its version is not compared: what is here reads no more than these.
+    return msgspec.convert(
+        {
+            name: _from_hive(value) if name in _TIMES and isinstance(value, str) else value
+            for name, value in members.items()
+        },
+        Letter,
+    )
+
+
+def _from_hive(moment: str) -> str:
+    return moment.replace(" ", "T").removesuffix("Z") + "Z"
+
+
 def _as_hive(moment: str | None) -> str | None:
     return moment and moment.replace("T", " ").removesuffix("Z")
 

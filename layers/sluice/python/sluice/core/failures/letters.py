@@ -61,6 +61,10 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     """For a conflict: the bytes of the first event with this id, cut likewise."""
     first_kafka_partition: Int | None = None
     first_kafka_offset: BigInt | None = None
+    path: str | None = None
+    """Where a rejected event breaks its contract first, if its check names a place."""
+    rule: str | None = None
+    """The rule that it breaks there."""
 
 
 class UnverifiedFields(msgspec.Struct, frozen=True):
@@ -145,6 +149,13 @@ def identify(fleet_id: str | None, event_id: str | None, body: bytes) -> str:
     """Derive a letter's id from its fleet, event and content, so that retries do not multiply it."""
     parts = [(fleet_id or "").encode(), (event_id or "").encode(), hashlib.sha256(body).digest()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def read_bytes(letter: Letter) -> bytes:
+    """Return the bytes as they were sent, as far as the letter keeps them."""
+    if letter.event_base64 is not None:
+        return base64.b64decode(letter.event_base64)
+    return (letter.event or "").encode()
 
 
 def cut_text(body: bytes, size: int) -> str:

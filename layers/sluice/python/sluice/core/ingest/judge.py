@@ -116,8 +116,17 @@ def address(verdict: Verdict, letterhead: Letterhead) -> Message:
         contract=letterhead.contract,
         correlation_id=letterhead.request.correlation_id,
         **msgspec.structs.asdict(verdict.unverified),
+        **_name_first(verdict.rejection),
     )
     return Message(letterhead.topic, letter.letter_id.encode(), msgspec.json.encode(letter))
+
+
+def _name_first(rejection: Rejection) -> dict[str, str | None]:
+    """Name the first violation: dead letters of one bug have the same one."""
+    if not rejection.violations:
+        return {}
+    first = rejection.violations[0]
+    return {"path": short_text(first.path), "rule": first.rule}
 
 
 def settle(index: int, verdict: Verdict, unstored: str | None) -> Result:

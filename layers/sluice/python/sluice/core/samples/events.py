@@ -8,7 +8,7 @@ import msgspec
 
 from sluice.core.errors import Ahead, Fault
 from sluice.core.events.contracts import Contracts
-from sluice.core.events.envelope import HEADER, read_head
+from sluice.core.events.envelope import HEADER, REDRIVEN, read_head
 from sluice.core.events.identity import event_key
 from sluice.core.events.reception import check_reception, is_credible
 from sluice.core.events.stored import read_stored
@@ -39,6 +39,8 @@ class Event(msgspec.Struct, frozen=True):
     firmware: str
     metrics: dict[str, float]
     undeclared: Sequence[str]
+    redriven: bool = False
+    """Whether it was a dead letter first: then its age says nothing about the pipeline."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -74,6 +76,7 @@ def read_event(record: KafkaRecord, contracts: Contracts, limits: Limits, now: d
         firmware=facts.firmware or "",
         metrics=contracts.series_of(facts),
         undeclared=contracts.undeclared(facts, stored.document),
+        redriven=REDRIVEN in flags,
     )
 
 

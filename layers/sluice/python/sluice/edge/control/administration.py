@@ -36,6 +36,7 @@ from sluice.core.query.cursors import MOST_CHARACTERS, Position, read_cursor, wr
 from sluice.core.query.parameters import Parameters
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.publishing import Publisher
+from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.store import Changes, ControlStore, Kept
 
@@ -90,6 +91,7 @@ class Administration(msgspec.Struct, frozen=True):
     store: ControlStore
     publisher: Publisher
     replays: Replays
+    redrives: Redrives
     allowances: Allowances
     stage: str
     region: str
@@ -274,6 +276,36 @@ class Administration(msgspec.Struct, frozen=True):
         """Allow a halted consumer more letters."""
         return _answer(request, 200, self.allowances.allow(request))
 
+    def list_letter_groups(self, request: AdminRequest) -> Answer:
+        """List the groups of dead letters."""
+        return _answer(request, 200, self.redrives.groups(request))
+
+    def explain_letter(self, request: AdminRequest) -> Answer:
+        """Explain a dead letter."""
+        return _answer(request, 200, self.redrives.explain(request))
+
+    def propose_fix(self, request: AdminRequest) -> Answer:
+        """Propose a fix for a group of dead letters."""
+        return _answer(request, 200, self.redrives.propose(request))
+
+    def begin_redrive(self, request: AdminRequest) -> Answer:
+        """Begin a re-drive."""
+        return _answer(request, *self.redrives.begin(request))
+
+    def list_redrives(self, request: AdminRequest) -> Answer:
+        """List the latest re-drives."""
+        Parameters(request.query, known=["limit"])
+        return _answer(request, 200, self.redrives.list())
+
+    def get_redrive(self, request: AdminRequest) -> Answer:
+        """Show a re-drive and how far it is."""
+        Parameters(request.query, known=())
+        return _answer(request, 200, self.redrives.show(request))
+
+    def cancel_redrive(self, request: AdminRequest) -> Answer:
+        """End a re-drive where it is."""
+        return _answer(request, 200, self.redrives.cancel(request))
+
     def _change(self, request: AdminRequest, decide: Callable[[Changes], Change]) -> Answer:
         dry_run = request.is_dry_run()
         with self.store.changing() as changes:
@@ -389,4 +421,11 @@ ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "GET /v1/admin/replays/{replay}": Administration.get_replay,
     "POST /v1/admin/replays/{replay}/cancel": Administration.cancel_replay,
     "POST /v1/admin/consumers/{consumer}/allow": Administration.allow_consumer,
+    "GET /v1/admin/dead-letters/groups": Administration.list_letter_groups,
+    "GET /v1/admin/dead-letters/groups/{group}/proposal": Administration.propose_fix,
+    "GET /v1/admin/dead-letters/letters/{letter}": Administration.explain_letter,
+    "POST /v1/admin/redrives": Administration.begin_redrive,
+    "GET /v1/admin/redrives": Administration.list_redrives,
+    "GET /v1/admin/redrives/{redrive}": Administration.get_redrive,
+    "POST /v1/admin/redrives/{redrive}/cancel": Administration.cancel_redrive,
 }

@@ -1,6 +1,6 @@
 """Admins' requests about replays: the function replay plans and checks, and the state machine does the work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sluice.core.control.audit import Act
 from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Refusal
 from sluice.core.times import write_optional
+from sluice.edge.control.asking import ask_function
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Connection
 from sluice.edge.invoked import InvokedFunction
@@ -36,19 +37,6 @@ class PlanToApply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan: dict[str, Any]
 
 
-class _Refused(msgspec.Struct, frozen=True):
-    status: int
-    code: str
-    detail: str
-
-
-class _Answered(msgspec.Struct, frozen=True):
-    """The answer of the function replay."""
-
-    result: dict[str, Any] = {}
-    refused: _Refused | None = None
-
-
 class Replays(msgspec.Struct, frozen=True):
     """What admins ask of replays."""
 
@@ -60,12 +48,12 @@ class Replays(msgspec.Struct, frozen=True):
     def plan(self, request: AdminRequest) -> dict[str, Any]:
         """Make a plan. Nothing is replayed by it."""
         # The function reads it strictly.
-        return self._ask({"step": "plan", "wanted": request.read(dict[str, Any])})
+        return ask_function(self.function, {"step": "plan", "wanted": request.read(dict[str, Any])})
 
     def apply(self, request: AdminRequest) -> dict[str, Any]:
         """Start the state machine with a plan, unless the machine would refuse it."""
         plan = request.read(PlanToApply).plan
-        checked = self._ask({"step": "check", "plan": plan})
+        checked = ask_function(self.function, {"step": "check", "plan": plan})
         replay_id = str(checked["replay_id"])
         with self.store.changing() as changes:
             after = {"plan_hash": plan["hash"], "fleet_id": plan["fleet_id"], "hours": plan["hours"]}
@@ -110,13 +98,6 @@ class Replays(msgspec.Struct, frozen=True):
         if row is None:
             raise Refusal(404, "unknown_replay", f"There is no replay {name[:64]!r}.")
         return row
-
-    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        answered = self.function.ask(question, _Answered)
-        if answered.refused is not None:
-            refused = answered.refused
-            raise Refusal(refused.status, refused.code, refused.detail)
-        return answered.result
 
 
 def _describe(row: tuple[Any, ...], *, whole: bool = False) -> dict[str, Any]:

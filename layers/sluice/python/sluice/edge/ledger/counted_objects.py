@@ -42,10 +42,10 @@ _NOTE = """
         id_part = NULL
 """
 _NOTE_LATE = """
-    INSERT INTO late_object (fleet_id, hour, object, events)
-    SELECT fleet_id, hour, %s, events
-    FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[]) AS late (fleet_id, hour, events)
-    ON CONFLICT (fleet_id, hour, object) DO UPDATE SET events = excluded.events
+    INSERT INTO late_object (fleet_id, hour, object, events, redriven)
+    SELECT fleet_id, hour, %s, events, redriven
+    FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[], %s::bigint[]) AS late (fleet_id, hour, events, redriven)
+    ON CONFLICT (fleet_id, hour, object) DO UPDATE SET events = excluded.events, redriven = excluded.redriven
 """
 _NEW_LETTERS = """
     INSERT INTO counted_letter (day, letter)
@@ -128,14 +128,15 @@ class CountedObjects:
             yield from ((name, etag) for name, etag in found.items() if counted.get(name) != etag)
 
     def _count_rows(self, name: str, etag: str) -> int:
-        rows, late = read_rows(StoredFile(self._raw.bucket, name), self._clock)
+        rows, index = read_rows(StoredFile(self._raw.bucket, name), self._clock)
         with self._connection.transaction():
             new = cover(self._connection, ARCHIVE.name, rows, ARCHIVED)
             self._connection.execute(_NOTE, (name, etag, rows.num_rows, new, *find_receptions(rows)))
-            # A replay that includes late events finds them by the hour that they belong to.
-            if late:
-                fleets, hours, events = zip(*((*key, count) for key, count in sorted(late.items())), strict=True)
-                self._connection.execute(_NOTE_LATE, (name, [*fleets], [*hours], [*events]))
+            # A replay finds late and redriven events by the hour that they belong to.
+            if places := sorted({*index.late, *index.redriven}):
+                columns = [[*column] for column in zip(*places, strict=True)]
+                counts = [[found[place] for place in places] for found in (index.late, index.redriven)]
+                self._connection.execute(_NOTE_LATE, (name, *columns, *counts))
         return new
 
     def _count_letters(self, name: str, etag: str) -> int:

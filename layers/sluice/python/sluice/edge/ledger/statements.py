@@ -68,6 +68,9 @@ FACTS = """
                 )
             )
         ),
+        'redriving', EXISTS (
+            SELECT FROM redrive WHERE state IN ('sending', 'draining') AND $2 IN ('', redrive.fleet_id)
+        ),
         'tallies', (
             SELECT coalesce(json_agg(tally), '[]') FROM (
                 SELECT known.fleet_id, consumer, outcome, sum(events) AS events

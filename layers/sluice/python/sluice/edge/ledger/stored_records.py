@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from sluice.core.consumers import RAW_EVENTS
 from sluice.core.errors import Ahead
+from sluice.core.events.envelope import REDRIVEN
 from sluice.core.events.reception import EARLIEST, is_credible, latest_reception
 from sluice.core.failures.salvage import MEANINGS
 from sluice.core.ledger.groups import LedgerGroup, hour_of
-from sluice.core.times import LATE_ARRIVAL
+from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
 
 SCHEMA = pa.schema(
     [
@@ -68,12 +69,20 @@ class LetterRow(msgspec.Struct, frozen=True):
 _read_letter = msgspec.json.Decoder(LetterRow).decode
 
 
-LateEvents = Counter[tuple[str, datetime]]
-"""How many late events there are, by their fleet and the hour that they belong to."""
+Displaced = Counter[tuple[str, datetime]]
+"""How many events there are of a kind, by their fleet and the hour that they belong to."""
 
 
-def read_rows(file: Any, clock: Clock) -> tuple[pa.Table, LateEvents]:
-    """Read the records of a raw file, and which are late: only the identifying ones of its seventeen columns."""
+class Indexed(msgspec.Struct, frozen=True):
+    """The events of a file that a replay would not look for on the file's day."""
+
+    late: Displaced
+    redriven: Displaced
+    """They were received long before they were stored."""
+
+
+def read_rows(file: Any, clock: Clock) -> tuple[pa.Table, Indexed]:
+    """Read the records of a raw file, and which are late or redriven: only the identifying columns of seventeen."""
     raw = pq.ParquetFile(file, pre_buffer=True).read(columns=[*_COLUMNS, *_TIMES], use_threads=False)
     if any(raw[name].null_count for name in _PLACE):
         raise ValueError("a row does not name its record's offset")
@@ -88,12 +97,13 @@ def read_rows(file: Any, clock: Clock) -> tuple[pa.Table, LateEvents]:
         "topic": _read_topics(raw),
         "partition": raw["kafka_partition"],
         "offset": raw["kafka_offset"],
-        "received": pc.if_else(credible, received, UNKNOWN),
+        # The reception of a redriven event is older than its record: it does not say to which topic that belongs.
+        "received": pc.if_else(pc.and_(credible, pc.invert(have_flag(raw, REDRIVEN))), received, UNKNOWN),
         "hour": hours,
         "given_up": pa.repeat(pa.scalar(False), raw.num_rows),
     } | {name: raw[name] for name in ("fleet_id", "contract", "schema_version")}
     records = pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
-    return records, _find_late(raw)
+    return records, _index(raw)
 
 
 def find_receptions(records: pa.Table) -> tuple[datetime | None, datetime | None]:
@@ -104,18 +114,31 @@ def find_receptions(records: pa.Table) -> tuple[datetime | None, datetime | None
     return as_moment(bounds["min"]), as_moment(bounds["max"])
 
 
-def _find_late(raw: pa.Table) -> LateEvents:
+def have_flag(raw: pa.Table, flag: str) -> Any:
+    """Return which rows have a flag."""
+    if "flags" not in raw.column_names:
+        return pa.repeat(pa.scalar(False), raw.num_rows)
+    flags = raw["flags"].combine_chunks()
+    flagged = pc.list_parent_indices(flags).filter(pc.equal(pc.list_flatten(flags), flag))
+    return pc.is_in(pa.array(np.arange(raw.num_rows)), pc.cast(flagged, pa.int64()))
+
+
+def _index(raw: pa.Table) -> Indexed:
+    index = Indexed(Displaced(), Displaced())
     if not {*_TIMES} <= {*raw.column_names}:
-        # A replay may find fewer late events then. That keeps no file from being counted.
-        return LateEvents()
-    flagged = raw.filter(pc.is_valid(raw["flags"])).select(["fleet_id", "event_time", "flags"])
+        # A replay may find fewer of them then. That keeps no file from being counted.
+        return index
+    flagged = raw.filter(pc.is_valid(raw["flags"])).select(["fleet_id", "event_time", "received_at", "flags"])
     # Firehose writes nanoseconds, which Python's own times do not have.
-    flagged = flagged.set_column(1, "event_time", pc.cast(flagged["event_time"], pa.timestamp("us"), safe=False))
-    late = LateEvents()
+    for place, name in ((1, "event_time"), (2, "received_at")):
+        flagged = flagged.set_column(place, name, pc.cast(flagged[name], pa.timestamp("us"), safe=False))
     for row in flagged.to_pylist():
-        if LATE_ARRIVAL in row["flags"] and row["event_time"] is not None:
-            late[row["fleet_id"], hour_of(row["event_time"].replace(tzinfo=UTC))] += 1
-    return late
+        # The hour in which aggregate counts it.
+        moment = row["received_at"] if CLOCK_AHEAD in row["flags"] else row["event_time"]
+        for flag, found in ((LATE_ARRIVAL, index.late), (REDRIVEN, index.redriven)):
+            if flag in row["flags"] and moment is not None:
+                found[row["fleet_id"], hour_of(moment.replace(tzinfo=UTC))] += 1
+    return index
 
 
 def _read_topics(raw: pa.Table) -> Any:

@@ -47,9 +47,11 @@ LONGEST_DRAIN = timedelta(hours=6)
 _INDEXED = """
     SELECT object, received_from, received_to FROM counted_object WHERE object = ANY(%s)
 """
-_LATE = """
+# Redriven events are always part of a replay: their day of storage says nothing of their hour.
+_DISPLACED = """
     SELECT DISTINCT object FROM late_object
     WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND hour >= %(start)s AND hour < %(end)s
+        AND (redriven > 0 OR %(include_late)s)
 """
 
 _COUNTS = """
@@ -220,13 +222,12 @@ class Planning:
             for name, described in found.items()
             if _overlaps(indexed.get(name, (None, None)), since, until)
         }
-        if wanted.include_late:
-            asked = {"fleet": wanted.fleet_id, "start": start, "end": end}
-            late = {name for (name,) in connection.execute(_LATE, asked)}
-            for name in sorted(late - wanted_files.keys()):
-                described = found.get(name) or self._place.raw.find_size(name)
-                if described is not None:
-                    wanted_files[name] = described
+        asked = {"fleet": wanted.fleet_id, "start": start, "end": end, "include_late": wanted.include_late}
+        displaced = {name for (name,) in connection.execute(_DISPLACED, asked)}
+        for name in sorted(displaced - wanted_files.keys()):
+            described = found.get(name) or self._place.raw.find_size(name)
+            if described is not None:
+                wanted_files[name] = described
         return wanted_files
 
     def _day(self, day: str) -> str:

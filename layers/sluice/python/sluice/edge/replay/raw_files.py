@@ -18,7 +18,7 @@ from sluice.core.replay.records import VERSION as REPLAYED_VERSION
 from sluice.core.replay.records import Replayed, write_record
 from sluice.core.samples.events import lookback
 from sluice.core.times import CLOCK_AHEAD
-from sluice.edge.ledger.stored_records import as_micros
+from sluice.edge.ledger.stored_records import as_micros, have_flag
 
 COLUMNS = (
     "fleet_id",
@@ -89,8 +89,10 @@ def choose(table: pa.Table, scope: Scope, limits: Limits) -> pa.Table:
     table = table.filter(wanted)
     table = in_micros(table)
     event_time, received = (pc.cast(table[name], pa.int64()) for name in ("event_time", "received_at"))
+    # Aggregate believes the flag of ingest, whatever the stored times say.
     ahead = pc.or_(
-        pc.greater(pc.subtract(event_time, received), limits.clock_ahead.total_seconds() * 1e6), _are_ahead(table)
+        pc.greater(pc.subtract(event_time, received), limits.clock_ahead.total_seconds() * 1e6),
+        have_flag(table, CLOCK_AHEAD),
     )
     effective = pc.if_else(ahead, received, event_time)
     chosen = _within(effective, scope.start, scope.end)
@@ -108,15 +110,6 @@ def choose(table: pa.Table, scope: Scope, limits: Limits) -> pa.Table:
 
 def _within(column: Any, start: datetime, end: datetime) -> Any:
     return pc.and_(pc.greater_equal(column, as_micros(start)), pc.less(column, as_micros(end)))
-
-
-def _are_ahead(table: pa.Table) -> Any:
-    """Return which rows ingest flagged as ahead: aggregate believes the flag, whatever the stored times say."""
-    if "flags" not in table.column_names:
-        return pa.repeat(pa.scalar(False), table.num_rows)
-    flags = table["flags"].combine_chunks()
-    flagged = pc.list_parent_indices(flags).filter(pc.equal(pc.list_flatten(flags), CLOCK_AHEAD))
-    return pc.is_in(pa.array(range(table.num_rows), pa.int64()), pc.cast(flagged, pa.int64()))
 
 
 def in_micros(table: pa.Table) -> pa.Table:

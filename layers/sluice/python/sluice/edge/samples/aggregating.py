@@ -45,9 +45,9 @@ class Aggregating(msgspec.Struct, frozen=True):
         effect = retry.run(lambda: self._store([event for _, event in records]))
         for metric, outcome in ((SAMPLES_STORED, COUNTED), (EVENTS_LATE, LATE), (EVENTS_DUPLICATE, DUPLICATE)):
             record(metric, effect.count(outcome))
-        if effect.events:
-            oldest = min(event.received_at for event in effect.events)
-            record(OLDEST_EVENT, (self.clock() - oldest).total_seconds())
+        received = [event.received_at for event in effect.events if not event.redriven]
+        if received:
+            record(OLDEST_EVENT, (self.clock() - min(received)).total_seconds())
         return set()
 
     def ask(self) -> None:

@@ -1,14 +1,14 @@
 """Dead letters as a person reads them: a list, counts, and one of them whole; and as JSON has them."""
 
-import base64
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from cli.letter_search import Group
+from cli.dead_letters.search import Group
 from cli.terminal import make_visible, print_table
-from sluice.core.failures.letters import Letter
+from sluice.core.failures.letters import Letter, read_bytes
 
 CONDITIONS: Mapping[str, str] = {
     "fleet": "fleet_id",
@@ -69,13 +69,6 @@ def write_whole(found: Sequence[Letter]) -> Iterator[str]:
         yield from map(make_visible, sent.first_event.split("\n"))
 
 
-def read_bytes(letter: Letter) -> bytes:
-    """Return the bytes as they were sent, as far as the letter keeps them."""
-    if letter.event_base64 is not None:
-        return base64.b64decode(letter.event_base64)
-    return (letter.event or "").encode()
-
-
 def describe_letter(letter: Letter) -> dict[str, Any]:
     """Return what is known of a letter; its version is not."""
     known: dict[str, Any] = msgspec.to_builtins(letter)
@@ -87,6 +80,29 @@ def describe_group(group: Group) -> dict[str, Any]:
     """Return the values that its letters share, and how many there are."""
     times = {"first_failed_at": group.first_failed_at, "last_failed_at": group.last_failed_at}
     return {**group.values, "letters": group.letters, **times}
+
+
+def write_breaches(breaches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Write what a letter breaks, a paragraph for each rule."""
+    for one in breaches:
+        yield ""
+        yield f"{one['message']} ({one['rule']})"
+        if one["value"] is not None:
+            yield f"  value   {one['value']}"
+        if one["path"] is not None:
+            yield f"  passes  {one['passes']}"
+
+
+def write_fix(found: Mapping[str, Any]) -> Iterator[str]:
+    """Write a fix, verb by verb, and how many of the letters that it was tried on would pass."""
+    for verb in found["fix"]:
+        yield " ".join(f"{name}={json.dumps(value)}" if name != "verb" else value for name, value in verb.items())
+    if not found["fix"]:
+        yield "no fix: the events as they are"
+    yield (
+        f"{found['passed']:,} of {found['tried']:,} letters that were tried would pass ({found['share']:.1%});"
+        f" without a fix, {found['passed_before']:,}"
+    )
 
 
 def _write_time(moment: str) -> str:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.letter_search import Search, count_letters, list_letters, read_whole
-from cli.letter_text import CONDITIONS, describe_group, describe_letter, print_counts, print_list, write_whole
+from cli.dead_letters.search import Search, count_letters, list_letters, read_time, read_whole
+from cli.dead_letters.text import CONDITIONS, describe_group, describe_letter, print_counts, print_list, write_whole
 from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.failures.letters import Letter
 from sluice.core.times import write_time
@@ -96,21 +96,11 @@ def run(
 
 
 def _read_range(first: str, last: str) -> tuple[datetime, datetime]:
-    end = _read_time("--to", last) if last else datetime.now(UTC)
-    start = _read_time("--from", first) if first else end - min(DEFAULT_RANGE, end - EARLIEST)
+    end = read_time("--to", last) if last else datetime.now(UTC)
+    start = read_time("--from", first) if first else end - min(DEFAULT_RANGE, end - EARLIEST)
     if start >= end:
         raise CommandError(f"--from {write_time(start)} is not before --to {write_time(end)}: choose an earlier one", 2)
     return start, end
-
-
-def _read_time(option: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise CommandError(
-            f"{option} {text!r} is no time: write it as 2026-01-31T12:00:00Z, or a day as 2026-01-31", 2
-        ) from None
 
 
 def _check_id(given: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cli import query
 from cli.functions import read_answer
-from cli.stages import Target
+from cli.stages import CommandError, Target
 from sluice.core.failures.letters import VERSION, Letter
 from sluice.core.times import write_time
 
@@ -88,6 +88,17 @@ LIMIT {most}
     return _count(rows), [_read_group(row, by) for row in rows]
 
 
+def read_time(option: str, text: str) -> datetime:
+    """Read a time of an option; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise CommandError(
+            f"{option} {text!r} is no time: write it as 2026-01-31T12:00:00Z, or a day as 2026-01-31", 2
+        ) from None
+
+
 def _select(columns: Sequence[str], most: int) -> str:
     return f"""
 SELECT
@@ -139,14 +150,14 @@ def _read_members(cells: Cells) -> Iterator[tuple[str, Any]]:
     for name, value in cells.items():
         if value is None or name in ("found", "detail"):
             continue
-        yield name, int(value) if name in _INTEGERS else _read_time(value) if name in _TIMES else value
+        yield name, int(value) if name in _INTEGERS else _read_stored_time(value) if name in _TIMES else value
 
 
 def _read_group(cells: Cells, by: Sequence[str]) -> Group:
-    first, last = (_read_time(cells[name]) for name in ("first_failed_at", "last_failed_at"))
+    first, last = (_read_stored_time(cells[name]) for name in ("first_failed_at", "last_failed_at"))
     return Group({name: cells[name] for name in by}, int(cells["letters"]), first, last)
 
 
-def _read_time(value: object) -> str:
+def _read_stored_time(value: object) -> str:
     """Read a timestamp of Athena's, which has no zone and is UTC."""
     return write_time(datetime.fromisoformat(str(value)).replace(tzinfo=UTC))

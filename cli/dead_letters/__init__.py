@@ -1,0 +1,1 @@
+"""`sluice dead-letters`: lists what was refused or given up, groups and explains it, fixes and re-drives it."""

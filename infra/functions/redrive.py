@@ -1,0 +1,61 @@
+"""redrive: reads dead letters for admins, and sends those that a fix makes pass to raw-events again."""
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from infra.building_blocks.base import Base
+from infra.building_blocks.function import Compute, Function
+from infra.building_blocks.schedule import Schedule
+from infra.deployment import require
+from sluice.core.consumers import RAW_EVENTS
+from sluice.edge.settings import RedriveSettings
+
+EVERY_MINUTES = 1
+OBJECT_SECONDS = 60
+"""How long an object's letters may take: a batch of deadletter, in pieces of some hundred."""
+
+
+@dataclass(frozen=True)
+class RedriveProfile:
+    """How fast dead letters are re-driven, and how long they are read for an answer."""
+
+    compute: Compute
+    per_second: int
+    """How many fixed events are sent a second: what live traffic leaves to the consumers."""
+    settle_seconds: int
+    """How long after its failure a letter may still be on its way to S3."""
+    answer_seconds: int
+    """How long an admin's question may read letters."""
+    produce_deadline_seconds: int
+    statement_seconds: int
+    reserve_seconds: int
+    """A run begins no object when less time is left."""
+
+    def __post_init__(self) -> None:
+        require(self.per_second > 0, "a re-drive sends something")
+        require(
+            OBJECT_SECONDS + self.produce_deadline_seconds < self.reserve_seconds < self.compute.timeout_seconds,
+            "redrive must have time to begin an object, and time to end it",
+        )
+        require(self.compute.concurrency > 1, "a question is answered while a run is under way")
+
+
+class Redrive(Function):
+    """The function that re-drives dead letters, and its schedule."""
+
+    def __init__(self, scope: Construct, base: Base, settings: RedriveProfile, *, dead_letter_days: int) -> None:
+        super().__init__(
+            scope,
+            "redrive",
+            base,
+            settings,
+            reads=RedriveSettings,
+            facts={"dead_letter_days": dead_letter_days},
+            uses=[
+                base.lake.buckets.dead_letter.access(base.network.s3, reads=["dead_letters/"], lists="dead_letters/"),
+                base.stream.produce(RAW_EVENTS),
+                base.database.access("redrive"),
+            ],
+        )
+        Schedule(self, every_minutes=EVERY_MINUTES)

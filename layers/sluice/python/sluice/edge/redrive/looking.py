@@ -1,0 +1,180 @@
+"""Questions about dead letters: their groups, why one failed, and which fix would make a group pass.
+
+Each reads the letters of a time range from S3, for as long as its caller waits. An answer that is cut says so.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from sluice.core.errors import Refusal
+from sluice.core.failures.letters import Letter
+from sluice.core.ingest.judge import Rules
+from sluice.core.ledger.groups import INGEST
+from sluice.core.redrive.explaining import explain
+from sluice.core.redrive.fixes import describe_fix, read_fix
+from sluice.core.redrive.groups import Grouping, key_of
+from sluice.core.redrive.proposing import MOST_SAMPLES, Proposal, measure, propose
+from sluice.edge.database import Connection
+from sluice.edge.redrive.letter_files import LetterFiles
+from sluice.edge.redrive.tables import RedriveTables
+
+MOST_LETTERS = 200_000
+"""How many letters an answer looks at."""
+MOST_GROUPS = 200
+LONGEST = timedelta(days=31)
+
+GroupId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+LetterId = Annotated[str, Meta(pattern=r"^[0-9a-f]{12,64}\Z")]
+
+
+class Range(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
+    """When letters failed: the first moment, and the one behind the last."""
+
+    since: datetime
+    until: datetime
+
+
+class AskedGroups(Range, frozen=True, forbid_unknown_fields=True):
+    """The groups of a time range, perhaps of one fleet."""
+
+    fleet_id: str | None = None
+
+
+class AskedLetter(Range, frozen=True, forbid_unknown_fields=True):
+    """One letter, by the beginning of its id."""
+
+    letter_id: LetterId
+
+
+class AskedGroup(Range, frozen=True, forbid_unknown_fields=True):
+    """One group, and perhaps a fix to try on it."""
+
+    group_id: GroupId
+    fix: list[dict[str, Any]] | None = None
+
+
+class Looking:
+    """Answers, over one connection."""
+
+    def __init__(self, files: LetterFiles, rules: Rules, connection: Connection, may_go_on: Callable[[], bool]) -> None:
+        self._files = files
+        self._rules = rules
+        self._tables = RedriveTables(connection)
+        self._may_go_on = may_go_on
+        self._complete = True
+
+    def groups(self, given: object) -> dict[str, Any]:
+        """List the groups of a time range, the largest first."""
+        asked = _read(given, AskedGroups)
+        grouping = Grouping()
+        for letter in self._letters(asked):
+            if asked.fleet_id in (None, letter.fleet_id):
+                grouping.add(letter)
+            if grouping.letters >= MOST_LETTERS:
+                self._complete = False
+                break
+        standings = self._tables.find_standings(grouping.list_redrivable())
+        items = grouping.describe(standings, MOST_GROUPS)
+        return {
+            "items": items,
+            "found": len(grouping),
+            "letters": grouping.letters,
+            "complete": self._complete,
+            "next_cursor": None,
+        }
+
+    def explain(self, given: object) -> dict[str, Any]:
+        """Explain the newest letter whose id begins as asked."""
+        asked = _read(given, AskedLetter)
+        found: dict[str, Letter] = {}
+        for letter in self._letters(asked):
+            if letter.letter_id.startswith(asked.letter_id):
+                found[letter.letter_id] = letter
+        if not found:
+            cut = "" if self._complete else " Not all of them could be read in time: ask for a shorter one."
+            detail = f"No dead letter of the time range has an id that begins with {asked.letter_id}.{cut}"
+            raise Refusal(404, "unknown_letter", detail)
+        if len(found) > 1:
+            raise Refusal(400, "ambiguous_letter", f"{len(found)} ids begin with {asked.letter_id}: give more of it.")
+        (letter,) = found.values()
+        standing = self._tables.find_standings([letter.letter_id]).get(letter.letter_id)
+        told = {"state": standing.state, "attempts": standing.attempts} if standing else {}
+        return explain(letter, self._rules, self._home(letter)) | {"state": None, "attempts": 0} | told
+
+    def propose(self, given: object) -> dict[str, Any]:
+        """Propose a fix for a group, and say which share of its letters would pass."""
+        letters = self._sample(_read(given, AskedGroup))
+        return self._describe(propose(letters, self._rules, self._home(letters[0])))
+
+    def measure(self, given: object) -> dict[str, Any]:
+        """Say which share of a group's letters would pass with a fix."""
+        asked = _read(given, AskedGroup)
+        fix = read_fix(asked.fix or [], self._rules.contracts.book)
+        letters = self._sample(asked)
+        return self._describe(measure(letters, fix, self._rules, self._home(letters[0]))) | {
+            "fleet_id": letters[0].fleet_id
+        }
+
+    def _sample(self, asked: AskedGroup) -> list[Letter]:
+        letters: dict[str, Letter] = {}
+        for letter in self._letters(asked):
+            if key_of(letter).group_id == asked.group_id:
+                if letter.consumer != INGEST:
+                    raise _of_consumer(letter)
+                letters.setdefault(letter.letter_id, letter)
+            if len(letters) >= MOST_SAMPLES:
+                break
+        if not letters:
+            cut = "" if self._complete else " Not all letters could be read in time: ask for a shorter range."
+            raise Refusal(404, "unknown_group", f"No dead letter of the time range is in group {asked.group_id}.{cut}")
+        return [*letters.values()]
+
+    def _letters(self, asked: Range) -> Iterator[Letter]:
+        for letter in self._files.read_range(asked.since, asked.until, self._may_go_on):
+            if letter is None:
+                self._complete = False
+                return
+            yield letter
+
+    def _home(self, letter: Letter) -> str | None:
+        return None if letter.fleet_id is None else self._tables.find_home(letter.fleet_id)
+
+    def _describe(self, proposal: Proposal) -> dict[str, Any]:
+        return {
+            "fix": describe_fix(proposal.fix),
+            "tried": proposal.tried,
+            "passed": proposal.passed,
+            "passed_before": proposal.passed_before,
+            "share": proposal.share,
+        }
+
+
+def _of_consumer(letter: Letter) -> Refusal:
+    detail = (
+        f"The group's records were given up by {letter.consumer}, and raw-events had them."
+        f" `sluice rerun {letter.consumer}` takes those that Kafka still has, and `sluice replay plan --missing` counts"
+        " the others from raw."
+    )
+    return Refusal(409, "redrive_of_consumer", detail)
+
+
+Question = Any
+
+
+def _read(given: object, kind: type[Question]) -> Question:
+    try:
+        asked = msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise Refusal(400, "invalid_body", f"{error}.") from error
+    if asked.since.tzinfo is None or asked.until.tzinfo is None:
+        raise Refusal(400, "invalid_range", "Write times with a zone, such as 2026-11-30T10:00:00Z.")
+    since, until = asked.since.astimezone(UTC), asked.until.astimezone(UTC)
+    if until <= since:
+        raise Refusal(400, "range_reversed", "The range must end after it begins.")
+    if until - since > LONGEST:
+        raise Refusal(400, "range_too_long", f"Dead letters are looked at over {LONGEST.days} days at most.")
+    return msgspec.structs.replace(asked, since=since, until=until)

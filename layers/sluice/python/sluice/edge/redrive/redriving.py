@@ -1,0 +1,203 @@
+"""A re-drive's work: every letter of its group is fixed, judged and, if it passes, produced to raw-events.
+
+take the group's letters from an object -> judge -> write what each becomes -> produce -> write where each is -> next
+
+A run may end anywhere. An event whose place was not written is produced again by the next run: both records have the
+same event id, the consumers account for both, and aggregate counts one.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.control.audit import Act
+from sluice.core.errors import Refusal, Retryable
+from sluice.core.failures.letters import MAX_DETAIL, Letter
+from sluice.core.ingest.judge import Accepted, Rejected, Rules
+from sluice.core.ledger.groups import INGEST
+from sluice.core.ledger.statement import SETTLED
+from sluice.core.messages import Message
+from sluice.core.records import Origin
+from sluice.core.redrive.fixes import Fix, read_fix
+from sluice.core.redrive.groups import (
+    ACCEPTED,
+    ACCOUNTED,
+    INCOMPLETE,
+    MOST_ATTEMPTS,
+    REJECTED,
+    SENDING,
+    Standing,
+    is_whole,
+    key_of,
+)
+from sluice.core.redrive.judging import rejudge
+from sluice.core.times import write_time
+from sluice.edge.broker import Broker
+from sluice.edge.database import Connection
+from sluice.edge.redrive.letter_files import LetterFiles
+from sluice.edge.redrive.tables import Judged, Redrive, RedriveTables
+
+logger = Logger()
+
+PIECE = 500
+"""How many events are produced at a time."""
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """What a run uses."""
+
+    files: LetterFiles
+    broker: Broker
+    rules: Rules
+    per_second: float
+    """How many events are produced a second, at most."""
+    settle: timedelta
+    """How long after its failure a letter may still be on its way to S3."""
+    kept: timedelta
+    """How long S3 keeps letters."""
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class Redriving:
+    """One run over all re-drives that are not over."""
+
+    def __init__(self, sender: Sender, connection: Connection, may_go_on: Callable[[], bool]) -> None:
+        self._sender = sender
+        self._connection = connection
+        self._tables = RedriveTables(connection)
+        self._may_go_on = may_go_on
+
+    def run(self) -> int:
+        """Do what is due, unless another run is active; return how many events were produced."""
+        if not self._tables.lock():
+            return 0
+        sent = 0
+        for redrive in self._tables.list_active():
+            try:
+                if redrive.state == "sending" and self._sender.clock() >= redrive.until + self._sender.settle:
+                    done, more = self._send(redrive)
+                    sent += more
+                    if done:
+                        self._tables.drain(redrive.redrive_number)
+            except Retryable as error:
+                logger.warning("a re-drive waits", extra={"redrive": redrive.redrive_id, "reason": str(error)})
+                self._tables.note_trouble(redrive.redrive_number, str(error)[:500])
+            except Refusal as refusal:
+                # Of an earlier release: its fix names a unit that is gone.
+                self._tables.note_trouble(redrive.redrive_number, refusal.detail[:500])
+                self._end(redrive, "failed")
+        self._tables.account()
+        for redrive in self._tables.list_active():
+            if redrive.state == "draining":
+                self._end_if_accounted(redrive)
+        return sent
+
+    def _send(self, redrive: Redrive) -> tuple[bool, int]:
+        """Send what passes, object by object; return whether all objects are dealt with."""
+        fix = read_fix(redrive.fix, self._sender.rules.contracts.book)
+        home = self._tables.find_home(redrive.fleet_id)
+        first, last = write_time(redrive.since), write_time(redrive.until)
+        names = self._sender.files.list_objects(redrive.since, redrive.until, redrive.position)
+        sent = 0
+        for found in self._sender.files.read(names):
+            if self._tables.find_state(redrive.redrive_number) != "sending":
+                return False, sent
+            mine = {
+                letter.letter_id: letter
+                for letter in reversed(found.letters or ())
+                if first <= letter.failed_at < last and letter.consumer == INGEST
+                if key_of(letter).group_id == redrive.group_id
+            }
+            letters = [*reversed(mine.values())]
+            passed_over = 0
+            for start in range(0, len(letters), PIECE):
+                more, earlier = self._send_piece(redrive, letters[start : start + PIECE], fix, home)
+                sent, passed_over = sent + more, passed_over + earlier
+            self._tables.advance(
+                redrive.redrive_number, found.name, unreadable=found.letters is None, passed_over=passed_over
+            )
+            if not self._may_go_on():
+                return False, sent
+        return True, sent
+
+    def _send_piece(self, redrive: Redrive, letters: Sequence[Letter], fix: Fix, home: str | None) -> tuple[int, int]:
+        """Send a piece of an object; return how many events were produced, and how many letters were passed over."""
+        number = redrive.redrive_number
+        known = self._tables.find_standings([letter.letter_id for letter in letters])
+        due = [letter for letter in letters if _is_due(known.get(letter.letter_id), number)]
+        judged: list[Judged] = []
+        messages: dict[str, Message] = {}
+        for letter in due:
+            verdict = rejudge(letter, fix, self._sender.rules, home) if is_whole(letter) else None
+            judged.append(_write(letter, verdict, known.get(letter.letter_id)))
+            if isinstance(verdict, Accepted):
+                messages[letter.letter_id] = verdict.message
+        if judged:
+            self._tables.write(number, judged)
+        self._produce(number, messages)
+        passed_over = {letter.letter_id for letter in letters} - {letter.letter_id for letter in due}
+        return len(messages), sum(known[one].redrive_number != number for one in passed_over)
+
+    def _produce(self, redrive_number: int, messages: dict[str, Message]) -> None:
+        if not messages:
+            return
+        began = self._sender.clock()
+        outcomes = dict(zip(messages, self._sender.broker.place([*messages.values()]), strict=True))
+        stored = {letter_id: one for letter_id, one in outcomes.items() if isinstance(one, Origin)}
+        if stored:
+            self._tables.place(redrive_number, stored)
+        if unstored := [one.reason for one in outcomes.values() if not isinstance(one, Origin)]:
+            # The next run produces them again.
+            raise Retryable(f"{len(unstored)} events were not stored: {unstored[0]}")
+        ahead = len(messages) / self._sender.per_second - (self._sender.clock() - began).total_seconds()
+        if ahead > 0:
+            self._sender.sleep(ahead)
+
+    def _end_if_accounted(self, redrive: Redrive) -> None:
+        left = self._tables.count_unaccounted(redrive.redrive_number)
+        sent_at = redrive.sent_at or self._sender.clock()
+        if left and self._sender.clock() < sent_at + SETTLED:
+            return
+        self._end(redrive, "failed" if left else "done")
+
+    def _end(self, redrive: Redrive, state: str) -> None:
+        with self._connection.transaction():
+            counts = self._tables.count(redrive.redrive_number)
+            if self._tables.end(redrive.redrive_number, state):
+                self._tables.audit([_act(redrive, state, counts, self._sender.clock())])
+        self._tables.forget(self._sender.kept)
+
+
+def _is_due(standing: Standing | None, redrive_number: int) -> bool:
+    """Return whether a letter is to be judged: one that is in raw-events, or was tried often enough, is not."""
+    if standing is None or standing.state == SENDING:
+        return True
+    if standing.state in (ACCEPTED, ACCOUNTED):
+        return False
+    return standing.redrive_number != redrive_number and standing.attempts < MOST_ATTEMPTS
+
+
+def _write(letter: Letter, verdict: Accepted | Rejected | None, standing: Standing | None) -> Judged:
+    """Say what a letter becomes. What a run left behind in the middle of an attempt is that attempt."""
+    before = standing.attempts if standing else 0
+    attempts = before if standing and standing.state == SENDING else before + 1
+    if verdict is None:
+        return Judged(letter.letter_id, INCOMPLETE, before)
+    if isinstance(verdict, Accepted):
+        return Judged(letter.letter_id, SENDING, attempts)
+    rejection = verdict.rejection
+    # PostgreSQL's text has no NUL.
+    return Judged(
+        letter.letter_id, REJECTED, attempts, rejection.code, rejection.message[:MAX_DETAIL].replace("\0", "")
+    )
+
+
+def _act(redrive: Redrive, state: str, counts: dict[str, int], now: datetime) -> Act:
+    after: dict[str, Any] = {"state": state, "group_id": redrive.group_id, "counts": counts}
+    target = f"redrive/{redrive.redrive_id}"
+    return Act(now, redrive.principal, "redrive.end", target, None, after, redrive.correlation_id, None)

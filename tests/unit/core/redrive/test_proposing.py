@@ -1,0 +1,171 @@
+"""Each kind of device bug gets the verb that mends it, and a proposal's share is what the judge says."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.core.events.envelope import HEADER, read_envelope
+from sluice.core.failures.letters import Letter
+from sluice.core.ingest.judge import Accepted
+from sluice.core.redrive.explaining import explain
+from sluice.core.redrive.fixes import Fix, describe_fix, read_fix
+from sluice.core.redrive.judging import rejudge
+from sluice.core.redrive.proposing import measure, propose
+from tests.support import samples
+from tests.support.letters import put, reject, rename, telemetry
+
+RULES = samples.rules()
+
+
+def of_bug(change: Callable[[dict[str, Any]], Any], times: int = 5) -> list[Letter]:
+    return [reject(telemetry(number, change)) for number in range(times)]
+
+
+def verbs(fix: Fix) -> list[dict[str, Any]]:
+    return describe_fix(fix)
+
+
+def outside(document: dict[str, Any]) -> None:
+    document["cpu_temp"] = document["metrics"].pop("cpu_temp")
+
+
+@pytest.mark.parametrize(
+    ("bug", "fix"),
+    [
+        (rename("cpu_temp", "cpuTemp"), [{"verb": "rename", "path": "metrics.cpuTemp", "to": "metrics.cpu_temp"}]),
+        (outside, [{"verb": "rename", "path": "cpu_temp", "to": "metrics.cpu_temp"}]),
+        (put("cpu_temp", "47.5"), [{"verb": "cast", "path": "metrics.cpu_temp", "type": "number"}]),
+        (put("humidity", "wet"), [{"verb": "drop", "path": "metrics.humidity"}]),
+        (put("humidity", None), [{"verb": "drop", "path": "metrics.humidity"}]),
+        (
+            lambda document: document.update(deviceId=document.pop("device_id")),
+            [{"verb": "rename", "path": "deviceId", "to": "device_id"}],
+        ),
+        (
+            lambda document: document.update(firmware_version=document.pop("device_firmware_version")),
+            [{"verb": "rename", "path": "firmware_version", "to": "device_firmware_version"}],
+        ),
+    ],
+)
+def test_a_bug_of_telemetry_gets_its_verb(bug: Callable[[dict[str, Any]], Any], fix: list[dict[str, Any]]) -> None:
+    proposal = propose(of_bug(bug), RULES, None)
+    assert verbs(proposal.fix) == fix
+    assert (proposal.share, proposal.passed_before) == (1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "fix"),
+    [
+        ({"quality": "GOOD"}, [{"verb": "set", "path": "quality", "value": "good"}]),
+        ({"quality": "odd"}, [{"verb": "drop", "path": "quality"}]),
+        ({"schema_version": "2"}, [{"verb": "cast", "path": "schema_version", "type": "integer"}]),
+        ({"sensor_type": "temperature", "unit": "F"}, [{"verb": "set", "path": "unit", "value": "degF"}]),
+    ],
+)
+def test_a_bug_of_readings_gets_its_verb(sent: dict[str, Any], fix: list[dict[str, Any]]) -> None:
+    letter = reject(samples.encode(samples.read("reading-v2.json") | sent), "reading")
+    assert verbs(propose([letter], RULES, None).fix) == fix
+
+
+def test_several_bugs_of_one_event_get_a_verb_each() -> None:
+    def both(document: dict[str, Any]) -> None:
+        rename("cpu_temp", "cpuTemp")(document)
+        document["metrics"]["vibration_rms"] = "1.5"
+
+    proposal = propose(of_bug(both), RULES, None)
+    assert {one["verb"] for one in verbs(proposal.fix)} == {"rename", "cast"}
+    assert proposal.share == 1.0
+
+
+def test_a_number_out_of_its_bounds_is_converted_into_them() -> None:
+    # 1e15 mm/s at most: of a nanometre's scale, sent as m/s by mistake of the unit, it is beyond.
+    proposal = propose(of_bug(put("supply_voltage", 2.4e15)), RULES, None)
+    # Beyond the edge's own bound of numbers: no verb can read it, and nothing is proposed.
+    assert (proposal.fix, proposal.share) == ((), 0.0)
+
+
+def test_the_share_is_of_the_letters_that_would_pass() -> None:
+    good, bad = of_bug(rename("cpu_temp", "cpuTemp"), 3), [reject(telemetry(7, lambda each: each["metrics"].clear()))]
+    assert propose([*good, *bad], RULES, None).share == 0.75
+
+
+def test_what_no_verb_mends_gets_no_fix() -> None:
+    proposal = propose([reject(b"{")], RULES, None)
+    assert (proposal.fix, proposal.tried, proposal.share) == ((), 1, 0.0)
+
+
+BUGS = st.sampled_from(
+    [
+        rename("cpu_temp", "cpuTemp"),
+        rename("vibration_rms", "vib"),
+        put("cpu_temp", "x"),
+        put("cpu_temp", "4"),
+        put("humidity", []),
+        put("motor_current", "1"),
+        lambda document: document.pop("timestamp"),
+        lambda document: document.update(device_id=7),
+    ]
+)
+
+
+@given(st.lists(BUGS, min_size=1, max_size=6))
+def test_a_proposals_share_is_what_the_judge_says(bugs: list[Callable[[dict[str, Any]], Any]]) -> None:
+    letters = [reject(telemetry(number, bug)) for number, bug in enumerate(bugs)]
+    proposal = propose(letters, RULES, None)
+    fix = read_fix(verbs(proposal.fix), RULES.contracts.book)
+    passed = sum(isinstance(rejudge(letter, fix, RULES, None), Accepted) for letter in letters)
+    assert (proposal.passed, proposal.tried) == (passed, len(letters))
+    assert measure(letters, fix, RULES, None).passed == passed
+
+
+def test_a_redriven_event_keeps_its_reception_and_its_request_and_says_what_it_was() -> None:
+    (letter,) = of_bug(rename("cpu_temp", "cpuTemp"), 1)
+    fix = propose([letter], RULES, None).fix
+    verdict = rejudge(letter, fix, RULES, None)
+    assert isinstance(verdict, Accepted)
+    envelope = read_envelope(dict(verdict.message.headers)[HEADER])
+    assert (envelope.received_at, envelope.correlation_id, envelope.flags) == (samples.NOW, "test-1", ("redriven",))
+    assert envelope.original_sha256 == hashlib.sha256((letter.event or "").encode()).hexdigest()
+
+
+def test_lateness_is_judged_by_the_original_reception() -> None:
+    late = samples.read("telemetry-v2.json") | {"timestamp": "2026-11-20T06:00:00Z", "device_id": 7}
+    letter = reject(samples.encode(late))
+    fix = read_fix([{"verb": "cast", "path": "device_id", "type": "string"}], RULES.contracts.book)
+    verdict = rejudge(letter, fix, RULES, None)
+    assert isinstance(verdict, Accepted)
+    assert read_envelope(dict(verdict.message.headers)[HEADER]).flags == ("late_arrival", "redriven")
+
+
+def test_a_letter_is_explained_by_each_rule_its_value_and_what_would_pass() -> None:
+    def both(document: dict[str, Any]) -> None:
+        rename("cpu_temp", "cpuTemp")(document)
+        document["metrics"]["vibration_rms"] = "1.5"
+
+    (letter,) = of_bug(both, 1)
+    told = explain(letter, RULES, None)
+    assert (told["redrivable"], told["passes_now"]) == (True, False)
+    missing, typed = told["breaches"]
+    assert (missing["path"], missing["rule"], missing["value"]) == ("metrics.cpu_temp", "required", None)
+    assert missing["passes"] == "a number from -1e+15 to 1e+15 in degC"
+    assert (typed["path"], typed["rule"], typed["value"]) == ("metrics.vibration_rms", "type", '"1.5"')
+
+
+def test_a_letter_whose_event_passes_now_says_so() -> None:
+    sound = samples.read_bytes("telemetry-v2.json")
+    (letter,) = of_bug(put("humidity", "wet"), 1)
+    mended = msgspec.structs.replace(letter, event=sound.decode(), event_size=len(sound))
+    told = explain(mended, RULES, None)
+    assert (told["passes_now"], told["breaches"]) == (True, [])
+
+
+def test_a_rejection_without_violations_is_explained_as_a_whole() -> None:
+    told = explain(reject(b'{"device_firmware_version":"9.1.0"}'), RULES, None)
+    (breach,) = told["breaches"]
+    assert (breach["path"], breach["rule"]) == (None, "unknown_firmware")
+    assert "known are 1.x" in breach["passes"]
