@@ -439,6 +439,17 @@ def test_a_damaged_file_is_told_and_holds_up_no_other(place: Place, noon: dateti
     assert place.match() == Done()
 
 
+def test_a_file_that_was_written_again_is_read_again(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    place.aggregate(first, later)
+    name = place.archive(first)
+    assert place.match() == Done(ids=1)
+    place.s3.objects[name] = place.s3.objects.pop(place.s3.put_rows([first, later]))
+    with closing(as_reconcile(place.dsn)) as connection:
+        count(connection, place.s3)
+    assert place.match() == Done(ids=2, conflicts=1, removed=1)
+
+
 def test_a_run_without_time_does_nothing_and_the_next_one_continues(place: Place, noon: datetime) -> None:
     first, later = pair(noon, 3 * HOUR)
     place.aggregate(first, later)
