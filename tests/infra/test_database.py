@@ -66,10 +66,11 @@ def test_who_uses_the_cache_may_use_their_own_names_by_the_commands_they_send(te
     assert access["ingest"][:5] == ["on", "~published:*", "~quota:*", "~pressure", "-@all"]
     # What the quotas' script calls is checked like any other command.
     assert {"+eval", "+evalsha", "+hmget", "+hset", "+pexpire", "+time"} <= set(access["ingest"])
-    batches = ["~attempt:*", "~quarantine:*", "~ahead:*"]
-    assert access["archive"][:5] == ["on", *batches, "-@all"]
-    assert access["aggregate"][:7] == ["on", *batches, "~seen:*", "~count:*", "-@all"]
+    batches = ["~attempt:*", "~quarantine:*", "~extra:*", "~ahead:*"]
+    assert access["archive"][:6] == ["on", *batches, "-@all"]
+    assert access["aggregate"][:8] == ["on", *batches, "~seen:*", "~count:*", "-@all"]
     assert {"+smismember", "+sadd", "+hincrby", "+expire"} <= set(access["aggregate"])
+    assert access["admin"][:4] == ["on", "~published:*", "~extra:*", "-@all"]
     assert access["pressure"][:3] == ["on", "~pressure", "-@all"]
     assert {"+get", "+set"} <= set(access["pressure"])
     # And what the scripts of attempts and of the quarantine call.
