@@ -107,6 +107,18 @@ def state(connection: Connection, day: date) -> Statement:
     return draw_up(day.isoformat(), facts(connection, day))
 
 
+def test_a_statement_knows_whether_a_redrive_is_under_way(reconcile: Connection, tables: Tables) -> None:
+    today = now().date()
+    assert not facts(reconcile, today).redriving
+    tables.rows(
+        "INSERT INTO redrive (group_id, fleet_id, fix, since, until, principal, reason, correlation_id)"
+        " VALUES ('0123456789abcdef', 'demo', '[]', now(), now(), 'p', 'r', 'c') RETURNING 1"
+    )
+    assert facts(reconcile, today).redriving
+    tables.rows("UPDATE redrive SET state = 'done' RETURNING 1")
+    assert not facts(reconcile, today).redriving
+
+
 def test_the_rows_of_a_file_are_counted_by_fleet_and_hour_and_cover_their_offsets(
     reconcile: Connection, tables: Tables
 ) -> None:

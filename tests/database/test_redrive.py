@@ -302,6 +302,15 @@ def test_a_run_ends_in_time_and_goes_on_where_it_was(world: World) -> None:
     assert world.state(number) == "draining"
 
 
+def test_a_run_whose_time_is_over_leaves_the_next_redrive_to_the_next_run(world: World) -> None:
+    first, second = of_bug(OBJECT), [reject(telemetry(50, put("humidity", "wet")))]
+    world.bucket.keep([*first, *second])
+    world.begin(first)
+    world.begin(second, [{"verb": "drop", "path": "metrics.humidity"}])
+    assert world.run(may_go_on=lambda: False) == OBJECT
+    assert world.run() == 1
+
+
 def test_a_cancelled_redrive_sends_nothing_more(world: World) -> None:
     letters = of_bug(3 * OBJECT)
     world.bucket.keep(letters)

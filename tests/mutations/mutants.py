@@ -458,6 +458,7 @@ MUTANTS = (
         "a redriven event is received when it is re-driven",
         f"{CORE}/redrive/judging.py",
         (("(letter.received_at or letter.failed_at)", '("2030-01-01T00:00:00Z")'),),
-        f"{UNIT}/core/redrive/test_proposing.py::test_lateness_is_judged_by_the_original_reception",
+        f"{UNIT}/core/redrive/test_proposing.py"
+        "::test_a_redriven_event_keeps_its_reception_and_its_request_and_says_what_it_was",
     ),
 )

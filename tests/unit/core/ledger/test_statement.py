@@ -60,6 +60,18 @@ def test_what_a_consumer_counted_since_the_brokers_were_asked_may_not_have_reach
     assert draw_up_for("demo", DAY, settled).account.state == "unbalanced"
 
 
+@pytest.mark.parametrize(("redriving", "state"), [(True, "in_flight"), (False, "unbalanced")])
+def test_while_a_redrive_sends_events_of_a_day_that_is_long_over_they_are_in_flight(
+    redriving: bool, state: State
+) -> None:
+    tallies, positions = (
+        [*BALANCED, *tally("aggregate", counted=1)],
+        [position("archive", under_way=1), position("aggregate")],
+    )
+    facts = LedgerFacts("2026-03-09T07:00:00.000000Z", tallies, positions, [], redriving=redriving)
+    assert draw_up_for("demo", DAY, facts).account.state == state
+
+
 def test_what_is_missing_of_another_day_or_fleet_does_not_unsettle_an_account() -> None:
     facts = LedgerFacts(AS_OF, BALANCED, [position("archive", missing=1)], [MISSING])
     assert draw_up_for("demo", DAY, facts).account.state == "missing"

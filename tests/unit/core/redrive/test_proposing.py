@@ -94,6 +94,17 @@ def test_the_share_is_of_the_letters_that_would_pass() -> None:
     assert propose([*good, *bad], RULES, None).share == 0.75
 
 
+def test_no_other_text_is_taken_for_an_id() -> None:
+    reading = samples.read("reading-v2.json") | {"site": "north"}
+    del reading["event_id"]
+    assert propose([reject(samples.encode(reading), "reading")], RULES, None).fix == ()
+    # In any other place, the only member that nobody declares is what was meant.
+    unnamed = samples.read("reading-v2.json") | {"zone": "eu-west-1"}
+    del unnamed["region"]
+    fix = propose([reject(samples.encode(unnamed), "reading")], RULES, None).fix
+    assert verbs(fix) == [{"verb": "rename", "path": "zone", "to": "region"}]
+
+
 def test_what_no_verb_mends_gets_no_fix() -> None:
     proposal = propose([reject(b"{")], RULES, None)
     assert (proposal.fix, proposal.tried, proposal.share) == ((), 1, 0.0)

@@ -172,7 +172,9 @@ def _name_missing(document: dict[str, Any], schema: Mapping[str, Any], path: str
     undeclared = [one for one in container if one not in declared]
     likeness = {one: SequenceMatcher(None, one.casefold(), name.casefold()).ratio() for one in undeclared}
     alike = [one for one in undeclared if likeness[one] >= ALIKE]
-    for one in alike or (undeclared if len(undeclared) == 1 else []):
+    # Only likeness proves an id: any other text, taken for one, might be the same in every event.
+    only = undeclared if len(undeclared) == 1 and path not in IDENTITY else []
+    for one in alike or only:
         yield Rename(f"{prefix}{one}", path)
     if prefix:
         # A member that was to be inside an object may stand beside it.

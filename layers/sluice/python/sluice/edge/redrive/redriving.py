@@ -77,7 +77,10 @@ class Redriving:
         if not self._tables.lock():
             return 0
         sent = 0
-        for redrive in self._tables.list_active():
+        for place, redrive in enumerate(self._tables.list_active()):
+            # Every run takes up at least one object, and begins no other re-drive when its time is over.
+            if place and not self._may_go_on():
+                break
             try:
                 if redrive.state == "sending" and self._sender.clock() >= redrive.until + self._sender.settle:
                     done, more = self._send(redrive)
