@@ -125,3 +125,31 @@ def test_files_of_other_devices_are_not_asked_for(reader: Reader, s3: Any) -> No
     with closing(psycopg.connect(reader.dsn)) as owner:
         (files,) = owner.execute("SELECT count(*) FROM tiered WHERE window_from < %s", (START + DAY,))
     assert 0 < len({name for question in asked for name in question.objects}) < files[0]
+
+
+def test_a_file_that_was_replaced_while_it_was_asked_for_is_read_under_its_new_name(reader: Reader, s3: Any) -> None:
+    move(reader, s3)
+    before = ask(reader, "device=press-1", START, START + DAY)
+    recall = reader.functions.rows
+    replaced: list[str] = []
+
+    def replacing(payload: bytes) -> bytes:
+        """Replace a file between the question and its answer, once."""
+        name = msgspec.json.decode(payload, type=RecallQuestion).objects[0]
+        if not replaced:
+            replaced.append(name)
+            new = name.replace("-0000-", "-0009-")
+            s3.copy_object(Bucket=BUCKET, Key=new, CopySource={"Bucket": BUCKET, "Key": name})
+            s3.delete_object(Bucket=BUCKET, Key=name)
+            with psycopg.connect(reader.dsn, autocommit=True) as owner:
+                owner.execute("UPDATE tiered SET object = %s WHERE object = %s", [new, name])
+        return recall(payload)
+
+    reader.functions.rows = replacing
+    assert ask(reader, "device=press-1", START, START + DAY) == before
+    assert replaced
+    # One that is gone and still listed is no reason to ask for ever.
+    s3.delete_object(Bucket=BUCKET, Key=replaced[0].replace("-0000-", "-0009-"))
+    between = f"from={write_time(START)}&to={write_time(START + STEP)}"
+    got = reader.get(f"/v1/fleets/{FLEET}/rollups?device=press-1&{between}&resolution=1m")
+    assert got.status == 503

@@ -461,4 +461,29 @@ MUTANTS = (
         f"{UNIT}/core/redrive/test_proposing.py"
         "::test_a_redriven_event_keeps_its_reception_and_its_request_and_says_what_it_was",
     ),
+    Mutant(
+        "a replay leaves windows of expired hours for which there is no event",
+        f"{EDGE}/replay/recomputing.py",
+        (("        if not place.in_files:\n", "        if place is None:\n"),),
+        f"{DATABASE}/test_replay_expired.py::test_windows_in_the_database_end_as_if_the_wrong_release_had_never_been",
+    ),
+    Mutant(
+        "a replay changes minutes of which tier has copied a part",
+        f"{EDGE}/replay/recomputing.py",
+        (("        self.connection.execute(_FORGET_COPIES,", "        print("),),
+        f"{DATABASE}/test_replay_expired.py"
+        "::test_tier_moves_nothing_that_a_replay_is_swapping_and_copies_again_what_has_changed",
+    ),
+    Mutant(
+        "tier moves minutes while a replay replaces them",
+        f"{EDGE}/rollup_archive/database.py",
+        (
+            (
+                "WHEN EXISTS (SELECT FROM replay WHERE state = 'swapping' AND",
+                "WHEN EXISTS (SELECT FROM replay WHERE false AND",
+            ),
+        ),
+        f"{DATABASE}/test_replay_expired.py"
+        "::test_tier_moves_nothing_that_a_replay_is_swapping_and_copies_again_what_has_changed",
+    ),
 )

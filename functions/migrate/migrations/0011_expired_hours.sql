@@ -1,7 +1,7 @@
 -- Replays of hours whose samples have expired: their windows are computed from the generation, and replaced where they are.
 
--- What the recomputed minutes of an hour's devices hold, to compare the stored ones with. A fleet's own windows are a unit
--- of their own, under 64 and its shard.
+-- What the recomputed minutes of an hour's devices hold, to compare the stored ones with. Windows of fleets are units of
+-- their own: ten minutes each, under their shard and 64 for each ten minutes up to them.
 ALTER TABLE replay_swap
 ADD COLUMN recomputed boolean NOT NULL DEFAULT false,
 ADD COLUMN readings bigint NOT NULL DEFAULT 0,

@@ -7,7 +7,7 @@ The statements are roll's own. Minutes that are in the database are replaced the
 the replay, until the files are replaced (replacing.py).
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,11 +20,10 @@ from sluice.edge.replay.statements import OF_FLEETS, OF_SHARD, read_statement
 from sluice.edge.replay.verifying import TOLERANCE, UnverifiedError
 from sluice.edge.rollups.computing import SETTINGS, Tables, Windows, remove_unwritten, store_windows
 
-FLEETS = 64
-"""Units of fleets are numbered after those of the devices' shards."""
+SHARDS = 64
+PARTS = 6
+"""In how many parts an hour of fleets is computed: all of a fleet's events at once are too many for one transaction."""
 MINUTE = WIDTHS["1m"]
-# All events of a fleet in an hour may be more than one statement should sort.
-PIECE = timedelta(minutes=10)
 
 # Nobody rolls the shard meanwhile: a roller passes over what is locked.
 _LOCK_SHARD = "SELECT FROM shard WHERE shard = %(shard)s FOR UPDATE"
@@ -67,22 +66,24 @@ class Recomputing(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     """Those of the unit's statements."""
 
-    def recompute(self, *, whole: bool) -> dict[str, Any]:
-        """Compute and replace the unit's windows, of fleets as a whole or of devices; return what to record."""
+    def recompute(self, part: int) -> dict[str, Any]:
+        """Compute and replace windows of devices, or of fleets in a part of the hour; return what to record."""
         for setting in SETTINGS:
             self.connection.execute(setting)
         self.connection.execute(_LOCK_SHARD, self.parameters)
+        whole = part > 0
         found = self.connection.execute(_ENTITIES, self.parameters | {"whole": whole}).fetchall()
         entities, fleets = [key for key, _ in found], [fleet for _, fleet in found]
         place = self._find_place()
         sums: tuple[Any, ...] = (0, 0, 0)
         if whole:
-            windows = self._compute_fleets(entities, fleets, place)
+            windows = self._compute_fleets(entities, fleets, place, part)
         else:
             windows = self._compute_devices(entities, place)
             sums = self.connection.execute(_SUMS).fetchone() or sums
-        self._merge_hour(entities, place, whole=whole)
-        self.connection.execute(_MARK_DAYS, {"day": floor_to(self._hour, WIDTHS["1d"]), "entities": entities})
+        if part in (0, PARTS):
+            self._merge_hour(entities, place, whole=whole)
+            self.connection.execute(_MARK_DAYS, {"day": floor_to(self._hour, WIDTHS["1d"]), "entities": entities})
         resolutions = ["1h"] if place.in_files else ["1m", "1h"]
         self.connection.execute(_FORGET_COPIES, {"since": self._hour, "resolutions": resolutions})
         names = ("readings", "total", "magnitude")
@@ -117,26 +118,20 @@ class Recomputing(msgspec.Struct, frozen=True):
         self._finish_minutes(entities, since, until, place, whole=False)
         return stored
 
-    def _compute_fleets(self, entities: list[int], fleets: list[str], place: "_Place") -> int:
-        stored, since = 0, self._hour
-        while since < self._hour + HOUR:
-            until = since + PIECE
-            self.connection.execute("DELETE FROM wanted")
-            # Off since the piece before: choosing looks up single rows of large tables.
-            self.connection.execute("SET LOCAL enable_nestloop = on")
-            piece = {"since": since, "until": until}
-            self.connection.execute(_CHOOSE.format(whose=OF_FLEETS), self.parameters | piece)
-            minutes = _list_minutes(since, until)
-            windows = Windows(
-                [minute for minute in minutes for _ in entities],
-                entities=entities * len(minutes),
-                fleets=fleets * len(minutes),
-            )
-            stored += store_windows(
-                self.connection, "samples_of_fleets", "1m", windows, many=True, single=True, tables=place.tables
-            )
-            self._finish_minutes(entities, since, until, place, whole=True)
-            since = until
+    def _compute_fleets(self, entities: list[int], fleets: list[str], place: "_Place", part: int) -> int:
+        until = self._hour + HOUR * part / PARTS
+        since = until - HOUR / PARTS
+        self.connection.execute(_CHOOSE.format(whose=OF_FLEETS), self.parameters | {"since": since, "until": until})
+        minutes = _list_minutes(since, until)
+        windows = Windows(
+            [minute for minute in minutes for _ in entities],
+            entities=entities * len(minutes),
+            fleets=fleets * len(minutes),
+        )
+        stored = store_windows(
+            self.connection, "samples_of_fleets", "1m", windows, many=True, single=True, tables=place.tables
+        )
+        self._finish_minutes(entities, since, until, place, whole=True)
         return stored
 
     def _finish_minutes(

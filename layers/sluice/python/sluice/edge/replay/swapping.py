@@ -17,7 +17,7 @@ from sluice.core.limits import Limits
 from sluice.core.replay.plan import HOUR, Plan
 from sluice.core.samples.events import lookback
 from sluice.edge.database import Connection, find_value
-from sluice.edge.replay.recomputing import FLEETS, Recomputing
+from sluice.edge.replay.recomputing import PARTS, SHARDS, Recomputing
 from sluice.edge.replay.statements import OF_SHARD, read_statement
 from sluice.edge.replay.tables import Replay
 
@@ -42,9 +42,12 @@ _SWAPS = "SELECT true FROM replay WHERE replay_number = %s AND state = 'swapping
 # maintain raises the floor before it drops partitions below it: the lock keeps the floor in place while we write.
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample' FOR SHARE"
 
+# Of devices a shard is one unit. Of fleets it is several, under numbers of their own.
 _SHARDS = """
-    SELECT DISTINCT shard + CASE WHEN device_id IS NULL THEN %(fleets)s ELSE 0 END FROM entity
-    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND (device_id IS NOT NULL OR %(reprocess)s)
+    SELECT DISTINCT shard + part * 64
+    FROM entity CROSS JOIN generate_series(0, %(parts)s) AS part
+    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s)
+        AND CASE WHEN device_id IS NULL THEN part > 0 AND %(reprocess)s ELSE part = 0 END
     ORDER BY 1
 """
 _SWAPPED = "SELECT hour, shard FROM replay_swap WHERE replay_number = %s"
@@ -53,10 +56,21 @@ _CHOOSE, _REMOVE, _ADD, _MARK, _RECORD = map(read_statement, ("choose", "remove"
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """What one transaction swaps: the devices of a shard, or after them the fleets, under 64 and their shard."""
+    """What one transaction swaps: the devices of a shard; or after them a part of the hour of its fleets."""
 
     hour: datetime
-    shard: int
+    number: int
+    """The shard, and 64 for each part up to this one of fleets."""
+
+    @property
+    def shard(self) -> int:
+        """Return the shard."""
+        return self.number % SHARDS
+
+    @property
+    def part(self) -> int:
+        """Return which part of the hour it is, from 1 on; 0: all of it, of devices."""
+        return self.number // SHARDS
 
 
 class Swapping(msgspec.Struct, frozen=True):
@@ -70,12 +84,12 @@ class Swapping(msgspec.Struct, frozen=True):
     def list_units(self, replay: Replay) -> list[Unit]:
         """List the units that are still to be swapped."""
         plan = replay.plan
-        asked = {"fleet": plan.fleet_id, "reprocess": plan.reprocess, "fleets": FLEETS}
-        shards = [shard for (shard,) in self.connection.execute(_SHARDS, asked)]
+        asked = {"fleet": plan.fleet_id, "reprocess": plan.reprocess, "parts": PARTS}
+        numbers = [number for (number,) in self.connection.execute(_SHARDS, asked)]
         swapped = {
-            Unit(hour, shard) for hour, shard in self.connection.execute(_SWAPPED, [replay.replay_number]).fetchall()
+            Unit(hour, number) for hour, number in self.connection.execute(_SWAPPED, [replay.replay_number]).fetchall()
         }
-        return [unit for unit in _units(plan, shards) if unit not in swapped]
+        return [unit for unit in _units(plan, numbers) if unit not in swapped]
 
     def swap(self, replay: Replay, may_go_on: Callable[[], bool]) -> int:
         """Swap unit by unit while time is left; return how many are left."""
@@ -96,8 +110,8 @@ class Swapping(msgspec.Struct, frozen=True):
             "number": replay.replay_number,
             "fleet": plan.fleet_id,
             "devices": None if plan.device_ids is None else [*plan.device_ids],
-            "shard": unit.shard % FLEETS,
-            "unit": unit.shard,
+            "shard": unit.shard,
+            "unit": unit.number,
             "hour": since,
             "since": since,
             "until": until,
@@ -124,13 +138,13 @@ class Swapping(msgspec.Struct, frozen=True):
                 if may_recompute(replay):
                     if not self.holds_files:
                         return False
-                    parameters |= Recomputing(self.connection, parameters).recompute(whole=unit.shard >= FLEETS)
+                    parameters |= Recomputing(self.connection, parameters).recompute(unit.part)
                 else:
                     # No window may be computed from what is left of an hour.
                     parameters |= {"expired": True}
                 self.connection.execute(_RECORD, parameters)
                 return True
-            if unit.shard >= FLEETS:
+            if unit.part:
                 # The minutes of fleets were marked with those of their devices.
                 self.connection.execute(_RECORD, parameters)
                 return True
@@ -148,8 +162,8 @@ def may_recompute(replay: Replay) -> bool:
     return replay.plan.reprocess and replay.plan.device_ids is None and bool(replay.counts.get("reaches_back"))
 
 
-def _units(plan: Plan, shards: list[int]) -> Iterator[Unit]:
+def _units(plan: Plan, numbers: list[int]) -> Iterator[Unit]:
     hour: datetime = plan.hours_from
     while hour < plan.hours_to:
-        yield from (Unit(hour, shard) for shard in shards)
+        yield from (Unit(hour, number) for number in numbers)
         hour += timedelta(hours=1)
