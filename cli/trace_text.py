@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from cli.terminal import make_visible
+from sluice.core.events.envelope import REDRIVEN
 from sluice.core.records import Origin
 from sluice.core.rollups.resolutions import WIDTHS
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, write_time
@@ -101,6 +102,8 @@ def _copy(copy: TracedCopy, number: int, event: TracedEvent) -> Iterator[str]:
         yield _line(None, f"flagged {LATE_ARRIVAL}: its device says {said}")
     if CLOCK_AHEAD in copy.flags:
         yield _line(None, f"flagged {CLOCK_AHEAD}: its device says {said}, and it counts at its reception")
+    if REDRIVEN in copy.flags:
+        yield _line(None, f"flagged {REDRIVEN}: it had been rejected, and was sent again by a re-drive, perhaps fixed")
     for file in copy.files:
         yield _line(None, f"stored in file {show(file)}")
     yield _line(None, _outcome(copy, event))

@@ -71,6 +71,11 @@ def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> N
     [
         (SearchResult((copy(7, flags=("late_arrival",)),), ()), numbers(copy(7)), "late: raw only, in no number"),
         (
+            SearchResult((copy(7, flags=("redriven",)),), ()),
+            numbers(copy(7)),
+            "flagged redriven: it had been rejected, and was sent again by a re-drive, perhaps fixed",
+        ),
+        (
             SearchResult((copy(7, flags=("clock_ahead",)),), ()),
             numbers(copy(7)),
             "flagged clock_ahead: its device says",
