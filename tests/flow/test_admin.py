@@ -73,6 +73,7 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
         "group": "0" * 16,
         "letter": "0" * 64,
         "redrive": "none",
+        "consumer": "none",
     }
     url = stack["api"] + path.format_map(named)
     body = b"" if method == "GET" else b"{}"
