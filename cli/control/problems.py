@@ -21,6 +21,10 @@ NEXT = {
 """What to do next, by the code of a problem. Others say it in their detail."""
 
 
+class NotThereError(CommandError):
+    """The stage does not have what the command names."""
+
+
 class Headers(Protocol):
     """The headers of an answer."""
 
@@ -94,7 +98,8 @@ def explain(asked: Asked, answer: Answer) -> CommandError:
     if problem.current is not None:
         return CommandError(_say_outdated(problem.current), 2)
     if problem.code:
-        return CommandError(" ".join(filter(None, (problem.detail, NEXT.get(problem.code)))), 2)
+        kind = NotThereError if answer.status == 404 else CommandError
+        return kind(" ".join(filter(None, (problem.detail, NEXT.get(problem.code)))), 2)
     if answer.status == 403:
         return CommandError(
             f"the gateway refused the request (403). It needs the role {asked.roles}: name it with --as, or log in with"

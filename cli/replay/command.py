@@ -1,15 +1,18 @@
 """`sluice replay`: plans and applies replays, and shows how far they are."""
 
 import json
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.control.client import Client
 from cli.control.confirmation import confirm
 from cli.control.options import AsJson, AsRole, Reason, Yes, connect
 from cli.control.output import show, show_json, show_list
+from cli.control.problems import NotThereError
 from cli.replay.cost import estimate
 from cli.replay.progress import describe_progress, watch_until_over
 from cli.stages import CommandError, Directory, Stage, choose
@@ -20,6 +23,8 @@ app = typer.Typer(
     help="Compute the past again from raw events: plan, apply, watch, cancel.",
 )
 
+BEGIN_SECONDS = 30
+"""How long a first step may take to begin; without one, its execution was refused, and its history says why."""
 COLUMNS = ("replay_id", "state", "fleet_id", "from", "to", "claimed_at", "ended_at")
 
 FleetOption = Annotated[
@@ -115,7 +120,7 @@ def apply(
     if not yes:
         show(summary, as_json=False)
         confirm("Replay this?")
-    applied = connect(choose(stage, directory), role).change("POST", "replays", body={"plan": given})
+    applied = _apply(connect(choose(stage, directory), role), given)
     show(applied, as_json)
     if not as_json:
         print(f"\nWatch it with: sluice replay watch {applied['replay_id']}")
@@ -177,7 +182,20 @@ def resume(
     """Apply a replay's plan again: after it was cancelled, failed or was stopped. A swap that had begun goes on."""
     client = connect(choose(stage, directory), role)
     found = client.get("replays", replay)
-    show(client.change("POST", "replays", body={"plan": found["plan"]}), as_json)
+    show(_apply(client, found["plan"]), as_json)
+
+
+def _apply(client: Client, made: dict[str, Any]) -> dict[str, Any]:
+    """Apply a plan, and wait for the first step, which writes the replay down: then `watch` and `cancel` know it."""
+    applied = client.change("POST", "replays", body={"plan": made})
+    for _ in range(BEGIN_SECONDS):
+        try:
+            client.get("replays", applied["replay_id"])
+        except NotThereError:
+            time.sleep(1)
+        else:
+            break
+    return applied
 
 
 def _summarize(made: dict[str, Any]) -> dict[str, Any]:

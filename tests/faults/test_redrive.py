@@ -50,10 +50,8 @@ def test_a_redrive_whose_workers_are_killed_again_and_again_stores_and_counts_ea
     stack.settle(readers=["deadletter"])
     (group,) = sluice(stack, "groups", "--fleet", FLEET)["items"]
     assert group["letters"] == EVENTS
+    begun = sluice(stack, "redrive", "--group", group["group_id"], "--fix", "proposal", "--reason", "a test", "--yes")
     with injector.killing_workers("redrive", 1.0, seed=95) as killed:
-        begun = sluice(
-            stack, "redrive", "--group", group["group_id"], "--fix", "proposal", "--reason", "a test", "--yes"
-        )
         wait_until("workers were killed", lambda: len(killed) >= 4, 90)
     ended = sluice(stack, "redrives", begun["redrive_id"], "--watch")
     assert (ended["state"], ended["letters"]["accounted"], ended["letters"]["rejected"]) == ("done", EVENTS, 0)
