@@ -421,7 +421,7 @@ MUTANTS = (
     Mutant(
         "match forgets to keep a replay from bringing a sample back",
         f"{EDGE}/matching/settling.py",
-        (('    connection.execute(_SETTLE, who | {"received_at": first.received_at})\n', ""),),
+        (("        return 0\n    connection.execute(_SETTLE, both)\n", "        return 0\n"),),
         f"{DATABASE}/test_match.py::test_a_replay_does_not_bring_back_what_was_removed",
     ),
     Mutant(
