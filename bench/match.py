@@ -79,7 +79,7 @@ def write_raw(folder: Folder, name: str, rows: int) -> None:
 
 def gather(folder: Folder, ids: int) -> Batch:
     """Gather so many ids from copies of one file: what it costs does not depend on their values."""
-    gathering = Gathering()
+    gathering = Gathering(ids)
     for _ in range(ids // FILE):
         gathering.add("raw", StoredFile(cast("Bucket", folder), "raw"))
     return gathering.end()

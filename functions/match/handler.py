@@ -20,7 +20,7 @@ from sluice.edge.context import Context, seconds_left, seconds_to_work
 from sluice.edge.database import Database, connect
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.matching.id_store import IdStore
-from sluice.edge.matching.match_run import Matching, MatchRun
+from sluice.edge.matching.match_run import Matching, MatchRun, Time
 from sluice.edge.matching.tables import MatchTables
 from sluice.edge.metrics import metrics, record_all
 from sluice.edge.settings import BrokerSettings, DatabaseSettings, MatchSettings
@@ -55,23 +55,37 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
     try:
         # Runs are rare, and an idle connection would be cut between them.
         with closing(database), database.use() as connection:
-            run = MatchRun(matching, connection, lambda: seconds_left(context) > settings.match_reserve_seconds)
-            return tell(run, MatchTables(connection))
+            return tell(MatchRun(matching, connection, share(context, settings)), MatchTables(connection))
     except Retryable as error:
         # Not an error: the alarm on what waits treats missing data as trouble.
         logger.warning("the run ends early", extra={"reason": str(error)})
         return {}
 
 
+def share(context: Context, settings: MatchSettings) -> Time:
+    """Share the time out: settling has half of what the search does not need, and what the search leaves."""
+    search = settings.match_reserve_seconds
+    first = (seconds_left(context) - search) / 2
+    return Time(
+        settle_first=lambda: seconds_left(context) > search + first,
+        find=lambda: seconds_left(context) > search,
+        settle=lambda: seconds_left(context) > settings.match_statement_seconds,
+    )
+
+
 def tell(run: MatchRun, tables: MatchTables) -> dict[str, Any]:
     """Run, and report what was done and what waits."""
-    done = run.run()
-    return record_all(
-        {
-            IDS_MATCHED: done.ids,
-            CONFLICTS_WRITTEN: done.conflicts,
-            SAMPLES_REMOVED: done.removed,
-            COPIES_UNSETTLED: done.unsettled,
-            MATCH_BEHIND: tables.find_age(),
-        }
-    )
+    try:
+        run.run()
+    finally:
+        # What is committed is not found again, so a run that ends early tells of it too.
+        done = run.done
+        told = record_all(
+            {
+                IDS_MATCHED: done.ids,
+                CONFLICTS_WRITTEN: done.conflicts,
+                SAMPLES_REMOVED: done.removed,
+                COPIES_UNSETTLED: done.unsettled,
+            }
+        )
+    return told | record_all({MATCH_BEHIND: tables.find_age()})

@@ -22,7 +22,7 @@ class MatchProfile:
     compute: Compute
     every_minutes: int
     reserve_seconds: int
-    """How long the ids of an hour may take. A run begins no step when less time is left."""
+    """How long the search among the ids of one batch may take: it begins none when less time is left."""
     statement_seconds: int
     behind_hours: int
     """How long a file may wait before an alarm is raised."""
@@ -64,8 +64,9 @@ class Match(Function):
             "unsettled",
             self.own(COPIES_UNSETTLED, minutes=60, statistic="Maximum"),
             means="Events came with the ids of earlier ones, and match could not settle them: a fleet has more than"
-            " 1,000 of them in an hour, or their samples are too old, or raw cannot be read. Those more than two hours"
-            " apart may count twice. A replay of the hours of both counts the first alone.",
+            " 1,000 of them in a run, or their samples are too old, or raw cannot be read, or aggregate gave one of"
+            " them up. Or match fell behind by more than 26 hours, and events were never compared. Ids more than two"
+            " hours apart may count twice. A replay of the hours of both counts the first alone.",
         )
         self.alarm(
             "behind",
@@ -75,5 +76,7 @@ class Match(Function):
             times=3,
             no_data=TROUBLE,
             means=f"Ids of stored events have not been compared for {settings.behind_hours} h, or match has completed"
-            " no run for hours. Ids that recur may count twice. The function's log says what it waits for.",
+            " no run for hours. Ids that recur may count twice. The function's log says what it waits for. If it waits"
+            " for nothing, there are more events than one invocation at a time can compare: the room's page says how"
+            " many that are.",
         )

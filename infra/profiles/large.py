@@ -57,7 +57,8 @@ LARGE = replace(
     ),
     # Ten times the rows: the next run begins when the last one ends.
     tier=replace(BASELINE.tier, every_minutes=15, slice_windows=6),
-    # 45 million ids a quarter of an hour on average, compared with 4.7 billion of 26 hours: some 740 s a run.
+    # 45 million ids a quarter of an hour on average, compared with 4.7 billion of 26 hours: some 740 s a run. That
+    # is the most that one invocation at a time can do: after a peak it does not catch up, and its alarm fires.
     match=replace(
         BASELINE.match, compute=replace(BASELINE.match.compute, memory_mib=4096), every_minutes=15, reserve_seconds=800
     ),

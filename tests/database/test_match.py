@@ -2,26 +2,28 @@
 
 import random
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Ahead, Poison
 from sluice.core.failures.letters import Letter
 from sluice.core.limits import Limits
 from sluice.core.messages import Message
 from sluice.core.samples.events import put_down
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection
-from sluice.edge.matching import match_run
+from sluice.edge.matching import finding, match_run
+from sluice.edge.matching.done import Done
 from sluice.edge.matching.id_store import IdStore
-from sluice.edge.matching.match_run import Done, Matching, MatchRun
+from sluice.edge.matching.match_run import Matching, MatchRun, Time
+from sluice.edge.matching.raw_ids import make_record
+from sluice.edge.matching.tables import IDS
 from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
 from tests.database.replaying import Replayer, connect_as, counts_at, make_plan
 from tests.database.stored import S3, Died, Dying, as_reconcile, count, shuffled
@@ -29,6 +31,19 @@ from tests.support import samples
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 ID, OTHER_ID = "0" * 31 + "7", "0" * 31 + "8"
+
+
+def at_once() -> bool:
+    """Time is always left."""
+    return True
+
+
+def never() -> bool:
+    """No time is left."""
+    return False
+
+
+ENOUGH = Time(at_once, at_once, at_once)
 
 
 class Kept:
@@ -75,7 +90,7 @@ class Place:
             assert not count(connection, self.s3).unreadable
         return name
 
-    def match(self, connection: Any = None, *, may_go_on: Callable[[], bool] = lambda: True) -> Done:
+    def match(self, connection: Any = None, *, time: Time = ENOUGH) -> Done:
         """Run match once, as the role that it has."""
         matching = Matching(
             raw=Bucket(self.s3, "raw"),
@@ -86,10 +101,10 @@ class Place:
             limits=Limits(),
             clock=self.clock,
         )
-        if connection is not None:
-            return MatchRun(matching, connection, may_go_on).run()
         with closing(self.connect()) as mine:
-            return MatchRun(matching, mine, may_go_on).run()
+            run = MatchRun(matching, mine if connection is None else connection, time)
+            run.run()
+            return run.done
 
     def connect(self) -> Connection:
         return connect_as(self.dsn, "match")
@@ -121,7 +136,7 @@ def place(database: str) -> Iterator[Place]:
 
 @pytest.fixture
 def noon() -> datetime:
-    return now().replace(minute=30, second=0, microsecond=0) - 5 * HOUR
+    return now().replace(minute=30, second=0, microsecond=0) - 6 * HOUR
 
 
 def pair(noon: datetime, apart: timedelta) -> tuple[Sent, Sent]:
@@ -370,14 +385,13 @@ def test_no_sample_is_removed_while_a_replay_swaps(place: Place, noon: datetime)
     place.aggregate(first, later)
     place.archive(first, later)
     again = Replayer(place.dsn, make_plan("demo", noon, noon + HOUR))
-    with closing(connect_as(place.dsn, "replay")) as swap, closing(place.connect()) as connection:
-        connection.execute("SET lock_timeout = '200ms'")
+    with closing(connect_as(place.dsn, "replay")) as swap:
         with swap.transaction():
             swap.execute("SELECT true FROM replay WHERE replay_number = %s FOR SHARE", [again.number])
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                place.match(connection)
+            assert place.match() == Done(ids=2, conflicts=1)
             assert len(place.counted) == 2
-        assert place.match(connection).removed == 1
+            assert place.states == {"open": 2}
+        assert place.match().removed == 1
     again.close()
 
 
@@ -405,7 +419,7 @@ def test_what_is_below_the_floor_stays_and_is_told(place: Place, noon: datetime)
 def test_a_fleet_with_too_many_conflicts_is_told_and_takes_nobody_elses_place(
     place: Place, noon: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(match_run, "MOST_OF_A_FLEET", 4)
+    monkeypatch.setattr(finding, "MOST_OF_A_FLEET", 4)
     flood = [
         Sent(2 * number + again, noon + again * MINUTE, noon + again * MINUTE, event_id=f"{number:032x}")
         for number in range(10)
@@ -454,7 +468,128 @@ def test_a_run_without_time_does_nothing_and_the_next_one_continues(place: Place
     first, later = pair(noon, 3 * HOUR)
     place.aggregate(first, later)
     place.archive(first, later)
-    assert place.match(may_go_on=lambda: False) == Done()
-    left = iter([True])
-    assert place.match(may_go_on=lambda: next(left, False)) == Done(ids=2)
+    assert place.match(time=Time(never, never, never)) == Done()
+    assert place.match(time=Time(never, at_once, never)) == Done(ids=2)
+    # What was found is settled, however long the search takes.
+    assert place.match(time=Time(at_once, never, never)) == Done(conflicts=1, removed=1)
+
+
+def test_ids_are_settled_in_turn_when_time_never_lasts_for_all(place: Place, noon: datetime) -> None:
+    sent: list[Sent] = []
+    for number in range(4):
+        for one in pair(noon, 3 * HOUR):
+            sent.append(replace(one, offset=len(sent), event_id=f"{number:032x}"))
+            place.archive(sent[-1])
+    place.aggregate(*sent)
+    place.match(time=Time(never, at_once, never))
+    for settled in range(1, 5):
+        # Time to look, and to read the two files of one id.
+        left = iter([True] * 3)
+        done = place.match(time=Time(lambda left=left: next(left, False), never, never))  # type: ignore[misc]
+        assert (done.removed, place.states.get("settled")) == (1, settled)
+    assert place.counted == [noon] * 4
+
+
+def test_an_id_is_settled_while_newer_files_wait_to_be_read(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    place.aggregate(first, later)
+    place.archive(first, later)
+    assert place.match(time=Time(never, at_once, never)) == Done(ids=2)
+    place.archive(Sent(2, noon, later.received_at + 6 * MINUTE, event_id=OTHER_ID))
+    assert place.match(time=Time(at_once, never, never)) == Done(conflicts=1, removed=1)
+
+
+def test_an_id_waits_for_files_that_may_hold_an_earlier_event(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    place.aggregate(first, later)
+    place.archive(first, later)
+    assert place.match(time=Time(never, at_once, never)) == Done(ids=2)
+    place.archive(Sent(2, noon, later.received_at + 4 * MINUTE, event_id=OTHER_ID))
+    assert place.match(time=Time(at_once, never, never)) == Done()
+
+
+def test_a_file_that_is_never_read_is_told_once(place: Place, noon: datetime) -> None:
+    place.archive(*pair(noon, 3 * HOUR))
+    place.tables.rows("UPDATE counted_object SET counted_at = now() - interval '27 hours' RETURNING 1")
+    assert place.match() == Done(unsettled=2)
+    assert place.match() == Done()
+
+
+def test_what_may_still_be_recovered_is_not_judged(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    place.processes.start().bury([put_down(first.record(), Ahead("telemetry 4"), now())])
+    place.aggregate(later)
+    place.archive(first, later)
+    assert place.match() == Done(ids=2)
+    place.aggregate(first)
     assert place.match() == Done(conflicts=1, removed=1)
+    assert place.counted == [first.event_time]
+
+
+def test_an_odd_row_is_dropped_and_holds_up_no_other(place: Place, noon: datetime, monkeypatch: Any) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    odd = [replace(one, event_id=OTHER_ID, offset=one.offset + 2) for one in (first, later)]
+    place.aggregate(first, later, *odd)
+    place.archive(first, later, *odd)
+    assert place.match(time=Time(never, at_once, never)) == Done(ids=4)
+
+    def without_reception(row: dict[str, Any]) -> Any:
+        return make_record(row | ({"received_at": None} if row["kafka_offset"] == 3 else {}))
+
+    monkeypatch.setattr("sluice.edge.matching.copy_reading.make_record", without_reception)
+    assert place.match() == Done(conflicts=1, removed=1, unsettled=1)
+
+
+def test_ids_that_are_lost_are_read_again(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 3 * HOUR)
+    place.aggregate(first, later)
+    place.archive(first)
+    assert place.match() == Done(ids=1)
+    (name,) = (name for name in place.s3.objects if name.startswith(IDS))
+    place.s3.objects[name] = b"PAR1 no more"
+    place.archive(later)
+    assert place.match() == Done(ids=1)
+    assert place.match() == Done(ids=1, conflicts=1, removed=1)
+
+
+def test_a_replay_lets_no_later_event_in_although_its_own_clock_had_settled_it(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 4 * HOUR)
+    # Its clock ran ahead: it counts when it was received, and aggregate has noted that.
+    later = replace(later, event_time=later.received_at + HOUR)
+    place.aggregate(first, later)
+    assert len(place.counted) == 2
+    place.archive(first, later)
+    assert place.match().removed == 1
+    replay(place, later.received_at.replace(minute=0, second=0), first, later)
+    assert place.counted == [first.event_time]
+
+
+def test_a_replay_lets_no_later_event_in_when_the_first_has_left_the_floor(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 4 * HOUR)
+    place.aggregate(first, later)
+    place.archive(first, later)
+    assert place.match().removed == 1
+    # What maintain does once the first event's hour is below the floor.
+    place.tables.rows("DELETE FROM settled_event WHERE received_at < %s RETURNING 1", noon + HOUR)
+    replay(place, later.event_time.replace(minute=0), later)
+    assert place.counted == [first.event_time]
+
+
+def test_a_replay_of_late_events_lets_no_late_event_in_whose_id_counts(place: Place, noon: datetime) -> None:
+    first, later = pair(noon, 4 * HOUR)
+    later = replace(later, event_time=noon - 3 * HOUR)
+    place.aggregate(first, later)
+    assert place.outcomes == {"counted": 1, "late": 1}
+    place.archive(first, later)
+    assert place.match() == Done(ids=2, conflicts=1)
+    replay(place, later.event_time.replace(minute=0), later, include_late=True)
+    assert place.counted == [first.event_time]
+
+
+def replay(place: Place, hour: datetime, *sent: Sent, include_late: bool = False) -> None:
+    """Replay an hour from what is stored."""
+    plan = make_plan("demo", hour, hour + HOUR, reprocess=True, include_late=include_late)
+    again = Replayer(place.dsn, plan)
+    again.resend(sent)
+    again.swap()
+    again.close()

@@ -421,8 +421,38 @@ MUTANTS = (
     Mutant(
         "match forgets to keep a replay from bringing a sample back",
         f"{EDGE}/matching/settling.py",
-        (('    connection.execute(_SETTLE, who | {"received_at": first.received_at})\n', ""),),
+        (("        return 0\n    connection.execute(_SETTLE, both)\n", "        return 0\n"),),
         f"{DATABASE}/test_match.py::test_a_replay_does_not_bring_back_what_was_removed",
+    ),
+    Mutant(
+        "match judges an event that aggregate may still recover",
+        f"{EDGE}/matching/tables.py",
+        (("AND gap.given_up AND", "AND false AND"),),
+        f"{DATABASE}/test_match.py::test_what_may_still_be_recovered_is_not_judged",
+    ),
+    Mutant(
+        "match settles an id although a file that may hold an earlier event is not read",
+        f"{EDGE}/matching/match_run.py",
+        (("unread_from is None or family", "unread_from is unread_from or family"),),
+        f"{DATABASE}/test_match.py::test_an_id_waits_for_files_that_may_hold_an_earlier_event",
+    ),
+    Mutant(
+        "match leaves the note of a later event as it is",
+        f"{EDGE}/matching/settling.py",
+        (("ELSE least(settled_event.received_at, excluded.received_at)", "ELSE settled_event.received_at"),),
+        f"{DATABASE}/test_match.py::test_a_replay_lets_no_later_event_in_although_its_own_clock_had_settled_it",
+    ),
+    Mutant(
+        "match gives up what it has read when time ends",
+        f"{EDGE}/matching/match_run.py",
+        (("if held_up and not may_go_on()", "if not may_go_on()"),),
+        f"{DATABASE}/test_match.py::test_ids_are_settled_in_turn_when_time_never_lasts_for_all",
+    ),
+    Mutant(
+        "a fleet's recurring ids fill the memory of match",
+        f"{CORE}/matching/recurring.py",
+        (("chosen = turns < self._most", "chosen = turns >= 0"),),
+        f"{UNIT}/core/matching/test_recurring.py::test_a_fleet_has_so_many_over_all_parts_and_takes_nobody_elses_place",
     ),
     Mutant(
         "match overlooks ids at the end of the range of hashes",

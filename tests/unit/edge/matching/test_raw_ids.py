@@ -5,10 +5,11 @@ from hashlib import blake2b
 from typing import Any
 from zlib import crc32
 
+import pyarrow.parquet as pq
 import pytest
 
 from sluice.core.events.envelope import HEADER, read_envelope
-from sluice.edge.matching.raw_ids import Gathering, read_records
+from sluice.edge.matching.raw_ids import Gathering, make_record, read_rows
 from sluice.edge.replay.raw_files import UNREADABLE
 from tests.support.samples import NOW
 from tests.unit.edge.replay.parquet import row, write_file
@@ -76,10 +77,25 @@ def test_nothing_has_no_ids() -> None:
 
 def test_a_row_is_read_back_as_the_record_that_it_was_made_of() -> None:
     rows = [row(number, flags=["clock_ahead"] if number == 7 else None) for number in range(10)]
-    found = read_records(file_of(*rows), {7, 2})
+    found = read_rows(file_of(*rows), {7, 2})
     assert set(found) == {2, 7}
-    record = found[7]
+    record = make_record(found[7])
     assert (record.origin.topic, record.origin.partition, record.origin.offset) == ("raw-events", 3, 7)
     assert record.value == b'{"n":7}'
     envelope = read_envelope(record.headers[HEADER])
     assert (envelope.fleet_id, envelope.received_at, envelope.flags) == ("demo", NOW, ("clock_ahead",))
+
+
+def test_only_the_row_groups_of_wanted_rows_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = file_of(*(row(number) for number in range(40)), group=10)
+    groups: list[int] = []
+    read = pq.ParquetFile.iter_batches
+
+    def watched(self: Any, *arguments: Any, row_groups: list[int], **settings: Any) -> Any:
+        groups.extend(row_groups)
+        return read(self, *arguments, row_groups=row_groups, **settings)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    found = read_rows(file, {12, 19, 30})
+    assert {number: one["kafka_offset"] for number, one in found.items()} == {12: 12, 19: 19, 30: 30}
+    assert groups == [1, 3]

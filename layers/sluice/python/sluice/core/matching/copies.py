@@ -55,8 +55,30 @@ class Family(msgspec.Struct, frozen=True):
 
     @property
     def found_at(self) -> datetime:
-        """Return when the newest of its members was found."""
-        return max(member.found_at for member in self.members)
+        """Return when the oldest of its open members was found: an id may recur every hour."""
+        return min(
+            (member.found_at for member in self.members if member.state == "open"), default=self.first.member.found_at
+        )
+
+    @property
+    def received_until(self) -> datetime:
+        """Return the latest reception of the copies that decide."""
+        return max(copy.event.received_at for copy in (self.first, *self.conflicts))
+
+
+def choose_few_files(members: Iterable[Member], most: int) -> list[Member]:
+    """Choose ids whose members are in so many files together, in their order; the first id in any case."""
+    ids: defaultdict[int, list[Member]] = defaultdict(list)
+    for member in members:
+        ids[member.id_hash].append(member)
+    files: set[str] = set()
+    chosen: list[Member] = []
+    for mine in ids.values():
+        together = files | {member.object for member in mine}
+        if not chosen or together == files or len(together) <= most:
+            files = together
+            chosen += mine
+    return chosen
 
 
 def find_families(copies: Iterable[Copy]) -> list[Family]:
@@ -78,9 +100,9 @@ def _judge(copies: Sequence[Copy]) -> Family:
     return Family(first, tuple(conflicts.values()), tuple(copy.member for copy in copies))
 
 
-def counts_twice(first: Event, later: Event) -> bool:
-    """Return whether both may be samples: late ones are none, and one time has one sample."""
-    return not first.late and not later.late and first.effective_time != later.effective_time
+def may_count_twice(first: Event, later: Event) -> bool:
+    """Return whether both may be samples: one time has one sample. A late event becomes one only by a replay."""
+    return not first.late and first.effective_time != later.effective_time
 
 
 def write_conflict(first: Copy, later: Copy) -> Letter:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.uint32]
 Places = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 class Ids(msgspec.Struct, frozen=True, eq=False):
@@ -30,7 +31,12 @@ class Ids(msgspec.Struct, frozen=True, eq=False):
 
 def sort_ids(hashes: Hashes, bodies: Numbers, rows: Numbers) -> Ids:
     """Sort ids; those with the same hash keep the order of their rows."""
-    return Ids(hashes, bodies, rows).take(np.argsort(hashes, kind="stable"))
+    order = np.argsort(hashes, kind="stable")
+    # One by one: two of all columns would not fit into memory.
+    hashes = hashes[order]
+    bodies = bodies[order]
+    rows = rows[order]
+    return Ids(hashes, bodies, rows)
 
 
 def find_repeated(ids: Ids) -> Hashes:

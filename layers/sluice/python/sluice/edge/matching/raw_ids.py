@@ -1,6 +1,6 @@
 """The ids of raw files, as hashes; and single rows of raw files, as the records that they were made of."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from sluice.core.consumers import RAW_EVENTS
 from sluice.core.events.envelope import HEADER, write_envelope
@@ -44,12 +45,37 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
     """Which of the rows each hash is of."""
 
 
+class Column:
+    """Numbers that are added bit by bit to one array: the memory of small pieces would not come back."""
+
+    def __init__(self, kind: type[np.unsignedinteger[Any]], expected: int) -> None:
+        self._numbers: NDArray[Any] = np.empty(expected, dtype=kind)
+        self._count = 0
+
+    def add(self, numbers: NDArray[Any]) -> None:
+        """Add numbers; more than expected cost a copy."""
+        end = self._count + len(numbers)
+        if end > len(self._numbers):
+            more = np.empty(max(len(numbers), self._count // 2), dtype=self._numbers.dtype)
+            self._numbers = np.concatenate([self._numbers[: self._count], more])
+        self._numbers[self._count : end] = numbers
+        self._count = end
+
+    def take(self) -> NDArray[Any]:
+        """Return the numbers, and keep none."""
+        numbers, self._numbers, self._count = self._numbers[: self._count], self._numbers[:0].copy(), 0
+        return numbers
+
+
 class Gathering:
     """Gathers the ids of raw files, one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 0) -> None:
         self._files: list[tuple[str, int]] = []
-        self._rows: list[Rows] = []
+        self._fleets_of_rows = Column(np.uint32, expected)
+        self._hashes = Column(np.uint64, expected)
+        self._bodies = Column(np.uint32, expected)
+        self._places = Column(np.uint32, expected)
         self._fleets: dict[str | None, int] = {}
         self._count = 0
 
@@ -61,20 +87,17 @@ class Gathering:
         read = [self._read(pa.table(batch)) for batch in batches]
         start = self._count
         for rows in read:
-            self._rows.append(msgspec.structs.replace(rows, places=rows.places + np.uint32(self._count)))
+            self._fleets_of_rows.add(rows.fleets)
+            self._hashes.add(rows.hashes)
+            self._bodies.add(rows.bodies)
+            self._places.add(rows.places + np.uint32(self._count))
             self._count += len(rows.fleets)
         self._files.append((name, self._count - start))
 
     def end(self) -> Batch:
         """Return what was gathered, in the order of its hashes."""
-        nothing = np.zeros(0, dtype=np.uint32)
-        none = Rows(nothing, np.zeros(0, dtype=np.uint64), nothing, nothing)
-        rows = [*self._rows, none]
-        self._rows = []
-        fleets, hashes, bodies, places = (
-            np.concatenate([getattr(each, name) for each in rows]) for name in Rows.__struct_fields__
-        )
-        return Batch(sort_ids(hashes, bodies, places), fleets, tuple(self._files))
+        ids = sort_ids(self._hashes.take(), self._bodies.take(), self._places.take())
+        return Batch(ids, self._fleets_of_rows.take(), tuple(self._files))
 
     def _read(self, table: pa.Table) -> Rows:
         named = table["fleet_id"].combine_chunks().dictionary_encode()
@@ -106,22 +129,35 @@ def _bytes_of(column: pa.ChunkedArray) -> Iterator[memoryview]:
         yield from (held[start:end] for start, end in pairwise(places.tolist()))
 
 
-def read_records(file: Any, rows: Collection[int]) -> dict[int, KafkaRecord]:
-    """Read some rows of a file as the records that they were made of."""
+def read_rows(file: Any, rows: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Read some rows of a file: only the row groups that they are in, and nothing after the last one."""
     parquet = pq.ParquetFile(file, pre_buffer=True)
     columns = [name for name in COLUMNS if name in parquet.schema_arrow.names]
-    found: dict[int, KafkaRecord] = {}
-    wanted, start = sorted(rows), 0
-    for batch in parquet.iter_batches(ROWS, columns=columns, use_threads=False):
-        here = [row for row in wanted if start <= row < start + batch.num_rows]
-        if here:
-            table = in_micros(pa.table(batch).take(pa.array([row - start for row in here], pa.int64())))
-            found |= dict(zip(here, _make_records(table.to_pylist()), strict=True))
-        start += batch.num_rows
+    found: dict[int, dict[str, Any]] = {}
+    start = 0
+    for group in range(parquet.num_row_groups):
+        end = start + parquet.metadata.row_group(group).num_rows
+        if wanted := sorted(row for row in rows if start <= row < end):
+            batches = parquet.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
+            found |= _take_rows(batches, wanted, start)
+        start = end
     return found
 
 
-def _make_records(rows: Iterable[dict[str, Any]]) -> Iterator[KafkaRecord]:
-    for row in rows:
-        origin = Origin(RAW_EVENTS, row["kafka_partition"], row["kafka_offset"])
-        yield KafkaRecord(origin, row["event"].encode(), {HEADER: write_envelope(envelope_of(row))})
+def _take_rows(batches: Iterable[pa.RecordBatch], wanted: Sequence[int], start: int) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for batch in batches:
+        here = [row for row in wanted if start <= row < start + batch.num_rows]
+        if here:
+            table = in_micros(pa.table(batch).take(pa.array([row - start for row in here], pa.int64())))
+            found |= dict(zip(here, table.to_pylist(), strict=True))
+        start += batch.num_rows
+        if start > wanted[-1]:
+            break
+    return found
+
+
+def make_record(row: dict[str, Any]) -> KafkaRecord:
+    """Make the record again that a row was made of."""
+    origin = Origin(RAW_EVENTS, row["kafka_partition"], row["kafka_offset"])
+    return KafkaRecord(origin, row["event"].encode(), {HEADER: write_envelope(envelope_of(row))})
