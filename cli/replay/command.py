@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Compute the past again from raw events: plan, apply, watch, cancel.",
 )
 
-BEGIN_SECONDS = 30
+BEGIN_SECONDS, BEGIN_TRIES = 30.0, 30
 """How long a first step may take to begin; without one, its execution was refused, and its history says why."""
 COLUMNS = ("replay_id", "state", "fleet_id", "from", "to", "claimed_at", "ended_at")
 
@@ -188,11 +188,13 @@ def resume(
 def _apply(client: Client, made: dict[str, Any]) -> dict[str, Any]:
     """Apply a plan, and wait for the first step, which writes the replay down: then `watch` and `cancel` know it."""
     applied = client.change("POST", "replays", body={"plan": made})
-    for _ in range(BEGIN_SECONDS):
+    for _ in range(BEGIN_TRIES):
         try:
             client.get("replays", applied["replay_id"])
         except NotThereError:
-            time.sleep(1)
+            time.sleep(BEGIN_SECONDS / BEGIN_TRIES)
+        except CommandError:
+            break  # the plan is applied all the same
         else:
             break
     return applied

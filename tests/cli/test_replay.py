@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.replay import command
 from cli.replay.cost import CHUNK_BYTES, estimate
 from cli.replay.progress import STATES, describe_progress, measure
 from sluice.core.replay.plan import Expected, Files, Plan, Span, describe, seal
@@ -121,10 +122,16 @@ def test_a_plan_that_is_refused_is_not_written(
     assert not list(tmp_path.glob("replay-*.json"))
 
 
-def test_a_plan_is_applied_as_it_is_in_its_file(api: PlayedAdmin, run: Run, capsys: Shown, plan_file: str) -> None:
+def test_a_plan_is_applied_as_it_is_in_its_file_and_its_replay_is_known_then(
+    api: PlayedAdmin, run: Run, capsys: Shown, plan_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "BEGIN_SECONDS", 0.0)
     api.then(202, {"replay_id": REPLAY_ID, "already_applied": False, "execution": "arn"})
+    api.then(404, {"code": "unknown_replay", "detail": "There is no such replay."})
+    api.then(200, found(state="gathering"))
     assert run("replay", "apply", plan_file, "--yes") == 0
-    (request,) = api.requests
+    request, *later = api.requests
+    assert [(one.method, one.path) for one in later] == [("GET", f"/v1/admin/replays/{REPLAY_ID}")] * 2
     assert (request.method, request.path) == ("POST", "/v1/admin/replays")
     assert json.loads(request.body) == {"plan": PLAN}
     assert f"sluice replay watch {REPLAY_ID}" in capsys.readouterr().out
@@ -200,6 +207,7 @@ def test_a_replay_is_cancelled_with_a_reason(api: PlayedAdmin, run: Run) -> None
 def test_a_replay_is_resumed_with_its_own_plan(api: PlayedAdmin, run: Run) -> None:
     api.then(200, found(state="failed"))
     api.then(202, {"replay_id": REPLAY_ID, "already_applied": False, "execution": "arn"})
+    api.then(200, found(state="gathering"))
     assert run("replay", "resume", REPLAY_ID) == 0
     assert json.loads(api.requests[1].body) == {"plan": PLAN}
 
