@@ -44,7 +44,7 @@ def maintain(tables: Maintenance, settings: MaintainSettings, now: datetime) -> 
     terms = terms_of(settings)
     # First, and from the oldest sample on: missing partitions do harm before anything else here does.
     made = tables.ensure_partitions(now - terms.sample, now + timedelta(hours=settings.partitions_ahead_hours))
-    floor = tables.raise_floor(place_floor(now, tables.find_oldest_waiting(), terms))
+    floor = tables.raise_floor(lambda oldest: place_floor(now, oldest, terms))
     record(SAMPLE_AGE, (now - floor).total_seconds())
     done = record_all(
         {

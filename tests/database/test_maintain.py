@@ -233,6 +233,20 @@ def counts(connection: Connection) -> tuple[int, dict[Any, int]]:
     return sum(row[3] for row in found), {(row[0], row[1]): row[2] for row in found}
 
 
+def test_the_floor_waits_for_a_swap_and_for_the_minutes_that_it_marks(
+    database: str, own: Connection, owner: Connection
+) -> None:
+    marked = NOW - 30 * HOUR
+    with psycopg.connect(database) as swap, ThreadPoolExecutor(1) as other:
+        swap.execute("SELECT FROM horizon WHERE store = 'sample' FOR SHARE")
+        swap.execute("INSERT INTO dirty (resolution, shard, window_start) VALUES ('1m', 3, %s)", (marked,))
+        ran = other.submit(run, own)
+        await_lock(owner, own)
+        swap.commit()
+        ran.result(timeout=30)
+    assert floor(owner) == marked.replace(minute=0)
+
+
 def test_counts_are_folded_into_one_row_each_and_say_the_same(own: Connection, owner: Connection) -> None:
     hour = NOW.replace(minute=0)
     for number in range(20):

@@ -320,3 +320,63 @@ def test_expired_hours_of_which_raw_lacks_events_are_refused(
     # Its files have fewer events than aggregate has counted.
     count(owner, "aggregate", "counted", 200)
     assert refusal(planning, connection, EXPIRED) == (409, "raw_incomplete")
+
+
+def test_more_events_in_one_hour_do_not_hide_what_raw_lacks_of_another(
+    planning: Planning, connection: Connection, owner: Owner
+) -> None:
+    fill(owner)
+    expire(owner)
+    # Events of the hour may be received in the hours beside it.
+    count(owner, "aggregate", "counted", 60, NINE + HOUR)
+    assert refusal(planning, connection, EXPIRED) == (409, "raw_incomplete")
+    count(owner, "archive", "archived", 60, NINE + HOUR)
+    planning.make(connection, EXPIRED)
+    # Their hours may expire before the swap: they need the same.
+    owner.execute("UPDATE horizon SET floor = %s WHERE store = 'sample'", [NINE - 5 * HOUR])
+    plan = planning.make(connection, EXPIRED)
+    count(owner, "aggregate", "late", 101)
+    assert refusal(planning, connection, EXPIRED) == (409, "raw_incomplete")
+    with pytest.raises(PlanRefusedError) as refused:
+        planning.check(connection, plan)
+    assert refused.value.code == "raw_incomplete"
+    owner.execute("UPDATE horizon SET floor = %s WHERE store = 'sample'", [NINE - 6 * HOUR])
+    planning.check(connection, plan)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_expired_hours_are_refused_while_a_counted_file_is_gone(
+    planning: Planning, buckets: Buckets, connection: Connection, owner: Owner, indexed: bool
+) -> None:
+    fill(owner)
+    name = buckets.add("2026-11-19", "a")
+    first, last = (NINE - 20 * HOUR, NINE - 19 * HOUR) if indexed else (None, None)
+    owner.execute("INSERT INTO counted_object VALUES (%s, 'tag', 1, 1, now(), %s, %s)", [name, first, last])
+    # One of another day, which expired long ago.
+    owner.execute("INSERT INTO counted_object VALUES (%s, 'tag', 1, 1)", [f"{RAW}dt=2026-11-17/old"])
+    expire(owner)
+    plan = planning.make(connection, EXPIRED)
+    planning.check(connection, plan)
+    buckets.files.clear()
+    for ask in (lambda: planning.make(connection, EXPIRED), lambda: planning.check(connection, plan)):
+        with pytest.raises(PlanRefusedError, match=name) as refused:
+            ask()
+        assert refused.value.code == "raw_incomplete"
+
+
+def test_a_plan_of_expired_hours_expects_what_is_sent_of_the_hours_around_them_too(
+    planning: Planning, buckets: Buckets, connection: Connection, owner: Owner
+) -> None:
+    for hours in range(-5, 5):
+        count(owner, "archive", "archived", 1200, NINE + hours * HOUR)
+    buckets.add("2026-11-20", "a", 400 * 1024 * 1024)
+    plan = planning.make(connection, EXPIRED)
+    assert (plan.expected.events, plan.expected.seconds, plan.warnings) == (1200, 101, ())
+    expire(owner)
+    plan = planning.make(connection, EXPIRED)
+    # From 125 minutes before it until 65 minutes after it; and the file is read in ten seconds.
+    assert plan.expected.events == 1200 * (125 + 60 + 65) / 60
+    assert plan.expected.seconds == 100 + 5 + 10
+    assert ["decide which copy" in one for one in plan.warnings] == [True]
+    count(owner, "archive", "archived", 20_000_000, NINE - HOUR)
+    assert refusal(planning, connection, EXPIRED) == (409, "range_too_large")

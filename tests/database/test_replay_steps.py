@@ -215,6 +215,29 @@ def test_chunks_that_were_not_sent_are_asked_for_again_but_not_for_ever(
     assert replay.replay.state == "resending"
 
 
+def test_a_chunk_of_an_older_resend_refuses_a_replay_that_must_read_further_back(
+    database: str, steps: Steps, tables: Tables
+) -> None:
+    begun = Replayer(database, make_plan("demo", FIRST, FIRST + HOUR, reprocess=True))
+    begun.tables.set_chunks(begun.number, 2)
+    begun.tables.move(begun.number, ["gathering"], "resending")
+    sent = "INSERT INTO replay_chunk (replay_number, chunk, events, reaches_back) VALUES (%s, 0, 5, true)"
+    tables.connection.execute(sent, [begun.number])
+    # As a release writes it that does not know the column.
+    tables.connection.execute(
+        "INSERT INTO replay_chunk (replay_number, chunk, events) VALUES (%s, 1, 5)", [begun.number]
+    )
+    with pytest.raises(PlanRefusedError) as refused:
+        steps.drain({"replay_number": begun.number})
+    assert refused.value.code == "events_left_out"
+    tables.connection.execute("UPDATE replay_chunk SET reaches_back = true")
+    with pytest.raises(PlanRefusedError) as refused:
+        steps.drain({"replay_number": begun.number})
+    # It goes on to look for them.
+    assert refused.value.code == "generation_empty"
+    begun.close()
+
+
 def test_a_file_that_cannot_be_read_refuses_the_replay(steps: Steps, replay: Replayer, tables: Tables) -> None:
     replay.tables.set_chunks(replay.number, 1)
     replay.tables.move(replay.number, ["gathering"], "resending")

@@ -359,11 +359,11 @@ MUTANTS = (
         f"{EDGE}/replay/swapping.py",
         (
             (
-                "            added = self.connection.execute(_ADD",
+                "        added = self.connection.execute(_ADD",
                 (
-                    "        with self.connection.transaction():\n"
-                    "            self.connection.execute(_CHOOSE, parameters)\n"
-                    "            added = self.connection.execute(_ADD"
+                    '        self.connection.execute("COMMIT; BEGIN")\n'
+                    "        self.connection.execute(_CHOOSE.format(whose=OF_SHARD), parameters)\n"
+                    "        added = self.connection.execute(_ADD"
                 ),
             ),
         ),
@@ -494,7 +494,7 @@ MUTANTS = (
     Mutant(
         "a replay leaves windows of expired hours for which there is no event",
         f"{EDGE}/replay/recomputing.py",
-        (("        if not place.in_files:\n", "        if place is None:\n"),),
+        (("        if not self.place.in_files:\n", "        if self.place is None:\n"),),
         f"{DATABASE}/test_replay_expired.py::test_windows_in_the_database_end_as_if_the_wrong_release_had_never_been",
     ),
     Mutant(
@@ -509,8 +509,8 @@ MUTANTS = (
         f"{EDGE}/rollup_archive/database.py",
         (
             (
-                "WHEN EXISTS (SELECT FROM replay WHERE state = 'swapping' AND",
-                "WHEN EXISTS (SELECT FROM replay WHERE false AND",
+                "WHERE state = 'swapping' AND lower(hours) < %(until)s",
+                "WHERE false AND lower(hours) < %(until)s",
             ),
         ),
         f"{DATABASE}/test_replay_expired.py"

@@ -4,9 +4,13 @@
 -- their own: ten minutes each, under their shard and 64 for each ten minutes up to them.
 ALTER TABLE replay_swap
 ADD COLUMN recomputed boolean NOT NULL DEFAULT false,
+ADD COLUMN in_files boolean NOT NULL DEFAULT false, -- whether its minutes wait to be put into files
 ADD COLUMN readings bigint NOT NULL DEFAULT 0,
 ADD COLUMN total double precision NOT NULL DEFAULT 0,
 ADD COLUMN magnitude double precision NOT NULL DEFAULT 0;
+
+-- Whether a chunk holds all that was received from the moment on from which its replay reads. An older resend does not say.
+ALTER TABLE replay_chunk ADD COLUMN reaches_back boolean NOT NULL DEFAULT false;
 
 -- Slices of minutes in files whose files a replay has replaced.
 CREATE TABLE replay_slice (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from sluice.core.errors import Retryable
@@ -37,6 +38,7 @@ class World:
     """The offsets in raw-events of what the brokers were given."""
     sent_at: list[tuple[float, int]] = field(default_factory=list)
     chunks: dict[tuple[int, int], tuple[int, str | None]] = field(default_factory=dict)
+    reaching_back: list[bool] = field(default_factory=list)
 
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         report = self.reports.pop(0) if self.reports else lambda _: None
@@ -56,7 +58,8 @@ class World:
 
     def execute(self, query: str, parameters: Sequence[Any]) -> "Rows":
         if "INSERT" in query:
-            number, chunk, events, trouble = parameters
+            number, chunk, events, trouble, reaches_back = parameters
+            self.reaching_back.append(reaches_back)
             self.chunks.setdefault((number, chunk), (events, trouble))
             return Rows([])
         if "FROM replay_chunk" in query:
@@ -92,6 +95,14 @@ def test_all_files_of_a_chunk_are_sent_and_the_chunk_is_recorded() -> None:
     assert world.resending().send(chunk("a", "b")) == {"chunk": 2, "events": 3, "state": "resending"}
     assert world.sent == [1, 2, 3]
     assert world.chunks == {(7, 2): (3, None)}
+
+
+def test_a_chunk_says_whether_it_was_read_from_the_moment_on_that_is_asked_for() -> None:
+    world = World({"a": write_file([row(1, TIMES)])})
+    world.resending().send(chunk("a"))
+    far = msgspec.structs.replace(chunk("a"), chunk=3, scope=Scope("demo", None, NINE, TEN, NINE))
+    world.resending().send(far)
+    assert world.reaching_back == [False, True]
 
 
 def test_a_chunk_that_was_sent_is_not_sent_again() -> None:

@@ -14,6 +14,7 @@ from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED, COUNTED, DUPLICA
 from sluice.core.errors import Refusal
 from sluice.core.limits import Limits
 from sluice.core.replay.plan import (
+    HOUR,
     REMEMBERED,
     Expected,
     Files,
@@ -28,6 +29,7 @@ from sluice.core.replay.plan import (
     seal,
     widen,
 )
+from sluice.core.samples.events import lookback
 from sluice.core.times import write_time
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection, find_value
@@ -42,10 +44,18 @@ MARGIN = timedelta(hours=1)
 """How much longer than the plan says a replay may take before the samples of its first hour expire."""
 LONGEST_DRAIN = timedelta(hours=6)
 """How long a replay may wait before its swap: `replay-events` keeps records no longer."""
+READ_BYTES_A_SECOND = 40 * 1024 * 1024
+"""How fast all invocations of resend together read files, at least."""
 
 # Objects of releases before the index do not say when their events were received: they are read if their day fits.
 _INDEXED = """
     SELECT object, received_from, received_to FROM counted_object WHERE object = ANY(%s)
+"""
+# What raw has held of some receptions. Objects without an index may be of any hour of their days.
+_SPANNING = """
+    SELECT object FROM counted_object
+    WHERE received_from <= %(until)s AND received_to >= %(since)s
+        OR received_from IS NULL AND object >= %(first)s AND object < %(last)s
 """
 # Redriven events are always part of a replay: their day of storage says nothing of their hour.
 _DISPLACED = """
@@ -59,6 +69,29 @@ _COUNTS = """
     WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s)
         AND received_hour >= %(start)s AND received_hour < %(end)s AND consumer = ANY(%(consumers)s)
     GROUP BY consumer, outcome
+"""
+# What was received in a span that begins and ends within hours: of these, their share.
+_ARCHIVED_WITHIN = """
+    SELECT coalesce(sum(
+        events * extract(
+            epoch FROM least(received_hour + interval '1 hour', %(until)s) - greatest(received_hour, %(since)s)
+        ) / 3600
+    ), 0)::bigint
+    FROM outcome
+    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND consumer = %(consumer)s AND outcome = %(outcome)s
+        AND received_hour > %(since)s::timestamptz - interval '1 hour' AND received_hour < %(until)s
+"""
+# Hour by hour: more in one hour must not hide that another lacks some.
+_UNARCHIVED = """
+    SELECT coalesce(sum(greatest(counted - archived, 0)), 0)::bigint FROM (
+        SELECT
+            coalesce(sum(events) FILTER (WHERE consumer = %(archive)s AND outcome = %(archived)s), 0) AS archived,
+            coalesce(sum(events) FILTER (WHERE consumer = %(aggregate)s AND outcome = ANY(%(counted)s)), 0) AS counted
+        FROM outcome
+        WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND consumer IN (%(archive)s, %(aggregate)s)
+            AND received_hour >= date_trunc('hour', %(since)s::timestamptz, 'UTC') AND received_hour < %(until)s
+        GROUP BY fleet_id, received_hour
+    ) AS compared
 """
 _LATE_EVENTS = """
     SELECT coalesce(sum(events), 0)::bigint FROM late_object
@@ -141,7 +174,9 @@ class Planning:
         if not self._holds_any(connection, wanted, start, end):
             detail = "raw holds no event for the range, as far as the ledger knows."
             raise Refusal(409, "range_empty", detail)
-        expected = self._expect(connection, wanted, start, end)
+        size = sum(size for _, size in files.values())
+        reaches_back = self._reach(connection, wanted, start) is not None
+        expected = self._expect(connection, wanted, start, end, size if reaches_back else None)
         if expected.events > MOST_EVENTS:
             detail = f"The range holds some {expected.events:,} events, and a plan at most {MOST_EVENTS:,}. Split it."
             raise Refusal(409, "range_too_large", detail)
@@ -161,9 +196,9 @@ class Planning:
                 asked=Span(write_time(wanted.from_), write_time(wanted.to)),
                 hours=Span(write_time(start), write_time(end)),
                 widened=tuple(widened),
-                files=Files(len(files), sum(size for _, size in files.values()), digest),
+                files=Files(len(files), size, digest),
                 expected=expected,
-                warnings=tuple(self._warn(connection, wanted, end, now)),
+                warnings=tuple(self._warn(connection, wanted, end, now, reaches_back=reaches_back)),
             )
         )
 
@@ -205,7 +240,8 @@ class Planning:
     ) -> dict[str, tuple[str, int]]:
         """Find the raw files that may hold events of some hours; return their names, ETags and sizes."""
         since, until = receptions(start, end, self._limits)
-        since = self._reach(connection, wanted, start) or since
+        reach = self._reach(connection, wanted, start)
+        since = reach or since
         found: dict[str, tuple[str, int]] = {}
         # A row is stored on the day of its reception; with a backlog, on the next one.
         day = since.date()
@@ -213,6 +249,8 @@ class Planning:
             for page in self._place.raw.list_sizes(self._day(day.isoformat())):
                 found |= page
             day += DAY
+        if reach is not None:
+            self._check_present(connection, found, since, until)
         indexed = {
             name: (received_from, received_to)
             for name, received_from, received_to in connection.execute(_INDEXED, [[*found]])
@@ -229,6 +267,21 @@ class Planning:
             if described is not None:
                 wanted_files[name] = described
         return wanted_files
+
+    def _check_present(
+        self, connection: Connection, found: Mapping[str, tuple[str, int]], since: datetime, until: datetime
+    ) -> None:
+        """Refuse to compute windows as a whole while raw lacks a file of some receptions that was counted."""
+        asked = {
+            "since": since,
+            "until": until,
+            "first": self._day(since.date().isoformat()),
+            "last": self._day((until + 2 * DAY).date().isoformat()),
+        }
+        for (name,) in connection.execute(_SPANNING, asked).fetchall():
+            if name not in found and self._place.raw.find_size(name) is None:
+                detail = f"raw lacks the file {name}, whose events are counted. Restore it, and make a new plan."
+                raise PlanRefusedError("raw_incomplete", detail)
 
     def _day(self, day: str) -> str:
         return f"raw/region={self._place.region}/dt={day}/"
@@ -260,7 +313,9 @@ class Planning:
     def _reach(self, connection: Connection, wanted: Wanted, start: datetime) -> datetime | None:
         """Find how far back raw tells what samples tell no more: which ids had counted or were settled before."""
         floor = find_floor(connection)
-        if not wanted.reprocess or floor is None or start >= floor + LONGEST_DRAIN:
+        if not wanted.reprocess or wanted.device_ids is not None:
+            return None
+        if floor is None or start >= floor + LONGEST_DRAIN:
             return None
         return start - REMEMBERED - self._limits.clock_ahead
 
@@ -274,7 +329,12 @@ class Planning:
             )
             raise Refusal(409, "beyond_retention", detail)
         floor = find_floor(connection)
-        if floor is None or start >= floor + MARGIN:
+        if floor is None:
+            return
+        if start >= floor + MARGIN:
+            # They may expire before the swap.
+            if self._reach(connection, wanted, start) is not None:
+                self._check_complete(connection, wanted, start, min(end, floor + LONGEST_DRAIN))
             return
         if not wanted.reprocess or wanted.device_ids is not None:
             detail = (
@@ -290,17 +350,21 @@ class Planning:
                 " before them, and the database their rows."
             )
             raise Refusal(409, "beyond_retention", detail)
-        self._check_complete(connection, wanted, start, min(end, floor + MARGIN))
+        self._check_complete(connection, wanted, start, min(end, floor + LONGEST_DRAIN))
 
     def _check_complete(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> None:
         """Refuse to compute windows as a whole from raw where it lacks events that are counted in them."""
         since, until = receptions(start, end, self._limits)
         asked: dict[str, Any] = {"consumer": ARCHIVE.name, "since": since, "until": until}
         missing = int(find_value(connection, _LACKING, asked))
-        asked = {"fleet": wanted.fleet_id, "start": start, "end": end, "consumers": [ARCHIVE.name, AGGREGATE.name]}
-        counts = {(consumer, outcome): events for consumer, outcome, events in connection.execute(_COUNTS, asked)}
-        counted = sum(counts.get((AGGREGATE.name, outcome), 0) for outcome in (COUNTED, DUPLICATE, LATE))
-        missing = max(missing, counted - counts.get((ARCHIVE.name, ARCHIVED), 0))
+        asked |= {
+            "fleet": wanted.fleet_id,
+            "archive": ARCHIVE.name,
+            "archived": ARCHIVED,
+            "aggregate": AGGREGATE.name,
+            "counted": [COUNTED, DUPLICATE, LATE],
+        }
+        missing = max(missing, int(find_value(connection, _UNARCHIVED, asked)))
         if missing > 0:
             detail = (
                 f"raw lacks {missing:,} events of hours whose samples have expired. Computed from raw, their numbers"
@@ -331,7 +395,10 @@ class Planning:
         late = find_value(connection, _LATE_EVENTS, asked | {"end": end}) if wanted.include_late else 0
         return archived > 0 or late > 0
 
-    def _expect(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> Expected:
+    def _expect(
+        self, connection: Connection, wanted: Wanted, start: datetime, end: datetime, far_bytes: int | None
+    ) -> Expected:
+        """Say what the ledger expects; `far_bytes`: how much is read to look for earlier copies, if they matter."""
         asked: dict[str, Any] = {"fleet": wanted.fleet_id, "start": start, "end": end}
         asked["consumers"] = [ARCHIVE.name, AGGREGATE.name]
         counts: Mapping[tuple[str, str], int] = {
@@ -349,13 +416,27 @@ class Planning:
         events = round(max(0, archived - late) * share)
         if wanted.include_late:
             events += round(late_here * share)
+        if far_bytes is not None:
+            # What counts near the hours is sent too.
+            events = max(events, self._count_near(connection, wanted, start, end))
         return Expected(
             events=events,
             late=round(late_here * share),
             duplicates=round(duplicates * share),
             uncounted=round(uncounted * share),
-            seconds=round(self._seconds(connection, events)),
+            seconds=round(self._seconds(connection, events) + (far_bytes or 0) / READ_BYTES_A_SECOND),
         )
+
+    def _count_near(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> int:
+        """Estimate what is sent of hours that may be computed as a whole: what counts around them too."""
+        asked = {
+            "fleet": wanted.fleet_id,
+            "since": start - lookback(self._limits),
+            "until": receptions(start, end, self._limits)[1],
+            "consumer": ARCHIVE.name,
+            "outcome": ARCHIVED,
+        }
+        return int(find_value(connection, _ARCHIVED_WITHIN, asked))
 
     def _share(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> float:
         """Estimate which part of a fleet's events are of some devices, by their samples."""
@@ -379,8 +460,16 @@ class Planning:
         rate: float = max(min(rates[len(rates) // 2], self._place.per_second), 1.0)
         return fixed + events / rate
 
-    def _warn(self, connection: Connection, wanted: Wanted, end: datetime, now: datetime) -> list[str]:
+    def _warn(
+        self, connection: Connection, wanted: Wanted, end: datetime, now: datetime, *, reaches_back: bool
+    ) -> list[str]:
         warnings = []
+        if reaches_back:
+            hours = lookback(self._limits) / HOUR
+            warnings.append(
+                f"Samples of these hours have expired, or may before the swap. So events of up to {hours:.0f} hours"
+                " around them are sent too: they decide which copy of an id counts. `events` includes them."
+            )
         if end + self._limits.late > now:
             warnings.append(
                 "Events of these hours may still arrive in time. Those that arrive after the replay has begun are"

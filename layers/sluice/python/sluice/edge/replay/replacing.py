@@ -29,12 +29,8 @@ from sluice.edge.rollup_archive.files import MAX_FILE, RollupFiles, WrittenFile,
 from sluice.edge.rollup_archive.tables import SCHEMA, read_copy, total
 from sluice.edge.rollup_archive.tiering import CHUNK
 
-# Hours whose minutes are in files. The floor stays while a replay is being swapped.
-_HOURS = """
-    SELECT DISTINCT hour FROM replay_swap
-    WHERE replay_number = %s AND recomputed AND hour < (SELECT floor FROM horizon WHERE store = 'rollup_1m')
-    ORDER BY hour
-"""
+# Hours whose minutes wait to be put into files.
+_HOURS = "SELECT DISTINCT hour FROM replay_swap WHERE replay_number = %s AND in_files ORDER BY hour"
 _SLICES = """
     SELECT DISTINCT window_from, window_to FROM tiered
     WHERE resolution = '1m' AND window_from < %s AND window_to > %s ORDER BY window_from
@@ -200,7 +196,9 @@ def delete_unlisted(database: TierDatabase, files: RollupFiles) -> None:
     """Delete the objects that no file is listed under any more; tier is locked out."""
     names = database.list_unlisted()
     for name in names:
-        files.remove(name)
+        # Asked again: nothing that is listed may go, whoever listed it meanwhile.
+        if not database.is_listed(name):
+            files.remove(name)
     database.forget_unlisted(names)
 
 

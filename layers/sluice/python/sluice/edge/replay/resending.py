@@ -26,7 +26,7 @@ TRIES = 5
 _STATE = "SELECT state FROM replay WHERE replay_number = %s"
 _DONE = "SELECT events FROM replay_chunk WHERE replay_number = %s AND chunk = %s"
 _RECORD = """
-    INSERT INTO replay_chunk (replay_number, chunk, events, trouble) VALUES (%s, %s, %s, %s)
+    INSERT INTO replay_chunk (replay_number, chunk, events, trouble, reaches_back) VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT (replay_number, chunk) DO NOTHING
 """
 
@@ -75,7 +75,8 @@ class Resending(msgspec.Struct, frozen=True):
         else:
             events = self._produce(messages)
         with self.database.use() as connection:
-            connection.execute(_RECORD, [chunk.replay_number, chunk.chunk, events, trouble])
+            reaches_back = chunk.scope.received_from is not None
+            connection.execute(_RECORD, [chunk.replay_number, chunk.chunk, events, trouble, reaches_back])
         return {"chunk": chunk.chunk, "events": events, "state": state}
 
     def _read(self, chunk: Chunk) -> list[Message]:

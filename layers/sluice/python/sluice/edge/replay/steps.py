@@ -112,12 +112,14 @@ class Steps:
                 )
                 raise PlanRefusedError("events_behind", detail)
             return {"replay_number": replay.replay_number, "next": "gather", "waits_for": raw_lacks + unread}
+        # First: the floor only rises, so that the files found after this reach back if this does.
+        reach = self._machine.planning.find_reach(self._connection, replay.plan)
         files = self._machine.planning.find_files_of(self._connection, replay.plan)
         self._machine.planning.check(self._connection, replay.plan)
         # Equal events take few bytes: a chunk is bounded by its rows too.
         a_row = self._machine.chunk_bytes // MOST_ROWS
         sizes = {name: max(size, a_row * _count_rows(self._machine.raw, name)) for name, (_, size) in files.items()}
-        plan, reach = replay.plan, self._machine.planning.find_reach(self._connection, replay.plan)
+        plan = replay.plan
         scope = Scope(plan.fleet_id, plan.device_ids, plan.hours_from, plan.hours_to, reach)
         chunks = cut_chunks(sizes, self._machine.chunk_bytes)
         manifest = [
@@ -147,6 +149,9 @@ class Steps:
                 self._tables.note(number, maps=maps)
                 missing = f"{chunks} of {replay.chunks} chunks were sent by {maps} maps"
                 raise ChunksMissingError(missing) if maps < MOST_MAPS else NeverSentError(missing)
+            if replay.counts.get("reaches_back") and not self._tables.all_reach_back(number):
+                detail = "resend of an older release sent some of the events, and not all. Apply the plan again."
+                raise PlanRefusedError("events_left_out", detail)
             extents = self._machine.replay_offsets.ask_extents()
             # Whatever was sent is below the end that the brokers have now.
             self._tables.set_ends(number, "replay", {partition: one.last for partition, one in extents.items()})
@@ -221,7 +226,7 @@ class Steps:
         if result.wrong:
             raise UnverifiedError(f"{result.wrong} windows differ from their samples, for example {result.example}")
         with self._connection.transaction():
-            self._tables.note(replay.replay_number, verified=result.verified)
+            self._tables.note(replay.replay_number, verified=result.verified, unverified_hours=result.unverified_hours)
             replay = self._tables.find(replay.replay_number)
             self._audit("replay.end", replay.principal, replay, "done", None)
             self._tables.end(replay.replay_number, ["verifying"], "done")
@@ -243,14 +248,14 @@ class Steps:
 
     def sweep(self) -> dict[str, Any]:
         """End replays whose execution was stopped from outside before the swap, and delete what a stopped swap left."""
-        database = TierDatabase(self._connection)
-        if database.list_unlisted() and lock_files(self._connection):
-            delete_unlisted(database, self._machine.rollups)
         swept = [
             self._end(replay.replay_number, "cancelled", "its execution was stopped", execution=replay.execution)
             for replay in self._tables.list_active()
             if replay.state in (*BEFORE_SWAP, "cancelling") and not self._machine.is_running(replay.execution)
         ]
+        database = TierDatabase(self._connection)
+        if database.list_unlisted() and lock_files(self._connection):
+            delete_unlisted(database, self._machine.rollups)
         return {"swept": [one["replay_number"] for one in swept]}
 
     def _end(

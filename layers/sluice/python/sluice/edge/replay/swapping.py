@@ -17,9 +17,9 @@ from sluice.core.limits import Limits
 from sluice.core.replay.plan import HOUR, Plan
 from sluice.core.samples.events import lookback
 from sluice.edge.database import Connection, find_value
-from sluice.edge.replay.recomputing import PARTS, SHARDS, Recomputing
+from sluice.edge.replay.recomputing import PARTS, SHARDS, Recomputing, prepare_place
 from sluice.edge.replay.statements import OF_SHARD, read_statement
-from sluice.edge.replay.tables import Replay
+from sluice.edge.replay.tables import Replay, find_floor
 
 _TEMPORARY = """
     CREATE TEMPORARY TABLE IF NOT EXISTS wanted (
@@ -40,6 +40,7 @@ _TEMPORARY = """
 _SWAPS = "SELECT true FROM replay WHERE replay_number = %s AND state = 'swapping' FOR SHARE"
 
 # maintain raises the floor before it drops partitions below it: the lock keeps the floor in place while we write.
+# An hour below it stays below it, and needs no lock.
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'sample' FOR SHARE"
 
 # Of devices a shard is one unit. Of fleets it is several, under numbers of their own.
@@ -51,6 +52,14 @@ _SHARDS = """
     ORDER BY 1
 """
 _SWAPPED = "SELECT hour, shard FROM replay_swap WHERE replay_number = %s"
+
+# Units whose minutes were replaced in the database and have left it: tier of a release that does not know such replays
+# has moved them. All of such an hour is computed again, into files.
+_FORGET_MOVED = """
+    DELETE FROM replay_swap
+    WHERE replay_number = %s AND recomputed AND NOT in_files
+        AND hour < (SELECT floor FROM horizon WHERE store = 'rollup_1m')
+"""
 
 _CHOOSE, _REMOVE, _ADD, _MARK, _RECORD = map(read_statement, ("choose", "remove", "add", "mark", "record"))
 
@@ -96,6 +105,8 @@ class Swapping(msgspec.Struct, frozen=True):
         self.connection.execute(_TEMPORARY)
         # Each statement is planned for its hour and shard: a plan for any of them reads whole partitions.
         self.connection.prepare_threshold = None
+        if self.holds_files:
+            self.connection.execute(_FORGET_MOVED, [replay.replay_number])
         units = self.list_units(replay)
         for done, unit in enumerate(units):
             if not may_go_on() or not self._swap(replay, unit):
@@ -126,35 +137,53 @@ class Swapping(msgspec.Struct, frozen=True):
             "windows": 0,
             "expired": False,
             "recomputed": False,
+            "in_files": False,
             "readings": 0,
             "total": 0,
             "magnitude": 0,
         }
+        floor = find_floor(self.connection)
+        if floor is not None and since < floor:
+            return self._finish_expired(replay, unit, parameters)
         with self.connection.transaction():
             if not find_value(self.connection, _SWAPS, [replay.replay_number]):
                 return False
             floor = find_value(self.connection, _FLOOR)
-            if floor is not None and since < floor:
-                if may_recompute(replay):
-                    if not self.holds_files:
-                        return False
-                    parameters |= Recomputing(self.connection, parameters).recompute(unit.part)
-                else:
-                    # No window may be computed from what is left of an hour.
-                    parameters |= {"expired": True}
-                self.connection.execute(_RECORD, parameters)
-                return True
-            if unit.part:
-                # The minutes of fleets were marked with those of their devices.
-                self.connection.execute(_RECORD, parameters)
-                return True
-            self.connection.execute("SELECT ensure_partition('sample', %s)", [since])
-            self.connection.execute(_CHOOSE.format(whose=OF_SHARD), parameters)
-            removed = self.connection.execute(_REMOVE, parameters).rowcount
-            added = self.connection.execute(_ADD, parameters).rowcount
-            windows = self.connection.execute(_MARK, parameters).rowcount
-            self.connection.execute(_RECORD, parameters | {"removed": removed, "added": added, "windows": windows})
+            expired = floor is not None and since < floor
+            if not expired:
+                self._swap_samples(unit, parameters)
+        # The floor was raised in between.
+        return self._finish_expired(replay, unit, parameters) if expired else True
+
+    def _finish_expired(self, replay: Replay, unit: Unit, parameters: dict[str, Any]) -> bool:
+        """Compute a unit's windows, or leave them; return False if the replay is over, or tier is not locked out."""
+        recomputes = may_recompute(replay)
+        if recomputes and not self.holds_files:
+            return False
+        place = prepare_place(self.connection, unit.hour, replay.replay_number) if recomputes else None
+        with self.connection.transaction():
+            if not find_value(self.connection, _SWAPS, [replay.replay_number]):
+                return False
+            if place is not None:
+                parameters |= Recomputing(self.connection, parameters, place).recompute(unit.part)
+            else:
+                # No window may be computed from what is left of an hour.
+                parameters |= {"expired": True}
+            self.connection.execute(_RECORD, parameters)
         return True
+
+    def _swap_samples(self, unit: Unit, parameters: dict[str, Any]) -> None:
+        """Swap a unit's samples, in its transaction."""
+        if unit.part:
+            # The minutes of fleets were marked with those of their devices.
+            self.connection.execute(_RECORD, parameters)
+            return
+        self.connection.execute("SELECT ensure_partition('sample', %s)", [unit.hour])
+        self.connection.execute(_CHOOSE.format(whose=OF_SHARD), parameters)
+        removed = self.connection.execute(_REMOVE, parameters).rowcount
+        added = self.connection.execute(_ADD, parameters).rowcount
+        windows = self.connection.execute(_MARK, parameters).rowcount
+        self.connection.execute(_RECORD, parameters | {"removed": removed, "added": added, "windows": windows})
 
 
 def may_recompute(replay: Replay) -> bool:

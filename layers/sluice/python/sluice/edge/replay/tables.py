@@ -191,6 +191,12 @@ class ReplayTables:
         trouble: str | None = find_value(self.connection, query, [replay_number])
         return trouble
 
+    def all_reach_back(self, replay_number: int) -> bool:
+        """Return whether every chunk was sent by a release that reads what was received before the hours."""
+        query = "SELECT bool_and(reaches_back) FROM replay_chunk WHERE replay_number = %s"
+        every: bool | None = find_value(self.connection, query, [replay_number])
+        return every is not False
+
     def ends(self, replay_number: int, name: str) -> dict[int, int] | None:
         """Read the offsets up to which a topic must be read."""
         found = find_value(self.connection, _ENDS[name][0], [replay_number])

@@ -108,6 +108,14 @@ _COMPARE_NOTED = """
 """
 
 
+# Whether some of an hour's devices were swapped while their samples were there: nothing tells any more what they had.
+_NOT_COMPARED = """
+    SELECT true FROM replay_swap
+    WHERE replay_number = %(number)s AND hour = %(since)s AND shard < 64 AND NOT recomputed AND NOT expired
+    LIMIT 1
+"""
+
+
 class UnverifiedError(Exception):
     """Windows differ from what they are computed from."""
 
@@ -120,6 +128,8 @@ class Verified(msgspec.Struct, frozen=True):
     verified: int = 0
     wrong: int = 0
     example: str | None = None
+    unverified_hours: int = 0
+    """Hours whose samples have expired since they were swapped, before they could be compared."""
 
 
 def verify(connection: Connection, replay: Replay) -> Verified:
@@ -129,19 +139,25 @@ def verify(connection: Connection, replay: Replay) -> Verified:
     waits_for = int(find_value(connection, _WAITING, asked))
     if waits_for:
         return Verified(waits_for)
-    verified = wrong = 0
+    verified = wrong = unverified = 0
     example: str | None = None
-    floor = find_floor(connection)
     hour: datetime = plan.hours_from
     while hour < plan.hours_to:
         until = hour + timedelta(hours=1)
         parameters = asked | {"since": hour, "until": until, "tolerance": TOLERANCE, "number": replay.replay_number}
-        if floor is None or hour >= floor:
-            row = connection.execute(_COMPARE, parameters).fetchone() or (0, 0, None)
-        else:
-            # Samples below the floor may be gone.
+        row: tuple[Any, ...] = (0, 0, None)
+        if not _has_expired(connection, hour):
+            row = connection.execute(_COMPARE, parameters).fetchone() or row
+        # Asked again: samples below the floor may have gone meanwhile.
+        if _has_expired(connection, hour):
             found = connection.execute(_COMPARE_NOTED, parameters).fetchone() or (0, 0)
             row = (*found, f"the hour {hour.isoformat()}" if found[1] else None)
+            unverified += bool(find_value(connection, _NOT_COMPARED, parameters))
         verified, wrong, example = verified + row[0], wrong + row[1], example or row[2]
         hour = until
-    return Verified(0, verified, wrong, example)
+    return Verified(0, verified, wrong, example, unverified)
+
+
+def _has_expired(connection: Connection, hour: datetime) -> bool:
+    floor = find_floor(connection)
+    return floor is not None and hour < floor

@@ -56,8 +56,12 @@ _UNSETTLED = """
         WHEN (SELECT floor FROM horizon WHERE store = %(source)s) < %(until)s THEN 'can be computed again'
         WHEN (SELECT min(closed_until) FROM shard) < %(until)s THEN 'not every window is closed'
         WHEN EXISTS (SELECT FROM dirty WHERE window_start < %(until)s) THEN 'windows wait to be computed again'
-        -- It replaces each window where it was when the swap began.
-        WHEN EXISTS (SELECT FROM replay WHERE state = 'swapping' AND lower(hours) < %(until)s)
+        -- It replaces each window where it was when the swap began. Windows that were moved before do not move now.
+        WHEN EXISTS (
+            SELECT FROM replay
+            WHERE state = 'swapping' AND lower(hours) < %(until)s
+                AND upper(hours) > (SELECT floor FROM horizon WHERE store = %(store)s)
+        )
             THEN 'a replay is being swapped'
     END
 """
@@ -90,7 +94,7 @@ class TierDatabase:
 
     def unsettled(self, resolution: TieredResolution, until: datetime) -> str | None:
         """Return why rows before a moment may still change, or None."""
-        parameters = {"source": SOURCES[resolution], "until": until}
+        parameters = {"source": SOURCES[resolution], "store": STORES[resolution], "until": until}
         reason: str | None = find_value(self._connection, _UNSETTLED, parameters)
         return reason
 
@@ -155,6 +159,10 @@ class TierDatabase:
             "SELECT object FROM unlisted_file WHERE object NOT IN (SELECT object FROM tiered) ORDER BY object"
         )
         return [name for (name,) in found]
+
+    def is_listed(self, name: str) -> bool:
+        """Return whether a recorded file has an object."""
+        return bool(find_value(self._connection, "SELECT true FROM tiered WHERE object = %s LIMIT 1", (name,)))
 
     def forget_unlisted(self, objects: Sequence[str]) -> None:
         """Forget objects that are gone, and those that are files again."""

@@ -1,7 +1,8 @@
 """Files of rollups: written from tables at a bounded size, staged outside the queried prefix, read back, and only then
 published.
 
-Staged and old files are expired by the bucket's lifecycle. Only a file that a replay has replaced is deleted.
+Staged and old files are expired by the bucket's lifecycle. Only a file that a replay has replaced is deleted;
+its copy among the staged ones stays for their time.
 """
 
 import hashlib
@@ -84,8 +85,14 @@ class RollupFiles:
         return data
 
     def remove(self, name: str) -> None:
-        """Delete an object that is listed no more, if it exists."""
-        self._bucket.delete(name)
+        """Delete an object that is listed no more, if it exists.
+
+        A copy stays where files are staged, for as long as those do: a restored database may list the object again.
+        """
+        metadata = self._bucket.find_metadata(name)
+        if metadata is not None:
+            self._bucket.copy(name, STAGING + name, metadata)
+            self._bucket.delete(name)
 
     def list_day(self, files: list[RollupFile]) -> None:
         """Write a day's manifest: the database's list of files, readable from the bucket as well."""

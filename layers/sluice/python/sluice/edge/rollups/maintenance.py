@@ -3,7 +3,7 @@
 Every step is a short transaction of its own: locks are held briefly, and finished steps survive an interrupted run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -35,22 +35,23 @@ class Maintenance:
         """Create the missing partitions between two moments, and return their number."""
         return sum(self._ask("SELECT ensure_partitions(%s, %s, %s)", store, first, last) for store in STORES)
 
-    def find_oldest_waiting(self) -> datetime | None:
-        """Find the oldest minute whose samples are not rolled yet; minutes below the floor do not count."""
-        oldest: datetime | None = self._ask(
-            "SELECT min(window_start) FROM dirty WHERE resolution = '1m'"
-            " AND window_start >= (SELECT floor FROM horizon WHERE store = 'sample')"
-        )
-        return oldest
-
-    def raise_floor(self, floor: datetime) -> datetime:
+    def raise_floor(self, place: Callable[[datetime | None], datetime]) -> datetime:
         """Mark samples before a moment as no longer complete; from now on no window is computed from them.
 
-        A roller that is computing such a window blocks the floor until it is done.
+        The moment is placed by the oldest minute that is not rolled yet. A roller that is computing such a window, and
+        a replay that is marking minutes, block the floor until they are done: once this transaction has the lock, its
+        next query sees their work.
         """
-        raised: datetime = self._ask(
-            "UPDATE horizon SET floor = greatest(floor, %s) WHERE store = 'sample' RETURNING floor", floor
-        )
+        with self._connection.transaction():
+            self._ask("SELECT store FROM horizon WHERE store = 'sample' FOR UPDATE")
+            # Minutes below the floor do not count.
+            oldest = self._ask(
+                "SELECT min(window_start) FROM dirty WHERE resolution = '1m'"
+                " AND window_start >= (SELECT floor FROM horizon WHERE store = 'sample')"
+            )
+            raised: datetime = self._ask(
+                "UPDATE horizon SET floor = greatest(floor, %s) WHERE store = 'sample' RETURNING floor", place(oldest)
+            )
         return raised
 
     def drop_samples(self) -> int:
