@@ -50,6 +50,7 @@ class Redrive(Function):
             "redrive",
             base,
             settings,
+            synchronous=True,
             reads=RedriveSettings,
             facts={"dead_letter_days": dead_letter_days},
             uses=[

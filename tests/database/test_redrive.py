@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
@@ -376,8 +376,8 @@ def test_cut_letters_are_counted_and_unreadable_objects_are_passed_over(world: W
 
 
 def test_the_home_region_is_that_of_now(world: World) -> None:
-    world.owner.execute("UPDATE fleet SET home_region = 'eu-west-1'")
-    sent = samples.encode(samples.read("reading-v2.json") | {"quality": "odd", "region": "us-east-1"})
+    world.owner.execute("UPDATE fleet SET home_region = 'us-east-1'")
+    sent = samples.encode(samples.read("reading-v2.json") | {"quality": "odd", "region": "eu-west-1"})
     letter = reject(sent, "reading")
     world.bucket.keep([letter])
     world.begin([letter], [{"verb": "drop", "path": "quality"}])
@@ -386,12 +386,59 @@ def test_the_home_region_is_that_of_now(world: World) -> None:
     assert world.owner.execute("SELECT reason FROM redrive_letter").fetchall() == [("wrong_region",)]
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [("home_region = 'eu-west-1'", "wrong_region"), ("archived_at = clock_timestamp()", "fleet_archived")],
+)
+def test_a_fleet_that_ingest_refuses_is_not_redriven(world: World, change: LiteralString, code: str) -> None:
+    letters = of_bug(2 * OBJECT)
+    world.bucket.keep(letters)
+    number = world.begin(letters)
+    assert world.run(may_go_on=lambda: False) == OBJECT
+    # The fleet changes while its letters are sent.
+    world.owner.execute(f"UPDATE fleet SET {change}")  # type: ignore[arg-type,unused-ignore]
+    assert world.run() == 0
+    assert (world.state(number), len(world.brokers.stored)) == ("failed", OBJECT)
+    with pytest.raises(Refusal) as refused:
+        world.look().measure({**RANGE, "group_id": key_of(letters[0]).group_id, "fix": FIX})
+    assert refused.value.code == code
+
+
+def test_letters_that_a_cancelled_redrive_left_in_sending_are_finished_under_its_fix_alone(world: World) -> None:
+    letters = of_bug(4)
+    world.bucket.keep(letters)
+    first = world.begin(letters)
+    # The brokers store three of them and do not say so of two.
+    world.brokers.refuses = {1, 2}
+    world.run()
+    world.owner.execute("UPDATE redrive SET state = 'cancelled' WHERE redrive_number = %s", [first])
+    world.brokers.refuses.clear()
+    world.account("archive", "aggregate")
+    other = world.begin(letters, [*FIX, {"verb": "convert", "path": "metrics.cpu_temp", "from": "degF", "to": "degC"}])
+    assert world.run() == 0
+    assert world.state(other) == "done"
+    counts = world.owner.execute("SELECT counts FROM redrive WHERE redrive_number = %s", [other]).fetchall()[0][0]
+    assert counts["passed_over"] == 4
+    same = world.begin(letters)
+    assert world.run() == 2
+    assert world.state(same) == "done"
+    assert world.letters() == {("accounted", 1): 4}
+    assert [group["state"] for group in world.groups()] == ["closed"]
+
+
 def test_a_group_is_asked_about_explained_and_proposed_for(world: World) -> None:
     letters = of_bug(4)
     world.bucket.keep(letters)
     group_id = key_of(letters[0]).group_id
     asked = {**RANGE, "group_id": group_id}
-    assert world.look().propose(asked) == {"fix": FIX, "tried": 4, "passed": 4, "passed_before": 0, "share": 1.0}
+    assert world.look().propose(asked) == {
+        "fix": FIX,
+        "tried": 4,
+        "passed": 4,
+        "passed_before": 0,
+        "share": 1.0,
+        "complete": True,
+    }
     assert world.look().measure({**asked, "fix": FIX})["share"] == 1.0
     told = world.look().explain({**RANGE, "letter_id": letters[0].letter_id[:12]})
     assert (told["group_id"], told["state"], told["attempts"]) == (group_id, None, 0)

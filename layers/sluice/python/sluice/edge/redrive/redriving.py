@@ -103,13 +103,17 @@ class Redriving:
     def _send(self, redrive: Redrive) -> tuple[bool, int]:
         """Send what passes, object by object; return whether all objects are dealt with."""
         fix = read_fix(redrive.fix, self._sender.rules.contracts.book)
-        home = self._tables.find_home(redrive.fleet_id)
+        alike = self._tables.list_alike(redrive.redrive_number)
+        region = self._sender.files.region
+        # Before anything is read.
+        self._tables.check_fleet(redrive.fleet_id, region)
         first, last = write_time(redrive.since), write_time(redrive.until)
         names = self._sender.files.list_objects(redrive.since, redrive.until, redrive.position)
         sent = 0
         for found in self._sender.files.read(names):
             if self._tables.find_state(redrive.redrive_number) != "sending":
                 return False, sent
+            home = self._tables.check_fleet(redrive.fleet_id, region)
             mine = {
                 letter.letter_id: letter
                 for letter in reversed(found.letters or ())
@@ -119,7 +123,7 @@ class Redriving:
             letters = [*reversed(mine.values())]
             passed_over = 0
             for start in range(0, len(letters), PIECE):
-                more, earlier = self._send_piece(redrive, letters[start : start + PIECE], fix, home)
+                more, earlier = self._send_piece(redrive, letters[start : start + PIECE], fix, home, alike)
                 sent, passed_over = sent + more, passed_over + earlier
             self._tables.advance(
                 redrive.redrive_number, found.name, unreadable=found.letters is None, passed_over=passed_over
@@ -128,11 +132,13 @@ class Redriving:
                 return False, sent
         return True, sent
 
-    def _send_piece(self, redrive: Redrive, letters: Sequence[Letter], fix: Fix, home: str | None) -> tuple[int, int]:
+    def _send_piece(
+        self, redrive: Redrive, letters: Sequence[Letter], fix: Fix, home: str | None, alike: set[int]
+    ) -> tuple[int, int]:
         """Send a piece of an object; return how many events were produced, and how many letters were passed over."""
         number = redrive.redrive_number
         known = self._tables.find_standings([letter.letter_id for letter in letters])
-        due = [letter for letter in letters if _is_due(known.get(letter.letter_id), number)]
+        due = [letter for letter in letters if _is_due(known.get(letter.letter_id), number, alike)]
         judged: list[Judged] = []
         messages: dict[str, Message] = {}
         for letter in due:
@@ -176,10 +182,16 @@ class Redriving:
         self._tables.forget(self._sender.kept)
 
 
-def _is_due(standing: Standing | None, redrive_number: int) -> bool:
-    """Return whether a letter is to be judged: one that is in raw-events, or was tried often enough, is not."""
-    if standing is None or standing.state == SENDING:
+def _is_due(standing: Standing | None, redrive_number: int, alike: set[int]) -> bool:
+    """Return whether a letter is to be judged: one that is in raw-events, or was tried often enough, is not.
+
+    One that a run left in `sending` may be in raw-events. Only the fix that it was begun with makes the same event
+    of it: another one would store a second value under its id.
+    """
+    if standing is None:
         return True
+    if standing.state == SENDING:
+        return standing.redrive_number in alike
     if standing.state in (ACCEPTED, ACCOUNTED):
         return False
     return standing.redrive_number != redrive_number and standing.attempts < MOST_ATTEMPTS

@@ -8,6 +8,7 @@ import msgspec
 
 from sluice.core.consumers import ACCOUNTED, RAW_EVENTS
 from sluice.core.control.audit import Act
+from sluice.core.errors import Refusal
 from sluice.core.records import Origin
 from sluice.core.redrive.groups import ACCEPTED, Standing
 from sluice.edge.control.redrives import count_letters
@@ -111,6 +112,28 @@ class RedriveTables:
         """Read the home region of a fleet, as it is now."""
         home: str | None = find_value(self._connection, "SELECT home_region FROM fleet WHERE fleet_id = %s", [fleet_id])
         return home
+
+    def check_fleet(self, fleet_id: str, region: str) -> str | None:
+        """Return the home region of a fleet, as it is now; refuse what ingest would refuse of the fleet as a whole."""
+        row = self._connection.execute(
+            "SELECT home_region, archived_at FROM fleet WHERE fleet_id = %s", [fleet_id]
+        ).fetchone()
+        home: str | None
+        home, archived_at = row or (None, None)
+        if archived_at is not None:
+            raise Refusal(409, "fleet_archived", f"Fleet {fleet_id} is archived: it sends no events any more.")
+        if home not in (None, region):
+            raise Refusal(409, "wrong_region", f"The home of fleet {fleet_id} is {home}, and this is {region}.")
+        return home
+
+    def list_alike(self, redrive_number: int) -> set[int]:
+        """List the re-drives that have the fix of one: it itself, and those that would make the same of a letter."""
+        rows = self._connection.execute(
+            "SELECT other.redrive_number FROM redrive AS other JOIN redrive AS own USING (fix)"
+            " WHERE own.redrive_number = %s",
+            [redrive_number],
+        )
+        return {number for (number,) in rows}
 
     def find_standings(self, letter_ids: Sequence[str]) -> dict[str, Standing]:
         """Read what re-drives made of letters; those that none took up are left out."""
