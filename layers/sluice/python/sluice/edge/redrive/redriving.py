@@ -6,6 +6,7 @@ A run may end anywhere. An event whose place was not written is produced again b
 same event id, the consumers account for both, and aggregate counts one.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,8 @@ class Redriving:
         self._connection = connection
         self._tables = RedriveTables(connection)
         self._may_go_on = may_go_on
+        self.failed = 0
+        """How many re-drives ended as failed."""
 
     def run(self) -> int:
         """Do what is due, unless another run is active; return how many events were produced."""
@@ -94,10 +97,14 @@ class Redriving:
                 # Of an earlier release: its fix names a unit that is gone.
                 self._tables.note_trouble(redrive.redrive_number, refusal.detail[:500])
                 self._end(redrive, "failed")
-        self._tables.account()
+        self._tables.account(self._may_go_on)
         for redrive in self._tables.list_active():
             if redrive.state == "draining":
                 self._end_if_accounted(redrive)
+            elif self._sender.clock() >= redrive.moved_at + SETTLED:
+                trouble = redrive.trouble or "No run dealt with its next object."
+                self._tables.note_trouble(redrive.redrive_number, trouble)
+                self._end(redrive, "failed")
         return sent
 
     def _send(self, redrive: Redrive) -> tuple[bool, int]:
@@ -179,7 +186,8 @@ class Redriving:
             counts = self._tables.count(redrive.redrive_number)
             if self._tables.end(redrive.redrive_number, state):
                 self._tables.audit([_act(redrive, state, counts, self._sender.clock())])
-        self._tables.forget(self._sender.kept)
+                self.failed += state == "failed"
+        self._tables.forget(self._sender.kept, self._may_go_on)
 
 
 def _is_due(standing: Standing | None, redrive_number: int, alike: set[int]) -> bool:
@@ -202,14 +210,14 @@ def _write(letter: Letter, verdict: Accepted | Rejected | None, standing: Standi
     before = standing.attempts if standing else 0
     attempts = before if standing and standing.state == SENDING else before + 1
     if verdict is None:
-        return Judged(letter.letter_id, INCOMPLETE, before)
+        return Judged(letter.letter_id, INCOMPLETE, before, None)
+    sent = hashlib.sha256((letter.event or "").encode()).hexdigest()
     if isinstance(verdict, Accepted):
-        return Judged(letter.letter_id, SENDING, attempts)
+        return Judged(letter.letter_id, SENDING, attempts, sent)
     rejection = verdict.rejection
     # PostgreSQL's text has no NUL.
-    return Judged(
-        letter.letter_id, REJECTED, attempts, rejection.code, rejection.message[:MAX_DETAIL].replace("\0", "")
-    )
+    detail = rejection.message[:MAX_DETAIL].replace("\0", "")
+    return Judged(letter.letter_id, REJECTED, attempts, sent, rejection.code, detail)
 
 
 def _act(redrive: Redrive, state: str, counts: dict[str, int], now: datetime) -> Act:
