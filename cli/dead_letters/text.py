@@ -103,6 +103,8 @@ def write_fix(found: Mapping[str, Any]) -> Iterator[str]:
         f"{found['passed']:,} of {found['tried']:,} letters that were tried would pass ({found['share']:.1%});"
         f" without a fix, {found['passed_before']:,}"
     )
+    if not found["complete"]:
+        yield "The time was over before all letters were read and all candidates tried: this is the best so far."
 
 
 def _write_time(moment: str) -> str:

@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.errors import Refusal
 from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
-from sluice.core.metrics import EVENTS_REDRIVEN, REDRIVES_ACTIVE
+from sluice.core.metrics import EVENTS_REDRIVEN, REDRIVE_STANDSTILL, REDRIVES_ACTIVE, REDRIVES_FAILED
 from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.bucket import Bucket
@@ -69,10 +69,13 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 
 def go_on(sender: Sender, connection: Connection, may_go_on: Callable[[], bool]) -> dict[str, Any]:
     """Go on with every re-drive that is not over."""
-    sent = Redriving(sender, connection, may_go_on).run()
-    active = len(RedriveTables(connection).list_active())
+    redriving, tables = Redriving(sender, connection, may_go_on), RedriveTables(connection)
+    sent = redriving.run()
+    active = len(tables.list_active())
     record(EVENTS_REDRIVEN, sent)
     record(REDRIVES_ACTIVE, active)
+    record(REDRIVES_FAILED, redriving.failed)
+    record(REDRIVE_STANDSTILL, tables.measure_standstill())
     return {"sent": sent, "active": active}
 
 

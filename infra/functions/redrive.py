@@ -9,6 +9,7 @@ from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.schedule import Schedule
 from infra.deployment import require
 from sluice.core.consumers import RAW_EVENTS
+from sluice.core.metrics import REDRIVE_STANDSTILL, REDRIVES_FAILED
 from sluice.edge.settings import RedriveSettings
 
 EVERY_MINUTES = 1
@@ -31,6 +32,8 @@ class RedriveProfile:
     statement_seconds: int
     reserve_seconds: int
     """A run begins no object when less time is left."""
+    standstill_seconds: int
+    """How long a re-drive may make no progress before an alarm: its events wait for archive's files."""
 
     def __post_init__(self) -> None:
         require(self.per_second > 0, "a re-drive sends something")
@@ -50,6 +53,7 @@ class Redrive(Function):
             "redrive",
             base,
             settings,
+            synchronous=True,
             reads=RedriveSettings,
             facts={"dead_letter_days": dead_letter_days},
             uses=[
@@ -59,3 +63,17 @@ class Redrive(Function):
             ],
         )
         Schedule(self, every_minutes=EVERY_MINUTES)
+        self.alarm(
+            "failed",
+            self.own(REDRIVES_FAILED, minutes=15),
+            means="A re-drive ended as failed: its events were not accounted for, its letters could not be sent, or its"
+            " fleet is archived or at home elsewhere. `sluice dead-letters redrives` names it and says why.",
+        )
+        self.alarm(
+            "standstill",
+            self.own(REDRIVE_STANDSTILL, minutes=15, statistic="Maximum"),
+            above=settings.standstill_seconds,
+            means=f"A re-drive has dealt with no letters for {settings.standstill_seconds} s and more: it cannot send,"
+            " or its events are not accounted for. After seven hours it ends as failed. `sluice dead-letters redrives"
+            " REDRIVE` says what it waits for.",
+        )

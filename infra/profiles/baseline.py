@@ -241,6 +241,8 @@ BASELINE = Profile(
         produce_deadline_seconds=10,
         statement_seconds=30,
         reserve_seconds=100,
+        # archive's grace is an hour.
+        standstill_seconds=7200,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.

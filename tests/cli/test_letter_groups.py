@@ -12,7 +12,14 @@ from tests.support.played_admin import PlayedAdmin
 Shown = pytest.CaptureFixture[str]
 GROUP = "0123456789abcdef"
 FIX = [{"verb": "rename", "path": "metrics.cpuTemp", "to": "metrics.cpu_temp"}]
-MEASURED: dict[str, Any] = {"fix": FIX, "tried": 200, "passed": 150, "passed_before": 0, "share": 0.75}
+MEASURED: dict[str, Any] = {
+    "fix": FIX,
+    "tried": 200,
+    "passed": 150,
+    "passed_before": 0,
+    "share": 0.75,
+    "complete": True,
+}
 RANGE = ("--from", "2026-11-20", "--to", "2026-11-21")
 ASKED = {"from": "2026-11-20T00:00:00.000000Z", "to": "2026-11-21T00:00:00.000000Z"}
 REDRIVE: dict[str, Any] = {

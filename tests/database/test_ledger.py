@@ -114,8 +114,16 @@ def test_a_statement_knows_whether_a_redrive_is_under_way(reconcile: Connection,
         "INSERT INTO redrive (group_id, fleet_id, fix, since, until, principal, reason, correlation_id)"
         " VALUES ('0123456789abcdef', 'demo', '[]', now(), now(), 'p', 'r', 'c') RETURNING 1"
     )
-    assert facts(reconcile, today).redriving
-    tables.rows("UPDATE redrive SET state = 'done' RETURNING 1")
+    assert facts(reconcile, today).redriving == ["demo"]
+    tables.rows("UPDATE redrive SET state = 'cancelled' RETURNING 1")
+    assert not facts(reconcile, today).redriving
+    # What it sent is under way all the same, as long as an event may be.
+    tables.rows(
+        "INSERT INTO redrive_letter (letter_id, redrive_number, state, attempts, kafka_partition, kafka_offset)"
+        " SELECT repeat('0', 64), redrive_number, 'accepted', 1, 0, 7 FROM redrive RETURNING 1"
+    )
+    assert facts(reconcile, today).redriving == ["demo"]
+    tables.rows("UPDATE redrive SET moved_at = now() - interval '8 hours' RETURNING 1")
     assert not facts(reconcile, today).redriving
 
 

@@ -1,11 +1,12 @@
 """Re-drives on a real database: each event is produced, counted and closed, wherever a run ends."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
@@ -21,9 +22,11 @@ from sluice.core.redrive.fixes import read_fix
 from sluice.core.redrive.groups import MOST_ATTEMPTS, key_of
 from sluice.edge.database import Connection
 from sluice.edge.kafka_client import Unstored
+from sluice.edge.redrive import tables
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.looking import Looking
 from sluice.edge.redrive.redriving import Redriving, Sender
+from sluice.edge.redrive.tables import RedriveTables
 from tests.database.replaying import connect_as
 from tests.database.stored import Died, Dying
 from tests.support import samples
@@ -363,6 +366,73 @@ def test_events_that_nobody_accounts_for_end_a_redrive_as_failed(world: World) -
     assert world.state(number) == "failed"
 
 
+@pytest.mark.shows_loss_path(
+    section="On the way to the dead letters",
+    fails="a re-drive cannot send, or its events are not accounted for",
+    event_is="in its dead letter, for 30 days",
+    told="`redrive-standstill`, `redrive-failed`",
+    comes_back="the next run sends it; of one that failed, another re-drive with its fix",
+)
+def test_a_redrive_that_cannot_send_for_hours_ends_as_failed_and_says_why(world: World) -> None:
+    letters = of_bug(2)
+    world.bucket.keep(letters)
+    number = world.begin(letters)
+    world.brokers.refuses = {0, 1}
+    world.run()
+    assert world.state(number) == "sending"
+    world.owner.execute("UPDATE redrive SET moved_at = moved_at - interval '6 hours'")
+    assert 6 * 3600 <= RedriveTables(world.connection).measure_standstill() < 7 * 3600
+    world.now = datetime.now(UTC) + timedelta(hours=2)
+    world.run()
+    assert world.state(number) == "failed"
+    assert RedriveTables(world.connection).measure_standstill() == 0
+    trouble = "SELECT trouble FROM redrive WHERE redrive_number = %s"
+    assert "not enough replicas" in world.owner.execute(trouble, [number]).fetchall()[0][0]
+
+
+def test_many_events_are_accounted_for_and_forgotten_some_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MOST_ASKED", 3)
+    letters = of_bug(OBJECT)
+    world.bucket.keep(letters)
+    world.begin(letters)
+    world.run()
+    world.account("archive", "aggregate")
+    under_work = RedriveTables(world.connection)
+    under_work.account(lambda: False)
+    assert world.letters() == {("accounted", 1): 3, ("accepted", 1): 4}
+    under_work.account(lambda: True)
+    assert world.letters() == {("accounted", 1): OBJECT}
+    under_work.forget(timedelta(0), lambda: False)
+    assert world.letters() == {("accounted", 1): OBJECT - 3}
+    under_work.forget(timedelta(0), lambda: True)
+    assert world.letters() == {}
+
+
+def test_redrives_end_even_if_the_ledger_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = [reject(telemetry(number, beyond_repair)) for number in range(2)]
+    world.bucket.keep(bad)
+    number = world.begin(bad)
+    monkeypatch.setattr(tables, "_ACCOUNT", "SELECT pg_sleep(9), %s, %s, %s, %s")
+    world.owner.execute("ALTER ROLE sluice_redrive SET statement_timeout = '200ms'")
+    try:
+        world.run()
+    finally:
+        world.owner.execute("ALTER ROLE sluice_redrive RESET statement_timeout")
+    assert world.state(number) == "done"
+
+
+def test_the_hash_of_what_the_device_sent_is_kept_with_the_place_of_its_event(world: World) -> None:
+    (letter,) = of_bug(1)
+    world.bucket.keep([letter])
+    world.begin([letter])
+    world.run()
+    sent = hashlib.sha256((letter.event or "").encode()).hexdigest()
+    kept = "SELECT original_sha256, kafka_partition, kafka_offset FROM redrive_letter"
+    assert world.owner.execute(kept).fetchall() == [(sent, 1, 0)]
+
+
 def test_cut_letters_are_counted_and_unreadable_objects_are_passed_over(world: World) -> None:
     letters = of_bug(3)
     cut = msgspec.structs.replace(letters[2], event="{")
@@ -376,8 +446,8 @@ def test_cut_letters_are_counted_and_unreadable_objects_are_passed_over(world: W
 
 
 def test_the_home_region_is_that_of_now(world: World) -> None:
-    world.owner.execute("UPDATE fleet SET home_region = 'eu-west-1'")
-    sent = samples.encode(samples.read("reading-v2.json") | {"quality": "odd", "region": "us-east-1"})
+    world.owner.execute("UPDATE fleet SET home_region = 'us-east-1'")
+    sent = samples.encode(samples.read("reading-v2.json") | {"quality": "odd", "region": "eu-west-1"})
     letter = reject(sent, "reading")
     world.bucket.keep([letter])
     world.begin([letter], [{"verb": "drop", "path": "quality"}])
@@ -386,12 +456,59 @@ def test_the_home_region_is_that_of_now(world: World) -> None:
     assert world.owner.execute("SELECT reason FROM redrive_letter").fetchall() == [("wrong_region",)]
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [("home_region = 'eu-west-1'", "wrong_region"), ("archived_at = clock_timestamp()", "fleet_archived")],
+)
+def test_a_fleet_that_ingest_refuses_is_not_redriven(world: World, change: LiteralString, code: str) -> None:
+    letters = of_bug(2 * OBJECT)
+    world.bucket.keep(letters)
+    number = world.begin(letters)
+    assert world.run(may_go_on=lambda: False) == OBJECT
+    # The fleet changes while its letters are sent.
+    world.owner.execute(f"UPDATE fleet SET {change}")  # type: ignore[arg-type,unused-ignore]
+    assert world.run() == 0
+    assert (world.state(number), len(world.brokers.stored)) == ("failed", OBJECT)
+    with pytest.raises(Refusal) as refused:
+        world.look().measure({**RANGE, "group_id": key_of(letters[0]).group_id, "fix": FIX})
+    assert refused.value.code == code
+
+
+def test_letters_that_a_cancelled_redrive_left_in_sending_are_finished_under_its_fix_alone(world: World) -> None:
+    letters = of_bug(4)
+    world.bucket.keep(letters)
+    first = world.begin(letters)
+    # The brokers store three of them and do not say so of two.
+    world.brokers.refuses = {1, 2}
+    world.run()
+    world.owner.execute("UPDATE redrive SET state = 'cancelled' WHERE redrive_number = %s", [first])
+    world.brokers.refuses.clear()
+    world.account("archive", "aggregate")
+    other = world.begin(letters, [*FIX, {"verb": "convert", "path": "metrics.cpu_temp", "from": "degF", "to": "degC"}])
+    assert world.run() == 0
+    assert world.state(other) == "done"
+    counts = world.owner.execute("SELECT counts FROM redrive WHERE redrive_number = %s", [other]).fetchall()[0][0]
+    assert counts["passed_over"] == 4
+    same = world.begin(letters)
+    assert world.run() == 2
+    assert world.state(same) == "done"
+    assert world.letters() == {("accounted", 1): 4}
+    assert [group["state"] for group in world.groups()] == ["closed"]
+
+
 def test_a_group_is_asked_about_explained_and_proposed_for(world: World) -> None:
     letters = of_bug(4)
     world.bucket.keep(letters)
     group_id = key_of(letters[0]).group_id
     asked = {**RANGE, "group_id": group_id}
-    assert world.look().propose(asked) == {"fix": FIX, "tried": 4, "passed": 4, "passed_before": 0, "share": 1.0}
+    assert world.look().propose(asked) == {
+        "fix": FIX,
+        "tried": 4,
+        "passed": 4,
+        "passed_before": 0,
+        "share": 1.0,
+        "complete": True,
+    }
     assert world.look().measure({**asked, "fix": FIX})["share"] == 1.0
     told = world.look().explain({**RANGE, "letter_id": letters[0].letter_id[:12]})
     assert (told["group_id"], told["state"], told["attempts"]) == (group_id, None, 0)

@@ -61,6 +61,7 @@ MAY = {
         "late_object": "si(events,redriven)",
         "outcome": "si",
         "redrive": "s",
+        "redrive_letter": "s",
         "standing": "siu",
     }
     | REPLAYS,
@@ -137,7 +138,7 @@ MAY = {
         "audit": "si",
         "coverage": "s",
         "fleet": "s",
-        "redrive": "s(state,position,counts,trouble,sent_at,ended_at)",
+        "redrive": "s(state,position,counts,trouble,moved_at,sent_at,ended_at)",
         "redrive_letter": "siud",
     },
     # To lock a replay takes the right to update a column of it.
@@ -182,6 +183,7 @@ MAY = {
             "missing_event",
             "outcome",
             "redrive",
+            "redrive_letter",
             "rollup_1d",
             "rollup_1h",
             "rollup_1m",

@@ -16,6 +16,8 @@ CREATE TABLE redrive (
     position text NOT NULL DEFAULT '' COLLATE "C",
     counts jsonb NOT NULL DEFAULT '{}',
     trouble text,
+    -- When an object's letters were dealt with last, or all of them.
+    moved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at timestamptz,
     ended_at timestamptz
@@ -30,6 +32,8 @@ CREATE TABLE redrive_letter (
     redrive_number integer NOT NULL,
     state text NOT NULL CHECK (state IN ('sending', 'accepted', 'accounted', 'rejected', 'incomplete')),
     attempts smallint NOT NULL,
+    -- Of the bytes that the device sent: with the place, the proof of what an event was made of.
+    original_sha256 text CHECK (original_sha256 ~ '^[0-9a-f]{64}$'),
     -- Why it was rejected last.
     reason text,
     detail text,
@@ -40,6 +44,7 @@ CREATE TABLE redrive_letter (
 );
 
 CREATE INDEX redrive_letter_accepted ON redrive_letter (kafka_partition, kafka_offset) WHERE state = 'accepted';
+CREATE INDEX redrive_letter_by_age ON redrive_letter (changed_at);
 CREATE INDEX redrive_letter_by_redrive ON redrive_letter (redrive_number, state);
 
 -- Objects that hold redriven events of an hour: they were received long before the object's day.
@@ -57,13 +62,13 @@ END
 $$;
 
 GRANT SELECT ON redrive, fleet, coverage TO sluice_redrive;
-GRANT UPDATE (state, position, counts, trouble, sent_at, ended_at) ON redrive TO sluice_redrive;
+GRANT UPDATE (state, position, counts, trouble, moved_at, sent_at, ended_at) ON redrive TO sluice_redrive;
 GRANT SELECT, INSERT, UPDATE, DELETE ON redrive_letter TO sluice_redrive;
 GRANT SELECT, INSERT ON audit TO sluice_redrive;
 
 -- An admin begins and cancels a re-drive; redrive does its work.
 GRANT SELECT, INSERT, UPDATE (state, ended_at) ON redrive TO sluice_admin;
 GRANT SELECT ON redrive_letter TO sluice_admin;
--- Events of an earlier day are under way while their re-drive lasts.
-GRANT SELECT ON redrive TO sluice_query, sluice_reconcile;
+-- Events of an earlier day are under way while their re-drive lasts, and until they are accounted for.
+GRANT SELECT ON redrive, redrive_letter TO sluice_query, sluice_reconcile;
 GRANT UPDATE (redriven) ON late_object TO sluice_reconcile;

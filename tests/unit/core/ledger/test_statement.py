@@ -60,9 +60,11 @@ def test_what_a_consumer_counted_since_the_brokers_were_asked_may_not_have_reach
     assert draw_up_for("demo", DAY, settled).account.state == "unbalanced"
 
 
-@pytest.mark.parametrize(("redriving", "state"), [(True, "in_flight"), (False, "unbalanced")])
+@pytest.mark.parametrize(
+    ("redriving", "state"), [(["demo"], "in_flight"), ([], "unbalanced"), (["other"], "unbalanced")]
+)
 def test_while_a_redrive_sends_events_of_a_day_that_is_long_over_they_are_in_flight(
-    redriving: bool, state: State
+    redriving: list[str], state: State
 ) -> None:
     tallies, positions = (
         [*BALANCED, *tally("aggregate", counted=1)],

@@ -96,6 +96,11 @@ def test_where_a_fix_changes_nothing_not_a_byte_changes(fix: list[dict[str, str]
     assert fix_event(b'{ "a" : 1.0, "t": "x" }', read_fix(fix, BOOK), BOOK) == b'{ "a" : 1.0, "t": "x" }'
 
 
+def test_a_number_beyond_a_double_is_not_written_as_another_value() -> None:
+    body = b'{"a": 1e400, "b": 2}'
+    assert fix_event(body, read_fix([{"verb": "drop", "path": "b"}], BOOK), BOOK) == body
+
+
 def test_each_verb_is_applied_even_after_one_that_changed_something() -> None:
     assert fixed({"a": 1, "b": 2}, {"verb": "drop", "path": "a"}, {"verb": "drop", "path": "b"}) == {}
 
@@ -118,6 +123,14 @@ def test_each_verb_is_applied_even_after_one_that_changed_something() -> None:
         *(([{"verb": "drop", "path": name}], "identity_fixed") for name in IDENTITY),
         (
             [{"verb": "set", "path": "x", "value": 1}, {"verb": "rename", "path": "x", "to": "event_id"}],
+            "identity_fixed",
+        ),
+        (
+            [
+                {"verb": "set", "path": "a.b", "value": "one"},
+                {"verb": "rename", "path": "a", "to": "x"},
+                {"verb": "rename", "path": "x.b", "to": "event_id"},
+            ],
             "identity_fixed",
         ),
     ],

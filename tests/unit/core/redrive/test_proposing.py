@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.core.errors import Refusal
 from sluice.core.events.envelope import HEADER, read_envelope
 from sluice.core.failures.letters import Letter
 from sluice.core.ingest.judge import Accepted
@@ -103,6 +105,73 @@ def test_no_other_text_is_taken_for_an_id() -> None:
     del unnamed["region"]
     fix = propose([reject(samples.encode(unnamed), "reading")], RULES, None).fix
     assert verbs(fix) == [{"verb": "rename", "path": "zone", "to": "region"}]
+
+
+def without_id(**instead: str) -> Callable[[dict[str, Any]], None]:
+    """A bug that sends no event id, and another member whose name is like it."""
+
+    def change(document: dict[str, Any]) -> None:
+        del document["event_id"]
+        document.update(instead)
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["client_id", "tenant_id", "request_id", "eventId"])
+def test_a_member_that_is_the_same_in_every_event_is_not_taken_for_its_id(name: str) -> None:
+    # Of one device: the first and the fortieth after it.
+    letters = [reject(telemetry(40 * number, without_id(**{name: str(UUID(int=7))}))) for number in range(3)]
+    for number, letter in enumerate(letters):
+        document = msgspec.json.decode(letter.event or "") | {"sequence": number}
+        letters[number] = reject(samples.encode(document))
+    assert propose(letters, RULES, None).fix == ()
+    given = read_fix([{"verb": "rename", "path": name, "to": "event_id"}], RULES.contracts.book)
+    with pytest.raises(Refusal) as refused:
+        measure(letters, given, RULES, None)
+    assert (refused.value.status, refused.value.code) == (400, "identity_fixed")
+    assert measure(letters[:1], given, RULES, None).share == 1.0
+
+
+def test_an_id_under_another_name_is_found_where_it_tells_events_apart() -> None:
+    letters = [reject(telemetry(number, without_id(evt_id=str(UUID(int=number + 1))))) for number in range(3)]
+    assert verbs(propose(letters, RULES, None).fix) == [{"verb": "rename", "path": "evt_id", "to": "event_id"}]
+
+
+def test_a_device_s_type_is_not_taken_for_the_device() -> None:
+    def change(document: dict[str, Any]) -> None:
+        del document["device_id"]
+        document["device_type"] = "press"
+
+    assert propose(of_bug(change), RULES, None).fix == ()
+
+
+@pytest.mark.parametrize("verb", [{"verb": "set", "path": "timestamp", "value": "2026-11-20T10:00:00Z"}])
+def test_activities_whose_bytes_a_fix_makes_equal_are_not_merged(verb: dict[str, Any]) -> None:
+    activity = {"type": "login", "source": "app", "actor": {"id": "u"}}
+    letters = [reject(samples.encode(activity | {"timestamp": f"at {number}"}), "activity") for number in range(2)]
+    with pytest.raises(Refusal) as refused:
+        measure(letters, read_fix([verb], RULES.contracts.book), RULES, None)
+    assert refused.value.code == "identity_fixed"
+    assert measure(letters[:1], read_fix([verb], RULES.contracts.book), RULES, None).share == 1.0
+
+
+def test_events_that_shared_their_id_before_may_share_it_after() -> None:
+    bug = rename("cpu_temp", "cpuTemp")
+
+    def resent(document: dict[str, Any]) -> None:
+        bug(document)
+        document["metrics"]["cpuTemp"] = 3
+
+    proposal = propose([reject(telemetry(1, bug)), reject(telemetry(1, resent))], RULES, None)
+    assert (proposal.share, len(proposal.fix)) == (1.0, 1)
+
+
+def test_a_proposal_whose_time_is_over_is_the_best_so_far_and_says_so() -> None:
+    letters, times = of_bug(rename("cpu_temp", "cpuTemp")), iter([True, True])
+    proposal = propose(letters, RULES, None, lambda: next(times, False))
+    assert not propose(letters, RULES, None, lambda: False).complete
+    assert propose(letters, RULES, None).complete
+    assert proposal.complete == (proposal.share == 1.0)
 
 
 def test_what_no_verb_mends_gets_no_fix() -> None:

@@ -98,6 +98,10 @@ MATCH_BEHIND = Metric("MatchBehindSeconds", "Seconds", "How long the oldest coun
 # redrive
 EVENTS_REDRIVEN = Metric("EventsRedriven", "Count", "Fixed events that entered raw-events again.")
 REDRIVES_ACTIVE = Metric("RedrivesActive", "Count", "Re-drives that are not over.")
+REDRIVES_FAILED = Metric("RedrivesFailed", "Count", "Re-drives that ended as failed.")
+REDRIVE_STANDSTILL = Metric(
+    "RedriveStandstill", "Seconds", "For how long the slowest re-drive that is not over has dealt with no letters."
+)
 
 # trace, seek and lookup
 EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")

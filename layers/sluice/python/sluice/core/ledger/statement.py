@@ -89,8 +89,8 @@ class LedgerFacts(msgspec.Struct, frozen=True):
     unnamed_until: str | None = None
     """The latest possible reception of unnamed events that every consumer is missing."""
     replays: list[ReplayOfDay] = []
-    redriving: bool = False
-    """Whether a re-drive is sending events again, which were received on any day."""
+    redriving: list[str] = []
+    """Fleets of which re-driven events may be under way; they were received on any day."""
 
 
 class _FleetAccount(msgspec.Struct, frozen=True):
@@ -176,7 +176,7 @@ def _judge(fleet_id: str, day: str, not_yet: dict[str, int], facts: LedgerFacts)
     if not any(not_yet.values()):
         # Events that every consumer is missing are in no account: their fleet is unknown, their day any until then.
         return "missing" if day <= (facts.unnamed_until or "")[:10] else "balanced"
-    is_open = facts.redriving or _is_open(day, facts.as_of)
+    is_open = fleet_id in facts.redriving or _is_open(day, facts.as_of)
     if is_open and any(position.in_flight + position.under_way for position in behind):
         return "in_flight"
     if any(position.missing for position in behind):

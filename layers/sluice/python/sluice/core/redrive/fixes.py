@@ -89,8 +89,10 @@ def read_fix(given: object, book: SeriesBook) -> Fix:
             constant.add(verb.path)
             if isinstance(verb.value, float) and not math.isfinite(verb.value):
                 raise Refusal(400, "invalid_fix", f"{verb.path} cannot be set to a number that is not finite.")
-        if isinstance(verb, Rename) and verb.path in constant:
-            constant.add(verb.to)
+        if isinstance(verb, Rename):
+            # A value that was set moves with its member, or with the object that it is in.
+            moved = (one.removeprefix(verb.path) for one in constant if f"{one}.".startswith(f"{verb.path}."))
+            constant |= {*[f"{verb.to}{rest}" for rest in moved]}
         merged = constant.intersection(IDENTITY) or ({verb.path} & {*IDENTITY} if isinstance(verb, Drop) else set())
         if merged:
             detail = f"A fix must not set or drop {min(merged)}: it tells events apart."
@@ -145,9 +147,9 @@ def _apply(document: dict[str, Any], verb: Verb, book: SeriesBook) -> bool:
 
 
 def read_document(body: bytes) -> object:
-    """Read JSON for a fix; None if it cannot be read, or names a member twice: which one is meant is not known."""
+    """Read JSON for a fix; None if it cannot be read, names a member twice, or has a number that is beyond ours."""
     try:
-        return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refuse)
+        return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_refuse, parse_float=_read_float)
     except (ValueError, RecursionError):
         return None
 
@@ -224,6 +226,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(read) != len(pairs):
         raise ValueError("a name occurs twice")
     return read
+
+
+def _read_float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        # 1e400 would be written as null: another value than the device sent.
+        raise ValueError(f"{digits[:64]} is beyond a double")
+    return number
 
 
 def _refuse(constant: str) -> Any:

@@ -4,13 +4,14 @@ judge some letters -> list candidates -> keep the one that helps most -> again, 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from sluice.core.errors import Violation
+from sluice.core.errors import Refusal, Violation
 from sluice.core.events.units import SeriesBook
 from sluice.core.failures.letters import Letter
 from sluice.core.ingest.judge import Rejected, Rules
@@ -29,6 +30,7 @@ from sluice.core.redrive.fixes import (
     read_document,
 )
 from sluice.core.redrive.groups import is_whole
+from sluice.core.redrive.identity import merges_events
 from sluice.core.redrive.judging import rejudge
 from sluice.core.redrive.paths import find_place, find_rule, find_value
 
@@ -37,6 +39,10 @@ MOST_SAMPLES = 200
 MOST_CANDIDATES = 16
 """How many verbs are tried in a round, those first that most letters suggest."""
 MOST_ROUNDS = 5
+MOST_SUGGESTING = 20
+"""How many letters candidates are taken from in a round."""
+MOST_COMPARED = 50
+"""How many members of an object are compared with a missing one."""
 ALIKE = 0.5
 """How alike two names must be so that one is taken for the other, unless nothing else can be meant."""
 
@@ -52,6 +58,8 @@ class Proposal(msgspec.Struct, frozen=True):
     passed: int
     passed_before: int
     """How many pass without a fix."""
+    complete: bool = True
+    """False if the time was over before every candidate was tried."""
 
     @property
     def share(self) -> float:
@@ -63,21 +71,36 @@ class _Outcome(msgspec.Struct, frozen=True):
     passed: int
     violations: int
     rejected: list[tuple[Letter, Rejected]]
+    merges: bool
+    """Whether events of their own would become one."""
 
     @property
     def rank(self) -> tuple[int, int]:
         return self.passed, -self.violations
 
 
-def propose(letters: Sequence[Letter], rules: Rules, home: str | None) -> Proposal:
-    """Propose the fix under which most of some letters pass; it may be empty."""
+def propose(
+    letters: Sequence[Letter], rules: Rules, home: str | None, may_go_on: Callable[[], bool] = lambda: True
+) -> Proposal:
+    """Propose the fix under which most of some letters pass; it may be empty.
+
+    A fix that makes one event of two is not proposed, however many letters it makes pass.
+    """
     samples = [letter for letter in letters if is_whole(letter)][:MOST_SAMPLES]
     fix: Fix = ()
     reached = before = _try(samples, fix, rules, home)
+    complete = True
     for _ in range(MOST_ROUNDS):
-        if not reached.rejected:
+        complete = may_go_on()
+        if not reached.rejected or not complete:
             break
-        tried = [(verb, _try(samples, (*fix, verb), rules, home)) for verb in _list_candidates(reached, fix, rules)]
+        tried: list[tuple[Verb, _Outcome]] = []
+        for verb in _list_candidates(reached, fix, rules):
+            if not (complete := may_go_on()):
+                break
+            outcome = _try(samples, (*fix, verb), rules, home)
+            if not outcome.merges:
+                tried.append((verb, outcome))
         best = max(tried, key=lambda one: (one[1].rank, -_COST[type(one[0])]), default=None)
         if best is None or best[1].rank <= reached.rank:
             break
@@ -85,35 +108,53 @@ def propose(letters: Sequence[Letter], rules: Rules, home: str | None) -> Propos
     # Verbs that only led somewhere, and made no letter pass, are not proposed.
     if reached.passed == before.passed:
         fix, reached = (), before
-    return Proposal(fix, len(samples), reached.passed, before.passed)
+    return Proposal(fix, len(samples), reached.passed, before.passed, complete or not reached.rejected)
 
 
 def measure(letters: Sequence[Letter], fix: Fix, rules: Rules, home: str | None) -> Proposal:
-    """Try a fix on letters, as it is."""
+    """Try a fix on letters, as it is, and refuse one that makes one event of two."""
     samples = [letter for letter in letters if is_whole(letter)]
-    before = _try(samples, (), rules, home).passed
-    return Proposal(fix, len(samples), _try(samples, fix, rules, home).passed if fix else before, before)
+    before = _try(samples, (), rules, home)
+    after = _try(samples, fix, rules, home) if fix else before
+    if fix and after.merges:
+        detail = "With this fix, events of their own would have one event_id and device: one of them alone would count."
+        raise Refusal(400, "identity_fixed", detail)
+    return Proposal(fix, len(samples), after.passed, before.passed)
 
 
 def _try(samples: Sequence[Letter], fix: Fix, rules: Rules, home: str | None) -> _Outcome:
     verdicts = [(letter, rejudge(letter, fix, rules, home)) for letter in samples]
     rejected = [(letter, verdict) for letter, verdict in verdicts if isinstance(verdict, Rejected)]
     broken = sum(max(1, len(verdict.rejection.violations)) for _, verdict in rejected)
-    return _Outcome(len(samples) - len(rejected), broken, rejected)
+    return _Outcome(len(samples) - len(rejected), broken, rejected, merges_events(verdicts))
 
 
 def _list_candidates(reached: _Outcome, fix: Fix, rules: Rules) -> list[Verb]:
-    """List what the rejected letters suggest: verbs that most of them suggest first."""
+    """List what rejected letters suggest: verbs that most of them suggest first."""
     found: Counter[Verb] = Counter()
-    for letter, verdict in reached.rejected:
+    documents: list[dict[str, Any]] = []
+    for letter, verdict in reached.rejected[:MOST_SUGGESTING]:
         document = read_document((letter.event or "").encode())
         if not isinstance(document, dict):
             continue
         apply_fix(document, fix, rules.contracts.book)
+        documents.append(document)
         found.update({*_suggest(document, letter.contract or "", verdict, rules)})
-    return [verb for verb, _ in sorted(found.items(), key=lambda one: (-one[1], _COST[type(one[0])], repr(one[0])))][
-        :MOST_CANDIDATES
-    ]
+    ranked = sorted(found.items(), key=lambda one: (-one[1], _COST[type(one[0])], repr(one[0])))
+    return [verb for verb, _ in ranked if _may_identify(verb, documents)][:MOST_CANDIDATES]
+
+
+def _may_identify(verb: Verb, documents: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a member may be taken for an id: it has the id's own name, or tells the letters apart."""
+    if not isinstance(verb, Rename) or verb.to not in IDENTITY or _spell(verb.path) == _spell(verb.to):
+        return True
+    values = {msgspec.json.encode(value) for found, value in (find_value(one, verb.path) for one in documents) if found}
+    return len(values) > 1
+
+
+def _spell(name: str) -> str:
+    """Write a name without its case and its marks: deviceId and device-id are device_id."""
+    return "".join(filter(str.isalnum, name)).casefold()
 
 
 def _suggest(document: dict[str, Any], contract: str, verdict: Rejected, rules: Rules) -> Iterator[Verb]:
@@ -169,7 +210,7 @@ def _name_missing(document: dict[str, Any], schema: Mapping[str, Any], path: str
     container, name = place
     prefix = path[: len(path) - len(name)]
     declared = find_rule(schema, prefix.rstrip("."))[0].get("properties", {})
-    undeclared = [one for one in container if one not in declared]
+    undeclared = [*islice((one for one in container if one not in declared), MOST_COMPARED)]
     likeness = {one: SequenceMatcher(None, one.casefold(), name.casefold()).ratio() for one in undeclared}
     alike = [one for one in undeclared if likeness[one] >= ALIKE]
     # Only likeness proves an id: any other text, taken for one, might be the same in every event.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from sluice.core.consumers import ACCOUNTED
-from sluice.core.ledger.statement import LedgerFacts
+from sluice.core.ledger.statement import SETTLED, LedgerFacts
 
 MOST_LISTED = 200
 
@@ -68,8 +68,16 @@ FACTS = """
                 )
             )
         ),
-        'redriving', EXISTS (
-            SELECT FROM redrive WHERE state IN ('sending', 'draining') AND $2 IN ('', redrive.fleet_id)
+        'redriving', (
+            -- What a re-drive has sent stays under way when it is cancelled.
+            SELECT coalesce(json_agg(DISTINCT fleet_id), '[]') FROM redrive
+            WHERE $2 IN ('', fleet_id) AND (
+                state IN ('sending', 'draining')
+                OR moved_at > clock_timestamp() - make_interval(secs => $6::int) AND EXISTS (
+                    SELECT FROM redrive_letter AS letter
+                    WHERE letter.redrive_number = redrive.redrive_number AND letter.state IN ('sending', 'accepted')
+                )
+            )
         ),
         'tallies', (
             SELECT coalesce(json_agg(tally), '[]') FROM (
@@ -121,11 +129,13 @@ FACTS = """
     )
 """
 
-Ask = Callable[[type[LedgerFacts], str, str, str, str, str, str], LedgerFacts]
+Ask = Callable[[type[LedgerFacts], str, str, str, str, str, str, str], LedgerFacts]
 
 
 def read_facts(ask: Ask, day: date, fleet_id: str = "") -> LedgerFacts:
     """Read a day's facts, of one fleet or, without one, of all."""
     start = (day - date(1970, 1, 1)) // timedelta(seconds=1)
     consumers = ",".join(consumer.name for consumer in ACCOUNTED)
-    return ask(LedgerFacts, FACTS, str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED), f"{{{consumers}}}")
+    settled = SETTLED // timedelta(seconds=1)
+    parameters = str(start), fleet_id, str(start + 24 * 3600), str(MOST_LISTED), f"{{{consumers}}}", str(settled)
+    return ask(LedgerFacts, FACTS, *parameters)

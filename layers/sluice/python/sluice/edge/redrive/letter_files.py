@@ -32,6 +32,7 @@ class LetterFiles:
 
     def __init__(self, bucket: Bucket, region: str) -> None:
         self._bucket = bucket
+        self.region = region
         self._prefix = f"dead_letters/region={region}/"
 
     def list_objects(self, since: datetime, until: datetime, after: str = "") -> Iterator[str]:

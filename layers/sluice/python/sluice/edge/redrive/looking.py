@@ -108,13 +108,14 @@ class Looking:
     def propose(self, given: object) -> dict[str, Any]:
         """Propose a fix for a group, and say which share of its letters would pass."""
         letters = self._sample(_read(given, AskedGroup))
-        return self._describe(propose(letters, self._rules, self._home(letters[0])))
+        return self._describe(propose(letters, self._rules, self._home(letters[0]), self._may_go_on))
 
     def measure(self, given: object) -> dict[str, Any]:
         """Say which share of a group's letters would pass with a fix."""
         asked = _read(given, AskedGroup)
         fix = read_fix(asked.fix or [], self._rules.contracts.book)
         letters = self._sample(asked)
+        self._tables.check_fleet(letters[0].fleet_id or "", self._files.region)
         return self._describe(measure(letters, fix, self._rules, self._home(letters[0]))) | {
             "fleet_id": letters[0].fleet_id
         }
@@ -150,6 +151,7 @@ class Looking:
             "passed": proposal.passed,
             "passed_before": proposal.passed_before,
             "share": proposal.share,
+            "complete": proposal.complete and self._complete,
         }
 
 

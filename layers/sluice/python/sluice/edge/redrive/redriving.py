@@ -6,6 +6,7 @@ A run may end anywhere. An event whose place was not written is produced again b
 same event id, the consumers account for both, and aggregate counts one.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,8 @@ class Redriving:
         self._connection = connection
         self._tables = RedriveTables(connection)
         self._may_go_on = may_go_on
+        self.failed = 0
+        """How many re-drives ended as failed."""
 
     def run(self) -> int:
         """Do what is due, unless another run is active; return how many events were produced."""
@@ -94,22 +97,30 @@ class Redriving:
                 # Of an earlier release: its fix names a unit that is gone.
                 self._tables.note_trouble(redrive.redrive_number, refusal.detail[:500])
                 self._end(redrive, "failed")
-        self._tables.account()
+        self._tables.account(self._may_go_on)
         for redrive in self._tables.list_active():
             if redrive.state == "draining":
                 self._end_if_accounted(redrive)
+            elif self._sender.clock() >= redrive.moved_at + SETTLED:
+                trouble = redrive.trouble or "No run dealt with its next object."
+                self._tables.note_trouble(redrive.redrive_number, trouble)
+                self._end(redrive, "failed")
         return sent
 
     def _send(self, redrive: Redrive) -> tuple[bool, int]:
         """Send what passes, object by object; return whether all objects are dealt with."""
         fix = read_fix(redrive.fix, self._sender.rules.contracts.book)
-        home = self._tables.find_home(redrive.fleet_id)
+        alike = self._tables.list_alike(redrive.redrive_number)
+        region = self._sender.files.region
+        # Before anything is read.
+        self._tables.check_fleet(redrive.fleet_id, region)
         first, last = write_time(redrive.since), write_time(redrive.until)
         names = self._sender.files.list_objects(redrive.since, redrive.until, redrive.position)
         sent = 0
         for found in self._sender.files.read(names):
             if self._tables.find_state(redrive.redrive_number) != "sending":
                 return False, sent
+            home = self._tables.check_fleet(redrive.fleet_id, region)
             mine = {
                 letter.letter_id: letter
                 for letter in reversed(found.letters or ())
@@ -119,7 +130,7 @@ class Redriving:
             letters = [*reversed(mine.values())]
             passed_over = 0
             for start in range(0, len(letters), PIECE):
-                more, earlier = self._send_piece(redrive, letters[start : start + PIECE], fix, home)
+                more, earlier = self._send_piece(redrive, letters[start : start + PIECE], fix, home, alike)
                 sent, passed_over = sent + more, passed_over + earlier
             self._tables.advance(
                 redrive.redrive_number, found.name, unreadable=found.letters is None, passed_over=passed_over
@@ -128,11 +139,13 @@ class Redriving:
                 return False, sent
         return True, sent
 
-    def _send_piece(self, redrive: Redrive, letters: Sequence[Letter], fix: Fix, home: str | None) -> tuple[int, int]:
+    def _send_piece(
+        self, redrive: Redrive, letters: Sequence[Letter], fix: Fix, home: str | None, alike: set[int]
+    ) -> tuple[int, int]:
         """Send a piece of an object; return how many events were produced, and how many letters were passed over."""
         number = redrive.redrive_number
         known = self._tables.find_standings([letter.letter_id for letter in letters])
-        due = [letter for letter in letters if _is_due(known.get(letter.letter_id), number)]
+        due = [letter for letter in letters if _is_due(known.get(letter.letter_id), number, alike)]
         judged: list[Judged] = []
         messages: dict[str, Message] = {}
         for letter in due:
@@ -173,13 +186,20 @@ class Redriving:
             counts = self._tables.count(redrive.redrive_number)
             if self._tables.end(redrive.redrive_number, state):
                 self._tables.audit([_act(redrive, state, counts, self._sender.clock())])
-        self._tables.forget(self._sender.kept)
+                self.failed += state == "failed"
+        self._tables.forget(self._sender.kept, self._may_go_on)
 
 
-def _is_due(standing: Standing | None, redrive_number: int) -> bool:
-    """Return whether a letter is to be judged: one that is in raw-events, or was tried often enough, is not."""
-    if standing is None or standing.state == SENDING:
+def _is_due(standing: Standing | None, redrive_number: int, alike: set[int]) -> bool:
+    """Return whether a letter is to be judged: one that is in raw-events, or was tried often enough, is not.
+
+    One that a run left in `sending` may be in raw-events. Only the fix that it was begun with makes the same event
+    of it: another one would store a second value under its id.
+    """
+    if standing is None:
         return True
+    if standing.state == SENDING:
+        return standing.redrive_number in alike
     if standing.state in (ACCEPTED, ACCOUNTED):
         return False
     return standing.redrive_number != redrive_number and standing.attempts < MOST_ATTEMPTS
@@ -190,14 +210,14 @@ def _write(letter: Letter, verdict: Accepted | Rejected | None, standing: Standi
     before = standing.attempts if standing else 0
     attempts = before if standing and standing.state == SENDING else before + 1
     if verdict is None:
-        return Judged(letter.letter_id, INCOMPLETE, before)
+        return Judged(letter.letter_id, INCOMPLETE, before, None)
+    sent = hashlib.sha256((letter.event or "").encode()).hexdigest()
     if isinstance(verdict, Accepted):
-        return Judged(letter.letter_id, SENDING, attempts)
+        return Judged(letter.letter_id, SENDING, attempts, sent)
     rejection = verdict.rejection
     # PostgreSQL's text has no NUL.
-    return Judged(
-        letter.letter_id, REJECTED, attempts, rejection.code, rejection.message[:MAX_DETAIL].replace("\0", "")
-    )
+    detail = rejection.message[:MAX_DETAIL].replace("\0", "")
+    return Judged(letter.letter_id, REJECTED, attempts, sent, rejection.code, detail)
 
 
 def _act(redrive: Redrive, state: str, counts: dict[str, int], now: datetime) -> Act:

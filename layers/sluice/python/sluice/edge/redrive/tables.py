@@ -1,38 +1,44 @@
 """The tables of re-drives: one row for each, and one for each letter that any of them took up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from aws_lambda_powertools import Logger
+from psycopg.errors import QueryCanceled
 
 from sluice.core.consumers import ACCOUNTED, RAW_EVENTS
 from sluice.core.control.audit import Act
+from sluice.core.errors import Refusal
 from sluice.core.records import Origin
 from sluice.core.redrive.groups import ACCEPTED, Standing
 from sluice.edge.control.redrives import count_letters
 from sluice.edge.control.store import Changes, lock_audit
 from sluice.edge.database import Connection, find_value
 
+logger = Logger()
+
 ACTIVE = ("sending", "draining")
 """The states in which a re-drive is not over."""
 
 MOST_ASKED = 10_000
-"""How many letters are looked up in a statement."""
+"""How many letters are looked up, accounted for or forgotten in a statement."""
 
 _REDRIVES = (
     "SELECT redrive_number, group_id, fleet_id, fix, since, until, state, principal, reason, correlation_id, position,"
-    " claimed_at, sent_at FROM redrive"
+    " claimed_at, moved_at, sent_at, trouble FROM redrive"
 )
 _WRITE = """
-    INSERT INTO redrive_letter (letter_id, redrive_number, state, attempts, reason, detail)
-    SELECT letter_id, %s, state, attempts, reason, detail
-    FROM unnest(%s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[])
-        AS given (letter_id, state, attempts, reason, detail)
+    INSERT INTO redrive_letter (letter_id, redrive_number, state, attempts, original_sha256, reason, detail)
+    SELECT letter_id, %s, state, attempts, original_sha256, reason, detail
+    FROM unnest(%s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::text[])
+        AS given (letter_id, state, attempts, original_sha256, reason, detail)
     ORDER BY letter_id
     ON CONFLICT (letter_id) DO UPDATE SET
         redrive_number = excluded.redrive_number, state = excluded.state, attempts = excluded.attempts,
-        reason = excluded.reason, detail = excluded.detail, changed_at = clock_timestamp()
+        original_sha256 = excluded.original_sha256, reason = excluded.reason, detail = excluded.detail,
+        changed_at = clock_timestamp()
 """
 _PLACE = """
     UPDATE redrive_letter
@@ -45,10 +51,14 @@ _PLACE = """
 # An event is accounted for when every consumer of the ledger covers its record.
 _ACCOUNT = """
     UPDATE redrive_letter SET state = 'accounted', changed_at = clock_timestamp()
-    WHERE state = 'accepted' AND (
-        SELECT count(*) FROM coverage
-        WHERE consumer = ANY(%s) AND topic = %s AND partition = kafka_partition AND offsets @> kafka_offset
-    ) = %s
+    WHERE letter_id IN (
+        SELECT letter_id FROM redrive_letter
+        WHERE state = 'accepted' AND (
+            SELECT count(*) FROM coverage
+            WHERE consumer = ANY(%s) AND topic = %s AND partition = kafka_partition AND offsets @> kafka_offset
+        ) = %s
+        LIMIT %s
+    )
 """
 
 
@@ -67,7 +77,9 @@ class Redrive(msgspec.Struct, frozen=True):
     correlation_id: str
     position: str
     claimed_at: datetime
+    moved_at: datetime
     sent_at: datetime | None
+    trouble: str | None
 
     @property
     def redrive_id(self) -> str:
@@ -81,6 +93,8 @@ class Judged(msgspec.Struct, frozen=True):
     letter_id: str
     state: str
     attempts: int
+    original_sha256: str | None
+    """Of the bytes that the device sent; None if the letter lacks some of them."""
     reason: str | None = None
     detail: str | None = None
 
@@ -112,6 +126,28 @@ class RedriveTables:
         home: str | None = find_value(self._connection, "SELECT home_region FROM fleet WHERE fleet_id = %s", [fleet_id])
         return home
 
+    def check_fleet(self, fleet_id: str, region: str) -> str | None:
+        """Return the home region of a fleet, as it is now; refuse what ingest would refuse of the fleet as a whole."""
+        row = self._connection.execute(
+            "SELECT home_region, archived_at FROM fleet WHERE fleet_id = %s", [fleet_id]
+        ).fetchone()
+        home: str | None
+        home, archived_at = row or (None, None)
+        if archived_at is not None:
+            raise Refusal(409, "fleet_archived", f"Fleet {fleet_id} is archived: it sends no events any more.")
+        if home not in (None, region):
+            raise Refusal(409, "wrong_region", f"The home of fleet {fleet_id} is {home}, and this is {region}.")
+        return home
+
+    def list_alike(self, redrive_number: int) -> set[int]:
+        """List the re-drives that have the fix of one: it itself, and those that would make the same of a letter."""
+        rows = self._connection.execute(
+            "SELECT other.redrive_number FROM redrive AS other JOIN redrive AS own USING (fix)"
+            " WHERE own.redrive_number = %s",
+            [redrive_number],
+        )
+        return {number for (number,) in rows}
+
     def find_standings(self, letter_ids: Sequence[str]) -> dict[str, Standing]:
         """Read what re-drives made of letters; those that none took up are left out."""
         found: dict[str, Standing] = {}
@@ -136,7 +172,8 @@ class RedriveTables:
     def advance(self, redrive_number: int, position: str, *, unreadable: bool, passed_over: int) -> None:
         """Note that an object's letters are dealt with."""
         self._connection.execute(
-            "UPDATE redrive SET position = %(position)s, trouble = NULL, counts = counts || jsonb_build_object("
+            "UPDATE redrive SET position = %(position)s, trouble = NULL, moved_at = clock_timestamp(),"
+            " counts = counts || jsonb_build_object("
             " 'objects', coalesce((counts ->> 'objects')::bigint, 0) + 1,"
             " 'unreadable', coalesce((counts ->> 'unreadable')::bigint, 0) + %(unreadable)s,"
             " 'passed_over', coalesce((counts ->> 'passed_over')::bigint, 0) + %(passed_over)s)"
@@ -152,15 +189,22 @@ class RedriveTables:
     def drain(self, redrive_number: int) -> None:
         """Note that every letter was judged, and every passing one is in raw-events."""
         self._connection.execute(
-            "UPDATE redrive SET state = 'draining', sent_at = clock_timestamp(), trouble = NULL"
+            "UPDATE redrive SET state = 'draining', sent_at = clock_timestamp(), moved_at = clock_timestamp(),"
+            " trouble = NULL"
             " WHERE redrive_number = %s AND state = 'sending'",
             [redrive_number],
         )
 
-    def account(self) -> None:
+    def account(self, may_go_on: Callable[[], bool]) -> None:
         """Note which events are accounted for by now, also those of re-drives that were cancelled."""
         consumers = [consumer.name for consumer in ACCOUNTED]
-        self._connection.execute(_ACCOUNT, [consumers, RAW_EVENTS, len(consumers)])
+        parameters = [consumers, RAW_EVENTS, len(consumers), MOST_ASKED]
+        try:
+            while self._connection.execute(_ACCOUNT, parameters).rowcount == MOST_ASKED and may_go_on():
+                pass
+        except QueryCanceled:
+            # The next run goes on. Other re-drives may end meanwhile.
+            logger.warning("the ledger was asked for too long: events stay accepted for now")
 
     def count_unaccounted(self, redrive_number: int) -> int:
         """Count the events of a re-drive that are not accounted for yet."""
@@ -179,9 +223,19 @@ class RedriveTables:
         )
         return bool(ended.rowcount)
 
-    def forget(self, older_than: timedelta) -> None:
+    def measure_standstill(self) -> float:
+        """Return for how many seconds the re-drive that has stood still longest has dealt with nothing."""
+        longest = "SELECT max(extract(epoch FROM clock_timestamp() - moved_at)) FROM redrive WHERE state = ANY(%s)"
+        return float(find_value(self._connection, longest, [[*ACTIVE]]) or 0)
+
+    def forget(self, older_than: timedelta, may_go_on: Callable[[], bool]) -> None:
         """Delete rows of letters that S3 no longer has: their rows changed after they failed."""
-        self._connection.execute("DELETE FROM redrive_letter WHERE changed_at < clock_timestamp() - %s", [older_than])
+        some = (
+            "DELETE FROM redrive_letter WHERE letter_id IN ("
+            " SELECT letter_id FROM redrive_letter WHERE changed_at < clock_timestamp() - %s LIMIT %s)"
+        )
+        while self._connection.execute(some, [older_than, MOST_ASKED]).rowcount == MOST_ASKED and may_go_on():
+            pass
 
     def count(self, redrive_number: int) -> dict[str, int]:
         """Count the letters of a re-drive by their state."""
