@@ -472,6 +472,19 @@ MUTANTS = (
         f"{DATABASE}/test_redrive.py::test_what_was_accepted_once_is_never_produced_again_on_purpose",
     ),
     Mutant(
+        "a re-drive finishes a letter with another fix than the one that may have stored it",
+        f"{EDGE}/redrive/redriving.py",
+        (("return standing.redrive_number in alike", "return True"),),
+        f"{DATABASE}/test_redrive.py"
+        "::test_letters_that_a_cancelled_redrive_left_in_sending_are_finished_under_its_fix_alone",
+    ),
+    Mutant(
+        "a fix makes one event of two",
+        f"{CORE}/redrive/proposing.py",
+        (("    if fix and after.merges:", "    if not rules:"),),
+        f"{UNIT}/core/redrive/test_proposing.py::test_activities_whose_bytes_a_fix_makes_equal_are_not_merged",
+    ),
+    Mutant(
         "a re-drive ends when one consumer accounts for its events",
         f"{EDGE}/redrive/tables.py",
         (("    ) = %s\n", "    ) >= least(1, %s)\n"),),
