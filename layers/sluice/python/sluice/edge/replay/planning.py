@@ -10,13 +10,11 @@ from typing import Any
 import msgspec
 import rfc8785
 
-from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED, COUNTED, DUPLICATE, LATE
+from sluice.core.consumers import AGGREGATE, ARCHIVE
 from sluice.core.errors import Refusal
 from sluice.core.limits import Limits
 from sluice.core.replay.plan import (
     HOUR,
-    REMEMBERED,
-    Expected,
     Files,
     Missing,
     Plan,
@@ -33,6 +31,8 @@ from sluice.core.samples.events import lookback
 from sluice.core.times import write_time
 from sluice.edge.bucket import Bucket
 from sluice.edge.database import Connection, find_value
+from sluice.edge.replay.expecting import Expecting
+from sluice.edge.replay.retained import MARGIN, Retained
 from sluice.edge.replay.tables import find_floor
 
 LISTS = "replays/"
@@ -40,12 +40,6 @@ LISTS = "replays/"
 MOST_EVENTS = 20_000_000
 """What one generation may hold; it stays in the database until the replay ends."""
 DAY = timedelta(days=1)
-MARGIN = timedelta(hours=1)
-"""How much longer than the plan says a replay may take before the samples of its first hour expire."""
-LONGEST_DRAIN = timedelta(hours=6)
-"""How long a replay may wait before its swap: `replay-events` keeps records no longer."""
-READ_BYTES_A_SECOND = 40 * 1024 * 1024
-"""How fast all invocations of resend together read files, at least."""
 
 # Objects of releases before the index do not say when their events were received: they are read if their day fits.
 _INDEXED = """
@@ -62,47 +56,6 @@ _DISPLACED = """
     SELECT DISTINCT object FROM late_object
     WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND hour >= %(start)s AND hour < %(end)s
         AND (redriven > 0 OR %(include_late)s)
-"""
-
-_COUNTS = """
-    SELECT consumer, outcome, sum(events)::bigint FROM outcome
-    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s)
-        AND received_hour >= %(start)s AND received_hour < %(end)s AND consumer = ANY(%(consumers)s)
-    GROUP BY consumer, outcome
-"""
-# What was received in a span that begins and ends within hours: of these, their share.
-_ARCHIVED_WITHIN = """
-    SELECT coalesce(sum(
-        events * extract(
-            epoch FROM least(received_hour + interval '1 hour', %(until)s) - greatest(received_hour, %(since)s)
-        ) / 3600
-    ), 0)::bigint
-    FROM outcome
-    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND consumer = %(consumer)s AND outcome = %(outcome)s
-        AND received_hour > %(since)s::timestamptz - interval '1 hour' AND received_hour < %(until)s
-"""
-# Hour by hour: more in one hour must not hide that another lacks some.
-_UNARCHIVED = """
-    SELECT coalesce(sum(greatest(counted - archived, 0)), 0)::bigint FROM (
-        SELECT
-            coalesce(sum(events) FILTER (WHERE consumer = %(archive)s AND outcome = %(archived)s), 0) AS archived,
-            coalesce(sum(events) FILTER (WHERE consumer = %(aggregate)s AND outcome = ANY(%(counted)s)), 0) AS counted
-        FROM outcome
-        WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND consumer IN (%(archive)s, %(aggregate)s)
-            AND received_hour >= date_trunc('hour', %(since)s::timestamptz, 'UTC') AND received_hour < %(until)s
-        GROUP BY fleet_id, received_hour
-    ) AS compared
-"""
-_LATE_EVENTS = """
-    SELECT coalesce(sum(events), 0)::bigint FROM late_object
-    WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND hour >= %(start)s AND hour < %(end)s
-"""
-
-# What earlier replays took, the newest first.
-_PACE = """
-    SELECT (counts ->> 'recounted')::bigint, extract(epoch FROM ended_at - claimed_at)
-    FROM replay WHERE state = 'done' AND counts ? 'recounted'
-    ORDER BY ended_at DESC LIMIT 5
 """
 
 # Gaps have both ends; a hole is known by the moment at which it was noticed, and perhaps by an event of it.
@@ -122,21 +75,6 @@ _MISSING = """
         FROM hole WHERE consumer = %(consumer)s AND missing
     ) AS lacking
     WHERE until > %(oldest)s
-"""
-
-
-# What raw lacks of some receptions. A hole is known by the moment at which it was noticed, and perhaps by an event.
-_LACKING = """
-    SELECT coalesce(sum(upper(offsets) - lower(offsets)), 0)::bigint FROM hole AS h
-    WHERE consumer = %(consumer)s AND missing AND noticed_at >= %(since)s
-        AND coalesce(
-            (
-                SELECT min(received_at) FROM missing_event AS m
-                WHERE (m.consumer, m.topic, m.partition) = (h.consumer, h.topic, h.partition)
-                    AND h.offsets @> m.kafka_offset
-            ),
-            noticed_at - interval '6 hours'
-        ) < %(until)s
 """
 
 
@@ -161,6 +99,8 @@ class Planning:
         self._place = place
         self._limits = limits
         self._clock = clock
+        self._retained = Retained(limits, place.raw_days, clock)
+        self._expecting = Expecting(limits, place.fixed_seconds, place.per_second)
 
     def make(self, connection: Connection, asked: Wanted | Missing) -> Plan:
         """Make a plan; nothing is changed but the stored list of files."""
@@ -169,14 +109,14 @@ class Planning:
         check_wanted(wanted, now)
         start, end, widened = widen(wanted)
         self._check_fleet(connection, wanted)
-        self.check_held(connection, wanted, start, end)
+        self._retained.check_held(connection, wanted, start, end)
         files = self.find_files(connection, wanted, start, end)
-        if not self._holds_any(connection, wanted, start, end):
+        if not self._expecting.holds_any(connection, wanted, start, end):
             detail = "raw holds no event for the range, as far as the ledger knows."
             raise Refusal(409, "range_empty", detail)
         size = sum(size for _, size in files.values())
-        reaches_back = self._reach(connection, wanted, start) is not None
-        expected = self._expect(connection, wanted, start, end, size if reaches_back else None)
+        reaches_back = self._retained.find_reach(connection, wanted, start) is not None
+        expected = self._expecting.expect(connection, wanted, start, end, size if reaches_back else None)
         if expected.events > MOST_EVENTS:
             detail = f"The range holds some {expected.events:,} events, and a plan at most {MOST_EVENTS:,}. Split it."
             raise Refusal(409, "range_too_large", detail)
@@ -209,7 +149,7 @@ class Planning:
             check_wanted(wanted, now)
             if widen(wanted)[:2] != (plan.hours_from, plan.hours_to) or datetime.fromisoformat(plan.made_at) > now:
                 raise PlanRefusedError("plan_altered", "The plan's times do not fit each other. Make a new plan.")
-            self.check_held(connection, wanted, plan.hours_from, plan.hours_to)
+            self._retained.check_held(connection, wanted, plan.hours_from, plan.hours_to)
         except Refusal as refusal:
             raise PlanRefusedError(refusal.code, refusal.detail) from refusal
         self.check_files(connection, plan)
@@ -240,7 +180,7 @@ class Planning:
     ) -> dict[str, tuple[str, int]]:
         """Find the raw files that may hold events of some hours; return their names, ETags and sizes."""
         since, until = receptions(start, end, self._limits)
-        reach = self._reach(connection, wanted, start)
+        reach = self._retained.find_reach(connection, wanted, start)
         since = reach or since
         found: dict[str, tuple[str, int]] = {}
         # A row is stored on the day of its reception; with a backlog, on the next one.
@@ -308,69 +248,7 @@ class Planning:
 
     def find_reach(self, connection: Connection, plan: Plan) -> datetime | None:
         """Return from which reception on a plan's events are read, if it may have to compute expired hours."""
-        return self._reach(connection, wanted_of(plan), plan.hours_from)
-
-    def _reach(self, connection: Connection, wanted: Wanted, start: datetime) -> datetime | None:
-        """Find how far back raw tells what samples tell no more: which ids had counted or were settled before."""
-        floor = find_floor(connection)
-        if not wanted.reprocess or wanted.device_ids is not None:
-            return None
-        if floor is None or start >= floor + LONGEST_DRAIN:
-            return None
-        return start - REMEMBERED - self._limits.clock_ahead
-
-    def check_held(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> None:
-        """Refuse hours that raw or the database no longer hold, or will not for as long as a replay takes."""
-        now = self._clock()
-        oldest = now - self._place.raw_days * DAY
-        if start < oldest:
-            detail = (
-                f"raw keeps events for {self._place.raw_days} days: the range must begin after {write_time(oldest)}."
-            )
-            raise Refusal(409, "beyond_retention", detail)
-        floor = find_floor(connection)
-        if floor is None:
-            return
-        if start >= floor + MARGIN:
-            # They may expire before the swap.
-            if self._reach(connection, wanted, start) is not None:
-                self._check_complete(connection, wanted, start, min(end, floor + LONGEST_DRAIN))
-            return
-        if not wanted.reprocess or wanted.device_ids is not None:
-            detail = (
-                f"Samples before {write_time(floor + MARGIN)} are gone or will be within the hour. Windows of these"
-                " hours are computed again as a whole only: add --reprocess, and name no devices."
-            )
-            raise Refusal(409, "beyond_samples", detail)
-        hours_floor = find_value(connection, "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = 'rollup_1h'")
-        bounds = [oldest + REMEMBERED + self._limits.clock_ahead, *([hours_floor] if hours_floor else [])]
-        if start < max(bounds):
-            detail = (
-                f"Hours before {write_time(max(bounds))} cannot be computed again: raw must hold what came in a day"
-                " before them, and the database their rows."
-            )
-            raise Refusal(409, "beyond_retention", detail)
-        self._check_complete(connection, wanted, start, min(end, floor + LONGEST_DRAIN))
-
-    def _check_complete(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> None:
-        """Refuse to compute windows as a whole from raw where it lacks events that are counted in them."""
-        since, until = receptions(start, end, self._limits)
-        asked: dict[str, Any] = {"consumer": ARCHIVE.name, "since": since, "until": until}
-        missing = int(find_value(connection, _LACKING, asked))
-        asked |= {
-            "fleet": wanted.fleet_id,
-            "archive": ARCHIVE.name,
-            "archived": ARCHIVED,
-            "aggregate": AGGREGATE.name,
-            "counted": [COUNTED, DUPLICATE, LATE],
-        }
-        missing = max(missing, int(find_value(connection, _UNARCHIVED, asked)))
-        if missing > 0:
-            detail = (
-                f"raw lacks {missing:,} events of hours whose samples have expired. Computed from raw, their numbers"
-                " would lack them too. See `sluice statement`."
-            )
-            raise Refusal(409, "raw_incomplete", detail)
+        return self._retained.find_reach(connection, wanted_of(plan), plan.hours_from)
 
     def _find_missing(self, connection: Connection, now: datetime) -> Wanted:
         """Find the hours that lack events: by when what aggregate gave up, lost or passed over was received."""
@@ -385,80 +263,6 @@ class Planning:
         since, until = row
         start = max((since or oldest) - self._limits.late, oldest)
         return Wanted(from_=start, to=min(until + self._limits.clock_ahead, now))
-
-    def _holds_any(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> bool:
-        """Return whether raw may hold an event of some hours: it may have been received after them, but in time."""
-        asked: dict[str, Any] = {"fleet": wanted.fleet_id, "start": start, "end": end + self._limits.late}
-        # reconcile counts files after some minutes: until then, what aggregate has counted tells of them.
-        counted = connection.execute(_COUNTS, asked | {"consumers": [ARCHIVE.name, AGGREGATE.name]})
-        archived = sum(events for _, outcome, events in counted if outcome in (ARCHIVED, COUNTED, DUPLICATE))
-        late = find_value(connection, _LATE_EVENTS, asked | {"end": end}) if wanted.include_late else 0
-        return archived > 0 or late > 0
-
-    def _expect(
-        self, connection: Connection, wanted: Wanted, start: datetime, end: datetime, far_bytes: int | None
-    ) -> Expected:
-        """Say what the ledger expects; `far_bytes`: how much is read to look for earlier copies, if they matter."""
-        asked: dict[str, Any] = {"fleet": wanted.fleet_id, "start": start, "end": end}
-        asked["consumers"] = [ARCHIVE.name, AGGREGATE.name]
-        counts: Mapping[tuple[str, str], int] = {
-            (consumer, outcome): events for consumer, outcome, events in connection.execute(_COUNTS, asked)
-        }
-        archived = counts.get((ARCHIVE.name, ARCHIVED), 0)
-        counted, late, duplicates = (
-            counts.get((AGGREGATE.name, outcome), 0) for outcome in ("counted", "late", "duplicate")
-        )
-        archived = max(archived, counted + late + duplicates)
-        uncounted = max(0, archived - counted - late - duplicates)
-        share = self._share(connection, wanted, start, end)
-        late_here = int(find_value(connection, _LATE_EVENTS, asked))
-        # Late events are counted by the hour of their reception, which may be another one.
-        events = round(max(0, archived - late) * share)
-        if wanted.include_late:
-            events += round(late_here * share)
-        if far_bytes is not None:
-            # What counts near the hours is sent too.
-            events = max(events, self._count_near(connection, wanted, start, end))
-        return Expected(
-            events=events,
-            late=round(late_here * share),
-            duplicates=round(duplicates * share),
-            uncounted=round(uncounted * share),
-            seconds=round(self._seconds(connection, events) + (far_bytes or 0) / READ_BYTES_A_SECOND),
-        )
-
-    def _count_near(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> int:
-        """Estimate what is sent of hours that may be computed as a whole: what counts around them too."""
-        asked = {
-            "fleet": wanted.fleet_id,
-            "since": start - lookback(self._limits),
-            "until": receptions(start, end, self._limits)[1],
-            "consumer": ARCHIVE.name,
-            "outcome": ARCHIVED,
-        }
-        return int(find_value(connection, _ARCHIVED_WITHIN, asked))
-
-    def _share(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> float:
-        """Estimate which part of a fleet's events are of some devices, by their samples."""
-        if wanted.device_ids is None:
-            return 1.0
-        # Without samples the share is unknown: all events may be of these devices.
-        query = (
-            "SELECT coalesce(count(*) FILTER (WHERE device_id = ANY(%s))::float / nullif(count(*), 0), 1)"
-            " FROM sample JOIN entity USING (entity_key)"
-            " WHERE fleet_id = %s AND effective_time >= %s AND effective_time < %s"
-        )
-        return float(find_value(connection, query, [[*wanted.device_ids], wanted.fleet_id, start, end]))
-
-    def _seconds(self, connection: Connection, events: int) -> float:
-        """Estimate the time from what earlier replays took, or else from the bound on the rate."""
-        pace = [(count, float(seconds)) for count, seconds in connection.execute(_PACE) if count and seconds]
-        fixed = self._place.fixed_seconds
-        if not pace:
-            return fixed + events / self._place.per_second
-        rates = sorted(count / max(seconds - fixed, 1e-3) for count, seconds in pace)
-        rate: float = max(min(rates[len(rates) // 2], self._place.per_second), 1.0)
-        return fixed + events / rate
 
     def _warn(
         self, connection: Connection, wanted: Wanted, end: datetime, now: datetime, *, reaches_back: bool
