@@ -240,7 +240,7 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
         api = HttpApi(config, session)
         application = web.Application(client_max_size=BODY_BYTES)
-        application.router.add_route("*", "/{path:.*}", api.handle)
+        application.router.add_route("*", r"/{path:[\s\S]*}", api.handle)
         try:
             yield application
         finally:
