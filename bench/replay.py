@@ -101,6 +101,9 @@ async def fill(stack: Mapping[str, Any], options: argparse.Namespace, since: dat
     posting = asyncio.create_task(site.run(PATIENCE_SECONDS, 0))
     while len(site.account.accepted) < options.events and not posting.done():
         await asyncio.sleep(0.1)
+    if posting.done():
+        posting.result()  # raises what ended it
+        raise TimeoutError(f"{len(site.account.accepted):,} of {options.events:,} events are accepted")
     posting.cancel()
     await asyncio.gather(posting, return_exceptions=True)
     return len(site.account.accepted)
@@ -194,6 +197,8 @@ async def replay_beside(stack: dict[str, Any], client: Client, rate: float, sinc
     fresh: list[float] = []
     while not working.done():
         fresh += await asyncio.to_thread(watch_freshness, stack, 12.0)
+    if posting.done():
+        posting.result()  # raises what ended it
     took = time.monotonic() - began
     posted = len(site.account.waits) * BATCH / took
     posting.cancel()
