@@ -59,15 +59,11 @@ def test_while_they_cannot_be_read_the_page_says_so_and_goes_on(
     complaints.expect("503")
 
     def refuse(route: Route) -> None:
-        problem = {
-            "code": "dead_letters_unavailable",
-            "detail": "The dead letters cannot be read right now; try again.",
-        }
-        route.fulfill(status=503, json=problem)
+        route.fulfill(status=503, json={"code": "dead_letters_unavailable", "detail": "They cannot be read right now."})
 
     page.route("**/v1/dead-letters", refuse)
     log_in(page, fleet.reader_key)
     part = page.get_by_role("region", name="Rejected events")
-    expect(part).to_contain_text("cannot be shown right now: The dead letters cannot be read right now.")
+    expect(part).to_contain_text("cannot be shown right now: They cannot be read right now.")
     expect(page.get_by_role("group", name="Chart of cpu_temp")).to_be_visible()
     expect(page.locator("#connection")).to_contain_text("Connected")

@@ -73,11 +73,19 @@ function why(group) {
     ["One event has", example?.passes ? (example.value ?? "nothing there") : null],
     ["What would pass", example?.passes ?? example?.message],
     ["Given up by", consumer === EDGE ? null : consumer],
-    ["When", `${dateAndTime(parseTime(first))} to ${dateAndTime(parseTime(last))} UTC`],
+    ["When", period(dateAndTime(parseTime(first)), dateAndTime(parseTime(last)))],
     ["Sent again", sentAgain(group)],
   ];
   const told = facts.filter(([, value]) => value);
   return make("dl", {}, ...told.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
+}
+
+/**
+ * @param {string} first
+ * @param {string} last
+ */
+function period(first, last) {
+  return first === last ? `${first} UTC` : `${first} to ${last} UTC`;
 }
 
 /** @param {Group} group */
@@ -114,7 +122,8 @@ function about(group, days, api) {
  * @returns {[string, string | null]}
  */
 function whatToDo({ group_id: id, consumer, state, samples: [sample] }, { from, to }) {
-  const range = `--from ${from} --to ${to}`;
+  // Whole days in UTC, which the command takes as such.
+  const range = `--from ${from.slice(0, 10)} --to ${to.slice(0, 10)}`;
   if (state === "closed") return ["Nothing: each of these events is counted, or cannot be sent again.", null];
   if (consumer !== EDGE)
     return [
@@ -162,8 +171,9 @@ async function trace(api, event, device, day) {
     const { verdict } = await api.trace(event, device, day);
     return VERDICTS[verdict];
   } catch (error) {
-    if (error instanceof Refused) return error.message;
-    if (error instanceof Unreachable) return "The API does not answer.";
+    // Without a code it is the gateway's own refusal: the search took too long.
+    if (error instanceof Refused && error.code !== undefined) return error.message;
+    if (error instanceof Refused || error instanceof Unreachable) return "No answer in time. Try again in a moment.";
     throw error;
   }
 }

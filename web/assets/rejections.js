@@ -85,5 +85,5 @@ function describe({ as_of: asOf, from, found, letters, complete, items }) {
   const cut = complete ? "" : " Not all of them could be read in time: there may be more.";
   if (letters === 0) return `None ${since}, ${read}.${cut}`;
   const largest = found > items.length ? `, the largest ${items.length} of them below` : "";
-  return `${countOf(letters, "event")} ${since}, in ${countOf(found, "group")} of the same kind${largest}; ${read}.${cut}`;
+  return `${countOf(letters, "event")} ${since}, in ${countOf(found, "group")} by what is wrong${largest}; ${read}.${cut}`;
 }
