@@ -90,6 +90,19 @@ class KeySettings(ControlSettings, frozen=True):
     key_s3_seconds: int
 
 
+class RuleSettings(ControlSettings, frozen=True):
+    """Where rules are published, and how often a process looks for newer ones: in Valkey, and in S3."""
+
+    rule_valkey_seconds: float
+    rule_s3_seconds: int
+
+
+class DestinationSettings(ControlSettings, frozen=True):
+    """Where destinations are published, and how often a process looks for newer ones in S3."""
+
+    destination_s3_seconds: float
+
+
 class AdminSettings(ControlSettings, frozen=True):
     """The settings of admin: how long it waits for the database, and how long keys are valid."""
 
