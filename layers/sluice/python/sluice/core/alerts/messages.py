@@ -8,7 +8,7 @@ import msgspec
 from sluice.core.detect.series_rules import RuleKind, Severity
 
 VERSION = 1
-Happening = Literal["opened", "updated", "escalated", "resolved", "silence_ended"]
+Happening = Literal["opened", "updated", "escalated", "acknowledged", "resolved", "silence_ended"]
 MOST_EXAMPLES = 5
 
 
@@ -45,6 +45,8 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     dashboard: str = ""
     """A link to the series on the dashboard."""
     correlation_id: str = ""
+    escalated_minutes: int = 0
+    """For how many minutes no one had acknowledged it when it was escalated last; 0 if it was not."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
