@@ -109,6 +109,13 @@ SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trac
 SEARCHES_UNANSWERED = Metric("SearchesUnanswered", "Count", "Athena searches without an answer.")
 DIRECTORY_UNAVAILABLE = Metric("DirectoryUnavailable", "Count", "Questions that the directory did not answer.")
 
+# notify
+NOTIFICATIONS_SENT = Metric("NotificationsSent", "Count", "Messages about incidents that a destination took.")
+NOTIFICATIONS_FAILED = Metric("NotificationsFailed", "Count", "Attempts that a destination did not take.")
+NOTIFICATIONS_GIVEN_UP = Metric("NotificationsGivenUp", "Count", "Notifications that became dead letters.")
+NOTIFICATION_TIME = Metric("NotificationSeconds", "Seconds", "Time from a reading to the notification about it.")
+ATTEMPTS_UNREPORTED = Metric("AttemptsUnreported", "Count", "Attempts of which alert does not hear.")
+
 # checkpoint
 CHECKPOINTS_SIGNED = Metric("CheckpointsSigned", "Count", "Checkpoints of the audit that were signed and stored.")
 ENTRIES_UNSIGNED = Metric("EntriesUnsigned", "Count", "Audit entries that no checkpoint covers.")

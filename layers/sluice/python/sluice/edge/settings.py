@@ -365,3 +365,14 @@ class RedriveSettings(Settings, frozen=True):
     redrive_answer_seconds: float
     statement_seconds: float
     reserve_seconds: float
+
+
+class NotifySettings(DestinationSettings, frozen=True):
+    """Destinations, the queues of notify, and which servers on this machine it may tell."""
+
+    messages_queue: str
+    deliveries_queue: str
+    letters_queue: str
+    attempts_queue: str
+    notify_loopback: str
+    """`none`: the local stack alone names some, and no value lets another address through."""
