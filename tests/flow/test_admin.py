@@ -23,7 +23,7 @@ from schemathesis import checks
 
 from cli.functions import find_function
 from cli.stages import Target
-from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from infra.api.roles import AUDIT, CHANGES, ON_CALL, READS, ROUTES
 from tests.flow.conftest import ROOT, Stack
 from tests.flow.test_openapi import shorten
 from tests.support import samples
@@ -91,7 +91,7 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
             return error.code
 
 
-@pytest.mark.parametrize("route", [*READS, *AUDIT, *CHANGES])
+@pytest.mark.parametrize("route", [*READS, *AUDIT, *ON_CALL, *CHANGES])
 def test_a_role_may_use_its_routes_and_no_other(stack: Stack, route: str) -> None:
     assert ask(stack, route, None) == 403
     for role, routes in ROUTES.items():
