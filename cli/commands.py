@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "statement": "Account for every event of a day.",
         "trace": "Show what became of an event.",
         "dead-letters": "List what was refused or given up; group, explain, fix and re-drive it.",
+        "alerts": "Incidents: list, show, acknowledge, resolve and silence them.",
         "detect": "Try the rules for anomalies on a series.",
         "canary": "Post as devices do and read the results back.",
     },

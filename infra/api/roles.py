@@ -29,8 +29,19 @@ READS = (
     "GET /v1/admin/dead-letters/letters/{letter}",
     "GET /v1/admin/redrives",
     "GET /v1/admin/redrives/{redrive}",
+    "GET /v1/admin/alerts",
+    "GET /v1/admin/alerts/{incident}",
+    "GET /v1/admin/fleets/{fleet}/devices/{device}/alerts",
+    "GET /v1/admin/silences",
 )
 AUDIT = ("GET /v1/admin/audit",)
+ON_CALL = (
+    "POST /v1/admin/alerts/{incident}/acknowledge",
+    "POST /v1/admin/alerts/{incident}/resolve",
+    "POST /v1/admin/silences",
+    "POST /v1/admin/silences/{silence}/end",
+)
+"""What someone who was woken does."""
 CHANGES = (
     "POST /v1/admin/fleets",
     "PATCH /v1/admin/fleets/{fleet}",
@@ -53,8 +64,8 @@ CHANGES = (
 )
 
 ROUTES = {
-    "admin": (*READS, *AUDIT, *CHANGES),
-    "operator": READS,
+    "admin": (*READS, *AUDIT, *ON_CALL, *CHANGES),
+    "operator": (*READS, *ON_CALL),
     "auditor": (*READS, *AUDIT),
     # The routes of schemas come with their registry. Until then both see the fleets, whose events schemas describe.
     "schema-proposer": READS,

@@ -33,6 +33,9 @@ DEV = replace(
         batching_window_seconds=5,
         maximum_pollers=2,
     ),
+    alert=replace(
+        BASELINE.alert, compute=replace(BASELINE.alert.compute, concurrency=2), minimum_pollers=1, maximum_pollers=2
+    ),
     # A stage that is deleted may lose what is in its buckets.
     checkpoint=replace(BASELINE.checkpoint, lock=Lock(days=1, mode="governance")),
     # A file a day.

@@ -8,7 +8,9 @@ from infra.building_blocks.function import Compute
 from infra.deployment import require
 from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
+from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
+from infra.functions.attend import AttendProfile
 from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.ingest import IngestProfile
 from infra.functions.lookup import LookupProfile
@@ -72,6 +74,8 @@ class Profile:
     resend: ResendProfile
     recount: RecountProfile
     redrive: RedriveProfile
+    alert: AlertProfile
+    attend: AttendProfile
     query: QueryProfile
     lookup: LookupProfile
     trace: TraceProfile

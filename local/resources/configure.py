@@ -159,7 +159,11 @@ def event_source(plan: Plan) -> config.EventSourceConfig:
         lambdas=plan.services.lambdas,
         aws=plan.services.aws,
         metrics=_place(plan, "event_source/metrics.log"),
-        mappings=[_mapping(plan, each) for each in plan.all("AWS::Lambda::EventSourceMapping")],
+        mappings=[
+            _mapping(plan, each)
+            for each in plan.all("AWS::Lambda::EventSourceMapping")
+            if plan.resolver.property(each, "Topics")
+        ],
     )
 
 

@@ -23,7 +23,7 @@ from schemathesis import checks
 
 from cli.functions import find_function
 from cli.stages import Target
-from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from infra.api.roles import AUDIT, CHANGES, ON_CALL, READS, ROUTES
 from sluice.core.detect.series_rules import RULES, SeriesRule
 from sluice.core.notify.destinations import DESTINATIONS, Destination
 from sluice.core.published import read_document
@@ -98,7 +98,7 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
             return error.code
 
 
-@pytest.mark.parametrize("route", [*READS, *AUDIT, *CHANGES])
+@pytest.mark.parametrize("route", [*READS, *AUDIT, *ON_CALL, *CHANGES])
 def test_a_role_may_use_its_routes_and_no_other(stack: Stack, route: str) -> None:
     assert ask(stack, route, None) == 403
     for role, routes in ROUTES.items():

@@ -89,7 +89,10 @@ ALLOWED = {
     ("execution:sluice-proof-replay/*:*", ("states:DescribeExecution", "states:StopExecution")): "likewise",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
-    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet, key, replay, letter and re-drive"
+    (
+        route,
+        ("execute-api:Invoke",),
+    ): "a role for people has a route, of every fleet, key, replay, letter, incident and so on"
     for route in (
         "GET/v1/admin/fleets/*",
         "GET/v1/admin/fleets/*/keys",
@@ -106,6 +109,11 @@ ALLOWED = {
         "GET/v1/admin/dead-letters/letters/*",
         "GET/v1/admin/redrives/*",
         "POST/v1/admin/redrives/*/cancel",
+        "GET/v1/admin/alerts/*",
+        "POST/v1/admin/alerts/*/acknowledge",
+        "POST/v1/admin/alerts/*/resolve",
+        "GET/v1/admin/fleets/*/devices/*/alerts",
+        "POST/v1/admin/silences/*/end",
     )
 }
 MANAGED = {

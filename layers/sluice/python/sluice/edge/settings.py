@@ -324,6 +324,26 @@ class RecountSettings(HoldSettings, frozen=True):
     recount_concurrency: int
 
 
+class AlertSettings(HoldSettings, frozen=True):
+    """Where alert tells of incidents, and how long it waits for the database."""
+
+    sluice_stage: str
+    alert_topic: str
+    alert_topic_in_order: str
+    transaction_seconds: float
+    alert_concurrency: int
+
+
+class AttendSettings(ControlSettings, frozen=True):
+    """Where attend tells of incidents, and how long a statement may take."""
+
+    sluice_stage: str
+    alert_topic: str
+    alert_topic_in_order: str
+    attend_statement_seconds: float
+    attend_reserve_seconds: float
+
+
 class ResendSettings(Settings, frozen=True):
     """Where resend reads raw files, and how fast it sends their events."""
 

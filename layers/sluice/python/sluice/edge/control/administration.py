@@ -15,10 +15,12 @@ from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.answering import PAGE, answer, answer_page, read_page
 from sluice.edge.control.destinations import Destinations
 from sluice.edge.control.fleets import Fleets
+from sluice.edge.control.incidents import Incidents
 from sluice.edge.control.keys import Keys
 from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.rules import Rules
+from sluice.edge.control.silences import Silences
 from sluice.edge.control.store import ControlStore
 
 logger = Logger()
@@ -126,6 +128,38 @@ class Administration(msgspec.Struct, frozen=True):
         """End a re-drive where it is."""
         return answer(request, 200, self.redrives.cancel(request))
 
+    def list_incidents(self, request: AdminRequest) -> Answer:
+        """List incidents."""
+        return answer(request, 200, Incidents(self.store).list(request))
+
+    def get_incident(self, request: AdminRequest) -> Answer:
+        """Show an incident, and why someone was woken or not."""
+        return answer(request, 200, Incidents(self.store).show(request))
+
+    def get_device_alerts(self, request: AdminRequest) -> Answer:
+        """Show why a device's series fired or did not."""
+        return answer(request, 200, Incidents(self.store).show_device(request))
+
+    def acknowledge_incident(self, request: AdminRequest) -> Answer:
+        """Acknowledge an incident."""
+        return answer(request, 200, Incidents(self.store).acknowledge(request))
+
+    def resolve_incident(self, request: AdminRequest) -> Answer:
+        """Resolve an incident by hand."""
+        return answer(request, 200, Incidents(self.store).resolve(request))
+
+    def list_silences(self, request: AdminRequest) -> Answer:
+        """List silences."""
+        return answer(request, 200, Silences(self.store).list(request))
+
+    def create_silence(self, request: AdminRequest) -> Answer:
+        """Silence a fleet, a rule or a device."""
+        return answer(request, 201, Silences(self.store).create(request))
+
+    def end_silence(self, request: AdminRequest) -> Answer:
+        """End a silence."""
+        return answer(request, 200, Silences(self.store).end(request))
+
 
 ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "GET /v1/admin/fleets": lambda admin, request: admin.fleets.list(request),
@@ -162,4 +196,12 @@ ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "GET /v1/admin/redrives": Administration.list_redrives,
     "GET /v1/admin/redrives/{redrive}": Administration.get_redrive,
     "POST /v1/admin/redrives/{redrive}/cancel": Administration.cancel_redrive,
+    "GET /v1/admin/alerts": Administration.list_incidents,
+    "GET /v1/admin/alerts/{incident}": Administration.get_incident,
+    "POST /v1/admin/alerts/{incident}/acknowledge": Administration.acknowledge_incident,
+    "POST /v1/admin/alerts/{incident}/resolve": Administration.resolve_incident,
+    "GET /v1/admin/fleets/{fleet}/devices/{device}/alerts": Administration.get_device_alerts,
+    "GET /v1/admin/silences": Administration.list_silences,
+    "POST /v1/admin/silences": Administration.create_silence,
+    "POST /v1/admin/silences/{silence}/end": Administration.end_silence,
 }
