@@ -25,6 +25,7 @@ from infra.functions.lookup import Lookup
 from infra.functions.maintain import Maintain
 from infra.functions.match import Match
 from infra.functions.migrate import Migrate
+from infra.functions.notify import Notify
 from infra.functions.pressure import Pressure
 from infra.functions.publish import Publish
 from infra.functions.query import Query
@@ -48,6 +49,7 @@ from infra.stores.checkpoints import Checkpoints
 from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
+from infra.stores.notifications import Notifications
 from infra.stores.stream import Stream
 from infra.workflows.replay import NAME as REPLAY
 from infra.workflows.replay import ReplayMachine
@@ -125,6 +127,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     Alert(pipeline, base, profile.alert)
     Attend(pipeline, base, profile.attend)
+    Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     query = Query(
         pipeline,

@@ -14,6 +14,7 @@ from infra.functions.ingest import IngestProfile, Throttles
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
+from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -261,6 +262,12 @@ BASELINE = Profile(
     ),
     attend=AttendProfile(
         compute=Compute(memory_mib=512, timeout_seconds=60, concurrency=3), statement_seconds=10, reserve_seconds=25
+    ),
+    # It mostly waits for others. TLS takes its time with less memory.
+    notify=NotifyProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=30, concurrency=10),
+        destination_s3_seconds=30,
+        destinations_at_once=8,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.

@@ -16,6 +16,7 @@ from infra.functions.ingest import IngestProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
+from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -76,6 +77,7 @@ class Profile:
     redrive: RedriveProfile
     alert: AlertProfile
     attend: AttendProfile
+    notify: NotifyProfile
     query: QueryProfile
     lookup: LookupProfile
     trace: TraceProfile
