@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "statement": "Account for every event of a day.",
         "trace": "Show what became of an event.",
         "dead-letters": "List what was refused or given up; group, explain, fix and re-drive it.",
+        "alerts": "Incidents: list, show, acknowledge, resolve and silence them.",
         "detect": "Try the rules for anomalies on a series.",
         "canary": "Post as devices do and read the results back.",
     },
@@ -23,11 +24,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "rerun": "Run a consumer again on records.",
         "replay": "Compute the past again from raw events: plan, apply, watch, cancel.",
         "allow": "Allow a halted consumer more dead letters.",
+        "notifications": "List notifications that were given up, send them again, or discard them.",
     },
     "Administer": {
         "fleet": "List, create, change and archive fleets.",
         "key": "List, create, rotate and revoke fleets' keys.",
-        "audit": "Show who changed which fleet or key, and whether anyone altered that since.",
+        "rules": "List, create, change and archive the rules that open incidents.",
+        "destinations": "List, create, change and archive where people are notified.",
+        "audit": "Show who changed which fleet, key or rule, and whether anyone altered that since.",
         "profile": "Remember deployed stages by a name.",
     },
     "Cost": {

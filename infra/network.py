@@ -15,7 +15,7 @@ HTTPS_PORT = 443
 
 
 class Network(Construct):
-    """A VPC without internet gateway or NAT: functions inside reach our stores, six AWS services, and state machines.
+    """A VPC without internet gateway or NAT: functions inside reach our stores, seven AWS services, and state machines.
 
     Each service has an endpoint. A function names the endpoints that it needs.
     """
@@ -43,6 +43,8 @@ class Network(Construct):
         self.kms = self._endpoint("Kms", ec2.InterfaceVpcEndpointAwsService.KMS, zones=1)
         # Only CloudWatch reports how full the brokers' disks are.
         self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
+        # Alerts must leave while a zone is down.
+        self.sns = self._endpoint("Sns", ec2.InterfaceVpcEndpointAwsService.SNS)
         self.s3 = self._gateway_to_s3()
 
     @cached_property

@@ -15,7 +15,9 @@ from infra.building_blocks.state_machine import describe_access, start_access
 from infra.deployment import Deployment
 from infra.functions.admin import Admin
 from infra.functions.aggregate import Aggregate
+from infra.functions.alert import Alert
 from infra.functions.archive import Archive
+from infra.functions.attend import Attend
 from infra.functions.checkpoint import Checkpoint
 from infra.functions.deadletter import Deadletter
 from infra.functions.ingest import Ingest
@@ -23,6 +25,7 @@ from infra.functions.lookup import Lookup
 from infra.functions.maintain import Maintain
 from infra.functions.match import Match
 from infra.functions.migrate import Migrate
+from infra.functions.notify import Notify
 from infra.functions.pressure import Pressure
 from infra.functions.publish import Publish
 from infra.functions.query import Query
@@ -40,11 +43,13 @@ from infra.functions.tier import Tier
 from infra.functions.trace import Trace
 from infra.network import Network
 from infra.profiles import profile_named
+from infra.stores.alerting import Alerting
 from infra.stores.cache import Cache
 from infra.stores.checkpoints import Checkpoints
 from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
+from infra.stores.notifications import Notifications
 from infra.stores.stream import Stream
 from infra.workflows.replay import NAME as REPLAY
 from infra.workflows.replay import ReplayMachine
@@ -85,6 +90,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     database = Database(data, foundation, profile.database)
     cache = Cache(data, foundation, profile.cache)
     checkpoints = Checkpoints(data, foundation, profile.checkpoint.lock)
+    alerting = Alerting(data, foundation)
 
     pipeline = _stack(app, deployment, "pipeline", "functions, their event sources and the API")
     layers = Layers(pipeline, "Layers")
@@ -97,6 +103,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         cache=cache,
         control_data=ControlData(data, lake.buckets.control, network, migrations=database.migrations),
         checkpoints=checkpoints,
+        alerting=alerting,
     )
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
@@ -117,6 +124,10 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
     Match(pipeline, base, profile.match)
+
+    Alert(pipeline, base, profile.alert)
+    Attend(pipeline, base, profile.attend)
+    Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
     query = Query(

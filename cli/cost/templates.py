@@ -44,8 +44,10 @@ FREE = {
     "AWS::RDS::DBParameterGroup": "no charge",
     "AWS::RDS::DBSubnetGroup": "no charge",
     "AWS::S3::BucketPolicy": "no charge",
-    "AWS::SNS::Topic": "billed by message; alarms send a few",
+    "AWS::SNS::Topic": "billed by message; alarms and incidents send a few",
     "AWS::SNS::TopicPolicy": "no charge",
+    "AWS::SQS::Queue": "billed by request; an empty queue that a function polls takes some 2 million a month, 1 USD",
+    "AWS::SQS::QueuePolicy": "no charge",
     "Custom::KafkaBootstrapBrokers": "runs at deployment",
     "Custom::Trigger": "runs at deployment",
 }

@@ -18,6 +18,10 @@ READS = (
     "GET /v1/admin/fleets/{fleet}",
     "GET /v1/admin/fleets/{fleet}/keys",
     "GET /v1/admin/fleets/{fleet}/keys/{key}",
+    "GET /v1/admin/fleets/{fleet}/rules",
+    "GET /v1/admin/fleets/{fleet}/rules/{rule}",
+    "GET /v1/admin/destinations",
+    "GET /v1/admin/destinations/{destination}",
     "GET /v1/admin/replays",
     "GET /v1/admin/replays/{replay}",
     "GET /v1/admin/dead-letters/groups",
@@ -25,8 +29,19 @@ READS = (
     "GET /v1/admin/dead-letters/letters/{letter}",
     "GET /v1/admin/redrives",
     "GET /v1/admin/redrives/{redrive}",
+    "GET /v1/admin/alerts",
+    "GET /v1/admin/alerts/{incident}",
+    "GET /v1/admin/fleets/{fleet}/devices/{device}/alerts",
+    "GET /v1/admin/silences",
 )
 AUDIT = ("GET /v1/admin/audit",)
+ON_CALL = (
+    "POST /v1/admin/alerts/{incident}/acknowledge",
+    "POST /v1/admin/alerts/{incident}/resolve",
+    "POST /v1/admin/silences",
+    "POST /v1/admin/silences/{silence}/end",
+)
+"""What someone who was woken does."""
 CHANGES = (
     "POST /v1/admin/fleets",
     "PATCH /v1/admin/fleets/{fleet}",
@@ -34,6 +49,12 @@ CHANGES = (
     "POST /v1/admin/fleets/{fleet}/keys",
     "POST /v1/admin/fleets/{fleet}/keys/{key}/rotate",
     "POST /v1/admin/fleets/{fleet}/keys/{key}/revoke",
+    "POST /v1/admin/fleets/{fleet}/rules",
+    "PATCH /v1/admin/fleets/{fleet}/rules/{rule}",
+    "POST /v1/admin/fleets/{fleet}/rules/{rule}/archive",
+    "POST /v1/admin/destinations",
+    "PATCH /v1/admin/destinations/{destination}",
+    "POST /v1/admin/destinations/{destination}/archive",
     "POST /v1/admin/replays/plan",
     "POST /v1/admin/replays",
     "POST /v1/admin/replays/{replay}/cancel",
@@ -43,8 +64,8 @@ CHANGES = (
 )
 
 ROUTES = {
-    "admin": (*READS, *AUDIT, *CHANGES),
-    "operator": READS,
+    "admin": (*READS, *AUDIT, *ON_CALL, *CHANGES),
+    "operator": (*READS, *ON_CALL),
     "auditor": (*READS, *AUDIT),
     # The routes of schemas come with their registry. Until then both see the fleets, whose events schemas describe.
     "schema-proposer": READS,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
+from infra.stores.alerting import Alerting
 from infra.stores.cache import Cache
 from infra.stores.checkpoints import Checkpoints
 from infra.stores.control_data import ControlData
@@ -23,3 +24,4 @@ class Base(Foundation):
     cache: Cache
     control_data: ControlData
     checkpoints: Checkpoints
+    alerting: Alerting

@@ -1,11 +1,11 @@
-"""admin: changes fleets and keys, for principals who sign their requests with IAM."""
+"""admin: changes fleets, keys, rules and destinations, for principals who sign their requests with IAM."""
 
 from dataclasses import dataclass
 
 from constructs import Construct
 
 from infra.api.door import GATEWAY_SECONDS, Door, Throttle
-from infra.api.roles import AUDIT, CHANGES, READS
+from infra.api.roles import AUDIT, CHANGES, ON_CALL, READS
 from infra.building_blocks.access import Access
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
@@ -72,5 +72,5 @@ class Admin(Function):
                 redrive.access(base.network.lambdas),
             ],
         )
-        routes = dict.fromkeys((*READS, *AUDIT, *CHANGES), settings.throttle)
+        routes = dict.fromkeys((*READS, *AUDIT, *ON_CALL, *CHANGES), settings.throttle)
         self.door = Door(self.node.id, self.resource, routes, signed=True)

@@ -6,12 +6,15 @@ from infra.building_blocks.function import Compute
 from infra.deployment import DAY, GIB, HOUR
 from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
+from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
+from infra.functions.attend import AttendProfile
 from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.ingest import IngestProfile, Throttles
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
+from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -128,7 +131,7 @@ BASELINE = Profile(
         replay_seconds=15,
         redrive_seconds=20,
     ),
-    publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=1), answer_seconds=5),
+    publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=50, concurrency=1), answer_seconds=5),
     # A run verifies up to 110,000 entries. Besides reading them, that takes a core 0.4 s.
     checkpoint=CheckpointProfile(
         compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1),
@@ -246,6 +249,28 @@ BASELINE = Profile(
         reserve_seconds=100,
         # archive's grace is an hour.
         standstill_seconds=7200,
+    ),
+    # Verdicts are few: of what breaches, and of what has an incident. A batch locks the fleets that it concerns.
+    alert=AlertProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=6),
+        batch_size=1000,
+        batching_window_seconds=1,
+        late_after_seconds=60,
+        minimum_pollers=1,
+        maximum_pollers=6,
+        transaction_seconds=20,
+        hold_seconds=20,
+        version_hold_seconds=600,
+        produce_deadline_seconds=10,
+    ),
+    attend=AttendProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=60, concurrency=3), statement_seconds=10, reserve_seconds=25
+    ),
+    # It mostly waits for others. TLS takes its time with less memory.
+    notify=NotifyProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=30, concurrency=10),
+        destination_s3_seconds=30,
+        destinations_at_once=8,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.

@@ -33,6 +33,10 @@ DEV = replace(
         batching_window_seconds=5,
         maximum_pollers=2,
     ),
+    alert=replace(
+        BASELINE.alert, compute=replace(BASELINE.alert.compute, concurrency=2), minimum_pollers=1, maximum_pollers=2
+    ),
+    notify=replace(BASELINE.notify, compute=replace(BASELINE.notify.compute, concurrency=6), destinations_at_once=4),
     # A stage that is deleted may lose what is in its buckets.
     checkpoint=replace(BASELINE.checkpoint, lock=Lock(days=1, mode="governance")),
     # A file a day.

@@ -62,6 +62,7 @@ LARGE = replace(
     match=replace(
         BASELINE.match, compute=replace(BASELINE.match.compute, memory_mib=4096), every_minutes=15, reserve_seconds=800
     ),
+    alert=replace(BASELINE.alert, compute=replace(BASELINE.alert.compute, concurrency=12), maximum_pollers=12),
     query=replace(
         BASELINE.query,
         compute=replace(BASELINE.query.compute, concurrency=60),

@@ -8,12 +8,15 @@ from infra.building_blocks.function import Compute
 from infra.deployment import require
 from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
+from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
+from infra.functions.attend import AttendProfile
 from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.ingest import IngestProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
+from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -72,6 +75,9 @@ class Profile:
     resend: ResendProfile
     recount: RecountProfile
     redrive: RedriveProfile
+    alert: AlertProfile
+    attend: AttendProfile
+    notify: NotifyProfile
     query: QueryProfile
     lookup: LookupProfile
     trace: TraceProfile

@@ -43,6 +43,8 @@ TEST = replace(
     # More than a laptop can do.
     resend=replace(DEV.resend, compute=replace(DEV.resend.compute, concurrency=2), per_second=40_000),
     recount=replace(DEV.recount, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
+    alert=replace(DEV.alert, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
+    notify=replace(DEV.notify, destination_s3_seconds=2),
     redrive=replace(DEV.redrive, compute=replace(DEV.redrive.compute, concurrency=2), settle_seconds=3),
     trace=replace(
         DEV.trace,

@@ -50,6 +50,8 @@ BATCHES = Names(
     "+get +set +eval +evalsha +type +del +hget +hgetall +hset +hdel +hincrby +pexpire",
 )
 """Attempts at batches, what may still be quarantined, and since when versions are held."""
+WATCHED = Names("~watched:*", "+hset +expire +del")
+"""Which series are watched: a hint of alert's for detect and learn."""
 EXTRA = Names("~extra:*", "+set")
 """What an admin allows a halted consumer."""
 

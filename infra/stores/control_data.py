@@ -23,6 +23,10 @@ class ControlData(Construct):
         """Let a function read what is published. migrate has published by then."""
         return replace(self._bucket.access(self._network.s3, reads=[PREFIX]), after=[self._migrations])
 
+    def remember(self, folder: str) -> Access:
+        """Let a function outside the private network keep notes of its own."""
+        return self._bucket.access(None, reads=[folder], writes=[folder])
+
     def publish(self) -> Access:
         """Let a function publish."""
         return self._bucket.access(self._network.s3, reads=[PREFIX], writes=[PREFIX])

@@ -142,6 +142,31 @@ class EventSourceConfig(msgspec.Struct, forbid_unknown_fields=True):
     mappings: list[MappingConfig]
 
 
+class QueueMappingConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """One event source mapping from an SQS queue to a function."""
+
+    uuid: str
+    enabled: bool
+    queue_arn: str
+    queue_url: str
+    function_arn: str
+    function_timeout_seconds: float
+    batch_size: int
+    window_seconds: float
+    at_once: int
+    """Invocations at a time."""
+    partial_failures: bool
+
+
+class QueueSourceConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All mappings from queues, with the emulation that has the queues, and the Invoke API."""
+
+    region: str
+    lambdas: str
+    aws: str
+    mappings: list[QueueMappingConfig]
+
+
 class ScheduleConfig(msgspec.Struct, forbid_unknown_fields=True):
     """One schedule that starts a function at a rate."""
 

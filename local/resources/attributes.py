@@ -65,6 +65,13 @@ def _own(resource: Resource, resolver: Resolver, services: Services) -> Iterator
         case "AWS::SecretsManager::Secret":
             secret = arn("secretsmanager", f"secret:{named('Name')}")
             yield from {"Ref": secret, "Id": secret}.items()
+        case "AWS::SNS::Topic":
+            topic = arn("sns", named("TopicName"))
+            yield from {"Ref": topic, "TopicArn": topic, "TopicName": named("TopicName")}.items()
+        case "AWS::SQS::Queue":
+            name = named("QueueName", generated[:80])
+            url = f"{services.aws}/{ACCOUNT}/{name}"
+            yield from {"Ref": url, "QueueUrl": url, "Arn": arn("sqs", name), "QueueName": name}.items()
         case "AWS::Athena::WorkGroup":
             yield "Ref", named("Name")
         case "AWS::MSK::Cluster":

@@ -27,7 +27,7 @@ def create_topics(plan: Plan) -> None:
 
 
 def create_aws(plan: Plan) -> None:
-    """Creates buckets, signing keys with aliases, the Glue catalog, secrets and state machines in the AWS emulation."""
+    """Creates buckets, keys that sign, the Glue catalog, secrets, machines, topics and queues in the emulation."""
     for bucket in plan.all("AWS::S3::Bucket"):
         _create_bucket(plan, bucket)
     _create_keys(plan)
@@ -43,6 +43,14 @@ def create_aws(plan: Plan) -> None:
         _create_secret(plan, secret)
     for machine in plan.all("AWS::StepFunctions::StateMachine"):
         _create_state_machine(plan, machine)
+    for topic in plan.all("AWS::SNS::Topic"):
+        _create_sns_topic(plan, topic)
+    # A queue's policy names the queue of its dead letters, which must exist before it.
+    queues = plan.all("AWS::SQS::Queue")
+    for queue in sorted(queues, key=lambda each: bool(plan.resolver.property(each, "RedrivePolicy"))):
+        _create_queue(plan, queue)
+    for subscription in plan.all("AWS::SNS::Subscription"):
+        _subscribe(plan, subscription)
 
 
 def _client(plan: Plan, service: str, resource: Resource) -> Any:
@@ -117,6 +125,38 @@ def _create_secret(plan: Plan, secret: Resource) -> None:
         value = json.dumps({**template, key: password}) if key else password
     arn = plan.name(secret)
     _client(plan, "secretsmanager", secret).create_secret(Name=arn.rpartition(":")[2], SecretString=value or "")
+
+
+def _create_sns_topic(plan: Plan, topic: Resource) -> None:
+    names = ("ContentBasedDeduplication", "FifoTopic")
+    given = {name: plan.resolver.property(topic, name) for name in names}
+    _client(plan, "sns", topic).create_topic(
+        Name=plan.attribute(topic, "TopicName"),
+        Attributes={name: str(value).lower() for name, value in given.items() if value is not None},
+    )
+
+
+def _create_queue(plan: Plan, queue: Resource) -> None:
+    names = ("FifoQueue", "MessageRetentionPeriod", "VisibilityTimeout")
+    given = {name: plan.resolver.property(queue, name) for name in names}
+    attributes = {name: str(value).lower() for name, value in given.items() if value is not None}
+    letters = plan.resolver.property(queue, "RedrivePolicy")
+    if letters:
+        attributes["RedrivePolicy"] = json.dumps(letters)
+    _client(plan, "sqs", queue).create_queue(QueueName=plan.attribute(queue, "QueueName"), Attributes=attributes)
+
+
+def _subscribe(plan: Plan, subscription: Resource) -> None:
+    protocol = plan.resolver.required(subscription, "Protocol")
+    if protocol != "sqs":
+        raise TemplateError(f"{subscription} subscribes by {protocol}; only queues are")
+    raw = bool(plan.resolver.property(subscription, "RawMessageDelivery", False))
+    _client(plan, "sns", subscription).subscribe(
+        TopicArn=plan.resolver.required(subscription, "TopicArn"),
+        Protocol=protocol,
+        Endpoint=plan.resolver.required(subscription, "Endpoint"),
+        Attributes={"RawMessageDelivery": str(raw).lower()},
+    )
 
 
 def _create_state_machine(plan: Plan, machine: Resource) -> None:

@@ -76,6 +76,16 @@ KINDS: dict[str, Kind] = {
         Treatment.CREATED, handled=("DatabaseInput", "DatabaseName"), ignored={"CatalogId": ACCESS}
     ),
     "AWS::Glue::Table": Kind(Treatment.CREATED, handled=("TableInput", "DatabaseName"), ignored={"CatalogId": ACCESS}),
+    "AWS::SNS::Topic": Kind(
+        Treatment.CREATED,
+        handled=("ContentBasedDeduplication", "FifoTopic", "TopicName"),
+        ignored={"DisplayName": LABEL, "KmsMasterKeyId": ENCRYPTION, "Tags": LABEL},
+    ),
+    "AWS::SQS::Queue": Kind(
+        Treatment.CREATED,
+        handled=("FifoQueue", "MessageRetentionPeriod", "QueueName", "RedrivePolicy", "VisibilityTimeout"),
+        ignored={"KmsMasterKeyId": ENCRYPTION, "SqsManagedSseEnabled": ENCRYPTION, "Tags": LABEL},
+    ),
     # Keys that sign; those that encrypt have nothing to do here.
     "AWS::KMS::Key": Kind(
         Treatment.CREATED,
@@ -258,6 +268,7 @@ KINDS: dict[str, Kind] = {
             "MaximumRecordAgeInSeconds",
             "MaximumRetryAttempts",
             "ProvisionedPollerConfig.MinimumPollers",
+            "ScalingConfig.MaximumConcurrency",
             "StartingPosition",
             "Topics",
         ),
@@ -395,6 +406,11 @@ KINDS: dict[str, Kind] = {
         ),
         ignored=dict.fromkeys(("AlarmActions", "OKActions"), "no one is notified here"),
     ),
+    "AWS::SNS::Subscription": Kind(
+        Treatment.CREATED,
+        handled=("Endpoint", "Protocol", "RawMessageDelivery", "TopicArn"),
+        ignored={"RedrivePolicy": "here a queue takes every message", "Region": NETWORK},
+    ),
     # Without effect here.
     "AWS::Athena::NamedQuery": ignored("a local query reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),
@@ -426,9 +442,8 @@ KINDS: dict[str, Kind] = {
     "AWS::RDS::DBParameterGroup": ignored(SIZING),
     "AWS::RDS::DBSubnetGroup": ignored(NETWORK),
     "AWS::S3::BucketPolicy": ignored(ACCESS),
-    # Only alarms publish so far. A topic that events go to will have to be created.
-    "AWS::SNS::Topic": ignored(OBSERVED),
     "AWS::SNS::TopicPolicy": ignored(ACCESS),
+    "AWS::SQS::QueuePolicy": ignored(ACCESS),
     "Custom::KafkaBootstrapBrokers": ignored("asks AWS for the brokers' addresses; the local ones are known"),
     "Custom::S3AutoDeleteObjects": ignored(CDK_PROVIDER),
     "Custom::VpcRestrictDefaultSG": ignored(CDK_PROVIDER),

@@ -18,8 +18,33 @@ MAY = {
         "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version,retention_days,device_type)",
     }
     | REPLAYS
-    | {"replay": "s(state,reason)", "redrive": "si(state,ended_at)", "redrive_letter": "s"},
-    "sluice_publish": {"api_key": "s", "fleet": "s"},
+    | {"replay": "s(state,reason)", "redrive": "si(state,ended_at)", "redrive_letter": "s"}
+    | {
+        "alert_message": "s",
+        "delivery": "s",
+        "destination": "si(secret,least_severity,after_minutes,archived_at,version)",
+        "incident": "s(state,resolved_at,changed_at,resolution,acknowledged_at,acknowledged_by,open_devices,held)",
+        "incident_device": "s(cleared_at)",
+        "rule": "si(open,clear,breaches,of,severity,archived_at,version)",
+        "series_state": "s",
+        "silence": "si(until)",
+    },
+    "sluice_alert": {
+        "alert_message": "si(sent_at)",
+        "incident": "siu",
+        "incident_device": "siu",
+        "series_state": "siu",
+        "silence": "s",
+    },
+    "sluice_attend": {
+        "alert_message": "si(sent_at)",
+        "delivery": "si",
+        "incident": "siu",
+        "incident_device": "siu",
+        "series_state": "s",
+        "silence": "s",
+    },
+    "sluice_publish": {"api_key": "s", "destination": "s", "fleet": "s", "rule": "s"},
     # Of the release before: it looks keys up in the database.
     "sluice_checkpoint": {"audit": "s"},
     "sluice_ingest": {"api_key": "s", "fleet": "s"},
@@ -81,6 +106,10 @@ MAY = {
     },
     "sluice_maintain": {
         "change": "sd",
+        "delivery": "sd",
+        "incident": "sd",
+        "series_state": "sd",
+        "silence": "sd",
         "counted_letter": "sd",
         "counted_object": "sd",
         "settled_event": "sd",

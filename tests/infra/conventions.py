@@ -12,8 +12,9 @@ from sluice.core.metrics import METRICS, QUARANTINE_EXCEEDED, RECORDS_HELD
 from sluice.edge import settings
 from tests.infra.templates import ROOT, Resource, Templates
 
-# The last consumer of failures has no failure destination, and a replay waits for each of its events: neither gives up.
-WITHOUT_FAILURE_DESTINATION = {"deadletter", "recount"}
+# The last consumer of failures has no failure destination, a replay waits for each of its events, and an incident must
+# not be lost because the database was down for hours: none of them gives up.
+WITHOUT_FAILURE_DESTINATION = {"alert", "deadletter", "recount"}
 # The bucket whose objects are replaced in place, and never grow old.
 REPLACED = "Control"
 # Services that invoke functions and do not wait for an answer. A mapping identifies an event source.
@@ -107,7 +108,8 @@ def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
 
 def every_function_is_started(templates: Templates) -> Complaints:
     """A route, an event source, a schedule, a deployment's trigger, a machine or another function starts every one."""
-    started = {_referred(source.properties["FunctionName"]) for source in templates.sources().values()}
+    sources = [*templates.sources().values(), *templates.queue_sources()]
+    started = {_referred(source.properties["FunctionName"]) for source in sources}
     started |= {
         _referred(schedule.properties["Target"]["Arn"]) for schedule in templates.every("AWS::Scheduler::Schedule")
     }
@@ -195,7 +197,7 @@ def every_metric_of_ours_is_registered(templates: Templates) -> Complaints:
 def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
     """A failed asynchronous call goes to a destination and raises an alarm. Consumers without one never give up."""
     verbs = {function.name: verb for verb, function in templates.functions().items()}
-    for source in templates.every("AWS::Lambda::EventSourceMapping"):
+    for source in templates.sources().values():
         verb = verbs[source.properties["FunctionName"]["Fn::GetAtt"][0]]
         destination = source.properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if verb in WITHOUT_FAILURE_DESTINATION:
@@ -219,6 +221,29 @@ def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
         invoked = _referred(permission.properties["FunctionName"])
         if permission.properties["Principal"] in ASYNCHRONOUS and invoked not in kept:
             yield f"{verbs[invoked]}: no failure destination"
+
+
+def every_queue_gives_up_into_another(templates: Templates) -> Complaints:
+    """What a queue gives up goes to another queue, which has an alarm and keeps messages as long as AWS does."""
+    queues = {queue.name: queue.properties for queue in templates.every("AWS::SQS::Queue")}
+    given_up = {
+        _referred(queue["RedrivePolicy"]["deadLetterTargetArn"]): name
+        for name, queue in queues.items()
+        if "RedrivePolicy" in queue
+    }
+    watched = {
+        _referred(one["Value"])
+        for alarm in templates.every("AWS::CloudWatch::Alarm")
+        for one in alarm.properties.get("Dimensions", [])
+        if one["Name"] == "QueueName"
+    }
+    for name, queue in queues.items():
+        if name not in given_up and "RedrivePolicy" not in queue:
+            yield f"{name}: has no queue for what it gives up"
+        if name in given_up and name not in watched:
+            yield f"{name}: no alarm on what {given_up[name]} gives up"
+        if name in given_up and queue["MessageRetentionPeriod"] != 14 * 24 * 3600:
+            yield f"{name}: does not keep what was given up for 14 days"
 
 
 def every_alarm_is_heard_and_understood(templates: Templates) -> Complaints:
@@ -266,6 +291,7 @@ CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
     every_consumer_is_watched,
     every_metric_of_ours_is_registered,
     every_failure_has_somewhere_to_go,
+    every_queue_gives_up_into_another,
     every_alarm_is_heard_and_understood,
     every_bucket_has_an_end_for_what_is_in_it,
     what_is_retained_has_no_fixed_name,

@@ -52,7 +52,7 @@ def synthesize_machine(outdir: Path, **changed: Any) -> Synthesized:
     operations = Operations(data, "Operations", deployment=deployment, key=key, monthly_budget_usd=1)
     foundation = Foundation(deployment=deployment, operations=operations, network=network, key=key)
     bucket = Bucket(data, "Plans", field="plan_bucket", foundation=foundation, expiries=[Expiry(1)])
-    stores = ("stream", "lake", "database", "cache", "control_data", "checkpoints")
+    stores = ("stream", "lake", "database", "cache", "control_data", "checkpoints", "alerting")
     # These functions use no store.
     base = Base(**vars(foundation), layers=Layers(pipeline, "Layers"), **dict.fromkeys(stores, cast("Any", None)))
     compute = Compute(memory_mib=512, timeout_seconds=60, concurrency=2)

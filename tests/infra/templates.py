@@ -69,11 +69,16 @@ class Templates:
         return first
 
     def sources(self) -> dict[str, Resource]:
-        """Return the event sources by the consumers they poll for."""
+        """Return the event sources of topics by the consumers they poll for."""
         return {
             source.properties["AmazonManagedKafkaEventSourceConfig"]["ConsumerGroupId"]: source
             for source in self.every("AWS::Lambda::EventSourceMapping")
+            if "Topics" in source.properties
         }
+
+    def queue_sources(self) -> list[Resource]:
+        """Return the event sources of queues."""
+        return [each for each in self.every("AWS::Lambda::EventSourceMapping") if "Topics" not in each.properties]
 
     def alarms(self) -> dict[str, Resource]:
         """Return the alarms by their names without the stage."""

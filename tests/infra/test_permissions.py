@@ -67,6 +67,11 @@ ALLOWED = {
         ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
     ): "Athena names its results, in the name of seek or of an analyst",
     ("Control/ids/*", ("s3:GetObject", "s3:PutObject")): "match names its objects by the files whose ids they hold",
+    ("Control/notified/*", ("s3:GetObject", "s3:PutObject")): "notify names its notes by destination and incident",
+    (
+        "secret:sluice-proof-destinations/*",
+        ("secretsmanager:GetSecretValue",),
+    ): "people create these secrets, and notify reads them",
     ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
     ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
     (
@@ -89,7 +94,10 @@ ALLOWED = {
     ("execution:sluice-proof-replay/*:*", ("states:DescribeExecution", "states:StopExecution")): "likewise",
     ("MigrateFunction:*", ("lambda:InvokeFunction",)): "the trigger starts the version it was just given",
 } | {
-    (route, ("execute-api:Invoke",)): "a role for people has a route, of every fleet, key, replay, letter and re-drive"
+    (
+        route,
+        ("execute-api:Invoke",),
+    ): "a role for people has a route, of every fleet, key, replay, letter, incident and so on"
     for route in (
         "GET/v1/admin/fleets/*",
         "GET/v1/admin/fleets/*/keys",
@@ -106,6 +114,11 @@ ALLOWED = {
         "GET/v1/admin/dead-letters/letters/*",
         "GET/v1/admin/redrives/*",
         "POST/v1/admin/redrives/*/cancel",
+        "GET/v1/admin/alerts/*",
+        "POST/v1/admin/alerts/*/acknowledge",
+        "POST/v1/admin/alerts/*/resolve",
+        "GET/v1/admin/fleets/*/devices/*/alerts",
+        "POST/v1/admin/silences/*/end",
     )
 }
 MANAGED = {
@@ -138,6 +151,8 @@ def _place(resource: Any) -> str:
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     if ":execute-api:us-east-1:" in parts:
         return str(parts[-1]).removeprefix("/$default/")  # a route
+    if ":secretsmanager:us-east-1:" in parts:
+        return str(parts[-1]).removeprefix(":")  # secrets that people create
     if ":states:us-east-1:" in parts:
         return str(parts[-1]).removeprefix(":")  # executions of a machine
     name = json.dumps(parts[0])
@@ -331,8 +346,9 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
     assert {"ingest", "archive", "aggregate"} <= set(caches)
     for verb, place in caches.items():
         assert f"{verb.capitalize()}User" in place
-    (reader,) = [role for role, action in grants if action == "secretsmanager:GetSecretValue"]
-    assert reader.startswith("MigrateRole")
+    readers = {_verb(role) for role, action in grants if action == "secretsmanager:GetSecretValue"}
+    # notify reads those of destinations alone (test_notify).
+    assert readers == {"migrate", "notify"}
 
 
 def test_the_network_has_no_way_in_or_out(templates: Templates) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from infra.api.roles import AUDIT, CHANGES, READS, ROUTES, VERIFIERS
+from infra.api.roles import AUDIT, CHANGES, ON_CALL, READS, ROUTES, VERIFIERS
 from infra.stores.analyst import ANALYST
 from tests.infra.templates import Resource, Templates, listed
 
@@ -49,7 +49,7 @@ def _write_arn(resource: Any) -> str:
 def test_the_matrix_of_roles_and_routes_is_the_table(templates: Templates) -> None:
     found = people(templates)
     assert set(found) == {*ROUTES, ANALYST}
-    every = (*READS, *AUDIT, *CHANGES)
+    every = (*READS, *AUDIT, *ON_CALL, *CHANGES)
     matrix = {
         name: [route for route in every if re.sub(r"{\w+}", "*", route).replace(" /", "/") in _routes_of(role)]
         for name, role in found.items()

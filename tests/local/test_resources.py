@@ -15,7 +15,7 @@ os.environ["CDK_VALIDATION"] = "false"
 import msgspec
 import pytest
 
-from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from infra.api.roles import AUDIT, CHANGES, ON_CALL, READS, ROUTES
 from infra.profiles import PROFILES
 from local import overrides
 from local.description import names_in
@@ -58,6 +58,7 @@ def services(state: Path, aws: str = "http://127.0.0.1:6") -> Services:
         firehose="http://127.0.0.1:9",
         athena="http://127.0.0.1:11",
         directory="http://127.0.0.1:10",
+        receivers="127.0.0.1:7",
         state=state,
     )
 
@@ -130,9 +131,9 @@ def test_an_unknown_property_stops_the_start_with_its_name(
 
 def test_an_unknown_type_stops_the_start_with_its_name(assembly: Assembly) -> None:
     templates = {name: stack.template for name, stack in assembly.stacks.items()}
-    new = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    new = {"Resources": {"Bus": {"Type": "AWS::Events::EventBus"}}}
 
-    with pytest.raises(UnknownTemplatePart, match=r"type AWS::SQS::Queue of more/Queue"):
+    with pytest.raises(UnknownTemplatePart, match=r"type AWS::Events::EventBus of more/Bus"):
         check(Assembly.of({**templates, "more": new}))
 
 
@@ -233,7 +234,7 @@ def test_the_api_leads_to_functions_with_the_routes_throttles(plan: Plan) -> Non
 def test_the_routes_of_admins_are_signed_and_no_others(plan: Plan) -> None:
     signed = {route.key for route in http_api(plan).routes if route.signed}
 
-    assert signed == {*READS, *AUDIT, *CHANGES}
+    assert signed == {*READS, *AUDIT, *ON_CALL, *CHANGES}
     assert len(signed) < len(http_api(plan).routes)
 
 

@@ -31,7 +31,8 @@ class PlayedBucket:
         self.put(name, data)
         return True
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes, content_type: str = "") -> None:
+        del content_type
         self.held[name] = data, next(self._etags)
 
     def _answer(self) -> None:

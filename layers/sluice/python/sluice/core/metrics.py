@@ -109,6 +109,24 @@ SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trac
 SEARCHES_UNANSWERED = Metric("SearchesUnanswered", "Count", "Athena searches without an answer.")
 DIRECTORY_UNAVAILABLE = Metric("DirectoryUnavailable", "Count", "Questions that the directory did not answer.")
 
+# alert and attend
+VERDICTS_TAKEN = Metric("VerdictsTaken", "Count", "Verdicts that alert has read.")
+OLDEST_VERDICT = Metric("OldestVerdictSeconds", "Seconds", "Age of a batch's oldest verdict once it is stored.")
+INCIDENTS_OPENED = Metric("IncidentsOpened", "Count", "Incidents that were opened.")
+INCIDENTS_OPEN = Metric("IncidentsOpen", "Count", "Incidents that are open.")
+INCIDENTS_HELD = Metric("IncidentsHeld", "Count", "Open incidents that are not told because their fleet has too many.")
+MESSAGES_WRITTEN = Metric("MessagesWritten", "Count", "Messages about incidents that were committed.")
+MESSAGES_SENT = Metric("MessagesSent", "Count", "Messages about incidents that both SNS topics took.")
+MESSAGE_AGE = Metric("MessageAgeSeconds", "Seconds", "Age of the oldest message that SNS has not taken.")
+ATTEMPTS_RECORDED = Metric("AttemptsRecorded", "Count", "Delivery attempts of notify that were stored.")
+
+# notify
+NOTIFICATIONS_SENT = Metric("NotificationsSent", "Count", "Messages about incidents that a destination took.")
+NOTIFICATIONS_FAILED = Metric("NotificationsFailed", "Count", "Attempts that a destination did not take.")
+NOTIFICATIONS_GIVEN_UP = Metric("NotificationsGivenUp", "Count", "Notifications that became dead letters.")
+NOTIFICATION_TIME = Metric("NotificationSeconds", "Seconds", "Time from a reading to the notification about it.")
+ATTEMPTS_UNREPORTED = Metric("AttemptsUnreported", "Count", "Attempts of which alert does not hear.")
+
 # checkpoint
 CHECKPOINTS_SIGNED = Metric("CheckpointsSigned", "Count", "Checkpoints of the audit that were signed and stored.")
 ENTRIES_UNSIGNED = Metric("EntriesUnsigned", "Count", "Audit entries that no checkpoint covers.")

@@ -90,6 +90,19 @@ class KeySettings(ControlSettings, frozen=True):
     key_s3_seconds: int
 
 
+class RuleSettings(ControlSettings, frozen=True):
+    """Where rules are published, and how often a process looks for newer ones: in Valkey, and in S3."""
+
+    rule_valkey_seconds: float
+    rule_s3_seconds: int
+
+
+class DestinationSettings(ControlSettings, frozen=True):
+    """Where destinations are published, and how often a process looks for newer ones in S3."""
+
+    destination_s3_seconds: float
+
+
 class AdminSettings(ControlSettings, frozen=True):
     """The settings of admin: how long it waits for the database, and how long keys are valid."""
 
@@ -314,6 +327,26 @@ class RecountSettings(HoldSettings, frozen=True):
     recount_concurrency: int
 
 
+class AlertSettings(HoldSettings, frozen=True):
+    """Where alert tells of incidents, and how long it waits for the database."""
+
+    sluice_stage: str
+    alert_topic: str
+    alert_topic_in_order: str
+    transaction_seconds: float
+    alert_concurrency: int
+
+
+class AttendSettings(ControlSettings, frozen=True):
+    """Where attend tells of incidents, and how long a statement may take."""
+
+    sluice_stage: str
+    alert_topic: str
+    alert_topic_in_order: str
+    attend_statement_seconds: float
+    attend_reserve_seconds: float
+
+
 class ResendSettings(Settings, frozen=True):
     """Where resend reads raw files, and how fast it sends their events."""
 
@@ -355,3 +388,14 @@ class RedriveSettings(Settings, frozen=True):
     redrive_answer_seconds: float
     statement_seconds: float
     reserve_seconds: float
+
+
+class NotifySettings(DestinationSettings, frozen=True):
+    """Destinations, the queues of notify, and which servers on this machine it may tell."""
+
+    messages_queue: str
+    deliveries_queue: str
+    letters_queue: str
+    attempts_queue: str
+    notify_loopback: str
+    """`none`: the local stack alone names some, and no value lets another address through."""

@@ -31,6 +31,11 @@ class Terms(msgspec.Struct, frozen=True):
             # A day's objects are counted within the next day; later, a letter that is delivered again counts again.
             ("counted_letter", "day", now - self.change),
             ("sighting", "last_seen_at", now - self.sighting),
+            # An open incident has no end yet. What belongs to one leaves with it.
+            ("incident", "resolved_at", now - self.outcome),
+            ("series_state", "heard_at", now - self.outcome),
+            ("silence", "until", now - self.outcome),
+            ("delivery", "at", now - self.outcome),
             ("rollup_1d", "window_start", now - self.summary),
         )
 

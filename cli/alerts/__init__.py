@@ -1,0 +1,1 @@
+"""`sluice alerts`: incidents, why someone was woken or not, and silences."""

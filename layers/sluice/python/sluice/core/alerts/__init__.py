@@ -1,0 +1,1 @@
+"""Incidents: when breaches open one, what it is told, and when it ends."""

@@ -1,0 +1,1 @@
+"""Telling people of incidents: destinations, and the forms that they read."""

@@ -1,0 +1,83 @@
+"""What time alone asks for, every minute.
+
+send what waits -> for each fleet: give up silent devices, tell what is due -> send that -> renew the hints
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.alerts.limits import UNHEARD, WATCHED
+from sluice.core.errors import Retryable
+from sluice.core.metrics import INCIDENTS_HELD, INCIDENTS_OPEN, MESSAGE_AGE, MESSAGES_WRITTEN
+from sluice.edge.alerts.outbox import Outbox
+from sluice.edge.alerts.tables import AlertTables, read_sql
+from sluice.edge.alerts.watched import WatchedHints
+from sluice.edge.database import Connection, Database, find_value
+from sluice.edge.metrics import record
+
+logger = Logger()
+
+_WATCHED = read_sql("watched")
+_OPEN = "SELECT count(*), count(*) FILTER (WHERE held = 'storm') FROM incident WHERE state = 'open'"
+_WAITING = (
+    "SELECT coalesce(extract(epoch FROM %s - min(written_at)), 0)::float FROM alert_message WHERE sent_at IS NULL"
+)
+
+
+class Attending(msgspec.Struct, frozen=True):
+    """One run."""
+
+    database: Database
+    outbox: Outbox
+    hints: WatchedHints
+    stage: str
+    steps: Sequence[int]
+    """After how many minutes without acknowledgement someone wants to be told."""
+    may_go_on: Callable[[], bool]
+
+    def run(self, now: datetime) -> None:
+        """Do what is due. A step that fails does not stop the others."""
+        for step in (self._send, self._attend, self._send, self._renew, self._measure):
+            try:
+                step(now)
+            except Retryable as error:
+                logger.warning("a step is left to the next run", step=step.__name__, reason=str(error))
+
+    def _send(self, now: datetime) -> None:
+        del now
+        self.outbox.send(self.may_go_on)
+
+    def _attend(self, now: datetime) -> None:
+        with self.database.use() as connection:
+            for fleet_id in AlertTables(connection).list_active():
+                if self.may_go_on():
+                    self._attend_to(connection, fleet_id, now)
+
+    def _attend_to(self, connection: Connection, fleet_id: str, now: datetime) -> None:
+        with connection.transaction():
+            tables = AlertTables(connection)
+            tables.lock_fleets([fleet_id])
+            board = tables.load_fleet(fleet_id, now, self.stage, self.steps)
+            for member in tables.find_unheard(fleet_id, now - UNHEARD):
+                board.lose(member)
+            board.settle()
+            tables.keep(board, now)
+        record(MESSAGES_WRITTEN, len(board.messages))
+
+    def _renew(self, now: datetime) -> None:
+        with self.database.use() as connection:
+            given = {"since": now - WATCHED, "fleets": None, "devices": None}
+            rows = connection.execute(_WATCHED, given).fetchall()
+        self.hints.replace(rows)
+
+    def _measure(self, now: datetime) -> None:
+        with self.database.use() as connection:
+            row = connection.execute(_OPEN).fetchone()
+            waiting = find_value(connection, _WAITING, [now])
+        opened, held = row or (0, 0)
+        record(INCIDENTS_OPEN, opened)
+        record(INCIDENTS_HELD, held)
+        record(MESSAGE_AGE, max(0.0, waiting))

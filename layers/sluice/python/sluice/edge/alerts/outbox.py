@@ -1,0 +1,71 @@
+"""The outbox: messages that were committed with what caused them, and are sent after it in the order of each incident.
+
+One process sends at a time. If it dies between SNS and its commit, the message is sent again: the FIFO topic drops it
+by its id within five minutes, and the standard topic may deliver any message twice.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.alerts.messages import AlertMessage
+from sluice.core.errors import Retryable
+from sluice.core.metrics import MESSAGES_SENT
+from sluice.edge.alerts.topics import MOST_TOGETHER, AlertTopics
+from sluice.edge.database import Connection, Database
+from sluice.edge.metrics import record
+
+logger = Logger()
+
+# Of each incident the first that is not sent.
+_NEXT = """
+    SELECT message::text FROM alert_message AS one
+    WHERE sent_at IS NULL AND NOT EXISTS (
+        SELECT FROM alert_message AS earlier
+        WHERE earlier.incident_id = one.incident_id AND earlier.sequence < one.sequence AND earlier.sent_at IS NULL
+    )
+    ORDER BY written_at, incident_id LIMIT %s
+"""
+_SENT = """
+    UPDATE alert_message SET sent_at = clock_timestamp()
+    FROM unnest(%s::text[], %s::integer[]) AS given (incident_id, sequence)
+    WHERE alert_message.incident_id = given.incident_id AND alert_message.sequence = given.sequence
+"""
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('alert_message', 0))"
+
+
+class Outbox:
+    """Sends what waits."""
+
+    def __init__(self, database: Database, topics: AlertTopics) -> None:
+        self._database = database
+        self._topics = topics
+
+    def send(self, may_go_on: Callable[[], bool]) -> int:
+        """Send while messages wait and time is left; return how many were sent. What SNS refuses stops the run."""
+        sent = 0
+        try:
+            while may_go_on() and (some := self._send_some()):
+                sent += some
+        finally:
+            record(MESSAGES_SENT, sent)
+        return sent
+
+    def _send_some(self) -> int:
+        with self._database.use() as connection:
+            waiting, taken = self._send_in(connection)
+        if taken < waiting:
+            raise Retryable(f"SNS refused {waiting - taken} of {waiting} messages")
+        return taken
+
+    def _send_in(self, connection: Connection) -> tuple[int, int]:
+        with connection.transaction():
+            connection.execute(_LOCK)
+            rows = connection.execute(_NEXT, [MOST_TOGETHER]).fetchall()
+            messages = [msgspec.json.decode(text, type=AlertMessage) for (text,) in rows]
+            if not messages:
+                return 0, 0
+            taken = [messages[place] for place in sorted(self._topics.publish(messages))]
+            connection.execute(_SENT, [[each.incident_id for each in taken], [each.sequence for each in taken]])
+        return len(messages), len(taken)

@@ -1,0 +1,195 @@
+"""Admins' requests about incidents: lists, why someone was woken or not, acknowledgement, ends and silences."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, LiteralString
+
+import msgspec
+
+from sluice.core.alerts.explaining import explain_incident
+from sluice.core.alerts.incidents import Incident
+from sluice.core.alerts.silences import Silence
+from sluice.core.control.requests import AdminRequest
+from sluice.core.detect.series_rules import SEVERITIES
+from sluice.core.errors import Refusal
+from sluice.core.query.parameters import Parameters
+from sluice.core.times import write_optional, write_time
+from sluice.edge.alerts.tables import AlertTables
+from sluice.edge.control.incident_rows import (
+    SILENCES,
+    audit,
+    describe_attempt,
+    describe_incident,
+    describe_series,
+    describe_silence,
+)
+from sluice.edge.control.store import Changes, ControlStore
+from sluice.edge.database import Connection
+
+STATES = ("open", "resolved")
+DEFAULT_LISTED, MOST_LISTED = 100, 1000
+MOST_SHOWN = 100
+MOST_SILENCE = timedelta(days=30)
+
+_INCIDENT = "SELECT to_jsonb(incident)::text FROM incident"
+_DEVICES = """
+    SELECT device_id, joined_at, cleared_at FROM incident_device
+    WHERE incident_id = %s ORDER BY cleared_at NULLS FIRST, joined_at, device_id LIMIT %s
+"""
+_MESSAGES = """
+    SELECT sequence, message ->> 'happening', written_at, sent_at FROM alert_message
+    WHERE incident_id = %s ORDER BY sequence DESC LIMIT %s
+"""
+_ATTEMPTS = """
+    SELECT sequence, destination_id, attempt, outcome, status, detail, at, seconds FROM delivery
+    WHERE incident_id = %s ORDER BY at DESC LIMIT %s
+"""
+_SERIES = """
+    SELECT rule_id, metric, device_id, heard_at, state::text FROM series_state
+    WHERE fleet_id = %s AND device_id = ANY(%s) ORDER BY heard_at DESC LIMIT %s
+"""
+
+
+class Incidents(msgspec.Struct, frozen=True):
+    """What admins and operators ask of incidents."""
+
+    store: ControlStore
+
+    def list(self, request: AdminRequest) -> dict[str, Any]:
+        """List incidents, the newest first."""
+        given = Parameters(request.query, ["fleet_id", "device_id", "state", "severity", "limit"])
+        fleet_id, device_id = given.text("fleet_id", 64), given.text("device_id", 128)
+        state = given.choice("state", ["all", *STATES], "all")
+        severity = given.choice("severity", ["all", *SEVERITIES], "all")
+        most = given.whole("limit", 1, MOST_LISTED, DEFAULT_LISTED)
+        query: LiteralString = f"""{_INCIDENT}
+            WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s)
+                AND (%(state)s = 'all' OR state = %(state)s) AND (%(severity)s = 'all' OR severity = %(severity)s)
+                AND (%(device)s::text IS NULL OR EXISTS (
+                    SELECT FROM incident_device AS one
+                    WHERE one.incident_id = incident.incident_id AND one.device_id = %(device)s
+                ))
+            ORDER BY opened_at DESC, incident_id LIMIT %(most)s"""
+        asked = {"fleet": fleet_id, "device": device_id, "state": state, "severity": severity, "most": most}
+        with self.store.reading() as rows:
+            found = [_read(text) for (text,) in rows.connection.execute(query, asked)]
+        return {"items": [describe_incident(each) for each in found], "next_cursor": None}
+
+    def show(self, request: AdminRequest) -> dict[str, Any]:
+        """Show an incident: what led to it, what was told of it, and what became of that."""
+        Parameters(request.query, known=())
+        with self.store.reading() as rows:
+            connection = rows.connection
+            incident = _find(connection, request.path["incident"])
+            where = f"{SILENCES} WHERE fleet_id = %s AND until > %s ORDER BY silence_number"
+            silences = connection.execute(where, [incident.fleet_id, incident.opened_at]).fetchall()
+            devices = connection.execute(_DEVICES, [incident.incident_id, MOST_SHOWN]).fetchall()
+            messages = connection.execute(_MESSAGES, [incident.incident_id, MOST_SHOWN]).fetchall()
+            attempts = [
+                describe_attempt(row) for row in connection.execute(_ATTEMPTS, [incident.incident_id, MOST_SHOWN])
+            ]
+            given = [incident.fleet_id, incident.examples, MOST_SHOWN]
+            series = [
+                row
+                for row in connection.execute(_SERIES, given)
+                if (row[0], row[1]) == (incident.rule_id, incident.metric)
+            ]
+        matching = [Silence(*row[:5]) for row in silences if row[2] in (None, incident.rule_id)]
+        return {
+            "incident": describe_incident(incident),
+            "said": [*explain_incident(incident, matching, attempts, request.now)],
+            "devices": [
+                {"device_id": name, "joined_at": write_time(joined), "cleared_at": write_optional(cleared)}
+                for name, joined, cleared in devices
+            ],
+            "series": [describe_series(row, request.now) for row in series],
+            "silences": [describe_silence(row) for row in silences if row[2] in (None, incident.rule_id)],
+            "messages": [
+                {"sequence": number, "happening": what, "written_at": write_time(at), "sent_at": write_optional(sent)}
+                for number, what, at, sent in messages
+            ],
+            "attempts": attempts,
+        }
+
+    def show_device(self, request: AdminRequest) -> dict[str, Any]:
+        """Show why a device's series fired, or did not."""
+        Parameters(request.query, known=())
+        with self.store.reading() as rows:
+            fleet = rows.fleet(request.path["fleet"])
+            device_id = request.path["device"]
+            if "\0" in device_id:
+                return {"device_id": device_id, "series": [], "silences": []}
+            connection = rows.connection
+            series = connection.execute(_SERIES, [fleet.fleet_id, [device_id], MOST_SHOWN]).fetchall()
+            where = f"{SILENCES} WHERE fleet_id = %s AND until > %s AND (device_id IS NULL OR device_id = %s)"
+            silences = connection.execute(where, [fleet.fleet_id, request.now, device_id]).fetchall()
+        return {
+            "device_id": device_id,
+            "series": [describe_series(row, request.now) for row in series],
+            "silences": [describe_silence(row) for row in silences],
+        }
+
+    def acknowledge(self, request: AdminRequest) -> dict[str, Any]:
+        """Acknowledge an incident: someone looks after it, and it is not escalated."""
+        with self.store.changing() as changes:
+            incident = _lock(changes, request)
+            if incident.state != "open":
+                raise Refusal(409, "incident_resolved", f"Incident {incident.incident_id} is resolved.")
+            if incident.acknowledged_at is None:
+                changes.connection.execute(
+                    "UPDATE incident SET acknowledged_at = %s, acknowledged_by = %s WHERE incident_id = %s",
+                    [request.now, request.principal, incident.incident_id],
+                )
+                _append(changes, request, "incident.acknowledge", incident, {"acknowledged_by": request.principal})
+            return describe_incident(_find(changes.connection, incident.incident_id))
+
+    def resolve(self, request: AdminRequest) -> dict[str, Any]:
+        """Resolve an incident by hand. A device that still breaches opens it again."""
+        reason = request.reason()
+        with self.store.changing() as changes:
+            incident = _lock(changes, request)
+            if incident.state != "open":
+                raise Refusal(409, "incident_resolved", f"Incident {incident.incident_id} is resolved already.")
+            changes.connection.execute(
+                "UPDATE incident SET state = 'resolved', resolution = 'by_hand', resolved_at = %(now)s,"
+                " changed_at = %(now)s, open_devices = 0, held = '' WHERE incident_id = %(id)s",
+                {"now": request.now, "id": incident.incident_id},
+            )
+            changes.connection.execute(
+                "UPDATE incident_device SET cleared_at = %s WHERE incident_id = %s AND cleared_at IS NULL",
+                [request.now, incident.incident_id],
+            )
+            _append(changes, request, "incident.resolve", incident, {"state": "resolved"}, reason)
+            return describe_incident(_find(changes.connection, incident.incident_id))
+
+
+def _find(connection: Connection, incident_id: str) -> Incident:
+    row = None
+    if "\0" not in incident_id:
+        row = connection.execute(f"{_INCIDENT} WHERE incident_id = %s", [incident_id]).fetchone()
+    if row is None:
+        raise Refusal(404, "unknown_incident", f"There is no incident {incident_id[:64]!r}.")
+    return _read(row[0])
+
+
+def _lock(changes: Changes, request: AdminRequest) -> Incident:
+    """Find an incident while alert changes nothing of its fleet."""
+    found = _find(changes.connection, request.path["incident"])
+    AlertTables(changes.connection).lock_fleets([found.fleet_id])
+    return _find(changes.connection, found.incident_id)
+
+
+def _read(text: str) -> Incident:
+    return msgspec.json.decode(text, type=Incident)
+
+
+def _append(
+    changes: Changes,
+    request: AdminRequest,
+    action: str,
+    incident: Incident,
+    after: Mapping[str, Any],
+    reason: str | None = None,
+) -> None:
+    before = {name: getattr(incident, name) for name in after}
+    audit(changes, request, action, f"incident/{incident.incident_id}", before, after, reason)
