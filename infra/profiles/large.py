@@ -50,6 +50,16 @@ LARGE = replace(
         minimum_pollers=8,
         maximum_pollers=40,
     ),
+    detect=replace(
+        BASELINE.detect,
+        compute=Compute(memory_mib=1769, timeout_seconds=120, concurrency=40),
+        minimum_pollers=8,
+        maximum_pollers=40,
+    ),
+    # A shard has ten times the devices.
+    learn=replace(
+        BASELINE.learn, compute=replace(BASELINE.learn.compute, memory_mib=1769), every_seconds=900, shards=5
+    ),
     deadletter=replace(
         BASELINE.deadletter,
         compute=replace(BASELINE.deadletter.compute, concurrency=24),

@@ -10,7 +10,9 @@ from infra.functions.admin import AdminProfile
 from infra.functions.aggregate import AggregateProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.checkpoint import CheckpointProfile
+from infra.functions.detect import DetectProfile
 from infra.functions.ingest import IngestProfile
+from infra.functions.learn import LearnProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
@@ -30,6 +32,7 @@ from infra.functions.tier import TierProfile
 from infra.functions.trace import TraceProfile
 from infra.stores.buckets import Retention
 from infra.stores.cache import CacheProfile
+from infra.stores.control_data import Rules
 from infra.stores.database import DatabaseProfile
 from infra.stores.delivery import DeliveryProfile
 from infra.stores.topics import Brokers, Topics
@@ -56,6 +59,7 @@ class Profile:
     """Whether the data stays when the stacks are deleted, and deletion is protected."""
 
     keys: Keys
+    rules: Rules
     ingest: IngestProfile
     archive: ArchiveProfile
     aggregate: AggregateProfile
@@ -68,6 +72,8 @@ class Profile:
     recall: Compute
     reconcile: ReconcileProfile
     match: MatchProfile
+    detect: DetectProfile
+    learn: LearnProfile
     replay: ReplayProfile
     resend: ResendProfile
     recount: RecountProfile

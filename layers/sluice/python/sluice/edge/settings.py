@@ -90,6 +90,19 @@ class KeySettings(ControlSettings, frozen=True):
     key_s3_seconds: int
 
 
+class RuleSettings(ControlSettings, frozen=True):
+    """Where rules are published, and how often a process looks for newer ones: in Valkey, and in S3."""
+
+    rule_valkey_seconds: float
+    rule_s3_seconds: int
+
+
+class DestinationSettings(ControlSettings, frozen=True):
+    """Where destinations are published, and how often a process looks for newer ones in S3."""
+
+    destination_s3_seconds: float
+
+
 class AdminSettings(ControlSettings, frozen=True):
     """The settings of admin: how long it waits for the database, and how long keys are valid."""
 
@@ -309,6 +322,28 @@ class RecountSettings(HoldSettings, frozen=True):
 
     transaction_seconds: float
     recount_concurrency: int
+
+
+class DetectSettings(HoldSettings, frozen=True):
+    """Where detect sends verdicts, and how old its statistics may become."""
+
+    alert_events_topic: str
+    detect_concurrency: int
+    detect_stale_seconds: float
+
+
+class LearnSettings(Settings, frozen=True):
+    """Where learn sends verdicts, what it learns from, and how much it does in a run."""
+
+    alert_events_topic: str
+    learn_every_seconds: float
+    """How often the statistics of a shard are published."""
+    learn_shards: int
+    learn_learning_seconds: float
+    """How long a device must have been there before it is judged by its baseline."""
+    learn_days: int
+    statement_seconds: float
+    reserve_seconds: float
 
 
 class ResendSettings(Settings, frozen=True):
