@@ -25,6 +25,7 @@ from local.resources.configure import lambdas
 from local.services import aws, kafka, postgres, redis
 from local.supervisor import Supervisor
 from local.synthesis import REGION, STAGE, synthesize
+from sluice.core.api.keys import KEYS
 from sluice.edge.control.publishing import make_publisher
 from sluice.edge.database import Database
 from sluice.edge.migrations import migrate
@@ -143,7 +144,7 @@ def publish_keys(plan: Plan, database: str) -> None:
     with mock.patch.dict("os.environ", settings):
         store = Database(partial(psycopg.connect, database, autocommit=True), LONGEST_SECONDS)
         places = ControlSettings.from_environ(settings), CacheSettings.from_environ(settings)
-        make_publisher(store, *places).publish(datetime.now(UTC))
+        make_publisher(store, *places).publish(KEYS, datetime.now(UTC))
 
 
 async def _fill_database(server: postgres.Server, plan: Plan) -> str:

@@ -27,7 +27,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Administer": {
         "fleet": "List, create, change and archive fleets.",
         "key": "List, create, rotate and revoke fleets' keys.",
-        "audit": "Show who changed which fleet or key, and whether anyone altered that since.",
+        "rules": "List, create, change and archive the rules that open incidents.",
+        "destinations": "List, create, change and archive where people are notified.",
+        "audit": "Show who changed which fleet, key or rule, and whether anyone altered that since.",
         "profile": "Remember deployed stages by a name.",
     },
     "Cost": {

@@ -12,6 +12,9 @@ from cli.stages import CommandError
 
 NEXT = {
     "unknown_fleet": "`sluice fleet list` lists the fleets.",
+    "unknown_rule": "`sluice rules list FLEET` lists the fleet's rules.",
+    "unknown_destination": "`sluice destinations list` lists the destinations.",
+    "rule_exists": "An id is never used again, even after its rule is archived: choose another one.",
     "unknown_key": "`sluice key list FLEET` lists the fleet's keys.",
     "fleet_exists": "An id is never used again, even after its fleet is archived: choose another one.",
     "not_published": "The change is stored, but not published yet. Do not repeat the command: the change takes effect"
@@ -133,8 +136,10 @@ def _say_unavailable(asked: Asked, answer: Answer, problem: Problem) -> str:
 
 def _say_outdated(current: Mapping[str, Any]) -> str:
     version = current.get("version")
+    # A rule names its fleet too.
+    thing = next((name for name in ("rule", "destination") if f"{name}_id" in current), "fleet")
     now = ", ".join(f"{name} {write(value)}" for name, value in current.items() if value is not None)
     return (
-        f"the fleet changed in the meantime and is now at version {version} ({now})."
+        f"the {thing} changed in the meantime and is now at version {version} ({now})."
         f" To make your change anyway, run the command again; in a script, add --if-version {version}."
     )

@@ -1,4 +1,4 @@
-"""Admin: fleets, keys, replays, consumers and the audit, for principals whose signature the gateway has verified.
+"""Admin: control data, replays, dead letters and the audit, for principals whose signature the gateway has verified.
 
 read the request -> decide what changes -> write it with its audit entries, in one transaction -> publish -> answer
 """
@@ -18,11 +18,17 @@ from sluice.edge import cache as valkey
 from sluice.edge.cache import Cache
 from sluice.edge.control.administration import Administration
 from sluice.edge.control.allowances import Allowances
+from sluice.edge.control.changing import Changer
+from sluice.edge.control.destinations import Destinations
+from sluice.edge.control.fleets import Fleets
+from sluice.edge.control.keys import Keys
 from sluice.edge.control.publishing import make_publisher
 from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
+from sluice.edge.control.rules import Rules
 from sluice.edge.control.store import ControlStore
 from sluice.edge.database import Database, connect
+from sluice.edge.events.schemas import load_series
 from sluice.edge.executions import start
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
@@ -40,14 +46,23 @@ def build() -> Administration:
     database = Database(partial(connect, login, seconds), seconds + 1)
     periods = KeyPeriods(timedelta(days=settings.key_overlap_days), timedelta(days=settings.reader_key_days))
     place = CacheSettings.from_environ(os.environ)
-    publisher = make_publisher(database, settings, place)
     store = ControlStore(database)
+    changer = Changer(store, make_publisher(database, settings, place))
     region = settings.aws_region
     planner = InvokedFunction(settings.replay_function, settings.admin_replay_seconds, region)
     replays = Replays(store, planner, partial(start, settings.replay_machine))
     allowances = Allowances(store, Cache(partial(valkey.connect, place)))
     redrives = Redrives(store, InvokedFunction(settings.redrive_function, settings.admin_redrive_seconds, region))
-    return Administration(store, publisher, replays, redrives, allowances, settings.sluice_stage, region, periods, draw)
+    return Administration(
+        store,
+        Fleets(store, changer, region),
+        Keys(store, changer, settings.sluice_stage, periods, draw),
+        Rules(store, changer, load_series()),
+        Destinations(store, changer, settings.sluice_stage),
+        replays,
+        redrives,
+        allowances,
+    )
 
 
 def draw(length: int) -> str:

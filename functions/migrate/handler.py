@@ -1,6 +1,6 @@
-"""Migrate: every deployment runs it before the functions that need the new schema, or the keys.
+"""Migrate: every deployment runs it before the functions that need the new schema, or what is published.
 
-apply what is new -> publish the keys, in the form that this release reads
+apply what is new -> publish keys, rules and destinations, in the form that this release reads
 """
 
 import os
@@ -31,5 +31,5 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
         with database.use() as connection:
             applied = migrate(connection, MIGRATIONS)
         logger.info("migrated", applied=applied)
-        version = make_publisher(database, control, place).publish(datetime.now(UTC))
-    return {"applied": applied, "version": version}
+        versions = make_publisher(database, control, place).publish_all(datetime.now(UTC))
+    return {"applied": applied, "versions": versions}

@@ -25,5 +25,5 @@ def build() -> Publisher:
 
 
 def handler(_event: object, _context: object) -> dict[str, Any]:
-    """Publish once, and return the version."""
-    return {"version": build().publish(datetime.now(UTC))}
+    """Publish once, and return the version of each kind."""
+    return {"versions": build().publish_all(datetime.now(UTC))}

@@ -1,4 +1,4 @@
-"""admin: changes fleets and keys, for principals who sign their requests with IAM."""
+"""admin: changes fleets, keys, rules and destinations, for principals who sign their requests with IAM."""
 
 from dataclasses import dataclass
 

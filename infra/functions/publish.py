@@ -10,11 +10,12 @@ from infra.building_blocks.schedule import Schedule
 from infra.deployment import require
 from infra.stores import cache as names
 from infra.stores.database import CONNECT_SECONDS
+from sluice.edge.control.sources import SOURCES
 from sluice.edge.settings import PublishSettings
 
 EVERY_MINUTES = 1
 PUBLISH_SECONDS = 10
-"""How long one round may take: two calls of S3, each tried twice within two seconds, and one of Valkey."""
+"""How long publishing a kind may take: two calls of S3, each tried twice within two seconds, and one of Valkey."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class PublishProfile:
     answer_seconds: int
 
     def __post_init__(self) -> None:
-        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + PUBLISH_SECONDS
+        # A store that does not answer ends the run.
+        longest = CONNECT_SECONDS + 2 * (self.answer_seconds + 1) + len(SOURCES) * PUBLISH_SECONDS
         require(
             longest < self.compute.timeout_seconds,
             f"publish may wait for {longest} s, and must report that before its own timeout",

@@ -132,7 +132,7 @@ BASELINE = Profile(
         replay_seconds=15,
         redrive_seconds=20,
     ),
-    publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=40, concurrency=1), answer_seconds=5),
+    publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=50, concurrency=1), answer_seconds=5),
     # A run verifies up to 110,000 entries. Besides reading them, that takes a core 0.4 s.
     checkpoint=CheckpointProfile(
         compute=Compute(memory_mib=512, timeout_seconds=120, concurrency=1),

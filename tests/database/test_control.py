@@ -3,116 +3,24 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 import pytest
 
-from sluice.core.api.keys import PublishedKey, parse_key
-from sluice.core.control.api_keys import KeyPeriods
+from sluice.core.api.keys import parse_key
 from sluice.core.control.audit import Entry
 from sluice.core.control.verification import Checkpoint, verify
-from sluice.core.errors import Retryable
 from sluice.core.failures.quarantine import KEEP
 from sluice.core.query.cursors import write_cursor
 from sluice.core.times import write_time
-from sluice.edge.api.keystore import by_id
-from sluice.edge.control.administration import Administration, After
-from sluice.edge.control.allowances import Allowances
-from sluice.edge.control.publishing import Publisher, read_keys
-from sluice.edge.control.redrives import Redrives
-from sluice.edge.control.replays import Replays
-from sluice.edge.control.store import ControlStore
+from sluice.edge.control.answering import After
 from sluice.edge.database import Database, DatabaseAwayError
 from sluice.edge.failures.quarantine import SharedAllowance
-from sluice.edge.invoked import InvokedFunction
-from tests.support.attempts import PlayedCache
-
-Owner = psycopg.Connection[tuple[Any, ...]]
-NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-SOMEONE = "arn:aws:sts::123456789012:assumed-role/sluice-test-admin/someone"
-FLEETS = "/v1/admin/fleets"
-
-
-@dataclass(frozen=True)
-class Got:
-    """An answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-@dataclass
-class Admin:
-    """Sends what the gateway would pass on of an admin's request."""
-
-    dsn: str
-    now: datetime = NOW
-    unpublished: bool = False
-    published: dict[str, PublishedKey] = field(default_factory=dict)
-    cache: PlayedCache = field(default_factory=PlayedCache)
-    _drawn: Iterator[int] = field(default_factory=count)
-
-    def __post_init__(self) -> None:
-        self.database = Database(partial(psycopg.connect, self.dsn, user="sluice_admin", autocommit=True), 5)
-        periods = KeyPeriods(timedelta(days=7), timedelta(days=90))
-        store = ControlStore(self.database)
-        publisher = cast("Publisher", self)
-        self.administration = Administration(
-            store,
-            publisher,
-            self.replays(store),
-            self.redrives(store),
-            Allowances(store, self.cache.as_cache()),
-            "test",
-            "us-east-1",
-            periods,
-            self._draw,
-        )
-
-    def replays(self, store: ControlStore) -> Replays:
-        """What answers about replays. No test here asks the function that plans them."""
-        return Replays(store, InvokedFunction("replay", 1, "us-east-1"), lambda name, _given: name)
-
-    def redrives(self, store: ControlStore) -> Redrives:
-        """What answers about dead letters. No test here asks the function that reads them."""
-        return Redrives(store, InvokedFunction("redrive", 1, "us-east-1"))
-
-    def publish(self, now: datetime) -> None:
-        """Stand in for the publisher, which may fail, and for what it publishes."""
-        if self.unpublished:
-            raise Retryable("S3 does not answer")
-        self.published = by_id(read_keys(self.database, now))
-
-    def _draw(self, length: int) -> str:
-        return f"{next(self._drawn):0{length}d}"
-
-    def __call__(
-        self, method: str, path: str, body: object = None, principal: str | None = SOMEONE, **headers: str
-    ) -> Got:
-        place, _, query = path.partition("?")
-        parts = place.removeprefix("/v1/admin/").split("/")
-        names = ("", "consumer" if parts[0] == "consumers" else "fleet", "", "key", "")
-        named = {name: part for name, part in zip(names, parts, strict=False) if name}
-        route = "/v1/admin/" + "/".join(
-            f"{{{name}}}" if name else part for name, part in zip(names, parts, strict=False)
-        )
-        event = {
-            "routeKey": f"{method} {route}",
-            "rawQueryString": query,
-            "pathParameters": named,
-            "headers": {name.replace("_", "-"): value for name, value in headers.items()},
-            "requestContext": {"timeEpoch": self.now.timestamp() * 1000, "requestId": "r-1"}
-            | ({"authorizer": {"iam": {"userArn": principal}}} if principal else {}),
-            "body": "" if body is None else json.dumps(body),
-        }
-        answer = self.administration.answer(event, 1)
-        return Got(answer.status, answer.headers, json.loads(answer.body))
+from tests.database.administering import FLEETS, NOW, SOMEONE, Admin, Owner, acts, entries, make_fleet, make_key
 
 
 @pytest.fixture
@@ -126,24 +34,6 @@ def admin(database: str) -> Iterator[Admin]:
     admin = Admin(database)
     yield admin
     admin.database.close()
-
-
-def entries(owner: Owner) -> list[Entry]:
-    rows = owner.execute("SELECT number, entry, hash FROM audit ORDER BY number").fetchall()
-    return [Entry(number, text.encode(), digest) for number, text, digest in rows]
-
-
-def acts(owner: Owner) -> list[tuple[str, str]]:
-    read = [json.loads(entry.text) for entry in entries(owner)]
-    return [(each["action"], each["target"]) for each in read]
-
-
-def make_fleet(admin: Admin, name: str = "f", **members: Any) -> Got:
-    return admin("POST", FLEETS, {"fleet_id": name, **members})
-
-
-def make_key(admin: Admin, role: str = "device", **headers: str) -> Got:
-    return admin("POST", f"{FLEETS}/f/keys", {"role": role}, **headers)
 
 
 def test_a_fleet_is_made_changed_and_archived_with_an_entry_for_each(admin: Admin, owner: Owner) -> None:
@@ -181,7 +71,7 @@ def test_a_key_is_shown_once_and_opens_the_edge(admin: Admin, owner: Owner) -> N
     assert again.body == first.body | {"key": None, "key_shown": again.body["key_shown"]}
     assert len(acts(owner)) == 2
     presented = parse_key(first.body["key"], "test")
-    stored = admin.published[presented.key_id]
+    stored = admin.keys[presented.key_id]
     assert (stored.fleet_id, stored.secret_hash) == ("f", presented.secret_hash)
     # No copy of it anywhere: not in the audit, not among the kept answers, not in a later answer.
     everything = [
@@ -197,9 +87,9 @@ def test_a_change_is_published_before_it_is_answered(admin: Admin) -> None:
     make_fleet(admin)
     key = make_key(admin).body["key_id"]
     admin("PATCH", f"{FLEETS}/f", {"events_per_second": 7}, if_match='"1"')
-    assert admin.published[key].events_per_second == 7
+    assert admin.keys[key].events_per_second == 7
     admin("POST", f"{FLEETS}/f/keys/{key}/revoke", {"reason": "lost"})
-    assert admin.published[key].revoked_at == NOW
+    assert admin.keys[key].revoked_at == NOW
 
 
 def test_a_change_that_cannot_be_published_is_stored_and_its_repetition_publishes_it(admin: Admin) -> None:
@@ -212,7 +102,7 @@ def test_a_change_that_cannot_be_published_is_stored_and_its_repetition_publishe
     assert admin("GET", f"{FLEETS}/f/keys/{key}").body["state"] == "revoked"
     admin.unpublished = False
     assert revoke().body["state"] == "revoked"
-    assert admin.published[key].revoked_at == NOW
+    assert admin.keys[key].revoked_at == NOW
 
 
 def test_a_new_key_is_shown_even_if_it_cannot_be_published(admin: Admin) -> None:
@@ -506,17 +396,7 @@ def test_more_letters_need_valkey(admin: Admin) -> None:
 def test_a_database_that_is_away_is_a_503(database: str) -> None:
     admin = Admin(database)
     admin.database = Database(partial(psycopg.connect, database, port="1"), 1)
-    admin.administration = Administration(
-        ControlStore(admin.database),
-        cast("Publisher", admin),
-        admin.replays(ControlStore(admin.database)),
-        admin.redrives(ControlStore(admin.database)),
-        Allowances(ControlStore(admin.database), admin.cache.as_cache()),
-        "test",
-        "us-east-1",
-        KeyPeriods(timedelta(), timedelta()),
-        str,
-    )
+    admin.administration = admin.administer(admin.database)
     got = admin("GET", FLEETS)
     assert (got.status, got.body["code"]) == (503, "control_unavailable")
     assert "retry-after" in got.headers

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from sluice.core.api.keys import PublishedKey
-from sluice.edge.control.publishing import read_keys
+from sluice.edge.control.sources import read_keys
 from sluice.edge.database import Database, ask
 from sluice.edge.migrations import MigrationError, migrate
 from tests.database.server import MIGRATIONS, Databases

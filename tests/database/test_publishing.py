@@ -1,19 +1,25 @@
 """Publishing the keys that a real database holds."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.types.json import Json
 
 from local.seed import insert_key
 from sluice.core.api.keys import KEYS, PublishedKey
+from sluice.core.detect.series_rules import RULES, SeriesRule
 from sluice.core.errors import Retryable
-from sluice.core.published import Document, read_document
-from sluice.edge.control import publishing
-from sluice.edge.control.publishing import ENDED, LostKeysError, Publisher
+from sluice.core.notify.destinations import DESTINATIONS, Destination
+from sluice.core.published import Document, read_document, replaces
+from sluice.edge.control import sources
+from sluice.edge.control.publishing import LostRowsError, Publisher
+from sluice.edge.control.sources import ENDED
 from sluice.edge.database import Database
 from sluice.edge.published import name_in_bucket
 from tests.support.played_bucket import PlayedBucket
@@ -44,17 +50,19 @@ class Place:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self.bucket, self.copy = PlayedBucket(), PlayedCopy()
+        self.bucket = PlayedBucket()
+        self.copies = {kind: PlayedCopy() for kind in (KEYS, RULES, DESTINATIONS)}
+        self.copy = self.copies[KEYS]
         self.owner = psycopg.connect(dsn, autocommit=True)
         self.owner.execute("INSERT INTO fleet (fleet_id) VALUES ('f')")
         self.database = Database(partial(psycopg.connect, dsn, user="sluice_publish", autocommit=True), 5)
         self.publisher = self.make_publisher(self.bucket)
 
     def make_publisher(self, bucket: PlayedBucket) -> Publisher:
-        return Publisher(self.database, cast("Bucket", bucket), cast("SharedCopy", self.copy))
+        return Publisher(self.database, cast("Bucket", bucket), lambda kind: cast("SharedCopy", self.copies[kind]))
 
-    def publish(self) -> int:
-        return self.publisher.publish(datetime.now(UTC))
+    def publish(self, kind: str = KEYS) -> int:
+        return self.publisher.publish(kind, datetime.now(UTC))
 
     def insert(self) -> str:
         return insert_key(self.owner, "test", "f", "device").split("_")[2]
@@ -126,10 +134,10 @@ def test_a_slower_publisher_does_not_undo_what_another_one_published(place: Plac
 
     def meanwhile() -> None:
         place.owner.execute("UPDATE api_key SET revoked_at = now()")
-        other.publish(datetime.now(UTC))
+        other.publish(KEYS, datetime.now(UTC))
 
     slow.before_the_write = meanwhile
-    version = late.publish(datetime.now(UTC))
+    version = late.publish(KEYS, datetime.now(UTC))
     (found,) = place.published.items
     assert (found.key_id, found.revoked_at is None, found.events_per_second) == (key, False, 7)
     assert place.published.version == place.copy.held[0] == version
@@ -168,7 +176,7 @@ def test_a_database_that_lost_keys_does_not_lock_their_devices_out(place: Place)
     place.publish()
     place.owner.execute("DELETE FROM api_key")
     for _ in range(2):
-        with pytest.raises(LostKeysError, match="lacks 2 published keys"):
+        with pytest.raises(LostRowsError, match="lacks 2 published keys"):
             place.publish()
         assert place.keys() == before
         # One key more does not make up for the others.
@@ -190,7 +198,7 @@ def test_keys_that_have_all_ended_long_ago_leave_the_last_document(place: Place)
     place.owner.execute("UPDATE api_key SET expires_at = now() + interval '1 second'")
     version = place.publish()
     later = datetime.now(UTC) + ENDED + timedelta(days=1)
-    assert place.publisher.publish(later) == version
+    assert place.publisher.publish(KEYS, later) == version
 
 
 def test_a_copy_that_is_ahead_of_the_object_is_overtaken(place: Place) -> None:
@@ -207,7 +215,7 @@ def test_a_copy_that_is_ahead_of_the_object_is_overtaken(place: Place) -> None:
 def test_a_document_has_a_limited_number_of_keys_and_those_that_work_come_first(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "MOST_KEYS", 3)
+    monkeypatch.setattr(sources, "MOST_KEYS", 3)
     ended = [place.insert() for _ in range(3)]
     for days, key in enumerate(ended):
         place.owner.execute(
@@ -231,3 +239,113 @@ def test_a_row_that_cannot_be_read_leaves_what_is_published(place: Place) -> Non
 def test_a_stage_without_keys_publishes_that(place: Place) -> None:
     place.publish()
     assert place.keys() == []
+
+
+def add_rule(place: Place, rule_id: str, **changed: Any) -> None:
+    row = {"kind": "above", "metric": "cpu_temp", "open": 80, "clear": 75, "breaches": 2, "of": 3} | changed
+    row |= {"rule_id": rule_id, "fleet_id": "f", "severity": "warning", "created_at": datetime.now(UTC)}
+    place.owner.execute(
+        "INSERT INTO rule SELECT * FROM json_populate_record(NULL::rule, %s)",
+        [Json(row | {"version": 1}, dumps=partial(json.dumps, default=str))],
+    )
+
+
+def add_destination(place: Place, destination_id: str, fleet_id: str | None = None) -> None:
+    place.owner.execute(
+        "INSERT INTO destination (destination_id, fleet_id, kind, secret, least_severity, after_minutes, created_at)"
+        " VALUES (%s, %s, 'slack', 'sluice-test-destinations/a', 'warning', 5, now())",
+        (destination_id, fleet_id),
+    )
+
+
+def rules(place: Place) -> tuple[SeriesRule, ...]:
+    return read_document(place.bucket.held[name_in_bucket(RULES)][0], RULES, SeriesRule).items
+
+
+def destinations(place: Place) -> list[str]:
+    data, _ = place.bucket.held[name_in_bucket(DESTINATIONS)]
+    return [each.destination_id for each in read_document(data, DESTINATIONS, Destination).items]
+
+
+def test_each_kind_has_a_document_of_its_own_from_the_first_run_on(place: Place) -> None:
+    place.insert()
+    versions = place.publisher.publish_all(datetime.now(UTC))
+    assert set(versions) == set(place.copies) == {KEYS, RULES, DESTINATIONS}
+    assert (rules(place), destinations(place)) == ((), [])
+    assert {kind: copy.held[0] for kind, copy in place.copies.items()} == versions
+    assert place.publisher.publish_all(datetime.now(UTC)) == versions
+
+
+def test_a_rule_is_published_with_the_type_of_its_fleets_devices(place: Place) -> None:
+    place.owner.execute("UPDATE fleet SET device_type = 'press'")
+    add_rule(place, "hot", device_id="p-1")
+    version = place.publish(RULES)
+    (rule,) = rules(place)
+    assert rule == SeriesRule(
+        fleet_id="f",
+        rule_id="hot",
+        version=1,
+        metric="cpu_temp",
+        device_id="p-1",
+        kind="above",
+        open=80.0,
+        clear=75.0,
+        breaches=2,
+        of=3,
+        fleet_type="press",
+    )
+    place.owner.execute("UPDATE fleet SET device_type = NULL")
+    assert place.publish(RULES) > version
+    assert rules(place)[0].fleet_type is None
+
+
+@pytest.mark.parametrize(
+    "ended", ["UPDATE rule SET archived_at = now(), version = 2", "UPDATE fleet SET archived_at = now()"]
+)
+def test_the_last_rule_that_ends_leaves_an_empty_document_that_replaces_the_one_before(
+    place: Place, ended: str
+) -> None:
+    add_rule(place, "hot")
+    before = place.publish(RULES)
+    held = read_document(place.bucket.held[name_in_bucket(RULES)][0], RULES, SeriesRule)
+    place.owner.execute(ended)
+    assert place.publish(RULES) > before
+    new = read_document(place.bucket.held[name_in_bucket(RULES)][0], RULES, SeriesRule)
+    assert (new.items, replaces(new, held)) == ((), True)
+
+
+def test_destinations_of_archived_fleets_and_archived_ones_are_not_published(place: Place) -> None:
+    for name, fleet in (("all", None), ("own", "f"), ("old", None)):
+        add_destination(place, name, fleet)
+    place.owner.execute("UPDATE destination SET archived_at = now() WHERE destination_id = 'old'")
+    place.publish(DESTINATIONS)
+    assert destinations(place) == ["all", "own"]
+    place.owner.execute("UPDATE fleet SET archived_at = now()")
+    place.publish(DESTINATIONS)
+    assert destinations(place) == ["all"]
+
+
+@pytest.mark.parametrize("loss", ["DELETE FROM {}", "UPDATE {} SET version = 1"])
+def test_a_database_that_lost_rules_or_destinations_does_not_end_alarms(place: Place, loss: LiteralString) -> None:
+    add_rule(place, "hot")
+    add_destination(place, "on-call")
+    place.owner.execute("UPDATE rule SET version = 2")
+    place.owner.execute("UPDATE destination SET version = 2")
+    place.publisher.publish_all(datetime.now(UTC))
+    for table in ("rule", "destination"):
+        place.owner.execute(sql.SQL(loss).format(sql.Identifier(table)))
+    key = place.insert()
+    with pytest.raises(LostRowsError, match="lacks 1 published rules, such as f/hot"):
+        place.publisher.publish_all(datetime.now(UTC))
+    # The other kinds are not kept back, and what was published stays.
+    assert place.keys() == [key]
+    assert ([rule.rule_id for rule in rules(place)], destinations(place)) == (["hot"], ["on-call"])
+    with pytest.raises(LostRowsError, match="lacks 1 published destinations, such as on-call"):
+        place.publish(DESTINATIONS)
+
+
+def test_a_store_that_does_not_answer_ends_the_run(place: Place) -> None:
+    place.bucket.away = True
+    with pytest.raises(Retryable, match="S3 does not answer"):
+        place.publisher.publish_all(datetime.now(UTC))
+    assert place.bucket.asked == 1

@@ -13,7 +13,7 @@ from sluice.core.times import write_time
 from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.store import ControlStore
 from sluice.edge.invoked import Answer, InvokedFunction
-from tests.database.test_control import FLEETS, SOMEONE, Admin, Got, Owner, acts, entries, make_fleet
+from tests.database.administering import FLEETS, SOMEONE, Admin, Got, Owner, acts, entries, make_fleet
 
 GROUP = "0123456789abcdef"
 RANGE = {"from": "2026-11-19T00:00:00Z", "to": "2026-12-01T00:00:00Z"}

@@ -18,8 +18,12 @@ MAY = {
         "fleet": "si(events_per_second,rejects_per_second,home_region,archived_at,version,retention_days,device_type)",
     }
     | REPLAYS
-    | {"replay": "s(state,reason)", "redrive": "si(state,ended_at)", "redrive_letter": "s"},
-    "sluice_publish": {"api_key": "s", "fleet": "s"},
+    | {"replay": "s(state,reason)", "redrive": "si(state,ended_at)", "redrive_letter": "s"}
+    | {
+        "destination": "si(secret,least_severity,after_minutes,archived_at,version)",
+        "rule": "si(open,clear,breaches,of,severity,archived_at,version)",
+    },
+    "sluice_publish": {"api_key": "s", "destination": "s", "fleet": "s", "rule": "s"},
     # Of the release before: it looks keys up in the database.
     "sluice_checkpoint": {"audit": "s"},
     "sluice_ingest": {"api_key": "s", "fleet": "s"},

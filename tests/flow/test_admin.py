@@ -24,9 +24,14 @@ from schemathesis import checks
 from cli.functions import find_function
 from cli.stages import Target
 from infra.api.roles import AUDIT, CHANGES, READS, ROUTES
+from sluice.core.detect.series_rules import RULES, SeriesRule
+from sluice.core.notify.destinations import DESTINATIONS, Destination
+from sluice.core.published import read_document
+from sluice.edge.published import name_in_bucket
 from tests.flow.conftest import ROOT, Stack
 from tests.flow.test_openapi import shorten
 from tests.support import samples
+from tests.support.cache import open_cache
 
 PROMISES = [
     checks.not_a_server_error,
@@ -69,6 +74,8 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
     named = {
         "fleet": "none",
         "key": "0" * 16,
+        "rule": "none",
+        "destination": "none",
         "replay": "none",
         "group": "0" * 16,
         "letter": "0" * 64,
@@ -150,6 +157,34 @@ def test_a_fleet_from_its_creation_to_its_end(stack: Stack, tmp_path: Path) -> N
     text = (tmp_path / "audit.txt").read_text()
     assert first["key_id"] in text
     assert first["key"].rpartition("_")[2] not in text
+
+
+def published(stack: Stack, kind: str, of: type[Any]) -> dict[str, Any]:
+    """What of a kind is published in S3, by its id."""
+    place = {"Bucket": stack["buckets"]["control"], "Key": name_in_bucket(kind)}
+    items = read_document(stack.stores.s3.get_object(**place)["Body"].read(), kind, of).items
+    return {getattr(each, f"{kind[:-1]}_id"): each for each in items}
+
+
+def test_rules_and_destinations_are_published_when_their_changes_are_answered(stack: Stack) -> None:
+    fleet, place = f"ruled-{uuid.uuid4().hex[:8]}", f"place-{uuid.uuid4().hex[:8]}"
+    sluice(stack, "fleet", "create", fleet, "--device-type", "press")
+    threshold = ["--kind", "above", "--metric", "bearing_temp", "--open", "176", "--unit", "degF"]
+    assert sluice(stack, "rules", "create", fleet, fleet, *threshold)["open"] == 80
+    rule = published(stack, RULES, SeriesRule)[fleet]
+    assert (rule.fleet_id, rule.open, rule.fleet_type) == (fleet, 80, "press")
+    secret = f"sluice-{stack['stage']}-destinations/{place}"
+    sluice(stack, "destinations", "create", place, "--kind", "slack", "--secret", secret)
+    assert published(stack, DESTINATIONS, Destination)[place].secret == secret
+    why = ["--reason", "the test ends it", "--yes"]
+    sluice(stack, "rules", "archive", fleet, fleet, *why)
+    sluice(stack, "destinations", "archive", place, *why)
+    assert fleet not in published(stack, RULES, SeriesRule)
+    assert place not in published(stack, DESTINATIONS, Destination)
+    with open_cache(stack["cache"]) as cache:
+        for kind, of in ((RULES, SeriesRule), (DESTINATIONS, Destination)):
+            shared = read_document(cache.hget(f"published:{kind}", "document"), kind, of)
+            assert not {fleet, place} & {getattr(each, f"{kind[:-1]}_id") for each in shared.items}
 
 
 def test_a_checkpoint_signs_the_audit_and_shows_what_a_superuser_deleted(stack: Stack, tmp_path: Path) -> None:

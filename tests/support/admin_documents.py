@@ -9,7 +9,10 @@ import yaml
 
 from sluice.core.control.api_keys import ApiKey, KeyPeriods, NewKey, create_key, rotate_key
 from sluice.core.control.audit import Act, Entry, write_entry
+from sluice.core.control.destinations import NewDestination, create_destination
 from sluice.core.control.fleets import NewFleet, create_fleet
+from sluice.core.control.rules import NewRule, create_rule
+from sluice.edge.events.schemas import load_series
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PERIODS = KeyPeriods(timedelta(days=7), timedelta(days=90))
@@ -38,6 +41,18 @@ def rotated_key(*, shown: bool = True) -> dict[str, Any]:
     old = ApiKey(KEY_ID, "demo", "device", NOW)
     ending, made = rotate_key(old, "local", PERIODS, NOW, lambda length: "r" * length)
     return made.key.described(NOW) | {"replaces": ending.described(NOW)} | _text(made.text, shown)
+
+
+def rule(version: int = 1, **changed: Any) -> dict[str, Any]:
+    """A rule as the API shows it."""
+    wanted = NewRule("hot", "above", 80, "bearing_temp", breaches=2, of=3)
+    return create_rule("demo", wanted, load_series(), NOW).described() | {"version": version} | changed
+
+
+def destination(version: int = 1, **changed: Any) -> dict[str, Any]:
+    """A destination as the API shows it."""
+    wanted = NewDestination("on-call", "slack", "sluice-local-destinations/on-call")
+    return create_destination(wanted, "local", NOW).described() | {"version": version} | changed
 
 
 def would(action: str, target: str, **changes: tuple[Any, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupNames, 
 from sluice.edge.api import gate
 from sluice.edge.api.keystore import KeyStore, by_id
 from sluice.edge.cache import Cache
-from sluice.edge.control.publishing import read_keys
+from sluice.edge.control.sources import read_keys
 from sluice.edge.database import Connection, Database
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.query.routes import ROUTES

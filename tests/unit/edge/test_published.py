@@ -29,8 +29,8 @@ class Sources:
         self.time = 0.0
         self.moment = 0.0
 
-    def publish(self, version: int, *words: str, to: str = "both") -> None:
-        document = write_document("words", version, words)
+    def publish(self, version: int, *words: str, to: str = "both", may_be_empty: bool = False) -> None:
+        document = write_document("words", version, words, may_be_empty=may_be_empty)
         if to in ("both", "S3"):
             self.bucket.put(name_in_bucket("words"), document)
         if to in ("both", "Valkey"):
@@ -42,6 +42,9 @@ class Sources:
         return Published(
             "words", str, list, shared, lambda: cast("Bucket", self.bucket), MEMORY, SHARED, lambda: self.moment
         )
+
+    def process_without_valkey(self) -> Published[str, list[str]]:
+        return Published("words", str, list, None, lambda: cast("Bucket", self.bucket), MEMORY, SHARED)
 
     def _tick(self) -> float:
         self.time += 60
@@ -97,6 +100,36 @@ def test_an_older_an_empty_or_an_unreadable_copy_replaces_nothing(sources: Sourc
         assert process.find(now).content == ["a"]
     sources.publish(10, "b")
     assert process.find(now + SHARED).content == ["b"]
+
+
+@pytest.mark.parametrize("source", ["Valkey", "S3", "both"])
+def test_an_empty_document_that_may_be_empty_replaces_another(sources: Sources, source: str) -> None:
+    sources.publish(5, "a", may_be_empty=True)
+    process = sources.process()
+    process.find(NOW)
+    sources.publish(6, to=source, may_be_empty=True)
+    believed = process.find(after(SHARED))
+    assert (believed.content, believed.away) == ([], None)
+    # An older one is no newer state.
+    sources.publish(5, "a", to="both", may_be_empty=True)
+    assert process.find(after(2 * SHARED)).content == []
+
+
+def test_a_process_without_valkey_asks_s3_alone(sources: Sources) -> None:
+    sources.publish(1, "a")
+    process = sources.process_without_valkey()
+    assert process.find(NOW).content == ["a"]
+    sources.publish(2, "b")
+    assert process.find(after(MEMORY - SECOND)).content == ["a"]
+    assert process.find(after(MEMORY)).content == ["b"]
+    asked = sources.bucket.asked
+    assert process.find(after(MEMORY + SECOND)).content == ["b"]
+    assert sources.bucket.asked == asked
+    sources.bucket.away = True
+    believed = process.find(after(2 * MEMORY))
+    assert (believed.content, believed.away is None) == (["b"], False)
+    with pytest.raises(Retryable):
+        process.find(after(2 * MEMORY + LAST_KNOWN))
 
 
 @pytest.mark.parametrize("away", ["Valkey", "S3"])

@@ -1,7 +1,8 @@
 """Control data as it is published: all of one kind in one document with a version. Readers keep the newest one.
 
 The version grows with each change, so that a reader can tell an older copy, whatever its source. A document that cannot
-be read, or that is empty, never replaces one that a reader has.
+be read never replaces one that a reader has. Neither does an empty one, unless it says that it may be empty: a stage
+can do without rules, while a stage without keys has lost them.
 """
 
 from collections.abc import Sequence
@@ -26,11 +27,18 @@ class Document(msgspec.Struct, Generic[Item], frozen=True):
     kind: str
     version: int
     items: tuple[Item, ...]
+    may_be_empty: bool = False
+    """Whether it means that there are none if it has no items."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be what its publisher meant."""
+        return bool(self.items) or self.may_be_empty
 
 
-def write_document(kind: str, version: int, items: Sequence[object]) -> bytes:
+def write_document(kind: str, version: int, items: Sequence[object], *, may_be_empty: bool = False) -> bytes:
     """Write a document."""
-    return msgspec.json.encode(Document(kind, version, tuple(items)))
+    return msgspec.json.encode(Document(kind, version, tuple(items), may_be_empty))
 
 
 def read_document(data: bytes, kind: str, of: type[Item]) -> Document[Item]:
@@ -46,4 +54,4 @@ def read_document(data: bytes, kind: str, of: type[Item]) -> Document[Item]:
 
 def replaces(new: Document[Item], held: Document[Item] | None) -> bool:
     """Return whether a reader takes a document in place of the one that it has."""
-    return held is None or (new.version > held.version and (bool(new.items) or not held.items))
+    return held is None or (new.version > held.version and (new.is_usable or not held.items))

@@ -84,14 +84,17 @@ class Believed(Generic[Content]):
 
 
 class Published(Generic[Item, Content]):
-    """One process's copy of one kind of control data."""
+    """One process's copy of one kind of control data.
+
+    A process outside the private network has no Valkey, and asks S3 alone.
+    """
 
     def __init__(
         self,
         kind: str,
         of: type[Item],
         arrange: Callable[[Sequence[Item]], Content],
-        shared: SharedCopy,
+        shared: SharedCopy | None,
         bucket: Callable[[], Bucket],
         valkey_every: timedelta,
         s3_every: timedelta,
@@ -170,6 +173,8 @@ class Published(Generic[Item, Content]):
             self._confirmed_at = now
 
     def _look_in_cache(self) -> bool:
+        if self._shared is None:
+            return False
         held = self._held.version if self._held is not None else 0
         with contextlib.suppress(Retryable):
             version = self._shared.version()
@@ -197,7 +202,7 @@ class Published(Generic[Item, Content]):
         if replaces(document, self._held):
             self._held, self._content = document, self._arrange(document.items)
             return True
-        return self._held is not None and bool(document.items)
+        return self._held is not None and document.is_usable
 
 
 def _is_within(period: timedelta, begun: datetime | None, now: datetime) -> bool:

@@ -8,8 +8,8 @@ from msgspec import Meta
 RULES = "rules"
 """The kind of published control data."""
 
-# above, below: a threshold. zscore: the last hour. baseline: the same hour of the week. range: the lowest and highest of
-# the last days. level, stuck, silence: the series as a whole.
+# above, below: a threshold. zscore: the last hour. baseline: the same hour of the week. range: the lowest and highest
+# of the last days. level, stuck, silence: the series as a whole.
 RuleKind = Literal["above", "below", "zscore", "baseline", "range", "level", "stuck", "silence"]
 OF_READINGS: tuple[RuleKind, ...] = ("above", "below", "zscore", "baseline", "range")
 """Kinds that judge each reading; detect does. The others judge a series by its statistics; learn does."""
@@ -32,11 +32,13 @@ class SeriesRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule names at most one of these two. For a series and kind, the rule of the device counts, then of its type."""
     kind: RuleKind
     open: float
-    """The threshold in the unit of the series; or deviations (zscore, baseline, level); or a share (range, stuck); or usual
-    intervals without a reading (silence)."""
+    """The threshold in the unit of the series; or deviations (zscore, baseline, level); or a share (range, stuck); or
+    usual intervals without a reading (silence)."""
     clear: float
     """Nearer to the usual than `open`: a reading is clear only beyond it."""
     breaches: int = 1
     of: int = 1
     """An incident opens when so many of the latest readings are breaches."""
     severity: Severity = "warning"
+    fleet_type: str | None = None
+    """The type of those of the fleet's devices that have no type of their own."""

@@ -24,3 +24,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     least_severity: Severity = "warning"
     after_minutes: int = 0
     """0: notified at once. More: only of incidents that no one has acknowledged for so long (an escalation)."""
+
+
+def secrets_of(stage: str) -> str:
+    """Return how the names of a stage's secrets begin; notify may read no others."""
+    return f"sluice-{stage}-destinations/"

@@ -21,7 +21,7 @@ _LOCK = 5_170_002
 _IDLE = "10s"
 ANSWERS_KEPT = timedelta(days=7)
 
-Row = TypeVar("Row", Fleet, ApiKey)
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 _FLEETS = """
     SELECT fleet_id, events_per_second, rejects_per_second, home_region, created_at, archived_at, version,
@@ -79,23 +79,23 @@ class Rows:
 
     def fleet(self, fleet_id: str) -> Fleet:
         """Read a fleet, or refuse an unknown one."""
-        for fleet in self._read(Fleet, f"{_FLEETS} WHERE fleet_id = %s", fleet_id):
+        for fleet in self.read(Fleet, f"{_FLEETS} WHERE fleet_id = %s", fleet_id):
             return fleet
         raise Refusal(404, "unknown_fleet", f"There is no fleet {fleet_id[:64]!r}.")
 
     def fleets(self, after: str, most: int) -> list[Fleet]:
         """List fleets in the order of their ids."""
-        return self._read(Fleet, f"{_FLEETS} WHERE fleet_id > %s ORDER BY fleet_id LIMIT %s", after, most)
+        return self.read(Fleet, f"{_FLEETS} WHERE fleet_id > %s ORDER BY fleet_id LIMIT %s", after, most)
 
     def key(self, fleet_id: str, key_id: str) -> ApiKey:
         """Read a key of a fleet, or refuse an unknown one."""
-        for key in self._read(ApiKey, f"{_KEYS} WHERE fleet_id = %s AND key_id = %s", fleet_id, key_id):
+        for key in self.read(ApiKey, f"{_KEYS} WHERE fleet_id = %s AND key_id = %s", fleet_id, key_id):
             return key
         raise Refusal(404, "unknown_key", f"Fleet {fleet_id[:64]!r} has no key {key_id[:64]!r}.")
 
     def working_keys(self, fleet_id: str, now: datetime) -> list[ApiKey]:
         """List a fleet's keys that are neither revoked nor expired."""
-        keys = self._read(ApiKey, f"{_KEYS} WHERE fleet_id = %s ORDER BY key_id", fleet_id)
+        keys = self.read(ApiKey, f"{_KEYS} WHERE fleet_id = %s ORDER BY key_id", fleet_id)
         return [key for key in keys if key.state(now) in ("active", "rotated")]
 
     def count_working_keys(self, now: datetime) -> int:
@@ -105,7 +105,7 @@ class Rows:
 
     def keys(self, fleet_id: str, after: str, most: int) -> list[ApiKey]:
         """List a fleet's keys in the order of their ids."""
-        return self._read(
+        return self.read(
             ApiKey, f"{_KEYS} WHERE fleet_id = %s AND key_id > %s ORDER BY key_id LIMIT %s", fleet_id, after, most
         )
 
@@ -116,8 +116,8 @@ class Rows:
         rows = self.connection.execute(backward if newest_first else forward, (after, most))
         return [Entry(number, text.encode(), digest) for number, text, digest in rows]
 
-    def _read(self, kind: Callable[..., Row], query: LiteralString, *parameters: str | int) -> list[Row]:
-        """Read rows whose columns have the names of the struct's fields."""
+    def read(self, kind: Callable[..., Row], query: LiteralString, *parameters: str | int) -> list[Row]:
+        """Read rows whose columns have the names of a struct's fields."""
         # PostgreSQL has no text with U+0000, and fails where it is asked for one.
         if any("\0" in each for each in parameters if isinstance(each, str)):
             return []

@@ -15,5 +15,9 @@ def load_contracts() -> Contracts:
     files = (
         path for contract in (TELEMETRY, READING, ACTIVITY) for path in sorted((SCHEMAS / contract).glob("*.json"))
     )
-    series = msgspec.json.decode((SCHEMAS / "series.json").read_bytes(), type=SeriesBook)
-    return Contracts((msgspec.json.decode(path.read_bytes()) for path in files), series)
+    return Contracts((msgspec.json.decode(path.read_bytes()) for path in files), load_series())
+
+
+def load_series() -> SeriesBook:
+    """Read the declared series and units."""
+    return msgspec.json.decode((SCHEMAS / "series.json").read_bytes(), type=SeriesBook)

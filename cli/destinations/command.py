@@ -1,0 +1,186 @@
+"""`sluice destinations`: where people are notified of incidents."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cli.control.client import Client
+from cli.control.confirmation import confirm
+from cli.control.options import AsJson, AsRole, DryRun, Reason, Version, Yes, connect
+from cli.control.output import show, show_change, show_list
+from cli.functions import read_answer
+from cli.stages import CommandError, Directory, Stage, choose
+from sluice.core.control.destinations import MOST_MINUTES, DestinationId
+from sluice.core.control.fleets import FleetId
+from sluice.core.detect.series_rules import Severity
+from sluice.core.notify.destinations import DestinationKind
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="List, create, change and archive where people are notified. Each change is in the audit.",
+)
+
+COLUMNS = ("destination_id", "state", "fleet_id", "kind", "secret", "least_severity", "after_minutes")
+
+
+def _check_destination(given: str) -> str:
+    try:
+        return msgspec.convert(given, DestinationId)
+    except msgspec.ValidationError:
+        raise CommandError(
+            f"{given!r} is no destination's id: 1 to 63 lower-case letters, digits and dashes", 2
+        ) from None
+
+
+def _check_fleet(given: str | None) -> str | None:
+    try:
+        return None if given is None else msgspec.convert(given, FleetId)
+    except msgspec.ValidationError:
+        raise CommandError(f"{given!r} is no fleet's id: 1 to 63 lower-case letters, digits and dashes", 2) from None
+
+
+DestinationName = Annotated[
+    str, typer.Argument(metavar="DESTINATION", help="The destination's id.", callback=_check_destination)
+]
+Least = Annotated[
+    Severity | None,
+    typer.Option("--least-severity", help="Notify of incidents that are so severe, or more. A new one: warning."),
+]
+After = Annotated[
+    int | None,
+    typer.Option(
+        "--after-minutes",
+        metavar="MINUTES",
+        min=0,
+        max=MOST_MINUTES,
+        help="Notify only of incidents that no one has acknowledged for so long. A new one: 0, at once.",
+    ),
+]
+_SECRET = typer.Option(
+    "--secret",
+    metavar="NAME",
+    help="The name of a secret in Secrets Manager, which begins with sluice-STAGE-destinations/. It holds the address.",
+)
+
+
+@app.command("list")
+def list_destinations(
+    stage: Stage = "", directory: Directory = None, role: AsRole = None, as_json: AsJson = False
+) -> None:
+    """List the destinations.
+
+    The JSON has them as items, each a Destination of schemas/admin.yaml.
+    """
+    show_list(connect(choose(stage, directory), role).list("destinations"), COLUMNS, as_json)
+
+
+@app.command("show")
+def show_destination(
+    destination: DestinationName,
+    stage: Stage = "",
+    directory: Directory = None,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a destination.
+
+    The JSON is a Destination of schemas/admin.yaml.
+    """
+    show(connect(choose(stage, directory), role).get("destinations", destination), as_json)
+
+
+@app.command()
+def create(
+    destination: DestinationName,
+    kind: Annotated[DestinationKind, typer.Option("--kind", help="The form in which it reads messages.")],
+    secret: Annotated[str, _SECRET],
+    fleet: Annotated[
+        str | None,
+        typer.Option("--fleet", metavar="FLEET", help="Only incidents of this fleet.", callback=_check_fleet),
+    ] = None,
+    least_severity: Least = None,
+    after_minutes: After = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = None,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a destination.
+
+    Store its secret first: no one checks here whether it exists. An id is never used again. The JSON is a Destination
+    of schemas/admin.yaml, or with --dry-run a DryRun.
+    """
+    wanted = {"destination_id": destination, "kind": kind, "secret": secret} | _given(
+        fleet_id=fleet, least_severity=least_severity, after_minutes=after_minutes
+    )
+    client = connect(choose(stage, directory), role)
+    show_change(client.change("POST", "destinations", body=wanted, dry_run=dry_run), as_json)
+
+
+@app.command()
+def change(
+    destination: DestinationName,
+    secret: Annotated[str | None, _SECRET] = None,
+    least_severity: Least = None,
+    after_minutes: After = None,
+    if_version: Version = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = None,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a destination's secret, its least severity, or after how long it is notified.
+
+    What is not given stays. The JSON is a Destination of schemas/admin.yaml, or with --dry-run a DryRun.
+    """
+    wanted = _given(secret=secret, least_severity=least_severity, after_minutes=after_minutes)
+    if not wanted:
+        raise CommandError("say what to change, for example --least-severity; --help lists the settings", 2)
+    client = connect(choose(stage, directory), role)
+    version = if_version or _see(client, destination)
+    answer = client.change("PATCH", "destinations", destination, body=wanted, version=version, dry_run=dry_run)
+    show_change(answer, as_json)
+
+
+@app.command()
+def archive(
+    destination: DestinationName,
+    reason: Reason,
+    yes: Yes = False,
+    if_version: Version = None,
+    dry_run: DryRun = False,
+    stage: Stage = "",
+    directory: Directory = None,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Archive a destination, for good: no one is notified there any more.
+
+    The JSON is a Destination of schemas/admin.yaml, or with --dry-run a DryRun.
+    """
+    client = connect(choose(stage, directory), role)
+    version = if_version or _see(client, destination)
+    if not yes and not dry_run:
+        confirm(f"Archive destination {destination}, version {version}? This cannot be undone.")
+    place = ("destinations", destination, "archive")
+    answer = client.change("POST", *place, body={"reason": reason}, version=version, dry_run=dry_run)
+    show_change(answer, as_json)
+
+
+class _Seen(msgspec.Struct):
+    """What of a destination a change names."""
+
+    version: int
+
+
+def _see(client: Client, destination: str) -> int:
+    """Return the version that the destination has now."""
+    return read_answer(client.get("destinations", destination), _Seen).version
+
+
+def _given(**named: object) -> dict[str, object]:
+    return {name: value for name, value in named.items() if value is not None}
