@@ -56,9 +56,14 @@ LARGE = replace(
         minimum_pollers=8,
         maximum_pollers=40,
     ),
-    # A shard has ten times the devices.
+    # A shard has ten times the devices: its baselines take the database 40 s.
     learn=replace(
-        BASELINE.learn, compute=replace(BASELINE.learn.compute, memory_mib=1769), every_seconds=900, shards=5
+        BASELINE.learn,
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=1),
+        every_seconds=900,
+        shards=5,
+        statement_seconds=200,
+        reserve_seconds=220,
     ),
     deadletter=replace(
         BASELINE.deadletter,

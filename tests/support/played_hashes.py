@@ -33,6 +33,9 @@ class PlayedHashes:
     def hmget(self, name: str, fields: Sequence[str]) -> None:
         self._answers.append([self.hashes[name].get(field) for field in fields])
 
+    def hgetall(self, name: str) -> None:
+        self._answers.append({field.encode(): value for field, value in self.hashes[name].items()})
+
     def hset(self, name: str, mapping: Mapping[str, bytes]) -> None:
         self.hashes[name].update(mapping)
         self._answers.append(len(mapping))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from sluice.core.detect.statistics import VERSION, DeviceStatistics, SeriesStatistics, Usual
-from sluice.core.detect.watching import name_device, name_watched
+from sluice.core.detect.watching import name_device, name_statistics, name_watched
 from sluice.core.samples.shards import SHARDS, shard_of
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.detect import statistics
@@ -58,10 +58,12 @@ def test_a_batch_takes_one_trip_and_two_commands_for_each_shard_at_most(world: W
     world.process.find(DEVICES)
     assert (world.cache.trips - trips, world.cache.commands - commands) == (1, 2 * SHARDS)
     world.process.find(DEVICES)
-    # The statistics are remembered; what is watched is asked each time.
-    assert (world.cache.trips - trips, world.cache.commands - commands) == (2, 3 * SHARDS)
     world.process.find([])
-    assert world.cache.trips - trips == 2
+    assert world.cache.trips - trips == 1
+    # The statistics are remembered for longer than what is watched.
+    world.moment = statistics.WATCHED_SECONDS + 1
+    world.process.find(DEVICES)
+    assert (world.cache.trips - trips, world.cache.commands - commands) == (2, 3 * SHARDS)
 
 
 def test_newer_statistics_are_read_after_a_minute(world: World) -> None:
@@ -96,7 +98,7 @@ def test_a_flushed_cache_has_no_statistics(world: World) -> None:
 def test_a_hint_that_cannot_be_read_watches_nothing(world: World, value: bytes) -> None:
     world.watch(DEVICES[0], value)
     assert world.process.find(DEVICES[:1])[DEVICES[0]].watched == frozenset()
-    assert find_watched(world.cache.as_cache(), shard_of(*DEVICES[0]), DEVICES[:1]) == {}
+    assert find_watched(world.cache.as_cache(), shard_of(*DEVICES[0])) == {}
 
 
 def test_a_process_does_not_remember_more_and_more_devices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +113,7 @@ def test_devices_that_are_gone_leave_the_hash(world: World, monkeypatch: pytest.
     cache = world.cache.as_cache()
     publish_statistics(cache, 3, dict.fromkeys(DEVICES[:10], describe(1.0)))
     publish_statistics(cache, 3, dict.fromkeys(DEVICES[:9], describe(2.0)))
-    (held,) = world.cache.hashes.values()
-    assert len(held) == 10
+    assert len(world.cache.hashes[name_statistics(3)]) == 10
     publish_statistics(cache, 3, dict.fromkeys(DEVICES[:3], describe(3.0)))
     assert [list(held) for held in world.cache.hashes.values()] == [[name_device(*device) for device in DEVICES[:3]]]
     publish_statistics(cache, 3, {})
@@ -124,7 +125,6 @@ def test_devices_that_are_gone_leave_the_hash(world: World, monkeypatch: pytest.
 def test_learn_finds_what_is_watched_in_a_shard(world: World) -> None:
     shard = shard_of(*DEVICES[0])
     world.watch(DEVICES[0], json.dumps(["hot", "default-silence"]).encode())
-    assert find_watched(world.cache.as_cache(), shard, DEVICES) == {DEVICES[0]: {"hot", "default-silence"}}
-    assert find_watched(world.cache.as_cache(), shard, []) == {}
+    assert find_watched(world.cache.as_cache(), shard) == {DEVICES[0]: {"hot", "default-silence"}}
     world.cache.away = True
-    assert find_watched(world.cache.as_cache(), shard, DEVICES) == {}
+    assert find_watched(world.cache.as_cache(), shard) == {}

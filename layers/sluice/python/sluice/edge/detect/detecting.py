@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 import msgspec
 from aws_lambda_powertools import Logger
 
+from sluice.core.detect.bounds import Bounds, begin_bounds, find_limits
 from sluice.core.detect.defaults import default_rules_for
-from sluice.core.detect.device_readings import find_breached, is_stale, judge_device
+from sluice.core.detect.device_readings import Known, find_breached, is_stale, judge_device
 from sluice.core.detect.readings import Readings, first_of_each, read_readings
 from sluice.core.detect.rulebook import Rulebook
 from sluice.core.detect.series_rules import OF_READINGS, SeriesRule
@@ -37,6 +38,8 @@ logger = Logger()
 
 MOST_REMEMBERED = 200_000
 """Series whose rules a process remembers."""
+MOST_BOUNDS = 20_000
+"""Devices whose bounds it remembers, as many as those whose statistics it does."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -65,6 +68,7 @@ class Detecting:
         self._clock = clock
         self._book: Rulebook | None = None
         self._remembered: dict[tuple[str, str, str], tuple[SeriesRule, ...]] = {}
+        self._bounds: dict[Device, Bounds] = {}
 
     def read(self, record: KafkaRecord, now: datetime) -> Readings | None:
         """Read the readings of an event, if they are judged."""
@@ -102,9 +106,10 @@ class Detecting:
                 missing += 1
             elif is_stale(statistics.computed(), events[-1].received_at, self._stale_after):
                 stale += 1
-            verdicts += judge_device(
-                first_of_each(events), self._rules_of, there, self._contracts.book, self._stale_after
-            )
+            if there.watched or not self._are_usual(device, there, events):
+                verdicts += judge_device(
+                    first_of_each(events), self._rules_of, there, self._contracts.book, self._stale_after
+                )
         record(STATISTICS_MISSING, missing)
         record(STATISTICS_STALE, stale)
         return verdicts
@@ -115,6 +120,26 @@ class Detecting:
         if book is not self._book or len(self._remembered) > MOST_REMEMBERED:
             self._book = book
             self._remembered = {}
+            self._bounds = {}
+
+    def _are_usual(self, device: Device, known: Known, events: Sequence[Readings]) -> bool:
+        """Return whether no rule has anything to say of the events of a device."""
+        statistics = known.statistics
+        bounds = self._bounds.get(device)
+        if bounds is not None and bounds.hold(statistics, events) and bounds.have(events):
+            return True
+        latest = events[-1]
+        if bounds is None or not bounds.hold(statistics, [latest]):
+            if len(self._bounds) > MOST_BOUNDS:
+                self._bounds = {}
+            bounds = self._bounds[device] = begin_bounds(statistics, latest.at)
+        for metric in latest.metrics:
+            if metric not in bounds.limits:
+                series = statistics.series.get(metric) if statistics is not None else None
+                pair = (statistics, series) if statistics is not None and series is not None else None
+                rules, grain = self._rules_of(*device, metric), self._contracts.book.series[metric].resolution
+                bounds.limits[metric] = find_limits(rules, latest.at, pair, grain)
+        return bounds.hold(statistics, events) and bounds.have(events)
 
     def _rules_of(self, fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:
         """Return the rules for readings of a series; finding them for each batch would cost more than judging."""

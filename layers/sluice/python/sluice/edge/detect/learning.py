@@ -86,7 +86,7 @@ class Learning:
             silences = _Silences(devices, rules, due.until)
             expected[due.shard] = silences.count()
             asleep = find_asleep(expected)
-            watched = find_watched(self._cache, due.shard, (_name(device) for device in devices))
+            watched = find_watched(self._cache, due.shard)
             told = self._judge(devices, silences, rules, due, asleep)
             verdicts = [one for one in told if _is_told(one, watched.get((one.fleet_id, one.device_id), frozenset()))]
             self._store(verdicts)

@@ -1,12 +1,14 @@
 """The statistics of devices in Valkey, which learn writes and detect reads, and which rules are watched.
 
-One hash for each shard: a batch needs at most two commands for each of 64 shards, however many devices it has. A
-process remembers statistics for a minute, because a device sends several batches in that time.
+One hash for each shard: a batch asks with one command for each of 64 shards at most, however many devices it has.
+A process remembers statistics for a minute, because a device sends several batches in that time, and what is watched
+for two seconds.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
@@ -15,12 +17,13 @@ from redis.cluster import ClusterPipeline
 from sluice.core.detect.device_readings import Known
 from sluice.core.detect.statistics import DeviceStatistics, read_statistics, write_statistics
 from sluice.core.detect.watching import name_device, name_statistics, name_watched
-from sluice.core.samples.shards import shard_of
+from sluice.core.samples.shards import SHARDS, shard_of
 from sluice.edge.cache import Cache, CacheAwayError
 
 Device = tuple[str, str]  # a fleet, and its device
 
 REMEMBER_SECONDS = 60.0
+WATCHED_SECONDS = 2.0
 MOST_REMEMBERED = 20_000
 """Some 60 MB: the devices of a dozen partitions at baseline."""
 KEEP_SECONDS = 6 * 3600
@@ -29,6 +32,8 @@ FIELDS = 500
 """How many devices one command writes."""
 MOST_EXTRA = 1.1
 """A hash with so many times the devices that learn knows is begun anew: it keeps devices that are gone."""
+
+NOTHING = frozenset[str]()
 
 _decode_rules = msgspec.json.Decoder(list[str]).decode
 
@@ -40,35 +45,39 @@ class PublishedStatistics:
         self._cache = cache
         self._clock = clock
         self._remembered: dict[Device, tuple[float, DeviceStatistics | None]] = {}
+        self._watched: dict[Device, frozenset[str]] = {}
+        self._watched_at = -inf
 
     def find(self, devices: Collection[Device]) -> dict[Device, Known]:
         """Find what is known of devices. While the cache is down: what is remembered, and nothing is watched."""
         now = self._clock()
-        shards = _by_shard(devices)
         old = _by_shard(device for device in devices if self._is_old(device, now))
+        ask_watched = now - self._watched_at > WATCHED_SECONDS
 
         def ask(pipeline: ClusterPipeline) -> None:
-            for shard, there in shards.items():
-                pipeline.hmget(name_watched(shard), [name_device(*device) for device in there])
+            for shard in range(SHARDS) if ask_watched else ():
+                pipeline.hgetall(name_watched(shard))
             for shard, there in old.items():
                 pipeline.hmget(name_statistics(shard), [name_device(*device) for device in there])
 
-        try:
-            answers = iter(self._cache.together(ask) if shards else [])
-        except CacheAwayError:
-            return {device: Known(self._recall(device)) for device in devices}
-        watched = {
-            device: rules
-            for there in shards.values()
-            for device, text in zip(there, next(answers), strict=True)
-            if text is not None and (rules := _read_rules(text))
-        }
+        if devices and (old or ask_watched):
+            try:
+                answers = self._cache.together(ask)
+            except CacheAwayError:
+                self._watched, self._watched_at = {}, -inf
+            else:
+                self._take(answers, old, now, watched=SHARDS if ask_watched else 0)
+        return {device: Known(self._recall(device), self._watched.get(device, NOTHING)) for device in devices}
+
+    def _take(self, answers: Sequence[Any], old: Mapping[int, Sequence[Device]], now: float, *, watched: int) -> None:
+        if watched:
+            self._watched_at = now
+            self._watched = _read_watched(answers[:watched])
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.clear()
-        for there in old.values():
-            for device, data in zip(there, next(answers), strict=True):
+        for there, found in zip(old.values(), answers[watched:], strict=True):
+            for device, data in zip(there, found, strict=True):
                 self._remembered[device] = (now, read_statistics(data))
-        return {device: Known(self._recall(device), watched.get(device, frozenset())) for device in devices}
 
     def _is_old(self, device: Device, now: float) -> bool:
         found = self._remembered.get(device)
@@ -101,23 +110,22 @@ def publish_statistics(cache: Cache, shard: int, statistics: Mapping[Device, Dev
         cache.together(begin_anew)
 
 
-def find_watched(cache: Cache, shard: int, devices: Iterable[Device]) -> dict[Device, frozenset[str]]:
+def find_watched(cache: Cache, shard: int) -> dict[Device, frozenset[str]]:
     """Find the watched rules of a shard's devices; none while the cache is down."""
-    asked = list(devices)
-
-    def ask(pipeline: ClusterPipeline) -> None:
-        for start in range(0, len(asked), FIELDS):
-            part = asked[start : start + FIELDS]
-            pipeline.hmget(name_watched(shard), [name_device(*device) for device in part])
-
     try:
-        answers: list[Any] = [text for part in (cache.together(ask) if asked else []) for text in part]
+        (fields,) = cache.together(lambda pipeline: pipeline.hgetall(name_watched(shard)))
     except CacheAwayError:
         return {}
+    return _read_watched([fields])
+
+
+def _read_watched(shards: Iterable[Mapping[bytes, bytes]]) -> dict[Device, frozenset[str]]:
     return {
-        device: rules
-        for device, text in zip(asked, answers, strict=True)
-        if text is not None and (rules := _read_rules(text))
+        (fleet_id, device_id): rules
+        for fields in shards
+        for name, text in fields.items()
+        for fleet_id, _, device_id in [name.decode(errors="replace").partition("/")]
+        if (rules := _read_rules(text))
     }
 
 
