@@ -20,7 +20,9 @@ from infra.functions.archive import Archive
 from infra.functions.attend import Attend
 from infra.functions.checkpoint import Checkpoint
 from infra.functions.deadletter import Deadletter
+from infra.functions.detect import Detect
 from infra.functions.ingest import Ingest
+from infra.functions.learn import Learn
 from infra.functions.lookup import Lookup
 from infra.functions.maintain import Maintain
 from infra.functions.match import Match
@@ -124,6 +126,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
     Match(pipeline, base, profile.match)
+    Detect(pipeline, base, profile.detect, rules=profile.rules)
+    Learn(pipeline, base, profile.learn, rules=profile.rules)
 
     Alert(pipeline, base, profile.alert)
     Attend(pipeline, base, profile.attend)

@@ -27,6 +27,12 @@ DEV = replace(
         minimum_pollers=1,
         maximum_pollers=4,
     ),
+    detect=replace(
+        BASELINE.detect,
+        compute=replace(BASELINE.detect.compute, concurrency=4),
+        minimum_pollers=1,
+        maximum_pollers=4,
+    ),
     deadletter=replace(
         BASELINE.deadletter,
         compute=replace(BASELINE.deadletter.compute, concurrency=2),

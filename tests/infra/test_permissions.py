@@ -211,6 +211,19 @@ def test_aggregate_may_read_its_topic_in_its_group_and_write_dead_letters(templa
     _joins_only(kafka, "aggregate")
 
 
+def test_detect_may_read_its_topic_in_its_group_and_write_verdicts_and_dead_letters(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "detect")
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    assert _topics_of(kafka, "WriteData") == {"AlertEvents", "DeadLetter"}
+    _joins_only(kafka, "detect")
+
+
+def test_learn_may_write_verdicts_and_nothing_else_in_kafka(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "learn")
+    assert not any("Read" in action or "Group" in action for action, _ in kafka)
+    assert _topics_of(kafka, "WriteData") == {"AlertEvents"}
+
+
 def test_resend_may_write_replayed_events_and_nothing_else_in_kafka(templates: Templates) -> None:
     kafka = _kafka_grants(templates, "resend")
     assert not any("Read" in action or "Group" in action for action, _ in kafka)
