@@ -85,7 +85,18 @@ def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -
 
 
 def test_what_is_produced_is_settled_before_the_function_is_stopped(templates: Templates) -> None:
-    for verb in ("ingest", "archive", "aggregate", "salvage", "recount", "resend", "redrive", "detect", "learn", "alert"):
+    for verb in (
+        "ingest",
+        "archive",
+        "aggregate",
+        "salvage",
+        "recount",
+        "resend",
+        "redrive",
+        "detect",
+        "learn",
+        "alert",
+    ):
         timeout = templates.functions()[verb].properties["Timeout"]
         assert int(templates.variables(verb)["PRODUCE_DEADLINE_SECONDS"]) < timeout, verb
 
