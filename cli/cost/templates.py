@@ -286,6 +286,9 @@ class _Reader:
         read = {}
         for mapping in self._all("AWS::Lambda::EventSourceMapping"):
             properties = mapping.properties
+            if "Topics" not in properties:
+                # A queue is polled without pollers of its own; its requests are named where queues are.
+                continue
             verb = verbs[_target(mapping, "FunctionName")]
             read[verb] = Pollers(
                 topic=properties["Topics"][0],
