@@ -529,4 +529,22 @@ MUTANTS = (
         f"{DATABASE}/test_replay_expired.py"
         "::test_tier_moves_nothing_that_a_replay_is_swapping_and_copies_again_what_has_changed",
     ),
+    Mutant(
+        "alert takes a reading in again",
+        f"{CORE}/alerts/series.py",
+        (("[one for one in readings if one.position > known.position]", "readings"),),
+        f"{UNIT}/core/alerts/test_series.py::test_readings_are_taken_in_once_whatever_is_delivered_again",
+    ),
+    Mutant(
+        "an incident takes the last message of an hour for an end that may not last",
+        f"{CORE}/alerts/incidents.py",
+        (("if left > 1 or (", "if left > -99 or ("),),
+        f"{UNIT}/core/alerts/test_board.py::test_the_last_message_of_an_hour_tells_an_end_that_lasts",
+    ),
+    Mutant(
+        "a message of an incident overtakes one that SNS refused",
+        f"{EDGE}/alerts/outbox.py",
+        (("earlier.sequence < one.sequence AND", "false AND"),),
+        f"{DATABASE}/test_alert.py::test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_others",
+    ),
 )
