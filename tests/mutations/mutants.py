@@ -547,4 +547,28 @@ MUTANTS = (
         (("earlier.sequence < one.sequence AND", "false AND"),),
         f"{DATABASE}/test_alert.py::test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_others",
     ),
+    Mutant(
+        "a name may have a private address beside a public one",
+        f"{CORE}/notify/addresses.py",
+        (("    for each in addresses:\n", "    for each in addresses[:1]:\n"),),
+        f"{UNIT}/core/notify/test_addresses.py::test_a_name_with_a_private_address_among_public_ones_is_refused",
+    ),
+    Mutant(
+        "a notification goes to what a name resolves to a moment later",
+        f"{EDGE}/notify/posting.py",
+        (("create_connection((address, place.port)", "create_connection((place.host, place.port)"),),
+        f"{UNIT}/edge/notify/test_posting.py::test_the_address_that_was_checked_is_the_one_that_is_connected_to",
+    ),
+    Mutant(
+        "a dead letter is told after the end of its incident",
+        f"{EDGE}/notify/notifying.py",
+        (("if latest > message.sequence:", "if latest > message.sequence + 99:"),),
+        f"{UNIT}/edge/notify/test_notifying.py::test_a_message_older_than_what_was_told_is_not_told",
+    ),
+    Mutant(
+        "a delivery whose last attempt fails is forgotten",
+        f"{EDGE}/notify/notifying.py",
+        (("        if given_up or (", "        if False and given_up or ("),),
+        f"{UNIT}/edge/notify/test_notifying.py::test_after_the_last_attempt_a_delivery_is_a_dead_letter_with_its_reason",
+    ),
 )
