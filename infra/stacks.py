@@ -156,7 +156,13 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     show = Show(pipeline, base, profile.show)
     Publish(pipeline, base, profile.publish)
-    redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
+    redrive = Redrive(
+        pipeline,
+        base,
+        profile.redrive,
+        dead_letter_days=profile.retention.dead_letter_days,
+        consumers=consumers,
+    )
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
