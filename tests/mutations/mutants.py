@@ -467,13 +467,13 @@ MUTANTS = (
     ),
     Mutant(
         "a re-drive produces an event that is in raw-events already",
-        f"{EDGE}/redrive/redriving.py",
+        f"{CORE}/redrive/groups.py",
         (("    if standing.state in (ACCEPTED, ACCOUNTED):\n        return False\n", ""),),
         f"{DATABASE}/test_redrive.py::test_what_was_accepted_once_is_never_produced_again_on_purpose",
     ),
     Mutant(
         "a re-drive finishes a letter with another fix than the one that may have stored it",
-        f"{EDGE}/redrive/redriving.py",
+        f"{CORE}/redrive/groups.py",
         (("return standing.redrive_number in alike", "return True"),),
         f"{DATABASE}/test_redrive.py"
         "::test_letters_that_a_cancelled_redrive_left_in_sending_are_finished_under_its_fix_alone",
@@ -486,7 +486,7 @@ MUTANTS = (
     ),
     Mutant(
         "a re-drive ends when one consumer accounts for its events",
-        f"{EDGE}/redrive/tables.py",
+        f"{EDGE}/redrive/accounting.py",
         (("    ) = %s\n", "    ) >= least(1, %s)\n"),),
         f"{DATABASE}/test_redrive.py"
         "::test_a_group_is_redriven_counted_and_closed_and_what_is_still_bad_has_its_attempt",
