@@ -63,6 +63,11 @@ def test_a_transaction_that_fails_leaves_nothing(alert: Alert, database: str, mo
     assert alert.sns.happenings() == ["opened"]
 
 
+@pytest.mark.shows_fault(
+    part="SNS",
+    fault="no answer, or some messages refused",
+    expected="messages are committed, and sent in their order later",
+)
 def test_messages_that_sns_does_not_take_are_committed_and_sent_later(alert: Alert, database: str) -> None:
     alert.sns.away = True
     alert.take(verdict(readings("b..")))
@@ -73,6 +78,7 @@ def test_messages_that_sns_does_not_take_are_committed_and_sent_later(alert: Ale
     assert alert.sns.happenings() == ["opened", "resolved"]
 
 
+@pytest.mark.shows_fault(part="SNS", fault="no answer, or some messages refused")
 def test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_others(alert: Alert, database: str) -> None:
     alert.sns.away = True
     alert.take(verdict(readings("b..")), verdict(readings("b.."), rule_id="other"))
@@ -91,6 +97,11 @@ def test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_othe
     assert mine == [f"{refused}-1", f"{refused}-2"]
 
 
+@pytest.mark.shows_fault(
+    part="alert",
+    fault="killed between SNS and its commit",
+    expected="the message is sent again with its number, and the FIFO topic drops it",
+)
 def test_a_process_killed_between_sns_and_its_commit_sends_the_same_message_again(alert: Alert, database: str) -> None:
     class Killed(Exception):
         pass
@@ -121,6 +132,9 @@ def at_once(*acts: Callable[[], object]) -> None:
         thread.join()
 
 
+@pytest.mark.shows_fault(
+    part="alert", fault="the same batch at several workers", expected="one incident, and each message once"
+)
 def test_two_workers_with_the_same_batch_make_one_incident(database: str) -> None:
     sns = PlayedSns()
     workers = [Alert(database, sns) for _ in range(3)]

@@ -428,4 +428,4 @@ def test_every_sample_event_is_linked() -> None:
 def test_the_contracts_that_are_shipped_are_those_the_page_describes() -> None:
     load_contracts()
     folders = {path.parent.name for path in SCHEMAS.glob("*/*.json")}
-    assert folders == {*CONTRACTS, "problem", "dead_letter"}
+    assert folders == {*CONTRACTS, "problem", "dead_letter", "alert"}
