@@ -126,6 +126,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Alert(pipeline, base, profile.alert)
     Attend(pipeline, base, profile.attend)
 
+    redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
     query = Query(
         pipeline,
         base,
@@ -134,6 +135,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         change_hours=profile.maintain.change_hours,
         lookup=Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory")),
         recall=Recall(pipeline, base, profile.recall),
+        redrive=redrive,
     )
     trace = Trace(
         pipeline,
@@ -164,7 +166,6 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     show = Show(pipeline, base, profile.show)
     Publish(pipeline, base, profile.publish)
-    redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]

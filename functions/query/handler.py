@@ -28,6 +28,7 @@ from sluice.edge.metrics import metrics
 from sluice.edge.query.entities import Entities
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
+from sluice.edge.query.letter_groups import FleetLetters
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollup_archive import RollupArchive
 from sluice.edge.query.rollups import RollupReader
@@ -62,6 +63,7 @@ def compose(
     quotas = Quotas(shared, settings.query_concurrency)
     lookup = invoked(settings.lookup_function, settings.lookup_seconds, settings.aws_region)
     recall = invoked(settings.recall_function, settings.recall_seconds, settings.aws_region)
+    redrive = invoked(settings.redrive_function, settings.letters_seconds, settings.aws_region)
     directory = Breaker("the directory", settings.lookup_rest_seconds, time.monotonic, failures=BREAKS_AFTER)
     believed = timedelta(seconds=settings.group_believed_seconds)
     reader = Reader(store, settings.query_answer_seconds)
@@ -74,6 +76,7 @@ def compose(
         Historian(entities, RollupReader(reader), RollupArchive(reader, recall)),
         Groups(partial(lookup.ask, kind=GroupAnswer), shared, directory, believed),
         Counters(shared),
+        FleetLetters(redrive, quotas, shared, timedelta(seconds=settings.letters_believed_seconds)),
     )
     return Query(
         Gate(

@@ -1,7 +1,8 @@
 """Redrive: fixes dead letters and sends them through the edge's validation again, for as long as time is left.
 
 Without a step, as the schedule calls it, it goes on with every re-drive that is not over. An admin's questions come as
-{"step": "groups" | "explain" | "propose" | "measure", "asked": {...}}; edge/redrive/looking.py answers them.
+{"step": "groups" | "explain" | "propose" | "measure", "asked": {...}}, and a reader's as the step "fleet_groups" from
+query; edge/redrive/looking.py answers them.
 """
 
 import os
@@ -83,6 +84,7 @@ def answer(looking: Looking, step: str, asked: object) -> dict[str, Any]:
     """Answer who invoked: with the result, or with why it is refused."""
     questions = {
         "groups": looking.groups,
+        "fleet_groups": looking.fleet_groups,
         "explain": looking.explain,
         "propose": looking.propose,
         "measure": looking.measure,

@@ -1,4 +1,4 @@
-"""query: answers readers from the database, the cache and two other functions."""
+"""query: answers readers from the database, the cache and three other functions."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,9 @@ ROUTES = (
     "GET /v1/fleets/{fleet}",
     *(f"GET /v1/fleets/{{fleet}}/{part}" for part in OF_A_FLEET),
     "GET /v1/statement",
+    "GET /v1/dead-letters",
 )
+CACHED = (names.PUBLISHED, names.QUOTAS, names.GROUPS, names.LETTERS, names.COUNTERS_TO_READ)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class QueryProfile:
     recall_seconds: int
     group_believed_seconds: int
     """How long the directory's last answer for a group stays valid."""
+    letters_seconds: int
+    letters_believed_seconds: int
+    """How long redrive's last answer for a fleet stays valid."""
 
     def __post_init__(self) -> None:
         # Only a missing answer shows that a connection was cut. Then query opens another one and asks again.
@@ -48,6 +53,11 @@ class QueryProfile:
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
             f"query may wait for {longest} s, and must answer before its own timeout and the gateway's",
+        )
+        # For dead letters it asks its own database nothing.
+        require(
+            KEY_SECONDS + self.letters_seconds < self.compute.timeout_seconds,
+            "query must answer before its own timeout when redrive does not answer",
         )
 
 
@@ -64,6 +74,7 @@ class Query(Function):
         change_hours: int,
         lookup: Function,
         recall: Function,
+        redrive: Function,
     ) -> None:
         super().__init__(
             scope,
@@ -77,9 +88,10 @@ class Query(Function):
             uses=[
                 base.database.access("query"),
                 base.control_data.read(),
-                base.cache.access("query", names.PUBLISHED, names.QUOTAS, names.GROUPS, names.COUNTERS_TO_READ),
+                base.cache.access("query", *CACHED),
                 lookup.access(base.network.lambdas),
                 recall.access(base.network.lambdas),
+                redrive.access(base.network.lambdas),
             ],
         )
         self.door = Door(self.node.id, self.resource, dict.fromkeys(ROUTES, settings.throttle))

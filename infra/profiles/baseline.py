@@ -149,6 +149,8 @@ BASELINE = Profile(
         lookup_rest_seconds=30,
         recall_seconds=10,
         group_believed_seconds=60,
+        letters_seconds=15,
+        letters_believed_seconds=300,
     ),
     lookup=LookupProfile(compute=Compute(memory_mib=512, timeout_seconds=6, concurrency=5), directory_seconds=2),
     maintain=MaintainProfile(
@@ -233,7 +235,8 @@ BASELINE = Profile(
         version_hold_seconds=600,
         produce_deadline_seconds=10,
     ),
-    # A run, and beside it an admin's questions. It reads every letter of a range, and holds up to 200,000 ids.
+    # A run, and beside it one question for readers and an admin's. Each reads every letter of a range, and holds up to
+    # 200,000 ids.
     redrive=RedriveProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=300, concurrency=3),
         per_second=1_000,

@@ -115,6 +115,10 @@ class Profile:
             "redrive must end its answer before admin gives up, or admin cannot say what was read",
         )
         require(
+            self.redrive.answer_seconds < self.query.letters_seconds,
+            "redrive must end its answer before query gives up, or readers never see the groups of many letters",
+        )
+        require(
             2 * self.lookup.directory_seconds <= self.query.lookup_seconds,
             "lookup must give up before query does, or query cannot say why",
         )

@@ -26,6 +26,8 @@ class Picture(NamedTuple):
     height: int
 
 
+# What was rejected, below the charts.
+REJECTIONS = Picture("rejections", "#range=1h", "light", 1280, 1100)
 PICTURES = (
     Picture("desktop", "#range=1h", "light", 1280, 1100),
     Picture("phone", "#device=press-00001&range=5m&metric=cpu_temp", "light", 390, 1500),
@@ -63,6 +65,21 @@ def take(browser: Browser, api: str, key: str, picture: Picture, directory: Path
     page.close()
 
 
+def take_rejections(browser: Browser, api: str, key: str, picture: Picture, directory: Path) -> None:
+    """Take the part of the page that shows rejected events, with the largest group open."""
+    size = {"width": picture.width, "height": picture.height}
+    page = browser.new_page(color_scheme=picture.scheme, viewport=size, base_url=api)  # type: ignore[arg-type]  # a TypedDict
+    page.goto(f"/{picture.view}")
+    page.get_by_label("Reader key").fill(key)
+    page.keyboard.press("Enter")
+    part = page.get_by_role("region", name="Rejected events")
+    part.locator("summary").first.click(timeout=90_000)
+    page.wait_for_timeout(1000)
+    page.mouse.move(0, 0)
+    part.screenshot(path=directory / f"dashboard-{picture.name}.png", animations="disabled")
+    page.close()
+
+
 def main() -> None:
     """Take all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -79,6 +96,7 @@ def main() -> None:
         )
         for picture in PICTURES:
             take(browser, stack["api"], stack["keys"]["reader"], picture, options.out)
+        take_rejections(browser, stack["api"], stack["keys"]["reader"], REJECTIONS, options.out)
         browser.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,3 +149,16 @@ def test_reads_are_answered_as_promised(path: str, query: dict[str, Any], stack:
     # An answer that contains the time of its request differs each time.
     if "as_of" not in document and not path.endswith("changes"):
         assert case.call_and_validate(base_url=stack["api"], headers=again, checks=PROMISES).status_code == 304
+
+
+def test_groups_of_dead_letters_are_answered_as_promised(stack: Stack, keys: dict[str, str]) -> None:
+    case = SCHEMA["/v1/dead-letters"]["GET"].Case()
+    ends = time.monotonic() + 120
+    # They are read once in twenty seconds for all readers together.
+    while True:
+        answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys["GET"]}, checks=PROMISES)
+        if answer.status_code == 200:
+            return
+        assert answer.json()["code"] == "quota_letters"
+        assert time.monotonic() < ends
+        time.sleep(2)

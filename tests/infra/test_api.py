@@ -19,6 +19,7 @@ ROUTES = {
         "GET /v1/fleets/{fleet}/counters",
         "GET /v1/fleets/{fleet}/changes",
         "GET /v1/statement",
+        "GET /v1/dead-letters",
     },
     "trace": {"GET /v1/trace/{event_id}"},
     "admin": {

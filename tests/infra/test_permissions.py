@@ -299,7 +299,7 @@ def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> N
         for place in templates.granted(verb).get("lambda:InvokeFunction", []):
             invoked.setdefault(verb, set()).add(names[json.loads(place)["Fn::GetAtt"][0]])
     assert invoked == {
-        "query": {"lookup", "recall"},
+        "query": {"lookup", "recall", "redrive"},
         "trace": {"seek"},
         "reconcile": {"archive", "aggregate"},
         "admin": {"redrive", "replay"},

@@ -49,6 +49,9 @@ SETTINGS = QuerySettings(
     group_believed_seconds=60,
     recall_function="recall",
     recall_seconds=1,
+    redrive_function="redrive",
+    letters_seconds=1,
+    letters_believed_seconds=300,
 )
 ROUTER = Router([RouteConfig(key, "arn", 1000) for key in (*ROUTES, "GET /health")])
 
@@ -73,9 +76,15 @@ class Functions:
     asked: list[Any] = field(default_factory=list)
     away: bool = False
     rows: Callable[[bytes], bytes] = lambda _: b'{"rows": []}'
+    letters: Callable[[bytes], bytes] = lambda _: (
+        b'{"result": {"items": [], "found": 0, "letters": 0, "complete": true}}'
+    )
 
     def recall(self, payload: bytes) -> bytes:
         return self.rows(payload)
+
+    def redrive(self, payload: bytes) -> bytes:
+        return self.letters(payload)
 
     def lookup(self, payload: bytes) -> bytes:
         wanted = msgspec.json.decode(payload, type=GroupQuestion)
@@ -143,7 +152,7 @@ class Reader:
             connection.execute("INSERT INTO fleet (fleet_id) VALUES (%s) ON CONFLICT DO NOTHING", (FLEET,))
             self.key = insert_key(connection, STAGE, FLEET, "reader")
         self.keys = RowKeys(dsn)
-        invoked = {"lookup": self.functions.lookup, "recall": self.functions.recall}
+        invoked = {"lookup": self.functions.lookup, "recall": self.functions.recall, "redrive": self.functions.redrive}
         self.query = compose(
             settings,
             cast("KeyStore", self.keys),

@@ -155,6 +155,25 @@ export class Api {
   }
 
   /**
+   * The fleet's dead letters of yesterday and today, in groups.
+   * @returns {Promise<Answers["listLetterGroups"]>}
+   */
+  letterGroups() {
+    return this.#get("/v1/dead-letters");
+  }
+
+  /**
+   * What became of one event that arrived on a day.
+   * @param {string} event
+   * @param {string | null} device
+   * @param {string} day
+   * @returns {Promise<Answers["traceEvent"]>}
+   */
+  trace(event, device, day) {
+    return this.#get(`/v1/trace/${encodeURIComponent(event)}`, { device_id: device, from: day, to: day });
+  }
+
+  /**
    * The document of an answer. The API's description defines its type.
    * @param {string} path
    * @param {Question} [question]

@@ -9,6 +9,7 @@ import { Overview } from "./overview.js";
 import { Panels } from "./panels.js";
 import { Picker } from "./picker.js";
 import { Pulse } from "./pulse.js";
+import { Rejections } from "./rejections.js";
 import { Samples } from "./samples.js";
 import * as views from "./view.js";
 import { Windows } from "./windows.js";
@@ -47,6 +48,7 @@ export class Dashboard {
   #picker;
   #overview = new Overview();
   #panels;
+  #rejections;
   #windows = new Windows();
   #samples = new Samples();
   /** @type {Schemas["Fleet"] | null} */
@@ -72,6 +74,7 @@ export class Dashboard {
     this.#onView = onView;
     this.#feed = new Feed(api, fleet);
     this.#panels = new Panels({ onZoom: (from, to) => this.#pick(views.lookAt(this.#view, from, to, this.#now())) });
+    this.#rejections = new Rejections(api);
     this.#picker = new Picker({ view, onView: (picked) => this.#pick(picked), now: () => this.#now() });
     this.#pulse = new Pulse({ beat: () => this.#beat(), onState, onDefeat });
     this.#ticking = setInterval(() => this.#overview.tick(), 1000);
@@ -123,6 +126,8 @@ export class Dashboard {
     if (changes === null) this.#stale = true;
     else for (const one of changes) this.#note(one);
     await this.#load();
+    // Not waited for: an answer may take as long as it takes to read two days of dead letters.
+    void this.#rejections.keepUp();
     const now = performance.now() / 1000;
     if (now >= this.#due.lists) {
       await this.#list();

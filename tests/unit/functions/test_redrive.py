@@ -9,7 +9,7 @@ from functions.redrive.handler import answer
 from sluice.core.errors import Refusal, Retryable
 
 ASKED = {"from": "2026-11-20T08:00:00Z", "to": "2026-11-20T09:00:00Z"}
-QUESTIONS = ("groups", "explain", "propose", "measure")
+QUESTIONS = ("groups", "fleet_groups", "explain", "propose", "measure")
 
 
 class Looking:

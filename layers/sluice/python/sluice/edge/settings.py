@@ -213,6 +213,9 @@ class QuerySettings(KeySettings, frozen=True):
     group_believed_seconds: int
     recall_function: str
     recall_seconds: float
+    redrive_function: str
+    letters_seconds: float
+    letters_believed_seconds: int
 
 
 class DirectorySettings(Settings, frozen=True):

@@ -9,6 +9,7 @@ import msgspec
 
 from sluice.core.api.answers import Answer
 from sluice.core.ledger.statement import draw_up_for
+from sluice.core.query.letter_groups import read_letter_days
 from sluice.core.query.questions import (
     Subject,
     ask_nothing,
@@ -31,6 +32,7 @@ from sluice.edge.query.entities import Entities
 from sluice.edge.query.fleets import check_alive, read_status
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
+from sluice.edge.query.letter_groups import FleetLetters
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.recent import MOST_SAMPLES, read_received, read_samples
 from sluice.edge.samples.counters import Counters
@@ -49,6 +51,7 @@ class Sources(msgspec.Struct, frozen=True):
     history: Historian
     groups: Groups
     counters: Counters
+    letters: FleetLetters
 
 
 def check_health(sources: Sources) -> object:
@@ -160,6 +163,19 @@ def show_statement(asked: ReaderRequest, sources: Sources) -> object:
     return draw_up_for(fleet_id, day.isoformat(), read_facts(sources.reader.read, day, fleet_id))
 
 
+def list_letter_groups(asked: ReaderRequest, sources: Sources) -> object:
+    """List the fleet's dead letters in groups."""
+    wanted = read_letter_days(asked.key.fleet_id, asked.query, asked.now)
+    groups, as_of = sources.letters.groups(wanted, asked.now)
+    return {
+        "as_of": write_time(as_of),
+        "from": write_time(wanted.since),
+        "to": write_time(wanted.until),
+        **msgspec.structs.asdict(groups),
+        "next_cursor": None,
+    }
+
+
 def find_members(subject: Subject, asked: ReaderRequest, sources: Sources) -> tuple[str, ...]:
     """Find the devices of a group."""
     if subject.group_id is None:
@@ -180,6 +196,7 @@ ROUTES: dict[str, tuple[Callable[[ReaderRequest, Sources], object], int]] = {
     "GET /v1/fleets/{fleet}/counters": (read_live, 1),
     "GET /v1/fleets/{fleet}/changes": (read_feed, 0),
     "GET /v1/statement": (show_statement, 5),
+    "GET /v1/dead-letters": (list_letter_groups, 60),
 }
 
 

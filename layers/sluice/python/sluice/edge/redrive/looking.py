@@ -16,6 +16,7 @@ from sluice.core.ingest.judge import Rules
 from sluice.core.ledger.groups import INGEST
 from sluice.core.redrive.explaining import explain
 from sluice.core.redrive.fixes import describe_fix, read_fix
+from sluice.core.redrive.fleet_groups import FleetGroups
 from sluice.core.redrive.groups import Grouping, key_of
 from sluice.core.redrive.proposing import MOST_SAMPLES, Proposal, measure, propose
 from sluice.edge.database import Connection
@@ -42,6 +43,12 @@ class AskedGroups(Range, frozen=True, forbid_unknown_fields=True):
     """The groups of a time range, perhaps of one fleet."""
 
     fleet_id: str | None = None
+
+
+class AskedFleet(Range, frozen=True, forbid_unknown_fields=True):
+    """The groups of one fleet, for its readers."""
+
+    fleet_id: str
 
 
 class AskedLetter(Range, frozen=True, forbid_unknown_fields=True):
@@ -86,6 +93,20 @@ class Looking:
             "complete": self._complete,
             "next_cursor": None,
         }
+
+    def fleet_groups(self, given: object) -> dict[str, Any]:
+        """List the groups of one fleet for its readers, each explained by one of its letters."""
+        asked = _read(given, AskedFleet)
+        groups = FleetGroups(self._rules, self._tables.find_home(asked.fleet_id))
+        for letter in self._letters(asked):
+            if letter.fleet_id == asked.fleet_id:
+                groups.add(letter)
+            if groups.letters >= MOST_LETTERS:
+                self._complete = False
+                break
+        standings = self._tables.find_standings(groups.list_redrivable())
+        described: dict[str, Any] = msgspec.to_builtins(groups.describe(standings, complete=self._complete))
+        return described
 
     def explain(self, given: object) -> dict[str, Any]:
         """Explain the newest letter whose id begins as asked."""
