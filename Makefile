@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 PROFILES := test dev baseline large
-PARTS := ingest archive aggregate roll query match
+PARTS := ingest archive aggregate roll query match detect
 CDK := aws-cdk@2.1148.1
 
 # Tests that start real services come last, so that faults in a single function show first. Three parts of them run in

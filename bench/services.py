@@ -95,6 +95,7 @@ def name_services(
         aws=emulated,
         lambdas="",
         directory="",
+        receivers="",
         http_api="",
         firehose="",
         athena="",

@@ -20,11 +20,14 @@ from infra.functions.archive import Archive
 from infra.functions.attend import Attend
 from infra.functions.checkpoint import Checkpoint
 from infra.functions.deadletter import Deadletter
+from infra.functions.detect import Detect
 from infra.functions.ingest import Ingest
+from infra.functions.learn import Learn
 from infra.functions.lookup import Lookup
 from infra.functions.maintain import Maintain
 from infra.functions.match import Match
 from infra.functions.migrate import Migrate
+from infra.functions.notify import Notify
 from infra.functions.pressure import Pressure
 from infra.functions.publish import Publish
 from infra.functions.query import Query
@@ -48,6 +51,7 @@ from infra.stores.checkpoints import Checkpoints
 from infra.stores.control_data import ControlData
 from infra.stores.database import Database
 from infra.stores.lake import Lake
+from infra.stores.notifications import Notifications
 from infra.stores.stream import Stream
 from infra.workflows.replay import NAME as REPLAY
 from infra.workflows.replay import ReplayMachine
@@ -122,9 +126,12 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
     Match(pipeline, base, profile.match)
+    Detect(pipeline, base, profile.detect, rules=profile.rules)
+    Learn(pipeline, base, profile.learn, rules=profile.rules)
 
     Alert(pipeline, base, profile.alert)
     Attend(pipeline, base, profile.attend)
+    Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
     query = Query(

@@ -50,6 +50,12 @@ OVERRIDES = (
     Override(
         "DIRECTORY_URL", "{directory}", "a directory of our own stands in for one outside", only_with="DIRECTORY_URL"
     ),
+    Override(
+        "NOTIFY_LOOPBACK",
+        "{receivers}",
+        "servers of our own stand in for Slack and others",
+        only_with="NOTIFY_LOOPBACK",
+    ),
     Override("AWS_ACCESS_KEY_ID", "local", "credentials of the execution role; the emulation takes any"),
     Override("AWS_SECRET_ACCESS_KEY", "local", "likewise"),
 )
@@ -57,7 +63,9 @@ OVERRIDES = (
 
 def function_environment(synthesized: Mapping[str, str], services: Services) -> dict[str, str]:
     """A function's variables as it sees them here."""
-    places = {name: getattr(services, name) for name in ("athena", "aws", "directory", "firehose", "lambdas")}
+    places = {
+        name: getattr(services, name) for name in ("athena", "aws", "directory", "firehose", "lambdas", "receivers")
+    }
     changed = {
         override.name: override.value.format(**places)
         for override in OVERRIDES

@@ -31,7 +31,7 @@ from local.resources import (
     write_configs,
 )
 from local.resources.principals import purpose
-from local.services import aws, directory, kafka, postgres, redis
+from local.services import aws, directory, kafka, postgres, receivers, redis
 from local.supervisor import Supervisor
 from local.synthesis import REGION, synthesize
 from local.template import Assembly
@@ -46,7 +46,9 @@ OWN = (
     "athena",
     "scheduler",
     "broker_metrics",
+    "queue_source",
     "directory",
+    "receivers",
 )
 
 
@@ -82,6 +84,7 @@ class Stack:
             group.create_task(self._start_cache())
             group.create_task(self._supervisor.start(aws.emulation(self._listeners["aws"], self._url("lambdas"))))
             group.create_task(self._supervisor.start(directory.directory(self._listeners["directory"])))
+            group.create_task(self._supervisor.start(receivers.receivers(self._listeners["receivers"])))
         assembly = synthesis.result()
         check(assembly)
         self._report("templates synthesized; database, cache and AWS emulation are up")
@@ -99,6 +102,7 @@ class Stack:
         keys = await asyncio.to_thread(seed.seed, self._admin(plan))
         await self._start_model("broker_metrics", configs["broker_metrics"])
         await self._start_model("event_source", configs["event_source"])
+        await self._start_model("queue_source", configs["queue_source"])
         await self._start_model("scheduler", configs["scheduler"])
         await self._warm(keys["device"])
         return self._describe(plan, database.result(), keys)
@@ -193,6 +197,7 @@ class Stack:
             firehose=self._url("firehose"),
             athena=self._url("athena"),
             directory=self._url("directory"),
+            receivers=address(port_of(self._listeners["receivers"])),
             state=self._home.state,
             region=REGION,
         )

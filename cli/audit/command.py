@@ -26,7 +26,7 @@ from sluice.core.times import write_time
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Show who changed which fleet or key, and whether anyone altered that since.",
+    help="Show who changed which fleet, key or rule, and whether anyone altered that since.",
 )
 
 COLUMNS = ("number", "at", "principal", "action", "target", "details")

@@ -10,10 +10,13 @@ from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.attend import AttendProfile
 from infra.functions.checkpoint import CheckpointProfile
+from infra.functions.detect import DetectProfile
 from infra.functions.ingest import IngestProfile, Throttles
+from infra.functions.learn import LearnProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
+from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -32,6 +35,7 @@ from infra.profiles.profile import Profile
 from infra.stores.buckets import Retention
 from infra.stores.cache import CacheProfile
 from infra.stores.checkpoints import Lock
+from infra.stores.control_data import Rules
 from infra.stores.database import DatabaseProfile
 from infra.stores.delivery import DeliveryProfile
 from infra.stores.topics import Brokers, Topic, Topics
@@ -46,6 +50,7 @@ BASELINE = Profile(
         alert_events=Topic(partitions=6, retention_seconds=7 * DAY),
     ),
     keys=Keys(key_valkey_seconds=30, key_s3_seconds=240),
+    rules=Rules(rule_valkey_seconds=30, rule_s3_seconds=240),
     ingest=IngestProfile(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
         # Each costs about 15 USD a month while idle, and saves money when busy: started environments run cheaper.
@@ -202,6 +207,30 @@ BASELINE = Profile(
         behind_hours=3,
         produce_deadline_seconds=10,
     ),
+    # Less work for an event than aggregate has, and as little waiting as it: a breach should be told within seconds.
+    detect=DetectProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=6),
+        batch_size=10_000,
+        batching_window_seconds=1,
+        late_after_seconds=60,
+        minimum_pollers=2,
+        maximum_pollers=6,
+        stale_seconds=1800,
+        hold_seconds=30,
+        version_hold_seconds=600,
+        produce_deadline_seconds=10,
+    ),
+    # A shard has 780 devices. A run publishes 16 of 64 shards, and computes the baselines of one that is due.
+    learn=LearnProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=300, concurrency=1),
+        every_seconds=300,
+        shards=16,
+        learning_seconds=7 * DAY,
+        days=7,
+        statement_seconds=60,
+        reserve_seconds=90,
+        produce_deadline_seconds=10,
+    ),
     # A step of the machine, and beside it a plan and the schedule's run. Its longest piece of work is a slice of files,
     # as tier's is.
     replay=ReplayProfile(
@@ -264,6 +293,12 @@ BASELINE = Profile(
     ),
     attend=AttendProfile(
         compute=Compute(memory_mib=512, timeout_seconds=60, concurrency=3), statement_seconds=10, reserve_seconds=25
+    ),
+    # It mostly waits for others. TLS takes its time with less memory.
+    notify=NotifyProfile(
+        compute=Compute(memory_mib=1024, timeout_seconds=30, concurrency=10),
+        destination_s3_seconds=30,
+        destinations_at_once=8,
     ),
     recall=Compute(memory_mib=1769, timeout_seconds=20, concurrency=20),
     # Two days of ids are 20 GB here and cost 0.10 USD. People ask, so requests are rare.

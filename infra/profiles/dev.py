@@ -27,6 +27,12 @@ DEV = replace(
         minimum_pollers=1,
         maximum_pollers=4,
     ),
+    detect=replace(
+        BASELINE.detect,
+        compute=replace(BASELINE.detect.compute, concurrency=4),
+        minimum_pollers=1,
+        maximum_pollers=4,
+    ),
     deadletter=replace(
         BASELINE.deadletter,
         compute=replace(BASELINE.deadletter.compute, concurrency=2),
@@ -36,6 +42,7 @@ DEV = replace(
     alert=replace(
         BASELINE.alert, compute=replace(BASELINE.alert.compute, concurrency=2), minimum_pollers=1, maximum_pollers=2
     ),
+    notify=replace(BASELINE.notify, compute=replace(BASELINE.notify.compute, concurrency=6), destinations_at_once=4),
     # A stage that is deleted may lose what is in its buckets.
     checkpoint=replace(BASELINE.checkpoint, lock=Lock(days=1, mode="governance")),
     # A file a day.

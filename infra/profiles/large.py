@@ -50,6 +50,21 @@ LARGE = replace(
         minimum_pollers=8,
         maximum_pollers=40,
     ),
+    detect=replace(
+        BASELINE.detect,
+        compute=Compute(memory_mib=1769, timeout_seconds=120, concurrency=40),
+        minimum_pollers=8,
+        maximum_pollers=40,
+    ),
+    # A shard has ten times the devices: its baselines take the database 40 s.
+    learn=replace(
+        BASELINE.learn,
+        compute=Compute(memory_mib=1769, timeout_seconds=600, concurrency=1),
+        every_seconds=900,
+        shards=5,
+        statement_seconds=200,
+        reserve_seconds=220,
+    ),
     deadletter=replace(
         BASELINE.deadletter,
         compute=replace(BASELINE.deadletter.compute, concurrency=24),

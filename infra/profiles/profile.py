@@ -12,10 +12,13 @@ from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.attend import AttendProfile
 from infra.functions.checkpoint import CheckpointProfile
+from infra.functions.detect import DetectProfile
 from infra.functions.ingest import IngestProfile
+from infra.functions.learn import LearnProfile
 from infra.functions.lookup import LookupProfile
 from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
+from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
@@ -32,6 +35,7 @@ from infra.functions.tier import TierProfile
 from infra.functions.trace import TraceProfile
 from infra.stores.buckets import Retention
 from infra.stores.cache import CacheProfile
+from infra.stores.control_data import Rules
 from infra.stores.database import DatabaseProfile
 from infra.stores.delivery import DeliveryProfile
 from infra.stores.topics import Brokers, Topics
@@ -58,6 +62,7 @@ class Profile:
     """Whether the data stays when the stacks are deleted, and deletion is protected."""
 
     keys: Keys
+    rules: Rules
     ingest: IngestProfile
     archive: ArchiveProfile
     aggregate: AggregateProfile
@@ -70,12 +75,15 @@ class Profile:
     recall: Compute
     reconcile: ReconcileProfile
     match: MatchProfile
+    detect: DetectProfile
+    learn: LearnProfile
     replay: ReplayProfile
     resend: ResendProfile
     recount: RecountProfile
     redrive: RedriveProfile
     alert: AlertProfile
     attend: AttendProfile
+    notify: NotifyProfile
     query: QueryProfile
     lookup: LookupProfile
     trace: TraceProfile

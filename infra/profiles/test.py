@@ -4,12 +4,14 @@ from dataclasses import replace
 
 from infra.api.door import Keys, Throttle
 from infra.profiles.dev import DEV
+from infra.stores.control_data import Rules
 
 # The same shape with short waits, so that no test sits through a real minute.
 TEST = replace(
     DEV,
     name="test",
     keys=Keys(key_valkey_seconds=1, key_s3_seconds=2),
+    rules=Rules(rule_valkey_seconds=1, rule_s3_seconds=2),
     ingest=replace(
         DEV.ingest,
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
@@ -44,12 +46,18 @@ TEST = replace(
     resend=replace(DEV.resend, compute=replace(DEV.resend.compute, concurrency=2), per_second=40_000),
     recount=replace(DEV.recount, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
     alert=replace(DEV.alert, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
+    notify=replace(DEV.notify, destination_s3_seconds=2),
     redrive=replace(DEV.redrive, compute=replace(DEV.redrive.compute, concurrency=2), settle_seconds=3),
     trace=replace(
         DEV.trace,
         compute=replace(DEV.trace.compute, concurrency=1),
         throttle=Throttle(rate=100, burst=200),
         requests_per_second=100,
+    ),
+    detect=replace(DEV.detect, minimum_pollers=2, hold_seconds=1, version_hold_seconds=6),
+    # All shards in every run of the schedule's short minutes, and a device is learned in as many of them.
+    learn=replace(
+        DEV.learn, every_seconds=60, shards=64, learning_seconds=60, statement_seconds=10, reserve_seconds=25
     ),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     # Two streams, as at baseline.

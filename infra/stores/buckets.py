@@ -12,6 +12,7 @@ from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
 from sluice.edge.matching.tables import IDS
+from sluice.edge.notify.told import FOLDER as NOTIFIED
 from sluice.edge.replay.planning import LISTS
 
 # By then, staged rollups have been moved, or an alarm has long been raised.
@@ -20,6 +21,8 @@ STAGED_DAYS = 30
 LIST_DAYS = 7
 # Ids are compared with those of 26 hours.
 ID_DAYS = 2
+# A dead letter of a notification is kept for 14 days, and may then be sent again.
+NOTIFIED_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,13 @@ class Buckets(Construct):
         self.rollups = bucket(
             "Rollups", "rollup_bucket", Expiry(retention.rollup_days), Expiry(STAGED_DAYS, prefix="staging/")
         )
-        # One object for each kind of control data, replaced whenever something changes; the lists of replays; and the
-        # ids of stored events.
-        self.control = bucket("Control", "control_bucket", Expiry(LIST_DAYS, prefix=LISTS), Expiry(ID_DAYS, prefix=IDS))
+        # One object for each kind of control data, replaced whenever something changes; the lists of replays; the ids
+        # of stored events; and the latest message of each incident that was told.
+        self.control = bucket(
+            "Control",
+            "control_bucket",
+            Expiry(LIST_DAYS, prefix=LISTS),
+            Expiry(ID_DAYS, prefix=IDS),
+            Expiry(NOTIFIED_DAYS, prefix=NOTIFIED),
+        )
         self.query_results = bucket("QueryResults", "result_bucket", Expiry(retention.query_result_days))

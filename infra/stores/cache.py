@@ -44,6 +44,9 @@ GROUPS = Names("~group:*", "+get +set")
 LETTERS = Names("~letters:*", "+get +set")
 COUNTERS = Names("~count:*", "+hgetall +hincrby +expire")
 COUNTERS_TO_READ = Names("~count:*", "+hgetall")
+STATISTICS = Names("~statistics:*", "+hmget")
+STATISTICS_TO_PUBLISH = Names("~statistics:*", "+hset +expire +hlen +unlink")
+WATCHED_TO_READ = Names("~watched:*", "+hgetall")
 SEEN = Names("~seen:*", "+smismember +sadd +expire")
 BATCHES = Names(
     "~attempt:* ~quarantine:* ~extra:* ~ahead:*",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import msgspec
 
 _MINUTES = {"minute": 1, "hour": 60, "day": 1440}
+_QUEUES = "arn:aws:sqs:"
 _ROUTE_SETTINGS = {"ThrottlingBurstLimit", "ThrottlingRateLimit", "DetailedMetricsEnabled"}
 
 
@@ -28,6 +29,7 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "lambdas": lambdas(plan),
         "http_api": http_api(plan),
         "event_source": event_source(plan),
+        "queue_source": queue_source(plan),
         "firehose": firehose(plan),
         "scheduler": scheduler(plan),
         "broker_metrics": broker_metrics(plan),
@@ -162,9 +164,57 @@ def event_source(plan: Plan) -> config.EventSourceConfig:
         mappings=[
             _mapping(plan, each)
             for each in plan.all("AWS::Lambda::EventSourceMapping")
-            if plan.resolver.property(each, "Topics")
+            if not _source(plan, each).startswith(_QUEUES)
         ],
     )
+
+
+def queue_source(plan: Plan) -> config.QueueSourceConfig:
+    """The mappings from queues to functions."""
+    return config.QueueSourceConfig(
+        region=plan.services.region,
+        lambdas=plan.services.lambdas,
+        aws=plan.services.aws,
+        mappings=[
+            _queue_mapping(plan, each)
+            for each in plan.all("AWS::Lambda::EventSourceMapping")
+            if _source(plan, each).startswith(_QUEUES)
+        ],
+    )
+
+
+def _queue_mapping(plan: Plan, mapping: Resource) -> config.QueueMappingConfig:
+    resolver = plan.resolver
+    reports = resolver.property(mapping, "FunctionResponseTypes", [])
+    if reports not in ([], ["ReportBatchItemFailures"]):
+        raise TemplateError(f"{mapping}: ReportBatchItemFailures or nothing is modelled")
+    function = function_name(str(resolver.required(mapping, "FunctionName")))
+    mapped = {plan.name(each): each for each in plan.function_resources()}[function]
+    queues = {plan.attribute(each, "Arn"): each for each in plan.all("AWS::SQS::Queue")}
+    source = _source(plan, mapping)
+    if source not in queues:
+        raise TemplateError(f"{mapping} polls {source}, which no template has")
+    timeout = float(resolver.property(mapped, "Timeout", 3))
+    if float(resolver.property(queues[source], "VisibilityTimeout", 30)) < timeout:
+        raise TemplateError(
+            f"{mapping}: its queue hides a message for less than the function's timeout; AWS refuses it"
+        )
+    return config.QueueMappingConfig(
+        uuid=plan.name(mapping),
+        enabled=bool(resolver.property(mapping, "Enabled", True)),
+        queue_arn=source,
+        queue_url=plan.name(queues[source]),
+        function_arn=plan.attribute(mapped, "Arn"),
+        function_timeout_seconds=timeout,
+        batch_size=int(resolver.property(mapping, "BatchSize", 10)),
+        window_seconds=float(resolver.property(mapping, "MaximumBatchingWindowInSeconds", 0)),
+        at_once=overrides.workers(int(resolver.property(mapping, "ScalingConfig.MaximumConcurrency", 5))),
+        partial_failures=bool(reports),
+    )
+
+
+def _source(plan: Plan, mapping: Resource) -> str:
+    return str(plan.resolver.required(mapping, "EventSourceArn"))
 
 
 def _mapping(plan: Plan, mapping: Resource) -> config.MappingConfig:

@@ -49,6 +49,8 @@ def create_aws(plan: Plan) -> None:
     queues = plan.all("AWS::SQS::Queue")
     for queue in sorted(queues, key=lambda each: bool(plan.resolver.property(each, "RedrivePolicy"))):
         _create_queue(plan, queue)
+    for subscription in plan.all("AWS::SNS::Subscription"):
+        _subscribe(plan, subscription)
 
 
 def _client(plan: Plan, service: str, resource: Resource) -> Any:
@@ -142,6 +144,19 @@ def _create_queue(plan: Plan, queue: Resource) -> None:
     if letters:
         attributes["RedrivePolicy"] = json.dumps(letters)
     _client(plan, "sqs", queue).create_queue(QueueName=plan.attribute(queue, "QueueName"), Attributes=attributes)
+
+
+def _subscribe(plan: Plan, subscription: Resource) -> None:
+    protocol = plan.resolver.required(subscription, "Protocol")
+    if protocol != "sqs":
+        raise TemplateError(f"{subscription} subscribes by {protocol}; only queues are")
+    raw = bool(plan.resolver.property(subscription, "RawMessageDelivery", False))
+    _client(plan, "sns", subscription).subscribe(
+        TopicArn=plan.resolver.required(subscription, "TopicArn"),
+        Protocol=protocol,
+        Endpoint=plan.resolver.required(subscription, "Endpoint"),
+        Attributes={"RawMessageDelivery": str(raw).lower()},
+    )
 
 
 def _create_state_machine(plan: Plan, machine: Resource) -> None:

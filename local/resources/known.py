@@ -406,6 +406,11 @@ KINDS: dict[str, Kind] = {
         ),
         ignored=dict.fromkeys(("AlarmActions", "OKActions"), "no one is notified here"),
     ),
+    "AWS::SNS::Subscription": Kind(
+        Treatment.CREATED,
+        handled=("Endpoint", "Protocol", "RawMessageDelivery", "TopicArn"),
+        ignored={"RedrivePolicy": "here a queue takes every message", "Region": NETWORK},
+    ),
     # Without effect here.
     "AWS::Athena::NamedQuery": ignored("a local query reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),

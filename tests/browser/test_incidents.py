@@ -19,7 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def troubled(stack: Stack) -> WatchedFleet:
-    """A fleet with open incidents, one of them silenced and one of a device that calls itself markup, and one that is over."""
+    """A fleet with open incidents, one silenced and one of a device that calls itself markup, and one that is over."""
     fleet = f"troubled-{uuid.uuid4().hex[:8]}"
     device_key = create_fleet(stack, fleet)
     made = WatchedFleet(stack, fleet, device_key, Admin.of(stack).create_key(fleet, "reader"))

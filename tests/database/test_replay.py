@@ -68,7 +68,7 @@ def stored_numbers(database: str) -> list[Any]:
         return connection.execute("SELECT * FROM rollups ORDER BY 1, 2, 3, 5, 6").fetchall()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_replay_of_what_was_counted_right_changes_nothing_and_marks_nothing(
     database: str,
     pipeline: Callable[..., Pipeline],
@@ -92,7 +92,7 @@ def test_a_replay_of_what_was_counted_right_changes_nothing_and_marks_nothing(
     assert tables.rows("SELECT * FROM dirty") == []
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_after_a_release_that_counted_wrong_a_replay_leaves_the_numbers_as_if_it_had_never_been(
     database: str, pipeline: Callable[..., Pipeline], replay: Callable[..., Replayer], seed: int
 ) -> None:

@@ -104,6 +104,16 @@ MAY = {
         "settled_event": "si(received_at)",
         "shard": "s",
     },
+    "sluice_learn": {
+        "baseline": "siud",
+        "entity": "s",
+        "learned": "s(published_at,baselines_at,expected)",
+        "metric": "s",
+        "rollup_1h": "s",
+        "rollup_1m": "s",
+        "shard": "s",
+        "sighting": "s",
+    },
     "sluice_maintain": {
         "change": "sd",
         "delivery": "sd",
@@ -200,6 +210,7 @@ MAY = {
     | dict.fromkeys(
         (
             "api_key",
+            "baseline",
             "change",
             "coverage",
             "dirty",

@@ -62,7 +62,7 @@ def some_samples(chance: random.Random, count: int) -> list[Sample]:
     return made
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(0, 30), min_size=1, max_size=8))
 def test_rollups_are_a_function_of_the_set_of_samples(databases: Databases, seed: int, sizes: list[int]) -> None:
     chance = random.Random(seed)

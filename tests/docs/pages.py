@@ -1,4 +1,4 @@
-"""Writes the tables of docs/faults.md and docs/loss-paths.md, and the metrics of docs/glossary.md.
+"""Writes the tables of docs/faults.md and docs/loss-paths.md, the glossary's metrics, and examples in docs/notify.md.
 
 Run it by `python -m tests.docs.pages`. The metrics come from their registry, the other tables from tests: a marker
 above a test names the row that it shows. Where several tests show the same row, one of them has its texts. Rows keep
@@ -71,11 +71,6 @@ NOT_YET = (
         missing="others saw delivery stop; AWS does not document it, so there is nothing to model it from",
     ),
     Row(
-        ("SNS, webhooks", "throttle, 5xx, hang, no name"),
-        {"expected": "the pipeline continues"},
-        missing="there are no alerts yet",
-    ),
-    Row(
         ("migration", "the previous release on the new schema"),
         missing="a whole stack of the previous release on this schema",
     ),
@@ -93,8 +88,10 @@ def main() -> None:
     # The shared package is not installed; pytest finds it by its own settings.
     sys.path.append(str(ROOT / "layers" / "sluice" / "python"))
     from sluice.core.metrics import METRICS
+    from tests.docs.notifications import PAGE, write_examples
 
     GLOSSARY.write_text(write_metrics(GLOSSARY.read_text(), METRICS))
+    PAGE.write_text(write_examples(PAGE.read_text()))
 
 
 def write_metrics(page: str, metrics: Iterable["Metric"]) -> str:

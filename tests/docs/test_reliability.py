@@ -18,7 +18,7 @@ TIMEOUTS = (ROOT / "docs" / "timeouts.md").read_text()
 LIMITS = re.findall(r"`((?:edge|functions|baseline)\.[\w.]+)` = ([\d.]+)", TIMEOUTS)
 # What opens a connection, or makes the client that will.
 OPENS = re.compile(
-    r"psycopg\.connect\(|RedisCluster\(|HTTPSConnection|boto3\.client\(|\bProducer\b|\bAdminClient\b|\bConsumer\("
+    r"socket\.create_connection\(|psycopg\.connect\(|RedisCluster\(|HTTPSConnection|boto3\.client\(|\bProducer\b|\bAdminClient\b|\bConsumer\("
 )
 
 

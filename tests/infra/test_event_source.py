@@ -75,9 +75,10 @@ def test_what_gave_up_records_says_what_lacks_them_and_aggregate_the_repair(temp
     assert "Raw lacks them" in said["archive-set-aside"]
     assert "The numbers lack them, raw has them" in said["aggregate-set-aside"]
     assert "`sluice replay plan --missing`" in said["aggregate-set-aside"]
+    assert "were not judged" in said["detect-set-aside"]
     # One alarm for one fact.
     told = sorted(name for name, text in said.items() if "gave up" in text)
-    assert told == ["aggregate-set-aside", "archive-set-aside"]
+    assert told == ["aggregate-set-aside", "archive-set-aside", "detect-set-aside"]
 
 
 def test_lag_is_asked_for_by_all_three_of_its_dimensions(templates: Templates) -> None:

@@ -16,7 +16,7 @@ CDKS_OWN = {
     "AWSCDKTriggerCustomResourceProviderCustomResourceProviderHandler97BECD91": "starts the migrations",
 }
 # These need no broker, database or cache of ours and have no access to them.
-OUTSIDE = {"show", "lookup", "recall", "seek"}
+OUTSIDE = {"show", "lookup", "notify", "recall", "seek"}
 PACKAGE = ROOT / "layers" / "sluice" / "python"
 IN_THE_RUNTIME = {"boto3", "botocore"}
 # The published layer has no requirements of ours to read.
@@ -64,7 +64,7 @@ def test_every_function_writes_its_metrics_under_its_own_name_and_stage(template
 def test_every_environment_that_shares_a_limit_knows_how_many_share_it(templates: Templates) -> None:
     told = {verb: templates.variables(verb).get(f"{verb.upper()}_CONCURRENCY") for verb in templates.functions()}
     assert {verb for verb, number in told.items() if number} == {
-        *("ingest", "archive", "aggregate", "query", "trace", "recount", "resend", "alert")
+        *("ingest", "archive", "aggregate", "query", "trace", "recount", "resend", "detect", "alert")
     }
     for verb, number in told.items():
         reserved = templates.functions()[verb].properties["ReservedConcurrentExecutions"]
@@ -85,7 +85,18 @@ def test_secrets_are_named_and_never_carried_in_settings(templates: Templates) -
 
 
 def test_what_is_produced_is_settled_before_the_function_is_stopped(templates: Templates) -> None:
-    for verb in ("ingest", "archive", "aggregate", "salvage", "recount", "resend", "redrive", "alert"):
+    for verb in (
+        "ingest",
+        "archive",
+        "aggregate",
+        "salvage",
+        "recount",
+        "resend",
+        "redrive",
+        "detect",
+        "learn",
+        "alert",
+    ):
         timeout = templates.functions()[verb].properties["Timeout"]
         assert int(templates.variables(verb)["PRODUCE_DEADLINE_SECONDS"]) < timeout, verb
 

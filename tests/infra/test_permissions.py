@@ -67,6 +67,11 @@ ALLOWED = {
         ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"),
     ): "Athena names its results, in the name of seek or of an analyst",
     ("Control/ids/*", ("s3:GetObject", "s3:PutObject")): "match names its objects by the files whose ids they hold",
+    ("Control/notified/*", ("s3:GetObject", "s3:PutObject")): "notify names its notes by destination and incident",
+    (
+        "secret:sluice-proof-destinations/*",
+        ("secretsmanager:GetSecretValue",),
+    ): "people create these secrets, and notify reads them",
     ("Control/published/*", ("s3:GetObject",)): "each kind of control data is an object",
     ("Control/published/*", ("s3:GetObject", "s3:PutObject")): "likewise, for those who publish",
     (
@@ -146,6 +151,8 @@ def _place(resource: Any) -> str:
     parts = resource.get("Fn::Join", ["", [resource]])[1]
     if ":execute-api:us-east-1:" in parts:
         return str(parts[-1]).removeprefix("/$default/")  # a route
+    if ":secretsmanager:us-east-1:" in parts:
+        return str(parts[-1]).removeprefix(":")  # secrets that people create
     if ":states:us-east-1:" in parts:
         return str(parts[-1]).removeprefix(":")  # executions of a machine
     name = json.dumps(parts[0])
@@ -202,6 +209,19 @@ def test_aggregate_may_read_its_topic_in_its_group_and_write_dead_letters(templa
     assert _topics_of(kafka, "ReadData") == {"RawEvents"}
     assert _topics_of(kafka, "WriteData") == {"DeadLetter"}
     _joins_only(kafka, "aggregate")
+
+
+def test_detect_may_read_its_topic_in_its_group_and_write_verdicts_and_dead_letters(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "detect")
+    assert _topics_of(kafka, "ReadData") == {"RawEvents"}
+    assert _topics_of(kafka, "WriteData") == {"AlertEvents", "DeadLetter"}
+    _joins_only(kafka, "detect")
+
+
+def test_learn_may_write_verdicts_and_nothing_else_in_kafka(templates: Templates) -> None:
+    kafka = _kafka_grants(templates, "learn")
+    assert not any("Read" in action or "Group" in action for action, _ in kafka)
+    assert _topics_of(kafka, "WriteData") == {"AlertEvents"}
 
 
 def test_resend_may_write_replayed_events_and_nothing_else_in_kafka(templates: Templates) -> None:
@@ -339,8 +359,9 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
     assert {"ingest", "archive", "aggregate"} <= set(caches)
     for verb, place in caches.items():
         assert f"{verb.capitalize()}User" in place
-    (reader,) = [role for role, action in grants if action == "secretsmanager:GetSecretValue"]
-    assert reader.startswith("MigrateRole")
+    readers = {_verb(role) for role, action in grants if action == "secretsmanager:GetSecretValue"}
+    # notify reads those of destinations alone (test_notify).
+    assert readers == {"migrate", "notify"}
 
 
 def test_the_network_has_no_way_in_or_out(templates: Templates) -> None:

@@ -19,6 +19,7 @@ def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> Non
     assert set(schedules(templates)) == {
         "attend",
         "checkpoint",
+        "learn",
         "maintain",
         "pressure",
         "publish",

@@ -41,10 +41,16 @@ class Unavailable(Exception):
 class Broken(Exception):
     pass
 
+def leave(calls, kind, told):
+    # The test looks at any moment: under its name a file is whole.
+    written = calls / str(uuid.uuid4())
+    written.write_text(json.dumps(told))
+    written.rename(calls / f"{written.name}.{kind}")
+
 def handler(event, context):
     began = time.monotonic()
     calls = pathlib.Path(event["calls"])
-    (calls / f"{uuid.uuid4()}.began").write_text(json.dumps({"event": event, "began": began}))
+    leave(calls, "began", {"event": event, "began": began})
     count = len(list(calls.glob("*.began")))
     match event.get("do"):
         case "fail" if count <= event.get("times", 1_000):
@@ -59,7 +65,7 @@ def handler(event, context):
         case "sleep once" if count == 1:
             time.sleep(600)
     ended = {"item": event.get("item"), "began": began, "ended": time.monotonic()}
-    (calls / f"{uuid.uuid4()}.ended").write_text(json.dumps(ended))
+    leave(calls, "ended", ended)
     return {"count": count, "done": count >= event.get("enough", 1), "item": event.get("item")}
 """
 

@@ -18,6 +18,7 @@ SERVICES = Services(
     firehose="http://127.0.0.1:7",
     athena="http://127.0.0.1:9",
     directory="http://127.0.0.1:8",
+    receivers="127.0.0.1:7",
     state=Path("state"),
 )
 EVERYWHERE = {

@@ -58,6 +58,7 @@ def services(state: Path, aws: str = "http://127.0.0.1:6") -> Services:
         firehose="http://127.0.0.1:9",
         athena="http://127.0.0.1:11",
         directory="http://127.0.0.1:10",
+        receivers="127.0.0.1:7",
         state=state,
     )
 

@@ -1,10 +1,11 @@
-"""Checks what must hold once nothing is in flight (the invariants I1 to I5 and I7 of the proof).
+"""Checks what must hold once nothing is in flight (the invariants I1 to I7 of the proof).
 
 It compares the client's ledger with Kafka and the buckets, Kafka with each consumer's end, and the database with
 Kafka. It uses none of the pipeline's code. It names what is missing by its id.
 """
 
 import hashlib
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +22,15 @@ from tests.support.recomputation import (
     is_uuid,
     recompute,
 )
-from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Letter, Place, Record, Row, Sample, Snapshot
+from tests.support.stores import DEAD_LETTERS, RAW_EVENTS, Delivered, Letter, Place, Record, Row, Sample, Snapshot, Told
 
 # The namespace of ids that are no UUID. It cannot change, since stored rows depend on it.
 _KEYS = UUID("5c1ce000-7d6f-5a4b-8c3e-51d1ce000002")
 LETTER_BYTES = 64 * 1024
 """A letter keeps so many of its bytes at least."""
 LISTED = 20
+OPENS = {"opened": True, "silence_ended": True, "updated": True, "resolved": False}
+"""As what an incident is told by a message: open or not."""
 KEPT_KEYS = 200_000
 
 
@@ -85,6 +88,7 @@ def find_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = (
         *_find_letter_faults(ledger, snapshot, earlier),
         *_find_uncounted(ledger, snapshot),
         *_find_wrong_numbers(snapshot),
+        *find_told_twice(snapshot.told, snapshot.delivered),
     ]
 
 
@@ -207,6 +211,25 @@ def _find_wrong_numbers(snapshot: Snapshot) -> Iterator[str]:
     """Compare the rollups with their recomputation (I5)."""
     events = _countable(snapshot.records, _uncounted(snapshot))
     yield from find_differences(recompute(events), snapshot.numbers)
+
+
+def find_told_twice(told: Iterable[Told], delivered: Iterable[Delivered]) -> Iterator[str]:
+    """Look for what is told twice of an incident, or out of order, and for what a destination took twice (I6)."""
+    incidents: defaultdict[str, list[Told]] = defaultdict(list)
+    for message in sorted(told):
+        incidents[message.incident_id].append(message)
+    for incident_id, messages in incidents.items():
+        if [each.sequence for each in messages] != list(range(1, len(messages) + 1)):
+            yield f"incident {incident_id}: its messages have the numbers {[each.sequence for each in messages]}"
+        # Acknowledgements, escalations and growth change nothing of what it is told to be.
+        states = [OPENS.get(each.happening) for each in messages if each.happening in OPENS]
+        if states[:1] != [True] or any(one is False is other for one, other in itertools.pairwise(states)):
+            yield f"incident {incident_id}: it is told as {[each.happening for each in messages]}"
+        if sum(each.happening == "opened" for each in messages) > 1:
+            yield f"incident {incident_id}: it is told twice that it opened"
+    for (incident_id, sequence, destination_id), times in Counter(delivered).items():
+        if times > 1:
+            yield f"incident {incident_id}: {destination_id} took message {sequence} {times} times"
 
 
 def _uncounted(snapshot: Snapshot) -> set[Place]:

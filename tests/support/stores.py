@@ -11,10 +11,10 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, LiteralString, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 import boto3
@@ -113,6 +113,22 @@ class Sample:
     readings: tuple[tuple[str, float], ...]
 
 
+class Told(NamedTuple):
+    """A message about an incident, as the outbox has it."""
+
+    incident_id: str
+    sequence: int
+    happening: str
+
+
+class Delivered(NamedTuple):
+    """A message that a destination took."""
+
+    incident_id: str
+    sequence: int
+    destination_id: str
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """All of it, at a moment at which nothing is in flight."""
@@ -130,6 +146,9 @@ class Snapshot:
     lacking: dict[int, list[tuple[int, int]]]
     """By partition: those of them that aggregate gave up, and that no one has counted since."""
     numbers: Numbers
+    told: list[Told] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
+    """One for each time that a destination took a message."""
 
 
 class Stores:
@@ -159,6 +178,10 @@ class Stores:
             covered=covered,
             lacking=lacking,
             numbers=read_numbers(self._stack["database"]),
+            told=self._ask("SELECT incident_id, sequence, message ->> 'happening' FROM alert_message", Told),
+            delivered=self._ask(
+                "SELECT incident_id, sequence, destination_id FROM delivery WHERE outcome = 'delivered'", Delivered
+            ),
         )
 
     def contents(self) -> set[str]:
@@ -212,6 +235,10 @@ class Stores:
             return log
         finally:
             consumer.close()
+
+    def _ask(self, query: LiteralString, kind: Callable[..., _Answer]) -> list[_Answer]:
+        with psycopg.connect(self._stack["database"]) as connection:
+            return [kind(*row) for row in connection.execute(query)]
 
     def _read_database(
         self,

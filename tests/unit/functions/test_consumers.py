@@ -10,7 +10,7 @@ from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import BatchConsumer
 from tests.support.attempts import PlayedCache
 
-VERBS = ("archive", "aggregate", "recount", "deadletter")
+VERBS = ("archive", "aggregate", "recount", "detect", "alert", "deadletter")
 
 
 class Context:
@@ -22,7 +22,7 @@ class Context:
 
 NOTHING: Any = None
 BUILT = dict.fromkeys(
-    ("archive", "aggregate", "recount"),
+    ("archive", "aggregate", "recount", "detect", "alert"),
     BatchConsumer(
         NOTHING, Attempts(PlayedCache().as_cache(), "any"), NOTHING, NOTHING, hold_seconds=0, record_seconds=0
     ),

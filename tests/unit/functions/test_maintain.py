@@ -91,6 +91,10 @@ def test_rows_are_forgotten_when_their_term_is_over() -> None:
         ("late_object", NOW - timedelta(days=90)),
         ("counted_letter", NOW - 72 * HOUR),
         ("sighting", NOW - timedelta(days=100)),
+        ("incident", NOW - timedelta(days=90)),
+        ("series_state", NOW - timedelta(days=90)),
+        ("silence", NOW - timedelta(days=90)),
+        ("delivery", NOW - timedelta(days=90)),
         ("rollup_1d", NOW - timedelta(days=730)),
     }
 
@@ -108,7 +112,7 @@ def test_what_was_done_is_counted_and_what_alarms_look_at_always_is() -> None:
         "PartitionsDropped": 1,
         "PartitionsOverdue": 4,
         "CountsFolded": 20,
-        "RowsForgotten": 900,
+        "RowsForgotten": 1300,
     }
     counted = {name: one["Value"] for name, one in metrics.metric_set.items()}
     assert counted["PartitionsOverdue"] == [4.0]

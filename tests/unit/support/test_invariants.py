@@ -17,9 +17,9 @@ import pytest
 
 from cli.simulation.client import Ledger, digest
 from cli.simulation.devices import EVENTS, Fleet, Sent
-from tests.support.invariants import UnbalancedError, balance, find_faults
+from tests.support.invariants import UnbalancedError, balance, find_faults, find_told_twice
 from tests.support.recomputation import Numbers, RawEvent, Rollup, percentile, recompute
-from tests.support.stores import Letter, Place, Record, Row, Sample, Snapshot
+from tests.support.stores import Delivered, Letter, Place, Record, Row, Sample, Snapshot, Told
 
 NOW = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)
 BAD = Sent(EVENTS, b'{"event_id": "bad"}', "invalid")
@@ -232,3 +232,30 @@ def test_it_shares_no_code_with_the_pipeline() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+ID = "ab" * 12
+
+
+@pytest.mark.parametrize(
+    ("happenings", "fault"),
+    [
+        (["opened", "escalated", "acknowledged", "updated", "resolved", "updated", "resolved"], None),
+        (["silence_ended", "resolved"], None),
+        (["resolved"], "is told as"),
+        (["opened", "resolved", "resolved"], "is told as"),
+        (["opened", "opened"], "twice that it opened"),
+    ],
+)
+def test_what_is_told_of_an_incident_is_told_once(happenings: list[str], fault: str | None) -> None:
+    told = [Told(ID, number, each) for number, each in enumerate(happenings, 1)]
+    found = list(find_told_twice(told, [Delivered(ID, 1, "ops"), Delivered(ID, 1, "other")]))
+    assert [fault in each for each in found if fault] == ([True] if fault else [])
+    assert bool(found) == bool(fault)
+
+
+def test_a_gap_in_what_is_told_and_a_message_taken_twice_are_found() -> None:
+    gap = find_told_twice([Told(ID, 1, "opened"), Told(ID, 3, "resolved")], ())
+    assert "numbers [1, 3]" in next(gap)
+    twice = find_told_twice((), [Delivered(ID, 2, "ops")] * 2)
+    assert next(twice).endswith("ops took message 2 2 times")

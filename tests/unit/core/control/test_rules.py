@@ -102,6 +102,7 @@ def test_a_silence_is_of_a_device_as_a_whole() -> None:
         ({"device_id": "p" * 129}, "invalid_rule", "device_id is 1 to 128 printable characters"),
         ({"rule_id": "Hot"}, "invalid_rule", "rule_id is 1 to 63 lower-case letters, digits and dashes"),
         ({"rule_id": "hot\n"}, "invalid_rule", "rule_id is 1 to 63"),
+        ({"rule_id": "default-range"}, "invalid_rule", "Ids that begin with default- belong to the rules for series"),
         # Of a unit a thousand times as large.
         ({"metric": "vibration", "unit": "m/s", "open": 1e308}, "invalid_rule", "open must be a finite number"),
     ],

@@ -9,7 +9,14 @@ from sluice.core.detect.series_rules import SeriesRule
 
 
 def rule(rule_id: str, **changed: Any) -> SeriesRule:
-    given = {"fleet_id": "f", "version": 1, "metric": "cpu_temp", "kind": "above", "open": 80.0, "clear": 75.0}
+    given: dict[str, Any] = {
+        "fleet_id": "f",
+        "version": 1,
+        "metric": "cpu_temp",
+        "kind": "above",
+        "open": 80.0,
+        "clear": 75.0,
+    }
     return SeriesRule(rule_id=rule_id, **given | changed)
 
 

@@ -25,7 +25,7 @@ HOT = SeriesRule(fleet_id="f", rule_id="hot", version=1, metric="cpu_temp", kind
 def test_a_rule_is_in_force_within_half_a_minute_and_so_is_the_end_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     bucket, server = PlayedBucket(), PlayedServer()
     monkeypatch.setattr(rulebook, "Bucket", lambda _s3, _name: cast("Bucket", bucket))
-    monkeypatch.setattr(rulebook.aws, "client", lambda *_, **__: None)
+    monkeypatch.setattr("sluice.edge.aws.client", lambda *_, **__: None)
 
     def publish(version: int, *rules: SeriesRule) -> None:
         document = write_document(RULES, version, rules, may_be_empty=True)

@@ -25,7 +25,7 @@ def test_a_destination_is_known_within_half_a_minute_and_so_is_the_end_of_the_la
 ) -> None:
     bucket = PlayedBucket()
     monkeypatch.setattr(destinations, "Bucket", lambda _s3, _name: cast("Bucket", bucket))
-    monkeypatch.setattr(destinations.aws, "client", lambda *_, **__: None)
+    monkeypatch.setattr("sluice.edge.aws.client", lambda *_, **__: None)
     known = make_destinations(DestinationSettings("eu-west-1", "control", 30))
     bucket.put(name_in_bucket(DESTINATIONS), write_document(DESTINATIONS, 1, [ON_CALL], may_be_empty=True))
     assert known.find(NOW).content == (ON_CALL,)

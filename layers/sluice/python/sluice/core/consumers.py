@@ -26,11 +26,12 @@ ARCHIVE = Consumer("archive", RAW_EVENTS, (ARCHIVED, DEAD_LETTERED), presses=Tru
 AGGREGATE = Consumer("aggregate", RAW_EVENTS, (COUNTED, LATE, DUPLICATE, DEAD_LETTERED))
 DEADLETTER = Consumer("deadletter", DEAD_LETTERS)
 RECOUNT = Consumer("recount", REPLAY_EVENTS)
+DETECT = Consumer("detect", RAW_EVENTS)
 ALERT = Consumer("alert", ALERT_EVENTS)
 
-CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER, RECOUNT, ALERT)
+CONSUMERS = (ARCHIVE, AGGREGATE, DEADLETTER, RECOUNT, DETECT, ALERT)
 ACCOUNTED = tuple(consumer for consumer in CONSUMERS if consumer.ends)
 """Consumers that must account for every accepted event; until they have read it, it waits in Kafka."""
-QUARANTINING = (ARCHIVE, AGGREGATE, RECOUNT, ALERT)
+QUARANTINING = (ARCHIVE, AGGREGATE, RECOUNT, DETECT, ALERT)
 """Consumers that put bad records aside, and halt when these are too many."""
 PRESSING = tuple(consumer for consumer in ACCOUNTED if consumer.presses)

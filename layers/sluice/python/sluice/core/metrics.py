@@ -103,6 +103,20 @@ REDRIVE_STANDSTILL = Metric(
     "RedriveStandstill", "Seconds", "For how long the slowest re-drive that is not over has dealt with no letters."
 )
 
+# detect and learn
+EVENTS_JUDGED = Metric("EventsJudged", "Count", "Events whose readings were judged.")
+VERDICTS_SENT = Metric("VerdictsSent", "Count", "Verdicts about breaches, or about series that are watched.")
+BREACHES_TOLD = Metric("BreachesTold", "Count", "Verdicts that have a breach.")
+STATISTICS_MISSING = Metric("StatisticsMissing", "Count", "Devices of a batch that only thresholds could judge.")
+STATISTICS_STALE = Metric("StatisticsStale", "Count", "Devices of a batch that were judged by old statistics.")
+STATISTICS_AGE = Metric(
+    "StatisticsAgeSeconds", "Seconds", "How long ago the oldest statistics of a shard were published."
+)
+DEVICES_DESCRIBED = Metric("DevicesDescribed", "Count", "Devices whose statistics were published.")
+BASELINES_COMPUTED = Metric("BaselinesComputed", "Count", "Series whose baselines were computed.")
+SHARDS_UNPUBLISHED = Metric("ShardsUnpublished", "Count", "Shards whose statistics Valkey did not take.")
+FLEETS_ASLEEP = Metric("FleetsAsleep", "Count", "Fleets of which so many devices are silent that none of them is told.")
+
 # trace, seek and lookup
 EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")
 SOURCES_UNAVAILABLE = Metric("SourcesUnavailable", "Count", "Sources that a trace could not read.")

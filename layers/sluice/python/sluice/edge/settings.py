@@ -327,6 +327,28 @@ class RecountSettings(HoldSettings, frozen=True):
     recount_concurrency: int
 
 
+class DetectSettings(HoldSettings, frozen=True):
+    """Where detect sends verdicts, and how old its statistics may become."""
+
+    alert_events_topic: str
+    detect_concurrency: int
+    detect_stale_seconds: float
+
+
+class LearnSettings(Settings, frozen=True):
+    """Where learn sends verdicts, what it learns from, and how much it does in a run."""
+
+    alert_events_topic: str
+    learn_every_seconds: float
+    """How often the statistics of a shard are published."""
+    learn_shards: int
+    learn_learning_seconds: float
+    """How long a device must have been there before it is judged by its baseline."""
+    learn_days: int
+    statement_seconds: float
+    reserve_seconds: float
+
+
 class AlertSettings(HoldSettings, frozen=True):
     """Where alert tells of incidents, and how long it waits for the database."""
 

@@ -18,6 +18,8 @@ from sluice.core.times import write_optional, write_time
 MOST_OF_FLEET, MOST_RULES = 1_000, 10_000
 """Each process that judges readings has the rules of all fleets in memory."""
 MOST_DEVICE_CHARACTERS = 128
+DEFAULT = "default-"
+"""How the ids of rules begin that judge a series without a rule: an incident of one must not look like another's."""
 # What a conversion adds to a value of few digits is noise.
 _DIGITS = 10
 
@@ -122,6 +124,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 def create_rule(fleet_id: str, wanted: NewRule, book: SeriesBook, now: datetime) -> Rule:
     """Make a rule, or refuse it with the reason."""
     _check_form("rule_id", wanted.rule_id, RuleId, "1 to 63 lower-case letters, digits and dashes")
+    if wanted.rule_id.startswith(DEFAULT):
+        raise _invalid(f"Ids that begin with {DEFAULT} belong to the rules for series without one: choose another.")
     _check_devices(wanted)
     _check_metric(wanted.kind, wanted.metric, book)
     opens = _in_own_unit("open", wanted.open, wanted.unit, wanted.kind, wanted.metric, book)

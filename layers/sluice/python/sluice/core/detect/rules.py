@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from sluice.core.detect.history import Extremes, Spread
+from sluice.core.detect.judging import deviations_away, differs, range_away, share_left
 
 HISTORY = 1500
 """How many readings before the latest ones are usual: some days of a reading every five minutes."""
@@ -51,7 +52,7 @@ class Level:
         if len(self._before) < self.LEAST:
             return None
         level, usual, deviation = fmean(self._latest), self._before.mean, self._before.deviation
-        if not differs(level, usual) or abs(level - usual) <= self.DEVIATIONS * deviation:
+        if deviations_away(level, usual, deviation) <= self.DEVIATIONS:
             return None
         return (
             f"the mean of the last {self.LATEST} readings is {level:.6g}; before, it was {usual:.6g}"
@@ -73,8 +74,7 @@ class Range:
         why = None
         if len(self._before) >= self.LEAST:
             low, high = self._before.low, self._before.high
-            nearest = min(max(reading.value, low), high)
-            if abs(reading.value - nearest) > self.SHARE * (high - low) and differs(reading.value, nearest):
+            if range_away(reading.value, low, high) > self.SHARE:
                 why = f"the reading is {reading.value:.6g}; the {len(self._before)} before were {low:.6g} to {high:.6g}"
         self._before.add(reading.value)
         return why
@@ -143,7 +143,10 @@ class Stuck:
         self._waiting.append(deviation)
         if len(self._waiting) > self.LATEST:
             self._before.add(self._waiting.popleft())
-        if len(self._before) < self.LEAST or deviation >= self.SHARE * self._before.low:
+        if len(self._before) < self.LEAST:
+            return None
+        left = share_left(deviation, self._before.low)
+        if left is None or left >= self.SHARE:
             return None
         return (
             f"the last {self.LATEST} readings have a standard deviation of {deviation:.3g};"
@@ -152,11 +155,6 @@ class Stuck:
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-def differs(one: float, other: float) -> bool:
-    """Return whether two values differ by more than the error of adding up."""
-    return abs(one - other) > 1e-9 * max(abs(one), abs(other))
 
 
 def default_rules() -> Iterable[Rule]:

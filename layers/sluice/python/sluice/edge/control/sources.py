@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from sluice.core.errors import Retryable
 from sluice.core.notify.destinations import DESTINATIONS, Destination
 from sluice.core.published import Item
 from sluice.edge.database import Database
+
+Found = TypeVar("Found")
 
 ENDED = timedelta(days=30)
 """How long a key that has ended is still published, so that its callers read that it was revoked or has expired."""
@@ -114,7 +116,7 @@ def _ask_for_lost(database: Database, query: str, doubtful: Sequence[object]) ->
     return _read(database, list[str], query, msgspec.json.encode(doubtful).decode()) if doubtful else []
 
 
-def _read(database: Database, of: type[Any], query: str, *parameters: str) -> Any:
+def _read(database: Database, of: type[Found], query: str, *parameters: str) -> Found:
     found = database.ask(query, *parameters)
     try:
         return msgspec.json.decode(found or b"[]", type=of)

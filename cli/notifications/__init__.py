@@ -1,0 +1,1 @@
+"""`sluice notifications`: those that were given up."""

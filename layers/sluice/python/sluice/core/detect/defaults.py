@@ -1,0 +1,55 @@
+"""The rules for a series that has none of its own: few, and quiet. docs/detect.md says why these."""
+
+from functools import lru_cache
+
+import msgspec
+
+from sluice.core.detect.series_rules import RuleKind, SeriesRule, Severity
+
+SILENCE_METRIC = ""
+"""The metric of rules for a device as a whole."""
+
+
+class _Default(msgspec.Struct, frozen=True):
+    """One default, for whatever series."""
+
+    kind: RuleKind
+    open: float
+    clear: float
+    breaches: int
+    of: int
+    severity: Severity
+
+
+# A reading beyond the range is a breach when one of the two before it was one too: a single wrong value wakes nobody.
+_OF_SERIES = (
+    _Default("range", 0.25, 0.1, 2, 3, "warning"),
+    _Default("level", 4.0, 2.0, 2, 2, "warning"),
+    _Default("stuck", 0.05, 0.2, 2, 2, "info"),
+)
+_OF_DEVICES = (_Default("silence", 10.0, 2.0, 2, 2, "warning"),)
+
+
+@lru_cache(4096)
+def default_rules_for(fleet_id: str, metric: str) -> tuple[SeriesRule, ...]:
+    """Return the rules for a fleet's series, or for its devices as a whole."""
+    return tuple(
+        SeriesRule(
+            fleet_id=fleet_id,
+            rule_id=_name(each.kind, metric),
+            version=1,
+            metric=metric,
+            kind=each.kind,
+            open=each.open,
+            clear=each.clear,
+            breaches=each.breaches,
+            of=each.of,
+            severity=each.severity,
+        )
+        for each in (_OF_SERIES if metric else _OF_DEVICES)
+    )
+
+
+def _name(kind: RuleKind, metric: str) -> str:
+    """Name a default apart from those of the device's other series: incidents are told apart by device and rule."""
+    return f"default-{kind}-{metric.replace('_', '-')}" if metric else f"default-{kind}"

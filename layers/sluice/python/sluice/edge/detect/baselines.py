@@ -1,0 +1,150 @@
+"""Baselines and rollups in the database, as learn reads and writes them: a shard at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from sluice.core.detect.learned import Baseline, LearnedDevice, LearnedSeries, usual_from
+from sluice.core.detect.statistics import LEAST_READINGS
+from sluice.edge.database import Connection, find_value
+
+DEVIATIONS = 3.0
+"""By so many standard deviations of its hours a level must change with the firmware to be learned anew."""
+HOURS_BEFORE, HOURS_AFTER = 24, 3
+"""The least hours on both sides of a change of firmware that show whether a level changed."""
+
+SETTINGS = (
+    "SET LOCAL jit = off",
+    # It would remember what was unpacked of each row's arrays, which no other row has.
+    "SET LOCAL enable_memoize = off",
+    "SET LOCAL work_mem = '64MB'",
+)
+
+_DUE_FOR_STATISTICS = """
+    SELECT shard, closed_until FROM learned JOIN shard USING (shard)
+    WHERE published_at <= %(before)s AND isfinite(closed_until)
+    ORDER BY published_at, shard
+    LIMIT %(most)s
+"""
+
+_DUE_FOR_BASELINES = """
+    SELECT shard, date_trunc('hour', closed_until) FROM learned JOIN shard USING (shard)
+    WHERE baselines_at <= %(before)s AND isfinite(closed_until)
+    ORDER BY baselines_at, shard
+    LIMIT 1
+"""
+
+_FORGET = "DELETE FROM baseline WHERE shard = %s AND computed_at < %s"
+_OLDEST = "SELECT min(published_at) FROM learned JOIN shard USING (shard) WHERE isfinite(closed_until)"
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A shard, and up to when it is rolled."""
+
+    shard: int
+    until: datetime
+
+
+class Baselines:
+    """learn's side of the database."""
+
+    def __init__(self, connection: Connection, learning: timedelta, days: int) -> None:
+        self._connection = connection
+        self._learning = learning
+        self._days = timedelta(days=days)
+
+    def find_due(self, before: datetime, most: int) -> list[Due]:
+        """Find the shards whose statistics were published before a moment, those that wait longest first."""
+        rows = self._connection.execute(_DUE_FOR_STATISTICS, {"before": before, "most": most}).fetchall()
+        return [Due(shard, until) for shard, until in rows]
+
+    def find_due_for_baselines(self, before: datetime) -> Due | None:
+        """Find the shard whose baselines were computed before a moment, and wait longest."""
+        row = self._connection.execute(_DUE_FOR_BASELINES, {"before": before}).fetchone()
+        return Due(*row) if row is not None else None
+
+    def compute(self, due: Due, now: datetime) -> int:
+        """Compute the baselines of a shard from full hours, forget those of devices that are gone, and count them."""
+        parameters = {
+            "shard": due.shard,
+            "since": due.until - self._days,
+            "until": due.until,
+            "now": now,
+            "readings": LEAST_READINGS,
+            "hours_before": HOURS_BEFORE,
+            "hours_after": HOURS_AFTER,
+            "deviations": DEVIATIONS,
+        }
+        with self._connection.transaction():
+            self._prepare()
+            stored = self._connection.execute(_read_statement("compute_baselines"), parameters).rowcount
+            self._connection.execute(_FORGET, [due.shard, now])
+            self._connection.execute("UPDATE learned SET baselines_at = %s WHERE shard = %s", [now, due.shard])
+        return stored
+
+    def read(self, due: Due) -> list[LearnedDevice]:
+        """Read what is usual now for the devices of a shard."""
+        parameters = {
+            "shard": due.shard,
+            "until": due.until,
+            "learning": self._learning,
+            "readings": LEAST_READINGS,
+            "deviations": DEVIATIONS,
+            "unnoticed": timedelta(hours=HOURS_AFTER),
+        }
+        with self._connection.transaction():
+            self._prepare()
+            with self._connection.cursor(row_factory=dict_row) as cursor:
+                rows = cursor.execute(_read_statement("read_statistics"), parameters).fetchall()
+        return list(_read_devices(rows))
+
+    def read_expected(self) -> dict[int, Mapping[str, Sequence[int]]]:
+        """Read how many devices of each fleet and shard should have sent lately, and how many of them were silent."""
+        return dict(self._connection.execute("SELECT shard, expected FROM learned").fetchall())
+
+    def note_published(self, shard: int, now: datetime, expected: Mapping[str, Sequence[int]]) -> None:
+        """Remember that a shard's statistics are published."""
+        self._connection.execute(
+            "UPDATE learned SET published_at = %s, expected = %s WHERE shard = %s", [now, Jsonb(expected), shard]
+        )
+
+    def find_oldest(self) -> datetime | None:
+        """Find when the oldest published statistics were published; None before anything was rolled."""
+        found: datetime | None = find_value(self._connection, _OLDEST)
+        return found
+
+    def _prepare(self) -> None:
+        for setting in SETTINGS:
+            self._connection.execute(setting)
+
+
+def _read_devices(rows: Sequence[dict[str, Any]]) -> Iterator[LearnedDevice]:
+    for (fleet_id, device_id), found in groupby(rows, key=lambda row: (row["fleet_id"], row["device_id"])):
+        there = list(found)
+        yield LearnedDevice(fleet_id, device_id, there[0]["last_seen_at"], [_read_series(row) for row in there])
+
+
+def _read_series(row: dict[str, Any]) -> LearnedSeries:
+    baseline = None
+    if row["counts"] is not None:
+        baseline = Baseline(**{name: row[name] for name in Baseline.__struct_fields__})
+    return LearnedSeries(
+        metric=row["metric"],
+        recent=usual_from(row["moments"]),
+        hour=usual_from(row["hour_moments"]),
+        last_minute=row["last_minute"],
+        learned=row["learned"],
+        baseline=baseline,
+    )
+
+
+def _read_statement(name: str) -> sql.SQL:
+    text: Any = (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
+    return sql.SQL(text)

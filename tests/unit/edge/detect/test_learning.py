@@ -1,0 +1,172 @@
+"""A run of learn: what it publishes and tells, in which order, and what it does while a store is away."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from sluice.core.detect.learned import LearnedDevice
+from sluice.core.detect.rulebook import Rulebook
+from sluice.core.detect.series_rules import SeriesRule
+from sluice.core.detect.statistics import read_statistics
+from sluice.core.detect.watching import name_device, name_statistics, name_watched
+from sluice.core.errors import Retryable
+from sluice.core.messages import Message
+from sluice.edge.detect.baselines import Due
+from sluice.edge.detect.learning import Learning, LearnReport
+from sluice.edge.kafka_client import Delivery, Unstored
+from tests.support import samples
+from tests.support.played_hashes import PlayedHashes
+from tests.unit.core.detect.test_judging_series import MINUTE, UNTIL, series, silent
+
+NOW = UNTIL + timedelta(seconds=20)
+EVERY = timedelta(minutes=5)
+
+
+@dataclass
+class World:
+    """The stores around learn, and what they were given, in order."""
+
+    devices: dict[int, list[LearnedDevice]]
+    rules: Sequence[SeriesRule] = ()
+    expected: dict[int, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    baselines_due: Due | None = None
+    brokers_away: bool = False
+    hashes: PlayedHashes = field(default_factory=PlayedHashes)
+    done: list[Any] = field(default_factory=list)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+
+    def find_due_for_baselines(self, before: datetime) -> Due | None:
+        assert before == NOW - timedelta(days=1)
+        return self.baselines_due
+
+    def compute(self, due: Due, now: datetime) -> int:
+        self.done.append(("baselines", due.shard))
+        assert now == NOW
+        return 3
+
+    def read_expected(self) -> dict[int, Mapping[str, Sequence[int]]]:
+        return dict(self.expected)
+
+    def find_due(self, before: datetime, most: int) -> list[Due]:
+        assert before == NOW - EVERY
+        return [Due(shard, UNTIL) for shard in self.devices][:most]
+
+    def read(self, due: Due) -> list[LearnedDevice]:
+        return self.devices[due.shard]
+
+    def note_published(self, shard: int, now: datetime, expected: Mapping[str, Sequence[int]]) -> None:
+        assert now == NOW
+        self.done.append(("noted", shard, dict(expected)))
+
+    def find_oldest(self) -> datetime | None:
+        return NOW - timedelta(seconds=70)
+
+    def store(self, messages: Sequence[Message]) -> list[Delivery]:
+        if self.brokers_away:
+            return [Unstored("the brokers are away")] * len(messages)
+        self.verdicts += [json.loads(message.value) for message in messages]
+        self.done.append(("told", [message.key.decode() for message in messages]))
+        return [None] * len(messages)
+
+    def run(self, shards: int = 64, runs: int = 64) -> LearnReport:
+        left = iter([True] * runs)
+        learning = Learning(
+            lambda _: Rulebook(self.rules),
+            samples.contracts().book,
+            self.hashes.as_cache(),
+            cast("Any", self),
+            "alert-events",
+            EVERY,
+            shards,
+        )
+        return learning.run(cast("Any", self), NOW, lambda: next(left, False))
+
+    def published(self, shard: int) -> set[str]:
+        return set(self.hashes.hashes.get(name_statistics(shard), {}))
+
+
+def named(device: LearnedDevice, name: str, fleet: str = "demo") -> LearnedDevice:
+    return LearnedDevice(fleet, name, device.last_seen_at, device.series)
+
+
+def usual(name: str) -> LearnedDevice:
+    return LearnedDevice("demo", name, UNTIL, [series()])
+
+
+def test_statistics_are_published_and_noted_and_nothing_is_told_of_what_is_usual() -> None:
+    world = World({3: [usual("a"), usual("b")], 7: [usual("c")]}, baselines_due=Due(9, UNTIL))
+    report = world.run()
+    assert world.done == [("baselines", 9), ("noted", 3, {"demo": (2, 0)}), ("noted", 7, {"demo": (1, 0)})]
+    assert (world.published(3), world.published(7)) == ({"demo/a", "demo/b"}, {"demo/c"})
+    found = read_statistics(world.hashes.hashes[name_statistics(3)]["demo/a"])
+    assert found is not None
+    assert found.computed() == UNTIL
+    assert (report.shards, report.devices, report.series, report.verdicts) == (2, 3, 3, 0)
+    assert (report.unpublished, report.oldest, report.asleep) == (0, timedelta(seconds=70), frozenset())
+
+
+def test_breaches_are_told_before_the_shard_is_noted() -> None:
+    hangs = LearnedDevice("demo", "hangs", UNTIL, [series(deviation=0.001)])
+    away = LearnedDevice("demo", "away", UNTIL, [series(mean=70.0)])
+    world = World({3: [hangs, away, named(silent(UNTIL - 20 * MINUTE), "silent"), usual("b")]})
+    assert world.run().verdicts == 3
+    assert [kind for kind, *_ in world.done] == ["told", "noted"]
+    assert sorted((each["device_id"], each["rule_id"]) for each in world.verdicts) == [
+        ("away", "default-level-cpu-temp"),
+        ("hangs", "default-stuck-cpu-temp"),
+        ("silent", "default-silence"),
+    ]
+    assert world.done[0][1][0] == name_device("demo", "hangs")
+
+
+def test_a_watched_series_is_told_that_it_is_clear() -> None:
+    world = World({3: [usual("a"), usual("b")]})
+    world.hashes.hashes[name_watched(3)]["demo/b"] = b'["default-silence", "default-level-cpu-temp"]'
+    world.run()
+    assert sorted((each["device_id"], each["kind"], each["readings"][0][3]) for each in world.verdicts) == [
+        ("b", "level", "clear"),
+        ("b", "silence", "clear"),
+    ]
+
+
+def test_no_device_of_a_fleet_that_is_asleep_is_silent() -> None:
+    there = [named(silent(UNTIL - 20 * MINUTE), f"d-{number}") for number in range(4)]
+    world = World({3: there}, expected={3: {"demo": (4, 0)}, 5: {"demo": (16, 7)}})
+    report = world.run()
+    assert (world.verdicts, report.asleep) == ([], {"demo"})
+    # One device less, and they are told.
+    world = World({3: there}, expected={5: {"demo": (16, 6)}})
+    assert world.run().asleep == frozenset()
+    assert len(world.verdicts) == 4
+
+
+def test_a_rule_of_the_fleet_stands_in_place_of_the_default() -> None:
+    later = SeriesRule(fleet_id="demo", rule_id="long-silence", version=2, metric="", kind="silence", open=100, clear=2)
+    world = World({3: [named(silent(UNTIL - 20 * MINUTE), "silent")]}, rules=[later])
+    world.run()
+    assert world.verdicts == []
+
+
+def test_a_run_does_a_part_of_the_shards_and_none_without_time() -> None:
+    world = World({shard: [usual("a")] for shard in range(5)})
+    assert world.run(shards=2).shards == 2
+    assert world.run(runs=3).shards == 3
+    assert world.run(runs=0).shards == 0
+
+
+def test_while_the_brokers_are_away_nothing_is_published_or_noted() -> None:
+    world = World({3: [named(silent(UNTIL - 20 * MINUTE), "silent")]}, brokers_away=True)
+    with pytest.raises(Retryable, match="1 of 1 verdicts are not stored"):
+        world.run()
+    assert (world.done, world.published(3)) == ([], set())
+
+
+def test_while_the_cache_is_away_breaches_are_told_and_the_run_says_what_is_unpublished() -> None:
+    world = World({3: [named(silent(UNTIL - 20 * MINUTE), "silent")]})
+    world.hashes.away = True
+    report = world.run()
+    assert (report.unpublished, report.verdicts) == (1, 1)
