@@ -20,6 +20,8 @@ ROUTES = (
     *(f"GET /v1/fleets/{{fleet}}/{part}" for part in OF_A_FLEET),
     "GET /v1/statement",
     "GET /v1/dead-letters",
+    "GET /v1/incidents",
+    "GET /v1/incidents/{incident}",
 )
 CACHED = (names.PUBLISHED, names.QUOTAS, names.GROUPS, names.LETTERS, names.COUNTERS_TO_READ)
 

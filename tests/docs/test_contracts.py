@@ -43,6 +43,7 @@ READING = {
         for name in (
             "core/api/page",
             "core/query/cursors",
+            "core/query/incidents",
             "core/query/letter_groups",
             "core/query/parameters",
             "core/query/questions",

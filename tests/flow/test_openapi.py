@@ -19,9 +19,11 @@ from local.admin import Admin
 from tests.database.numbers import add_entity, add_metrics, add_sample, add_window
 from tests.flow.conftest import Stack
 from tests.support import samples
+from tests.support.incidents import add_incident, add_rule
 
 OPENAPI = Path(__file__).parents[2] / "schemas/openapi.yaml"
 FLEET = "openapi"
+INCIDENT = "0123456789abcdef01234567"
 MOST_ADDRESS = 6000
 
 CONFIG = schemathesis.Config.from_dict(
@@ -57,8 +59,10 @@ def keys(stack: Stack) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def numbers(stack: Stack) -> None:
+def numbers(stack: Stack, keys: dict[str, str]) -> None:
     """Something to read of each kind."""
+    # With its key the fleet exists, as the row of a rule needs it.
+    del keys
     group = json.dumps({"group_id": "hall", "name": "Hall", "devices": ["press-1"]}).encode()
     address = f"{stack['directory']}/fleets/{FLEET}/groups/hall"
     headers = {"content-type": "application/json"}
@@ -76,6 +80,8 @@ def numbers(stack: Stack) -> None:
             " WHERE fleet_id = %s AND device_id IS NOT NULL",
             (FLEET,),
         )
+        add_rule(connection, FLEET)
+        add_incident(connection, FLEET, ["press-1"], incident_id=INCIDENT)
 
 
 def shorten(value: Any) -> Any:
@@ -133,6 +139,8 @@ def test_what_is_accepted_is_answered_as_promised_too(
         ("/v1/fleets/{fleet}/counters", {"minutes": 2}),
         ("/v1/fleets/{fleet}/changes", {}),
         ("/v1/statement", {}),
+        ("/v1/incidents", {"state": "open", "device": "press-1", "metric": "cpu_temp", "from": "{day}"}),
+        ("/v1/incidents/{incident}", {}),
         ("/v1/trace/{event_id}", {"device_id": "press-1"}),
     ],
 )
@@ -140,7 +148,8 @@ def test_what_is_accepted_is_answered_as_promised_too(
 def test_reads_are_answered_as_promised(path: str, query: dict[str, Any], stack: Stack, keys: dict[str, str]) -> None:
     day = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     asked = {name: day if value == "{day}" else value for name, value in query.items()}
-    case = SCHEMA[path]["GET"].Case(path_parameters={"fleet": FLEET, "group": "hall", "event_id": "e"}, query=asked)
+    named = {"fleet": FLEET, "group": "hall", "event_id": "e", "incident": INCIDENT}
+    case = SCHEMA[path]["GET"].Case(path_parameters=named, query=asked)
     answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys["GET"]}, checks=PROMISES)
     assert answer.status_code == 200
     document = answer.json()

@@ -20,6 +20,8 @@ ROUTES = {
         "GET /v1/fleets/{fleet}/changes",
         "GET /v1/statement",
         "GET /v1/dead-letters",
+        "GET /v1/incidents",
+        "GET /v1/incidents/{incident}",
     },
     "trace": {"GET /v1/trace/{event_id}"},
     "admin": {

@@ -155,6 +155,24 @@ export class Api {
   }
 
   /**
+   * A page of the key's fleet's incidents, the newest first.
+   * @param {Question} question
+   * @returns {Promise<Answers["listIncidents"]>}
+   */
+  incidents(question) {
+    return this.#get("/v1/incidents", question);
+  }
+
+  /**
+   * One incident with its devices, and what silences it.
+   * @param {string} incident
+   * @returns {Promise<Answers["getIncident"]>}
+   */
+  incident(incident) {
+    return this.#get(`/v1/incidents/${encodeURIComponent(incident)}`);
+  }
+
+  /**
    * The fleet's dead letters of yesterday and today, in groups.
    * @returns {Promise<Answers["listLetterGroups"]>}
    */

@@ -1,11 +1,13 @@
 // One metric drawn: lines and bands, the marks behind them, a line of text for what the cursor is at.
 
 import { dateAndTime, tick } from "./format.js";
+import { paintLimits, paintMarks, reach } from "./marking.js";
 import { shade } from "./shading.js";
 import { colour } from "./theme.js";
 
 /**
  * @import { Columns } from "./columns.js"
+ * @import { Marking } from "./marks.js"
  * @import { Stretch } from "./windows.js"
  *
  * @typedef {object} Picture
@@ -15,6 +17,7 @@ import { colour } from "./theme.js";
  * @property {number} to
  * @property {Stretch[]} states
  * @property {boolean} zooms
+ * @property {Marking} marking the incidents
  *
  * @typedef {object} Line
  * @property {string} name
@@ -46,7 +49,15 @@ const WINDOW_LINES = [
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 
 /** @type {Picture} */
-const EMPTY = { columns: [[]], devices: null, from: 0, to: 0, states: [], zooms: false };
+const EMPTY = {
+  columns: [[]],
+  devices: null,
+  from: 0,
+  to: 0,
+  states: [],
+  zooms: false,
+  marking: { marks: [], limits: [], texts: [] },
+};
 
 /**
  * @param {string[]} devices
@@ -126,7 +137,7 @@ export class Chart {
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: {
         x: { time: true, range: () => [this.#picture.from, this.#picture.to] },
-        y: { range: (_plot, least, most) => padded(least, most) },
+        y: { range: (_plot, least, most) => padded(...reach(least, most, this.#picture.marking.limits)) },
       },
       axes: [
         {
@@ -147,7 +158,11 @@ export class Chart {
       },
       focus: { alpha: 0.35 },
       hooks: {
-        drawClear: [(plot) => shade(plot, this.#picture.states)],
+        drawClear: [
+          (plot) => shade(plot, this.#picture.states),
+          (plot) => paintMarks(plot, this.#picture.marking.marks),
+        ],
+        draw: [(plot) => paintLimits(plot, this.#picture.marking.limits)],
         setSelect: [(plot) => this.#select(plot)],
         setCursor: [(plot) => this.#onCursor(plot.cursor.idxs ?? [], focused(plot))],
         setSeries: [(plot) => this.#onCursor(plot.cursor.idxs ?? [], focused(plot))],

@@ -4,6 +4,8 @@ import { Refused } from "./api.js";
 import { find, say } from "./elements.js";
 import { Feed } from "./feed.js";
 import { countOf, DAY, MINUTE, parseTime, writeTime } from "./format.js";
+import { Incidents, lookAtIncident } from "./incidents.js";
+import { Marks } from "./marks.js";
 import { writeNotices } from "./notices.js";
 import { Overview } from "./overview.js";
 import { Panels } from "./panels.js";
@@ -49,6 +51,8 @@ export class Dashboard {
   #overview = new Overview();
   #panels;
   #rejections;
+  #incidents;
+  #marks;
   #windows = new Windows();
   #samples = new Samples();
   /** @type {Schemas["Fleet"] | null} */
@@ -75,6 +79,12 @@ export class Dashboard {
     this.#feed = new Feed(api, fleet);
     this.#panels = new Panels({ onZoom: (from, to) => this.#pick(views.lookAt(this.#view, from, to, this.#now())) });
     this.#rejections = new Rejections(api);
+    this.#incidents = new Incidents({
+      api,
+      onDevice: (device, incident) => this.#pick(lookAtIncident(this.#view, device, incident, this.#now())),
+      now: () => this.#now(),
+    });
+    this.#marks = new Marks(api);
     this.#picker = new Picker({ view, onView: (picked) => this.#pick(picked), now: () => this.#now() });
     this.#pulse = new Pulse({ beat: () => this.#beat(), onState, onDefeat });
     this.#ticking = setInterval(() => this.#overview.tick(), 1000);
@@ -89,6 +99,7 @@ export class Dashboard {
     this.#loading.abort();
     this.#api.stop();
     clearInterval(this.#ticking);
+    this.#incidents.remove();
     this.#picker.remove();
     this.#panels.clear();
   }
@@ -125,9 +136,11 @@ export class Dashboard {
     const changes = await this.#feed.read();
     if (changes === null) this.#stale = true;
     else for (const one of changes) this.#note(one);
+    this.#mark();
     await this.#load();
     // Not waited for: an answer may take as long as it takes to read two days of dead letters.
     void this.#rejections.keepUp();
+    void this.#incidents.keepUp();
     const now = performance.now() / 1000;
     if (now >= this.#due.lists) {
       await this.#list();
@@ -138,6 +151,12 @@ export class Dashboard {
       this.#due.status = now + STATUS_SECONDS;
     }
     this.#beats += 1;
+  }
+
+  /** Ask for the incidents of the device that is shown. */
+  #mark() {
+    const device = this.#view.scope === "device" && views.isWhole(this.#view) ? this.#view.device : null;
+    void this.#marks.keepUp(device, views.span(this.#view, this.#now()), views.follows(this.#view));
   }
 
   /**
@@ -268,9 +287,10 @@ export class Dashboard {
     const source = views.isLive(this.#view) ? this.#samples : this.#windows;
     this.#picker.show(this.#view);
     this.#picker.offerMetrics(this.#known, this.#shown());
+    this.#incidents.offerMetrics(this.#known);
     const shown = this.#shown().filter((metric) => source.metrics.includes(metric));
     const { from, to } = views.span(this.#view, this.#now());
-    this.#panels.show({ source, shown, from, to });
+    this.#panels.show({ source, shown, from, to, incidents: this.#marks.incidents });
     const name = this.#names.get(this.#view.group);
     const texts = views.describe(
       this.#view,

@@ -11,12 +11,13 @@ import { download, writeTable } from "./table.js";
 /**
  * @import { Columns } from "./columns.js"
  * @import { OnCursor, OnZoom, Picture } from "./chart.js"
+ * @import { Marking } from "./marks.js"
  * @import { Series } from "./samples.js"
  * @import { Slice } from "./slices.js"
  * @import { Table } from "./table.js"
  * @import { Row, Stretch, Windows } from "./windows.js"
  *
- * @typedef {{ unit: string, from: number, to: number }} Given
+ * @typedef {{ unit: string, from: number, to: number, marking: Marking }} Given
  * @typedef {Given & { series: Series[] }} GivenSamples
  * @typedef {Windows["stateAt"]} StateAt
  *
@@ -59,10 +60,11 @@ export class Panel {
       drawing: make("div", { class: "drawing", tabindex: "0", role: "group" }),
       readout: make("output", { class: "readout" }),
       legend: make("ul", { class: "legend" }),
+      marks: make("ul", { class: "marks" }),
       details: make("details", {}, make("summary", {}, "As a table"), save, table),
       table,
     };
-    const { unit, figure, drawing, readout, legend, details } = this.#parts;
+    const { unit, figure, drawing, readout, legend, marks, details } = this.#parts;
     details.addEventListener("toggle", () => this.#fill());
     save.addEventListener("click", () => this.#save());
     const title = make("h3", { id }, metric, " ", unit);
@@ -73,6 +75,7 @@ export class Panel {
       drawing,
       readout,
       legend,
+      marks,
       details,
     );
     this.#chart = new Chart(drawing, { onZoom, onCursor: (places, line) => this.#point(places, line) });
@@ -158,15 +161,17 @@ export class Panel {
     this.#chart.draw(shown);
     if (!this.#pointed) say(this.#parts.readout, shown.latest);
     this.#explainLines(shown);
+    this.#explainMarks(shown);
     this.#fill();
   }
 
   /** @param {Picture} picture */
-  #describe({ from, to, states, columns }) {
+  #describe({ from, to, states, columns, marking }) {
     const marks = ["gap", "provisional"].flatMap((name) => {
       const found = states.filter(({ state }) => state === name).length;
       return found ? [countOf(found, `${name} stretch`).replace("stretchs", "stretches")] : [];
     });
+    if (marking.marks.length > 0) marks.push(countOf(marking.marks.length, "incident"));
     const values = countOf(columns[0].length, "moment");
     return [`Chart of ${this.#metric}, ${writeRange(from, to)}`, values, ...marks, "Arrow keys read values."].join(
       ", ",
@@ -185,6 +190,15 @@ export class Panel {
         make("li", {}, make("i", { class: `key ${keyOf(devices, place)}`, "aria-hidden": "true" }), name),
       ),
     );
+  }
+
+  /** @param {Picture} picture */
+  #explainMarks({ marking: { texts } }) {
+    const { marks } = this.#parts;
+    const key = JSON.stringify(texts);
+    if (marks.dataset.key === key) return;
+    marks.dataset.key = key;
+    marks.replaceChildren(...texts.map(({ text, kind }) => make("li", { class: kind }, text)));
   }
 
   /** @type {OnCursor} */

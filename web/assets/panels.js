@@ -1,12 +1,14 @@
 // The cards of all metrics that are shown, in their order.
 
 import { find } from "./elements.js";
+import { markingOf } from "./marks.js";
 import { Panel } from "./panel.js";
 import { Samples } from "./samples.js";
 import { onColours } from "./theme.js";
 
 /**
  * @import { OnZoom } from "./chart.js"
+ * @import { Incident } from "./wording.js"
  * @import { Windows } from "./windows.js"
  *
  * @typedef {object} Shown
@@ -14,6 +16,7 @@ import { onColours } from "./theme.js";
  * @property {string[]} shown the metrics, in their order
  * @property {number} from
  * @property {number} to
+ * @property {Incident[]} incidents those of the device that is shown
  */
 
 export class Panels {
@@ -33,7 +36,7 @@ export class Panels {
    * Show the metrics named by `shown` of what there is, and no others.
    * @param {Shown} what
    */
-  show({ source, shown, from, to }) {
+  show({ source, shown, from, to, incidents }) {
     for (const [metric, panel] of this.#panels) {
       if (shown.includes(metric)) continue;
       panel.remove();
@@ -41,7 +44,8 @@ export class Panels {
     }
     for (const [place, metric] of shown.entries()) {
       const panel = this.#panel(metric, place);
-      const given = { unit: source.unit(metric), from, to };
+      const unit = source.unit(metric);
+      const given = { unit, from, to, marking: markingOf(incidents, metric, unit) };
       if (source instanceof Samples) panel.showSamples({ ...given, series: source.series(metric) });
       else if (source.width !== null) {
         panel.showWindows({

@@ -59,6 +59,7 @@ CREATE TABLE incident (
 
 CREATE INDEX incident_by_rule ON incident (fleet_id, rule_id, metric, resolved_at);
 CREATE INDEX incident_by_time ON incident (opened_at, incident_id);
+CREATE INDEX incident_of_fleet ON incident (fleet_id, opened_at, incident_id);
 -- What time alone may change.
 CREATE INDEX incident_active ON incident (fleet_id) WHERE state = 'open' OR told = 'open';
 CREATE INDEX incident_first_told ON incident (fleet_id, first_told_at);
@@ -149,3 +150,5 @@ GRANT UPDATE (cleared_at) ON incident_device TO sluice_admin;
 GRANT SELECT, INSERT, UPDATE (until) ON silence TO sluice_admin;
 
 GRANT SELECT, DELETE ON series_state, incident, silence, delivery TO sluice_maintain;
+-- Readers see the incidents of their fleet, each beside its rule.
+GRANT SELECT ON series_state, incident, incident_device, silence, rule TO sluice_query;

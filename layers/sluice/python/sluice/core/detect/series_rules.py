@@ -1,6 +1,6 @@
 """A rule as admins write it: which series it watches, when a reading is a breach, and when an incident opens."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,7 @@ RULES = "rules"
 # above, below: a threshold. zscore: the last hour. baseline: the same hour of the week. range: the lowest and highest
 # of the last days. level, stuck, silence: the series as a whole.
 RuleKind = Literal["above", "below", "zscore", "baseline", "range", "level", "stuck", "silence"]
+KINDS: tuple[RuleKind, ...] = get_args(RuleKind)
 OF_READINGS: tuple[RuleKind, ...] = ("above", "below", "zscore", "baseline", "range")
 """Kinds that judge each reading; detect does. The others judge a series by its statistics; learn does."""
 Severity = Literal["info", "warning", "critical"]

@@ -9,6 +9,7 @@ import msgspec
 
 from sluice.core.api.answers import Answer
 from sluice.core.ledger.statement import draw_up_for
+from sluice.core.query.incidents import read_incidents
 from sluice.core.query.letter_groups import read_letter_days
 from sluice.core.query.questions import (
     Subject,
@@ -32,6 +33,7 @@ from sluice.edge.query.entities import Entities
 from sluice.edge.query.fleets import check_alive, read_status
 from sluice.edge.query.groups import Groups
 from sluice.edge.query.history import Historian
+from sluice.edge.query.incidents import list_incidents, show_incident
 from sluice.edge.query.letter_groups import FleetLetters
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.recent import MOST_SAMPLES, read_received, read_samples
@@ -176,6 +178,18 @@ def list_letter_groups(asked: ReaderRequest, sources: Sources) -> object:
     }
 
 
+def list_fleet_incidents(asked: ReaderRequest, sources: Sources) -> object:
+    """List a page of the fleet's incidents."""
+    fleet_id = asked.key.fleet_id
+    return list_incidents(sources.reader, read_incidents(fleet_id, asked.query, asked.now), asked.now)
+
+
+def show_fleet_incident(asked: ReaderRequest, sources: Sources) -> object:
+    """Show one incident of the fleet."""
+    ask_nothing(asked.query)
+    return show_incident(sources.reader, asked.key.fleet_id, asked.path["incident"], asked.now)
+
+
 def find_members(subject: Subject, asked: ReaderRequest, sources: Sources) -> tuple[str, ...]:
     """Find the devices of a group."""
     if subject.group_id is None:
@@ -197,6 +211,8 @@ ROUTES: dict[str, tuple[Callable[[ReaderRequest, Sources], object], int]] = {
     "GET /v1/fleets/{fleet}/changes": (read_feed, 0),
     "GET /v1/statement": (show_statement, 5),
     "GET /v1/dead-letters": (list_letter_groups, 60),
+    "GET /v1/incidents": (list_fleet_incidents, 5),
+    "GET /v1/incidents/{incident}": (show_fleet_incident, 5),
 }
 
 

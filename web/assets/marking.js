@@ -1,0 +1,96 @@
+// Incidents on a chart: a band while one was open, with a bar below it, and a line at each limit of its rule.
+
+import { colour } from "./theme.js";
+
+/**
+ * @import { Limit, Mark } from "./marks.js"
+ */
+
+const BAR = 5;
+const NARROWEST = 3;
+/** @type {Record<Mark["severity"], string>} */
+const COLOURS = { critical: "late", warning: "slow", info: "line-2" };
+
+/**
+ * Draw when incidents were open, below the lines.
+ * @param {uPlot} plot
+ * @param {Mark[]} marks
+ */
+export function paintMarks(plot, marks) {
+  if (marks.length === 0) return;
+  const { ctx: context } = plot;
+  const { left: first, top, width, height } = plot.bbox;
+  const bar = BAR * devicePixelRatio;
+  context.save();
+  // The newest comes first; it is drawn last, above the older ones.
+  for (const { from, to, severity, state } of marks.toReversed()) {
+    const left = Math.max(first, plot.valToPos(from, "x", true));
+    const end = to === Infinity ? first + width : plot.valToPos(to, "x", true);
+    const right = Math.min(first + width, Math.max(end, left + NARROWEST * devicePixelRatio));
+    if (right <= left) continue;
+    context.fillStyle = colour(COLOURS[severity]);
+    context.globalAlpha = 0.1;
+    context.fillRect(left, top, right - left, height);
+    context.globalAlpha = 1;
+    context.fillRect(left, top + height - bar, right - left, bar);
+    write(context, `${severity}, ${state}`, left + 3 * devicePixelRatio, top + height - bar, right - left);
+  }
+  context.restore();
+}
+
+/**
+ * Draw the limits of rules, above the lines.
+ * @param {uPlot} plot
+ * @param {Limit[]} limits
+ */
+export function paintLimits(plot, limits) {
+  const { ctx: context } = plot;
+  const { left, top, width, height } = plot.bbox;
+  context.save();
+  for (const { value, opens, text } of limits) {
+    const y = plot.valToPos(value, "y", true);
+    if (y < top || y > top + height) continue;
+    context.strokeStyle = colour(opens ? "late" : "muted");
+    context.lineWidth = (opens ? 1.5 : 1) * devicePixelRatio;
+    context.setLineDash((opens ? [10, 5] : [2, 5]).map((length) => length * devicePixelRatio));
+    context.beginPath();
+    context.moveTo(left, y);
+    context.lineTo(left + width, y);
+    context.stroke();
+    context.fillStyle = context.strokeStyle;
+    // Above its line, or below it at the top edge.
+    const room = y - top > 16 * devicePixelRatio;
+    write(context, text, left + 4 * devicePixelRatio, room ? y - 1 : y + 16 * devicePixelRatio, width);
+  }
+  context.restore();
+}
+
+/**
+ * Write a text above a height, if there is room for it.
+ * @param {CanvasRenderingContext2D} context
+ * @param {string} text
+ * @param {number} x
+ * @param {number} bottom
+ * @param {number} room
+ */
+function write(context, text, x, bottom, room) {
+  context.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  if (context.measureText(text).width + 6 * devicePixelRatio > room) return;
+  context.textBaseline = "bottom";
+  context.textAlign = "left";
+  context.fillText(text, x, bottom - devicePixelRatio);
+}
+
+/**
+ * The bounds of an axis that also hold the limits, but for those that are far away: they would flatten the lines.
+ * @param {number | null} least
+ * @param {number | null} most
+ * @param {Limit[]} limits
+ * @returns {[number | null, number | null]}
+ */
+export function reach(least, most, limits) {
+  if (least === null || most === null) return [least, most];
+  const far = Math.max(most - least, Math.abs(most) * 0.25);
+  const near = limits.map(({ value }) => value).filter((value) => value >= least - far && value <= most + far);
+  return [Math.min(least, ...near), Math.max(most, ...near)];
+}
