@@ -60,4 +60,9 @@ def add_incident(connection: Connection, fleet_id: str, devices: list[str], **ch
         connection.execute(
             "INSERT INTO incident_device VALUES (%s, %s, %s, %s)", (row["incident_id"], device, opened, resolved)
         )
+        # attend ends an incident of whose devices nothing was heard.
+        connection.execute(
+            "INSERT INTO series_state VALUES (%s, %s, %s, %s, '{}', now()) ON CONFLICT DO NOTHING",
+            (fleet_id, row["rule_id"], row["metric"], device),
+        )
     return str(row["incident_id"])
