@@ -1,16 +1,17 @@
-"""`make bench`, seventh part: what an event costs detect, with the default rules and with a thousand, beside aggregate.
+"""`make bench`, seventh part: what an event costs detect beside aggregate, and what rules find of planted faults.
 
 Both consumers are built as in a deployment and take the same batches in one run. Rules and brokers are played: a
 process has rules in memory after their first use, and hardly any batch has a verdict.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from typing import Any
 from unittest import mock
 
+from bench import planted
 from bench.aggregate import DEVICES, FLEETS, PARTITIONS, SIZES, Consumer, Spent, measure, name_fleet, wire
 from bench.filling import METRICS, fill_entities, name_device
 from bench.report import Report
@@ -80,7 +81,7 @@ def main() -> None:
             consumer.round(max(SIZES), PARTITIONS)
             costs[name] = measure(consumer)
     print(f"{broker.stored} verdicts were sent")
-    report = Report("detect, small" if small else "detect", 17)
+    report = Report("detect, small" if small else "detect", 12)
     report.table("CPU us per event, batches of", [f"{size:,}" for size in SIZES])
     for name, found in costs.items():
         whose = name if name == "aggregate" else f"detect, {name}"
@@ -92,7 +93,21 @@ def main() -> None:
         report.line(f"  detect / aggregate, {name}", shares, ".2f", timed=0)
     few, many = (costs[name] for name in list(costs)[:2])
     report.line("  many rules / defaults", [many[size].ours / few[size].ours for size in SIZES], ".2f", timed=0)
+    report_faults(report, planted.measure(4 if small else 30))
     report.end()
+
+
+def report_faults(report: Report, scores: Mapping[str, Mapping[str, planted.Score]]) -> None:
+    """Report which share of each fault every rule caught, its false alarms, and how late it was."""
+    faults = [fault for fault in planted.FAULTS if fault != "none"]
+    report.table("share of planted faults that are caught", [*faults, "false a day"])
+    for name, found in scores.items():
+        false = sum(each.false for each in found.values()) / sum(each.days for each in found.values())
+        caught = [found[fault].caught / found[fault].planted for fault in faults]
+        report.line(f"  {name}", [*caught, false], ".3f", timed=0)
+    report.table("minutes until it is caught, usually", faults)
+    for name, found in scores.items():
+        report.line(f"  {name}", [found[fault].delay() for fault in faults], ".0f", timed=0)
 
 
 def build(stores: Stores, broker: PlayedBroker, rules: Iterable[SeriesRule]) -> BatchConsumer:

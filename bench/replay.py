@@ -78,7 +78,7 @@ def main() -> int:
         client = connect(Target("", home.directory), None)
         since = datetime.now(UTC) - AGO
         sent = asyncio.run(fill(stack, options, since))
-        settle(stack, sent)
+        settle(stack, sent, since + AGO)
         kept = True
         for number in range(options.rounds):
             before = digest_numbers(stack)
@@ -109,24 +109,29 @@ async def fill(stack: Mapping[str, Any], options: argparse.Namespace, since: dat
     return len(site.account.accepted)
 
 
-def settle(stack: Mapping[str, Any], sent: int) -> None:
-    """Wait until the posted events are counted; those that were cut off while being posted are counted too."""
+def settle(stack: Mapping[str, Any], sent: int, until: datetime) -> None:
+    """Wait until the posted events are counted, in minutes too; those that were cut off while being posted are as well.
+
+    A minute that is computed for the first time after a replay has begun would look like a change of it.
+    """
     deadline, before = time.monotonic() + PATIENCE_SECONDS, -1
     while True:
         with psycopg.connect(stack["database"]) as connection:
             row = connection.execute(
                 "SELECT (SELECT count(*) FROM sample JOIN entity USING (entity_key) WHERE fleet_id = %s),"
-                " (SELECT count(*) FROM dirty), (SELECT coalesce(sum(events), 0) FROM outcome"
+                " (SELECT count(*) FILTER (WHERE closed_until <= %s) FROM shard)"
+                " + (SELECT count(*) FROM dirty WHERE resolution = '1m' AND window_start <= %s),"
+                " (SELECT coalesce(sum(events), 0) FROM outcome"
                 " WHERE consumer = 'archive' AND fleet_id = %s)",
-                [FLEET, FLEET],
+                [FLEET, until, until, FLEET],
             ).fetchone() or (0, 1, 0)
         counted, marked, archived = row
-        # Minutes of now are marked until they end.
-        if counted >= sent and counted == archived == before:
-            print(f"{counted:,} events are counted and stored; {marked:,} windows wait", flush=True)
+        if counted >= sent and counted == archived == before and not marked:
+            print(f"{counted:,} events are counted, stored and in their minutes", flush=True)
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{counted:,} of {sent:,} events are counted, and {archived:,} are stored")
+            left = f"{archived:,} are stored, and {marked:,} windows wait"
+            raise TimeoutError(f"{counted:,} of {sent:,} events are counted, {left}")
         before = counted
         time.sleep(5)
 
@@ -173,7 +178,8 @@ def tell(name: str, found: Mapping[str, Any]) -> None:
     print(f"{name}: {counts['recounted']:,} events in {took:.1f} s ({shown})")
     print(
         f"  the plan expected {expected['events']:,} events ({compare(expected['events'], counts['recounted'])})"
-        f" and {expected['seconds']} s ({compare(expected['seconds'], took)});"
+        f" and {expected['seconds']} s ({compare(expected['seconds'], took)}; between {expected['least_seconds']} and"
+        f" {expected['most_seconds']}, by {expected['seconds_from']});"
         f" {counts['removed']:,} samples removed, {counts['added']:,} added",
         flush=True,
     )

@@ -133,7 +133,13 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Attend(pipeline, base, profile.attend)
     Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
-    redrive = Redrive(pipeline, base, profile.redrive, dead_letter_days=profile.retention.dead_letter_days)
+    redrive = Redrive(
+        pipeline,
+        base,
+        profile.redrive,
+        dead_letter_days=profile.retention.dead_letter_days,
+        consumers=consumers,
+    )
     query = Query(
         pipeline,
         base,

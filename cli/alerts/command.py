@@ -45,7 +45,7 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List incidents, the newest first."""
-    asked = {"state": state, "severity": severity}
+    asked: dict[str, str] = {"state": state, "severity": severity}
     asked |= {name: value for name, value in (("fleet_id", fleet), ("device_id", device)) if value}
     found = connect(choose(stage, directory), role).list("alerts", **asked)
     show_list(found, INCIDENT_COLUMNS, as_json)

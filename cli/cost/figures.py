@@ -49,6 +49,7 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ingest_line_bytes: Figure
     archive_microseconds: Figure
     aggregate_microseconds: Figure
+    detect_microseconds: Figure
     batch_payload_bytes: Figure
     batch_line_bytes: Figure
     batch_milliseconds: Figure

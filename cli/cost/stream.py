@@ -70,7 +70,8 @@ def batches(source: Pollers, rate: float, figures: Figures) -> float:
 
 def _consumer(deployed: Deployed, verb: str, rate: float, work: Workload, figures: Figures) -> Iterator[Position]:
     function, runs = deployed.functions[verb], batches(deployed.pollers[verb], rate, figures) * work.seconds
-    each = figures.aggregate_microseconds if verb == "aggregate" else figures.archive_microseconds
+    measured = {"aggregate": figures.aggregate_microseconds, "detect": figures.detect_microseconds}
+    each = measured.get(verb, figures.archive_microseconds)
     seconds = runs * figures.batch_milliseconds.value / 1e3 + rate * work.seconds * each.value / 1e6
     yield from invoked(function, runs, seconds, "events")
     yield from traced(function, runs, work.seconds, "events")

@@ -44,6 +44,7 @@ FREE = {
     "AWS::RDS::DBParameterGroup": "no charge",
     "AWS::RDS::DBSubnetGroup": "no charge",
     "AWS::S3::BucketPolicy": "no charge",
+    "AWS::SNS::Subscription": "no charge; SNS delivers to queues for nothing",
     "AWS::SNS::Topic": "billed by message; alarms and incidents send a few",
     "AWS::SNS::TopicPolicy": "no charge",
     "AWS::SQS::Queue": "billed by request; an empty queue that a function polls takes some 2 million a month, 1 USD",
@@ -286,6 +287,9 @@ class _Reader:
         read = {}
         for mapping in self._all("AWS::Lambda::EventSourceMapping"):
             properties = mapping.properties
+            if "Topics" not in properties:
+                # A queue's pollers are Lambda's own; their requests are the queue's.
+                continue
             verb = verbs[_target(mapping, "FunctionName")]
             read[verb] = Pollers(
                 topic=properties["Topics"][0],

@@ -36,7 +36,7 @@ GROUP_COLUMNS = (
     "first",
     "last",
 )
-REDRIVE_COLUMNS = ("redrive_id", "state", "group_id", "fleet_id", "claimed_at", "ended_at", "reason")
+REDRIVE_COLUMNS = ("redrive_id", "state", "group_id", "fleet_id", "consumer", "claimed_at", "ended_at", "reason")
 
 
 class Listing(TyperGroup):
@@ -69,7 +69,8 @@ FixFile = Annotated[
         "--fix",
         metavar="FILE",
         help="A file with verbs, as `sluice dead-letters propose --json` has them under fix; or the word proposal."
-        " Without: the events are sent as they are, to be judged by the contracts of now.",
+        " Without: the events are sent as they are, to be judged by the contracts of now. Records that a consumer gave"
+        " up take no fix.",
     ),
 ]
 
@@ -152,7 +153,10 @@ def redrive(
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fix the events of a group and send them through validation again, with their original time of reception."""
+    """Fix the events of a group and send them through validation again, with their original time of reception.
+
+    Records that archive or aggregate gave up go to that consumer alone, as they were.
+    """
     client, range_ = connect(choose(stage, directory), role), _range(since, until)
     verbs = _read_fix(client, fix, group, range_)
     body = {"group_id": group, **range_, "fix": verbs, "reason": reason}

@@ -17,6 +17,7 @@ def describe_redrive(found: Mapping[str, Any]) -> dict[str, Any]:
         "state": found["state"],
         "group": found["group_id"],
         "fleet": found["fleet_id"],
+        "letters of": found["consumer"],
         "letters failed": f"{found['from']} to {found['to']}",
         "verbs": len(found["fix"]),
         "begun by": found["principal"],

@@ -9,6 +9,7 @@ import msgspec
 from cli.dead_letters.search import Group
 from cli.terminal import make_visible, print_table
 from sluice.core.failures.letters import Letter, read_bytes
+from sluice.core.ledger.groups import INGEST
 
 CONDITIONS: Mapping[str, str] = {
     "fleet": "fleet_id",
@@ -99,6 +100,12 @@ def write_fix(found: Mapping[str, Any]) -> Iterator[str]:
         yield " ".join(f"{name}={json.dumps(value)}" if name != "verb" else value for name, value in verb.items())
     if not found["fix"]:
         yield "no fix: the events as they are"
+    if (consumer := found.get("consumer", INGEST)) != INGEST:
+        yield (
+            f"{found['passed']:,} of {found['tried']:,} records that were tried can be read now; {consumer} alone gets"
+            " them again, at their own offsets"
+        )
+        return
     yield (
         f"{found['passed']:,} of {found['tried']:,} letters that were tried would pass ({found['share']:.1%});"
         f" without a fix, {found['passed_before']:,}"

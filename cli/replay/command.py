@@ -200,6 +200,13 @@ def _apply(client: Client, made: dict[str, Any]) -> dict[str, Any]:
     return applied
 
 
+def _say_seconds(expected: dict[str, Any]) -> str:
+    if "seconds_from" not in expected:
+        return f"{expected['seconds']:,}"
+    least, most = expected["least_seconds"], expected["most_seconds"]
+    return f"{expected['seconds']:,}; between {least:,} and {most:,}, by {expected['seconds_from']}"
+
+
 def _summarize(made: dict[str, Any]) -> dict[str, Any]:
     expected, files = made["expected"], made["files"]
     devices = made["device_ids"]
@@ -215,7 +222,7 @@ def _summarize(made: dict[str, Any]) -> dict[str, Any]:
         "late": f"{expected['late']:,}, {'counted' if made['include_late'] else 'left out'}",
         "never counted so far": f"{expected['uncounted']:,}",
         "windows": "all computed again" if made["reprocess"] else "only those that change",
-        "seconds": f"{expected['seconds']:,}",
+        "seconds": _say_seconds(expected),
         "dollars": f"{estimate(made):.4f}",
         "warnings": "; ".join(made["warnings"]) or "none",
     }

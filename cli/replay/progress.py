@@ -36,6 +36,7 @@ def describe_progress(found: Mapping[str, Any]) -> dict[str, Any]:
         "events counted that were not": counts.get("counted_back"),
         "windows verified": counts.get("verified"),
         "hours that expired before they were verified": counts.get("unverified_hours"),
+        "days that were not merged in time": counts.get("days_behind"),
         "trouble": counts.get("trouble"),
         **{f"{state} since": begun[state] for state in (*STATES, *OVER) if state in begun},
     }

@@ -1,6 +1,6 @@
 """Learn: what is usual for each series, computed from rollups, and verdicts about series as a whole.
 
-baselines of a shard once a day -> statistics of some shards -> verdicts -> Valkey, where detect reads statistics
+statistics of some shards -> verdicts -> Valkey, where detect reads statistics -> once a day the baselines of a shard
 """
 
 import os

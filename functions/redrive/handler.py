@@ -1,5 +1,7 @@
 """Redrive: fixes dead letters and sends them through the edge's validation again, for as long as time is left.
 
+Letters of a consumer are given to that consumer alone.
+
 Without a step, as the schedule calls it, it goes on with every re-drive that is not over. An admin's questions come as
 {"step": "groups" | "explain" | "propose" | "measure", "asked": {...}}, and a reader's as the step "fleet_groups" from
 query; edge/redrive/looking.py answers them.
@@ -15,6 +17,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from sluice.core.consumers import ACCOUNTED
 from sluice.core.errors import Refusal
 from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
@@ -25,7 +28,9 @@ from sluice.edge.bucket import Bucket
 from sluice.edge.context import Context, seconds_left, seconds_to_work
 from sluice.edge.database import Connection, Database, connect
 from sluice.edge.events.schemas import load_contracts
+from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics, record
+from sluice.edge.redrive.giving import Takers
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.looking import Looking
 from sluice.edge.redrive.redriving import Redriving, Sender
@@ -42,9 +47,17 @@ def build() -> tuple[Sender, RedriveSettings]:
     """Build the function, once per cold start."""
     settings = RedriveSettings.from_environ(os.environ)
     bucket = Bucket(aws.client("s3", answer_seconds=ANSWER_SECONDS, tries=TRIES), settings.dead_letter_bucket)
+    brokers = BrokerSettings.from_environ(os.environ)
+    functions = {
+        consumer.name: InvokedFunction(
+            getattr(settings, f"{consumer.name}_function"), settings.redrive_give_seconds, settings.aws_region
+        )
+        for consumer in ACCOUNTED
+    }
     sender = Sender(
+        takers=Takers(functions, settings.kafka_cluster_arn, brokers.kafka_bootstrap),
         files=LetterFiles(bucket, settings.aws_region),
-        broker=Broker(BrokerSettings.from_environ(os.environ)),
+        broker=Broker(brokers),
         rules=Rules(load_contracts(), Limits(), settings.raw_events_topic),
         per_second=settings.redrive_per_second,
         settle=timedelta(seconds=settings.redrive_settle_seconds),

@@ -75,5 +75,6 @@ class Learn(Function):
             above=min(STALE_TIMES * settings.every_seconds, HOUR),
             times=3,
             no_data=TROUBLE,
-            means="Statistics of some devices are old: detect still uses them, and nothing judges levels and silence.",
+            means="Statistics of some devices are old, or no run ends: detect still uses them, nothing judges levels"
+            " and silence. The function's log says what it waits for.",
         )

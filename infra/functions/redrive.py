@@ -1,5 +1,6 @@
 """redrive: reads dead letters for admins, and sends those that a fix makes pass to raw-events again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from constructs import Construct
@@ -8,7 +9,7 @@ from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.schedule import Schedule
 from infra.deployment import require
-from sluice.core.consumers import RAW_EVENTS
+from sluice.core.consumers import ACCOUNTED, RAW_EVENTS
 from sluice.core.metrics import REDRIVE_STANDSTILL, REDRIVES_FAILED
 from sluice.edge.settings import RedriveSettings
 
@@ -28,6 +29,8 @@ class RedriveProfile:
     """How long after its failure a letter may still be on its way to S3."""
     answer_seconds: int
     """How long an admin's question may read letters."""
+    give_seconds: int
+    """How long a consumer may take to process records of its letters again."""
     produce_deadline_seconds: int
     statement_seconds: int
     reserve_seconds: int
@@ -41,13 +44,29 @@ class RedriveProfile:
             OBJECT_SECONDS + self.produce_deadline_seconds < self.reserve_seconds < self.compute.timeout_seconds,
             "redrive must have time to begin an object, and time to end it",
         )
+        require(
+            self.give_seconds + self.statement_seconds < self.reserve_seconds,
+            "redrive must have time to give a consumer its records, and to write what it took",
+        )
         require(self.compute.concurrency > 1, "a question is answered while a run is under way")
 
 
 class Redrive(Function):
     """The function that re-drives dead letters, and its schedule."""
 
-    def __init__(self, scope: Construct, base: Base, settings: RedriveProfile, *, dead_letter_days: int) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        base: Base,
+        settings: RedriveProfile,
+        *,
+        dead_letter_days: int,
+        consumers: Sequence[Function],
+    ) -> None:
+        require(
+            {function.verb for function in consumers} == {consumer.name for consumer in ACCOUNTED},
+            "redrive must be able to give letters back to each consumer that accounts for every event",
+        )
         super().__init__(
             scope,
             "redrive",
@@ -55,11 +74,15 @@ class Redrive(Function):
             settings,
             synchronous=True,
             reads=RedriveSettings,
-            facts={"dead_letter_days": dead_letter_days},
+            facts={
+                "dead_letter_days": dead_letter_days,
+                "kafka_cluster_arn": base.stream.cluster.attr_arn,
+            },
             uses=[
                 base.lake.buckets.dead_letter.access(base.network.s3, reads=["dead_letters/"], lists="dead_letters/"),
                 base.stream.produce(RAW_EVENTS),
                 base.database.access("redrive"),
+                *(function.access(base.network.lambdas) for function in consumers),
             ],
         )
         Schedule(self, every_minutes=EVERY_MINUTES)

@@ -272,9 +272,10 @@ BASELINE = Profile(
         # deadletter's window, the write to S3, and a retry.
         settle_seconds=120,
         answer_seconds=12,
+        give_seconds=120,
         produce_deadline_seconds=10,
         statement_seconds=30,
-        reserve_seconds=100,
+        reserve_seconds=160,
         # archive's grace is an hour.
         standstill_seconds=7200,
     ),

@@ -119,6 +119,11 @@ class Profile:
             "a rerun must have as long as an invocation of the consumer may take",
         )
         require(
+            max(self.archive.compute.timeout_seconds, self.aggregate.compute.timeout_seconds)
+            <= self.redrive.give_seconds,
+            "redrive must wait for as long as an invocation of the consumer may take",
+        )
+        require(
             self.redrive.answer_seconds < self.admin.redrive_seconds,
             "redrive must end its answer before admin gives up, or admin cannot say what was read",
         )

@@ -34,7 +34,7 @@ class ControlData(Construct):
 
     def read_rules(self, rules: Rules) -> Access:
         """Let a function read what is published, and tell it how often to look for newer rules."""
-        return replace(self.read(), reads=[RuleSettings], facts=self.read().facts | vars(rules))
+        return replace(self.read(), reads=[RuleSettings], facts={**self.read().facts, **vars(rules)})
 
     def remember(self, folder: str) -> Access:
         """Let a function outside the private network keep notes of its own."""

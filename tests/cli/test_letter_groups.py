@@ -26,6 +26,7 @@ REDRIVE: dict[str, Any] = {
     "redrive_id": "redrive-7",
     "group_id": GROUP,
     "fleet_id": "demo",
+    "consumer": "ingest",
     "state": "sending",
     "fix": FIX,
     **ASKED,

@@ -29,7 +29,7 @@ ENDS = {
     ("alert-events", 0): (0, 9),
 }
 DOCUMENTS: dict[str, Any] = {"/health": {"status": "ok"}, "/v1/fleets/demo": {"freshness_seconds": 1.25}}
-COMMITTED = {"archive": 150, "aggregate": 120, "deadletter": -1001, "recount": 33, "alert": 5}
+COMMITTED = {"archive": 150, "aggregate": 120, "deadletter": -1001, "recount": 33, "detect": 145, "alert": 5}
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -130,7 +130,7 @@ def test_the_local_stack_is_shown_line_by_line(stack: Path, api: str, capsys: py
         "health     ok",
         "freshness  1.2 s",
         "refused    0% of requests",
-        "unread     archive 0, aggregate 30, deadletter 0, recount 7, alert 4",
+        "unread     archive 0, aggregate 30, deadletter 0, recount 7, detect 5, alert 4",
     ]
 
 
@@ -142,7 +142,7 @@ def test_in_json_every_part_has_its_member(stack: Path, api: str, capsys: pytest
         "health": "ok",
         "freshness_seconds": 1.25,
         "refused_share": 0.0,
-        "unread": {"archive": 0, "aggregate": 30, "deadletter": 0, "recount": 7, "alert": 4},
+        "unread": {"archive": 0, "aggregate": 30, "deadletter": 0, "recount": 7, "detect": 5, "alert": 4},
         "alarms": None,
         "problems": {},
     }

@@ -76,4 +76,4 @@ class Alert:
 def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
     """Ask as the owner."""
     with psycopg.connect(dsn) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[arg-type]  # a test's own text
+        return connection.execute(query).fetchall()

@@ -7,8 +7,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from tests.database.administering import SOMEONE, Admin, Got, Owner, acts
 from tests.database.alerting import Alert
-from tests.database.test_control import SOMEONE, Admin, Got, Owner, acts
 from tests.support.alerts import MINUTE, START, readings, verdict
 
 Ask = Callable[..., Got]

@@ -13,16 +13,17 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from sluice.core.errors import Poison, Refusal
+from sluice.core.errors import Refusal
 from sluice.core.failures.letterbox import collect
-from sluice.core.failures.letters import Letter, about_record
+from sluice.core.failures.letters import Letter
 from sluice.core.messages import Message
 from sluice.core.records import KafkaRecord, Origin
 from sluice.core.redrive.fixes import read_fix
 from sluice.core.redrive.groups import MOST_ATTEMPTS, key_of
 from sluice.edge.database import Connection
 from sluice.edge.kafka_client import Unstored
-from sluice.edge.redrive import tables
+from sluice.edge.redrive import accounting, tables
+from sluice.edge.redrive.giving import Takers
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.looking import Looking
 from sluice.edge.redrive.redriving import Redriving, Sender
@@ -106,7 +107,9 @@ class World:
     @property
     def sender(self) -> Sender:
         files: Any = LetterFiles(self.bucket, "us-east-1")  # type: ignore[arg-type]
+        nothing: Any = {}
         return Sender(
+            Takers(nothing, "arn", "broker"),
             files,
             self.brokers,  # type: ignore[arg-type]
             samples.rules(),
@@ -393,16 +396,17 @@ def test_a_redrive_that_cannot_send_for_hours_ends_as_failed_and_says_why(world:
 def test_many_events_are_accounted_for_and_forgotten_some_at_a_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "MOST_ASKED", 3)
+    for module in (accounting, tables):
+        monkeypatch.setattr(module, "MOST_ASKED", 3)
     letters = of_bug(OBJECT)
     world.bucket.keep(letters)
     world.begin(letters)
     world.run()
     world.account("archive", "aggregate")
     under_work = RedriveTables(world.connection)
-    under_work.account(lambda: False)
+    accounting.account(world.connection, lambda: False)
     assert world.letters() == {("accounted", 1): 3, ("accepted", 1): 4}
-    under_work.account(lambda: True)
+    accounting.account(world.connection, lambda: True)
     assert world.letters() == {("accounted", 1): OBJECT}
     under_work.forget(timedelta(0), lambda: False)
     assert world.letters() == {("accounted", 1): OBJECT - 3}
@@ -414,7 +418,7 @@ def test_redrives_end_even_if_the_ledger_takes_too_long(world: World, monkeypatc
     bad = [reject(telemetry(number, beyond_repair)) for number in range(2)]
     world.bucket.keep(bad)
     number = world.begin(bad)
-    monkeypatch.setattr(tables, "_ACCOUNT", "SELECT pg_sleep(9), %s, %s, %s, %s")
+    monkeypatch.setattr(accounting, "_ACCOUNT", "SELECT pg_sleep(9), %s, %s, %s, %s")
     world.owner.execute("ALTER ROLE sluice_redrive SET statement_timeout = '200ms'")
     try:
         world.run()
@@ -532,17 +536,6 @@ def test_a_question_that_has_no_answer_is_refused(world: World, question: str, a
     with pytest.raises(Refusal) as refused:
         getattr(world.look(), question)(asked)
     assert refused.value.code == code
-
-
-def test_the_letters_of_a_consumer_are_grouped_and_not_redriven(world: World) -> None:
-    letter = about_record(KafkaRecord(Origin("raw-events", 1, 7), b"{", {}), Poison("bad"), "archive", samples.NOW)
-    world.bucket.keep([letter])
-    (group,) = world.groups()
-    assert (group["consumer"], group["reason"]) == ("archive", "poison_record")
-    with pytest.raises(Refusal) as refused:
-        world.look().propose({**RANGE, "group_id": group["group_id"]})
-    assert refused.value.code == "redrive_of_consumer"
-    assert "sluice rerun archive" in refused.value.detail
 
 
 def test_two_runs_at_once_do_not_both_send(world: World, database: str) -> None:

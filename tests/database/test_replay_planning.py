@@ -102,8 +102,8 @@ def test_a_plan_says_what_the_ledger_expects_and_stores_the_list_of_its_files(
     buckets.add("2026-11-20", "a", 300)
     plan = planning.make(connection, WANTED)
     assert (plan.expected.events, plan.expected.duplicates, plan.expected.uncounted) == (980, 30, 100)
-    # Without earlier replays, the bound on the rate says how long it takes.
-    assert plan.expected.seconds == 101
+    # By the bound on the rate, as no replay has ended yet.
+    assert (plan.expected.least_seconds, plan.expected.seconds, plan.expected.most_seconds) == (51, 101, 202)
     assert (plan.files.count, plan.files.bytes) == (1, 300)
     assert msgspec.json.decode(buckets.stored[name_list(plan.files.digest)]) == {f"{RAW}dt=2026-11-20/a": '"a"'}
     assert read_plan(msgspec.to_builtins(plan)) == plan
@@ -227,24 +227,31 @@ def test_a_plan_whose_files_are_not_what_they_were_is_refused(
     assert refused.value.code == "plan_expired"
 
 
-def test_how_long_it_takes_is_learned_from_earlier_replays_and_is_never_faster_than_allowed(
+def test_how_long_it_takes_is_learned_from_earlier_replays_of_the_kind(
     planning: Planning, connection: Connection, owner: Owner
 ) -> None:
     fill(owner)
 
-    def note(recounted: int, seconds: int) -> None:
+    def note(recounted: int, seconds: int, work: int, *, reprocess: bool = False) -> None:
         owner.execute(
-            "INSERT INTO replay (plan_hash, plan, fleet_id, hours, state, execution, principal, counts, claimed_at,"
-            " ended_at) SELECT encode(sha256(%s::text::bytea), 'hex'), '{}', 'demo', 'empty', 'done', '', '',"
-            " jsonb_build_object('recounted', %s::bigint), now() - make_interval(secs => %s), now()",
-            [recounted, recounted, seconds],
+            "INSERT INTO replay (plan_hash, plan, fleet_id, hours, state, execution, principal, counts, begun_at,"
+            " claimed_at, ended_at) SELECT encode(sha256(%s::text::bytea), 'hex'),"
+            " jsonb_build_object('reprocess', %s::boolean), 'demo', 'empty', 'done', '', '',"
+            " jsonb_build_object('recounted', %s::bigint), jsonb_build_object("
+            " 'resending', now() - make_interval(secs => %s), 'verifying', now()),"
+            " now() - make_interval(secs => %s), now()",
+            [recounted, reprocess, recounted, work, seconds],
         )
 
-    note(100_000, 1100)
-    assert planning.make(connection, WANTED).expected.seconds == round(100 + 980 / 100)
-    for recounted in (90_000_001, 90_000_002, 90_000_003):
-        note(recounted, 200)
-    assert planning.make(connection, WANTED).expected.seconds == 101
+    note(980, 30, 10)
+    note(981, 900, 800, reprocess=True)
+    expected = planning.make(connection, WANTED).expected
+    assert (expected.least_seconds, expected.seconds, expected.most_seconds) == (12, 30, 48)
+    assert expected.seconds_from == "one replay like it, of 980 events"
+    note(100_980, 130, 110)
+    assert planning.make(connection, WANTED).expected.seconds == 30
+    reprocessed = planning.make(connection, msgspec.structs.replace(WANTED, reprocess=True)).expected
+    assert reprocessed.seconds_from == "one replay like it, of 981 events"
 
 
 def test_a_plan_warns_of_what_may_still_come_and_of_what_raw_lacks(
@@ -371,12 +378,12 @@ def test_a_plan_of_expired_hours_expects_what_is_sent_of_the_hours_around_them_t
         count(owner, "archive", "archived", 1200, NINE + hours * HOUR)
     buckets.add("2026-11-20", "a", 400 * 1024 * 1024)
     plan = planning.make(connection, EXPIRED)
-    assert (plan.expected.events, plan.expected.seconds, plan.warnings) == (1200, 101, ())
+    assert (plan.expected.events, plan.expected.seconds, plan.warnings) == (1200, 102, ())
     expire(owner)
     plan = planning.make(connection, EXPIRED)
     # From 125 minutes before it until 65 minutes after it; and the file is read in ten seconds.
     assert plan.expected.events == 1200 * (125 + 60 + 65) / 60
-    assert plan.expected.seconds == 100 + 5 + 10
+    assert plan.expected.seconds == 116
     assert ["decide which copy" in one for one in plan.warnings] == [True]
     count(owner, "archive", "archived", 20_000_000, NINE - HOUR)
     assert refusal(planning, connection, EXPIRED) == (409, "range_too_large")

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from sluice.core.limits import Limits
 from sluice.core.offsets import Extent
 from sluice.core.records import KafkaRecord
 from sluice.core.replay.plan import Plan, PlanRefusedError, describe
-from sluice.edge.replay.steps import MOST_MAPS, ChunksMissingError, Machine, NeverSentError, Steps
+from sluice.edge.replay.steps import LONGEST_FOR_DAYS, MOST_MAPS, ChunksMissingError, Machine, NeverSentError, Steps
 from sluice.edge.rollup_archive.database import lock_files
 from tests.database.aggregating import Sent, Tables
 from tests.database.replaying import Replayer, connect_as, make_plan, replayed
@@ -329,3 +330,54 @@ def test_replays_whose_execution_was_stopped_are_swept_unless_they_swap(
     assert audited(tables) == ["replay.end"] * 2
     for one in begun:
         one.close()
+
+
+def mark(tables: Tables, resolution: str, window: datetime, marked_at: datetime) -> None:
+    """Mark a window of a device of the fleet."""
+    tables.connection.execute(
+        "INSERT INTO dirty (resolution, shard, window_start, entity_key, marked_at)"
+        " SELECT %s, shard, %s, entity_key, %s FROM entity WHERE fleet_id = 'demo' AND device_id = 'press-1'",
+        [resolution, window, marked_at],
+    )
+
+
+def test_a_replay_ends_when_its_days_are_merged_or_says_after_a_while_that_they_are_not(
+    database: str, world: World, replay: Replayer, tables: Tables
+) -> None:
+    now, day = FIRST + 2 * timedelta(days=1), FIRST.replace(hour=0)
+    tables.connection.execute("UPDATE shard SET closed_until = %s", [now])
+    tables.connection.execute("INSERT INTO entity (fleet_id, device_id, shard) VALUES ('demo', 'press-1', 7)")
+    replay.tables.move(replay.number, ["gathering"], "verifying")
+    asked = {"replay_number": replay.number}
+    with connect_as(database, "replay") as connection:
+
+        def verify(later: timedelta = timedelta(0)) -> dict[str, Any]:
+            machine = msgspec.structs.replace(world.machine(), clock=lambda: now + later)
+            return Steps(machine, connection, lambda: True).verify(asked)
+
+        # Hours are due at once when the minutes are computed, and not before.
+        mark(tables, "1m", FIRST, now)
+        mark(tables, "1h", FIRST, now)
+        assert verify() == asked | {"next": "verify", "waits_for": 2}
+        due = "SELECT resolution, marked_at - window_start FROM dirty"
+        assert dict(tables.rows(due))["1h"] > HOUR
+        tables.connection.execute("DELETE FROM dirty WHERE resolution = '1m'")
+        assert verify()["waits_for"] == 1
+        assert dict(tables.rows(due)) == {"1h": timedelta(microseconds=1)}
+        # Roll takes the hour, and marks its day.
+        tables.connection.execute("DELETE FROM dirty")
+        mark(tables, "1d", day, now)
+        assert verify() == asked | {"next": "verify", "waits_for": 1}
+        assert dict(tables.rows(due)) == {"1d": timedelta(microseconds=1)}
+        # A day of another time, and one that is not over, are not waited for.
+        mark(tables, "1d", day + timedelta(days=2), now)
+        assert verify(LONGEST_FOR_DAYS - timedelta(seconds=1))["waits_for"] == 1
+        assert verify(LONGEST_FOR_DAYS)["next"] == "done"
+    assert (replay.replay.state, replay.replay.counts["days_behind"]) == ("done", 1)
+
+
+def test_a_replay_whose_days_are_merged_ends_at_once(steps: Steps, replay: Replayer, tables: Tables) -> None:
+    replay.tables.move(replay.number, ["gathering"], "verifying")
+    assert steps.verify({"replay_number": replay.number})["next"] == "done"
+    assert replay.replay.counts["days_behind"] == 0
+    assert audited(tables) == ["replay.end"]

@@ -10,14 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from cli.functions import find_function
 from cli.stages import Target
+from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS
 from tests.flow.conftest import ROOT, Stack, create_fleet
 from tests.flow.http import post
 from tests.support.letters import put, rename, telemetry
 
-FLEET, OTHER = "misnamed", "stubborn"
+FLEET, OTHER, EXPIRED = "misnamed", "stubborn", "expired"
 EVENTS, BATCH = 2_500, 100
 FIX = [{"verb": "rename", "path": "metrics.cpuTemp", "to": "metrics.cpu_temp"}]
 BUG = rename("cpu_temp", "cpuTemp")
@@ -103,7 +105,7 @@ def test_the_proposal_is_redriven_each_event_is_accounted_for_and_the_still_bad_
     assert done["letters"]["accounted"] == EVENTS - STILL_BAD
     after = group_of(stack, FLEET)
     assert (after["accounted"], after["still_bad"], after["in_flight"]) == (EVENTS - STILL_BAD, STILL_BAD, 0)
-    check_statement(stack, EVENTS - STILL_BAD)
+    check_statement(stack, FLEET, EVENTS - STILL_BAD, EVENTS)
     rows = [row for row in stack.stores.rows() if row.event.fleet_id == FLEET]
     assert len(rows) == EVENTS - STILL_BAD
     assert all("redriven" in row.event.flags for row in rows)
@@ -115,20 +117,21 @@ def test_the_proposal_is_redriven_each_event_is_accounted_for_and_the_still_bad_
     assert (last["state"], last["exhausted"], last["accounted"]) == ("closed", STILL_BAD, EVENTS - STILL_BAD)
 
 
-def check_statement(stack: Stack, accepted: int) -> None:
+def check_statement(stack: Stack, fleet: str, accepted: int, rejected: int) -> None:
     """The ledger balances: what was re-driven is accepted, archived and counted, and the rejections stay rejections."""
     reconcile = find_function(Target("", stack.directory), "reconcile")
     found: dict[str, Any] = {}
 
     def balances() -> bool:
         statement = reconcile({"statement": datetime.now(UTC).date().isoformat()})
-        found.update(next(one for one in statement["fleets"] if one["fleet_id"] == FLEET))
+        found.update(next(one for one in statement["fleets"] if one["fleet_id"] == fleet))
         return bool(found["state"] == "balanced")
 
     wait_for("the statement balances", balances)
-    assert (found["accepted"], found["rejected"]) == (accepted, EVENTS)
+    assert (found["accepted"], found["rejected"]) == (accepted, rejected)
     assert found["archive"]["archived"] == accepted
     assert found["aggregate"]["counted"] == accepted
+    assert found["archive"]["dead_lettered"] == found["aggregate"]["dead_lettered"] == 0
 
 
 def test_who_did_what_is_in_the_audit(stack: Stack, planted: dict[str, Any]) -> None:
@@ -148,3 +151,46 @@ def test_a_group_of_another_bug_of_the_same_time_stays_open(stack: Stack) -> Non
     whole_day = ("--from", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
     dry = ask(stack, "redrive", "--group", group["group_id"], *whole_day, "--reason", "see", "--dry-run")
     assert (dry["dry_run"], dry["passed"], dry["tried"]) == (True, 0, 10)
+
+
+def store_expired(stack: Stack, events: int) -> None:
+    """Store events as ingest does, but with old timestamps, as if unread since: both consumers give them up."""
+    sent_at = datetime.now(UTC)
+    header = json.dumps([1, sent_at.isoformat(), EXPIRED, "telemetry", 2, [], "c"]).encode()
+    producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
+    for number in range(events):
+        producer.produce(
+            "raw-events",
+            key=b"press-1",
+            value=telemetry(number, lambda _: None, sent_at),
+            headers=[("sluice", header)],
+            partition=number % 3,
+            timestamp=int((time.time() - CONSUMER_RECORD_AGE_SECONDS - 3600) * 1000),
+        )
+    assert producer.flush(30) == 0
+
+
+def test_letters_of_a_consumer_go_to_that_consumer_alone_and_the_ledger_balances(stack: Stack) -> None:
+    events = 60
+    create_fleet(stack, EXPIRED)
+    store_expired(stack, events)
+    groups: dict[str, dict[str, Any]] = {}
+
+    def are_given_up() -> bool:
+        found = ask(stack, "groups", "--fleet", EXPIRED)["items"]
+        groups.update({group["consumer"]: group for group in found})
+        return {name: group["letters"] for name, group in groups.items()} == {"archive": events, "aggregate": events}
+
+    wait_for("both consumers have given the events up", are_given_up)
+    dry = ask(stack, "redrive", "--group", groups["archive"]["group_id"], "--reason", "see", "--dry-run")
+    assert (dry["consumer"], dry["fix"], dry["passed"]) == ("archive", [], events)
+    for consumer, group in groups.items():
+        done = ask(stack, "redrive", "--group", group["group_id"], "--reason", "it is back", "--yes", "--watch")
+        assert (done["state"], done["consumer"], done["letters"]["accounted"]) == ("done", consumer, events)
+    after = {group["consumer"]: group for group in ask(stack, "groups", "--fleet", EXPIRED)["items"]}
+    assert {name: (group["state"], group["letters"]) for name, group in after.items()} == dict.fromkeys(
+        groups, ("closed", events)
+    )
+    check_statement(stack, EXPIRED, events, 0)
+    rows = [row for row in stack.stores.rows() if row.event.fleet_id == EXPIRED]
+    assert len({(row.event.kafka_partition, row.event.kafka_offset) for row in rows}) == events

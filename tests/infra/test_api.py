@@ -108,6 +108,14 @@ def test_every_route_has_its_own_limit(templates: Templates) -> None:
         assert 0 < limit["ThrottlingRateLimit"] <= limit["ThrottlingBurstLimit"], route
 
 
+def test_routes_of_devices_and_readers_have_metrics_of_their_own_and_those_of_admins_have_none(
+    templates: Templates,
+) -> None:
+    settings = templates.only("AWS::ApiGatewayV2::Stage").properties["RouteSettings"]
+    detailed = {route for route, limit in settings.items() if limit["DetailedMetricsEnabled"]}
+    assert detailed == set(settings) - ROUTES["admin"]
+
+
 def test_ingest_can_refuse_all_that_the_routes_admit(templates: Templates) -> None:
     settings = templates.only("AWS::ApiGatewayV2::Stage").properties["RouteSettings"]
     admitted = sum(settings[route]["ThrottlingRateLimit"] for route in ROUTES["ingest"])

@@ -171,6 +171,18 @@ def _leave_silence_open(change: Change) -> None:
     del change.properties("ApiFailuresAlarm")["TreatMissingData"]
 
 
+def _give_up_into_nothing(change: Change) -> None:
+    del change.properties("AlertingAttempts")["RedrivePolicy"]
+
+
+def _give_up_reports_in_silence(change: Change) -> None:
+    change.drop("AlertingAttemptsGivenUpAlarm")
+
+
+def _forget_what_was_given_up(change: Change) -> None:
+    change.properties("AlertingAttemptsGivenUp")["MessageRetentionPeriod"] = 3600
+
+
 def _collect_for_ever(change: Change) -> None:
     change.properties("LakeBucketsDeadLetter")["LifecycleConfiguration"]["Rules"].pop(0)
 
@@ -218,6 +230,9 @@ BROKEN = [
     (_set_aside_in_silence, conventions.every_failure_has_somewhere_to_go, "archive: no alarm on what goes to"),
     (_give_up_dead_letters, conventions.every_failure_has_somewhere_to_go, "deadletter: gives up"),
     (_invoke_without_waiting, conventions.every_failure_has_somewhere_to_go, "archive: no failure destination"),
+    (_give_up_into_nothing, conventions.every_queue_gives_up_into_another, "has no queue for what it gives up"),
+    (_give_up_reports_in_silence, conventions.every_queue_gives_up_into_another, "no alarm on what"),
+    (_forget_what_was_given_up, conventions.every_queue_gives_up_into_another, "for 14 days"),
     (_tell_nobody, conventions.every_alarm_is_heard_and_understood, "AlarmActions do not reach"),
     (_leave_silence_open, conventions.every_alarm_is_heard_and_understood, "no TreatMissingData"),
     (_collect_for_ever, conventions.every_bucket_has_an_end_for_what_is_in_it, "no ExpirationInDays"),

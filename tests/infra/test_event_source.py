@@ -15,7 +15,7 @@ PROVISIONED_ONLY = {
 
 
 def test_settings_that_need_provisioned_mode_come_with_it(templates: Templates) -> None:
-    for source in templates.every("AWS::Lambda::EventSourceMapping"):
+    for source in templates.sources().values():
         assert set(source.properties) & PROVISIONED_ONLY
         pollers = source.properties["ProvisionedPollerConfig"]
         assert 1 <= pollers["MinimumPollers"] <= pollers["MaximumPollers"]
@@ -26,7 +26,7 @@ def test_pollers_scale_up_to_the_partitions_and_share_one_paid_group(templates: 
         topic.properties["TopicName"]: topic.properties["PartitionCount"]
         for topic in templates.every("AWS::MSK::Topic")
     }
-    for source in templates.every("AWS::Lambda::EventSourceMapping"):
+    for source in templates.sources().values():
         pollers = source.properties["ProvisionedPollerConfig"]
         (topic,) = source.properties["Topics"]
         assert pollers["MaximumPollers"] <= partitions[topic]
@@ -50,7 +50,7 @@ def test_infinite_retries_come_without_a_destination_which_would_make_them_ten(t
 
 
 def test_the_metrics_that_alarms_read_are_written(templates: Templates) -> None:
-    sources = {source.name: source.properties for source in templates.every("AWS::Lambda::EventSourceMapping")}
+    sources = {source.name: source.properties for source in templates.sources().values()}
     read = [
         dimension["Value"]["Ref"]
         for alarm in templates.every("AWS::CloudWatch::Alarm")
@@ -93,3 +93,13 @@ def test_lag_is_asked_for_by_all_three_of_its_dimensions(templates: Templates) -
             "Consumer Group": consumer,
             "Topic": topic,
         }
+
+
+def test_what_takes_from_a_queue_reports_failures_and_leaves_room_for_others(templates: Templates) -> None:
+    functions = {function.name: function.properties for function in templates.functions().values()}
+    for source in templates.queue_sources():
+        assert source.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], source.name
+        function = functions[source.properties["FunctionName"]["Fn::GetAtt"][0]]
+        at_once = source.properties["ScalingConfig"]["MaximumConcurrency"]
+        # Without a bound, the source invokes until Lambda throttles it, and each throttle counts as a try.
+        assert 2 <= at_once <= function["ReservedConcurrentExecutions"], source.name

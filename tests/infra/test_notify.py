@@ -1,6 +1,7 @@
 """notify: what it may reach, whom it may tell, and queues that lose nothing and repeat little."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_only_notify_uses_the_client_for_strangers() -> None:
     assert users == {"notify"}
 
 
-def queue(templates: Templates, name: str) -> dict[str, object]:
+def queue(templates: Templates, name: str) -> dict[str, Any]:
     called = f"sluice-proof-notification-{name}.fifo"
     (found,) = [
         each.properties for each in templates.every("AWS::SQS::Queue") if each.properties["QueueName"] == called

@@ -322,6 +322,7 @@ def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> N
         "query": {"lookup", "recall", "redrive"},
         "trace": {"seek"},
         "reconcile": {"archive", "aggregate"},
+        "redrive": {"archive", "aggregate"},
         "admin": {"redrive", "replay"},
     }
     (door,) = [group for group in templates.every("AWS::EC2::SecurityGroup") if "LambdaDoor" in group.name]

@@ -286,6 +286,13 @@ def test_a_destination_that_is_busy_is_asked_when_it_said(told: Chain) -> None:
     assert (failed["outcome"], failed["status"]) == ("failed", 429)
 
 
+@pytest.mark.shows_loss_path(
+    section="On the way to people",
+    fails="notify dies in an attempt",
+    event_is="the message is in its queue, hidden for three minutes",
+    told="`notify-errors`",
+    comes_back="it is told then; twice if the destination had taken it",
+)
 @pytest.mark.shows_fault(
     part="notify", fault="killed in an attempt", expected="the message is told when it is visible again, and in order"
 )
@@ -301,6 +308,13 @@ def test_a_process_that_dies_in_an_attempt_loses_no_message(told: Chain) -> None
     assert ["update" in text for text in told.texts("killed")] == [False, True]
 
 
+@pytest.mark.shows_loss_path(
+    section="On the way to people",
+    fails="a destination refuses a notification, or takes none of eight attempts",
+    event_is="the message about its incident is among the dead letters of notifications, for 14 days",
+    told="`notifications-letters`",
+    comes_back="`sluice notifications redrive`, after the cause is repaired",
+)
 @pytest.mark.shows_fault(
     part="SNS, webhooks",
     fault="redirect to a metadata service, 404",

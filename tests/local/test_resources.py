@@ -33,7 +33,7 @@ from local.resources import (
     resolve,
     write_configs,
 )
-from local.resources.configure import event_source, firehose, http_api, lambdas
+from local.resources.configure import event_source, firehose, http_api, lambdas, queue_source
 from local.resources.create import _lifecycle_rule
 from local.resources.known import KINDS, Treatment
 from local.resources.principals import ADMIN, purpose
@@ -83,7 +83,7 @@ def test_every_profile_can_be_resolved_whole(profile: str, tmp_path: Path) -> No
     check(assembly)
     plan = resolve(assembly, services(tmp_path))
     assert plan.topics
-    assert len(write_configs(plan, tmp_path / "models")) == 8
+    assert len(write_configs(plan, tmp_path / "models")) == 9
 
 
 def test_every_decision_to_ignore_has_a_reason() -> None:
@@ -163,6 +163,7 @@ def test_the_models_read_what_is_written_for_them(plan: Plan, tmp_path: Path) ->
     assert config.read(config.HttpApiConfig, files["http_api"]) == http_api(plan)
     assert config.read(config.EventSourceConfig, files["event_source"]) == event_source(plan)
     assert config.read(config.FirehoseConfig, files["firehose"]) == firehose(plan)
+    assert config.read(config.QueueSourceConfig, files["queue_source"]) == queue_source(plan)
 
 
 def test_functions_see_the_running_services(plan: Plan) -> None:
@@ -346,6 +347,25 @@ def test_the_mapping_is_the_templates(plan: Plan) -> None:
     assert mapping.failure_bucket in plan.buckets.values()
 
 
+def test_the_mappings_of_queues_are_the_templates(plan: Plan) -> None:
+    found = queue_source(plan).mappings
+    mappings = {each.queue_arn.rpartition(":sluice-proof-")[2]: each for each in found}
+    assert set(mappings) == {"attempts", "notification-messages.fifo", "notification-deliveries.fifo"}
+    told = mappings["notification-deliveries.fifo"]
+    assert (told.batch_size, told.at_once, told.partial_failures) == (1, 4, True)
+    assert told.function_arn.endswith(":sluice-proof-notify")
+    assert told.queue_url == f"{plan.services.aws}/123456789012/sluice-proof-notification-deliveries.fifo"
+
+
+def test_a_queue_that_hides_messages_too_shortly_is_refused_as_by_aws(assembly: Assembly, tmp_path: Path) -> None:
+    templates = {name: copy.deepcopy(dict(stack.template)) for name, stack in assembly.stacks.items()}
+    for queue in assembly.resources("AWS::SQS::Queue"):
+        templates[queue.stack]["Resources"][queue.logical_id]["Properties"]["VisibilityTimeout"] = 1
+
+    with pytest.raises(TemplateError, match="hides a message for less than the function's timeout"):
+        queue_source(resolve(Assembly.of(templates, assembly.assets), services(tmp_path)))
+
+
 def test_the_stream_converts_by_the_tables_columns(plan: Plan) -> None:
     stream, other = firehose(plan).streams
 
@@ -383,6 +403,15 @@ def test_buckets_and_tables_are_created_as_the_templates_have_them(
         each.name for each in stream.columns
     ]
     assert table["Parameters"]["projection.enabled"] == "true"
+
+    sns, sqs = (aws_client(service, aws, "us-east-1") for service in ("sns", "sqs"))
+    (subscribed,) = sns.list_subscriptions()["Subscriptions"]
+    assert subscribed["TopicArn"].endswith("alerts.fifo")
+    assert subscribed["Endpoint"].endswith("notification-messages.fifo")
+    for mapping in queue_source(plan).mappings:
+        held = sqs.get_queue_attributes(QueueUrl=mapping.queue_url, AttributeNames=["All"])["Attributes"]
+        assert held["QueueArn"] == mapping.queue_arn
+        assert int(json.loads(held["RedrivePolicy"])["maxReceiveCount"]) > 1
 
 
 def test_a_secret_is_generated_as_its_template_asks(aws: str, tmp_path: Path) -> None:

@@ -467,13 +467,13 @@ MUTANTS = (
     ),
     Mutant(
         "a re-drive produces an event that is in raw-events already",
-        f"{EDGE}/redrive/redriving.py",
+        f"{CORE}/redrive/groups.py",
         (("    if standing.state in (ACCEPTED, ACCOUNTED):\n        return False\n", ""),),
         f"{DATABASE}/test_redrive.py::test_what_was_accepted_once_is_never_produced_again_on_purpose",
     ),
     Mutant(
         "a re-drive finishes a letter with another fix than the one that may have stored it",
-        f"{EDGE}/redrive/redriving.py",
+        f"{CORE}/redrive/groups.py",
         (("return standing.redrive_number in alike", "return True"),),
         f"{DATABASE}/test_redrive.py"
         "::test_letters_that_a_cancelled_redrive_left_in_sending_are_finished_under_its_fix_alone",
@@ -486,7 +486,7 @@ MUTANTS = (
     ),
     Mutant(
         "a re-drive ends when one consumer accounts for its events",
-        f"{EDGE}/redrive/tables.py",
+        f"{EDGE}/redrive/accounting.py",
         (("    ) = %s\n", "    ) >= least(1, %s)\n"),),
         f"{DATABASE}/test_redrive.py"
         "::test_a_group_is_redriven_counted_and_closed_and_what_is_still_bad_has_its_attempt",
@@ -528,5 +528,47 @@ MUTANTS = (
         ),
         f"{DATABASE}/test_replay_expired.py"
         "::test_tier_moves_nothing_that_a_replay_is_swapping_and_copies_again_what_has_changed",
+    ),
+    Mutant(
+        "alert takes a reading in again",
+        f"{CORE}/alerts/series.py",
+        (("[one for one in readings if one.position > known.position]", "readings"),),
+        f"{UNIT}/core/alerts/test_series.py::test_readings_are_taken_in_once_whatever_is_delivered_again",
+    ),
+    Mutant(
+        "an incident takes the last message of an hour for an end that may not last",
+        f"{CORE}/alerts/incidents.py",
+        (("if left > 1 or (", "if left > -99 or ("),),
+        f"{UNIT}/core/alerts/test_board.py::test_the_last_message_of_an_hour_tells_an_end_that_lasts",
+    ),
+    Mutant(
+        "a message of an incident overtakes one that SNS refused",
+        f"{EDGE}/alerts/outbox.py",
+        (("earlier.sequence < one.sequence AND", "false AND"),),
+        f"{DATABASE}/test_alert.py::test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_others",
+    ),
+    Mutant(
+        "a name may have a private address beside a public one",
+        f"{CORE}/notify/addresses.py",
+        (("    for each in addresses:\n", "    for each in addresses[:1]:\n"),),
+        f"{UNIT}/core/notify/test_addresses.py::test_a_name_with_a_private_address_among_public_ones_is_refused",
+    ),
+    Mutant(
+        "a notification goes to what a name resolves to a moment later",
+        f"{EDGE}/notify/posting.py",
+        (("create_connection((address, place.port)", "create_connection((place.host, place.port)"),),
+        f"{UNIT}/edge/notify/test_posting.py::test_the_address_that_was_checked_is_the_one_that_is_connected_to",
+    ),
+    Mutant(
+        "a dead letter is told after the end of its incident",
+        f"{EDGE}/notify/notifying.py",
+        (("if latest > message.sequence:", "if latest > message.sequence + 99:"),),
+        f"{UNIT}/edge/notify/test_notifying.py::test_a_message_older_than_what_was_told_is_not_told",
+    ),
+    Mutant(
+        "a delivery whose last attempt fails is forgotten",
+        f"{EDGE}/notify/notifying.py",
+        (("        if given_up or (", "        if False and given_up or ("),),
+        f"{UNIT}/edge/notify/test_notifying.py::test_after_the_last_attempt_a_delivery_is_a_dead_letter_with_its_reason",
     ),
 )

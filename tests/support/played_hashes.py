@@ -47,5 +47,5 @@ class PlayedHashes:
     def hlen(self, name: str) -> None:
         self._answers.append(len(self.hashes[name]))
 
-    def unlink(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         self._answers.append(int(self.hashes.pop(name, None) is not None))

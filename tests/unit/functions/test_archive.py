@@ -71,6 +71,11 @@ class World:
 
     def archive(self, batch: dict[str, Any]) -> list[dict[str, Any]]:
         """Archive a batch in a new process and return what must be retried."""
+        failures: list[dict[str, Any]] = self.answer(batch)["batchItemFailures"]
+        return failures
+
+    def answer(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Archive a batch in a new process and return its answer."""
         cache, broker = self.cache.as_cache(), cast("Broker", self)
         allowance = SharedAllowance(cache, "archive", processes=5)
         consumer = BatchConsumer(
@@ -85,11 +90,10 @@ class World:
             briefly=0,
         )
         try:
-            failures: list[dict[str, Any]] = consumer.consume(batch, lambda: self.seconds_left)["batchItemFailures"]
+            return consumer.consume(batch, lambda: self.seconds_left)
         finally:
             self.metrics = {name: sum(metric["Value"]) for name, metric in metrics.metric_set.items()}
             metrics.clear_metrics()
-        return failures
 
     def archive_until_answered(self, batch: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
         """Retry a batch until it is answered; return the number of tries, and the answer."""

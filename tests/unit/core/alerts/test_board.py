@@ -298,7 +298,7 @@ def told(world: World) -> list[tuple[object, ...]]:
 def test_splits_overlaps_and_redeliveries_make_the_same_incidents_and_messages(
     states: str, batches: list[tuple[int, int, int]], rule: tuple[int, int]
 ) -> None:
-    changed = {"breaches": rule[0], "of": rule[0] + rule[1]}
+    changed: dict[str, Any] = {"breaches": rule[0], "of": rule[0] + rule[1]}
     judged, now = readings(states), after(len(states))
     plain, other = World(), World()
     for one in judged:

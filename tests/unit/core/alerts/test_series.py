@@ -1,6 +1,7 @@
 """When the breaches of a series fire, when its readings are clear for long enough, and that each is taken in once."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from sluice.core.detect.verdicts import Judged, Verdict
 from tests.support.alerts import MINUTE, START, reading, readings, verdict
 
 
-def turns(states: str, **changed: object) -> str:
+def turns(states: str, **changed: Any) -> str:
     """Return for each reading whether the series fires (F), ends (E) or does neither (.)."""
     series, given = Series(), verdict(readings(states), **changed)
     found = [add_reading(series, given, one) for one in take_new(series, given)]
@@ -38,7 +39,8 @@ def test_one_clear_run_of_learn_ends_it() -> None:
 
 
 def test_breaches_that_are_older_than_the_usual_intervals_allow_do_not_count() -> None:
-    series, minutely = Series(), {"breaches": 2, "of": 3, "interval_seconds": 60.0}
+    series = Series()
+    minutely: dict[str, Any] = {"breaches": 2, "of": 3, "interval_seconds": 60.0}
     first = verdict(readings("b"), **minutely)
     late = verdict([reading(7, "breach")], **minutely)
     assert [add_reading(series, given, given.readings[0]) for given in (first, late)] == [None, None]

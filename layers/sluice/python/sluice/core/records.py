@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 RERUN = "rerun"
-"""The extra field of an event that reconcile wrote: its first offset."""
+"""The extra field of an event that a function of ours wrote: its first offset."""
+REDRIVE = "redrive"
+"""The extra field of an event whose records were dead letters. What fails again is named in the answer."""
 
 Partition = tuple[str, int]
 """A topic and the number of one of its partitions."""

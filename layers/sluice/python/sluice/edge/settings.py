@@ -405,6 +405,10 @@ class RedriveSettings(Settings, frozen=True):
     dead_letter_bucket: str
     dead_letter_days: int
     raw_events_topic: str
+    kafka_cluster_arn: str
+    archive_function: str
+    aggregate_function: str
+    redrive_give_seconds: float
     redrive_per_second: float
     redrive_settle_seconds: float
     redrive_answer_seconds: float

@@ -14,7 +14,7 @@ import msgspec
 
 from sluice.core.archive.rows import Row
 from sluice.core.consumers import ARCHIVE, RAW_EVENTS
-from sluice.core.errors import Poison
+from sluice.core.errors import Ahead, Poison
 from sluice.core.failures.letters import BigInt, Int, Letter, about_record, short_text, write_letter
 from sluice.core.records import KafkaRecord, Origin, read_headers
 
@@ -34,6 +34,9 @@ MEANINGS = {
     "unreadable_object": "what was left of it cannot be read",
 }
 """Every reason of the letters written here, and its text for people."""
+
+GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"} | {Ahead.reason}
+"""Reasons of records that their consumer could have processed, with more time or room, or in a later release."""
 
 SALVAGE = "salvage"
 

@@ -10,13 +10,15 @@ import msgspec
 from sluice.core.events.contracts import Contracts
 from sluice.core.events.envelope import HEADER, read_head
 from sluice.core.events.stored import read_stored
-from sluice.core.records import RERUN, KafkaRecord, Origin
+from sluice.core.failures.rejected import RejectedRecord
+from sluice.core.records import REDRIVE, RERUN, KafkaRecord, Origin
 
 # The payload limit of an invocation, less the envelope around the records.
 MOST_BYTES = 6 * 1024 * 1024 - 4096
 MOST_RECORDS = 10_000
 
-_TIMESTAMP_TYPES = {0: "NO_TIMESTAMP_TYPE", 1: "CREATE_TIME", 2: "LOG_APPEND_TIME"}
+CREATE_TIME = 1
+_TIMESTAMP_TYPES = {0: "NO_TIMESTAMP_TYPE", CREATE_TIME: "CREATE_TIME", 2: "LOG_APPEND_TIME"}
 
 
 class ReadRecord(msgspec.Struct, frozen=True):
@@ -58,14 +60,16 @@ class Taken(msgspec.Struct, frozen=True, rename="camel"):
     """A consumer's answer to one partition's records."""
 
     batch_item_failures: tuple[_Failure, ...]
+    rejected: tuple[RejectedRecord, ...] | None = None
+    """Of a redrive; None if the consumer is of a release that does not know redrives, and wrote dead letters."""
 
     def failed_at(self) -> int | None:
         """Return the first offset that must be retried."""
         return min((failure.item_identifier.offset for failure in self.batch_item_failures), default=None)
 
 
-def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str) -> bytes:
-    """Write records of one partition as the event source does, marked as a rerun."""
+def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str, *, redriven: bool = False) -> bytes:
+    """Write records of one partition as the event source does, marked as a rerun, and perhaps as a redrive."""
     origin = records[0].origin
     described = [_describe(record) for record in records]
     return msgspec.json.encode(
@@ -74,6 +78,7 @@ def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str)
             "eventSourceArn": cluster_arn,
             "bootstrapServers": bootstrap,
             RERUN: origin.offset,
+            **({REDRIVE: True} if redriven else {}),
             "records": {f"{origin.topic}-{origin.partition}": described},
         }
     )

@@ -40,11 +40,11 @@ def explain(letter: Letter, rules: Rules, home: str | None) -> dict[str, Any]:
         "reason": letter.reason,
         "detail": letter.detail,
         "failed_at": letter.failed_at,
-        "redrivable": letter.consumer == INGEST and is_whole(letter),
+        "redrivable": is_whole(letter),
         "passes_now": False,
         "breaches": [],
     }
-    if letter.consumer != INGEST or not is_whole(letter):
+    if letter.consumer != INGEST or not told["redrivable"]:
         return told
     verdict = rejudge(letter, (), rules, home)
     if not isinstance(verdict, Rejected):

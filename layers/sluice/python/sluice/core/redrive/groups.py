@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from sluice.core.consumers import ACCOUNTED as CONSUMERS
 from sluice.core.failures.letters import Letter
 from sluice.core.ledger.groups import INGEST
+from sluice.core.redrive.records import has_record, identify_record
 
 SAMPLES = 3
 """How many letters of a group are named with it."""
@@ -17,6 +19,8 @@ MOST_ATTEMPTS = 5
 """How often an event is judged again before it is left alone."""
 
 OPEN, CLOSED = "open", "closed"
+REDRIVABLE = (INGEST, *(consumer.name for consumer in CONSUMERS))
+"""Whose letters are re-driven: an event's go through the edge's judge again, a consumer's to that consumer alone."""
 
 
 class GroupKey(msgspec.Struct, frozen=True):
@@ -50,10 +54,20 @@ def key_of(letter: Letter) -> GroupKey:
 
 
 def is_whole(letter: Letter) -> bool:
-    """Return whether a letter has all that a re-drive needs: the bytes as text, uncut, their fleet and contract."""
+    """Return whether a letter has all that a re-drive needs.
+
+    Of an event: the bytes as text, uncut, their fleet and contract. Of a consumer: its record.
+    """
+    if letter.consumer != INGEST:
+        return letter.consumer in REDRIVABLE and has_record(letter)
     if letter.event is None or letter.fleet_id is None or letter.contract is None:
         return False
     return len(letter.event.encode()) == letter.event_size
+
+
+def identify(letter: Letter) -> str:
+    """Return the id under which re-drives know a letter: a consumer's are told apart by their records."""
+    return letter.letter_id if letter.consumer == INGEST else identify_record(letter)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -70,8 +84,23 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 SENDING, ACCEPTED, ACCOUNTED, REJECTED, INCOMPLETE = "sending", "accepted", "accounted", "rejected", "incomplete"
-"""A letter is being produced; its event is in raw-events; both consumers account for it; it was rejected again; its
-bytes are not all there."""
+"""A letter is being produced, or given to its consumer; its event is in raw-events, or its consumer has taken it; the
+ledger accounts for it; it was rejected again; its bytes are not all there."""
+
+
+def is_due(standing: Standing | None, redrive_number: int, alike: set[int]) -> bool:
+    """Return whether a letter is to be judged, or given: one that was accepted, or was tried often enough, is not.
+
+    One that a run left in `sending` may be in raw-events. Only the fix that it was begun with makes the same event
+    of it: another one would store a second value under its id.
+    """
+    if standing is None:
+        return True
+    if standing.state == SENDING:
+        return standing.redrive_number in alike
+    if standing.state in (ACCEPTED, ACCOUNTED):
+        return False
+    return standing.redrive_number != redrive_number and standing.attempts < MOST_ATTEMPTS
 
 
 class _Group(msgspec.Struct):
@@ -80,6 +109,7 @@ class _Group(msgspec.Struct):
     last: str
     samples: list[str] = []
     letters: set[str] = set()
+    """The ids under which re-drives know them."""
     incomplete: int = 0
 
 
@@ -97,17 +127,18 @@ class Grouping:
         if group is None:
             group = self._groups[key] = _Group(key, letter.failed_at, letter.failed_at, [], set())
         group.first, group.last = min(group.first, letter.failed_at), max(group.last, letter.failed_at)
-        if letter.letter_id in group.letters:
+        known_as = identify(letter)
+        if known_as in group.letters:
             return
         self.letters += 1
-        group.letters.add(letter.letter_id)
+        group.letters.add(known_as)
         group.incomplete += not is_whole(letter)
         if len(group.samples) < SAMPLES:
             group.samples.append(letter.letter_id)
 
     def list_redrivable(self) -> list[str]:
-        """List the ids of ingest's letters: those that a re-drive may have a standing of."""
-        return [one for group in self._groups.values() if group.key.consumer == INGEST for one in group.letters]
+        """List the ids of the letters that a re-drive may have a standing of."""
+        return [one for group in self._groups.values() if group.key.consumer in REDRIVABLE for one in group.letters]
 
     def describe(self, standings: Mapping[str, Standing], most: int) -> list[dict[str, Any]]:
         """Describe the largest groups, and what re-drives made of their letters."""

@@ -60,8 +60,8 @@ class Files(msgspec.Struct, frozen=True):
     digest: str
 
 
-class Expected(msgspec.Struct, frozen=True):
-    """What a plan expects; seconds are those of the replay itself, on an otherwise idle deployment."""
+class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a plan expects. Members with a default are not written without a value: earlier plans keep their hash."""
 
     events: int
     late: int
@@ -69,6 +69,12 @@ class Expected(msgspec.Struct, frozen=True):
     uncounted: int
     """Events that aggregate gave up, lost or never counted."""
     seconds: int
+    """From the claim to the end."""
+    least_seconds: int | None = None
+    most_seconds: int | None = None
+    """Between which the seconds should be."""
+    seconds_from: str | None = None
+    """What they rest on, in words."""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

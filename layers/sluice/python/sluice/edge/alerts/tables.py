@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import msgspec
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def read_sql(name: str) -> LiteralString:
     """Read a statement."""
-    return cast("LiteralString", (Path(__file__).parent / "sql" / f"{name}.sql").read_text())
+    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
 
 
 _COLUMNS = Incident.__struct_fields__
@@ -29,11 +29,10 @@ _SERIES, _KEEP_SERIES, _OF_RULES, _OF_FLEET, _MEMBERS, _UNHEARD = map(
     read_sql, ("series", "keep_series", "incidents_of_rules", "incidents_of_fleet", "members", "unheard")
 )
 # A newer release may have columns that this one does not know: they keep their values.
-_KEEP_INCIDENTS = cast(
-    "LiteralString",
+_KEEP_INCIDENTS = (
     f"INSERT INTO incident ({', '.join(_COLUMNS)})"  # noqa: S608 - the struct's own fields
     f" SELECT {', '.join(_COLUMNS)} FROM jsonb_populate_recordset(NULL::incident, %s)"
-    f" ON CONFLICT (incident_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}",
+    f" ON CONFLICT (incident_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
 )
 _KEEP_MEMBERS = """
     INSERT INTO incident_device (incident_id, device_id, joined_at, cleared_at)

@@ -5,6 +5,7 @@ It may be lost. Then an incident ends late: after its device breaches again, or 
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from redis.cluster import ClusterPipeline
@@ -39,20 +40,20 @@ class WatchedHints:
 
         def write(pipeline: ClusterPipeline) -> None:
             for shard in range(SHARDS):
-                pipeline.delete(name_watched(shard))
+                pipeline.delete(name_watched(shard))  # type: ignore[no-untyped-call]  # declared without types
             _write(pipeline, fields)
 
         self._cache.together(write)
 
 
-def _write(pipeline: ClusterPipeline, fields: dict[int, dict[str, bytes]]) -> None:
+def _write(pipeline: ClusterPipeline, fields: dict[int, dict[Any, bytes]]) -> None:
     for shard, mapping in fields.items():
         pipeline.hset(name_watched(shard), mapping=mapping)
         pipeline.expire(name_watched(shard), KEEP)
 
 
-def _by_shard(devices: Iterable[WatchedDevice]) -> dict[int, dict[str, bytes]]:
-    fields: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
+def _by_shard(devices: Iterable[WatchedDevice]) -> dict[int, dict[Any, bytes]]:
+    fields: defaultdict[int, dict[Any, bytes]] = defaultdict(dict)
     for fleet_id, device_id, rules in devices:
         fields[shard_of(fleet_id, device_id)][name_device(fleet_id, device_id)] = msgspec.json.encode(rules)
     return dict(fields)

@@ -12,6 +12,7 @@ from sluice.core.control.audit import Act
 from sluice.core.control.fleets import check_active
 from sluice.core.control.requests import MOST_REASON, AdminRequest
 from sluice.core.errors import Refusal
+from sluice.core.ledger.groups import INGEST
 from sluice.core.query.parameters import Parameters
 from sluice.core.times import write_optional, write_time
 from sluice.edge.control.asking import ask_function
@@ -27,7 +28,7 @@ DEFAULT_RANGE = timedelta(days=1)
 _ROWS = """
     SELECT
         redrive_number, group_id, fleet_id, fix, since, until, state, principal, reason, counts, trouble, claimed_at,
-        sent_at, ended_at
+        sent_at, ended_at, consumer
     FROM redrive
 """
 
@@ -84,8 +85,9 @@ class Redrives(msgspec.Struct, frozen=True):
         with self.store.changing() as changes:
             check_active(changes.fleet(fleet_id))
             row = changes.connection.execute(
-                "INSERT INTO redrive (group_id, fleet_id, fix, since, until, principal, reason, correlation_id)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+                "INSERT INTO redrive"
+                " (group_id, fleet_id, fix, since, until, principal, reason, correlation_id, consumer)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
                 " ON CONFLICT (group_id) WHERE state IN ('sending', 'draining') DO NOTHING RETURNING redrive_number",
                 [
                     wanted.group_id,
@@ -96,13 +98,15 @@ class Redrives(msgspec.Struct, frozen=True):
                     request.principal,
                     reason,
                     request.correlation_id,
+                    # An earlier release of redrive takes up letters of ingest only, and does not say so.
+                    measured.get("consumer", INGEST),
                 ],
             ).fetchone()
             if row is None:
                 detail = f"A re-drive of group {wanted.group_id} is not over yet. Wait for its end, or cancel it."
                 raise Refusal(409, "redrive_active", detail)
             begun = _describe(self._find(changes.connection, f"redrive-{row[0]}"))
-            after = {name: begun[name] for name in ("group_id", "fleet_id", "from", "to", "fix")}
+            after = {name: begun[name] for name in ("group_id", "fleet_id", "consumer", "from", "to", "fix")}
             changes.append([_act(request, "redrive.apply", begun["redrive_id"], after, reason)])
         return 202, begun
 
@@ -166,12 +170,13 @@ def _range(given: Parameters, request: AdminRequest) -> dict[str, Any]:
 
 
 def _describe(row: tuple[Any, ...]) -> dict[str, Any]:
-    number, group_id, fleet_id, fix, since, until, state, principal, reason, counts, trouble, *times = row
+    number, group_id, fleet_id, fix, since, until, state, principal, reason, counts, trouble, *times, consumer = row
     claimed_at, sent_at, ended_at = map(write_optional, times)
     return {
         "redrive_id": f"redrive-{number}",
         "group_id": group_id,
         "fleet_id": fleet_id,
+        "consumer": consumer,
         "state": state,
         "fix": fix,
         "from": write_time(since),

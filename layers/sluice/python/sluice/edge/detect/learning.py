@@ -73,11 +73,8 @@ class Learning:
         self._shards = shards
 
     def run(self, baselines: Baselines, now: datetime, has_time: Callable[[], bool]) -> LearnReport:
-        """Do what is due while time is left: baselines of one shard, and statistics of some."""
+        """Do what is due while time is left: statistics of some shards, and baselines of one."""
         report, rules = LearnReport(), self._rules(now)
-        due_for_baselines = baselines.find_due_for_baselines(now - BASELINES_EVERY)
-        if due_for_baselines is not None and has_time():
-            report.series = baselines.compute(due_for_baselines, now)
         expected = baselines.read_expected()
         for due in baselines.find_due(now - self._every, self._shards):
             if not has_time():
@@ -96,6 +93,10 @@ class Learning:
             report.devices += len(devices)
             report.verdicts += len(verdicts)
             report.asleep = asleep
+        # Last: a shard whose baselines take too long must not keep the others from their statistics.
+        waiting = baselines.find_due_for_baselines(now - BASELINES_EVERY)
+        if waiting is not None and has_time():
+            report.series = baselines.compute(waiting, now)
         oldest = baselines.find_oldest()
         report.oldest = now - oldest if oldest is not None else None
         return report

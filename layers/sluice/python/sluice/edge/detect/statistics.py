@@ -102,7 +102,7 @@ def publish_statistics(cache: Cache, shard: int, statistics: Mapping[Device, Dev
         pipeline.hlen(name)
 
     def begin_anew(pipeline: ClusterPipeline) -> None:
-        pipeline.unlink(name)
+        pipeline.delete(name)  # type: ignore[no-untyped-call]  # declared without types
         write(pipeline)
 
     *_, found = cache.together(write)

@@ -15,11 +15,12 @@ from sluice.core.errors import Retryable
 from sluice.core.failures.attempts import Attempt, by_partition
 from sluice.core.failures.quarantine import QuarantineExceededError
 from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_FAILED, RECORDS_HELD
-from sluice.core.records import RERUN, KafkaRecord, Origin, Partition, read_records, report_failures
+from sluice.core.records import REDRIVE, RERUN, KafkaRecord, Origin, Partition, read_records, report_failures
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.holding import Holds
 from sluice.edge.failures.intake import Intake, Work
 from sluice.edge.failures.quarantine import Quarantine
+from sluice.edge.failures.rejecting import Rejecting
 from sluice.edge.metrics import record, record_all
 from sluice.edge.retry import Retry
 
@@ -64,7 +65,8 @@ class BatchConsumer:
         An exception leaves the attempt open, like the death of the process.
         """
         places = by_partition(read_records(event))
-        intake = Intake(self._work, self._quarantine, self._holds, self._clock)
+        rejecting = Rejecting() if REDRIVE in event else None
+        intake = Intake(self._work, rejecting or self._quarantine, rejecting or self._holds, self._clock)
         counted = self._attempts.of_rerun(event.get(RERUN))
         attempts = counted.begin(places)
         singly = {place: attempt for place, attempt in attempts.items() if attempt.singly}
@@ -85,14 +87,15 @@ class BatchConsumer:
                 failed.add(rest)
                 resumed[place] = rest.offset if rest.offset <= attempt.until else None
         counted.end(resumed)
-        record_all(intake.counts | {RECORDS_FAILED: len(failed)})
+        # What a redrive rejects is neither held nor quarantined.
+        record_all(({} if rejecting else intake.counts) | {RECORDS_FAILED: len(failed)})
         if halted:
             logger.error("the consumer is halted", reason=str(halted))
             record(QUARANTINE_EXCEEDED, 1)
         # The attempt is already forgotten: if the process dies during the pause, no record is suspected.
         if intake.counts[RECORDS_HELD] and seconds_left() > 2 * PAUSE:
             self._sleep(PAUSE)
-        return report_failures(failed)
+        return report_failures(failed) | (rejecting.describe() if rejecting else {})
 
     def _one_by_one(
         self,

@@ -5,7 +5,7 @@ write the dead letters of the others -> cover those
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,8 +16,6 @@ from sluice.core.errors import Ahead, Killer, Retryable
 from sluice.core.failures.sorting import Faulty, count_poison, sort_records
 from sluice.core.metrics import RECORDS_HELD, RECORDS_QUARANTINED, Metric
 from sluice.core.records import KafkaRecord, Origin
-from sluice.edge.failures.holding import Holds
-from sluice.edge.failures.quarantine import Quarantine
 from sluice.edge.retry import Retry
 
 logger = Logger()
@@ -41,10 +39,30 @@ class Work(Protocol[Item]):
         """Account for records whose dead letters are stored, or raise Retryable."""
 
 
+class Letters(Protocol):
+    """What becomes of records that cannot be processed."""
+
+    def check(self, poison: int, good: int, now: datetime) -> None:
+        """Raise QuarantineExceededError if they are too many."""
+
+    def write(self, faulty: Sequence[Faulty], now: datetime) -> set[Origin]:
+        """Keep what is to be known of records, and return those of which it could not be kept."""
+
+    def spend(self, poison: int, good: int, now: datetime) -> None:
+        """Count them."""
+
+
+class Held(Protocol):
+    """Which versions are not held any longer."""
+
+    def find_over(self, unknown: Collection[str], now: datetime) -> set[str]:
+        """Note the versions seen, and return those that were held for long enough."""
+
+
 class Intake:
     """Processes the records of one invocation, and counts quarantined and held ones."""
 
-    def __init__(self, work: Work[Any], quarantine: Quarantine, holds: Holds, clock: Callable[[], datetime]) -> None:
+    def __init__(self, work: Work[Any], quarantine: Letters, holds: Held, clock: Callable[[], datetime]) -> None:
         self._work = work
         self._quarantine = quarantine
         self._holds = holds

@@ -18,6 +18,7 @@ from sluice.core.ledger.groups import INGEST, REJECTED
 from sluice.edge.bucket import Bucket, StoredFile
 from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.counting import cover
+from sluice.edge.ledger.redriven_rows import account_for_rows
 from sluice.edge.ledger.stored_records import (
     Clock,
     LetterRow,
@@ -131,6 +132,7 @@ class CountedObjects:
         rows, index = read_rows(StoredFile(self._raw.bucket, name), self._clock)
         with self._connection.transaction():
             new = cover(self._connection, ARCHIVE.name, rows, ARCHIVED)
+            account_for_rows(self._connection, rows)
             self._connection.execute(_NOTE, (name, etag, rows.num_rows, new, *find_receptions(rows)))
             # A replay finds late and redriven events by the hour that they belong to.
             if places := sorted({*index.late, *index.redriven}):

@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg.types.range import Int8Range
 
-from sluice.core.consumers import AGGREGATE
+from sluice.core.consumers import ARCHIVE, DEAD_LETTERED
 from sluice.core.ledger.groups import LedgerGroup
 from sluice.core.offsets import Span
-from sluice.core.records import Partition
+from sluice.core.records import Origin, Partition
 from sluice.core.times import write_time
 from sluice.edge.database import Connection
 from sluice.edge.ledger.coverage import Held, begin_anew, extend_coverage, lock_places
-from sluice.edge.ledger.given_up import leave_gap
+from sluice.edge.ledger.given_up import find_gaps, leave_gap, take_from_gaps
 from sluice.edge.ledger.stored_records import HOUR, UNKNOWN, as_micros, as_moment
 from sluice.edge.ledger.tallies import count_outcomes
 
@@ -63,11 +63,12 @@ class _Cover:
             (self._topic, int(partitions[start])): slice(start, end) for start, end in _runs(np.diff(partitions) != 0)
         }
         places = {place: (int(offsets[part][0]), int(offsets[part][-1])) for place, part in parts.items()}
-        new = np.ones(len(offsets), dtype=np.bool_)
+        new, again = np.ones(len(offsets), dtype=np.bool_), np.zeros(len(offsets), dtype=np.bool_)
         before = 0
         for place, held in lock_places(self._connection, self._consumer, places).items():
             part = parts[place]
             known, begun_at = self._compare(place, held, offsets[part], received[part])
+            again[part] = known
             if begun_at is not None:
                 # The database's name for the topic that it puts aside.
                 name = f"{self._topic}@{write_time(begun_at)}"
@@ -79,8 +80,11 @@ class _Cover:
             new[part] = ~known
         fresh = records.filter(pa.array(new))
         self._count(fresh)
-        if self._consumer == AGGREGATE.name:
-            self._leave_gaps(fresh.filter(fresh["given_up"]))
+        if self._outcome == DEAD_LETTERED:
+            # archive never tells what its letters are: a row of any may come yet.
+            self._leave_gaps(fresh if self._consumer == ARCHIVE.name else fresh.filter(fresh["given_up"]))
+        elif again.any():
+            self._recover(records.filter(pa.array(again)))
         self._extend({place: (offsets[part][new[part]], received[part][new[part]]) for place, part in parts.items()})
         return before + int(new.sum())
 
@@ -113,12 +117,27 @@ class _Cover:
                 older &= (received <= as_micros(held.received_until)) | (offsets >= held.end)
         return older
 
-    def _count(self, records: pa.Table) -> None:
+    def _recover(self, again: pa.Table) -> None:
+        """Count rows of records whose dead letters are counted: each leaves its gap, and is archived instead."""
+        partitions, offsets = (_numbers(again, name) for name in ("partition", "offset"))
+        lacked = np.zeros(len(offsets), dtype=np.bool_)
+        for partition, start, end in find_gaps(self._connection, self._consumer, self._topic):
+            lacked |= (partitions == partition) & (offsets >= start) & (offsets < end)
+        if not lacked.any():
+            return
+        places = zip(partitions[lacked].tolist(), offsets[lacked].tolist(), strict=True)
+        origins = {Origin(self._topic, partition, offset) for partition, offset in places}
+        take_from_gaps(self._connection, self._consumer, origins)
+        recovered = again.filter(pa.array(lacked))
+        self._count(recovered)
+        self._count(recovered, DEAD_LETTERED, -1)
+
+    def _count(self, records: pa.Table, outcome: str | None = None, times: int = 1) -> None:
         counts = records.group_by(_GROUP, use_threads=False).aggregate([([], "count_all")])
         columns = (counts[name].to_pylist() for name in (*_GROUP, "count_all"))
         outcomes = Counter(
             {
-                (LedgerGroup(fleet_id, as_moment(hour), contract, version), self._outcome): count
+                (LedgerGroup(fleet_id, as_moment(hour), contract, version), outcome or self._outcome): times * count
                 for fleet_id, hour, contract, version, count in zip(*columns, strict=True)
             }
         )

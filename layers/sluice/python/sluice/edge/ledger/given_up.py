@@ -3,7 +3,7 @@
 If such a record is delivered again and this release can read it, it is recovered: it leaves its gap and counts.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from psycopg.types.multirange import Int8Multirange
@@ -17,6 +17,10 @@ _LEAVE = """
     INSERT INTO gap (consumer, topic, partition, offsets, received_from, received_to, given_up)
     VALUES (%s, %s, %s, %s, %s, %s, true)
     ON CONFLICT (consumer, topic, partition, offsets) DO UPDATE SET given_up = true
+"""
+
+_FIND = """
+    SELECT partition, lower(offsets), upper(offsets) FROM gap WHERE consumer = %s AND topic = %s AND given_up
 """
 
 # The rest of a range, on both sides of the removed records, stays a gap.
@@ -52,6 +56,11 @@ def leave_gaps(connection: Connection, consumer: str, received: Mapping[Origin, 
         for start, end in spans:
             moments = [received[Origin(*place, offset)] for offset in range(start, end)]
             leave_gap(connection, consumer, place, Int8Range(start, end), min(moments), max(moments))
+
+
+def find_gaps(connection: Connection, consumer: str, topic: str) -> Iterator[tuple[int, int, int]]:
+    """Yield the ranges that a consumer has given up: the partition, the first offset, and the one behind the last."""
+    yield from connection.execute(_FIND, (consumer, topic)).fetchall()
 
 
 def take_from_gaps(connection: Connection, consumer: str, covered: Collection[Origin]) -> set[Origin]:

@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sluice.core.consumers import RAW_EVENTS
-from sluice.core.errors import Ahead
 from sluice.core.events.envelope import REDRIVEN
 from sluice.core.events.reception import EARLIEST, is_credible, latest_reception
-from sluice.core.failures.salvage import MEANINGS
+from sluice.core.failures.salvage import GIVEN_UP
 from sluice.core.ledger.groups import LedgerGroup, hour_of
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL
 
@@ -40,8 +39,6 @@ Given up marks records that their consumer could have processed, with more time 
 UNKNOWN = int(np.iinfo(np.int64).min)
 
 Clock = Callable[[], datetime]
-
-GIVEN_UP = frozenset(MEANINGS) - {"unreadable_object"} | {Ahead.reason}
 
 _COLUMNS = ["kafka_topic", "kafka_partition", "kafka_offset", "received_at", "fleet_id", "contract", "schema_version"]
 _TIMES = ["event_time", "flags"]

@@ -17,8 +17,9 @@ from sluice.core.ledger.groups import INGEST
 from sluice.core.redrive.explaining import explain
 from sluice.core.redrive.fixes import describe_fix, read_fix
 from sluice.core.redrive.fleet_groups import FleetGroups
-from sluice.core.redrive.groups import Grouping, key_of
+from sluice.core.redrive.groups import REDRIVABLE, Grouping, identify, is_whole, key_of
 from sluice.core.redrive.proposing import MOST_SAMPLES, Proposal, measure, propose
+from sluice.core.redrive.records import can_read
 from sluice.edge.database import Connection
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.tables import RedriveTables
@@ -122,13 +123,14 @@ class Looking:
         if len(found) > 1:
             raise Refusal(400, "ambiguous_letter", f"{len(found)} ids begin with {asked.letter_id}: give more of it.")
         (letter,) = found.values()
-        standing = self._tables.find_standings([letter.letter_id]).get(letter.letter_id)
+        standing = self._tables.find_standings([identify(letter)]).get(identify(letter))
         told = {"state": standing.state, "attempts": standing.attempts} if standing else {}
         return explain(letter, self._rules, self._home(letter)) | {"state": None, "attempts": 0} | told
 
     def propose(self, given: object) -> dict[str, Any]:
         """Propose a fix for a group, and say which share of its letters would pass."""
         letters = self._sample(_read(given, AskedGroup))
+        _check_fixable(letters[0])
         return self._describe(propose(letters, self._rules, self._home(letters[0]), self._may_go_on))
 
     def measure(self, given: object) -> dict[str, Any]:
@@ -136,24 +138,36 @@ class Looking:
         asked = _read(given, AskedGroup)
         fix = read_fix(asked.fix or [], self._rules.contracts.book)
         letters = self._sample(asked)
-        self._tables.check_fleet(letters[0].fleet_id or "", self._files.region)
-        return self._describe(measure(letters, fix, self._rules, self._home(letters[0]))) | {
-            "fleet_id": letters[0].fleet_id
-        }
+        first = letters[0]
+        if fix:
+            _check_fixable(first)
+        self._tables.check_fleet(first.fleet_id or "", self._files.region)
+        if first.consumer == INGEST:
+            measured = measure(letters, fix, self._rules, self._home(first))
+        else:
+            measured = self._try_reading(letters)
+        return self._describe(measured) | {"fleet_id": first.fleet_id, "consumer": first.consumer}
 
     def _sample(self, asked: AskedGroup) -> list[Letter]:
         letters: dict[str, Letter] = {}
         for letter in self._letters(asked):
             if key_of(letter).group_id == asked.group_id:
-                if letter.consumer != INGEST:
-                    raise _of_consumer(letter)
-                letters.setdefault(letter.letter_id, letter)
+                if letter.consumer not in REDRIVABLE:
+                    raise _of_other(letter)
+                letters.setdefault(identify(letter), letter)
             if len(letters) >= MOST_SAMPLES:
                 break
         if not letters:
             cut = "" if self._complete else " Not all letters could be read in time: ask for a shorter range."
             raise Refusal(404, "unknown_group", f"No dead letter of the time range is in group {asked.group_id}.{cut}")
         return [*letters.values()]
+
+    def _try_reading(self, letters: list[Letter]) -> Proposal:
+        """Count the records that their consumer of this release can read. One that broke it is not tried."""
+        whole = [letter for letter in letters if is_whole(letter)]
+        rules, now = self._rules, datetime.now(UTC)
+        passed = sum(can_read(letter, rules.contracts, rules.limits, now) for letter in whole)
+        return Proposal((), len(whole), passed, passed)
 
     def _letters(self, asked: Range) -> Iterator[Letter]:
         for letter in self._files.read_range(asked.since, asked.until, self._may_go_on):
@@ -176,11 +190,19 @@ class Looking:
         }
 
 
-def _of_consumer(letter: Letter) -> Refusal:
+def _check_fixable(letter: Letter) -> None:
+    if letter.consumer != INGEST:
+        detail = (
+            f"Ingest accepted these events as they are, and {letter.consumer} gave their records up. No fix applies:"
+            f" re-drive the group without one, and {letter.consumer} alone gets the same bytes again."
+        )
+        raise Refusal(409, "nothing_to_fix", detail)
+
+
+def _of_other(letter: Letter) -> Refusal:
     detail = (
-        f"The group's records were given up by {letter.consumer}, and raw-events had them."
-        f" `sluice rerun {letter.consumer}` takes those that Kafka still has, and `sluice replay plan --missing` counts"
-        " the others from raw."
+        f"Letters of {letter.consumer} are not re-driven. Those of {', '.join(REDRIVABLE)} are. What recount could not"
+        " read is sent again by another replay."
     )
     return Refusal(409, "redrive_of_consumer", detail)
 

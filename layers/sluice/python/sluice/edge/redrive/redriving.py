@@ -1,5 +1,7 @@
 """A re-drive's work: every letter of its group is fixed, judged and, if it passes, produced to raw-events.
 
+Letters of a consumer are given to that consumer instead (giving).
+
 take the group's letters from an object -> judge -> write what each becomes -> produce -> write where each is -> next
 
 A run may end anywhere. An event whose place was not written is produced again by the next run: both records have the
@@ -25,13 +27,12 @@ from sluice.core.messages import Message
 from sluice.core.records import Origin
 from sluice.core.redrive.fixes import Fix, read_fix
 from sluice.core.redrive.groups import (
-    ACCEPTED,
-    ACCOUNTED,
     INCOMPLETE,
-    MOST_ATTEMPTS,
     REJECTED,
     SENDING,
     Standing,
+    identify,
+    is_due,
     is_whole,
     key_of,
 )
@@ -39,6 +40,8 @@ from sluice.core.redrive.judging import rejudge
 from sluice.core.times import write_time
 from sluice.edge.broker import Broker
 from sluice.edge.database import Connection
+from sluice.edge.redrive.accounting import account
+from sluice.edge.redrive.giving import Giving, Takers
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.tables import Judged, Redrive, RedriveTables
 
@@ -50,6 +53,9 @@ PIECE = 500
 
 class Sender(msgspec.Struct, frozen=True):
     """What a run uses."""
+
+    takers: Takers
+    """The consumers whose letters they are given back."""
 
     files: LetterFiles
     broker: Broker
@@ -63,6 +69,12 @@ class Sender(msgspec.Struct, frozen=True):
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    def keep_pace(self, events: int, began: datetime) -> None:
+        """Rest for as long as some events, sent since a moment, are ahead of the bound on the rate."""
+        ahead = events / self.per_second - (self.clock() - began).total_seconds()
+        if ahead > 0:
+            self.sleep(ahead)
+
 
 class Redriving:
     """One run over all re-drives that are not over."""
@@ -72,6 +84,7 @@ class Redriving:
         self._connection = connection
         self._tables = RedriveTables(connection)
         self._may_go_on = may_go_on
+        self._giving = Giving(sender.takers, connection, sender.keep_pace, may_go_on, sender.clock)
         self.failed = 0
         """How many re-drives ended as failed."""
 
@@ -97,7 +110,7 @@ class Redriving:
                 # Of an earlier release: its fix names a unit that is gone.
                 self._tables.note_trouble(redrive.redrive_number, refusal.detail[:500])
                 self._end(redrive, "failed")
-        self._tables.account(self._may_go_on)
+        account(self._connection, self._may_go_on)
         for redrive in self._tables.list_active():
             if redrive.state == "draining":
                 self._end_if_accounted(redrive)
@@ -122,13 +135,19 @@ class Redriving:
                 return False, sent
             home = self._tables.check_fleet(redrive.fleet_id, region)
             mine = {
-                letter.letter_id: letter
+                identify(letter): letter
                 for letter in reversed(found.letters or ())
-                if first <= letter.failed_at < last and letter.consumer == INGEST
+                if first <= letter.failed_at < last and letter.consumer == redrive.consumer
                 if key_of(letter).group_id == redrive.group_id
             }
             letters = [*reversed(mine.values())]
             passed_over = 0
+            if redrive.consumer != INGEST:
+                given = self._giving.give(redrive, letters, alike)
+                sent, passed_over = sent + given.records, given.passed_over
+                if not given.complete:
+                    return False, sent
+                letters = []
             for start in range(0, len(letters), PIECE):
                 more, earlier = self._send_piece(redrive, letters[start : start + PIECE], fix, home, alike)
                 sent, passed_over = sent + more, passed_over + earlier
@@ -145,7 +164,7 @@ class Redriving:
         """Send a piece of an object; return how many events were produced, and how many letters were passed over."""
         number = redrive.redrive_number
         known = self._tables.find_standings([letter.letter_id for letter in letters])
-        due = [letter for letter in letters if _is_due(known.get(letter.letter_id), number, alike)]
+        due = [letter for letter in letters if is_due(known.get(letter.letter_id), number, alike)]
         judged: list[Judged] = []
         messages: dict[str, Message] = {}
         for letter in due:
@@ -170,9 +189,7 @@ class Redriving:
         if unstored := [one.reason for one in outcomes.values() if not isinstance(one, Origin)]:
             # The next run produces them again.
             raise Retryable(f"{len(unstored)} events were not stored: {unstored[0]}")
-        ahead = len(messages) / self._sender.per_second - (self._sender.clock() - began).total_seconds()
-        if ahead > 0:
-            self._sender.sleep(ahead)
+        self._sender.keep_pace(len(messages), began)
 
     def _end_if_accounted(self, redrive: Redrive) -> None:
         left = self._tables.count_unaccounted(redrive.redrive_number)
@@ -188,21 +205,6 @@ class Redriving:
                 self._tables.audit([_act(redrive, state, counts, self._sender.clock())])
                 self.failed += state == "failed"
         self._tables.forget(self._sender.kept, self._may_go_on)
-
-
-def _is_due(standing: Standing | None, redrive_number: int, alike: set[int]) -> bool:
-    """Return whether a letter is to be judged: one that is in raw-events, or was tried often enough, is not.
-
-    One that a run left in `sending` may be in raw-events. Only the fix that it was begun with makes the same event
-    of it: another one would store a second value under its id.
-    """
-    if standing is None:
-        return True
-    if standing.state == SENDING:
-        return standing.redrive_number in alike
-    if standing.state in (ACCEPTED, ACCOUNTED):
-        return False
-    return standing.redrive_number != redrive_number and standing.attempts < MOST_ATTEMPTS
 
 
 def _write(letter: Letter, verdict: Accepted | Rejected | None, standing: Standing | None) -> Judged:

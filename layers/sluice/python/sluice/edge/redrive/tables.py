@@ -5,10 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from aws_lambda_powertools import Logger
-from psycopg.errors import QueryCanceled
 
-from sluice.core.consumers import ACCOUNTED, RAW_EVENTS
 from sluice.core.control.audit import Act
 from sluice.core.errors import Refusal
 from sluice.core.records import Origin
@@ -17,28 +14,34 @@ from sluice.edge.control.redrives import count_letters
 from sluice.edge.control.store import Changes, lock_audit
 from sluice.edge.database import Connection, find_value
 
-logger = Logger()
-
 ACTIVE = ("sending", "draining")
 """The states in which a re-drive is not over."""
 
 MOST_ASKED = 10_000
-"""How many letters are looked up, accounted for or forgotten in a statement."""
+"""How many letters are looked up or forgotten in a statement."""
 
 _REDRIVES = (
     "SELECT redrive_number, group_id, fleet_id, fix, since, until, state, principal, reason, correlation_id, position,"
-    " claimed_at, moved_at, sent_at, trouble FROM redrive"
+    " claimed_at, moved_at, sent_at, trouble, consumer FROM redrive"
 )
 _WRITE = """
-    INSERT INTO redrive_letter (letter_id, redrive_number, state, attempts, original_sha256, reason, detail)
-    SELECT letter_id, %s, state, attempts, original_sha256, reason, detail
-    FROM unnest(%s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::text[])
-        AS given (letter_id, state, attempts, original_sha256, reason, detail)
+    INSERT INTO redrive_letter
+        (letter_id, redrive_number, state, attempts, original_sha256, reason, detail,
+         consumer, kafka_partition, kafka_offset)
+    SELECT letter_id, %s, state, attempts, original_sha256, reason, detail, consumer, kafka_partition, kafka_offset
+    FROM unnest(
+        %s::text[], %s::text[], %s::smallint[], %s::text[], %s::text[], %s::text[],
+        %s::text[], %s::integer[], %s::bigint[]
+    ) AS given
+        (letter_id, state, attempts, original_sha256, reason, detail, consumer, kafka_partition, kafka_offset)
     ORDER BY letter_id
     ON CONFLICT (letter_id) DO UPDATE SET
         redrive_number = excluded.redrive_number, state = excluded.state, attempts = excluded.attempts,
         original_sha256 = excluded.original_sha256, reason = excluded.reason, detail = excluded.detail,
-        changed_at = clock_timestamp()
+        consumer = excluded.consumer, kafka_partition = excluded.kafka_partition,
+        kafka_offset = excluded.kafka_offset, changed_at = clock_timestamp()
+    -- Its row may have been counted meanwhile.
+    WHERE redrive_letter.state <> 'accounted'
 """
 _PLACE = """
     UPDATE redrive_letter
@@ -47,18 +50,6 @@ _PLACE = """
     FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS given (letter_id, partition, kafka_offset)
     WHERE redrive_letter.letter_id = given.letter_id AND redrive_letter.redrive_number = %s
         AND redrive_letter.state = 'sending'
-"""
-# An event is accounted for when every consumer of the ledger covers its record.
-_ACCOUNT = """
-    UPDATE redrive_letter SET state = 'accounted', changed_at = clock_timestamp()
-    WHERE letter_id IN (
-        SELECT letter_id FROM redrive_letter
-        WHERE state = 'accepted' AND (
-            SELECT count(*) FROM coverage
-            WHERE consumer = ANY(%s) AND topic = %s AND partition = kafka_partition AND offsets @> kafka_offset
-        ) = %s
-        LIMIT %s
-    )
 """
 
 
@@ -80,6 +71,8 @@ class Redrive(msgspec.Struct, frozen=True):
     moved_at: datetime
     sent_at: datetime | None
     trouble: str | None
+    consumer: str
+    """Whose letters it takes up."""
 
     @property
     def redrive_id(self) -> str:
@@ -97,6 +90,10 @@ class Judged(msgspec.Struct, frozen=True):
     """Of the bytes that the device sent; None if the letter lacks some of them."""
     reason: str | None = None
     detail: str | None = None
+    consumer: str | None = None
+    """Whom its record is given to; None for an event, whose place is not known yet."""
+    kafka_partition: int | None = None
+    kafka_offset: int | None = None
 
 
 class RedriveTables:
@@ -194,17 +191,6 @@ class RedriveTables:
             " WHERE redrive_number = %s AND state = 'sending'",
             [redrive_number],
         )
-
-    def account(self, may_go_on: Callable[[], bool]) -> None:
-        """Note which events are accounted for by now, also those of re-drives that were cancelled."""
-        consumers = [consumer.name for consumer in ACCOUNTED]
-        parameters = [consumers, RAW_EVENTS, len(consumers), MOST_ASKED]
-        try:
-            while self._connection.execute(_ACCOUNT, parameters).rowcount == MOST_ASKED and may_go_on():
-                pass
-        except QueryCanceled:
-            # The next run goes on. Other re-drives may end meanwhile.
-            logger.warning("the ledger was asked for too long: events stay accepted for now")
 
     def count_unaccounted(self, redrive_number: int) -> int:
         """Count the events of a re-drive that are not accounted for yet."""

@@ -7,6 +7,7 @@ import msgspec
 
 from sluice.core.consumers import AGGREGATE, ARCHIVE, ARCHIVED, COUNTED, DUPLICATE
 from sluice.core.limits import Limits
+from sluice.core.replay.forecast import Past, forecast
 from sluice.core.replay.plan import Expected, Wanted, receptions
 from sluice.core.samples.events import lookback
 from sluice.edge.database import Connection, find_value
@@ -36,11 +37,15 @@ _LATE_EVENTS = """
     WHERE (%(fleet)s::text IS NULL OR fleet_id = %(fleet)s) AND hour >= %(start)s AND hour < %(end)s
 """
 
-# What earlier replays took, the newest first.
-_PACE = """
-    SELECT (counts ->> 'recounted')::bigint, extract(epoch FROM ended_at - claimed_at)
-    FROM replay WHERE state = 'done' AND counts ? 'recounted'
-    ORDER BY ended_at DESC LIMIT 5
+# What earlier replays took, the newest first. Those that compute every window again take longer.
+_PAST = """
+    SELECT
+        (counts ->> 'recounted')::bigint, extract(epoch FROM ended_at - claimed_at)::float,
+        extract(epoch FROM (begun_at ->> 'verifying')::timestamptz - (begun_at ->> 'resending')::timestamptz)::float
+    FROM replay
+    WHERE state = 'done' AND counts ? 'recounted' AND begun_at ?& ARRAY['resending', 'verifying']
+        AND (plan ->> 'reprocess')::boolean = %s
+    ORDER BY ended_at DESC LIMIT 10
 """
 
 
@@ -49,7 +54,7 @@ class Expecting(msgspec.Struct, frozen=True):
 
     limits: Limits
     fixed_seconds: float
-    """What a replay takes however few events it has."""
+    """What a replay takes however few events it has, while none has ended here."""
     per_second: float
     """How many events a second a replay sends at most."""
 
@@ -86,12 +91,18 @@ class Expecting(msgspec.Struct, frozen=True):
         if far_bytes is not None:
             # What counts near the hours is sent too.
             events = max(events, self._count_near(connection, wanted, start, end))
+        past = [Past(*row) for row in connection.execute(_PAST, [wanted.reprocess])]
+        told = forecast(events, past, self.fixed_seconds, self.per_second)
+        reading = (far_bytes or 0) / READ_BYTES_A_SECOND
         return Expected(
             events=events,
             late=round(late_here * share),
             duplicates=round(duplicates * share),
             uncounted=round(uncounted * share),
-            seconds=round(self._seconds(connection, events) + (far_bytes or 0) / READ_BYTES_A_SECOND),
+            seconds=round(told.seconds + reading),
+            least_seconds=round(told.least + reading),
+            most_seconds=round(told.most + reading),
+            seconds_from=told.rests_on,
         )
 
     def _count_near(self, connection: Connection, wanted: Wanted, start: datetime, end: datetime) -> int:
@@ -116,13 +127,3 @@ class Expecting(msgspec.Struct, frozen=True):
             " WHERE fleet_id = %s AND effective_time >= %s AND effective_time < %s"
         )
         return float(find_value(connection, query, [[*wanted.device_ids], wanted.fleet_id, start, end]))
-
-    def _seconds(self, connection: Connection, events: int) -> float:
-        """Estimate the time from what earlier replays took, or else from the bound on the rate."""
-        pace = [(count, float(seconds)) for count, seconds in connection.execute(_PACE) if count and seconds]
-        fixed = self.fixed_seconds
-        if not pace:
-            return fixed + events / self.per_second
-        rates = sorted(count / max(seconds - fixed, 1e-3) for count, seconds in pace)
-        rate: float = max(min(rates[len(rates) // 2], self.per_second), 1.0)
-        return fixed + events / rate

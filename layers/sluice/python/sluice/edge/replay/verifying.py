@@ -2,6 +2,9 @@
 
 Of hours whose samples have expired, the stored minutes must hold what was noted when they were recomputed. Those in
 files were read back and compared before the files were listed.
+
+Days are merged from their hours. A check waits for those too, so that a reader finds no old day after the end; but not
+for ever.
 """
 
 from datetime import datetime, timedelta
@@ -9,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from sluice.core.rollups.resolutions import WIDTHS, Resolution
 from sluice.edge.database import Connection, find_value
 from sluice.edge.replay.tables import Replay, find_floor
 
@@ -17,7 +21,7 @@ TOLERANCE = 1e-9
 
 # Windows of the fleet that have ended and wait to be computed.
 _WAITING = """
-    SELECT count(*)
+    SELECT count(*), count(*) FILTER (WHERE d.resolution = '1m')
     FROM dirty AS d
     JOIN shard USING (shard)
     JOIN entity AS e ON e.entity_key = d.entity_key
@@ -25,6 +29,34 @@ _WAITING = """
         AND d.window_start >= %(since)s AND d.window_start < %(until)s
         AND d.window_start + CASE d.resolution WHEN '1m' THEN interval '1 minute' ELSE interval '1 hour' END
             <= shard.closed_until
+"""
+
+# Days that have ended, and were marked before all hours were computed. Later marks are of events that came meanwhile.
+_WAITING_DAYS = """
+    SELECT count(*)
+    FROM dirty AS d
+    JOIN shard USING (shard)
+    JOIN entity AS e ON e.entity_key = d.entity_key
+    WHERE (%(fleet)s::text IS NULL OR e.fleet_id = %(fleet)s) AND d.resolution = '1d'
+        AND d.window_start >= date_trunc('day', %(since)s::timestamptz, 'UTC') AND d.window_start < %(until)s
+        AND d.window_start + interval '1 day' <= shard.closed_until
+        AND d.marked_at <= %(computed_at)s
+"""
+
+# A window that was computed before waits for more changes. What a replay has marked is complete: it is due at once.
+# Roll takes a mark that is as old as its window for one that was never computed. It may hold some of them just now.
+_HURRY = """
+    UPDATE dirty SET marked_at = window_start + interval '1 microsecond'
+    WHERE ctid = ANY(ARRAY(
+        SELECT d.ctid FROM dirty AS d
+        JOIN shard USING (shard)
+        JOIN entity AS e ON e.entity_key = d.entity_key
+        WHERE (%(fleet)s::text IS NULL OR e.fleet_id = %(fleet)s) AND d.resolution = %(resolution)s
+            AND d.window_start >= date_trunc('day', %(since)s::timestamptz, 'UTC') AND d.window_start < %(until)s
+            AND d.window_start + %(width)s <= shard.closed_until
+            AND d.marked_at > d.window_start + interval '1 microsecond'
+        FOR UPDATE OF d SKIP LOCKED
+    ))
 """
 
 # One statement, and so one snapshot: what is marked again meanwhile is left out.
@@ -132,12 +164,30 @@ class Verified(msgspec.Struct, frozen=True):
     """Hours whose samples have expired since they were swapped, before they could be compared."""
 
 
+def count_waiting_days(connection: Connection, replay: Replay, computed_at: datetime) -> int:
+    """Count the days that are not merged again yet, and let them be due; all hours were computed at some moment."""
+    plan = replay.plan
+    asked: dict[str, Any] = {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
+    hurry(connection, replay, "1d")
+    return int(find_value(connection, _WAITING_DAYS, asked | {"computed_at": computed_at}))
+
+
+def hurry(connection: Connection, replay: Replay, resolution: Resolution) -> None:
+    """Let a replay's wider windows be due at once."""
+    plan = replay.plan
+    asked: dict[str, Any] = {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
+    connection.execute(_HURRY, asked | {"resolution": resolution, "width": WIDTHS[resolution]})
+
+
 def verify(connection: Connection, replay: Replay) -> Verified:
     """Check all hours of a replay."""
     plan = replay.plan
     asked: dict[str, Any] = {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
-    waits_for = int(find_value(connection, _WAITING, asked))
+    waits_for, minutes = connection.execute(_WAITING, asked).fetchone() or (0, 0)
     if waits_for:
+        # An hour that is merged before its minutes are would be merged twice.
+        if not minutes:
+            hurry(connection, replay, "1h")
         return Verified(waits_for)
     verified = wrong = unverified = 0
     example: str | None = None

@@ -1,0 +1,449 @@
+"""Letters of a consumer, given to it alone on a real database: each record counts or is stored once."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluice.core.errors import Ahead, Fault, Poison, Refusal
+from sluice.core.failures.letters import Letter
+from sluice.core.failures.salvage import GivenUp
+from sluice.core.ledger.rerun import Taken
+from sluice.core.records import REDRIVE, RERUN, KafkaRecord, read_records
+from sluice.core.redrive.groups import MOST_ATTEMPTS, key_of
+from sluice.core.samples.events import put_down, read_event
+from sluice.edge.database import Connection
+from sluice.edge.redrive.giving import Takers
+from sluice.edge.redrive.letter_files import LetterFiles
+from sluice.edge.redrive.looking import Looking
+from sluice.edge.redrive.redriving import Redriving, Sender
+from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
+from tests.database.replaying import connect_as
+from tests.database.stored import S3, Died, Dying, as_reconcile, count, letter_of
+from tests.support import samples
+
+EXPIRED = GivenUp("it waited for longer than an event may", "expired", 3)
+POISON = Poison("no")
+GAPS = "SELECT consumer, offsets::text FROM gap WHERE given_up ORDER BY 1, 2"
+STANDINGS = "SELECT state, attempts, reason, count(*) FROM redrive_letter GROUP BY 1, 2, 3 ORDER BY 1, 2"
+
+
+class Taker:
+    """A consumer as redrive invokes it."""
+
+    def __init__(self, world: "World", consumer: str) -> None:
+        self._world, self._consumer = world, consumer
+        self.events: list[dict[str, Any]] = []
+        self.refuses: set[int] = set()
+        """Offsets whose records it cannot process."""
+        self.fails_at: int | None = None
+        self.is_old = False
+        self.dies = False
+
+    def ask(self, event: msgspec.Raw, kind: type[Taken]) -> Taken:
+        given: dict[str, Any] = msgspec.json.decode(event)
+        self.events.append(given)
+        records = [one for one in read_records(given) if self.fails_at is None or one.origin.offset < self.fails_at]
+        good = [one for one in records if one.origin.offset not in self.refuses]
+        if self._consumer == "aggregate":
+            self._world.writer.add([read_event(one, samples.contracts(), LIMITS, now()) for one in good], set())
+            bad = [put_down(one, POISON, now()) for one in records if one.origin.offset in self.refuses]
+            self._world.writer.bury(bad)
+        else:
+            self._world.delivered += good
+        if self.dies:
+            raise Died
+        failures = [] if self.fails_at is None else [{"itemIdentifier": {"partition": "p", "offset": self.fails_at}}]
+        rejected = [
+            {"partition": 0, "offset": one.origin.offset, "reason": "poison_record", "detail": "still\0 bad"}
+            for one in records
+            if one.origin.offset in self.refuses
+        ]
+        return msgspec.convert({"batchItemFailures": failures} | ({} if self.is_old else {"rejected": rejected}), kind)
+
+    @property
+    def offsets(self) -> list[list[int]]:
+        return [[one.origin.offset for one in read_records(event)] for event in self.events]
+
+
+class World:
+    """A stage whose consumers have given records up."""
+
+    def __init__(self, dsn: str, processes: Processes) -> None:
+        self._dsn = dsn
+        self.tables, self.reconcile = Tables(dsn), as_reconcile(dsn)
+        self.owner = self.tables.connection
+        self.owner.execute(
+            "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES ('demo', 10, 10)"
+        )
+        self.writer = processes.start()
+        self.s3 = S3()
+        self.delivered: list[KafkaRecord] = []
+        self.takers = {name: Taker(self, name) for name in ("archive", "aggregate")}
+        self.moment = now() - timedelta(minutes=20)
+        self.ahead = timedelta(0)
+
+    def close(self) -> None:
+        self.owner.close()
+        self.reconcile.close()
+
+    def give_up(self, consumer: str, fault: Fault, offsets: Sequence[int], *, counted: bool = True) -> list[Letter]:
+        """Store letters of a consumer, as deadletter does, and count them as reconcile does."""
+        letters = [letter_of(self.sent(offset), consumer, self.moment, fault) for offset in offsets]
+        if consumer == "aggregate" and isinstance(fault, Poison) and not isinstance(fault, GivenUp):
+            self.writer.bury([put_down(self.sent(offset).record(), fault, now()) for offset in offsets])
+        self.s3.put_letters(letters, offset=100 * len(self.s3.objects))
+        if counted:
+            self.count()
+        return letters
+
+    def sent(self, offset: int) -> Sent:
+        return Sent(offset, self.moment, self.moment)
+
+    def count(self) -> None:
+        counts = count(self.reconcile, self.s3, all_letters=True)
+        assert not counts.unreadable
+
+    def store_rows(self) -> None:
+        """Put a file of what archive has delivered, as Firehose does, and count it."""
+        offsets = [one.origin.offset for one in self.delivered]
+        self.delivered.clear()
+        self.s3.put_rows([Sent(offset, self.moment, self.moment, redriven=True) for offset in offsets])
+        self.count()
+
+    def begin(self, letters: Sequence[Letter], consumer: str) -> int:
+        row = self.owner.execute(
+            "INSERT INTO redrive"
+            " (group_id, fleet_id, fix, since, until, principal, reason, correlation_id, consumer)"
+            " VALUES (%s, 'demo', '[]', %s, %s, 'someone', 'because', 'c', %s) RETURNING redrive_number",
+            [key_of(letters[0]).group_id, self.moment - timedelta(hours=1), now() + timedelta(hours=1), consumer],
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    @property
+    def sender(self) -> Sender:
+        functions: Any = self.takers
+        files: Any = LetterFiles(Listing(self.s3), "here")  # type: ignore[arg-type]
+        nothing: Any = None
+        return Sender(
+            Takers(functions, "arn", "broker"),
+            files,
+            nothing,
+            samples.rules(),
+            per_second=1e9,
+            settle=timedelta(0),
+            kept=timedelta(days=30),
+            clock=lambda: now() + timedelta(hours=1) + self.ahead,
+        )
+
+    def run(self, may_go_on: Any = lambda: True) -> int:
+        with closing(connect_as(self._dsn, "redrive")) as connection:
+            return Redriving(self.sender, connection, may_go_on).run()
+
+    def run_until_death(self, statements: int) -> bool:
+        with closing(connect_as(self._dsn, "redrive")) as connection:
+            dying: Any = Dying(connection, statements)
+            try:
+                Redriving(self.sender, dying, lambda: True).run()
+            except Died:
+                return True
+            finally:
+                connection.execute("SELECT pg_advisory_unlock_all()")
+        return False
+
+    def look(self, connection: Connection) -> Looking:
+        return Looking(self.sender.files, samples.rules(), connection, lambda: True)
+
+    def groups(self) -> list[dict[str, Any]]:
+        with closing(connect_as(self._dsn, "redrive")) as connection:
+            items: list[dict[str, Any]] = self.look(connection).groups(self.range)["items"]
+        return items
+
+    @property
+    def range(self) -> dict[str, str]:
+        return {"from": (self.moment - timedelta(hours=1)).isoformat(), "to": (now() + timedelta(hours=1)).isoformat()}
+
+    def state(self, number: int) -> tuple[str, str | None]:
+        query = "SELECT state, trouble FROM redrive WHERE redrive_number = %s"
+        (row,) = self.owner.execute(query, [number]).fetchall()
+        return row[0], row[1]
+
+
+class Listing:
+    """The letters of a fake S3, as LetterFiles lists and reads them."""
+
+    def __init__(self, s3: S3) -> None:
+        self._s3 = s3
+
+    def list_pages(self, prefix: str, after: str = "") -> Iterator[dict[str, str]]:
+        yield {name: "etag" for name in sorted(self._s3.objects) if name.startswith(prefix) and name > after}
+
+    def get(self, name: str) -> bytes:
+        return self._s3.objects[name]
+
+
+@pytest.fixture
+def world(database: str) -> Iterator[World]:
+    processes = Processes(database)
+    found = World(database, processes)
+    yield found
+    found.close()
+    processes.end()
+
+
+@pytest.mark.parametrize("fault", [EXPIRED, POISON, Ahead("telemetry 9")])
+def test_what_aggregate_gave_up_is_given_to_it_alone_and_counts_once(world: World, fault: Fault) -> None:
+    world.writer.add(read([world.sent(0)]), set())
+    letters = world.give_up("aggregate", fault, [1, 2, 3])
+    assert world.tables.outcomes() == {"counted": 1, "dead_lettered": 3}
+    number = world.begin(letters, "aggregate")
+    assert world.run() == 3
+    assert world.state(number) == ("done", None)
+    assert world.tables.outcomes() == {"counted": 4, "dead_lettered": 0}
+    assert (world.tables.rows(GAPS), world.tables.covered()) == ([], {0: [(0, 4)]})
+    assert world.takers["aggregate"].offsets == [[1, 2, 3]]
+    assert world.takers["archive"].events == []
+    (event,) = world.takers["aggregate"].events
+    assert (event[RERUN], event[REDRIVE]) == (1, True)
+    assert [group["state"] for group in world.groups()] == ["closed"]
+    # Again: nothing is due, and nothing is counted twice.
+    assert (world.begin(letters, "aggregate"), world.run()) == (number + 1, 0)
+    assert world.tables.outcomes() == {"counted": 4, "dead_lettered": 0}
+
+
+def test_a_record_keeps_its_bytes_and_its_header_but_for_a_flag(world: World) -> None:
+    letters = world.give_up("archive", POISON, [0])
+    world.begin(letters, "archive")
+    world.run()
+    (given,) = world.delivered
+    was = world.sent(0).record()
+    assert (given.origin, given.value) == (was.origin, was.value)
+    before, after = (json.loads(one.headers["sluice"]) for one in (was, given))
+    assert after[5] == [*before[5], "redriven"]
+    assert after[:5] + after[6:] == before[:5] + before[6:]
+
+
+def test_what_archive_gave_up_is_accounted_for_when_a_file_has_its_row(world: World) -> None:
+    letters = world.give_up("archive", EXPIRED, [0, 1])
+    assert world.tables.rows(GAPS) == [("archive", "[0,2)")]
+    number = world.begin(letters, "archive")
+    assert world.run() == 2
+    assert world.state(number)[0] == "draining"
+    assert [group["in_flight"] for group in world.groups()] == [2]
+    world.store_rows()
+    world.run()
+    assert world.state(number)[0] == "done"
+    outcomes = "SELECT outcome, sum(events)::int FROM outcome WHERE consumer = 'archive' GROUP BY 1 ORDER BY 1"
+    assert world.tables.rows(outcomes) == [("archived", 2), ("dead_lettered", 0)]
+    assert world.tables.rows(GAPS) == []
+    # A replay finds the rows by the hour of their events.
+    assert world.tables.rows("SELECT sum(redriven)::int FROM late_object") == [(2,)]
+    assert [group["state"] for group in world.groups()] == ["closed"]
+
+
+def test_a_row_that_was_stored_before_its_letter_stays_the_one_that_counts(world: World) -> None:
+    world.s3.put_rows([world.sent(0)])
+    world.count()
+    letters = world.give_up("archive", EXPIRED, [0])
+    world.begin(letters, "archive")
+    world.run()
+    world.store_rows()
+    world.run()
+    outcomes = "SELECT outcome, sum(events)::int FROM outcome WHERE consumer = 'archive' GROUP BY 1"
+    assert world.tables.rows(outcomes) == [("archived", 1)]
+    assert [group["state"] for group in world.groups()] == ["closed"]
+
+
+def test_what_fails_again_has_its_attempt_and_leaves_everything_as_it_was(world: World) -> None:
+    letters = world.give_up("aggregate", POISON, [0, 1])
+    world.takers["aggregate"].refuses = {1}
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        number = world.begin(letters, "aggregate")
+        world.run()
+        assert world.state(number) == ("done", None)
+        assert world.tables.rows(STANDINGS) == [("accounted", 1, None, 1), ("rejected", attempt, "poison_record", 1)]
+        # What was in no gap is in none again.
+        assert world.tables.rows(GAPS) == []
+    assert world.tables.outcomes() == {"counted": 1, "dead_lettered": 1}
+    (group,) = world.groups()
+    assert (group["state"], group["exhausted"], group["accounted"]) == ("closed", 1, 1)
+    number = world.begin(letters, "aggregate")
+    assert world.run() == 0
+
+
+def test_what_can_be_processed_later_stays_in_its_gap_while_it_fails(world: World) -> None:
+    letters = world.give_up("aggregate", Ahead("telemetry 9"), [0])
+    world.takers["aggregate"].refuses = {0}
+    world.begin(letters, "aggregate")
+    world.run()
+    assert world.tables.rows(GAPS) == [("aggregate", "[0,1)")]
+    world.takers["aggregate"].refuses = set()
+    world.begin(letters, "aggregate")
+    world.run()
+    assert world.tables.outcomes() == {"counted": 1, "dead_lettered": 0}
+
+
+@pytest.mark.parametrize("fault", [EXPIRED, POISON])
+def test_wherever_a_run_dies_the_next_one_finishes_and_each_record_counts_once(world: World, fault: Fault) -> None:
+    letters = world.give_up("aggregate", fault, [0, 1, 2])
+    before = world.tables.rows("SELECT * FROM gap")
+    world.takers["aggregate"].refuses = {2}
+    statements = 0
+    while True:
+        number = world.begin(letters, "aggregate")
+        died = world.run_until_death(statements)
+        world.run()
+        assert world.state(number) == ("done", None), statements
+        assert world.tables.outcomes() == {"counted": 2, "dead_lettered": 1}, statements
+        assert [row[:1] + row[3:] for row in world.tables.rows(STANDINGS)] == [("accounted", 2), ("rejected", 1)]
+        assert len(world.tables.rows("SELECT 1 FROM gap")) == (1 if before else 0), statements
+        if not died:
+            break
+        statements += 1
+        world.owner.execute("DELETE FROM redrive; DELETE FROM redrive_letter; DELETE FROM gap")
+        world.owner.execute("DELETE FROM sample; DELETE FROM outcome")
+        world.owner.execute(
+            "INSERT INTO outcome (consumer, fleet_id, received_hour, contract, schema_version, outcome, events)"
+            " VALUES ('aggregate', 'demo', date_trunc('hour', %s, 'UTC'), 'telemetry', 3, 'dead_lettered', 3)",
+            [world.moment],
+        )
+        for row in before:
+            world.owner.execute("INSERT INTO gap VALUES (%s, %s, %s, %s, %s, %s, %s)", row)
+    assert statements > 8
+
+
+def test_an_offset_that_was_recovered_meanwhile_is_not_given_again(world: World) -> None:
+    letters = world.give_up("aggregate", EXPIRED, [0, 1])
+    world.writer.add(read([world.sent(0)]), set())
+    number = world.begin(letters, "aggregate")
+    assert world.run() == 1
+    assert world.takers["aggregate"].offsets == [[1]]
+    assert world.state(number) == ("done", None)
+    assert world.tables.rows(STANDINGS) == [("accounted", 0, None, 1), ("accounted", 1, None, 1)]
+
+
+def test_a_consumer_that_dies_after_its_work_is_asked_again_and_counts_nothing_twice(world: World) -> None:
+    letters = world.give_up("aggregate", POISON, [0])
+    number = world.begin(letters, "aggregate")
+    world.takers["aggregate"].dies = True
+    with pytest.raises(Died):
+        world.run()
+    world.takers["aggregate"].dies = False
+    world.run()
+    assert world.state(number) == ("done", None)
+    assert world.tables.outcomes() == {"counted": 1, "dead_lettered": 0}
+    assert world.tables.rows(STANDINGS) == [("accounted", 1, None, 1)]
+
+
+@pytest.mark.parametrize("trouble", ["did not take offset 1", "earlier release"])
+def test_a_redrive_waits_for_a_consumer_that_cannot_take_its_records(world: World, trouble: str) -> None:
+    letters = world.give_up("aggregate", EXPIRED, [0, 1])
+    number = world.begin(letters, "aggregate")
+    taker = world.takers["aggregate"]
+    taker.fails_at, taker.is_old = (1, False) if "offset" in trouble else (None, True)
+    world.run()
+    state, told = world.state(number)
+    assert (state, trouble in (told or "")) == ("sending", True)
+    taker.fails_at, taker.is_old = None, False
+    world.run()
+    assert world.state(number) == ("done", None)
+    assert world.tables.outcomes() == {"counted": 2, "dead_lettered": 0}
+
+
+def test_letters_wait_until_the_ledger_has_counted_them(world: World) -> None:
+    letters = world.give_up("archive", POISON, [0], counted=False)
+    number = world.begin(letters, "archive")
+    assert world.run() == 0
+    assert "has not counted 1 letters of archive" in (world.state(number)[1] or "")
+    world.count()
+    assert world.run() == 1
+
+
+def test_a_record_of_a_recreated_topic_is_never_given(world: World) -> None:
+    letters = world.give_up("archive", POISON, [0])
+    world.owner.execute("UPDATE coverage SET begun_at = now() + interval '1 hour'")
+    number = world.begin(letters, "archive")
+    assert world.run() == 0
+    assert (world.state(number)[0], world.delivered) == ("done", [])
+    assert world.tables.rows(STANDINGS) == [("incomplete", 0, "topic_recreated", 1)]
+
+
+def test_a_record_that_would_look_like_one_of_a_recreated_topic_is_rejected(world: World) -> None:
+    letters = world.give_up("archive", POISON, [0])
+    world.owner.execute("UPDATE coverage SET received_until = received_until - interval '1 minute'")
+    world.begin(letters, "archive")
+    assert world.run() == 0
+    assert world.tables.rows(STANDINGS) == [("rejected", 1, "reception_ahead", 1)]
+
+
+def test_two_records_of_the_same_bytes_and_two_consumers_of_one_record_are_letters_of_their_own(world: World) -> None:
+    one = world.sent(0)
+    copy = msgspec.structs.replace(letter_of(one, "aggregate", world.moment, EXPIRED), kafka_offset=1)
+    letters = [
+        letter_of(one, "aggregate", world.moment, EXPIRED),
+        copy,
+        letter_of(one, "archive", world.moment, EXPIRED),
+    ]
+    assert len({letter.letter_id for letter in letters}) == 1
+    world.s3.put_letters(letters)
+    world.count()
+    assert sorted((group["consumer"], group["letters"]) for group in world.groups()) == [
+        ("aggregate", 2),
+        ("archive", 1),
+    ]
+    number = world.begin(letters, "aggregate")
+    world.run()
+    assert world.state(number)[0] == "done"
+    assert world.takers["aggregate"].offsets == [[0, 1]]
+    states = {group["consumer"]: group["state"] for group in world.groups()}
+    assert states == {"aggregate": "closed", "archive": "open"}
+
+
+def test_a_run_whose_time_is_over_goes_on_with_the_next_piece(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.edge.redrive.giving.PIECE", 2)
+    letters = world.give_up("aggregate", EXPIRED, [0, 1, 2, 3, 4])
+    number = world.begin(letters, "aggregate")
+    assert [world.run(may_go_on=lambda: False) for _ in range(2)] == [2, 2]
+    assert world.run() == 1
+    assert world.state(number) == ("done", None)
+    assert world.takers["aggregate"].offsets == [[0, 1], [2, 3], [4]]
+    assert world.tables.rows(STANDINGS) == [("accounted", 1, None, 5)]
+
+
+def test_there_is_nothing_to_fix_and_an_answer_says_who_gets_the_records(world: World, database: str) -> None:
+    letters = world.give_up("archive", POISON, [0, 1])
+    asked = {**world.range, "group_id": key_of(letters[0]).group_id}
+    with closing(connect_as(database, "redrive")) as connection:
+        measured = world.look(connection).measure(asked)
+        assert (measured["consumer"], measured["fix"]) == ("archive", [])
+        assert (measured["tried"], measured["passed"]) == (2, 2)
+        for question in ({**asked, "fix": [{"verb": "drop", "path": "a"}]}, None):
+            with pytest.raises(Refusal) as refused:
+                world.look(connection).measure(question) if question else world.look(connection).propose(asked)
+            assert refused.value.code == "nothing_to_fix"
+        explained = world.look(connection).explain({**world.range, "letter_id": letters[0].letter_id[:12]})
+        assert (explained["redrivable"], explained["breaches"]) == (True, [])
+
+
+def test_letters_of_no_accounted_consumer_are_refused(world: World, database: str) -> None:
+    letters = world.give_up("recount", POISON, [0])
+    asked = {**world.range, "group_id": key_of(letters[0]).group_id}
+    with closing(connect_as(database, "redrive")) as connection, pytest.raises(Refusal) as refused:
+        world.look(connection).measure(asked)
+    assert refused.value.code == "redrive_of_consumer"
+
+
+def test_a_letter_without_its_header_is_incomplete(world: World) -> None:
+    letter = msgspec.structs.replace(letter_of(world.sent(0), "archive", world.moment, POISON), envelope=None)
+    world.s3.put_letters([letter])
+    world.count()
+    number = world.begin([letter], "archive")
+    world.run()
+    assert world.state(number)[0] == "done"
+    assert world.tables.rows(STANDINGS) == [("incomplete", 0, None, 1)]
+    assert [group["state"] for group in world.groups()] == ["closed"]
