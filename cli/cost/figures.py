@@ -43,6 +43,7 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row_bytes: Figure
     stored_bytes: Figure
     rejected_share: Figure
+    verdict_share: Figure
     # The functions.
     ingest_milliseconds: Curve
     ingest_core_microseconds: Curve

@@ -8,7 +8,7 @@ from cli.cost.figures import Figures
 from cli.cost.front import GB, invoked, logged, traced
 from cli.cost.templates import Deployed, Pollers
 from cli.cost.workload import HOURS, Workload
-from sluice.core.consumers import DEAD_LETTERS, RAW_EVENTS, REPLAY_EVENTS
+from sluice.core.consumers import ALERT_EVENTS, DEAD_LETTERS, RAW_EVENTS, REPLAY_EVENTS
 
 POLLERS_OF_A_UNIT = 10
 PAYLOAD_BYTES = 6e6
@@ -47,6 +47,7 @@ def consumed(deployed: Deployed, work: Workload, figures: Figures) -> dict[str, 
     rejected = work.events_per_second * figures.rejected_share.value
     # Replays are rare, and each one's plan says what it costs.
     rates = {RAW_EVENTS: work.events_per_second - rejected, DEAD_LETTERS: rejected, REPLAY_EVENTS: 0.0}
+    rates[ALERT_EVENTS] = work.events_per_second * figures.verdict_share.value
     return {verb: rates[source.topic] for verb, source in deployed.pollers.items()}
 
 

@@ -492,6 +492,36 @@ MUTANTS = (
         "::test_a_group_is_redriven_counted_and_closed_and_what_is_still_bad_has_its_attempt",
     ),
     Mutant(
+        "a record that a consumer gave up counts again when a run that died is finished",
+        f"{CORE}/redrive/turns.py",
+        (("(begun or letter.reason in GIVEN_UP)", "letter.reason in GIVEN_UP"),),
+        f"{DATABASE}/test_redrive_consumers.py"
+        "::test_a_consumer_that_dies_after_its_work_is_asked_again_and_counts_nothing_twice",
+    ),
+    Mutant(
+        "a record that fails again leaves a gap that was not there",
+        f"{EDGE}/redrive/giving.py",
+        (
+            (
+                "                take_from_gaps(self._connection, redrive.consumer, closed)\n",
+                "                del closed\n",
+            ),
+        ),
+        f"{DATABASE}/test_redrive_consumers.py::test_what_fails_again_has_its_attempt_and_leaves_everything_as_it_was",
+    ),
+    Mutant(
+        "a row that comes after its dead letter counts beside it",
+        f"{EDGE}/ledger/counting.py",
+        (("        self._count(recovered, DEAD_LETTERED, -1)\n", ""),),
+        f"{DATABASE}/test_redrive_consumers.py::test_what_archive_gave_up_is_accounted_for_when_a_file_has_its_row",
+    ),
+    Mutant(
+        "a consumer writes another dead letter at each attempt of a redrive",
+        f"{EDGE}/failures/consuming.py",
+        (("Rejecting() if REDRIVE in event else None", "None"),),
+        f"{UNIT}/edge/failures/test_rejecting.py::test_poison_is_named_and_its_neighbours_are_processed",
+    ),
+    Mutant(
         "a redriven event of a recreated topic counts for the old one",
         f"{EDGE}/ledger/stored_records.py",
         (("pc.and_(credible, pc.invert(have_flag(raw, REDRIVEN)))", "credible"),),

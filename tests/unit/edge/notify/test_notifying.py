@@ -62,6 +62,13 @@ def test_what_is_no_message_is_a_dead_letter_with_its_reason(played: PlayedNotif
     assert played.letters.sent == ['{"not": "ours"}']
 
 
+def test_what_no_one_can_read_waits_while_its_dead_letter_cannot_be_written(played: PlayedNotify) -> None:
+    played.letters.away = True
+
+    assert not played.notifying.handle(queued("{}", MESSAGES), OPENED.at)
+    assert played.messages.paused == [("r-1", PAUSES[0])]
+
+
 def test_a_message_of_a_later_release_waits_for_it(played: PlayedNotify) -> None:
     assert not played.route(msgspec.structs.replace(OPENED, version=2))
     assert played.letters.sent == []
@@ -206,6 +213,14 @@ def test_a_secret_is_read_again_after_a_while(played: PlayedNotify) -> None:
         assert played.deliver(make_message(sequence=seconds + 1))
 
     assert len(played.manager.asked) == 2
+
+
+def test_a_secret_that_was_read_is_used_while_no_one_gives_it_out(played: PlayedNotify) -> None:
+    assert played.deliver(OPENED)
+    played.clock, played.manager.error = 10_000, "InternalServiceError"
+
+    assert played.deliver(RESOLVED)
+    assert played.outcomes == ["delivered", "delivered"]
 
 
 @pytest.mark.parametrize(

@@ -63,14 +63,13 @@ class Notifying:
     def handle(self, queued: QueueRecord, now: datetime) -> bool:
         """Handle a message of either queue; return whether it is done. If not, it comes again."""
         source = self.deliveries if queued.queue == self.deliveries.name else self.messages
+        act = self._deliver if source is self.deliveries else self._route
         try:
-            if source is self.messages:
-                self._route(queued, now)
+            try:
+                pause = act(queued, now)
+            except Poison as error:
+                self._give_up(queued, queued.queue, UNREADABLE, str(error))
                 return True
-            pause = self._deliver(queued, now)
-        except Poison as error:
-            self._give_up(queued, queued.queue, UNREADABLE, str(error))
-            return True
         except (Ahead, Retryable) as error:
             logger.warning("a message has to wait", queue=source.name, reason=str(error))
             pause = pause_for_ours(queued.attributes.receives)
@@ -80,6 +79,7 @@ class Notifying:
         return False
 
     def _route(self, queued: QueueRecord, now: datetime) -> None:
+        """Make deliveries of a message."""
         message = read_message(queued.body)
         chosen = choose_destinations(message, self.destinations.find(now).content)
         for delivery in plan_deliveries(message, chosen, now):

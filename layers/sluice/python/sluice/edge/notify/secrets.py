@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sluice.core.errors import Poison
+from sluice.core.errors import Poison, Retryable
 from sluice.core.notify.destinations import Destination
 from sluice.core.notify.secrets import Secret, read_secret
 from sluice.edge import aws
@@ -25,7 +25,12 @@ class Secrets:
         """Return a destination's secret; Poison if there is none or it lacks something, Retryable if no one says."""
         text, read_at = self._held.get(destination.secret, ("", 0.0))
         if not text or self._clock() - read_at > REMEMBERED_SECONDS:
-            text = self._read(destination.secret)
+            try:
+                text = self._read(destination.secret)
+            except Retryable:
+                # Secrets change seldom: an old one is better than none while no one answers.
+                if not text:
+                    raise
         return read_secret(text, destination.kind)
 
     def is_rotated(self, destination: Destination) -> bool:
