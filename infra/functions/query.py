@@ -12,7 +12,7 @@ from infra.stores import cache as names
 from infra.stores.database import CONNECT_SECONDS
 from sluice.edge.settings import QuerySettings
 
-OF_A_FLEET = ("devices", "groups", "groups/{group}", "recent", "rollups", "counters", "changes")
+OF_A_FLEET = ("devices", "groups", "groups/{group}", "recent", "rollups", "baselines", "counters", "changes")
 ROUTES = (
     "GET /health",
     "GET /v1/fleets",

@@ -96,3 +96,14 @@ def close(connection: Connection, until: datetime, shards: Iterable[int] | None 
     """Say that minutes are rolled up to a moment."""
     wanted = list(range(64)) if shards is None else list(shards)
     connection.execute("UPDATE shard SET closed_until = %s WHERE shard = ANY(%s)", (until, wanted))
+
+
+def add_baseline(connection: Connection, entity_key: int, metric_key: int, since: datetime) -> None:
+    """Add a baseline whose mean is the number of its cell: 1 to 24 on working days, 25 to 48 at the weekend."""
+    connection.execute(
+        "INSERT INTO baseline SELECT entity_key, %s, shard, %s, %s, NULL, cells.counts, cells.means, cells.deviations,"
+        " 1, 48, 168, 24.5, 3, 1, 15, 60, 16777215 FROM entity CROSS JOIN (SELECT array_agg(60::bigint) AS counts,"
+        " array_agg(number::float8 ORDER BY number) AS means, array_agg(2.0::float8) AS deviations"
+        " FROM generate_series(1, 48) AS number) AS cells WHERE entity_key = %s",
+        (metric_key, since, since, entity_key),
+    )

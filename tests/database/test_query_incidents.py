@@ -1,7 +1,7 @@
-"""A reader's questions about incidents, from the route to what alert wrote."""
+"""A reader's questions about incidents and about what is usual, from the route to what alert and learn wrote."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -9,6 +9,7 @@ import pytest
 
 from sluice.core.times import write_time
 from tests.database.alerting import Alert
+from tests.database.numbers import add_baseline, add_entity, add_metrics
 from tests.support.alerts import MINUTE, START, readings, verdict
 from tests.support.incidents import add_incident, add_rule
 from tests.support.readers import FLEET, Reader
@@ -213,3 +214,23 @@ def test_a_page_reads_the_fleets_own_incidents_and_no_devices_without_need(owner
         silence(owner, reader.now + HOUR, device=f"press-{number}")
     document = reader.get(LIST).body
     assert (document["items"][0]["silenced_until"], len(document["silences"])) == (None, 200)
+
+
+def test_what_is_usual_for_a_device_is_told_by_the_hour_of_working_days_and_weekends(
+    owner: Owner, reader: Reader
+) -> None:
+    keys = add_metrics(owner)
+    since = datetime(2026, 11, 20, tzinfo=UTC)
+    for fleet_id, name in ((FLEET, "press-1"), (FLEET, "press-2"), ("other", "press-1")):
+        add_baseline(owner, add_entity(owner, fleet_id, name), keys["cpu_temp"], since)
+    got = reader.get(f"/v1/fleets/{FLEET}/baselines?device=press-1")
+    assert (got.status, got.headers["cache-control"], got.body["next_cursor"]) == (200, "private, max-age=600", None)
+    (item,) = got.body["items"]
+    assert (item["metric"], item["unit"], item["since"]) == ("cpu_temp", "degC", write_time(since))
+    assert [cell["mean"] for cell in item["working_days"]] == [*range(1, 25)]
+    assert [cell["mean"] for cell in item["weekend"]] == [*range(25, 49)]
+    assert item["weekend"][0] == {"count": 60, "mean": 25, "deviation": 2}
+    # A device that is new has none yet.
+    assert reader.get(f"/v1/fleets/{FLEET}/baselines?device=press-9").body["items"] == []
+    refused = reader.get(f"/v1/fleets/{FLEET}/baselines")
+    assert (refused.status, refused.body["code"]) == (400, "missing_parameter")

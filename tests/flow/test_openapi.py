@@ -16,7 +16,7 @@ import schemathesis
 from schemathesis import checks
 
 from local.admin import Admin
-from tests.database.numbers import add_entity, add_metrics, add_sample, add_window
+from tests.database.numbers import add_baseline, add_entity, add_metrics, add_sample, add_window
 from tests.flow.conftest import Stack
 from tests.support import samples
 from tests.support.incidents import add_incident, add_rule
@@ -75,6 +75,7 @@ def numbers(stack: Stack, keys: dict[str, str]) -> None:
             entity = add_entity(connection, FLEET, name)
             add_window(connection, "1h", entity, hour, {"cpu_temp": [1.0, 2.0], "humidity": [3.0]}, known)
             add_sample(connection, entity, now, {"cpu_temp": 1.5}, known)
+            add_baseline(connection, entity, known["cpu_temp"], hour)
         connection.execute(
             "INSERT INTO sighting SELECT entity_key, 'telemetry', 1, '1.8.3', now(), now() FROM entity"
             " WHERE fleet_id = %s AND device_id IS NOT NULL",
@@ -136,6 +137,7 @@ def test_what_is_accepted_is_answered_as_promised_too(
         ("/v1/fleets/{fleet}/rollups", {"device": "press-1", "resolution": "1h", "from": "{day}"}),
         ("/v1/fleets/{fleet}/rollups", {"group": "hall", "resolution": "1h", "from": "{day}"}),
         ("/v1/fleets/{fleet}/rollups", {"resolution": "1h", "from": "{day}"}),
+        ("/v1/fleets/{fleet}/baselines", {"device": "press-1"}),
         ("/v1/fleets/{fleet}/counters", {"minutes": 2}),
         ("/v1/fleets/{fleet}/changes", {}),
         ("/v1/statement", {}),

@@ -16,6 +16,7 @@ ROUTES = {
         "GET /v1/fleets/{fleet}/groups/{group}",
         "GET /v1/fleets/{fleet}/recent",
         "GET /v1/fleets/{fleet}/rollups",
+        "GET /v1/fleets/{fleet}/baselines",
         "GET /v1/fleets/{fleet}/counters",
         "GET /v1/fleets/{fleet}/changes",
         "GET /v1/statement",

@@ -55,9 +55,14 @@ def add_incident(connection: Connection, fleet_id: str, devices: list[str], **ch
     } | changed
     columns = ", ".join(row)
     values = ", ".join(f"%({name})s" for name in row)
-    connection.execute(f"INSERT INTO incident ({columns}) VALUES ({values})", row)  # type: ignore[arg-type]
+    connection.execute(f"INSERT INTO incident ({columns}) VALUES ({values})", row)
     for device in devices:
         connection.execute(
             "INSERT INTO incident_device VALUES (%s, %s, %s, %s)", (row["incident_id"], device, opened, resolved)
+        )
+        # attend ends an incident of whose devices nothing was heard.
+        connection.execute(
+            "INSERT INTO series_state VALUES (%s, %s, %s, %s, '{}', now()) ON CONFLICT DO NOTHING",
+            (fleet_id, row["rule_id"], row["metric"], device),
         )
     return str(row["incident_id"])

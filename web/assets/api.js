@@ -155,6 +155,16 @@ export class Api {
   }
 
   /**
+   * What is usual for the series of a device.
+   * @param {string} fleet
+   * @param {string} device
+   * @returns {Promise<Answers["listBaselines"]>}
+   */
+  baselines(fleet, device) {
+    return this.#get(fleetPath(fleet, "baselines"), { device });
+  }
+
+  /**
    * A page of the key's fleet's incidents, the newest first.
    * @param {Question} question
    * @returns {Promise<Answers["listIncidents"]>}

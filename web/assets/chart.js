@@ -1,13 +1,14 @@
 // One metric drawn: lines and bands, the marks behind them, a line of text for what the cursor is at.
 
 import { dateAndTime, tick } from "./format.js";
-import { paintLimits, paintMarks, reach } from "./marking.js";
+import { paintLimits, paintMarks, paintUsual, reach } from "./marking.js";
 import { shade } from "./shading.js";
 import { colour } from "./theme.js";
 
 /**
  * @import { Columns } from "./columns.js"
  * @import { Marking } from "./marks.js"
+ * @import { Usual } from "./usual.js"
  * @import { Stretch } from "./windows.js"
  *
  * @typedef {object} Picture
@@ -18,6 +19,7 @@ import { colour } from "./theme.js";
  * @property {Stretch[]} states
  * @property {boolean} zooms
  * @property {Marking} marking the incidents
+ * @property {Usual[]} usual
  *
  * @typedef {object} Line
  * @property {string} name
@@ -57,6 +59,7 @@ const EMPTY = {
   states: [],
   zooms: false,
   marking: { marks: [], limits: [], texts: [] },
+  usual: [],
 };
 
 /**
@@ -137,7 +140,7 @@ export class Chart {
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: {
         x: { time: true, range: () => [this.#picture.from, this.#picture.to] },
-        y: { range: (_plot, least, most) => padded(...reach(least, most, this.#picture.marking.limits)) },
+        y: { range: (_plot, least, most) => padded(...reach(least, most, this.#landmarks())) },
       },
       axes: [
         {
@@ -160,6 +163,7 @@ export class Chart {
       hooks: {
         drawClear: [
           (plot) => shade(plot, this.#picture.states),
+          (plot) => paintUsual(plot, this.#picture.usual),
           (plot) => paintMarks(plot, this.#picture.marking.marks),
         ],
         draw: [(plot) => paintLimits(plot, this.#picture.marking.limits)],
@@ -186,6 +190,12 @@ export class Chart {
       points: points ? { show: true, size: 4 } : { size: 4 },
       spanGaps: false,
     };
+  }
+
+  /** What is drawn beside the values, and may lie beyond them. */
+  #landmarks() {
+    const { marking, usual } = this.#picture;
+    return [...marking.limits.map(({ value }) => value), ...usual.flatMap(({ low, high }) => [low, high])];
   }
 
   /** @param {uPlot} plot */

@@ -13,6 +13,7 @@ import { Picker } from "./picker.js";
 import { Pulse } from "./pulse.js";
 import { Rejections } from "./rejections.js";
 import { Samples } from "./samples.js";
+import { Baselines } from "./usual.js";
 import * as views from "./view.js";
 import { Windows } from "./windows.js";
 
@@ -53,6 +54,7 @@ export class Dashboard {
   #rejections;
   #incidents;
   #marks;
+  #baselines;
   #windows = new Windows();
   #samples = new Samples();
   /** @type {Schemas["Fleet"] | null} */
@@ -85,6 +87,7 @@ export class Dashboard {
       now: () => this.#now(),
     });
     this.#marks = new Marks(api);
+    this.#baselines = new Baselines(api, fleet);
     this.#picker = new Picker({ view, onView: (picked) => this.#pick(picked), now: () => this.#now() });
     this.#pulse = new Pulse({ beat: () => this.#beat(), onState, onDefeat });
     this.#ticking = setInterval(() => this.#overview.tick(), 1000);
@@ -153,10 +156,11 @@ export class Dashboard {
     this.#beats += 1;
   }
 
-  /** Ask for the incidents of the device that is shown. */
+  /** Ask for the incidents of the device that is shown, and for what is usual for it. */
   #mark() {
     const device = this.#view.scope === "device" && views.isWhole(this.#view) ? this.#view.device : null;
     void this.#marks.keepUp(device, views.span(this.#view, this.#now()), views.follows(this.#view));
+    void this.#baselines.keepUp(device);
   }
 
   /**
@@ -290,7 +294,8 @@ export class Dashboard {
     this.#incidents.offerMetrics(this.#known);
     const shown = this.#shown().filter((metric) => source.metrics.includes(metric));
     const { from, to } = views.span(this.#view, this.#now());
-    this.#panels.show({ source, shown, from, to, incidents: this.#marks.incidents });
+    const { incidents } = this.#marks;
+    this.#panels.show({ source, shown, from, to, incidents, baselines: this.#baselines.items });
     const name = this.#names.get(this.#view.group);
     const texts = views.describe(
       this.#view,

@@ -4,12 +4,35 @@ import { colour } from "./theme.js";
 
 /**
  * @import { Limit, Mark } from "./marks.js"
+ * @import { Usual } from "./usual.js"
  */
 
 const BAR = 5;
 const NARROWEST = 3;
 /** @type {Record<Mark["severity"], string>} */
 const COLOURS = { critical: "late", warning: "slow", info: "line-2" };
+
+/**
+ * Draw what is usual in each hour, below everything else.
+ * @param {uPlot} plot
+ * @param {Usual[]} usual
+ */
+export function paintUsual(plot, usual) {
+  if (usual.length === 0) return;
+  const { ctx: context } = plot;
+  const { left, top, width, height } = plot.bbox;
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.fillStyle = colour("usual");
+  for (const { from, to, low, high } of usual) {
+    const [first, last] = [plot.valToPos(from, "x", true), plot.valToPos(to, "x", true)];
+    const [upper, lower] = [plot.valToPos(high, "y", true), plot.valToPos(low, "y", true)];
+    context.fillRect(first, upper, last - first, Math.max(lower - upper, devicePixelRatio));
+  }
+  context.restore();
+}
 
 /**
  * Draw when incidents were open, below the lines.
@@ -82,15 +105,15 @@ function write(context, text, x, bottom, room) {
 }
 
 /**
- * The bounds of an axis that also hold the limits, but for those that are far away: they would flatten the lines.
+ * The bounds of an axis that also hold other values, but for those that are far away: they would flatten the lines.
  * @param {number | null} least
  * @param {number | null} most
- * @param {Limit[]} limits
+ * @param {number[]} values
  * @returns {[number | null, number | null]}
  */
-export function reach(least, most, limits) {
+export function reach(least, most, values) {
   if (least === null || most === null) return [least, most];
   const far = Math.max(most - least, Math.abs(most) * 0.25);
-  const near = limits.map(({ value }) => value).filter((value) => value >= least - far && value <= most + far);
+  const near = values.filter((value) => value >= least - far && value <= most + far);
   return [Math.min(least, ...near), Math.max(most, ...near)];
 }

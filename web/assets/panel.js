@@ -7,6 +7,7 @@ import { clock, countOf, HOUR, hourAndMinute, moment, number, writeTime } from "
 import { explain } from "./reasons.js";
 import { MOST_LINES, ofDevices, SLICE_SECONDS } from "./slices.js";
 import { download, writeTable } from "./table.js";
+import { DEVIATIONS } from "./usual.js";
 
 /**
  * @import { Columns } from "./columns.js"
@@ -15,9 +16,10 @@ import { download, writeTable } from "./table.js";
  * @import { Series } from "./samples.js"
  * @import { Slice } from "./slices.js"
  * @import { Table } from "./table.js"
+ * @import { Usual } from "./usual.js"
  * @import { Row, Stretch, Windows } from "./windows.js"
  *
- * @typedef {{ unit: string, from: number, to: number, marking: Marking }} Given
+ * @typedef {{ unit: string, from: number, to: number, marking: Marking, usual: Usual[] }} Given
  * @typedef {Given & { series: Series[] }} GivenSamples
  * @typedef {Windows["stateAt"]} StateAt
  *
@@ -179,10 +181,10 @@ export class Panel {
   }
 
   /** @param {Picture} picture */
-  #explainLines({ devices }) {
+  #explainLines({ devices, usual }) {
     const { legend } = this.#parts;
     const names = devices ?? ["average", "median", "p95", "min to max"];
-    const key = JSON.stringify(names);
+    const key = JSON.stringify([names, usual.length > 0]);
     if (legend.dataset.key === key) return;
     legend.dataset.key = key;
     legend.replaceChildren(
@@ -190,6 +192,9 @@ export class Panel {
         make("li", {}, make("i", { class: `key ${keyOf(devices, place)}`, "aria-hidden": "true" }), name),
       ),
     );
+    if (usual.length === 0) return;
+    const text = `usual at this hour (mean ± ${DEVIATIONS} deviations)`;
+    legend.append(make("li", {}, make("i", { class: "key usual", "aria-hidden": "true" }), text));
   }
 
   /** @param {Picture} picture */

@@ -5,9 +5,11 @@ import { markingOf } from "./marks.js";
 import { Panel } from "./panel.js";
 import { Samples } from "./samples.js";
 import { onColours } from "./theme.js";
+import { usualIn } from "./usual.js";
 
 /**
  * @import { OnZoom } from "./chart.js"
+ * @import { Baseline } from "./usual.js"
  * @import { Incident } from "./wording.js"
  * @import { Windows } from "./windows.js"
  *
@@ -17,6 +19,7 @@ import { onColours } from "./theme.js";
  * @property {number} from
  * @property {number} to
  * @property {Incident[]} incidents those of the device that is shown
+ * @property {Baseline[]} baselines
  */
 
 export class Panels {
@@ -36,7 +39,7 @@ export class Panels {
    * Show the metrics named by `shown` of what there is, and no others.
    * @param {Shown} what
    */
-  show({ source, shown, from, to, incidents }) {
+  show({ source, shown, from, to, incidents, baselines }) {
     for (const [metric, panel] of this.#panels) {
       if (shown.includes(metric)) continue;
       panel.remove();
@@ -45,7 +48,9 @@ export class Panels {
     for (const [place, metric] of shown.entries()) {
       const panel = this.#panel(metric, place);
       const unit = source.unit(metric);
-      const given = { unit, from, to, marking: markingOf(incidents, metric, unit) };
+      const baseline = baselines.find((one) => one.metric === metric);
+      const usual = usualIn(baseline, from, to);
+      const given = { unit, from, to, usual, marking: markingOf(incidents, metric, unit) };
       if (source instanceof Samples) panel.showSamples({ ...given, series: source.series(metric) });
       else if (source.width !== null) {
         panel.showWindows({

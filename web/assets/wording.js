@@ -89,7 +89,7 @@ export function writeResolution({ resolution }) {
 
 /** @param {Incident} incident */
 export function writeRule({ rule_id: id, rule, kind, unit }) {
-  if (rule === null) return `${id}, a rule that the fleet has not written`;
+  if (rule === null) return `${id}, which judges where no rule of the fleet does`;
   const { open, clear, breaches, of } = rule;
   const limits =
     kind === "above" || kind === "below"

@@ -141,6 +141,14 @@ def read_recent(fleet_id: str, query: str) -> Recent:
     return Recent(subject, parameters.texts("metric", MOST_NAME, MOST_METRICS))
 
 
+def read_baselines(fleet_id: str, query: str) -> Subject:
+    """Read of which device baselines are asked for."""
+    device = Parameters(query, ("device",)).text("device", MOST_DEVICE)
+    if device is None:
+        raise Refusal(400, "missing_parameter", "Give the parameter device.", "device")
+    return Subject(fleet_id, device)
+
+
 def read_rollups(fleet_id: str, query: str, now: datetime) -> Rollups:
     """Read a question about a range."""
     parameters = Parameters(query, ("device", "group", "metric", "from", "to", "resolution", "limit", "cursor"))

@@ -15,6 +15,7 @@ from sluice.core.query.questions import (
     Subject,
     ask_nothing,
     name_group,
+    read_baselines,
     read_changes,
     read_counters,
     read_day,
@@ -28,6 +29,7 @@ from sluice.core.times import write_optional, write_time
 from sluice.edge.api.gate import UNKNOWN_FLEET, Gate, ReaderRequest, answer
 from sluice.edge.cache import CacheAwayError
 from sluice.edge.ledger.statements import read_facts
+from sluice.edge.query.baselines import list_baselines
 from sluice.edge.query.changes import find_changes
 from sluice.edge.query.entities import Entities
 from sluice.edge.query.fleets import check_alive, read_status
@@ -137,6 +139,12 @@ def read_history(asked: ReaderRequest, sources: Sources) -> object:
     return sources.history.read(wanted, find_members(wanted.subject, asked, sources))
 
 
+def read_usual(asked: ReaderRequest, sources: Sources) -> object:
+    """Read what is usual for a device's series."""
+    items = list_baselines(sources.reader, read_baselines(asked.fleet_id, asked.query))
+    return {"items": items, "next_cursor": None}
+
+
 def read_live(asked: ReaderRequest, sources: Sources) -> object:
     """Read the live counters; while the cache is down the answer says so, and all other routes still work."""
     now, minute = asked.now, WIDTHS["1m"]
@@ -207,6 +215,7 @@ ROUTES: dict[str, tuple[Callable[[ReaderRequest, Sources], object], int]] = {
     "GET /v1/fleets/{fleet}/groups/{group}": (show_group, 30),
     "GET /v1/fleets/{fleet}/recent": (read_last_minutes, 1),
     "GET /v1/fleets/{fleet}/rollups": (read_history, 5),
+    "GET /v1/fleets/{fleet}/baselines": (read_usual, 600),
     "GET /v1/fleets/{fleet}/counters": (read_live, 1),
     "GET /v1/fleets/{fleet}/changes": (read_feed, 0),
     "GET /v1/statement": (show_statement, 5),
