@@ -2,7 +2,7 @@
 
 from tests.infra.templates import Templates, listed
 
-READERS, WRITERS = {"ingest", "query", "trace"}, {"admin", "migrate", "publish"}
+READERS, WRITERS = {"attend", "ingest", "query", "trace"}, {"admin", "migrate", "publish"}
 
 
 def granted_on_control_data(templates: Templates, action: str) -> set[str]:
