@@ -80,6 +80,13 @@ def test_messages_that_sns_does_not_take_are_committed_and_sent_later(alert: Ale
     assert alert.sns.happenings() == ["opened", "resolved"]
 
 
+def test_batches_do_not_each_wait_for_an_sns_that_does_not_answer(alert: Alert) -> None:
+    alert.sns.away = True
+    for number in range(5):
+        alert.take(verdict(readings("b"), rule_id=f"rule-{number}"))
+    assert alert.sns.asked == 1
+
+
 @pytest.mark.shows_fault(part="SNS", fault="no answer, or some messages refused")
 def test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_others(alert: Alert, database: str) -> None:
     alert.sns.away = True

@@ -9,6 +9,7 @@ import pytest
 from infra.stores.catalog import SQL
 from infra.stores.queries import NAMED_QUERIES
 from sluice.edge.matching.tables import IDS
+from sluice.edge.notify.told import FOLDER
 from sluice.edge.replay.planning import LISTS
 from tests.infra.conventions import REPLACED
 from tests.infra.templates import ROOT, Resource, Templates
@@ -59,8 +60,8 @@ def test_every_bucket_has_an_end_for_what_is_in_it_and_for_uploads_never_finishe
         rules = bucket.properties["LifecycleConfiguration"]["Rules"]
         assert {rule["Status"] for rule in rules} == {"Enabled"}
         assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), bucket.name
-        # Control data is replaced in place. The lists of replays and the ids beside it are not.
-        ends = {prefix for prefix in _expiry(bucket.properties) if prefix not in (LISTS, IDS)}
+        # Control data is replaced in place. The lists of replays, the ids and what was told beside it are not.
+        ends = {prefix for prefix in _expiry(bucket.properties) if prefix not in (LISTS, IDS, FOLDER)}
         assert bool(ends) != (REPLACED in bucket.name), bucket.name
 
 

@@ -14,11 +14,13 @@ class PlayedSns:
     def __init__(self) -> None:
         self.taken: dict[str, list[dict[str, Any]]] = {IN_ORDER: [], TOPIC: []}
         self.away = False
+        self.asked = 0
         self.refuses: set[str] = set()
         """Incidents whose messages are refused."""
 
     def publish_batch(self, *, TopicArn: str, PublishBatchRequestEntries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as SNS names them
         """Take a batch, or parts of it."""
+        self.asked += 1
         if self.away:
             raise ConnectTimeoutError(endpoint_url=TopicArn)
         assert 1 <= len(PublishBatchRequestEntries) <= 10

@@ -1,12 +1,12 @@
 """What an attempt came to, and whether another one makes sense."""
 
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import msgspec
 
 MOST_TEXT = 200
+HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 
 REDIRECTS = range(300, 400)
 DELIVERED = range(200, 300)
@@ -56,10 +56,10 @@ def read_retry_after(text: str, now: datetime) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
-        until = parsedate_to_datetime(text)
+        until = datetime.strptime(text, HTTP_DATE).replace(tzinfo=UTC)
     except ValueError:
         return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+    return max(0.0, (until - now).total_seconds())
 
 
 def shorten(text: str) -> str:

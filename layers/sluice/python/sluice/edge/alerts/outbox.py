@@ -4,19 +4,20 @@ One process sends at a time. If it dies between SNS and its commit, the message 
 by its id within five minutes, and the standard topic may deliver any message twice.
 """
 
+import time
 from collections.abc import Callable
 
 import msgspec
-from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.messages import AlertMessage
+from sluice.core.breaker import Breaker
 from sluice.core.errors import Retryable
 from sluice.core.metrics import MESSAGES_SENT
 from sluice.edge.alerts.topics import MOST_TOGETHER, AlertTopics
 from sluice.edge.database import Connection, Database
 from sluice.edge.metrics import record
 
-logger = Logger()
+LEAVE_ALONE_SECONDS = 10.0
 
 # Of each incident the first that is not sent.
 _NEXT = """
@@ -38,9 +39,11 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('alert_message', 0))"
 class Outbox:
     """Sends what waits."""
 
-    def __init__(self, database: Database, topics: AlertTopics) -> None:
+    def __init__(self, database: Database, topics: AlertTopics, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._topics = topics
+        # Batches of verdicts must not each wait for an SNS that does not answer.
+        self._breaker = Breaker("SNS", LEAVE_ALONE_SECONDS, clock)
 
     def send(self, may_go_on: Callable[[], bool]) -> int:
         """Send while messages wait and time is left; return how many were sent. What SNS refuses stops the run."""
@@ -66,6 +69,8 @@ class Outbox:
             messages = [msgspec.json.decode(text, type=AlertMessage) for (text,) in rows]
             if not messages:
                 return 0, 0
-            taken = [messages[place] for place in sorted(self._topics.publish(messages))]
+            with self._breaker.asking():
+                places = self._topics.publish(messages)
+            taken = [messages[place] for place in sorted(places)]
             connection.execute(_SENT, [[each.incident_id for each in taken], [each.sequence for each in taken]])
         return len(messages), len(taken)
