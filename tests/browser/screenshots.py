@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -26,13 +28,24 @@ class Picture(NamedTuple):
     height: int
 
 
-# What was rejected, below the charts.
-REJECTIONS = Picture("rejections", "#range=1h", "light", 1280, 1100)
+# Parts of the page below the charts, by their titles.
+PARTS = {
+    "Incidents": Picture("incidents", "#range=1h", "light", 1280, 1100),
+    "Rejected events": Picture("rejections", "#range=1h", "light", 1280, 1100),
+}
 PICTURES = (
     Picture("desktop", "#range=1h", "light", 1280, 1100),
     Picture("phone", "#device=press-00001&range=5m&metric=cpu_temp", "light", 390, 1500),
     Picture("dark", "#group=hall-1&range=5m", "dark", 1280, 1100),
 )
+
+
+def watch(directory: Path) -> None:
+    """Write a rule under which the pictures' device fires within a minute, so that there is an incident to see."""
+    limits = ("--open", "50", "--clear", "46", "--breaches", "2", "--of", "5", "--severity", "critical")
+    series = ("--kind", "above", "--metric", "cpu_temp", "--device", "press-00001")
+    command = [sys.executable, "-m", "cli", "rules", "create", "--dir", str(directory), "demo", "cpu-hot"]
+    subprocess.run([*command, *series, *limits], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def remember(stack: dict[str, Any]) -> None:
@@ -65,14 +78,14 @@ def take(browser: Browser, api: str, key: str, picture: Picture, directory: Path
     page.close()
 
 
-def take_rejections(browser: Browser, api: str, key: str, picture: Picture, directory: Path) -> None:
-    """Take the part of the page that shows rejected events, with the largest group open."""
+def take_part(browser: Browser, api: str, key: str, title: str, picture: Picture, directory: Path) -> None:
+    """Take one part of the page, with its first line open."""
     size = {"width": picture.width, "height": picture.height}
     page = browser.new_page(color_scheme=picture.scheme, viewport=size, base_url=api)  # type: ignore[arg-type]  # a TypedDict
     page.goto(f"/{picture.view}")
     page.get_by_label("Reader key").fill(key)
     page.keyboard.press("Enter")
-    part = page.get_by_role("region", name="Rejected events")
+    part = page.get_by_role("region", name=title)
     part.locator("summary").first.click(timeout=90_000)
     page.wait_for_timeout(1000)
     page.mouse.move(0, 0)
@@ -87,6 +100,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where the pictures go (default: docs)")
     options = parser.parse_args()
     stack = json.loads((options.dir / "stack.json").read_text())
+    watch(options.dir)
     remember(stack)
     installed = browser_installation()
     environment: dict[str, str | float | bool] = dict(installed.environment)
@@ -96,7 +110,8 @@ def main() -> None:
         )
         for picture in PICTURES:
             take(browser, stack["api"], stack["keys"]["reader"], picture, options.out)
-        take_rejections(browser, stack["api"], stack["keys"]["reader"], REJECTIONS, options.out)
+        for title, picture in PARTS.items():
+            take_part(browser, stack["api"], stack["keys"]["reader"], title, picture, options.out)
         browser.close()
 
 

@@ -1,7 +1,7 @@
 // One metric drawn: lines and bands, the marks behind them, a line of text for what the cursor is at.
 
 import { dateAndTime, tick } from "./format.js";
-import { paintLimits, paintMarks, paintUsual, reach } from "./marking.js";
+import { nameMarks, paintLimits, paintMarks, paintUsual, reach } from "./marking.js";
 import { shade } from "./shading.js";
 import { colour } from "./theme.js";
 
@@ -166,7 +166,10 @@ export class Chart {
           (plot) => paintUsual(plot, this.#picture.usual),
           (plot) => paintMarks(plot, this.#picture.marking.marks),
         ],
-        draw: [(plot) => paintLimits(plot, this.#picture.marking.limits)],
+        draw: [
+          (plot) => nameMarks(plot, this.#picture.marking.marks),
+          (plot) => paintLimits(plot, this.#picture.marking.limits),
+        ],
         setSelect: [(plot) => this.#select(plot)],
         setCursor: [(plot) => this.#onCursor(plot.cursor.idxs ?? [], focused(plot))],
         setSeries: [(plot) => this.#onCursor(plot.cursor.idxs ?? [], focused(plot))],

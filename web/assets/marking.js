@@ -40,25 +40,52 @@ export function paintUsual(plot, usual) {
  * @param {Mark[]} marks
  */
 export function paintMarks(plot, marks) {
-  if (marks.length === 0) return;
   const { ctx: context } = plot;
-  const { left: first, top, width, height } = plot.bbox;
+  const { top, height } = plot.bbox;
   const bar = BAR * devicePixelRatio;
   context.save();
   // The newest comes first; it is drawn last, above the older ones.
-  for (const { from, to, severity, state } of marks.toReversed()) {
-    const left = Math.max(first, plot.valToPos(from, "x", true));
-    const end = to === Infinity ? first + width : plot.valToPos(to, "x", true);
-    const right = Math.min(first + width, Math.max(end, left + NARROWEST * devicePixelRatio));
-    if (right <= left) continue;
+  for (const { severity, left, right } of placed(plot, marks).reverse()) {
     context.fillStyle = colour(COLOURS[severity]);
     context.globalAlpha = 0.1;
     context.fillRect(left, top, right - left, height);
     context.globalAlpha = 1;
     context.fillRect(left, top + height - bar, right - left, bar);
-    write(context, `${severity}, ${state}`, left + 3 * devicePixelRatio, top + height - bar, right - left);
   }
   context.restore();
+}
+
+/**
+ * Name the incidents above their bars, and above the grid.
+ * @param {uPlot} plot
+ * @param {Mark[]} marks
+ */
+export function nameMarks(plot, marks) {
+  const { ctx: context } = plot;
+  const bottom = plot.bbox.top + plot.bbox.height - BAR * devicePixelRatio;
+  context.save();
+  for (const { severity, state, left, right } of placed(plot, marks)) {
+    context.fillStyle = colour(COLOURS[severity]);
+    write(context, `${severity}, ${state}`, left + 3 * devicePixelRatio, bottom, right - left);
+  }
+  context.restore();
+}
+
+/**
+ * Where marks lie on a chart, without those that lie beside it.
+ * @param {uPlot} plot
+ * @param {Mark[]} marks
+ */
+function placed(plot, marks) {
+  const { left: first, width } = plot.bbox;
+  return marks
+    .map((mark) => {
+      const left = Math.max(first, plot.valToPos(mark.from, "x", true));
+      const end = mark.to === Infinity ? first + width : plot.valToPos(mark.to, "x", true);
+      const right = Math.min(first + width, Math.max(end, left + NARROWEST * devicePixelRatio));
+      return { ...mark, left, right };
+    })
+    .filter(({ left, right }) => left < right);
 }
 
 /**
