@@ -1,93 +1,117 @@
-"""From a verdict in Kafka to a message of SNS, a person's command and the end, on a whole stack."""
+"""From a reading to the person who is notified, on a whole stack: a rule, a breach, an incident, Slack, and the end."""
 
 import json
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import jsonschema
-import msgspec
-from confluent_kafka import Producer
+import psycopg
 
-from sluice.core.detect.verdicts import Verdict
-from sluice.core.detect.watching import name_device
+from local.models.aws_client import aws_client
 from tests.contracts.test_alerts import SCHEMA
 from tests.flow.conftest import ROOT, Stack, create_fleet
-from tests.support.alerts import STATES, verdict
-from tests.support.alerts import reading as judged
+from tests.flow.http import post
+from tests.support.letters import put, telemetry
 
-FLEET, DEVICE = "alerted", "alerted-1"
-
-
-def judge(states: str, first: int, begun: datetime) -> Verdict:
-    readings = [
-        msgspec.structs.replace(judged(first + number, STATES[state]), at=begun + timedelta(seconds=first + number))
-        for number, state in enumerate(states)
-    ]
-    return verdict(readings, DEVICE, fleet_id=FLEET)
+FLEET, DEVICE = "too-hot", "press-2"
 
 
-def tell(stack: Stack, *verdicts: Verdict) -> None:
-    producer = Producer({"bootstrap.servers": stack["broker"], "acks": "all"})
-    for each in verdicts:
-        key = name_device(each.fleet_id, each.device_id)
-        producer.produce("alert-events", key=key.encode(), value=msgspec.json.encode(each))
-    assert producer.flush(30) == 0
+def sluice(stack: Stack, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "cli", *arguments, "--dir", str(stack.directory), "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+def name_destination(stack: Stack) -> None:
+    """Let an admin name a destination, whose address is in a secret."""
+    secret = f"sluice-{stack['stage']}-destinations/flow"
+    address = json.dumps({"url": f"{stack['receivers']}/slack/flow"})
+    aws_client("secretsmanager", stack["aws"], stack["region"]).create_secret(Name=secret, SecretString=address)
+    sluice(stack, "destinations", "create", "flow", "--kind", "slack", "--secret", secret, "--fleet", FLEET)
+
+
+def read_slack(stack: Stack) -> list[str]:
+    """Return what people read in Slack, the oldest first."""
+    with urllib.request.urlopen(f"{stack['receivers']}/received") as answer:
+        return [each["body"]["text"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
 
 
 def subscribe(stack: Stack) -> Callable[[], list[dict[str, Any]]]:
-    """Subscribe a queue to the standard topic, as a fleet's owner would."""
-    login = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "endpoint_url": stack["aws"]}
-    sns, sqs = (boto3.client(service, stack["region"], **login) for service in ("sns", "sqs"))
+    """Subscribe a queue to the standard topic, as a fleet's owner would; return what reads its messages."""
+    sns, sqs = (aws_client(service, stack["aws"], stack["region"]) for service in ("sns", "sqs"))
     (topic,) = [each["TopicArn"] for each in sns.list_topics()["Topics"] if each["TopicArn"].endswith("-alerts")]
     queue = sqs.create_queue(QueueName="an-owners-queue")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"FilterPolicy": json.dumps({"fleet": [FLEET]})}
-    )
-    found: dict[int, dict[str, Any]] = {}
+    only = {"FilterPolicy": json.dumps({"fleet": [FLEET]})}
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=only)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
 
     def read() -> list[dict[str, Any]]:
         for each in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", ()):
             message = json.loads(json.loads(each["Body"])["Message"])
             jsonschema.validate(message, SCHEMA)
-            found[message["sequence"]] = message
-        return [found[number] for number in sorted(found)]
+            found[message["incident_id"], message["sequence"]] = message
+        return list(found.values())
 
     return read
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def send_until(stack: Stack, key: str, degrees: float, holds: Callable[[], Any], seconds: float = 120) -> None:
+    """Let the device send a reading a second until something holds."""
     deadline = time.monotonic() + seconds
+    # Events of its own, and all of the one device.
+    number = round(degrees) * 4000 + 2
     while not holds():
         assert time.monotonic() < deadline
-        time.sleep(0.3)
+        number += 40
+        assert post(stack, "/v1/events", telemetry(number, put("cpu_temp", degrees), datetime.now(UTC)), key)[0] == 202
+        time.sleep(1)
 
 
-def sluice(stack: Stack, *arguments: str) -> Any:
-    command = [sys.executable, "-m", "cli", "alerts", *arguments, "--dir", str(stack.directory), "--json"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=120)
-    assert ran.returncode == 0, ran.stderr.decode()
-    return json.loads(ran.stdout)
+def test_a_breach_is_told_once_acknowledged_and_told_to_be_over(stack: Stack) -> None:
+    key = create_fleet(stack, FLEET)
+    hot = "create too-hot hot --kind above --metric cpu_temp --open 80 --clear 75 --severity critical"
+    sluice(stack, "rules", *hot.split())
+    name_destination(stack)
+    read = subscribe(stack)
 
-
-def test_a_verdict_becomes_a_message_that_a_person_can_ask_about_acknowledge_and_see_end(stack: Stack) -> None:
-    create_fleet(stack, FLEET)
-    read, begun = subscribe(stack), datetime.now(UTC) - timedelta(minutes=1)
-    breach = judge("b", 0, begun)
-    tell(stack, breach, breach)
-    until(lambda: [each["happening"] for each in read()] == ["opened"])
-    (listed,) = sluice(stack, "list", "--fleet", FLEET)["items"]
-    assert listed["incident_id"] == read()[0]["incident_id"]
-    shown = sluice(stack, "show", listed["incident_id"])
+    send_until(stack, key, 91.5, lambda: read_slack(stack))
+    (told,) = read_slack(stack)
+    assert told.startswith(f"🔴 Critical: cpu_temp of {DEVICE}")
+    (listed,) = [
+        each for each in sluice(stack, "alerts", "list", "--fleet", FLEET)["items"] if each["rule_id"] == "hot"
+    ]
+    incident = listed["incident_id"]
+    shown = sluice(stack, "alerts", "show", incident)
     assert [each["device_id"] for each in shown["devices"]] == [DEVICE]
-    assert "sluice-local-admin" in sluice(stack, "acknowledge", listed["incident_id"])["acknowledged_by"]
-    # attend tells it, a minute of the schedule later.
-    until(lambda: [each["happening"] for each in read()] == ["opened", "acknowledged"])
-    tell(stack, breach, judge("..", 1, begun))
-    until(lambda: [each["happening"] for each in read()] == ["opened", "acknowledged", "resolved"])
-    assert sluice(stack, "list", "--fleet", FLEET, "--state", "open")["items"] == []
+    assert "sluice-local-admin" in sluice(stack, "alerts", "acknowledge", incident)["acknowledged_by"]
+
+    send_until(stack, key, 50.0, lambda: "resolved" in [each["happening"] for each in read()])
+    messages = sorted((each for each in read() if each["incident_id"] == incident), key=lambda each: each["sequence"])
+    assert [each["sequence"] for each in messages] == list(range(1, len(messages) + 1))
+    happened = [each["happening"] for each in messages]
+    assert (happened[0], happened[-1], happened.count("opened")) == ("opened", "resolved", 1)
+    assert messages[0]["why"] == "91.5 degC is above the threshold of 80 degC"
+    deadline = time.monotonic() + 60
+    with psycopg.connect(stack["database"], autocommit=True) as connection:
+        find = "SELECT outcome FROM delivery WHERE incident_id = %s AND destination_id = 'flow' ORDER BY sequence"
+        while len(rows := connection.execute(find, (incident,)).fetchall()) < 2:
+            assert time.monotonic() < deadline, "the attempts are not stored"
+            time.sleep(0.2)
+    assert set(rows) == {("delivered",)}
+    assert len([text for text in read_slack(stack) if text.startswith("🔴")]) == 1
+    assert sluice(stack, "notifications", "list")["items"] == []
+
+
+def test_learn_publishes_every_shard_that_is_rolled(stack: Stack) -> None:
+    deadline = time.monotonic() + 120
+    with psycopg.connect(stack["database"], autocommit=True) as connection:
+        while connection.execute("SELECT count(*) FROM learned WHERE published_at > '-infinity'").fetchone() != (64,):
+            assert time.monotonic() < deadline, "learn has not published"
+            time.sleep(1)
