@@ -46,7 +46,7 @@ DestinationName = Annotated[
 ]
 Least = Annotated[
     Severity | None,
-    typer.Option("--least-severity", help="Notify of incidents that are so severe, or more. A new one: warning."),
+    typer.Option("--least-severity", help="Notify of incidents of this severity and worse ones. A new one: warning."),
 ]
 After = Annotated[
     int | None,
@@ -55,7 +55,7 @@ After = Annotated[
         metavar="MINUTES",
         min=0,
         max=MOST_MINUTES,
-        help="Notify only of incidents that no one has acknowledged for so long. A new one: 0, at once.",
+        help="Notify only of incidents that no one has acknowledged for so many minutes. A new one: 0, at once.",
     ),
 ]
 _SECRET = typer.Option(

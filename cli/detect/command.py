@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Try the rule
 
 @app.callback()
 def detect() -> None:
-    """Keep the command below a group, where those of rules and incidents will be."""
+    """Keep the command below the group, although it is the only one."""
 
 
 @app.command()
@@ -32,7 +32,7 @@ def backtest(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the incidents that the default rules would have opened on a series.
+    """List the incidents that the rules for a series in a file would have opened.
 
     The file is read as a stream: a reading is judged by those before it alone. The JSON has the incidents, each with
     the timestamp as it is in the file (opened), the rule and why.

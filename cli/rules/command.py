@@ -37,7 +37,7 @@ def _check_number(given: float | None) -> float | None:
 
 
 RuleName = Annotated[
-    str, typer.Argument(metavar="RULE", help="The rule's id, which is its own in the fleet.", callback=_check_rule)
+    str, typer.Argument(metavar="RULE", help="The rule's id, unique in its fleet.", callback=_check_rule)
 ]
 _OPEN = typer.Option(
     "--open",
@@ -52,7 +52,7 @@ Clear = Annotated[
         "--clear",
         metavar="NUMBER",
         callback=_check_number,
-        help="Not before it a reading is clear again. A new rule: as --open.",
+        help="From here on, towards the usual, a reading is clear again. A new rule: as --open.",
     ),
 ]
 Unit = Annotated[
@@ -61,10 +61,13 @@ Unit = Annotated[
 ]
 Breaches = Annotated[
     int | None,
-    typer.Option("--breaches", min=1, max=MOST_OF, help="Open an incident on so many breaches. A new rule: 1."),
+    typer.Option(
+        "--breaches", min=1, max=MOST_OF, help="How many of the latest readings must be breaches. A new rule: 1."
+    ),
 ]
 Of = Annotated[
-    int | None, typer.Option("--of", min=1, max=MOST_OF, help="Among so many of the latest readings. A new rule: 1.")
+    int | None,
+    typer.Option("--of", min=1, max=MOST_OF, help="How many of the latest readings are looked at. A new rule: 1."),
 ]
 How = Annotated[Severity | None, typer.Option("--severity", help="How severe its incidents are. A new rule: warning.")]
 

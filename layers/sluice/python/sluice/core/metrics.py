@@ -139,7 +139,7 @@ NOTIFICATIONS_SENT = Metric("NotificationsSent", "Count", "Messages about incide
 NOTIFICATIONS_FAILED = Metric("NotificationsFailed", "Count", "Attempts that a destination did not take.")
 NOTIFICATIONS_GIVEN_UP = Metric("NotificationsGivenUp", "Count", "Notifications that became dead letters.")
 NOTIFICATION_TIME = Metric("NotificationSeconds", "Seconds", "Time from a reading to the notification about it.")
-ATTEMPTS_UNREPORTED = Metric("AttemptsUnreported", "Count", "Attempts of which alert does not hear.")
+ATTEMPTS_UNREPORTED = Metric("AttemptsUnreported", "Count", "Attempts that notify could not report to attend.")
 
 # checkpoint
 CHECKPOINTS_SIGNED = Metric("CheckpointsSigned", "Count", "Checkpoints of the audit that were signed and stored.")

@@ -1,1 +1,1 @@
-"""Whether a reading is unusual for its series: rules that see readings one by one, and when they open an incident."""
+"""Whether readings and series are unusual: rules, statistics of what is usual, and verdicts; and the backtest."""

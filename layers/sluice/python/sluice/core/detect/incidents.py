@@ -1,4 +1,4 @@
-"""When breaches open an incident: the first does, and then nothing for some readings."""
+"""When breaches open an incident in a backtest: the first does, and then nothing for some readings."""
 
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar

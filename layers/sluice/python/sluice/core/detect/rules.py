@@ -1,4 +1,6 @@
-"""The rules for a series without a rule of its own. Each sees one reading at a time, and compares it with those before.
+"""The rules of the backtest, for a series in a file; defaults.py has those of live readings.
+
+Each sees one reading at a time, and compares it with those before.
 
 A rule says why a reading is a breach, in words for the person who is woken. `incidents.py` decides who is.
 """

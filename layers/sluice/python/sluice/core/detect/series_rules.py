@@ -8,7 +8,7 @@ from msgspec import Meta
 RULES = "rules"
 """The kind of published control data."""
 
-# above, below: a threshold. zscore: the last hour. baseline: the same hour of the week. range: the lowest and highest
+# above, below: a threshold. zscore: the last hour. baseline: the same hour of the day. range: the lowest and highest
 # of the last days. level, stuck, silence: the series as a whole.
 RuleKind = Literal["above", "below", "zscore", "baseline", "range", "level", "stuck", "silence"]
 KINDS: tuple[RuleKind, ...] = get_args(RuleKind)
@@ -36,7 +36,7 @@ class SeriesRule(msgspec.Struct, frozen=True, kw_only=True):
     """The threshold in the unit of the series; or deviations (zscore, baseline, level); or a share (range, stuck); or
     usual intervals without a reading (silence)."""
     clear: float
-    """Nearer to the usual than `open`: a reading is clear only beyond it."""
+    """Nearer to the usual than `open`, or equal: from here on a reading is clear."""
     breaches: int = 1
     of: int = 1
     """An incident opens when so many of the latest readings are breaches."""

@@ -1,1 +1,1 @@
-"""Whether readings are unusual: the published rules, as processes that judge read them."""
+"""Whether readings are unusual: the work of detect and learn, with rules and statistics as they read them."""

@@ -1,1 +1,1 @@
-"""Telling people of incidents: the published destinations, as notify reads them."""
+"""Telling people of incidents: destinations and their secrets, queues, attempts, and what was told."""
