@@ -54,7 +54,7 @@ def build() -> tuple[Learning, LearnSettings]:
 
 @metrics.log_metrics
 def handler(_event: object, context: Context) -> dict[str, Any]:
-    """Learn while time is left."""
+    """Learn while time is left; a run with a defect reports its work before it raises."""
     learning, settings = build()
     login = DatabaseSettings.from_environ(os.environ)
     database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
@@ -67,7 +67,10 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
         # Not an error: the alarm on the age of statistics treats missing data as trouble.
         logger.warning("the run ends early", extra={"reason": str(error)})
         return {}
-    return report(done)
+    reported = report(done)
+    if done.defect is not None:
+        raise done.defect
+    return reported
 
 
 def report(done: LearnReport) -> dict[str, Any]:

@@ -290,10 +290,25 @@ def test_shards_take_turns(world: World) -> None:
     due = world.baselines.find_due(UNTIL - 5 * MINUTE, 2)
     assert due == [Due(5, UNTIL), Due(6, UNTIL)]
     for one in due:
+        world.baselines.note_try(one.shard, UNTIL)
         world.baselines.note_published(one.shard, UNTIL, {"demo": (3, 1)})
     assert world.baselines.find_due(UNTIL - 5 * MINUTE, 2) == [Due(7, UNTIL)]
     assert [one.shard for one in world.baselines.find_due(UNTIL, 9)] == [7, 5, 6]
     assert world.baselines.read_expected()[5] == {"demo": [3, 1]}
-    assert world.baselines.find_due_for_baselines(UNTIL) == Due(5, FULL)
+    assert world.baselines.find_due_for_baselines(UNTIL, UNTIL) == Due(5, FULL)
     world.compute()
-    assert world.baselines.find_due_for_baselines(UNTIL - HOUR) == Due(6, FULL)
+    assert world.baselines.find_due_for_baselines(UNTIL - HOUR, UNTIL) == Due(6, FULL)
+
+
+def test_a_shard_that_fails_every_time_waits_for_its_turn(world: World) -> None:
+    world.owner.execute("UPDATE shard SET closed_until = %s WHERE shard IN (6, 7)", [UNTIL])
+    # Shard 5 is begun, and nothing is noted of its end.
+    world.baselines.note_try(5, UNTIL)
+    assert [one.shard for one in world.baselines.find_due(UNTIL, 2)] == [6, 7]
+    assert [one.shard for one in world.baselines.find_due(UNTIL, 3)] == [6, 7, 5]
+    world.baselines.note_try_of_baselines(5, UNTIL)
+    assert world.baselines.find_due_for_baselines(UNTIL, UNTIL - HOUR) == Due(6, FULL)
+    for shard in (6, 7):
+        world.baselines.note_try_of_baselines(shard, UNTIL)
+    assert world.baselines.find_due_for_baselines(UNTIL, UNTIL - HOUR) is None
+    assert world.baselines.find_due_for_baselines(UNTIL + HOUR, UNTIL) == Due(5, FULL)

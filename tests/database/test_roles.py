@@ -107,7 +107,7 @@ MAY = {
     "sluice_learn": {
         "baseline": "siud",
         "entity": "s",
-        "learned": "s(published_at,baselines_at,expected)",
+        "learned": "s(published_at,baselines_at,tried_at,baselines_tried_at,expected)",
         "metric": "s",
         "rollup_1h": "s",
         "rollup_1m": "s",

@@ -41,6 +41,9 @@ CREATE TABLE learned (
     -- When statistics were published, and when baselines were computed.
     published_at timestamptz NOT NULL DEFAULT '-infinity',
     baselines_at timestamptz NOT NULL DEFAULT '-infinity',
+    -- When each was last begun: a shard that fails every time waits for its turn like the others.
+    tried_at timestamptz NOT NULL DEFAULT '-infinity',
+    baselines_tried_at timestamptz NOT NULL DEFAULT '-infinity',
     -- Of each fleet: how many devices of the shard should send now, and how many of these are silent.
     expected jsonb NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 25);
@@ -60,6 +63,6 @@ $$;
 
 GRANT SELECT ON entity, metric, sighting, shard, rollup_1m, rollup_1h TO sluice_learn;
 GRANT SELECT, INSERT, UPDATE, DELETE ON baseline TO sluice_learn;
-GRANT SELECT, UPDATE (published_at, baselines_at, expected) ON learned TO sluice_learn;
+GRANT SELECT, UPDATE (published_at, baselines_at, tried_at, baselines_tried_at, expected) ON learned TO sluice_learn;
 -- The band of a baseline is drawn beside its series.
 GRANT SELECT ON baseline TO sluice_query;

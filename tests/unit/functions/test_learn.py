@@ -1,5 +1,6 @@
 """What learn reports of a run, and what it does while a store is away."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -71,3 +72,23 @@ def test_a_run_without_a_database_ends_early_and_is_no_error(monkeypatch: pytest
     assert function.__wrapped__({}, Context()) == {}
     # So the alarm, which takes missing data for trouble, tells of it.
     assert "StatisticsAgeSeconds" not in metrics.metric_set
+
+
+def test_a_run_with_a_defect_reports_its_work_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = LearnReport(shards=12, oldest=timedelta(seconds=70), defect=ValueError("an array has 47 values"))
+
+    class Lent:
+        def use(self) -> Any:
+            return nullcontext()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(handler, "build", lambda: (SimpleNamespace(run=lambda *_: done), SETTINGS))
+    monkeypatch.setattr(handler, "Database", lambda *_: Lent())
+    for name, value in LOGIN.items():
+        monkeypatch.setenv(name, value)
+    function: Any = handler.handler
+    with pytest.raises(ValueError, match="47 values"):
+        function.__wrapped__({}, Context())
+    assert "StatisticsAgeSeconds" in metrics.metric_set

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from sluice.core.detect.learned import LearnedDevice
@@ -34,16 +35,26 @@ class World:
     rules: Sequence[SeriesRule] = ()
     expected: dict[int, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     baselines_due: Due | None = None
+    errors: dict[int, Exception] = field(default_factory=dict)
+    """What reading a shard, or computing its baselines, fails with."""
+    tried: list[int] = field(default_factory=list)
     brokers_away: bool = False
     hashes: PlayedHashes = field(default_factory=PlayedHashes)
     done: list[Any] = field(default_factory=list)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
 
-    def find_due_for_baselines(self, before: datetime) -> Due | None:
-        assert before == NOW - timedelta(days=1)
+    def find_due_for_baselines(self, before: datetime, tried_before: datetime) -> Due | None:
+        assert (before, tried_before) == (NOW - timedelta(days=1), NOW - timedelta(hours=1))
         return self.baselines_due
 
+    def note_try(self, shard: int, now: datetime) -> None:
+        assert now == NOW
+        self.tried.append(shard)
+
+    note_try_of_baselines = note_try
+
     def compute(self, due: Due, now: datetime) -> int:
+        self._begin(due)
         self.done.append(("baselines", due.shard))
         assert now == NOW
         return 3
@@ -55,7 +66,14 @@ class World:
         assert before == NOW - EVERY
         return [Due(shard, UNTIL) for shard in self.devices][:most]
 
+    def _begin(self, due: Due) -> None:
+        # In a statement before the work: the note is there however the work ends.
+        assert self.tried[-1] == due.shard
+        if due.shard in self.errors:
+            raise self.errors[due.shard]
+
     def read(self, due: Due) -> list[LearnedDevice]:
+        self._begin(due)
         return self.devices[due.shard]
 
     def note_published(self, shard: int, now: datetime, expected: Mapping[str, Sequence[int]]) -> None:
@@ -161,9 +179,35 @@ def test_a_run_does_a_part_of_the_shards_and_none_without_time() -> None:
 
 def test_while_the_brokers_are_away_nothing_is_published_or_noted() -> None:
     world = World({3: [named(silent(UNTIL - 20 * MINUTE), "silent")]}, brokers_away=True)
-    with pytest.raises(Retryable, match="1 of 1 verdicts are not stored"):
-        world.run()
+    report = world.run()
     assert (world.done, world.published(3)) == ([], set())
+    assert (report.shards, report.verdicts, report.defect) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_defect"),
+    [
+        (psycopg.errors.QueryCanceled("statement timeout"), False),
+        (psycopg.errors.DiskFull("the temporary files are too large"), False),
+        (Retryable("a service is away"), False),
+        (psycopg.errors.UndefinedColumn("no such column"), True),
+        (ValueError("an array has 47 values"), True),
+    ],
+)
+def test_a_shard_that_fails_keeps_no_other_from_its_turn(error: Exception, is_defect: bool) -> None:
+    world = World({shard: [usual("a")] for shard in (3, 4, 7)}, baselines_due=Due(9, UNTIL), errors={3: error})
+    report = world.run()
+    assert world.done == [("noted", 4, {"demo": (1, 0)}), ("noted", 7, {"demo": (1, 0)}), ("baselines", 9)]
+    assert world.tried == [3, 4, 7, 9]
+    assert (report.shards, report.series, report.oldest) == (2, 3, timedelta(seconds=70))
+    assert report.defect is (error if is_defect else None)
+
+
+def test_baselines_that_cannot_be_computed_end_no_run() -> None:
+    world = World({3: [usual("a")]}, baselines_due=Due(9, UNTIL), errors={9: psycopg.errors.QueryCanceled("too long")})
+    report = world.run()
+    assert world.tried == [3, 9]
+    assert (report.shards, report.series, report.oldest) == (1, 0, timedelta(seconds=70))
 
 
 def test_while_the_cache_is_away_breaches_are_told_and_the_run_says_what_is_unpublished() -> None:

@@ -58,6 +58,19 @@ def find_value(connection: Connection, query: LiteralString | sql.Composed, para
     return row[0] if row else None
 
 
+@contextlib.contextmanager
+def named_errors() -> Iterator[None]:
+    """Raise the failures of a block's statements as our own errors; defects pass unchanged."""
+    try:
+        yield
+    except DEFECTS:
+        raise
+    except psycopg.errors.QueryCanceled as error:
+        raise TooSlowError(f"the database cancelled a statement: {error}") from error
+    except psycopg.Error as error:
+        raise DatabaseAwayError(f"the database failed: {error}") from error
+
+
 class Database:
     """One connection, opened when it is needed, and closed when an error leaves it in an unclean state.
 
@@ -79,15 +92,10 @@ class Database:
         A session lock lives as long as the connection: a run with a lock does all its work within one use.
         """
         try:
-            self._connection = self._connection or self._connect()
-            with self._watch.cut_after(self._connection, self._seconds if seconds is None else seconds):
-                yield self._connection
-        except DEFECTS:
-            raise
-        except psycopg.errors.QueryCanceled as error:
-            raise TooSlowError(f"the database cancelled a statement: {error}") from error
-        except psycopg.Error as error:
-            raise DatabaseAwayError(f"the database failed: {error}") from error
+            with named_errors():
+                self._connection = self._connection or self._connect()
+                with self._watch.cut_after(self._connection, self._seconds if seconds is None else seconds):
+                    yield self._connection
         finally:
             if self._connection is not None and self._connection.info.transaction_status != TransactionStatus.IDLE:
                 self.close()

@@ -30,14 +30,14 @@ SETTINGS = (
 _DUE_FOR_STATISTICS = """
     SELECT shard, closed_until FROM learned JOIN shard USING (shard)
     WHERE published_at <= %(before)s AND isfinite(closed_until)
-    ORDER BY published_at, shard
+    ORDER BY tried_at, shard
     LIMIT %(most)s
 """
 
 _DUE_FOR_BASELINES = """
     SELECT shard, date_trunc('hour', closed_until) FROM learned JOIN shard USING (shard)
-    WHERE baselines_at <= %(before)s AND isfinite(closed_until)
-    ORDER BY baselines_at, shard
+    WHERE baselines_at <= %(before)s AND baselines_tried_at <= %(tried_before)s AND isfinite(closed_until)
+    ORDER BY baselines_tried_at, shard
     LIMIT 1
 """
 
@@ -61,14 +61,22 @@ class Baselines:
         self._days = timedelta(days=days)
 
     def find_due(self, before: datetime, most: int) -> list[Due]:
-        """Find the shards whose statistics were published before a moment, those that wait longest first."""
+        """Find the shards whose statistics were published before a moment; first those not tried for longest."""
         rows = self._connection.execute(_DUE_FOR_STATISTICS, {"before": before, "most": most}).fetchall()
         return [Due(shard, until) for shard, until in rows]
 
-    def find_due_for_baselines(self, before: datetime) -> Due | None:
-        """Find the shard whose baselines were computed before a moment, and wait longest."""
-        row = self._connection.execute(_DUE_FOR_BASELINES, {"before": before}).fetchone()
+    def find_due_for_baselines(self, before: datetime, tried_before: datetime) -> Due | None:
+        """Find a shard whose baselines were computed and tried before two moments; first one not tried for longest."""
+        row = self._connection.execute(_DUE_FOR_BASELINES, {"before": before, "tried_before": tried_before}).fetchone()
         return Due(*row) if row is not None else None
+
+    def note_try(self, shard: int, now: datetime) -> None:
+        """Remember that a shard's statistics are begun; whatever becomes of them, the other shards are next."""
+        self._connection.execute("UPDATE learned SET tried_at = %s WHERE shard = %s", [now, shard])
+
+    def note_try_of_baselines(self, shard: int, now: datetime) -> None:
+        """Remember that a shard's baselines are begun."""
+        self._connection.execute("UPDATE learned SET baselines_tried_at = %s WHERE shard = %s", [now, shard])
 
     def compute(self, due: Due, now: datetime) -> int:
         """Compute the baselines of a shard from full hours, forget those of devices that are gone, and count them."""

@@ -1,11 +1,12 @@
 """A run of learn: some shards' statistics are read, judged and published, and one shard's baselines are computed.
 
 Verdicts come first, then the statistics, then the note that both are out. A run that dies is repeated by the next one,
-whose verdicts have the same positions until more is rolled.
+whose verdicts have the same positions until more is rolled. A shard that fails does not keep the others from theirs.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -24,6 +25,7 @@ from sluice.core.events.units import SeriesBook
 from sluice.core.messages import Message
 from sluice.edge.broker import Broker
 from sluice.edge.cache import Cache, CacheAwayError
+from sluice.edge.database import named_errors
 from sluice.edge.detect.baselines import Baselines, Due
 from sluice.edge.detect.statistics import Device, find_watched, publish_statistics
 from sluice.edge.kafka_client import Unstored
@@ -31,6 +33,8 @@ from sluice.edge.kafka_client import Unstored
 logger = Logger()
 
 BASELINES_EVERY = timedelta(days=1)
+BASELINES_AGAIN = timedelta(hours=1)
+"""How long a shard waits whose baselines could not be computed."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,6 +52,8 @@ class LearnReport(msgspec.Struct):
     unpublished: int = 0
     """Shards whose statistics the cache did not take."""
     oldest: timedelta | None = None
+    defect: Exception | None = None
+    """The first error of a shard that no later run mends by itself; the run fails with it at its end."""
 
 
 class Learning:
@@ -79,27 +85,43 @@ class Learning:
         for due in baselines.find_due(now - self._every, self._shards):
             if not has_time():
                 break
-            devices = baselines.read(due)
-            silences = _Silences(devices, rules, due.until)
-            expected[due.shard] = silences.count()
-            asleep = find_asleep(expected)
-            watched = find_watched(self._cache, due.shard)
-            told = self._judge(devices, silences, rules, due, asleep)
-            verdicts = [one for one in told if _is_told(one, watched.get((one.fleet_id, one.device_id), frozenset()))]
-            self._store(verdicts)
-            report.unpublished += not self._publish(due, devices)
-            baselines.note_published(due.shard, now, expected[due.shard])
-            report.shards += 1
-            report.devices += len(devices)
-            report.verdicts += len(verdicts)
-            report.asleep = asleep
+            baselines.note_try(due.shard, now)
+            with _apart(report, due):
+                self._learn(baselines, due, rules, expected, now, report)
         # Last: a shard whose baselines take too long must not keep the others from their statistics.
-        waiting = baselines.find_due_for_baselines(now - BASELINES_EVERY)
+        waiting = baselines.find_due_for_baselines(now - BASELINES_EVERY, now - BASELINES_AGAIN)
         if waiting is not None and has_time():
-            report.series = baselines.compute(waiting, now)
+            baselines.note_try_of_baselines(waiting.shard, now)
+            with _apart(report, waiting):
+                report.series = baselines.compute(waiting, now)
         oldest = baselines.find_oldest()
         report.oldest = now - oldest if oldest is not None else None
         return report
+
+    def _learn(
+        self,
+        baselines: Baselines,
+        due: Due,
+        rules: Rulebook,
+        expected: dict[int, Mapping[str, Sequence[int]]],
+        now: datetime,
+        report: LearnReport,
+    ) -> None:
+        """Judge and publish the statistics of one shard."""
+        devices = baselines.read(due)
+        silences = _Silences(devices, rules, due.until)
+        expected[due.shard] = silences.count()
+        asleep = find_asleep(expected)
+        watched = find_watched(self._cache, due.shard)
+        told = self._judge(devices, silences, rules, due, asleep)
+        verdicts = [one for one in told if _is_told(one, watched.get((one.fleet_id, one.device_id), frozenset()))]
+        self._store(verdicts)
+        report.unpublished += not self._publish(due, devices)
+        baselines.note_published(due.shard, now, expected[due.shard])
+        report.shards += 1
+        report.devices += len(devices)
+        report.verdicts += len(verdicts)
+        report.asleep = asleep
 
     def _judge(
         self,
@@ -138,6 +160,19 @@ class Learning:
             logger.warning("statistics are not published", shard=due.shard, reason=str(error))
             return False
         return True
+
+
+@contextlib.contextmanager
+def _apart(report: LearnReport, due: Due) -> Iterator[None]:
+    """Keep the failure of a shard from the others."""
+    try:
+        with named_errors():
+            yield
+    except Retryable as error:
+        logger.warning("a shard waits for its next turn", shard=due.shard, reason=str(error))
+    except Exception as error:
+        logger.exception("a shard cannot be learned", shard=due.shard)
+        report.defect = report.defect or error
 
 
 class _Silences:
