@@ -9,7 +9,7 @@ from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.operations import TROUBLE
 from infra.building_blocks.schedule import Schedule
 from infra.deployment import HOUR, require
-from infra.stores.cache import PUBLISHED, STATISTICS_TO_PUBLISH, WATCHED_TO_READ
+from infra.stores.cache import PUBLISHED, STATISTICS_TO_PUBLISH, WATCHED_TO_LEARN
 from infra.stores.control_data import Rules
 from sluice.core.consumers import ALERT_EVENTS
 from sluice.core.metrics import STATISTICS_AGE
@@ -65,7 +65,7 @@ class Learn(Function):
                 base.database.access("learn"),
                 base.stream.produce(ALERT_EVENTS),
                 base.control_data.read_rules(rules),
-                base.cache.access("learn", PUBLISHED, STATISTICS_TO_PUBLISH, WATCHED_TO_READ),
+                base.cache.access("learn", PUBLISHED, STATISTICS_TO_PUBLISH, WATCHED_TO_LEARN),
             ],
         )
         Schedule(self, every_minutes=EVERY_MINUTES)

@@ -46,7 +46,8 @@ COUNTERS = Names("~count:*", "+hgetall +hincrby +expire")
 COUNTERS_TO_READ = Names("~count:*", "+hgetall")
 STATISTICS = Names("~statistics:*", "+hmget")
 STATISTICS_TO_PUBLISH = Names("~statistics:*", "+hset +expire +hlen +del")
-WATCHED_TO_READ = Names("~watched:*", "+hgetall")
+WATCHED_TO_READ = Names("~watched:*", "+hmget")
+WATCHED_TO_LEARN = Names("~watched:*", "+hgetall")
 SEEN = Names("~seen:*", "+smismember +sadd +expire")
 BATCHES = Names(
     "~attempt:* ~quarantine:* ~extra:* ~ahead:*",

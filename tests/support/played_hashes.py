@@ -1,4 +1,4 @@
-"""A fake cache of hashes: what detect, learn and alert share in Valkey. It can be taken away, and counts commands."""
+"""A fake cache of hashes: what detect, learn and alert share in Valkey. It can be away, and counts commands."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,8 @@ class PlayedHashes:
         self.hashes: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self.seconds: dict[str, int] = {}
         self.commands = 0
+        self.fields = 0
+        """How many fields were asked for, there or not."""
         self.trips = 0
         self._answers: list[Any] = []
 
@@ -31,9 +33,11 @@ class PlayedHashes:
         return self._answers
 
     def hmget(self, name: str, fields: Sequence[str]) -> None:
+        self.fields += len(fields)
         self._answers.append([self.hashes[name].get(field) for field in fields])
 
     def hgetall(self, name: str) -> None:
+        self.fields += len(self.hashes[name])
         self._answers.append({field.encode(): value for field, value in self.hashes[name].items()})
 
     def hset(self, name: str, mapping: Mapping[str, bytes]) -> None:

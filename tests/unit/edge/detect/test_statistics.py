@@ -66,6 +66,24 @@ def test_a_batch_takes_one_trip_and_two_commands_for_each_shard_at_most(world: W
     assert (world.cache.trips - trips, world.cache.commands - commands) == (2, 3 * SHARDS)
 
 
+def test_a_process_reads_what_is_watched_of_its_own_devices_alone(world: World) -> None:
+    for device in DEVICES[1:]:
+        world.watch(device, b'["hot"]')
+    world.process.find(DEVICES[:2])
+    assert world.cache.fields == 4  # statistics and hints of two devices
+    # Each device's hint is read again after its own two seconds.
+    world.moment = statistics.WATCHED_SECONDS - 0.5
+    assert world.process.find(DEVICES[2:3])[DEVICES[2]].watched == {"hot"}
+    world.watch(DEVICES[0], b'["hot"]')
+    world.watch(DEVICES[2], b'["cold"]')
+    world.moment = statistics.WATCHED_SECONDS + 0.5
+    found = world.process.find(DEVICES[:3])
+    assert [found[device].watched for device in DEVICES[:3]] == [{"hot"}] * 3
+    world.cache.hashes.clear()
+    world.moment = 2 * statistics.WATCHED_SECONDS + 1
+    assert world.process.find(DEVICES[:1])[DEVICES[0]].watched == frozenset()
+
+
 def test_newer_statistics_are_read_after_a_minute(world: World) -> None:
     world.publish(DEVICES[:1])
     assert world.mean(DEVICES[0]) == 1.0
@@ -106,6 +124,7 @@ def test_a_process_does_not_remember_more_and_more_devices(world: World, monkeyp
     for start in range(0, 1000, 50):
         world.process.find(DEVICES[start : start + 50])
     assert len(world.process._remembered) <= 150
+    assert len(world.process._watched) <= 150
 
 
 def test_devices_that_are_gone_leave_the_hash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The statistics of devices in Valkey, which learn writes and detect reads, and which rules are watched.
 
-One hash for each shard: a batch asks with one command for each of 64 shards at most, however many devices it has.
+One hash of each for each shard: a batch asks with two commands for each of 64 shards at most, for its own devices.
 A process remembers statistics for a minute, because a device sends several batches in that time, and what is watched
 for two seconds.
 """
@@ -8,8 +8,7 @@ for two seconds.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from math import inf
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from redis.cluster import ClusterPipeline
@@ -17,10 +16,11 @@ from redis.cluster import ClusterPipeline
 from sluice.core.detect.device_readings import Known
 from sluice.core.detect.statistics import DeviceStatistics, read_statistics, write_statistics
 from sluice.core.detect.watching import name_device, name_statistics, name_watched
-from sluice.core.samples.shards import SHARDS, shard_of
+from sluice.core.samples.shards import shard_of
 from sluice.edge.cache import Cache, CacheAwayError
 
 Device = tuple[str, str]  # a fleet, and its device
+Value = TypeVar("Value")
 
 REMEMBER_SECONDS = 60.0
 WATCHED_SECONDS = 2.0
@@ -45,47 +45,32 @@ class PublishedStatistics:
         self._cache = cache
         self._clock = clock
         self._remembered: dict[Device, tuple[float, DeviceStatistics | None]] = {}
-        self._watched: dict[Device, frozenset[str]] = {}
-        self._watched_at = -inf
+        self._watched: dict[Device, tuple[float, frozenset[str]]] = {}
 
     def find(self, devices: Collection[Device]) -> dict[Device, Known]:
         """Find what is known of devices. While the cache is down: what is remembered, and nothing is watched."""
         now = self._clock()
-        old = _by_shard(device for device in devices if self._is_old(device, now))
-        ask_watched = now - self._watched_at > WATCHED_SECONDS
+        old = _by_shard(_find_old(self._remembered, devices, now - REMEMBER_SECONDS))
+        unsure = _by_shard(_find_old(self._watched, devices, now - WATCHED_SECONDS))
 
         def ask(pipeline: ClusterPipeline) -> None:
-            for shard in range(SHARDS) if ask_watched else ():
-                pipeline.hgetall(name_watched(shard))
+            for shard, there in unsure.items():
+                pipeline.hmget(name_watched(shard), [name_device(*device) for device in there])
             for shard, there in old.items():
                 pipeline.hmget(name_statistics(shard), [name_device(*device) for device in there])
 
-        if devices and (old or ask_watched):
+        if old or unsure:
             try:
                 answers = self._cache.together(ask)
             except CacheAwayError:
-                self._watched, self._watched_at = {}, -inf
+                self._watched.clear()
             else:
-                self._take(answers, old, now, watched=SHARDS if ask_watched else 0)
-        return {device: Known(self._recall(device), self._watched.get(device, NOTHING)) for device in devices}
-
-    def _take(self, answers: Sequence[Any], old: Mapping[int, Sequence[Device]], now: float, *, watched: int) -> None:
-        if watched:
-            self._watched_at = now
-            self._watched = _read_watched(answers[:watched])
-        if len(self._remembered) > MOST_REMEMBERED:
-            self._remembered.clear()
-        for there, found in zip(old.values(), answers[watched:], strict=True):
-            for device, data in zip(there, found, strict=True):
-                self._remembered[device] = (now, read_statistics(data))
-
-    def _is_old(self, device: Device, now: float) -> bool:
-        found = self._remembered.get(device)
-        return found is None or now - found[0] > REMEMBER_SECONDS
-
-    def _recall(self, device: Device) -> DeviceStatistics | None:
-        found = self._remembered.get(device)
-        return found[1] if found is not None else None
+                _take(self._watched, unsure, answers[: len(unsure)], _read_rules, now)
+                _take(self._remembered, old, answers[len(unsure) :], read_statistics, now)
+        return {
+            device: Known(_recall(self._remembered, device, None), _recall(self._watched, device, NOTHING))
+            for device in devices
+        }
 
 
 def publish_statistics(cache: Cache, shard: int, statistics: Mapping[Device, DeviceStatistics]) -> None:
@@ -116,13 +101,8 @@ def find_watched(cache: Cache, shard: int) -> dict[Device, frozenset[str]]:
         (fields,) = cache.together(lambda pipeline: pipeline.hgetall(name_watched(shard)))
     except CacheAwayError:
         return {}
-    return _read_watched([fields])
-
-
-def _read_watched(shards: Iterable[Mapping[bytes, bytes]]) -> dict[Device, frozenset[str]]:
     return {
         (fleet_id, device_id): rules
-        for fields in shards
         for name, text in fields.items()
         for fleet_id, _, device_id in [name.decode(errors="replace").partition("/")]
         if (rules := _read_rules(text))
@@ -136,8 +116,34 @@ def _by_shard(devices: Iterable[Device]) -> dict[int, list[Device]]:
     return dict(shards)
 
 
-def _read_rules(text: bytes) -> frozenset[str]:
+def _find_old(memory: Mapping[Device, tuple[float, Value]], devices: Iterable[Device], before: float) -> list[Device]:
+    """Find the devices of which nothing newer is remembered."""
+    return [device for device in devices if device not in memory or memory[device][0] < before]
+
+
+def _take(
+    memory: dict[Device, tuple[float, Value]],
+    asked: Mapping[int, Sequence[Device]],
+    answers: Sequence[Sequence[bytes | None]],
+    read: Callable[[bytes | None], Value],
+    now: float,
+) -> None:
+    if len(memory) > MOST_REMEMBERED:
+        memory.clear()
+    for there, found in zip(asked.values(), answers, strict=True):
+        for device, data in zip(there, found, strict=True):
+            memory[device] = (now, read(data))
+
+
+def _recall(memory: Mapping[Device, tuple[float, Value]], device: Device, unknown: Value) -> Value:
+    found = memory.get(device)
+    return unknown if found is None else found[1]
+
+
+def _read_rules(text: bytes | None) -> frozenset[str]:
     """Read the rules of a device; a hint that cannot be read is none."""
+    if text is None:
+        return NOTHING
     try:
         return frozenset(_decode_rules(text))
     except (msgspec.DecodeError, UnicodeDecodeError):
