@@ -165,7 +165,7 @@ def test_reads_are_answered_as_promised(path: str, query: dict[str, Any], stack:
 def test_groups_of_dead_letters_are_answered_as_promised(stack: Stack, keys: dict[str, str]) -> None:
     case = SCHEMA["/v1/dead-letters"]["GET"].Case()
     ends = time.monotonic() + 120
-    # They are read once in twenty seconds for all readers together.
+    # They are read once in twenty seconds for all readers together, and once in a minute for a fleet.
     while True:
         answer = case.call_and_validate(base_url=stack["api"], headers={"x-api-key": keys["GET"]}, checks=PROMISES)
         if answer.status_code == 200:

@@ -74,7 +74,7 @@ export class Rejections {
 function explain(error) {
   if (error instanceof Unreachable) return "The API does not answer.";
   return error.code === "quota_letters"
-    ? "They are being read for another fleet. The page asks again in some seconds."
+    ? "They were just read, for another fleet or for other days. The page asks again in some seconds."
     : error.message;
 }
 

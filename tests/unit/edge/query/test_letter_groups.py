@@ -1,5 +1,6 @@
 """redrive is asked seldom, its answers are kept, and what was known is shown while it does not answer."""
 
+import contextlib
 import io
 import json
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from sluice.core.query.letter_groups import LetterDays, LetterGroups
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.cache import Cache
 from sluice.edge.invoked import InvokedFunction
-from sluice.edge.query.letter_groups import EVERY_SECONDS, LAST_KNOWN, FleetLetters
+from sluice.edge.query.letter_groups import EVERY_SECONDS, FLEET_EVERY_SECONDS, LAST_KNOWN, FleetLetters
 from tests.support.played_cache import PlayedServer
 from tests.support.samples import NOW
 
@@ -110,6 +111,21 @@ def test_all_readers_together_ask_it_once_in_some_seconds(redrive: Redrive, serv
     assert len(redrive.asked) == 1
     asked.groups(of("other-1"), after(EVERY_SECONDS + 1))
     assert len(redrive.asked) == 2
+
+
+def test_a_reader_who_varies_the_days_leaves_the_others_their_turns(redrive: Redrive, server: NoQuotas) -> None:
+    asked = letters(redrive, server)
+    others = 0
+    for second in range(2 * FLEET_EVERY_SECONDS):
+        days = LetterDays("demo", DAYS.first - timedelta(days=second), DAYS.last)
+        with contextlib.suppress(Refusal):
+            asked.groups(days, after(second))
+        if second % 10 == 5:
+            with contextlib.suppress(Refusal):
+                asked.groups(of(f"other-{second}"), after(second))
+                others += 1
+    assert [one["asked"]["fleet_id"] for one in redrive.asked].count("demo") == 2
+    assert others == 4
 
 
 def test_a_fleet_whose_turn_it_is_not_sees_what_was_known(redrive: Redrive, server: NoQuotas) -> None:
