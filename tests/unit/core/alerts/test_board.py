@@ -117,6 +117,23 @@ def test_nothing_is_told_twice_when_verdicts_are_delivered_again() -> None:
     assert [each.happening for each in world.messages] == ["opened", "resolved"]
 
 
+def test_an_event_that_a_device_sends_twice_is_one_reading() -> None:
+    world, first = World(), reading(0, "breach")
+    again = msgspec.structs.replace(first, position=7)
+    assert world.take(verdict([first], breaches=2, of=3)) == []
+    assert world.take(verdict([again, msgspec.structs.replace(first, position=8)], breaches=2, of=3)) == []
+    (series,) = world.series.values()
+    assert (len(series.latest), series.taken[3].position) == (1, 8)
+    assert world.take(verdict([reading(9, "breach")], breaches=2, of=3)) == ["opened"]
+
+
+def test_a_clear_reading_that_is_sent_twice_ends_nothing() -> None:
+    world, clear = World(), reading(1, "clear")
+    world.take(verdict(readings("b")))
+    assert world.take(verdict([clear])) == []
+    assert world.take(verdict([msgspec.structs.replace(clear, position=2)])) == []
+
+
 def test_a_device_that_fires_again_soon_opens_the_same_incident_which_then_ends_after_an_hour() -> None:
     world = World()
     assert world.take(verdict(readings("b..b"))) == ["opened", "resolved", "updated"]
