@@ -26,6 +26,7 @@ from sluice.core.alerts.incidents import (
 from sluice.core.alerts.limits import COOL_DOWN, MOST_INCIDENTS, TOGETHER
 from sluice.core.alerts.series import Series, SeriesKey, add_reading, is_known, key_of, take_new
 from sluice.core.alerts.silences import Silence
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import Severity
 from sluice.core.detect.verdicts import Judged, Verdict
 
@@ -50,7 +51,7 @@ class Board:
         *,
         now: datetime,
         stage: str,
-        steps: Sequence[int],
+        steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Iterable[Incident],
         members: Iterable[Member],

@@ -10,6 +10,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.limits import UNHEARD, WATCHED
+from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.metrics import INCIDENTS_HELD, INCIDENTS_OPEN, MESSAGE_AGE, MESSAGES_WRITTEN
 from sluice.edge.alerts.outbox import Outbox
@@ -34,7 +35,7 @@ class Attending(msgspec.Struct, frozen=True):
     outbox: Outbox
     hints: WatchedHints
     stage: str
-    steps: Sequence[int]
+    steps: Sequence[Step]
     """After how many minutes without acknowledgement someone wants to be told."""
     may_go_on: Callable[[], bool]
 
