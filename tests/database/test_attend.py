@@ -72,6 +72,16 @@ def test_a_step_that_fails_leaves_the_others(alert: Alert) -> None:
     assert alert.sns.happenings() == ["opened"]
 
 
+def test_a_fleet_whose_lock_is_held_does_not_keep_attend_from_the_others(alert: Alert, database: str) -> None:
+    alert.take(verdict(readings("b")), verdict(readings("b"), fleet_id="fleet-2"))
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('alerts/fleet-1', 0))")
+        alert.attend(START + 5 * MINUTE, 5)
+        assert alert.sns.happenings() == ["opened", "opened", "escalated"]
+    alert.attend(START + 6 * MINUTE, 5)
+    assert alert.sns.happenings()[3:] == ["escalated"]
+
+
 def report(number: int, **changed: Any) -> dict[str, str]:
     attempt = Attempt(
         incident_id="ab" * 12,
