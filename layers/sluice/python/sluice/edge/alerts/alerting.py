@@ -97,3 +97,6 @@ class Alerting(msgspec.Struct, frozen=True):
             self.hints.add(rows)
         except Retryable as error:
             logger.warning("what is committed is told by the next run of the schedule", reason=str(error))
+        except Exception:
+            # The verdicts are taken in. They must not be tried again, nor blamed, for what only concerns their telling.
+            logger.exception("what is committed is left to the schedule")

@@ -24,9 +24,11 @@ logger = Logger()
 _WATCHED = read_sql("watched")
 _WAIT_FOR_LOCKS = "SET LOCAL lock_timeout = '3s'"
 _OPEN = "SELECT count(*), count(*) FILTER (WHERE held = 'storm') FROM incident WHERE state = 'open'"
-_WAITING = (
-    "SELECT coalesce(extract(epoch FROM %s - min(written_at)), 0)::float FROM alert_message WHERE sent_at IS NULL"
-)
+# A message that SNS refused raises the alarm for an hour: someone should look, and later ones must be seen too.
+_WAITING = """
+    SELECT coalesce(extract(epoch FROM %(now)s - min(written_at)), 0)::float FROM alert_message
+    WHERE sent_at IS NULL AND (refused_at IS NULL OR refused_at > %(now)s - interval '1 hour')
+"""
 
 
 class Attending(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ class Attending(msgspec.Struct, frozen=True):
     def _measure(self, now: datetime) -> None:
         with self.database.use() as connection:
             row = connection.execute(_OPEN).fetchone()
-            waiting = find_value(connection, _WAITING, [now])
+            waiting = find_value(connection, _WAITING, {"now": now})
         opened, held = row or (0, 0)
         record(INCIDENTS_OPEN, opened)
         record(INCIDENTS_HELD, held)
