@@ -104,3 +104,12 @@ def test_reports_of_notify_are_stored_once_and_unreadable_ones_are_named(alert: 
     found = rows(database, "SELECT attempt, outcome, length(detail) FROM delivery ORDER BY attempt")
     assert found == [(1, "failed", 0), (2, "failed", 250), (4, "failed", 0)]
     assert alert.sns.taken[IN_ORDER] == []
+
+
+def test_attempts_of_a_message_that_is_sent_again_are_stored_beside_the_earlier_ones(
+    alert: Alert, database: str
+) -> None:
+    again = report(1, at="2026-11-30T15:00:00Z", outcome="delivered")
+    record_attempts(alert.attending, {"Records": [report(1, outcome="given_up"), again, again]})
+    found = rows(database, "SELECT attempt, outcome FROM delivery ORDER BY at")
+    assert found == [(1, "given_up"), (1, "delivered")]

@@ -116,7 +116,8 @@ CREATE TABLE delivery (
     detail text NOT NULL,
     at timestamptz NOT NULL,
     seconds double precision NOT NULL,
-    PRIMARY KEY (incident_id, sequence, destination_id, attempt)
+    -- Attempts of a dead letter that is sent again begin at 1 again.
+    PRIMARY KEY (incident_id, sequence, destination_id, attempt, at)
 );
 
 CREATE INDEX delivery_by_age ON delivery (at);
