@@ -11,6 +11,8 @@ from sluice.edge import aws
 logger = Logger()
 
 ANSWER_SECONDS, TRIES = 2, 2
+TOGETHER_SECONDS = 2 * TRIES * (aws.CONNECT_SECONDS + ANSWER_SECONDS)
+"""How long publishing some messages may take: a call to each topic, with its tries."""
 MOST_TOGETHER = 10
 """SNS takes so many messages in a call."""
 REFUSES_FOR_GOOD = frozenset({"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"})
