@@ -8,9 +8,9 @@ from typing import Any
 from sluice.core.consumers import ALERT
 from sluice.edge import aws, database
 from sluice.edge import cache as valkey
-from sluice.edge.alerts.alerting import Alerting
+from sluice.edge.alerts.alerting import TELL_SECONDS, Alerting
 from sluice.edge.alerts.outbox import Outbox
-from sluice.edge.alerts.topics import ANSWER_SECONDS, TRIES, AlertTopics
+from sluice.edge.alerts.topics import ANSWER_SECONDS, TOGETHER_SECONDS, TRIES, AlertTopics
 from sluice.edge.alerts.watched import WatchedHints
 from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left
@@ -35,7 +35,9 @@ def build() -> BatchConsumer:
     sns = aws.client("sns", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     topics = AlertTopics(sns, settings.alert_topic_in_order, settings.alert_topic)
     allowance = SharedAllowance(shared, ALERT.name, settings.alert_concurrency)
-    record_seconds = brokers.produce_deadline_seconds + 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
+    # The record, then its messages, then its dead letter.
+    transactions = 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
+    record_seconds = brokers.produce_deadline_seconds + transactions + TELL_SECONDS + TOGETHER_SECONDS
     return BatchConsumer(
         Alerting(store, Outbox(store, topics), WatchedHints(shared), settings.sluice_stage, lambda: datetime.now(UTC)),
         Attempts(shared, ALERT.name),

@@ -12,6 +12,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.notify.destinations import DESTINATIONS, Destination
 from sluice.edge import aws
@@ -30,7 +31,7 @@ from sluice.edge.settings import AttendSettings, CacheSettings, DatabaseSettings
 
 logger = Logger()
 
-Steps = Published[Destination, tuple[int, ...]]
+Steps = Published[Destination, tuple[Step, ...]]
 LOOK_EVERY = timedelta(minutes=1)
 S3_SECONDS, S3_TRIES = 2, 2
 
@@ -77,13 +78,18 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         return {}
 
 
-def list_steps(destinations: Sequence[Destination]) -> tuple[int, ...]:
-    """List after how many minutes without acknowledgement some destination wants to be told."""
-    return tuple(sorted({each.after_minutes for each in destinations if each.after_minutes > 0}))
+def list_steps(destinations: Sequence[Destination]) -> tuple[Step, ...]:
+    """List after how many minutes without acknowledgement some destination wants to be told, and of which incidents."""
+    steps = {
+        Step(after_minutes=each.after_minutes, fleet_id=each.fleet_id, least_severity=each.least_severity): None
+        for each in destinations
+        if each.after_minutes > 0
+    }
+    return tuple(steps)
 
 
-def find_steps(steps: Steps, now: datetime) -> tuple[int, ...]:
-    """Find these minutes; none while no destinations are published."""
+def find_steps(steps: Steps, now: datetime) -> tuple[Step, ...]:
+    """Find these steps; none while no destinations are published."""
     try:
         return steps.find(now).content
     except Retryable as error:

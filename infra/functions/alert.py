@@ -9,10 +9,9 @@ from infra.building_blocks.consumer import ConsumerFunction, HoldingProfile
 from infra.stores.cache import BATCHES, WATCHED
 from infra.stores.database import CONNECT_SECONDS
 from sluice.core.consumers import ALERT, DEAD_LETTERS
+from sluice.edge.alerts.alerting import TELL_SECONDS
+from sluice.edge.alerts.topics import TOGETHER_SECONDS
 from sluice.edge.settings import AlertSettings
-
-SNS_SECONDS = 12
-"""How long one round of messages may take: a call to each topic, tried twice within three seconds each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +23,9 @@ class AlertProfile(HoldingProfile):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # The batch, then the messages and the hints.
-        self.require_time("alert", 2 * (self.transaction_seconds + CONNECT_SECONDS) + SNS_SECONDS)
+        # The batch; then messages are begun for a while, and the last ones take a transaction around SNS.
+        transactions = 2 * (self.transaction_seconds + CONNECT_SECONDS)
+        self.require_time("alert", transactions + TELL_SECONDS + TOGETHER_SECONDS)
 
 
 class Alert(ConsumerFunction):

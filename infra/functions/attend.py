@@ -75,7 +75,7 @@ class Attend(Function):
             self.own(MESSAGE_AGE, minutes=5, statistic="Maximum"),
             above=LATE_SECONDS,
             means="Messages about incidents wait for SNS. They are committed, and sent when it takes them."
-            " The function's log says why it does not.",
+            " One that it can never take is put aside, and counts for an hour. The function's log says why.",
         )
         self.alarm(
             "storm",

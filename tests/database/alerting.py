@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.verdicts import Verdict
 from sluice.core.records import Origin
 from sluice.edge.alerts.alerting import Alerting
@@ -62,9 +63,10 @@ class Alert:
         records = [(Origin("alert-events", 0, number), each) for number, each in enumerate(verdicts)]
         assert self.work.take_in(records, Retry(0)) == set()
 
-    def attend(self, now: datetime, *steps: int) -> None:
+    def attend(self, now: datetime, *minutes: int) -> None:
         """Run the schedule once."""
         outbox = Outbox(self.attending, self._topics)
+        steps = [Step(after_minutes=each) for each in minutes]
         Attending(self.attending, outbox, self.hints, "test", steps, lambda: True).run(now)
 
     def close(self) -> None:

@@ -1,10 +1,12 @@
 """Incidents on a real database: effect and position in one transaction, messages after it, each once."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from sluice.core.errors import Retryable
@@ -106,13 +108,52 @@ def test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_othe
     assert mine == [f"{refused}-1", f"{refused}-2"]
 
 
+def test_a_message_that_sns_can_never_take_is_put_aside_and_holds_nothing_back(alert: Alert, database: str) -> None:
+    alert.sns.away = True
+    alert.take(verdict(readings("b..")), verdict(readings("b.."), rule_id="other"))
+    alert.sns.away = False
+    ((hot,),) = rows(database, "SELECT incident_id FROM incident WHERE rule_id = 'hot'")
+    alert.sns.refuses, alert.sns.code = {hot}, "InvalidParameter"
+    alert.attend(START + 3 * MINUTE)
+    assert len(alert.sns.taken[IN_ORDER]) == 2
+    found = rows(database, "SELECT incident_id, sent_at IS NULL FROM alert_message WHERE refused_at IS NOT NULL")
+    assert found == [(hot, True), (hot, True)]
+    alert.sns.refuses = set()
+    alert.take(verdict(readings("b", 3)))
+    alert.attend(START + 4 * MINUTE)
+    assert [entry["MessageDeduplicationId"] for entry in alert.sns.taken[IN_ORDER][2:]] == [f"{hot}-3"]
+
+
+def test_a_message_of_a_newer_release_is_sent_as_it_is_stored(alert: Alert, database: str) -> None:
+    alert.sns.away = True
+    alert.take(verdict(readings("b")))
+    with psycopg.connect(database) as connection:
+        connection.execute('UPDATE alert_message SET message = message || \'{"happening": "merged", "version": 2}\'')
+    alert.sns.away = False
+    alert.attend(START + MINUTE)
+    (entry,) = alert.sns.taken[IN_ORDER]
+    assert json.loads(entry["Message"])["version"] == 2
+    assert entry["MessageAttributes"]["happening"]["StringValue"] == "merged"
+
+
+def test_a_defect_of_what_follows_the_commit_does_not_fail_the_batch(
+    alert: Alert, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_given: Any) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(alert.sns, "publish_batch", fail)
+    alert.take(verdict(readings("b")))
+    assert rows(database, MESSAGES) == [(1, "opened", False)]
+
+
 @pytest.mark.shows_fault(
     part="alert",
     fault="killed between SNS and its commit",
     expected="the message is sent again with its number, and the FIFO topic drops it",
 )
 def test_a_process_killed_between_sns_and_its_commit_sends_the_same_message_again(alert: Alert, database: str) -> None:
-    class Killed(Exception):
+    class Killed(BaseException):
         pass
 
     class KilledAfterSns(PlayedSns):

@@ -72,6 +72,16 @@ def test_a_step_that_fails_leaves_the_others(alert: Alert) -> None:
     assert alert.sns.happenings() == ["opened"]
 
 
+def test_a_fleet_whose_lock_is_held_does_not_keep_attend_from_the_others(alert: Alert, database: str) -> None:
+    alert.take(verdict(readings("b")), verdict(readings("b"), fleet_id="fleet-2"))
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('alerts/fleet-1', 0))")
+        alert.attend(START + 5 * MINUTE, 5)
+        assert alert.sns.happenings() == ["opened", "opened", "escalated"]
+    alert.attend(START + 6 * MINUTE, 5)
+    assert alert.sns.happenings()[3:] == ["escalated"]
+
+
 def report(number: int, **changed: Any) -> dict[str, str]:
     attempt = Attempt(
         incident_id="ab" * 12,
@@ -94,3 +104,12 @@ def test_reports_of_notify_are_stored_once_and_unreadable_ones_are_named(alert: 
     found = rows(database, "SELECT attempt, outcome, length(detail) FROM delivery ORDER BY attempt")
     assert found == [(1, "failed", 0), (2, "failed", 250), (4, "failed", 0)]
     assert alert.sns.taken[IN_ORDER] == []
+
+
+def test_attempts_of_a_message_that_is_sent_again_are_stored_beside_the_earlier_ones(
+    alert: Alert, database: str
+) -> None:
+    again = report(1, at="2026-11-30T15:00:00Z", outcome="delivered")
+    record_attempts(alert.attending, {"Records": [report(1, outcome="given_up"), again, again]})
+    found = rows(database, "SELECT attempt, outcome FROM delivery ORDER BY at")
+    assert found == [(1, "given_up"), (1, "delivered")]

@@ -30,14 +30,14 @@ MAY = {
         "silence": "si(until)",
     },
     "sluice_alert": {
-        "alert_message": "si(sent_at)",
+        "alert_message": "si(sent_at,refused_at)",
         "incident": "siu",
         "incident_device": "siu",
         "series_state": "siu",
         "silence": "s",
     },
     "sluice_attend": {
-        "alert_message": "si(sent_at)",
+        "alert_message": "si(sent_at,refused_at)",
         "delivery": "si",
         "incident": "siu",
         "incident_device": "siu",

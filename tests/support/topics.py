@@ -17,6 +17,8 @@ class PlayedSns:
         self.asked = 0
         self.refuses: set[str] = set()
         """Incidents whose messages are refused."""
+        self.code = "InternalError"
+        """Why."""
 
     def publish_batch(self, *, TopicArn: str, PublishBatchRequestEntries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as SNS names them
         """Take a batch, or parts of it."""
@@ -27,7 +29,7 @@ class PlayedSns:
         failed = []
         for entry in PublishBatchRequestEntries:
             if json.loads(entry["Message"])["incident_id"] in self.refuses:
-                failed.append({"Id": entry["Id"], "Code": "InternalError", "SenderFault": False})
+                failed.append({"Id": entry["Id"], "Code": self.code, "SenderFault": self.code != "InternalError"})
             else:
                 self.taken[TopicArn].append(entry)
         return {"Failed": failed}

@@ -83,6 +83,8 @@ CREATE TABLE alert_message (
     message jsonb NOT NULL,
     written_at timestamptz NOT NULL,
     sent_at timestamptz,
+    -- When SNS said that it can never take it. It is put aside.
+    refused_at timestamptz,
     PRIMARY KEY (incident_id, sequence)
 );
 
@@ -114,7 +116,8 @@ CREATE TABLE delivery (
     detail text NOT NULL,
     at timestamptz NOT NULL,
     seconds double precision NOT NULL,
-    PRIMARY KEY (incident_id, sequence, destination_id, attempt)
+    -- Attempts of a dead letter that is sent again begin at 1 again.
+    PRIMARY KEY (incident_id, sequence, destination_id, attempt, at)
 );
 
 CREATE INDEX delivery_by_age ON delivery (at);
@@ -138,7 +141,7 @@ $$;
 GRANT SELECT, INSERT, UPDATE ON series_state TO sluice_alert;
 GRANT SELECT ON series_state TO sluice_attend;
 GRANT SELECT, INSERT, UPDATE ON incident, incident_device TO sluice_alert, sluice_attend;
-GRANT SELECT, INSERT, UPDATE (sent_at) ON alert_message TO sluice_alert, sluice_attend;
+GRANT SELECT, INSERT, UPDATE (sent_at, refused_at) ON alert_message TO sluice_alert, sluice_attend;
 GRANT SELECT ON silence TO sluice_alert, sluice_attend;
 GRANT SELECT, INSERT ON delivery TO sluice_attend;
 

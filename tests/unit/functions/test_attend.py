@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from functions.attend import handler
+from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.notify.destinations import Destination
 from sluice.edge.metrics import metrics
@@ -39,9 +41,9 @@ class Steps:
     """What is published of the destinations, or nothing."""
 
     def __init__(self, *after: int) -> None:
-        self.after = after
+        self.after = tuple(Step(after_minutes=each) for each in after)
 
-    def find(self, now: datetime) -> Believed[tuple[int, ...]]:
+    def find(self, now: datetime) -> Believed[tuple[Step, ...]]:
         assert now.tzinfo is not None
         if not self.after:
             raise Retryable("no destinations are published")
@@ -62,13 +64,18 @@ def destination(after: int) -> Destination:
     )
 
 
-def test_each_time_after_which_someone_wants_to_be_told_is_a_step() -> None:
-    assert handler.list_steps([destination(after) for after in (0, 30, 5, 30)]) == (5, 30)
+def test_each_time_after_which_someone_wants_to_be_told_is_a_step_of_its_fleet_and_severity() -> None:
+    of_fleet = msgspec.structs.replace(destination(5), fleet_id="fleet-1", least_severity="critical")
+    assert set(handler.list_steps([*(destination(after) for after in (0, 30, 5, 30)), of_fleet])) == {
+        Step(after_minutes=30, least_severity="warning"),
+        Step(after_minutes=5, least_severity="warning"),
+        Step(after_minutes=5, fleet_id="fleet-1", least_severity="critical"),
+    }
 
 
 def test_without_destinations_no_one_is_escalated_to() -> None:
     assert handler.find_steps(cast("handler.Steps", Steps()), NOW) == ()
-    assert handler.find_steps(cast("handler.Steps", Steps(5, 30)), NOW) == (5, 30)
+    assert handler.find_steps(cast("handler.Steps", Steps(5, 30)), NOW) == Steps(5, 30).after
 
 
 def test_reports_of_the_queue_are_stored_and_everything_else_is_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,4 +99,4 @@ def test_reports_of_the_queue_are_stored_and_everything_else_is_a_run(monkeypatc
     assert answer == {"batchItemFailures": []}
     assert done == [[1]]
     assert handler.handler.__wrapped__({}, Context()) == {}  # type: ignore[attr-defined]
-    assert done[1:] == [(5,), UTC]
+    assert done[1:] == [Steps(5).after, UTC]

@@ -16,6 +16,7 @@ from sluice.core.alerts.incidents import Incident, resolve_incident
 from sluice.core.alerts.limits import COOL_DOWN, HOUR, MOST_INCIDENTS, SETTLED, TOGETHER
 from sluice.core.alerts.messages import AlertMessage
 from sluice.core.alerts.silences import Silence
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.verdicts import Verdict
 from tests.support.alerts import MINUTE, START, reading, readings, verdict
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class World:
     """What transactions keep between boards, as the database does."""
 
-    def __init__(self, *, silences: Sequence[Silence] = (), steps: Sequence[int] = (), stores: bool = True) -> None:
+    def __init__(self, *, silences: Sequence[Silence] = (), steps: Sequence[Step] = (), stores: bool = True) -> None:
         self.series: dict[SeriesKey, Series] = {}
         self.incidents: dict[str, Incident] = {}
         self.members: dict[tuple[str, str], Member] = {}
@@ -89,6 +90,10 @@ class World:
         return incident
 
 
+def after_each(*minutes: int) -> list[Step]:
+    return [Step(after_minutes=each) for each in minutes]
+
+
 def after(minutes: float) -> datetime:
     return START + minutes * MINUTE
 
@@ -117,6 +122,23 @@ def test_nothing_is_told_twice_when_verdicts_are_delivered_again() -> None:
     assert [each.happening for each in world.messages] == ["opened", "resolved"]
 
 
+def test_an_event_that_a_device_sends_twice_is_one_reading() -> None:
+    world, first = World(), reading(0, "breach")
+    again = msgspec.structs.replace(first, position=7)
+    assert world.take(verdict([first], breaches=2, of=3)) == []
+    assert world.take(verdict([again, msgspec.structs.replace(first, position=8)], breaches=2, of=3)) == []
+    (series,) = world.series.values()
+    assert (len(series.latest), series.taken[3].position) == (1, 8)
+    assert world.take(verdict([reading(9, "breach")], breaches=2, of=3)) == ["opened"]
+
+
+def test_a_clear_reading_that_is_sent_twice_ends_nothing() -> None:
+    world, clear = World(), reading(1, "clear")
+    world.take(verdict(readings("b")))
+    assert world.take(verdict([clear])) == []
+    assert world.take(verdict([msgspec.structs.replace(clear, position=2)])) == []
+
+
 def test_a_device_that_fires_again_soon_opens_the_same_incident_which_then_ends_after_an_hour() -> None:
     world = World()
     assert world.take(verdict(readings("b..b"))) == ["opened", "resolved", "updated"]
@@ -134,6 +156,17 @@ def test_a_device_that_fires_again_later_opens_a_new_incident() -> None:
     assert len(world.incidents) == 2
 
 
+def test_an_incident_is_escalated_only_for_destinations_that_want_its_fleet_and_severity() -> None:
+    other = Step(after_minutes=5, fleet_id="fleet-2")
+    worse = Step(after_minutes=5, fleet_id="fleet-1", least_severity="critical")
+    own = Step(after_minutes=10, fleet_id="fleet-1", least_severity="warning")
+    world = World(steps=[other, worse, own])
+    world.take(verdict(readings("b")))
+    assert world.attend(after(9)) == []
+    assert world.attend(after(10)) == ["escalated"]
+    assert world.messages[-1].escalated_minutes == 10
+
+
 def counted(world: World) -> list[AlertMessage]:
     """The messages that an hour has room for."""
     return [each for each in world.messages if each.happening not in ("escalated", "acknowledged")]
@@ -141,7 +174,7 @@ def counted(world: World) -> list[AlertMessage]:
 
 @pytest.mark.parametrize("pattern", ["b..", "b...........", "bbbbb.....", "b..........b......................"])
 def test_a_device_that_flaps_for_an_hour_is_told_of_at_most_three_times(pattern: str) -> None:
-    world = World(steps=(5, 15))
+    world = World(steps=after_each(5, 15))
     hour = (pattern * 60)[:60]
     for minute in range(60):
         world.take(verdict(readings(hour[minute], minute)), now=after(minute))
@@ -159,7 +192,7 @@ def test_a_device_that_flaps_for_an_hour_is_told_of_at_most_three_times(pattern:
 
 
 def test_ten_thousand_devices_that_fail_at_once_are_one_incident_and_at_most_five_messages() -> None:
-    world = World(steps=(5, 15, 30), stores=False)
+    world = World(steps=after_each(5, 15, 30), stores=False)
     devices = [f"device-{number}" for number in range(10_000)]
     for first in range(0, len(devices), 1000):
         failing = [verdict(readings("b"), device) for device in devices[first : first + 1000]]
@@ -235,7 +268,7 @@ def test_a_device_that_is_not_silenced_is_told_beside_one_that_is() -> None:
 
 
 def test_an_incident_that_no_one_acknowledges_is_escalated_step_by_step() -> None:
-    world = World(steps=(5, 15))
+    world = World(steps=after_each(5, 15))
     world.take(verdict(readings("b")))
     assert [world.attend(after(minute)) for minute in (4, 5, 6)] == [[], ["escalated"], []]
     assert world.messages[-1].escalated_minutes == 5
@@ -244,7 +277,7 @@ def test_an_incident_that_no_one_acknowledges_is_escalated_step_by_step() -> Non
 
 
 def test_an_incident_that_is_acknowledged_is_told_so_once_and_not_escalated() -> None:
-    world = World(steps=(5,))
+    world = World(steps=after_each(5))
     world.take(verdict(readings("b")))
     world.incident.acknowledged_at, world.incident.acknowledged_by = after(3), "someone"
     assert [world.attend(after(minute)) for minute in (4, 5, 60)] == [["acknowledged"], [], []]
@@ -259,7 +292,7 @@ def test_the_last_message_of_an_hour_tells_an_end_that_lasts() -> None:
 
 
 def test_who_was_escalated_to_hears_what_follows_and_no_step_is_taken_twice() -> None:
-    world = World(steps=(5,))
+    world = World(steps=after_each(5))
     world.take(verdict(readings("b")))
     world.attend(after(5))
     world.take(verdict(readings("..b", 6)))
@@ -326,7 +359,7 @@ def test_splits_overlaps_and_redeliveries_make_the_same_incidents_and_messages(
 def test_at_most_so_many_messages_an_hour_without_gaps_and_no_state_told_twice(
     steps: Iterable[tuple[int, str, bool, int]],
 ) -> None:
-    world, now = World(steps=(5, 30)), START
+    world, now = World(steps=after_each(5, 30)), START
     positions: Counter[int] = Counter()
     for device, states, attend, minutes in steps:
         now += minutes * MINUTE

@@ -24,8 +24,9 @@ from sluice.core.alerts.incidents import (
     tell,
 )
 from sluice.core.alerts.limits import COOL_DOWN, MOST_INCIDENTS, TOGETHER
-from sluice.core.alerts.series import Series, SeriesKey, add_reading, key_of, take_new
+from sluice.core.alerts.series import Series, SeriesKey, add_reading, is_known, key_of, take_new
 from sluice.core.alerts.silences import Silence
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import Severity
 from sluice.core.detect.verdicts import Judged, Verdict
 
@@ -50,7 +51,7 @@ class Board:
         *,
         now: datetime,
         stage: str,
-        steps: Sequence[int],
+        steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Iterable[Incident],
         members: Iterable[Member],
@@ -81,6 +82,8 @@ class Board:
         if series.taken is not taken:
             self.changed_series.add(key)
         for reading in new:
+            if is_known(series, reading):
+                continue
             if reading.state == "breach":
                 self.breached.add(key)
             turn = add_reading(series, verdict, reading)

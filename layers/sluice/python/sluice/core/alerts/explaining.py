@@ -36,7 +36,7 @@ def explain_incident(
         yield f"{incident.acknowledged_by} acknowledged it, so it is not escalated."
     elif incident.escalated_minutes:
         yield f"No one had acknowledged it for {incident.escalated_minutes} minutes: it was escalated."
-    given_up = sorted({each["destination_id"] for each in attempts if each["outcome"] in ("given_up", "refused")})
+    given_up = sorted(_list_unreached(attempts))
     if given_up:
         yield f"Messages did not reach {', '.join(given_up)}: see attempts."
     elif incident.told != "nothing" and not attempts:
@@ -60,6 +60,21 @@ def explain_series(series: Series, now: datetime) -> Iterator[str]:
     if verdict.statistics is not None and verdict.statistics.stale:
         yield f"It was compared with old statistics, of {write_time(verdict.statistics.computed_at)}."
     yield f"Its newest reading that was told is {(now - newest.at) // timedelta(seconds=1)} s old."
+
+
+def _list_unreached(attempts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """List the destinations that a message did not reach, not even when it was sent again."""
+    reached: dict[tuple[int, str], str] = {}
+    for each in attempts:
+        if each["outcome"] == "delivered":
+            place = each["sequence"], each["destination_id"]
+            reached[place] = max(each["at"], reached.get(place, ""))
+    return {
+        each["destination_id"]
+        for each in attempts
+        if each["outcome"] in ("given_up", "refused")
+        and each["at"] > reached.get((each["sequence"], each["destination_id"]), "")
+    }
 
 
 def _last(incident: Incident) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from sluice.core.alerts.limits import GROWTH, HOUR, MOST_OF_MANY, MOST_OF_ONE, SETTLED
 from sluice.core.alerts.messages import MOST_EXAMPLES, AlertMessage, Happening
 from sluice.core.alerts.series import SeriesKey
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import SEVERITIES, RuleKind, Severity
 from sluice.core.detect.verdicts import Judged, Verdict
 
@@ -134,7 +135,7 @@ def reopen_incident(incident: Incident, now: datetime) -> None:
 
 
 def find_due(
-    incident: Incident, now: datetime, *, silenced: bool, storm: bool, steps: Sequence[int]
+    incident: Incident, now: datetime, *, silenced: bool, storm: bool, steps: Sequence[Step]
 ) -> Happening | None:
     """Return what is to be told of an incident now; remember why something waits."""
     left = count_left(incident, now)
@@ -172,15 +173,16 @@ def count_left(incident: Incident, now: datetime) -> int:
     return most - sum(now - at < HOUR for at in incident.told_at)
 
 
-def find_step(incident: Incident, now: datetime, steps: Sequence[int]) -> int:
-    """Return the longest of the steps, in minutes, for which no one has acknowledged an incident; 0 for none."""
+def find_step(incident: Incident, now: datetime, steps: Sequence[Step]) -> int:
+    """Return the longest of its steps, in minutes, for which no one has acknowledged an incident; 0 for none."""
     if incident.acknowledged_at is not None or incident.told != "open":
         return 0
     since = max(incident.changed_at, incident.first_told_at or now)
-    return max((each for each in steps if now - since >= timedelta(minutes=each)), default=0)
+    wanted = (each.after_minutes for each in steps if each.wants(incident.fleet_id, incident.severity))
+    return max((each for each in wanted if now - since >= timedelta(minutes=each)), default=0)
 
 
-def tell(incident: Incident, happening: Happening, now: datetime, stage: str, steps: Sequence[int]) -> AlertMessage:
+def tell(incident: Incident, happening: Happening, now: datetime, stage: str, steps: Sequence[Step]) -> AlertMessage:
     """Write the next message of an incident."""
     if happening == "escalated":
         incident.escalated_minutes = find_step(incident, now, steps)

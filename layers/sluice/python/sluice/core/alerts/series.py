@@ -90,6 +90,11 @@ def take_new(series: Series, verdict: Verdict) -> Sequence[Judged]:
     return new
 
 
+def is_known(series: Series, reading: Judged) -> bool:
+    """Return whether a reading is of an event that is among the latest: a device may send an event again."""
+    return reading.event_id is not None and any(one.event_id == reading.event_id for one in series.latest)
+
+
 def add_reading(series: Series, verdict: Verdict, reading: Judged) -> Turn | None:
     """Add a reading; return whether the series fires with it, or whether enough readings were clear."""
     series.latest = [*series.latest, reading][-REMEMBERED:]

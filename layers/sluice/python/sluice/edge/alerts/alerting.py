@@ -4,6 +4,7 @@ read the verdicts -> one transaction: lock the fleets, load, take in, store with
 detect which series are watched; what comes after the transaction may fail: the schedule does it again
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -28,8 +29,8 @@ logger = Logger()
 
 _WATCHED = read_sql("watched")
 
-MOST_ROUNDS = 20
-"""Of ten messages each. A fleet is told of at most some dozens at once."""
+TELL_SECONDS = 3
+"""For so long a batch begins to send messages. A fleet is told of at most some dozens at once."""
 
 
 class Alerting(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Alerting(msgspec.Struct, frozen=True):
     hints: WatchedHints
     stage: str
     clock: Callable[[], datetime]
+    seconds: Callable[[], float] = time.monotonic
 
     def read(self, record: KafkaRecord, now: datetime) -> Verdict:
         """Read a verdict."""
@@ -80,12 +82,14 @@ class Alerting(msgspec.Struct, frozen=True):
 
     def _tell(self, verdicts: Sequence[Verdict]) -> None:
         """Send messages and hints; both are committed, and sent by the schedule if this fails."""
-        # More than a batch writes. If much waits from before, the schedule sends it.
-        rounds = iter(range(MOST_ROUNDS))
+        # If much waits from before, or SNS is slow, the schedule does the rest.
+        end = self.seconds() + TELL_SECONDS
         try:
-            self.outbox.send(lambda: next(rounds, None) is not None)
+            self.outbox.send(lambda: self.seconds() < end)
+            if self.seconds() >= end:
+                return
             devices = sorted({(each.fleet_id, each.device_id) for each in verdicts})
-            with self.database.use() as connection:
+            with self.database.use(ANSWER_SECONDS) as connection:
                 rows = connection.execute(
                     _WATCHED,
                     {
@@ -97,3 +101,6 @@ class Alerting(msgspec.Struct, frozen=True):
             self.hints.add(rows)
         except Retryable as error:
             logger.warning("what is committed is told by the next run of the schedule", reason=str(error))
+        except Exception:
+            # The verdicts are taken in. They must not be tried again, nor blamed, for what only concerns their telling.
+            logger.exception("what is committed is left to the schedule")

@@ -10,21 +10,25 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.limits import UNHEARD, WATCHED
+from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.metrics import INCIDENTS_HELD, INCIDENTS_OPEN, MESSAGE_AGE, MESSAGES_WRITTEN
 from sluice.edge.alerts.outbox import Outbox
 from sluice.edge.alerts.tables import AlertTables, read_sql
 from sluice.edge.alerts.watched import WatchedHints
-from sluice.edge.database import Connection, Database, find_value
+from sluice.edge.database import Database, find_value
 from sluice.edge.metrics import record
 
 logger = Logger()
 
 _WATCHED = read_sql("watched")
+_WAIT_FOR_LOCKS = "SET LOCAL lock_timeout = '3s'"
 _OPEN = "SELECT count(*), count(*) FILTER (WHERE held = 'storm') FROM incident WHERE state = 'open'"
-_WAITING = (
-    "SELECT coalesce(extract(epoch FROM %s - min(written_at)), 0)::float FROM alert_message WHERE sent_at IS NULL"
-)
+# A message that SNS refused raises the alarm for an hour: someone should look, and later ones must be seen too.
+_WAITING = """
+    SELECT coalesce(extract(epoch FROM %(now)s - min(written_at)), 0)::float FROM alert_message
+    WHERE sent_at IS NULL AND (refused_at IS NULL OR refused_at > %(now)s - interval '1 hour')
+"""
 
 
 class Attending(msgspec.Struct, frozen=True):
@@ -34,17 +38,23 @@ class Attending(msgspec.Struct, frozen=True):
     outbox: Outbox
     hints: WatchedHints
     stage: str
-    steps: Sequence[int]
+    steps: Sequence[Step]
     """After how many minutes without acknowledgement someone wants to be told."""
     may_go_on: Callable[[], bool]
 
     def run(self, now: datetime) -> None:
-        """Do what is due. A step that fails does not stop the others."""
+        """Do what is due. A step or a fleet that fails does not stop the others; a defect is raised after them."""
+        defects: list[Exception] = []
         for step in (self._send, self._attend, self._send, self._renew, self._measure):
             try:
                 step(now)
             except Retryable as error:
                 logger.warning("a step is left to the next run", step=step.__name__, reason=str(error))
+            except Exception as error:
+                logger.exception("a step fails by a defect", step=step.__name__)
+                defects.append(error)
+        if defects:
+            raise defects[0]
 
     def _send(self, now: datetime) -> None:
         del now
@@ -52,13 +62,28 @@ class Attending(msgspec.Struct, frozen=True):
 
     def _attend(self, now: datetime) -> None:
         with self.database.use() as connection:
-            for fleet_id in AlertTables(connection).list_active():
-                if self.may_go_on():
-                    self._attend_to(connection, fleet_id, now)
+            fleets = AlertTables(connection).list_active()
+        # Each run begins at another fleet: one that takes all the time does not always leave out the same ones.
+        begin = int(now.timestamp()) // 60 % max(len(fleets), 1)
+        defects: list[Exception] = []
+        for fleet_id in [*fleets[begin:], *fleets[:begin]]:
+            if not self.may_go_on():
+                break
+            try:
+                self._attend_to(fleet_id, now)
+            except Retryable as error:
+                logger.warning("a fleet is left to the next run", fleet_id=fleet_id, reason=str(error))
+            except Exception as error:
+                logger.exception("a fleet fails by a defect", fleet_id=fleet_id)
+                defects.append(error)
+        if defects:
+            raise defects[0]
 
-    def _attend_to(self, connection: Connection, fleet_id: str, now: datetime) -> None:
-        with connection.transaction():
+    def _attend_to(self, fleet_id: str, now: datetime) -> None:
+        with self.database.use() as connection, connection.transaction():
             tables = AlertTables(connection)
+            # It waits in line behind alert: a lock that it only tried would never be free while much happens.
+            connection.execute(_WAIT_FOR_LOCKS)
             tables.lock_fleets([fleet_id])
             board = tables.load_fleet(fleet_id, now, self.stage, self.steps)
             for member in tables.find_unheard(fleet_id, now - UNHEARD):
@@ -76,7 +101,7 @@ class Attending(msgspec.Struct, frozen=True):
     def _measure(self, now: datetime) -> None:
         with self.database.use() as connection:
             row = connection.execute(_OPEN).fetchone()
-            waiting = find_value(connection, _WAITING, [now])
+            waiting = find_value(connection, _WAITING, {"now": now})
         opened, held = row or (0, 0)
         record(INCIDENTS_OPEN, opened)
         record(INCIDENTS_HELD, held)

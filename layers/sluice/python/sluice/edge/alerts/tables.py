@@ -12,6 +12,7 @@ from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import COOL_DOWN, HOUR, TOGETHER
 from sluice.core.alerts.series import Series, SeriesKey, key_of
 from sluice.core.alerts.silences import Silence
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.verdicts import Verdict
 from sluice.edge.database import Connection
 
@@ -91,7 +92,7 @@ class AlertTables:
         fleets = sorted({key.fleet_id for key in keys})
         return self._board(fleets, now, stage, (), series, incidents, {key.device_id for key in keys})
 
-    def load_fleet(self, fleet_id: str, now: datetime, stage: str, steps: Sequence[int]) -> Board:
+    def load_fleet(self, fleet_id: str, now: datetime, stage: str, steps: Sequence[Step]) -> Board:
         """Load the incidents of a fleet that are open, or whose end is not told."""
         incidents = self._read_incidents(_OF_FLEET, {"fleet": fleet_id})
         return self._board([fleet_id], now, stage, steps, {}, incidents, set())
@@ -151,7 +152,7 @@ class AlertTables:
         fleets: list[str],
         now: datetime,
         stage: str,
-        steps: Sequence[int],
+        steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Sequence[Incident],
         devices: set[str],
