@@ -123,11 +123,17 @@ class Notifying:
         return pause
 
     def _find(self, destination_id: str, now: datetime) -> Destination | None:
-        """Find a destination; this process's copy may be older than the one that routed."""
+        """Find a destination, or None if there is none; Retryable while that is not known.
+
+        This process's copy may be older than the one that routed.
+        """
         for believe in (self.destinations.find, self.destinations.find_missing):
-            for each in believe(now).content:
+            believed = believe(now)
+            for each in believed.content:
                 if each.destination_id == destination_id:
                     return each
+        if not believed.just_confirmed:
+            raise believed.away or Retryable("this process may not look again yet for a destination that it misses")
         return None
 
     def _note(self, delivery: Delivery) -> None:
