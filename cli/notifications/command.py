@@ -101,4 +101,4 @@ def _each(letters: Letters, destination: str, act: Callable[[Letter], None]) -> 
 
 
 def _is_of(letter: Letter, destination: str) -> bool:
-    return not destination or (letter.delivery is not None and letter.delivery.destination_id == destination)
+    return destination in ("", letter.destination_id)

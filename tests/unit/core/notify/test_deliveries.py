@@ -11,6 +11,7 @@ from sluice.core.notify.deliveries import (
     MOST_ATTEMPTS,
     PAUSES,
     Delivery,
+    find_destination,
     pause_after,
     pause_for_ours,
     plan_deliveries,
@@ -63,6 +64,14 @@ def test_a_later_version_waits_for_the_release_that_knows_it() -> None:
 
     with pytest.raises(Ahead, match="version 2 of a message"):
         read_message(later)
+
+
+def test_of_a_delivery_of_a_later_version_the_destination_is_known() -> None:
+    later = msgspec.json.encode({"version": 2, "destination_id": "ops", "message": ["another form"]}).decode()
+
+    assert find_destination(later) == "ops"
+    for body in (msgspec.json.encode(OPENED).decode(), "", "[]", '{"destination_id": 7}', "\udc00"):
+        assert find_destination(body) == ""
 
 
 def test_members_of_a_later_release_are_left_alone() -> None:

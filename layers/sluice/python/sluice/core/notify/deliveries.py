@@ -52,6 +52,14 @@ def read_delivery(body: str) -> Delivery:
     return _read(body, Delivery, VERSION, "delivery")
 
 
+def find_destination(body: str) -> str:
+    """Return the destination that a body of any release names; nothing if it is no delivery."""
+    try:
+        return msgspec.json.decode(body, type=_Addressed).destination_id
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return ""
+
+
 def plan_deliveries(
     message: AlertMessage, destinations: tuple[Destination, ...], now: datetime
 ) -> tuple[Delivery, ...]:
@@ -72,6 +80,10 @@ def pause_for_ours(receives: int) -> int:
 
 
 Kind = TypeVar("Kind", AlertMessage, Delivery)
+
+
+class _Addressed(msgspec.Struct):
+    destination_id: str = ""
 
 
 class _Versioned(msgspec.Struct):
