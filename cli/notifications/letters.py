@@ -7,7 +7,7 @@ from typing import Any
 from cli.aws import open_client
 from cli.stages import CommandError, Target, read_stack
 from sluice.core.errors import Ahead, Poison
-from sluice.core.notify.deliveries import Delivery, read_delivery
+from sluice.core.notify.deliveries import Delivery, find_destination, read_delivery, read_message
 
 LETTERS, MESSAGES, DELIVERIES = (f"notification-{name}.fifo" for name in ("letters", "messages", "deliveries"))
 HELD_SECONDS = 120
@@ -26,14 +26,18 @@ class Letter:
     group: str
     reason: str
     detail: str
+    destination_id: str
+    """Nothing: a message about an incident that could not be routed."""
     delivery: Delivery | None
-    """None: a message about an incident that could not be routed."""
+    """None: such a message, or a delivery that cannot be read here."""
+    ahead: str = ""
+    """What a later release than this one wrote."""
 
     def describe(self) -> dict[str, Any]:
         """Write it for people and programs."""
         message = self.delivery.message if self.delivery else None
         return {
-            "destination_id": self.delivery.destination_id if self.delivery else None,
+            "destination_id": self.destination_id or None,
             "incident_id": message.incident_id if message else None,
             "sequence": message.sequence if message else None,
             "happening": message.happening if message else None,
@@ -97,8 +101,16 @@ class Letters:
         )
 
     def send_again(self, letter: Letter) -> None:
-        """Put a letter back into the queue that it came from. If this dies before `remove`, it is sent twice."""
-        url = self._url(DELIVERIES if letter.delivery else MESSAGES)
+        """Put a letter back into the queue that it came from. If this dies before `remove`, it is sent twice.
+
+        One of a later release is refused: what this one does not know may belong elsewhere.
+        """
+        if letter.ahead:
+            raise CommandError(
+                f"a notification is of a later release: {letter.ahead}."
+                " Those before it were sent again. Update this command, and send the others in two minutes."
+            )
+        url = self._url(DELIVERIES if letter.destination_id else MESSAGES)
         self._ask(
             lambda: self._client.send_message(
                 QueueUrl=url,
@@ -129,16 +141,26 @@ class Letters:
 
 def _read(message: dict[str, Any]) -> Letter:
     said = {name: each.get("StringValue", "") for name, each in message.get("MessageAttributes", {}).items()}
+    body = message["Body"]
+    destination_id = find_destination(body)
+    delivery, ahead = None, ""
     try:
-        delivery = read_delivery(message["Body"])
-    except (Poison, Ahead):
-        delivery = None
+        if destination_id:
+            delivery = read_delivery(body)
+        else:
+            read_message(body)
+    except Ahead as error:
+        ahead = str(error)
+    except Poison:
+        pass  # What no one could read can be listed, and sent again to a release that can.
     return Letter(
-        body=message["Body"],
+        body=body,
         message_id=message["MessageId"],
         receipt=message["ReceiptHandle"],
         group=message["Attributes"]["MessageGroupId"],
         reason=said.get("reason", "never_ended"),
         detail=said.get("detail", "It was received too often: notify died, or could not reach AWS."),
+        destination_id=destination_id,
         delivery=delivery,
+        ahead=ahead,
     )

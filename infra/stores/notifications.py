@@ -11,15 +11,11 @@ from constructs import Construct
 from infra.building_blocks.access import Access
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.operations import counted
-from sluice.core.notify.deliveries import MOST_ATTEMPTS
+from sluice.core.notify.deliveries import MOST_RECEIVES
 
 HIDDEN_SECONDS = 180
 """How long a message is hidden that was not answered for: six of notify's timeouts, as AWS advises. It is shorter than
 the five minutes in which SQS drops repeats: a message that is routed again after a crash is delivered once."""
-MOST_ROUTINGS = 30
-"""With the pauses between them, routing is tried for over an hour."""
-CRASHES = 2
-"""A delivery may be received so many times more than it is attempted: a process that dies counts as well."""
 KEPT_DAYS = 14
 LATE_SECONDS = 900
 
@@ -31,8 +27,8 @@ class Notifications(Construct):
         super().__init__(scope, "Notifications")
         self._foundation = foundation
         self.letters = self._queue("Letters", "notification-letters")
-        self.messages = self._queue("Messages", "notification-messages", MOST_ROUTINGS)
-        self.deliveries = self._queue("Deliveries", "notification-deliveries", MOST_ATTEMPTS + CRASHES)
+        self.messages = self._queue("Messages", "notification-messages", MOST_RECEIVES)
+        self.deliveries = self._queue("Deliveries", "notification-deliveries", MOST_RECEIVES)
         # Raw: the body is the message, and nothing of SNS's around it.
         topic.add_subscription(
             subscriptions.SqsSubscription(self.messages, raw_message_delivery=True, dead_letter_queue=self.letters)

@@ -4,7 +4,7 @@ import re
 
 from infra.profiles.baseline import BASELINE
 from sluice.core.notify import outcomes
-from sluice.core.notify.deliveries import LONGEST_PAUSE, MOST_ATTEMPTS, PAUSES
+from sluice.core.notify.deliveries import LONGEST_PAUSE, MOST_ATTEMPTS, MOST_RECEIVES, PAUSES
 from sluice.core.notify.secrets import LEAST_KEY, PAGERDUTY
 from sluice.edge.notify.posting import CONNECT_SECONDS, MOST_BODY, TOTAL_SECONDS
 from sluice.edge.notify.secrets import REMEMBERED_SECONDS
@@ -25,6 +25,7 @@ def test_the_page_says_how_often_and_how_long_a_destination_is_tried() -> None:
     assert f"again after {', '.join(pauses[:-1])} and {pauses[-1]} seconds" in TEXT
     assert f"up to {LONGEST_PAUSE // 60} minutes" in TEXT
     assert f"fails at the {MOST_ATTEMPTS}th attempt" in TEXT
+    assert f"after {MOST_RECEIVES} receives" in TEXT
     assert f"An attempt ends after {TOTAL_SECONDS:g} seconds, {CONNECT_SECONDS:g} of them" in TEXT
     assert f"{MOST_BODY // 1024} KiB is read" in TEXT
 

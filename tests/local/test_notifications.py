@@ -21,6 +21,7 @@ from cli.__main__ import main
 from local.models.aws_client import aws_client
 from local.models.config import FunctionConfig, LambdasConfig, QueueMappingConfig, QueueSourceConfig
 from sluice.core.alerts.messages import AlertMessage
+from sluice.core.notify.deliveries import MOST_RECEIVES
 from sluice.core.notify.destinations import DESTINATIONS, Destination
 from sluice.core.published import write_document
 from sluice.edge.notify.posting import TOTAL_SECONDS
@@ -52,8 +53,8 @@ class Chain:
             "TopicArn"
         ]
         self.letters = self._queue("notification-letters.fifo")
-        self.messages = self._queue("notification-messages.fifo", 30)
-        self.deliveries = self._queue("notification-deliveries.fifo", 10)
+        self.messages = self._queue("notification-messages.fifo", MOST_RECEIVES)
+        self.deliveries = self._queue("notification-deliveries.fifo", MOST_RECEIVES)
         self.attempts = self.sqs.create_queue(QueueName=f"sluice-{STAGE}-attempts")["QueueUrl"]
         self.sns.subscribe(
             TopicArn=self.topic,

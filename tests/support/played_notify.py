@@ -84,7 +84,7 @@ class PlayedDestinations:
     def find_missing(self, now: datetime) -> Believed[tuple[Destination, ...]]:
         if self.newer is not None:
             self.listed = self.newer
-        return self.find(now)
+        return Believed(self.find(now).content, just_confirmed=True)
 
 
 class PlayedSecretsManager:

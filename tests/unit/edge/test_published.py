@@ -202,9 +202,11 @@ def test_what_is_missing_is_looked_for_at_once_and_seldom_if_it_is_missed_often(
     assert sources.server.asked - before == MOST_LOOKS
     sources.publish(2, "a", "b")
     sources.moment += 0.5
-    assert process.find_missing(NOW).content == ["a"]
+    unlooked = process.find_missing(NOW)
+    assert (unlooked.content, unlooked.just_confirmed) == (["a"], False)
     sources.moment += 0.5
-    assert process.find_missing(NOW).content == ["a", "b"]
+    looked = process.find_missing(NOW)
+    assert (looked.content, looked.just_confirmed) == (["a", "b"], True)
     # Each look asks for the version, and the one that finds a newer one for the document too.
     assert sources.server.asked - before == MOST_LOOKS + 2
 

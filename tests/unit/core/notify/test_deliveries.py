@@ -11,6 +11,7 @@ from sluice.core.notify.deliveries import (
     MOST_ATTEMPTS,
     PAUSES,
     Delivery,
+    find_destination,
     pause_after,
     pause_for_ours,
     plan_deliveries,
@@ -65,6 +66,14 @@ def test_a_later_version_waits_for_the_release_that_knows_it() -> None:
         read_message(later)
 
 
+def test_of_a_delivery_of_a_later_version_the_destination_is_known() -> None:
+    later = msgspec.json.encode({"version": 2, "destination_id": "ops", "message": ["another form"]}).decode()
+
+    assert find_destination(later) == "ops"
+    for body in (msgspec.json.encode(OPENED).decode(), "", "[]", '{"destination_id": 7}', "\udc00"):
+        assert find_destination(body) == ""
+
+
 def test_members_of_a_later_release_are_left_alone() -> None:
     body = msgspec.json.encode({**msgspec.to_builtins(OPENED), "colour": "red"}).decode()
 
@@ -72,7 +81,7 @@ def test_members_of_a_later_release_are_left_alone() -> None:
 
 
 def test_attempts_are_bounded_and_outlast_five_minutes() -> None:
-    pauses = [pause_after(attempt, None) for attempt in range(1, MOST_ATTEMPTS + 1)]
+    pauses = [pause_after(attempt, attempt, None) for attempt in range(1, MOST_ATTEMPTS + 1)]
 
     assert pauses == [*PAUSES, None]
     assert sum(PAUSES) >= 300
@@ -80,7 +89,11 @@ def test_attempts_are_bounded_and_outlast_five_minutes() -> None:
 
 @pytest.mark.parametrize(("asked", "pause"), [(None, 5), (1.0, 5), (30.0, 30), (86_400.0, LONGEST_PAUSE)], ids=str)
 def test_a_destination_may_ask_for_a_longer_pause(asked: float | None, pause: int) -> None:
-    assert pause_after(2, asked) == pause
+    assert pause_after(2, 2, asked) == pause
+
+
+def test_pauses_grow_while_no_attempt_can_be_counted() -> None:
+    assert [pause_after(1, receives, None) for receives in (1, 3, 30)] == [2, 10, 160]
 
 
 def test_what_waits_for_us_is_tried_less_and_less_often_and_never_given_up_here() -> None:

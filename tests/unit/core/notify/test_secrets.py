@@ -6,6 +6,7 @@ import pytest
 
 from sluice.core.errors import Poison
 from sluice.core.notify.destinations import DestinationKind
+from sluice.core.notify.outcomes import hide
 from sluice.core.notify.secrets import PAGERDUTY, read_secret
 
 KEY = "0123456789abcdef"
@@ -45,3 +46,26 @@ def test_keys_and_the_path_of_an_address_are_hidden() -> None:
     secret = read_secret(json.dumps({"url": "https://example.com/T0/B0/x", "signing_key": KEY}), "https")
 
     assert set(secret.hidden) == {KEY, "T0/B0/x"}
+
+
+@pytest.mark.parametrize(
+    ("follows", "said"),
+    [
+        ("hook?token=hush%2Bhush&x=1", "no hook at /hook?token=hush%2Bhush&x=1"),
+        ("hook?token=hush%2Bhush&x=1", "token hush%2Bhush is not known"),
+        ("hook?token=hush%2Bhush&x=1", "token hush+hush is not known"),
+        ("hook?token=hush+hush&x=1", "token hush hush is not known"),
+        ("hook?x=&hush", "hush is not known"),
+        ("hook?a=hush&b=hush-and-HUSH", "hush-and-HUSH is not known"),
+        ("T0/%68ush", "no hook at /T0/hush"),
+        ("T0/hush/hush-5678-9012-3456", "no hook hush-5678-9012-3456"),
+    ],
+)
+def test_a_key_in_an_address_is_hidden_however_it_is_repeated(follows: str, said: str) -> None:
+    hidden = read_secret(json.dumps({"url": f"https://example.com/{follows}"}), "slack").hidden
+
+    assert "hush" not in hide(said, hidden).lower()
+
+
+def test_an_address_that_is_none_is_hidden_whole() -> None:
+    assert read_secret('{"url": "https://[hush/hush"}', "slack").hidden == ("https://[hush/hush",)

@@ -9,7 +9,7 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.core.notify.addresses import ForbiddenError
-from sluice.core.notify.deliveries import MOST_ATTEMPTS, PAUSES
+from sluice.core.notify.deliveries import MOST_ATTEMPTS, MOST_RECEIVES, PAUSES
 from sluice.core.notify.outcomes import Answer
 from sluice.edge.metrics import metrics
 from tests.support.alert_messages import OPENED, RESOLVED, make_destination, make_message
@@ -136,13 +136,57 @@ def test_a_destination_is_asked_when_it_said(played: PlayedNotify) -> None:
 
 
 def test_after_the_last_attempt_a_delivery_is_a_dead_letter_with_its_reason(played: PlayedNotify) -> None:
-    played.poster.answers["ops.example"] = [Answer(503, "maintenance")]
+    played.poster.answers["ops.example"] = [Answer(503, "maintenance")] * MOST_ATTEMPTS
 
-    assert played.deliver(OPENED, receives=MOST_ATTEMPTS)
-    assert played.outcomes == ["given_up"]
+    done = [played.deliver(OPENED, receives=number) for number in range(1, MOST_ATTEMPTS + 1)]
+    assert done == [False] * (MOST_ATTEMPTS - 1) + [True]
+    assert played.outcomes == ["failed"] * (MOST_ATTEMPTS - 1) + ["given_up"]
+    assert [each["attempt"] for each in played.reports] == list(range(1, MOST_ATTEMPTS + 1))
     assert played.letters.attributes == [{"reason": "given_up", "detail": "ops.example answered 503: maintenance"}]
     assert json.loads(played.letters.sent[0])["destination_id"] == "ops"
     assert played.letters.groups == ["ops"]
+
+
+def test_waits_of_our_own_use_up_no_attempt_of_a_destination(played: PlayedNotify) -> None:
+    played.destinations.away = True
+    for number in range(1, MOST_ATTEMPTS + 1):
+        assert not played.deliver(OPENED, receives=number)
+    played.destinations.away = False
+    played.poster.answers["ops.example"] = [Answer(503)] * (MOST_ATTEMPTS - 1)
+
+    for number in range(1, MOST_ATTEMPTS):
+        assert not played.deliver(OPENED, receives=MOST_ATTEMPTS + number)
+    assert played.deliver(OPENED, receives=2 * MOST_ATTEMPTS)
+    assert played.outcomes == ["failed"] * (MOST_ATTEMPTS - 1) + ["delivered"]
+    assert {pause for _, pause in played.deliveries.paused[MOST_ATTEMPTS:]} == {PAUSES[-1]}
+
+
+def test_while_attempts_cannot_be_counted_none_is_the_last(played: PlayedNotify) -> None:
+    played.bucket.away = True
+    played.poster.answers["ops.example"] = [Answer(503)] * 2
+
+    assert not played.deliver(OPENED, receives=MOST_ATTEMPTS)
+    assert not played.deliver(OPENED, receives=MOST_RECEIVES)
+    assert played.letters.sent == []
+
+
+def test_a_dead_letter_that_is_sent_again_has_all_attempts_anew(played: PlayedNotify) -> None:
+    played.poster.answers["ops.example"] = [Answer(503)] * (MOST_ATTEMPTS + 1)
+    for number in range(1, MOST_ATTEMPTS + 1):
+        played.deliver(OPENED, receives=number)
+    again = msgspec.structs.replace(queued(played.letters.sent[0], DELIVERIES), message_id="m-again")
+
+    assert not played.notifying.handle(again, OPENED.at)
+    assert played.outcomes[-2:] == ["given_up", "failed"]
+
+
+def test_what_was_told_is_remembered_while_a_later_message_is_tried(played: PlayedNotify) -> None:
+    assert played.deliver(OPENED)
+    played.poster.answers["ops.example"] = [Answer(503)]
+    assert not played.deliver(RESOLVED)
+
+    assert played.deliver(OPENED, receives=2)
+    assert played.outcomes == ["delivered", "failed"]
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,14 @@ def test_whatever_a_server_does_ends_in_time(plain: Server, does: Behaviour) -> 
     assert isinstance(answer, Retryable) or answer.status == 200
 
 
+def test_what_a_server_sends_as_its_status_reaches_no_terminal(plain: Server) -> None:
+    plain.does = lambda connection: connection.sendall(b"HTTP/1.1 2\x1b[2J\x9b31m owned\r\n\r\n")
+
+    with pytest.raises(Retryable, match="BadStatusLine") as raised:
+        post(plain)
+    assert str(raised.value).isprintable()
+
+
 def test_of_a_huge_answer_little_is_read(plain: Server) -> None:
     sent = 0
 

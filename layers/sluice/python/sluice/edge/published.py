@@ -81,6 +81,8 @@ class Believed(Generic[Content]):
 
     content: Content
     away: Retryable | None = None
+    just_confirmed: bool = False
+    """Whether a source confirmed it for this very question: only then is what it lacks known to be absent."""
 
 
 class Published(Generic[Item, Content]):
@@ -135,9 +137,10 @@ class Published(Generic[Item, Content]):
 
     def find_missing(self, now: datetime) -> Believed[Content]:
         """Return the content after a look for what it misses; such looks are limited in number."""
-        if self._away is None and self._may_look():
+        looks = self._away is None and self._may_look()
+        if looks:
             self._look(now)
-        return self._believe(now)
+        return self._believe(now, just_looked=looks)
 
     def _may_look(self) -> bool:
         """Allow some looks for what is missing in a row; each second one more is allowed."""
@@ -149,10 +152,10 @@ class Published(Generic[Item, Content]):
         self._looks_left -= 1
         return True
 
-    def _believe(self, now: datetime) -> Believed[Content]:
+    def _believe(self, now: datetime, *, just_looked: bool = False) -> Believed[Content]:
         if self._content is None or not _is_within(LAST_KNOWN, self._confirmed_at, now):
             raise self._away or Retryable(f"no {self._kind} are published")
-        return Believed(self._content, self._away)
+        return Believed(self._content, self._away, just_looked and self._away is None)
 
     def _look(self, now: datetime) -> None:
         """Take what is newer, and remember whether any source has this version."""

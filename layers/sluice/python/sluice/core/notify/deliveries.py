@@ -13,6 +13,8 @@ from sluice.core.notify.destinations import Destination
 VERSION = 1
 
 MOST_ATTEMPTS = 8
+MOST_RECEIVES = 30
+"""More than the attempts, and enough for an hour: what we could not do ourselves uses up none of the attempts."""
 PAUSES = (2, 5, 10, 20, 40, 80, 160)
 """Seconds before each further attempt. A destination that is down for five minutes misses nothing."""
 LONGEST_PAUSE = 15 * 60
@@ -52,6 +54,14 @@ def read_delivery(body: str) -> Delivery:
     return _read(body, Delivery, VERSION, "delivery")
 
 
+def find_destination(body: str) -> str:
+    """Return the destination that a body of any release names; nothing if it is no delivery."""
+    try:
+        return msgspec.json.decode(body, type=_Addressed).destination_id
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return ""
+
+
 def plan_deliveries(
     message: AlertMessage, destinations: tuple[Destination, ...], now: datetime
 ) -> tuple[Delivery, ...]:
@@ -59,11 +69,14 @@ def plan_deliveries(
     return tuple(Delivery(destination_id=each.destination_id, routed_at=now, message=message) for each in destinations)
 
 
-def pause_after(attempt: int, asked: float | None) -> int | None:
-    """Return the seconds until the next attempt, None after the last one; longer if the destination asked for it."""
+def pause_after(attempt: int, receives: int, asked: float | None) -> int | None:
+    """Return the seconds until the next attempt, None after the last one; longer if the destination asked for it.
+
+    The pauses grow with the receives: they do so even while no attempt can be counted.
+    """
     if attempt >= MOST_ATTEMPTS:
         return None
-    return max(PAUSES[attempt - 1], min(int(asked or 0), LONGEST_PAUSE))
+    return max(pause_for_ours(receives), min(int(asked or 0), LONGEST_PAUSE))
 
 
 def pause_for_ours(receives: int) -> int:
@@ -72,6 +85,10 @@ def pause_for_ours(receives: int) -> int:
 
 
 Kind = TypeVar("Kind", AlertMessage, Delivery)
+
+
+class _Addressed(msgspec.Struct):
+    destination_id: str = ""
 
 
 class _Versioned(msgspec.Struct):

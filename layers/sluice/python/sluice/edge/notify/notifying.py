@@ -22,6 +22,7 @@ from sluice.core.metrics import (
     NOTIFICATIONS_SENT,
 )
 from sluice.core.notify.deliveries import (
+    MOST_ATTEMPTS,
     Delivery,
     pause_after,
     pause_for_ours,
@@ -37,7 +38,7 @@ from sluice.edge.metrics import record
 from sluice.edge.notify.attempting import Attempting
 from sluice.edge.notify.destinations import Destinations
 from sluice.edge.notify.queues import Queue
-from sluice.edge.notify.told import Told
+from sluice.edge.notify.told import Latest, Told
 from sluice.edge.published import Published
 
 logger = Logger()
@@ -98,7 +99,8 @@ class Notifying:
         delivery = read_delivery(queued.body)
         message = delivery.message
         destination = self._find(delivery.destination_id, now)
-        latest = self.told.find(delivery)
+        known = self.told.find(delivery)
+        latest = 0 if known is None else known.sequence
         if latest == message.sequence:
             logger.info("a repeated delivery is left out", incident_id=message.incident_id, sequence=latest)
             return None
@@ -113,9 +115,14 @@ class Notifying:
             result = Result("refused", pointless)
         else:
             result = self.attempting.attempt(message, destination, now)
+        attempt = _count(known, queued)
+        pause = None
         if result.outcome == "delivered":
-            self._note(delivery)
-        pause = pause_after(queued.attributes.receives, result.retry_after) if result.outcome == "failed" else None
+            self._note(delivery, Latest(message.sequence))
+        elif result.outcome == "failed":
+            pause = pause_after(attempt, queued.attributes.receives, result.retry_after)
+            if known is not None and pause is not None:
+                self._note(delivery, Latest(latest, queued.message_id, attempt))
         given_up = result.outcome == "failed" and pause is None
         if given_up or (result.outcome == "refused" and not pointless):
             self._give_up(queued, delivery.group, GIVEN_UP if given_up else REFUSED, result.detail)
@@ -123,19 +130,25 @@ class Notifying:
         return pause
 
     def _find(self, destination_id: str, now: datetime) -> Destination | None:
-        """Find a destination; this process's copy may be older than the one that routed."""
+        """Find a destination, or None if there is none; Retryable while that is not known.
+
+        This process's copy may be older than the one that routed.
+        """
         for believe in (self.destinations.find, self.destinations.find_missing):
-            for each in believe(now).content:
+            believed = believe(now)
+            for each in believed.content:
                 if each.destination_id == destination_id:
                     return each
+        if not believed.just_confirmed:
+            raise believed.away or Retryable("this process may not look again yet for a destination that it misses")
         return None
 
-    def _note(self, delivery: Delivery) -> None:
+    def _note(self, delivery: Delivery, latest: Latest) -> None:
         try:
-            self.told.note(delivery)
+            self.told.note(delivery, latest)
         except Retryable as error:
-            # A repeat of this delivery could be told again. It is delivered all the same.
-            logger.warning("a delivery is not remembered", reason=str(error))
+            # A repeat of this delivery could be told again, or tried once more than others. That is all.
+            logger.warning("an attempt is not remembered", reason=str(error))
 
     def _give_up(self, queued: QueueRecord, group: str, reason: str, detail: str) -> None:
         """Put a message among the dead letters, with the reason; Retryable if SQS does not take it."""
@@ -158,6 +171,7 @@ class Notifying:
             incident_id=message.incident_id,
             sequence=message.sequence,
             destination_id=delivery.destination_id,
+            # Not the attempt's own number: that one comes again when it could not be remembered.
             attempt=queued.attributes.receives,
             outcome="given_up" if given_up else result.outcome,
             status=result.status,
@@ -181,3 +195,10 @@ class Notifying:
         except Retryable as error:
             record(ATTEMPTS_UNREPORTED, 1)
             logger.warning("an attempt is not reported", reason=str(error))
+
+
+def _count(known: Latest | None, queued: QueueRecord) -> int:
+    """Count this attempt. While the memory is away none is the last: receives are no attempts, and have a bound."""
+    if known is None:
+        return min(queued.attributes.receives, MOST_ATTEMPTS - 1)
+    return known.attempts_of(queued.message_id) + 1

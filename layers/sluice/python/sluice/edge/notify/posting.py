@@ -15,7 +15,7 @@ from typing import Any
 
 from sluice.core.errors import Retryable
 from sluice.core.notify.addresses import LOOPBACK, Place, choose_addresses
-from sluice.core.notify.outcomes import Answer
+from sluice.core.notify.outcomes import Answer, shorten
 from sluice.core.notify.requests import Request
 
 CONNECT_SECONDS, TOTAL_SECONDS = 3.0, 8.0
@@ -169,5 +169,5 @@ def _left(deadline: float, most: float = TOTAL_SECONDS) -> float:
 
 
 def _describe(error: Exception) -> str:
-    """Describe a failure without what may hold the address's path."""
-    return f"{type(error).__name__} {error}".strip()[:200]
+    """Describe a failure. Its text may repeat what the server sent."""
+    return shorten(f"{type(error).__name__} {error}")

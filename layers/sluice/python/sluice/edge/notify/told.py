@@ -1,7 +1,8 @@
 """The latest message of each incident that a destination took, so that none is told twice or out of order.
 
 SQS drops repeats of five minutes. What comes later is a process that died between the destination's answer and its
-report, or a dead letter that is sent again. This memory is a help, and not needed to deliver.
+report, or a dead letter that is sent again. The attempts of a delivery are counted here too: its receives count what
+we could not do ourselves as well. This memory is a help, and not needed to deliver.
 """
 
 import hashlib
@@ -20,7 +21,16 @@ FOLDER = "notified/"
 class Latest(msgspec.Struct, frozen=True):
     """What is remembered of an incident at a destination."""
 
-    sequence: int
+    sequence: int = 0
+    """Of the latest message that was taken; 0 if there is none."""
+    trying: str = ""
+    """The id in the queue of the delivery that is tried. One that is sent again has another, and attempts anew."""
+    attempts: int = 0
+    """How many attempts of that one failed."""
+
+    def attempts_of(self, message_id: str) -> int:
+        """Return how many attempts of a delivery failed."""
+        return self.attempts if self.trying == message_id else 0
 
 
 class Told:
@@ -29,18 +39,18 @@ class Told:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
 
-    def find(self, delivery: Delivery) -> int:
-        """Return the sequence of the latest message; 0 if there is none, or if S3 does not say."""
+    def find(self, delivery: Delivery) -> Latest | None:
+        """Return what is remembered; None if S3 does not say."""
         try:
             found = self._bucket.find(_name(delivery))
-            return 0 if found is None else msgspec.json.decode(found[0], type=Latest).sequence
+            return Latest() if found is None else msgspec.json.decode(found[0], type=Latest)
         except (Retryable, msgspec.DecodeError):
             # A message that comes twice is better than none.
-            return 0
+            return None
 
-    def note(self, delivery: Delivery) -> None:
-        """Remember a message; Retryable if S3 fails."""
-        self._bucket.put(_name(delivery), msgspec.json.encode(Latest(delivery.message.sequence)), "application/json")
+    def note(self, delivery: Delivery, latest: Latest) -> None:
+        """Remember what is the latest now; Retryable if S3 fails."""
+        self._bucket.put(_name(delivery), msgspec.json.encode(latest), "application/json")
 
 
 def _name(delivery: Delivery) -> str:
