@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from sluice.core.alerts.messages import MOST_EXAMPLES, VERSION, AlertMessage, Happening
+from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import SEVERITIES, RuleKind
 from tests.support.alerts import MINUTE, START, readings, verdict
 from tests.unit.core.alerts.test_board import World
@@ -35,7 +36,7 @@ def test_the_schema_lists_what_a_message_may_say() -> None:
 
 def told() -> list[AlertMessage]:
     """Every happening that alert writes without a silence."""
-    world = World(steps=(5,))
+    world = World(steps=(Step(after_minutes=5),))
     world.take(verdict(readings("b")))
     world.attend(START + 5 * MINUTE)
     world.incident.acknowledged_at = START + 6 * MINUTE
