@@ -21,7 +21,7 @@ def test_points_of_a_device_appear_live(page: Page, fleet: WatchedFleet) -> None
     expect(page.locator("#live-hint")).to_be_visible()
     page.get_by_role("radio", name="Device").check()
     expect(page.locator("#live-hint")).to_be_hidden()
-    page.get_by_role("combobox", name="Device").fill(device)
+    page.get_by_role("form", name="What to show").get_by_role("combobox", name="Device").fill(device)
     page.keyboard.press("Enter")
     live.click()
     chart = page.get_by_role("group", name="Chart of cpu_temp")

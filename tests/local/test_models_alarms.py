@@ -19,7 +19,7 @@ from local.resources import resolve
 from local.resources.configure import alarms, event_source
 from local.template import Assembly, TemplateError
 from sluice.core import metrics
-from sluice.core.consumers import AGGREGATE, ARCHIVE
+from sluice.core.consumers import AGGREGATE, ARCHIVE, DETECT
 from sluice.core.metrics import Metric
 from tests.infra.templates import synthesize
 from tests.local.test_resources import changed, services
@@ -86,7 +86,9 @@ def test_every_alarm_is_evaluated_or_names_the_metrics_that_no_one_writes_here(p
     assert read.known | set(read.unknown) == names
     assert not read.known & set(read.unknown)
     own = {one.name for one in world.config.alarms if all("Sluice/" in metric.namespace for metric in one.metrics)}
-    sources = {PREFIX + f"{each}-{alarm}" for each in (ARCHIVE.name, AGGREGATE.name) for alarm in ("set-aside",)}
+    sources = {
+        PREFIX + f"{each}-{alarm}" for each in (ARCHIVE.name, AGGREGATE.name, DETECT.name) for alarm in ("set-aside",)
+    }
     sources |= {PREFIX + f"{each}-{alarm}" for each in event_source_groups(world) for alarm in ("retrying", "dropped")}
     assert read.known == own | sources
     assert read.unknown[PREFIX + "ingest-errors"] == ["AWS/Lambda Errors"]
