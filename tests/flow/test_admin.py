@@ -81,6 +81,9 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
         "letter": "0" * 64,
         "redrive": "none",
         "consumer": "none",
+        "device": "none",
+        "incident": "0" * 24,
+        "silence": "0",
     }
     url = stack["api"] + path.format_map(named)
     body = b"" if method == "GET" else b"{}"
