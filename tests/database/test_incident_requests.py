@@ -103,6 +103,13 @@ def test_an_incident_says_what_led_to_it_and_what_was_told(alert: Alert, ask: As
     assert ask(SHOW, incident="\0").body["code"] == "unknown_incident"
 
 
+def test_the_series_of_an_incident_is_shown_among_many_newer_ones_of_its_device(alert: Alert, ask: Ask) -> None:
+    alert.take(verdict(readings("b")))
+    incident = only(ask)
+    alert.take(*[verdict(readings("b", 1), rule_id=f"rule-{number}") for number in range(101)])
+    assert [each["rule_id"] for each in ask(SHOW, incident=incident).body["series"]] == ["hot"]
+
+
 def test_a_device_that_did_not_fire_says_how_near_it_was(alert: Alert, ask: Ask) -> None:
     alert.take(verdict(readings("b"), breaches=3, of=5))
     shown = ask(DEVICE, fleet="fleet-1", device="device-1").body
@@ -146,7 +153,7 @@ def test_a_silence_has_an_end_and_is_audited(alert: Alert, ask: Ask, owner: Owne
     alert.take(verdict(readings("b")))
     assert alert.sns.happenings() == []
     said = ask(SHOW, incident=only(ask)).body["said"]
-    assert said[0] == "No one was told of it."
+    assert said[0] == "No message was written about it."
     assert said[1].startswith(f"Silence {number} holds until")
     admin.now = START + 5 * MINUTE
     assert ask(END, {"reason": "repaired"}, silence=number).status == 200

@@ -1,7 +1,6 @@
 """Admins' requests about incidents: lists, why someone was woken or not, acknowledgement, ends and silences."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
 import msgspec
@@ -29,7 +28,6 @@ from sluice.edge.database import Connection
 STATES = ("open", "resolved")
 DEFAULT_LISTED, MOST_LISTED = 100, 1000
 MOST_SHOWN = 100
-MOST_SILENCE = timedelta(days=30)
 
 _INCIDENT = "SELECT to_jsonb(incident)::text FROM incident"
 _DEVICES = """
@@ -46,7 +44,9 @@ _ATTEMPTS = """
 """
 _SERIES = """
     SELECT rule_id, metric, device_id, heard_at, state::text FROM series_state
-    WHERE fleet_id = %s AND device_id = ANY(%s) ORDER BY heard_at DESC LIMIT %s
+    WHERE fleet_id = %(fleet)s AND device_id = ANY(%(devices)s)
+        AND (%(rule)s::text IS NULL OR (rule_id = %(rule)s AND metric = %(metric)s))
+    ORDER BY heard_at DESC LIMIT %(most)s
 """
 
 
@@ -76,25 +76,23 @@ class Incidents(msgspec.Struct, frozen=True):
         return {"items": [describe_incident(each) for each in found], "next_cursor": None}
 
     def show(self, request: AdminRequest) -> dict[str, Any]:
-        """Show an incident: what led to it, what was told of it, and what became of that."""
+        """Show an incident: what led to it, the messages about it, and what became of them."""
         Parameters(request.query, known=())
         with self.store.reading() as rows:
             connection = rows.connection
             incident = _find(connection, request.path["incident"])
-            where = f"{SILENCES} WHERE fleet_id = %s AND until > %s ORDER BY silence_number"
-            silences = connection.execute(where, [incident.fleet_id, incident.opened_at]).fetchall()
+            where = f"""{SILENCES} WHERE fleet_id = %s AND until > %s AND (rule_id IS NULL OR rule_id = %s)
+                ORDER BY silence_number"""
+            given = [incident.fleet_id, incident.opened_at, incident.rule_id]
+            silences = connection.execute(where, given).fetchall()
             devices = connection.execute(_DEVICES, [incident.incident_id, MOST_SHOWN]).fetchall()
             messages = connection.execute(_MESSAGES, [incident.incident_id, MOST_SHOWN]).fetchall()
             attempts = [
                 describe_attempt(row) for row in connection.execute(_ATTEMPTS, [incident.incident_id, MOST_SHOWN])
             ]
-            given = [incident.fleet_id, incident.examples, MOST_SHOWN]
-            series = [
-                row
-                for row in connection.execute(_SERIES, given)
-                if (row[0], row[1]) == (incident.rule_id, incident.metric)
-            ]
-        matching = [Silence(*row[:5]) for row in silences if row[2] in (None, incident.rule_id)]
+            asked = _ask_series(incident.fleet_id, incident.examples, incident.rule_id, incident.metric)
+            series = connection.execute(_SERIES, asked).fetchall()
+        matching = [Silence(*row[:5]) for row in silences]
         return {
             "incident": describe_incident(incident),
             "said": [*explain_incident(incident, matching, attempts, request.now)],
@@ -103,7 +101,7 @@ class Incidents(msgspec.Struct, frozen=True):
                 for name, joined, cleared in devices
             ],
             "series": [describe_series(row, request.now) for row in series],
-            "silences": [describe_silence(row) for row in silences if row[2] in (None, incident.rule_id)],
+            "silences": [describe_silence(row) for row in silences],
             "messages": [
                 {"sequence": number, "happening": what, "written_at": write_time(at), "sent_at": write_optional(sent)}
                 for number, what, at, sent in messages
@@ -120,7 +118,7 @@ class Incidents(msgspec.Struct, frozen=True):
             if "\0" in device_id:
                 return {"device_id": device_id, "series": [], "silences": []}
             connection = rows.connection
-            series = connection.execute(_SERIES, [fleet.fleet_id, [device_id], MOST_SHOWN]).fetchall()
+            series = connection.execute(_SERIES, _ask_series(fleet.fleet_id, [device_id])).fetchall()
             where = f"{SILENCES} WHERE fleet_id = %s AND until > %s AND (device_id IS NULL OR device_id = %s)"
             silences = connection.execute(where, [fleet.fleet_id, request.now, device_id]).fetchall()
         return {
@@ -170,6 +168,12 @@ def _find(connection: Connection, incident_id: str) -> Incident:
     if row is None:
         raise Refusal(404, "unknown_incident", f"There is no incident {incident_id[:64]!r}.")
     return _read(row[0])
+
+
+def _ask_series(
+    fleet_id: str, devices: Sequence[str], rule_id: str | None = None, metric: str | None = None
+) -> dict[str, Any]:
+    return {"fleet": fleet_id, "devices": devices, "rule": rule_id, "metric": metric, "most": MOST_SHOWN}
 
 
 def _lock(changes: Changes, request: AdminRequest) -> Incident:
