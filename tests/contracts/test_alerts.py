@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from sluice.core.alerts.messages import MOST_EXAMPLES, VERSION, AlertMessage, Happening
+from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import SEVERITIES, RuleKind
 from tests.support.alerts import MINUTE, START, readings, verdict
@@ -35,15 +36,19 @@ def test_the_schema_lists_what_a_message_may_say() -> None:
 
 
 def told() -> list[AlertMessage]:
-    """Every happening that alert writes without a silence."""
+    """Messages of every happening."""
     world = World(steps=(Step(after_minutes=5),))
     world.take(verdict(readings("b")))
     world.attend(START + 5 * MINUTE)
     world.incident.acknowledged_at = START + 6 * MINUTE
     world.attend(START + 7 * MINUTE)
     world.take(verdict(readings("..", 10)), now=START + 30 * MINUTE)
-    world.attend(START + 45 * MINUTE)
-    return world.messages
+    world.take(verdict(readings("b", 12)), now=START + 31 * MINUTE)
+    silence = Silence(silence_number=1, fleet_id="fleet-1", rule_id=None, device_id=None, until=START + MINUTE)
+    silenced = World(silences=[silence])
+    silenced.take(verdict(readings("b")))
+    silenced.attend(START + MINUTE)
+    return world.messages + silenced.messages
 
 
 @pytest.mark.parametrize("message", told(), ids=lambda message: message.happening)
@@ -52,7 +57,7 @@ def test_what_alert_writes_keeps_the_contract(message: AlertMessage) -> None:
 
 
 def test_every_kind_of_message_was_looked_at() -> None:
-    assert {each.happening for each in told()} == {"opened", "escalated", "acknowledged", "resolved"}
+    assert {each.happening for each in told()} == set(get_args(Happening))
 
 
 def test_a_message_of_a_later_release_is_read() -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.edge.alerts.tables import AlertTables
+from sluice.edge.rollups.maintenance import Maintenance
 from tests.database.alerting import Alert, rows
+from tests.database.replaying import connect_as
 from tests.support.alerts import MINUTE, START, readings, verdict
 from tests.support.topics import IN_ORDER, TOPIC, PlayedSns
 
@@ -236,8 +238,6 @@ def test_a_cache_that_is_away_stops_nothing(alert: Alert) -> None:
 
 def test_columns_of_a_newer_release_keep_their_values(alert: Alert, database: str) -> None:
     alert.take(verdict(readings("b")))
-    import psycopg
-
     with psycopg.connect(database) as connection:
         connection.execute("ALTER TABLE incident ADD COLUMN note text NOT NULL DEFAULT 'kept'")
         connection.execute("UPDATE incident SET note = 'written'")
@@ -247,9 +247,6 @@ def test_columns_of_a_newer_release_keep_their_values(alert: Alert, database: st
 
 def test_old_incidents_leave_with_all_that_belongs_to_them(alert: Alert, database: str) -> None:
     alert.take(verdict(readings("b..")), verdict(readings("b"), rule_id="other"))
-    from sluice.edge.rollups.maintenance import Maintenance
-    from tests.database.replaying import connect_as
-
     with connect_as(database, "maintain") as connection:
         gone = Maintenance(connection, 1).forget("incident", "resolved_at", START + timedelta(days=1))
     assert gone == 1

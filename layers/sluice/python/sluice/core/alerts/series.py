@@ -1,6 +1,6 @@
 """What is remembered of a series under a rule, and when its breaches fire: m of the latest n readings.
 
-A reading is taken in once. Its position tells, so verdicts may be delivered again, split and overlap.
+A reading is taken in once. Its position shows that, so verdicts may be delivered again, split and overlap.
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,6 @@ class Series(msgspec.Struct, kw_only=True, omit_defaults=True):
     clears: int = 0
     """How many readings in a row were clear."""
     clear_since: datetime | None = None
-    breached_at: datetime | None = None
-    """The time of the newest breach."""
     verdict: Verdict | None = None
     """The newest verdict without its readings: what the rule and the statistics were."""
 
@@ -104,10 +102,8 @@ def add_reading(series: Series, verdict: Verdict, reading: Judged) -> Turn | Non
         least = LEAST_CLEAR if verdict.source == READINGS else 1
         return "ends" if series.clears >= max(verdict.of, least) else None
     series.clears, series.clear_since = 0, None
-    if reading.state == "breach":
-        series.breached_at = reading.at
-        if count_breaches(series, verdict, reading.at) >= verdict.breaches:
-            return "fires"
+    if reading.state == "breach" and count_breaches(series, verdict, reading.at) >= verdict.breaches:
+        return "fires"
     return None
 
 

@@ -1,6 +1,6 @@
-"""Which series are watched: a hint in Valkey for detect and learn, which then tell of clear readings too.
+"""Which series are watched: a hint in Valkey for detect and learn, which then report clear readings too.
 
-It may be lost. Then an incident ends late: after its device breaches again, or when nothing was heard of it for a day.
+It may be lost. Then an incident ends late: after its device breaches again, or when that was silent for a day.
 """
 
 from collections import defaultdict
@@ -17,9 +17,6 @@ from sluice.edge.cache import Cache
 
 WatchedDevice = tuple[str, str, list[str]]
 """A fleet, a device and the rules under which it is watched."""
-
-KEEP = WATCHED
-"""The schedule renews hints every minute."""
 
 
 class WatchedHints:
@@ -49,7 +46,8 @@ class WatchedHints:
 def _write(pipeline: ClusterPipeline, fields: dict[int, dict[Any, bytes]]) -> None:
     for shard, mapping in fields.items():
         pipeline.hset(name_watched(shard), mapping=mapping)
-        pipeline.expire(name_watched(shard), KEEP)
+        # The schedule renews hints every minute.
+        pipeline.expire(name_watched(shard), WATCHED)
 
 
 def _by_shard(devices: Iterable[WatchedDevice]) -> dict[int, dict[Any, bytes]]:
