@@ -1,6 +1,7 @@
 """What time alone asks for, every minute.
 
-send what waits -> for each fleet: give up silent devices, tell what is due -> send that -> renew the hints
+send what waits -> for each fleet: give up silent devices, write the messages that are due -> send them -> renew
+the hints
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ class Attending(msgspec.Struct, frozen=True):
     hints: WatchedHints
     stage: str
     steps: Sequence[Step]
-    """After how many minutes without acknowledgement someone wants to be told."""
+    """After how many minutes without acknowledgement someone wants a message."""
     may_go_on: Callable[[], bool]
 
     def run(self, now: datetime) -> None:
@@ -66,8 +67,9 @@ class Attending(msgspec.Struct, frozen=True):
         # Each run begins at another fleet: one that takes all the time does not always leave out the same ones.
         begin = int(now.timestamp()) // 60 % max(len(fleets), 1)
         defects: list[Exception] = []
-        for fleet_id in [*fleets[begin:], *fleets[:begin]]:
+        for done, fleet_id in enumerate([*fleets[begin:], *fleets[:begin]]):
             if not self.may_go_on():
+                logger.warning("fleets are left to the next run for lack of time", fleets=len(fleets) - done)
                 break
             try:
                 self._attend_to(fleet_id, now)
