@@ -103,7 +103,7 @@ def resolve(
 @app.command()
 def silence(
     fleet: Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's id.")],
-    minutes: Annotated[int, typer.Option(min=1, help="For how long. What is open then is told.")],
+    minutes: Annotated[int, typer.Option(min=1, help="For how long. A message is sent about what is open then.")],
     reason: Reason,
     rule: Annotated[str, typer.Option(metavar="RULE", help="Only this rule.")] = "",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="Only this device.")] = "",
@@ -141,6 +141,6 @@ def end_silence(
     role: AsRole = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a silence now. What is open is told within a minute."""
+    """End a silence now. A message is sent about what is open, within a minute."""
     client = connect(choose(stage, directory), role)
     show(client.change("POST", "silences", number, "end", body={"reason": reason}), as_json)

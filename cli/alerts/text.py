@@ -7,7 +7,7 @@ MARKS = {"breach": "!", "between": "-", "clear": "."}
 
 
 def write_incident(found: Mapping[str, Any]) -> Iterator[str]:
-    """Write an incident: what it is, what was told, and what led to it."""
+    """Write an incident: what it is, what was done about it, and what led to it."""
     incident = found["incident"]
     until = f" to {incident['resolved_at']} ({incident['resolution']})" if incident["resolved_at"] else ""
     yield f"{incident['severity']} {incident['state']}: {incident['why']}"
@@ -25,7 +25,7 @@ def write_device(found: Mapping[str, Any]) -> Iterator[str]:
     """Write why the series of a device fired or did not."""
     yield f"device {found['device_id']}"
     if not found["series"]:
-        yield "No verdict on it was ever told: no reading breached a rule, or none of its series has a rule."
+        yield "There is no verdict on it: no reading breached a rule, or none of its series has a rule."
     yield from _section("series", (line for each in found["series"] for line in _write_series(each)))
     yield from _section("silences", map(_write_silence, found["silences"]))
 

@@ -1,6 +1,7 @@
 """Attend: every minute, does for incidents what time alone asks for; and stores what notify reports of its attempts.
 
-send what waits -> end what nothing was heard of -> tell what is due: escalations, ends of silences -> renew the hints
+send what waits -> end incidents whose devices went silent -> send what is due: escalations, ends of silences -> renew
+the hints
 """
 
 import os
@@ -79,7 +80,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def list_steps(destinations: Sequence[Destination]) -> tuple[Step, ...]:
-    """List after how many minutes without acknowledgement some destination wants to be told, and of which incidents."""
+    """List after how many unacknowledged minutes some destination wants a message, and about which incidents."""
     steps = {
         Step(after_minutes=each.after_minutes, fleet_id=each.fleet_id, least_severity=each.least_severity): None
         for each in destinations

@@ -29,7 +29,7 @@ class AlertProfile(HoldingProfile):
 
 
 class Alert(ConsumerFunction):
-    """The function that opens, tells and resolves incidents, and the event source that feeds it."""
+    """The function that opens and resolves incidents and sends their messages, and its event source."""
 
     def __init__(self, scope: Construct, base: Base, settings: AlertProfile) -> None:
         super().__init__(

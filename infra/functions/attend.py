@@ -80,5 +80,5 @@ class Attend(Function):
         self.alarm(
             "storm",
             self.own(INCIDENTS_HELD, minutes=15, statistic="Maximum"),
-            means="A fleet has so many incidents that further ones are not told yet. `sluice alerts list` has them.",
+            means="A fleet has so many incidents that messages about further ones wait. `sluice alerts list` has them.",
         )

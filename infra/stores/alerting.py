@@ -1,4 +1,4 @@
-"""Where incidents are told: two SNS topics with the same messages, and the queue in which notify reports back."""
+"""Where alert messages go: to two SNS topics, the same to both; and the queue in which notify reports back."""
 
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_iam as iam

@@ -74,7 +74,7 @@ def send_until(stack: Stack, key: str, degrees: float, holds: Callable[[], Any],
         time.sleep(1)
 
 
-def test_a_breach_is_told_once_acknowledged_and_told_to_be_over(stack: Stack) -> None:
+def test_people_are_notified_of_a_breach_once_and_of_its_end(stack: Stack) -> None:
     key = create_fleet(stack, FLEET)
     hot = "create too-hot hot --kind above --metric cpu_temp --open 80 --clear 75 --severity critical"
     sluice(stack, "rules", *hot.split())

@@ -1,1 +1,1 @@
-"""Incidents: when breaches open one, what it is told, and when it ends."""
+"""Incidents: when breaches open one, which messages are written about it, and when it ends."""

@@ -1,6 +1,7 @@
 """What alert knows of some fleets during one transaction, and what verdicts and time change in it.
 
-take a verdict's new readings in -> the series fires or ends -> a device joins or leaves an incident -> tell what is due
+take a verdict's new readings in -> the series fires or ends -> a device joins or leaves an incident -> write
+the messages that are due
 
 Whoever loads a board holds the lock of its fleets, and stores it with its messages in the same transaction.
 """
@@ -93,11 +94,11 @@ class Board:
                 self._end(key, series, reading)
 
     def lose(self, member: Member) -> None:
-        """Give up a device of which nothing was heard for long."""
+        """Give up a device that was silent for long."""
         self._leave(self.incidents[member.incident_id], member, "unheard", self._now)
 
     def settle(self) -> None:
-        """Tell what is due of every incident."""
+        """Write the message that is due about each incident."""
         for incident in sorted(self.incidents.values(), key=lambda each: (each.opened_at, each.incident_id)):
             self._tell(incident)
 
@@ -151,7 +152,7 @@ class Board:
 
     def _leave(self, incident: Incident, member: Member, resolution: Resolution, at: datetime) -> None:
         if incident.open_devices <= 1:
-            # What is due of an incident that opens and ends at once is told too.
+            # An incident that opens and ends at once has both messages.
             self._tell(incident)
             resolve_incident(incident, resolution, at, self._now)
         else:

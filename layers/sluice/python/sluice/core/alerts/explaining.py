@@ -14,22 +14,23 @@ from sluice.core.times import write_time
 def explain_incident(
     incident: Incident, silences: Sequence[Silence], attempts: Sequence[Mapping[str, Any]], now: datetime
 ) -> Iterator[str]:
-    """Say what was told of an incident, what waits, and why."""
+    """Say which messages were written about an incident, what waits, and why."""
     if incident.told == "nothing":
-        yield "No one was told of it."
+        yield "No message was written about it."
     else:
-        yield f"{incident.sequence} messages were written, the last that may wake someone at {_last(incident)}."
+        last = write_time(incident.told_at[-1])
+        yield f"{incident.sequence} messages were written, the last about its state at {last}."
     covering = [each for each in silences if each.covers(incident.fleet_id, incident.rule_id, each.device_id, now)]
     for silence in covering:
         of = f" for {silence.device_id}" if silence.device_id else ""
         yield f"Silence {silence.silence_number} holds{of} until {write_time(silence.until)}."
     if incident.held == "silence" and not covering:
-        yield "A silence held it back; what is due is told within a minute."
+        yield "A silence held it back. The message that is due is sent within a minute."
     if incident.held == "storm":
         yield f"Its fleet had {MOST_INCIDENTS} incidents of this severity within an hour: it waits until there is room."
     if incident.told == "open" and incident.state == "resolved":
         minutes = SETTLED // timedelta(minutes=1)
-        yield f"Its end is told once it has lasted for {minutes} minutes, or when an hour's messages allow it."
+        yield f"A message reports its end after {minutes} minutes, or as soon as an hour's messages allow it."
     elif count_left(incident, now) < 1:
         yield f"It has sent as many messages as an incident may send in {HOUR // timedelta(minutes=1)} minutes."
     if incident.acknowledged_by is not None:
@@ -59,7 +60,7 @@ def explain_series(series: Series, now: datetime) -> Iterator[str]:
         yield f"Its latest {series.clears} readings are clear."
     if verdict.statistics is not None and verdict.statistics.stale:
         yield f"It was compared with old statistics, of {write_time(verdict.statistics.computed_at)}."
-    yield f"Its newest reading that was told is {(now - newest.at) // timedelta(seconds=1)} s old."
+    yield f"Its newest reading that was reported is {(now - newest.at) // timedelta(seconds=1)} s old."
 
 
 def _list_unreached(attempts: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -75,7 +76,3 @@ def _list_unreached(attempts: Sequence[Mapping[str, Any]]) -> set[str]:
         if each["outcome"] in ("given_up", "refused")
         and each["at"] > reached.get((each["sequence"], each["destination_id"]), "")
     }
-
-
-def _last(incident: Incident) -> str:
-    return write_time(incident.told_at[-1]) if incident.told_at else "some time"

@@ -1,7 +1,7 @@
-"""An incident: devices that fire under one rule together. Its state, and what is to be told of it.
+"""An incident: devices that fire under one rule together. Its state, and which message about it is due.
 
-The state and what was told are kept apart. What is due follows from both, so a message that must wait is told later if
-it is still true then, and not at all if it is not.
+The state and what messages have said of it are kept apart. What is due follows from both, so a message that must wait
+is written later if it is still true then, and not at all if it is not.
 """
 
 import hashlib
@@ -58,6 +58,7 @@ class Incident(msgspec.Struct, kw_only=True):
     event_id: str | None = None
     correlation_id: str = ""
     told: Told = "nothing"
+    """What the last message about its state said."""
     told_devices: int = 0
     told_severity: Severity | None = None
     told_at: list[datetime] = []
@@ -66,7 +67,7 @@ class Incident(msgspec.Struct, kw_only=True):
     escalated_minutes: int = 0
     told_acknowledged: bool = False
     held: Held = ""
-    """Why something about it was not told when it was due."""
+    """Why a message about it waits that was due."""
 
 
 def name_incident(key: SeriesKey, partition: int, reading: Judged) -> str:
@@ -125,7 +126,7 @@ def resolve_incident(incident: Incident, resolution: Resolution, at: datetime, n
 def reopen_incident(incident: Incident, now: datetime) -> None:
     """Open an incident again. Someone who acknowledged it believes that it is over.
 
-    Those to whom it was escalated hear of it at once: no step is taken twice.
+    Those to whom it was escalated are notified at once: no step is taken twice.
     """
     incident.state, incident.resolution, incident.resolved_at = "open", None, None
     incident.acknowledged_at = incident.acknowledged_by = None
@@ -137,7 +138,7 @@ def reopen_incident(incident: Incident, now: datetime) -> None:
 def find_due(
     incident: Incident, now: datetime, *, silenced: bool, storm: bool, steps: Sequence[Step]
 ) -> Happening | None:
-    """Return what is to be told of an incident now; remember why something waits."""
+    """Return which message about an incident is due now; remember why one waits."""
     left = count_left(incident, now)
     if incident.state == "resolved":
         if incident.told != "open":
@@ -230,7 +231,7 @@ def _has_grown(incident: Incident) -> bool:
 def _say_why(incident: Incident, happening: Happening) -> str:
     if happening == "resolved":
         return {
-            "unheard": "Nothing was heard of it for a day. That does not show that it is well.",
+            "unheard": "No reading of it was judged for a day. That does not show that it is well.",
             "by_hand": "Someone has resolved it.",
         }.get(incident.resolution or "", incident.why)
     if happening == "updated" and incident.reopened:

@@ -1,4 +1,4 @@
-"""The numbers by which incidents open, end and are told. Each is a promise of `docs/alerts.md`."""
+"""The numbers by which incidents open and end, and messages are written. Each is a promise of `docs/alerts.md`."""
 
 from datetime import timedelta
 
@@ -15,15 +15,15 @@ TOGETHER = timedelta(minutes=5)
 COOL_DOWN = timedelta(hours=1)
 """A device that fires again so soon opens its incident again. That one ends only after so long without a breach."""
 UNHEARD = timedelta(hours=24)
-"""An incident ends when nothing was heard of its devices for so long."""
+"""An incident ends when its devices were silent for so long."""
 HOUR = timedelta(hours=1)
 MOST_OF_ONE, MOST_OF_MANY = 3, 5
 """Messages of an incident in an hour: of one device, and of more. An escalation goes to others, and does not count."""
 SETTLED = timedelta(minutes=10)
-"""The last message of an hour tells of an end only when it has lasted for so long."""
+"""The last message of an hour reports an end only when it has lasted for so long."""
 GROWTH = 10
-"""An incident is told again when it has so many times the devices that it was told with."""
+"""A message is written again when an incident has so many times the devices that the last message named."""
 MOST_INCIDENTS = 10
-"""Incidents of a fleet and severity that are told in an hour. Further ones wait until there is room."""
+"""Incidents of a fleet and severity that have their first message in an hour. Further ones wait until there is room."""
 WATCHED = timedelta(minutes=15)
-"""How long after a breach detect tells of clear readings too."""
+"""How long after a breach detect reports clear readings too."""

@@ -1,4 +1,4 @@
-"""Silences: what is not told for a while. Every silence has an end."""
+"""Silences: what sends no messages for a while. Every silence has an end."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The steps of escalation: who wants to hear of an incident that no one has acknowledged, and after how long."""
+"""The steps of escalation: who is notified of an incident that no one has acknowledged, and after how long."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from sluice.core.detect.series_rules import SEVERITIES, Severity
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """After so many minutes some destination wants to be told."""
+    """After so many minutes some destination wants a message."""
 
     after_minutes: int
     fleet_id: str | None = None

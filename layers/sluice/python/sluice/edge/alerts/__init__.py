@@ -1,1 +1,1 @@
-"""Incidents in the database, what is told of them, and what Valkey is told of them."""
+"""Incidents in the database, the messages about them, and the hints in Valkey."""

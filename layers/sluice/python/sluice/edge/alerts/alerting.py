@@ -1,6 +1,6 @@
-"""The work of alert: verdicts change series and incidents, and what is told of them.
+"""The work of alert: verdicts change series and incidents, and messages are sent about these.
 
-read the verdicts -> one transaction: lock the fleets, load, take in, store with the messages -> send them -> tell
+read the verdicts -> one transaction: lock the fleets, load, take in, store with the messages -> send them -> hint to
 detect which series are watched; what comes after the transaction may fail: the schedule does it again
 """
 
@@ -30,7 +30,7 @@ logger = Logger()
 _WATCHED = read_sql("watched")
 
 TELL_SECONDS = 3
-"""For so long a batch begins to send messages. A fleet is told of at most some dozens at once."""
+"""For so long a batch begins to send messages. A fleet has at most some dozens at once."""
 
 
 class Alerting(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Alerting(msgspec.Struct, frozen=True):
         return read_verdict(record.value)
 
     def take_in(self, records: Sequence[tuple[Origin, Verdict]], retry: Retry) -> set[Origin]:
-        """Take verdicts in, all of them or none; then tell what is due."""
+        """Take verdicts in, all of them or none; then send messages and hints."""
         verdicts = [verdict for _, verdict in records]
         retry.run(lambda: self._store(verdicts))
         record(VERDICTS_TAKEN, len(verdicts))
@@ -100,7 +100,7 @@ class Alerting(msgspec.Struct, frozen=True):
                 ).fetchall()
             self.hints.add(rows)
         except Retryable as error:
-            logger.warning("what is committed is told by the next run of the schedule", reason=str(error))
+            logger.warning("what is committed is sent by the next run of the schedule", reason=str(error))
         except Exception:
-            # The verdicts are taken in. They must not be tried again, nor blamed, for what only concerns their telling.
+            # The verdicts are taken in. They must not be tried again, nor blamed, for messages and hints.
             logger.exception("what is committed is left to the schedule")

@@ -93,17 +93,17 @@ class AlertTables:
         return self._board(fleets, now, stage, (), series, incidents, {key.device_id for key in keys})
 
     def load_fleet(self, fleet_id: str, now: datetime, stage: str, steps: Sequence[Step]) -> Board:
-        """Load the incidents of a fleet that are open, or whose end is not told."""
+        """Load the incidents of a fleet that are open, or whose end no message has reported."""
         incidents = self._read_incidents(_OF_FLEET, {"fleet": fleet_id})
         return self._board([fleet_id], now, stage, steps, {}, incidents, set())
 
     def find_unheard(self, fleet_id: str, since: datetime) -> list[Member]:
-        """Find devices of open incidents of which nothing was heard since a moment."""
+        """Find devices of open incidents that were silent since a moment."""
         rows = self._connection.execute(_UNHEARD, {"fleet": fleet_id, "since": since})
         return [_member(row) for row in rows]
 
     def list_active(self) -> list[str]:
-        """List the fleets with incidents that are open, or whose end is not told."""
+        """List the fleets with incidents that are open, or whose end no message has reported."""
         rows = self._connection.execute(
             "SELECT DISTINCT fleet_id FROM incident WHERE state = 'open' OR told = 'open' ORDER BY fleet_id"
         )

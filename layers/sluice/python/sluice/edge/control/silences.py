@@ -28,12 +28,12 @@ class WantedSilence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Silences(msgspec.Struct, frozen=True):
-    """What is not told for a while, as admins and operators decide."""
+    """What sends no messages for a while, as admins and operators decide."""
 
     store: ControlStore
 
     def list(self, request: AdminRequest) -> dict[str, Any]:
-        """List the silences that hold, the first to end first."""
+        """List the silences that hold, the last to end first."""
         given = Parameters(request.query, ["fleet_id", "ended", "limit"])
         fleet_id, ended = given.text("fleet_id", 64), given.choice("ended", ["true", "false"], "false") == "true"
         most = given.whole("limit", 1, MOST_LISTED, DEFAULT_LISTED)
