@@ -94,5 +94,5 @@ def find_steps(steps: Steps, now: datetime) -> tuple[Step, ...]:
     try:
         return steps.find(now).content
     except Retryable as error:
-        logger.warning("no one is escalated to", reason=str(error))
+        logger.warning("no incident is escalated in this run", reason=str(error))
         return ()

@@ -1,4 +1,4 @@
-"""Alert on a real database: verdicts through its work, and what SNS and Valkey are told."""
+"""Alert on a real database: verdicts through its work, and what reaches SNS and Valkey."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Which incidents verdicts make, and what is told of them: at most so much, and nothing twice."""
+"""Which incidents verdicts make, and which messages: at most so many, and none twice."""
 
 import itertools
 from collections import Counter
@@ -17,7 +17,7 @@ from sluice.core.alerts.limits import COOL_DOWN, HOUR, MOST_INCIDENTS, SETTLED, 
 from sluice.core.alerts.messages import AlertMessage
 from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
-from sluice.core.detect.verdicts import Verdict
+from sluice.core.detect.verdicts import Judged, Verdict
 from tests.support.alerts import MINUTE, START, reading, readings, verdict
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class World:
         self.messages: list[AlertMessage] = []
 
     def take(self, *verdicts: Verdict, now: datetime | None = None) -> list[str]:
-        """Take verdicts in, in one transaction; return what is told."""
+        """Take verdicts in, in one transaction; return what the messages say."""
         times = [one.at for each in verdicts for one in each.readings]
         board = self._board(now or max(times, default=START))
         for each in verdicts:
@@ -383,7 +383,11 @@ def test_at_most_so_many_messages_an_hour_without_gaps_and_no_state_told_twice(
 
 
 def test_a_reading_names_its_incident() -> None:
-    worlds = World(), World()
-    for world in worlds:
-        world.take(verdict([reading(5, "breach")]))
-    assert worlds[0].incident.incident_id == worlds[1].incident.incident_id
+    def opened_by(one: Judged, device: str = "device-1") -> str:
+        world = World()
+        world.take(verdict([one], device))
+        return world.incident.incident_id
+
+    first = opened_by(reading(5, "breach"))
+    assert opened_by(reading(5, "breach")) == first
+    assert first not in (opened_by(reading(6, "breach")), opened_by(reading(5, "breach"), "device-2"))
