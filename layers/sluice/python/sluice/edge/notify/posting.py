@@ -114,12 +114,7 @@ def _exchange(connection: socket.socket, place: Place, request: Request, deadlin
     client.endheaders(request.body)
     with client.getresponse() as answer:
         body = answer.read(MOST_BODY) if answer.status not in (204, 304) else b""
-        return Answer(
-            answer.status,
-            body.decode(errors="replace"),
-            answer.getheader("retry-after", ""),
-            answer.getheader("location", ""),
-        )
+        return Answer(answer.status, body.decode(errors="replace"), answer.getheader("retry-after", ""))
 
 
 class _Bounded:
