@@ -53,8 +53,8 @@ def redrive(
 ) -> None:
     """Send notifications again that were given up, in their order.
 
-    Repair the cause first: the destination, its secret or its address. One that is older than what its destination
-    was told of the incident since is left out there.
+    Repair the cause first: the destination, its secret or its address. One is left out if its destination has since
+    got a later message of the same incident.
     """
     letters = Letters(choose(stage, directory))
     if not yes:

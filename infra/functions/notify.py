@@ -1,4 +1,4 @@
-"""notify: tells people of incidents. It runs outside the private network, which has no way out."""
+"""notify: sends people messages about incidents. It runs outside the private network, which has no way out."""
 
 from dataclasses import dataclass, replace
 
@@ -22,12 +22,12 @@ from sluice.edge.settings import NotifySettings
 ROUTING_AT_ONCE = 2
 """The least that AWS takes. Routing asks no destination."""
 OTHER_SECONDS = 21
-"""The destinations, a secret twice, what was told twice, a pause or a dead letter, a report: each at its slowest."""
+"""The destinations, a secret twice, what it took twice, a pause or a dead letter, a report: each at its slowest."""
 
 
 @dataclass(frozen=True)
 class NotifyProfile:
-    """The function that tells destinations, and how many of them at once."""
+    """The function that notifies destinations, and how many of them at once."""
 
     compute: Compute
     destination_s3_seconds: int
@@ -76,7 +76,7 @@ class Notify(Function):
             "unreported",
             self.own(ATTEMPTS_UNREPORTED, minutes=5),
             times=3,
-            means="notify cannot report its attempts. People are told, and `sluice alerts show` does not know it.",
+            means="notify cannot report its attempts. People are notified, and `sluice alerts show` does not know it.",
         )
 
 

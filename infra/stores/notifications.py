@@ -37,8 +37,8 @@ class Notifications(Construct):
             self,
             "letters",
             metric=_measure(self.letters, "ApproximateNumberOfMessagesVisible"),
-            means="Notifications were given up: people were not told of an incident. `sluice notifications list` says"
-            " which and why, and `sluice notifications redrive` sends them again.",
+            means="Notifications were given up: people were not notified of an incident. `sluice notifications list`"
+            " says which and why, and `sluice notifications redrive` sends them again.",
         )
         for name, queue in (("messages", self.messages), ("deliveries", self.deliveries)):
             foundation.operations.alarm(

@@ -1,1 +1,1 @@
-"""Servers that people are told by: Slack and PagerDuty as their documentation has them, and one of a fleet's own."""
+"""Servers that notify people: Slack and PagerDuty as their documentation has them, and one of a fleet's own."""

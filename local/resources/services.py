@@ -23,7 +23,7 @@ class Services:
     directory: str
     """Base URL of the directory of groups, which is no model: each deployment has its own, or none."""
     receivers: str
-    """Host and port of the servers that people are told by, which are no model either: "127.0.0.1:5"."""
+    """Host and port of the servers that notify people, which are no model either: "127.0.0.1:5"."""
     state: Path
     """The stack's directory: the models keep spools and logs below it."""
     region: str = "us-east-1"

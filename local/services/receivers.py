@@ -1,4 +1,4 @@
-"""The servers that people are told by, as a process of the stack."""
+"""The servers that notify people, as a process of the stack."""
 
 import socket
 import sys

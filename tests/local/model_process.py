@@ -34,6 +34,28 @@ def running(name: str, settings: msgspec.Struct, directory: Path) -> Iterator[Mo
         yield model
 
 
+@contextlib.contextmanager
+def running_function(arn: str, code: str, directory: Path, workers: int) -> Iterator[ModelProcess]:
+    """The model of Lambda with one function, which finds the directory in HOME_DIRECTORY."""
+    (directory / "code").mkdir()
+    (directory / "code" / "handler.py").write_text(code)
+    function = config.FunctionConfig(
+        name=arn.rpartition(":")[2],
+        arn=arn,
+        handler="handler.handler",
+        runtime="python3.13",
+        directory=str(directory / "code"),
+        memory_mb=128,
+        timeout_seconds=10,
+        concurrency=100,
+        workers=workers,
+        environment={"HOME_DIRECTORY": str(directory)},
+    )
+    settings = config.LambdasConfig("us-east-1", sys.executable, str(directory / "state"), [function])
+    with running("lambdas", settings, directory) as model:
+        yield model
+
+
 def listening() -> socket.socket:
     """A socket for a model to inherit; it outlives the model, as in the stack."""
     return socket.create_server(("127.0.0.1", 0), backlog=1024)

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,15 +18,17 @@ from confluent_kafka.cimpl import NewTopic
 
 from local.install import kafka_installation
 from local.models.aws_client import aws_client
-from local.models.config import EventSourceConfig, FunctionConfig, LambdasConfig, MappingConfig
+from local.models.config import EventSourceConfig, MappingConfig
 from local.ports import Ports
 from local.processes import spawn, stop
 from local.services.kafka import Cluster, new_nodes
 from tests.local.emulation import emulated_aws
-from tests.local.model_process import ModelProcess, running
+from tests.local.model_process import ModelProcess, running, running_function
+from tests.local.watching import eventually
 from tests.support.stores import committed_offsets
 
 PARTITIONS = 4
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:reads"
 HANDLER = """
 import base64, json, os, pathlib
 
@@ -101,22 +102,7 @@ def s3(aws: str) -> Any:
 
 @pytest.fixture(scope="module")
 def lambdas(directory: Path) -> Iterator[ModelProcess]:
-    (directory / "code").mkdir()
-    (directory / "code" / "handler.py").write_text(HANDLER)
-    function = FunctionConfig(
-        name="reads",
-        arn="arn:aws:lambda:us-east-1:123456789012:function:reads",
-        handler="handler.handler",
-        runtime="python3.13",
-        directory=str(directory / "code"),
-        memory_mb=128,
-        timeout_seconds=10,
-        concurrency=100,
-        workers=2,
-        environment={"HOME_DIRECTORY": str(directory)},
-    )
-    settings = LambdasConfig("us-east-1", sys.executable, str(directory / "state"), [function])
-    with running("lambdas", settings, directory) as model:
+    with running_function(FUNCTION, HANDLER, directory, workers=2) as model:
         yield model
 
 
@@ -157,7 +143,7 @@ class Source:
             "cluster_arn": "arn:aws:kafka:us-east-1:123456789012:cluster/c/1",
             "topic": self.topic,
             "group": self.topic,
-            "function_arn": "arn:aws:lambda:us-east-1:123456789012:function:reads",
+            "function_arn": FUNCTION,
             "function_timeout_seconds": 10,
             "starting_position": "TRIM_HORIZON",
             "batch_size": 1000,
@@ -191,13 +177,6 @@ def configured(
 Configured = Callable[..., EventSourceConfig]
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-
-
 def status(model: ModelProcess) -> Any:
     with urllib.request.urlopen(f"{model.url}/_model/mappings") as answer:
         (found,) = json.load(answer)
@@ -209,7 +188,7 @@ def test_all_records_reach_the_function_in_order_from_the_beginning(
 ) -> None:
     source.produce([(number % PARTITIONS, f"v{number}") for number in range(400)])
     with running("event_source", configured(source.mapping()), tmp_path):
-        until(lambda: source.committed() == dict.fromkeys(range(PARTITIONS), 100))
+        eventually(lambda: source.committed() == dict.fromkeys(range(PARTITIONS), 100))
 
     assert sorted(source.values()) == sorted(f"v{number}" for number in range(400))
     for partition in range(PARTITIONS):
@@ -223,12 +202,12 @@ def test_a_partial_failure_holds_its_partition_and_no_other(
     source.plan(report="bad")
     source.produce([(0, "a"), (0, "bad"), (0, "b"), (1, "c")])
     with running("event_source", configured(source.mapping()), tmp_path) as model:
-        until(lambda: source.committed() == {0: 1, 1: 1})
+        eventually(lambda: source.committed() == {0: 1, 1: 1})
         source.produce([(1, "d"), (2, "e")])
-        until(lambda: source.committed() == {0: 1, 1: 2, 2: 1})
-        until(lambda: status(model)["waiting_partitions"] == [0])
+        eventually(lambda: source.committed() == {0: 1, 1: 2, 2: 1})
+        eventually(lambda: status(model)["waiting_partitions"] == [0])
         source.plan()
-        until(lambda: source.committed() == {0: 3, 1: 2, 2: 1})
+        eventually(lambda: source.committed() == {0: 3, 1: 2, 2: 1})
 
     values = source.values()
     assert [values.count(each) for each in "acde"] == [1, 1, 1, 1]
@@ -242,10 +221,10 @@ def test_a_batch_whose_function_fails_is_tried_until_it_succeeds(
     source.plan(**{fault: "bad"})
     source.produce([(0, "a"), (0, "bad")])
     with running("event_source", configured(source.mapping()), tmp_path) as model:
-        until(lambda: status(model).get("function_errors", 0) >= 2)
+        eventually(lambda: status(model).get("function_errors", 0) >= 2)
         assert source.committed() == {}
         source.plan()
-        until(lambda: source.committed() == {0: 2})
+        eventually(lambda: source.committed() == {0: 2})
 
 
 def test_a_batch_that_is_given_up_is_an_object_with_the_whole_event(
@@ -255,7 +234,7 @@ def test_a_batch_that_is_given_up_is_an_object_with_the_whole_event(
     source.produce([(3, "a"), (3, "bad")])
     mapping = source.mapping(maximum_retries=1)
     with running("event_source", configured(mapping), tmp_path):
-        until(lambda: source.committed() == {3: 2})
+        eventually(lambda: source.committed() == {3: 2})
 
     (listed,) = s3.list_objects_v2(Bucket="failed", Prefix=f"aws/lambda/{mapping.uuid}/")["Contents"]
     found = json.loads(s3.get_object(Bucket="failed", Key=listed["Key"])["Body"].read())
@@ -283,10 +262,10 @@ def test_a_function_that_cannot_be_reached_loses_nothing(
     away = configured(mapping)
     away.lambdas = "http://127.0.0.1:1"
     with running("event_source", away, tmp_path) as model:
-        until(lambda: status(model).get("not_invoked", 0) >= 2)
+        eventually(lambda: status(model).get("not_invoked", 0) >= 2)
     assert source.committed() == {}
     with running("event_source", configured(mapping), tmp_path):
-        until(lambda: source.committed() == {0: 1})
+        eventually(lambda: source.committed() == {0: 1})
 
     assert source.values() == ["a"]
 
@@ -295,10 +274,10 @@ def test_killed_pollers_continue_where_the_group_stands(configured: Configured, 
     settings = configured(source.mapping(batch_size=10, window_seconds=0))
     source.produce([(number % PARTITIONS, f"v{number}") for number in range(2000)])
     with running("event_source", settings, tmp_path) as model:
-        until(lambda: len(source.batches()) > 20)
+        eventually(lambda: len(source.batches()) > 20)
         model.process.kill()
     with running("event_source", settings, tmp_path):
-        until(lambda: source.committed() == dict.fromkeys(range(PARTITIONS), 500))
+        eventually(lambda: source.committed() == dict.fromkeys(range(PARTITIONS), 500))
 
     assert set(source.values()) == {f"v{number}" for number in range(2000)}
     # What was invoked and not committed is delivered again: at most a batch of each poller.
@@ -320,7 +299,7 @@ def test_a_poller_that_cannot_continue_ends_the_process(configured: Configured, 
         running("event_source", settings, tmp_path / "two") as two,
     ):
         # Both claim the same static members of the group. The one that loses a member is fenced for good.
-        until(lambda: 1 in (one.process.poll(), two.process.poll()))
+        eventually(lambda: 1 in (one.process.poll(), two.process.poll()))
 
 
 def test_a_commit_that_is_never_answered_ends_the_process() -> None:

@@ -1,8 +1,6 @@
 """The model of SQS event sources with emulated queues and real functions."""
 
 import json
-import sys
-import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,9 +10,10 @@ from typing import Any
 import pytest
 
 from local.models.aws_client import aws_client
-from local.models.config import FunctionConfig, LambdasConfig, QueueMappingConfig, QueueSourceConfig
+from local.models.config import QueueMappingConfig, QueueSourceConfig
 from tests.local.emulation import emulated_aws
-from tests.local.model_process import ModelProcess, running
+from tests.local.model_process import ModelProcess, running, running_function
+from tests.local.watching import eventually
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:takes"
 HANDLER = """
@@ -55,22 +54,7 @@ def aws() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def lambdas(directory: Path) -> Iterator[ModelProcess]:
-    (directory / "code").mkdir()
-    (directory / "code" / "handler.py").write_text(HANDLER)
-    function = FunctionConfig(
-        name="takes",
-        arn=FUNCTION,
-        handler="handler.handler",
-        runtime="python3.13",
-        directory=str(directory / "code"),
-        memory_mb=128,
-        timeout_seconds=10,
-        concurrency=100,
-        workers=3,
-        environment={"HOME_DIRECTORY": str(directory)},
-    )
-    settings = LambdasConfig("us-east-1", sys.executable, str(directory / "state"), [function])
-    with running("lambdas", settings, directory) as model:
+    with running_function(FUNCTION, HANDLER, directory, workers=3) as model:
         yield model
 
 
@@ -152,13 +136,6 @@ def configured(lambdas: ModelProcess, aws: str) -> Configured:
     return lambda *mappings: QueueSourceConfig("us-east-1", lambdas.url, aws, list(mappings))
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-
-
 def status(model: ModelProcess) -> Any:
     with urllib.request.urlopen(f"{model.url}/_model/mappings") as answer:
         (found,) = json.load(answer)
@@ -171,7 +148,7 @@ def test_the_messages_of_a_group_come_in_order_and_leave_the_queue(
     source.send("a", *(f"a{number}" for number in range(5)))
     source.send("b", *(f"b{number}" for number in range(5)))
     with running("queue_source", configured(source.mapping()), tmp_path) as model:
-        until(lambda: source.left() == 0)
+        eventually(lambda: source.left() == 0)
         assert status(model)["deleted"] == 10
 
     for group in "ab":
@@ -185,11 +162,11 @@ def test_a_message_that_is_reported_holds_its_group_and_no_other(
     source.send("a", "bad", "after")
     source.send("b", "other")
     with running("queue_source", configured(source.mapping()), tmp_path):
-        until(lambda: source.bodies().count("bad") == 2)
+        eventually(lambda: source.bodies().count("bad") == 2)
         assert source.bodies().count("other") == 1
         assert "after" not in source.bodies()
         source.plan()
-        until(lambda: source.left() == 0)
+        eventually(lambda: source.left() == 0)
 
     assert source.bodies()[-2:] == ["bad", "after"]
 
@@ -201,7 +178,7 @@ def test_what_fails_too_often_is_a_dead_letter_and_its_group_goes_on(
     source.plan(**{fault: "bad"})
     source.send("a", "bad", "after")
     with running("queue_source", configured(source.mapping()), tmp_path):
-        until(lambda: source.left() == 0)
+        eventually(lambda: source.left() == 0)
 
     assert source.letters() == ["bad"]
     assert [receives for bodies, receives in source.seen() if bodies == ["bad"]] == [[1], [2], [3]]
@@ -214,9 +191,9 @@ def test_a_slow_message_holds_no_other_group(configured: Configured, source: Sou
     source.send("a", "slow")
     source.send("b", "b1", "b2", "b3")
     with running("queue_source", configured(source.mapping()), tmp_path):
-        until(lambda: source.bodies() == ["b1", "b2", "b3"])
+        eventually(lambda: source.bodies() == ["b1", "b2", "b3"])
         source.go()
-        until(lambda: source.left() == 0)
+        eventually(lambda: source.left() == 0)
 
     assert source.bodies() == ["b1", "b2", "b3", "slow"]
 
@@ -228,9 +205,9 @@ def test_a_function_that_cannot_be_reached_loses_nothing(
     away = configured(source.mapping())
     away.lambdas = "http://127.0.0.1:1"
     with running("queue_source", away, tmp_path) as model:
-        until(lambda: status(model).get("not_invoked", 0) >= 2)
+        eventually(lambda: status(model).get("not_invoked", 0) >= 2)
     with running("queue_source", configured(source.mapping()), tmp_path):
-        until(lambda: source.left() == 0)
+        eventually(lambda: source.left() == 0)
 
     assert source.bodies() == ["one"]
 
@@ -244,6 +221,6 @@ def test_a_batch_has_so_many_messages_and_a_mapping_that_is_not_enabled_none(
         assert status(model)["enabled"] is False
     assert source.bodies() == []
     with running("queue_source", configured(source.mapping(batch_size=4, at_once=1)), tmp_path):
-        until(lambda: source.left() == 0)
+        eventually(lambda: source.left() == 0)
 
     assert [bodies for bodies, *_ in source.seen()] == [["a1", "a2", "a3", "b1"]]

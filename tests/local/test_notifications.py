@@ -1,4 +1,4 @@
-"""Messages about incidents on their whole way: SNS, queues, the function notify, and servers that tell people."""
+"""Messages about incidents on their whole way: SNS, queues, the function notify, and servers that notify people."""
 
 import hashlib
 import hmac
@@ -28,6 +28,7 @@ from sluice.edge.notify.posting import TOTAL_SECONDS
 from sluice.edge.published import name_in_bucket
 from tests.local.emulation import emulated_aws
 from tests.local.model_process import ROOT, ModelProcess, listening, running, wait_until_it_answers
+from tests.local.watching import eventually
 from tests.support.alert_messages import OPENED, RESOLVED, make_destination, make_message
 
 REGION, STAGE, BUCKET = "us-east-1", "local", "control"
@@ -209,13 +210,6 @@ def chain(
             yield chain
 
 
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-
-
 def incident(name: str, **changes: Any) -> AlertMessage:
     return make_message(incident_id=name, examples=(name,), **changes)
 
@@ -236,7 +230,7 @@ def test_an_incident_is_told_from_beginning_to_end_once_and_in_order(told: Chain
     resolved = replace(RESOLVED, fleet_id="paged", sequence=3)
     # Also sent twice, as alert does after a crash.
     told.publish(opened, updated, opened, resolved, updated)
-    until(lambda: len(told.received("/https/own")) == 3 and len(told.received("/pagerduty")) == 3)
+    eventually(lambda: len(told.received("/https/own")) == 3 and len(told.received("/pagerduty")) == 3)
     time.sleep(1)
 
     events = [each["body"]["event_action"] for each in told.received("/pagerduty")]
@@ -257,30 +251,30 @@ def test_an_incident_is_told_from_beginning_to_end_once_and_in_order(told: Chain
 @pytest.mark.shows_fault(
     part="SNS, webhooks",
     fault="throttle, 5xx, hang, no name",
-    expected="other destinations are told at once; this one when it answers, in order",
+    expected="other destinations are notified at once; this one when it answers, in order",
 )
 def test_a_destination_that_hangs_delays_no_other(told: Chain) -> None:
     told.spoil("/slack/slow", "hang")
     told.publish(*(incident(f"hanging-{number}", fleet_id="slow") for number in range(5)))
-    until(lambda: told.ask("/received")["asked"].get("/slack/slow"))
+    eventually(lambda: told.ask("/received")["asked"].get("/slack/slow"))
     began = time.monotonic()
     told.publish(*(incident(f"well-{number}", fleet_id="ops") for number in range(5)))
-    until(lambda: len(told.texts("ops")) == 5)
+    eventually(lambda: len(told.texts("ops")) == 5)
 
     # One of five waiting messages is tried at a time: the four that run at once are not taken up by them.
     assert told.ask("/received")["asked"]["/slack/slow"] <= 2 + (time.monotonic() - began) / TOTAL_SECONDS
     assert told.texts("slow") == []
     told.spoil("/slack/slow", "none")
-    until(lambda: len(told.texts("slow")) == 5)
+    eventually(lambda: len(told.texts("slow")) == 5)
 
 
 @pytest.mark.shows_fault(part="SNS, webhooks", fault="throttle, 5xx, hang, no name")
 def test_a_destination_that_is_busy_is_asked_when_it_said(told: Chain) -> None:
     told.spoil("/slack/busy", "busy")
     told.publish(incident("b", fleet_id="busy"), incident("b", fleet_id="busy", sequence=2, happening="updated"))
-    until(lambda: told.ask("/received")["asked"].get("/slack/busy"))
+    eventually(lambda: told.ask("/received")["asked"].get("/slack/busy"))
     told.spoil("/slack/busy", "none")
-    until(lambda: len(told.texts("busy")) == 2)
+    eventually(lambda: len(told.texts("busy")) == 2)
 
     assert ["update" in text for text in told.texts("busy")] == [False, True]
     failed, *_ = (each for each in told.reports() if each["destination_id"] == "busy")
@@ -292,19 +286,19 @@ def test_a_destination_that_is_busy_is_asked_when_it_said(told: Chain) -> None:
     fails="notify dies in an attempt",
     event_is="the message is in its queue, hidden for three minutes",
     told="`notify-errors`",
-    comes_back="it is told then; twice if the destination had taken it",
+    comes_back="it is sent then; twice if the destination had taken it",
 )
 @pytest.mark.shows_fault(
-    part="notify", fault="killed in an attempt", expected="the message is told when it is visible again, and in order"
+    part="notify", fault="killed in an attempt", expected="the message is sent when it is visible again, and in order"
 )
 def test_a_process_that_dies_in_an_attempt_loses_no_message(told: Chain) -> None:
     told.spoil("/slack/killed", "hang")
     told.publish(incident("k", fleet_id="killed"), incident("k", fleet_id="killed", sequence=2, happening="updated"))
-    until(lambda: told.ask("/received")["asked"].get("/slack/killed"))
+    eventually(lambda: told.ask("/received")["asked"].get("/slack/killed"))
     for worker in told.workers():
         os.kill(worker, signal.SIGKILL)
     told.spoil("/slack/killed", "none")
-    until(lambda: len(told.texts("killed")) == 2)
+    eventually(lambda: len(told.texts("killed")) == 2)
 
     assert ["update" in text for text in told.texts("killed")] == [False, True]
 
@@ -319,7 +313,7 @@ def test_a_process_that_dies_in_an_attempt_loses_no_message(told: Chain) -> None
 @pytest.mark.shows_fault(
     part="SNS, webhooks",
     fault="redirect to a metadata service, 404",
-    expected="not followed; a dead letter that is told after a re-drive",
+    expected="not followed; a dead letter that is delivered after a re-drive",
 )
 def test_what_is_refused_is_a_dead_letter_and_is_told_after_a_redrive(
     told: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -327,7 +321,7 @@ def test_what_is_refused_is_a_dead_letter_and_is_told_after_a_redrive(
     told.spoil("/slack/moved", "redirect")
     told.spoil("/slack/broken", "gone")
     told.publish(incident("m", fleet_id="moved"), incident("x", fleet_id="broken"))
-    until(lambda: told.left(told.letters) == 2)
+    eventually(lambda: told.left(told.letters) == 2)
     where = ["--dir", str(tmp_path)]
     stack = {"stage": STAGE, "region": REGION, "aws": told.aws, "admin": {"access_key": "a", "secret_key": "s"}}
     (tmp_path / "stack.json").write_text(json.dumps(stack))
@@ -341,7 +335,7 @@ def test_what_is_refused_is_a_dead_letter_and_is_told_after_a_redrive(
     }
     told.spoil("/slack/broken", "none")
     assert main(["notifications", "redrive", "--destination", "broken", "--yes", *where]) == 0
-    until(lambda: len(told.texts("broken")) == 1)
+    eventually(lambda: len(told.texts("broken")) == 1)
     assert told.left(told.letters) == 1
     assert main(["notifications", "discard", "--yes", *where]) == 0
     assert told.left(told.letters) == 0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def eventually(holds: Callable[[], bool], what: str, patience: float = 90) -> None:
+def eventually(holds: Callable[[], object], what: str = "that it holds", patience: float = 90) -> None:
     """Wait until something holds; fail with what was waited for."""
     deadline = time.monotonic() + patience
     while not holds():

@@ -1,4 +1,4 @@
-"""Who hears of a message: by fleet, by severity, and by how long no one has acknowledged the incident."""
+"""Which destinations get a message: by fleet, by severity, and by how long no one has acknowledged the incident."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The signature of a generic message, checked as docs/notify.md tells receivers to."""
+"""The signature of a generic message, checked as docs/notify.md says."""
 
 import hashlib
 import hmac

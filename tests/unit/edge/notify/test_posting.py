@@ -229,6 +229,10 @@ def _drip_body(connection: socket.socket) -> None:
         time.sleep(0.05)
 
 
+def _break_off(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
+
+
 def _continue_for_ever(connection: socket.socket) -> None:
     while True:
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -251,7 +255,7 @@ def _head_for_ever(connection: socket.socket) -> None:
         lambda connection: connection.sendall(b"a" * 200_000),
         lambda connection: connection.sendall(b"\x00\xff\r\n\r\n"),
         lambda connection: connection.close(),
-        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+        _break_off,
         lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab"),
         lambda connection: connection.sendall(b"HTTP/1.1 999999 OK\r\n\r\n"),
     ],
@@ -267,6 +271,13 @@ def test_whatever_a_server_does_ends_in_time(plain: Server, does: Behaviour) -> 
         answer = error
     assert time.monotonic() - began < 2 * SECONDS
     assert isinstance(answer, Retryable) or answer.status == 200
+
+
+@pytest.mark.parametrize("does", [_break_off, _drip_body], ids=["breaks off", "never ends"])
+def test_an_answer_whose_text_cannot_be_read_has_its_status(plain: Server, does: Behaviour) -> None:
+    plain.does = does
+
+    assert post(plain) == Answer(200)
 
 
 def test_what_a_server_sends_as_its_status_reaches_no_terminal(plain: Server) -> None:

@@ -1,1 +1,1 @@
-"""Telling people of incidents: destinations, and the forms that they read."""
+"""Notifying people of incidents: destinations, and the forms that they read."""

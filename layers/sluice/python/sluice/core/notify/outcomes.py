@@ -22,7 +22,6 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     text: str = ""
     retry_after: str = ""
-    location: str = ""
 
 
 class Result(msgspec.Struct, frozen=True):

@@ -11,12 +11,11 @@ from sluice.core.alerts.messages import AlertMessage
 from sluice.core.notify.wording import Wording, describe
 from sluice.core.times import write_time
 
-MOST_KEY, MOST_SUMMARY, MOST_BYTES = 255, 1024, 512 * 1024
+MOST_KEY, MOST_SUMMARY = 255, 1024
 MOST_DETAIL = 2000
 
 ACTIONS = {"resolved": "resolve", "acknowledged": "acknowledge"}
 """Any other happening triggers: a new incident there, or news of one."""
-SEVERITIES = {"critical": "critical", "warning": "warning", "info": "info"}
 
 
 def write_pagerduty(message: AlertMessage, routing_key: str) -> dict[str, Any]:
@@ -34,7 +33,8 @@ def write_pagerduty(message: AlertMessage, routing_key: str) -> dict[str, Any]:
     event["payload"] = {
         "summary": said.headline[:MOST_SUMMARY],
         "source": message.examples[0] if message.devices == 1 and message.examples else message.fleet_id,
-        "severity": SEVERITIES[message.severity],
+        # Its severities have the names of ours.
+        "severity": message.severity,
         "timestamp": write_time(message.at),
         "component": message.metric or "device",
         "group": message.fleet_id,

@@ -1,4 +1,4 @@
-"""The HTTP request that tells a destination."""
+"""The HTTP request that notifies a destination."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Which destinations hear of a message."""
+"""Which destinations get a message."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ def _is_meant(destination: Destination, message: AlertMessage) -> bool:
 
 
 def _is_due(destination: Destination, message: AlertMessage) -> bool:
-    """Who is told at once is not told that others are told too; who is escalated to then hears what follows."""
+    """A destination that is notified at once gets no escalations; one that is escalated to gets all that follows."""
     if destination.after_minutes == 0:
         return message.happening != "escalated"
     return destination.after_minutes <= message.escalated_minutes

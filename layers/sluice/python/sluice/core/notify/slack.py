@@ -5,12 +5,8 @@ from typing import Any
 from sluice.core.alerts.messages import AlertMessage
 from sluice.core.notify.wording import Wording, describe, write_minute
 
-MOST_BLOCKS = 50
-MOST_SECTION, MOST_FIELD = 3000, 2000
-MOST_TOTAL = 13_200
-"""Undocumented: beyond it, Slack answers msg_blocks_too_long."""
 MOST_TEXT = 2000
-"""Of any part here. All parts together stay below the total."""
+"""Of any part here. All parts together stay below 13,200: beyond it, Slack answers msg_blocks_too_long."""
 MOST_NOTICE = 300
 
 SIGNS = {"critical": "🔴", "warning": "🟠", "info": "🔵"}

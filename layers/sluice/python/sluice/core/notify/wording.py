@@ -71,19 +71,19 @@ def write_headline(message: AlertMessage) -> str:
         case "acknowledged":
             return f"Acknowledged: {what}"
         case "resolved":
-            # It may be over because nothing was heard for a day: only the reason says whether all is well.
+            # It may be over because nothing came for a day: only the reason says whether all is well.
             return f"Resolved: {_put_in_past(what)}"
         case "silence_ended":
             return f"{message.severity.capitalize()}, still so after the silence: {what}"
 
 
-def write_since(message: AlertMessage, *, zone: str = "UTC") -> str:
+def write_since(message: AlertMessage) -> str:
     """Say since when, and for how long."""
     end = message.resolved_at or message.at
     lasted = write_duration(end - message.opened_at)
     if message.resolved_at is not None:
-        return f"{write_minute(message.opened_at)} to {write_minute(message.resolved_at)} {zone} ({lasted})"
-    return f"{write_minute(message.opened_at)} {zone}" + (f" ({lasted} ago)" if lasted else "")
+        return f"{write_minute(message.opened_at)} to {write_minute(message.resolved_at)} UTC ({lasted})"
+    return f"{write_minute(message.opened_at)} UTC" + (f" ({lasted} ago)" if lasted else "")
 
 
 def write_minute(moment: datetime) -> str:

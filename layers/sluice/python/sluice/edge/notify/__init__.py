@@ -1,1 +1,1 @@
-"""Telling people of incidents: destinations and their secrets, queues, attempts, and what was told."""
+"""Notifying people of incidents: destinations and their secrets, queues, attempts, and what was delivered."""

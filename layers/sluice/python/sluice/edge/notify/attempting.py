@@ -1,4 +1,4 @@
-"""One attempt to tell a destination, from its secret to its answer."""
+"""One attempt to notify a destination, from its secret to its answer."""
 
 import time
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Attempting:
     clock: Callable[[], float] = time.monotonic
 
     def attempt(self, message: AlertMessage, destination: Destination, now: datetime) -> Result:
-        """Tell a destination, and say what came of it.
+        """Notify a destination, and say what came of it.
 
         A secret that it refuses is read again: if someone has rotated it, the next attempt takes the new one.
         """

@@ -147,7 +147,7 @@ class Notifying:
         try:
             self.told.note(delivery, latest)
         except Retryable as error:
-            # A repeat of this delivery could be told again, or tried once more than others. That is all.
+            # A repeat of this delivery could be sent again, or tried once more than others. That is all.
             logger.warning("an attempt is not remembered", reason=str(error))
 
     def _give_up(self, queued: QueueRecord, group: str, reason: str, detail: str) -> None:
@@ -179,12 +179,12 @@ class Notifying:
             at=now,
             seconds=round(seconds, 3),
         )
-        told = result.outcome == "delivered"
-        record(NOTIFICATIONS_SENT if told else NOTIFICATIONS_FAILED, 1)
-        if told:
+        delivered = result.outcome == "delivered"
+        record(NOTIFICATIONS_SENT if delivered else NOTIFICATIONS_FAILED, 1)
+        if delivered:
             record(NOTIFICATION_TIME, max(0.0, (now - message.read_at).total_seconds() + seconds))
-        (logger.info if told else logger.warning)(
-            "a destination was told" if told else "a destination was not told",
+        (logger.info if delivered else logger.warning)(
+            "a notification is delivered" if delivered else "a notification is not delivered",
             correlation_id=message.correlation_id,
             **{name: getattr(attempt, name) for name in ("incident_id", "sequence", "destination_id", "attempt")},
             outcome=attempt.outcome,

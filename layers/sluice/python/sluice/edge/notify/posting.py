@@ -113,13 +113,17 @@ def _exchange(connection: socket.socket, place: Place, request: Request, deadlin
         client.putheader(name, value)
     client.endheaders(request.body)
     with client.getresponse() as answer:
-        body = answer.read(MOST_BODY) if answer.status not in (204, 304) else b""
-        return Answer(
-            answer.status,
-            body.decode(errors="replace"),
-            answer.getheader("retry-after", ""),
-            answer.getheader("location", ""),
-        )
+        return Answer(answer.status, _read_text(answer), answer.getheader("retry-after", ""))
+
+
+def _read_text(answer: http.client.HTTPResponse) -> str:
+    if answer.status in (204, 304):
+        return ""
+    try:
+        return answer.read(MOST_BODY).decode(errors="replace")
+    except (OSError, http.client.HTTPException, ValueError):
+        # The status alone decides: what a destination took must not be sent again for a text that broke off.
+        return ""
 
 
 class _Bounded:

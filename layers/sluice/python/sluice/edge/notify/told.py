@@ -1,4 +1,4 @@
-"""The latest message of each incident that a destination took, so that none is told twice or out of order.
+"""The latest message of each incident that a destination took, so that none is sent twice or out of order.
 
 SQS drops repeats of five minutes. What comes later is a process that died between the destination's answer and its
 report, or a dead letter that is sent again. The attempts of a delivery are counted here too: its receives count what
@@ -8,10 +8,13 @@ we could not do ourselves as well. This memory is a help, and not needed to deli
 import hashlib
 
 import msgspec
+from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
 from sluice.core.notify.deliveries import Delivery
 from sluice.edge.bucket import Bucket
+
+logger = Logger()
 
 ANSWER_SECONDS = 1.5
 
@@ -44,8 +47,9 @@ class Told:
         try:
             found = self._bucket.find(_name(delivery))
             return Latest() if found is None else msgspec.json.decode(found[0], type=Latest)
-        except (Retryable, msgspec.DecodeError):
+        except (Retryable, msgspec.DecodeError) as error:
             # A message that comes twice is better than none.
+            logger.warning("what a destination took is not known", object=_name(delivery), reason=str(error))
             return None
 
     def note(self, delivery: Delivery, latest: Latest) -> None:
