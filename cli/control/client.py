@@ -35,6 +35,10 @@ class _Page(msgspec.Struct):
     next_cursor: str | None
 
 
+class _Versioned(msgspec.Struct):
+    version: int
+
+
 class Client:
     """Asks the admin API of one stage."""
 
@@ -44,6 +48,10 @@ class Client:
     def get(self, *path: str, **parameters: str) -> dict[str, Any]:
         """Read one thing."""
         return self._send(Asked("GET", path, parameters))
+
+    def find_version(self, *path: str) -> int:
+        """Return the version that a thing has now."""
+        return read_answer(self.get(*path), _Versioned).version
 
     def list(self, *path: str, **parameters: str) -> Iterator[dict[str, Any]]:
         """Read a list, page by page as far as it is consumed."""

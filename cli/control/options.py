@@ -1,7 +1,7 @@
 """The options and arguments of several commands."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -13,11 +13,18 @@ from sluice.core.api.keys import ID_LENGTH
 from sluice.core.control.fleets import FleetId, Region
 
 
-def _check_fleet(given: str) -> str:
+def check_id(given: str, form: Any, thing: str) -> str:
+    """Check the id of a thing before it is sent."""
     try:
-        return msgspec.convert(given, FleetId)
+        msgspec.convert(given, form)
     except msgspec.ValidationError:
-        raise CommandError(f"{given!r} is no fleet's id: 1 to 63 lower-case letters, digits and dashes", 2) from None
+        raise CommandError(f"{given!r} is no {thing}'s id: 1 to 63 lower-case letters, digits and dashes", 2) from None
+    return given
+
+
+def check_fleet(given: str | None) -> str | None:
+    """Check a fleet's id, if one is given."""
+    return None if given is None else check_id(given, FleetId, "fleet")
 
 
 def _check_key(given: str) -> str:
@@ -37,7 +44,7 @@ def check_region(given: str | None) -> str | None:
         raise CommandError(f"{given!r} is no region such as eu-central-1", 2) from None
 
 
-FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's id.", callback=_check_fleet)]
+FleetName = Annotated[str, typer.Argument(metavar="FLEET", help="The fleet's id.", callback=check_fleet)]
 KeyName = Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, not its text.", callback=_check_key)]
 AsRole = Annotated[
     Role | None,
@@ -56,3 +63,8 @@ Version = Annotated[
 def connect(target: Target, role: Role | None) -> Client:
     """Return a client of a stage."""
     return Client(find_api(target, role))
+
+
+def keep_given(**options: object) -> dict[str, object]:
+    """Return the options that were given; the stage decides the others."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -2,17 +2,24 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 
-from cli.control.client import Client
 from cli.control.confirmation import confirm
-from cli.control.options import AsJson, AsRole, DryRun, Reason, Version, Yes, connect
+from cli.control.options import (
+    AsJson,
+    AsRole,
+    DryRun,
+    Reason,
+    Version,
+    Yes,
+    check_fleet,
+    check_id,
+    connect,
+    keep_given,
+)
 from cli.control.output import show, show_change, show_list
-from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.control.destinations import MOST_MINUTES, DestinationId
-from sluice.core.control.fleets import FleetId
 from sluice.core.detect.series_rules import Severity
 from sluice.core.notify.destinations import DestinationKind
 
@@ -26,19 +33,7 @@ COLUMNS = ("destination_id", "state", "fleet_id", "kind", "secret", "least_sever
 
 
 def _check_destination(given: str) -> str:
-    try:
-        return msgspec.convert(given, DestinationId)
-    except msgspec.ValidationError:
-        raise CommandError(
-            f"{given!r} is no destination's id: 1 to 63 lower-case letters, digits and dashes", 2
-        ) from None
-
-
-def _check_fleet(given: str | None) -> str | None:
-    try:
-        return None if given is None else msgspec.convert(given, FleetId)
-    except msgspec.ValidationError:
-        raise CommandError(f"{given!r} is no fleet's id: 1 to 63 lower-case letters, digits and dashes", 2) from None
+    return check_id(given, DestinationId, "destination")
 
 
 DestinationName = Annotated[
@@ -98,7 +93,7 @@ def create(
     secret: Annotated[str, _SECRET],
     fleet: Annotated[
         str | None,
-        typer.Option("--fleet", metavar="FLEET", help="Only incidents of this fleet.", callback=_check_fleet),
+        typer.Option("--fleet", metavar="FLEET", help="Only incidents of this fleet.", callback=check_fleet),
     ] = None,
     least_severity: Least = None,
     after_minutes: After = None,
@@ -113,7 +108,7 @@ def create(
     Store its secret first: no one checks here whether it exists. An id is never used again. The JSON is a Destination
     of schemas/admin.yaml, or with --dry-run a DryRun.
     """
-    wanted = {"destination_id": destination, "kind": kind, "secret": secret} | _given(
+    wanted = {"destination_id": destination, "kind": kind, "secret": secret} | keep_given(
         fleet_id=fleet, least_severity=least_severity, after_minutes=after_minutes
     )
     client = connect(choose(stage, directory), role)
@@ -137,12 +132,13 @@ def change(
 
     What is not given stays. The JSON is a Destination of schemas/admin.yaml, or with --dry-run a DryRun.
     """
-    wanted = _given(secret=secret, least_severity=least_severity, after_minutes=after_minutes)
+    wanted = keep_given(secret=secret, least_severity=least_severity, after_minutes=after_minutes)
     if not wanted:
         raise CommandError("say what to change, for example --least-severity; --help lists the settings", 2)
     client = connect(choose(stage, directory), role)
-    version = if_version or _see(client, destination)
-    answer = client.change("PATCH", "destinations", destination, body=wanted, version=version, dry_run=dry_run)
+    place = ("destinations", destination)
+    version = if_version or client.find_version(*place)
+    answer = client.change("PATCH", *place, body=wanted, version=version, dry_run=dry_run)
     show_change(answer, as_json)
 
 
@@ -163,24 +159,9 @@ def archive(
     The JSON is a Destination of schemas/admin.yaml, or with --dry-run a DryRun.
     """
     client = connect(choose(stage, directory), role)
-    version = if_version or _see(client, destination)
+    place = ("destinations", destination)
+    version = if_version or client.find_version(*place)
     if not yes and not dry_run:
         confirm(f"Archive destination {destination}, version {version}? This cannot be undone.")
-    place = ("destinations", destination, "archive")
-    answer = client.change("POST", *place, body={"reason": reason}, version=version, dry_run=dry_run)
+    answer = client.change("POST", *place, "archive", body={"reason": reason}, version=version, dry_run=dry_run)
     show_change(answer, as_json)
-
-
-class _Seen(msgspec.Struct):
-    """What of a destination a change names."""
-
-    version: int
-
-
-def _see(client: Client, destination: str) -> int:
-    """Return the version that the destination has now."""
-    return read_answer(client.get("destinations", destination), _Seen).version
-
-
-def _given(**named: object) -> dict[str, object]:
-    return {name: value for name, value in named.items() if value is not None}

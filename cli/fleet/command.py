@@ -2,10 +2,8 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 
-from cli.control.client import Client
 from cli.control.confirmation import confirm
 from cli.control.options import (
     AsJson,
@@ -17,9 +15,9 @@ from cli.control.options import (
     Yes,
     check_region,
     connect,
+    keep_given,
 )
 from cli.control.output import show, show_change, show_list
-from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.control.fleets import LEAST_RATE, MOST_RATE
 
@@ -117,7 +115,7 @@ def create(
     An id is never used again, even after its fleet is archived. The JSON is a Fleet of schemas/admin.yaml, or with
     --dry-run a DryRun.
     """
-    wanted = {"fleet_id": fleet} | _given(
+    wanted = {"fleet_id": fleet} | keep_given(
         events_per_second=events_per_second,
         rejects_per_second=rejects_per_second,
         home_region=home_region,
@@ -147,7 +145,7 @@ def change(
     What is not given stays. Ingest uses a new quota within half a minute. The JSON is a Fleet of schemas/admin.yaml,
     or with --dry-run a DryRun.
     """
-    wanted = _given(
+    wanted = keep_given(
         events_per_second=events_per_second,
         rejects_per_second=rejects_per_second,
         home_region=home_region,
@@ -157,7 +155,7 @@ def change(
     if not wanted:
         raise CommandError("say what to change, for example --events-per-second; --help lists the settings", 2)
     client = connect(choose(stage, directory), role)
-    version = if_version or _see(client, fleet)
+    version = if_version or client.find_version("fleets", fleet)
     show_change(client.change("PATCH", "fleets", fleet, body=wanted, version=version, dry_run=dry_run), as_json)
 
 
@@ -178,24 +176,9 @@ def archive(
     Its data stays. The JSON is a Fleet of schemas/admin.yaml with revoked_keys, or with --dry-run a DryRun.
     """
     client = connect(choose(stage, directory), role)
-    version = if_version or _see(client, fleet)
+    version = if_version or client.find_version("fleets", fleet)
     if not yes and not dry_run:
         confirm(f"Archive fleet {fleet}, version {version}, and revoke its keys? This cannot be undone.")
     body = {"reason": reason}
     answer = client.change("POST", "fleets", fleet, "archive", body=body, version=version, dry_run=dry_run)
     show_change(answer, as_json)
-
-
-class _Seen(msgspec.Struct):
-    """What of a fleet a change names."""
-
-    version: int
-
-
-def _see(client: Client, fleet: str) -> int:
-    """Return the version that the fleet has now."""
-    return read_answer(client.get("fleets", fleet), _Seen).version
-
-
-def _given(**named: object) -> dict[str, object]:
-    return {name: value for name, value in named.items() if value is not None}

@@ -16,6 +16,7 @@ from cli.control.options import (
     Reason,
     Yes,
     connect,
+    keep_given,
 )
 from cli.control.output import show, show_change, show_json, show_list
 from cli.functions import read_answer
@@ -86,7 +87,7 @@ def create(
     Standard output has the text alone, so that it can be piped into a store of secrets. The
     JSON is a MadeKey of schemas/admin.yaml, whose member key is the text, or with --dry-run a DryRun.
     """
-    wanted = {"role": key_role} | ({} if expires_in_days is None else {"expires_in_days": expires_in_days})
+    wanted = {"role": key_role} | keep_given(expires_in_days=expires_in_days)
     client = connect(choose(stage, directory), role)
     _hand_over(client.change("POST", "fleets", fleet, "keys", body=wanted, dry_run=dry_run), as_json)
 

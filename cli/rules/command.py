@@ -3,14 +3,22 @@
 import math
 from typing import Annotated
 
-import msgspec
 import typer
 
-from cli.control.client import Client
 from cli.control.confirmation import confirm
-from cli.control.options import AsJson, AsRole, DryRun, FleetName, Reason, Version, Yes, connect
+from cli.control.options import (
+    AsJson,
+    AsRole,
+    DryRun,
+    FleetName,
+    Reason,
+    Version,
+    Yes,
+    check_id,
+    connect,
+    keep_given,
+)
 from cli.control.output import show, show_change, show_list
-from cli.functions import read_answer
 from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.detect.series_rules import MOST_OF, RuleId, RuleKind, Severity
 
@@ -24,10 +32,7 @@ COLUMNS = ("rule_id", "state", "kind", "metric", "device_type", "device_id", "op
 
 
 def _check_rule(given: str) -> str:
-    try:
-        return msgspec.convert(given, RuleId)
-    except msgspec.ValidationError:
-        raise CommandError(f"{given!r} is no rule's id: 1 to 63 lower-case letters, digits and dashes", 2) from None
+    return check_id(given, RuleId, "rule")
 
 
 def _check_number(given: float | None) -> float | None:
@@ -126,7 +131,7 @@ def create(
     For a series and a kind, a device's own rule counts, then that of its type, then that of the fleet. An id is never
     used again. The JSON is a Rule of schemas/admin.yaml, or with --dry-run a DryRun.
     """
-    wanted = {"rule_id": rule, "kind": kind, "open": open_} | _given(
+    wanted = {"rule_id": rule, "kind": kind, "open": open_} | keep_given(
         metric=metric,
         device_type=device_type,
         device_id=device,
@@ -162,12 +167,12 @@ def change(
     What is not given stays. Its kind, its series and its devices never change: make another rule. The JSON is a Rule of
     schemas/admin.yaml, or with --dry-run a DryRun.
     """
-    wanted = _given(open=open_, clear=clear, unit=unit, breaches=breaches, of=of, severity=severity)
+    wanted = keep_given(open=open_, clear=clear, unit=unit, breaches=breaches, of=of, severity=severity)
     if not wanted:
         raise CommandError("say what to change, for example --open; --help lists the settings", 2)
     client = connect(choose(stage, directory), role)
-    version = if_version or _see(client, fleet, rule)
     place = ("fleets", fleet, "rules", rule)
+    version = if_version or client.find_version(*place)
     show_change(client.change("PATCH", *place, body=wanted, version=version, dry_run=dry_run), as_json)
 
 
@@ -189,24 +194,9 @@ def archive(
     The JSON is a Rule of schemas/admin.yaml, or with --dry-run a DryRun.
     """
     client = connect(choose(stage, directory), role)
-    version = if_version or _see(client, fleet, rule)
+    place = ("fleets", fleet, "rules", rule)
+    version = if_version or client.find_version(*place)
     if not yes and not dry_run:
         confirm(f"Archive rule {rule} of fleet {fleet}, version {version}? This cannot be undone.")
-    place = ("fleets", fleet, "rules", rule, "archive")
-    answer = client.change("POST", *place, body={"reason": reason}, version=version, dry_run=dry_run)
+    answer = client.change("POST", *place, "archive", body={"reason": reason}, version=version, dry_run=dry_run)
     show_change(answer, as_json)
-
-
-class _Seen(msgspec.Struct):
-    """What of a rule a change names."""
-
-    version: int
-
-
-def _see(client: Client, fleet: str, rule: str) -> int:
-    """Return the version that the rule has now."""
-    return read_answer(client.get("fleets", fleet, "rules", rule), _Seen).version
-
-
-def _given(**named: object) -> dict[str, object]:
-    return {name: value for name, value in named.items() if value is not None}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from sluice.core.api.requests import read_body, read_request
+from sluice.core.control.audit import Act
 from sluice.core.errors import Refusal
 from sluice.core.limits import Limits
 from sluice.core.query.parameters import Parameters
@@ -67,6 +68,17 @@ class AdminRequest(msgspec.Struct, frozen=True):
         if self.if_match != current["version"]:
             detail = f"It has version {current['version']} now. Look at current, and decide again."
             raise Refusal(412, "version_changed", detail, current=current)
+
+    def act(
+        self,
+        action: str,
+        target: str,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any],
+        reason: str | None = None,
+    ) -> Act:
+        """Return what this request changes, for the audit."""
+        return Act(self.now, self.principal, action, target, before, after, self.correlation_id, reason)
 
     def digest(self) -> str:
         """Hash what is asked: the same idempotency key must not stand for two requests."""

@@ -155,7 +155,7 @@ def create_rule(fleet_id: str, wanted: NewRule, book: SeriesBook, now: datetime)
 
 def change_rule(rule: Rule, change: RuleChange, book: SeriesBook) -> Rule:
     """Change a rule; a change that changes nothing leaves the version."""
-    check_rule_active(rule)
+    _check_active(rule)
     given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     unit = given.pop("unit")
     if unit is not None and not given.keys() & {"open", "clear"}:
@@ -169,14 +169,8 @@ def change_rule(rule: Rule, change: RuleChange, book: SeriesBook) -> Rule:
 
 def archive_rule(rule: Rule, now: datetime) -> Rule:
     """Archive a rule: it judges nothing more, and its id is not used again."""
-    check_rule_active(rule)
+    _check_active(rule)
     return replace(rule, version=rule.version + 1, archived_at=now)
-
-
-def check_rule_active(rule: Rule) -> None:
-    """Refuse an archived rule."""
-    if rule.archived_at is not None:
-        raise Refusal(409, "rule_archived", f"Rule {rule.rule_id} is archived: it does not change any more.")
 
 
 def check_room(of_fleet: int, of_all: int) -> None:
@@ -196,6 +190,11 @@ def refuse_twin(wanted: Rule, twin: str) -> Refusal:
         "rule_twice",
         f"Rule {twin} is of kind {wanted.kind} for {series} and {devices} already: change that one, or archive it.",
     )
+
+
+def _check_active(rule: Rule) -> None:
+    if rule.archived_at is not None:
+        raise Refusal(409, "rule_archived", f"Rule {rule.rule_id} is archived: it does not change any more.")
 
 
 def _check_metric(kind: RuleKind, metric: str, book: SeriesBook) -> None:

@@ -6,7 +6,6 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.consumers import QUARANTINING
-from sluice.core.control.audit import Act
 from sluice.core.control.requests import AdminRequest, check_reason
 from sluice.core.errors import Refusal
 from sluice.core.failures.quarantine import KEEP, MOST_EXTRA
@@ -46,21 +45,7 @@ class Allowances(msgspec.Struct, frozen=True):
         until = write_time(request.now + KEEP)
         after = {"letters": asked.letters, "until": until}
         with self.store.changing() as changes:
-            target = f"consumer/{consumer}"
-            changes.append(
-                [
-                    Act(
-                        request.now,
-                        request.principal,
-                        "consumer.allow",
-                        target,
-                        None,
-                        after,
-                        request.correlation_id,
-                        reason,
-                    )
-                ]
-            )
+            changes.append([request.act("consumer.allow", f"consumer/{consumer}", None, after, reason)])
         try:
             ExtraAllowance(self.cache, consumer).grant(asked.letters)
         except CacheAwayError as error:

@@ -7,7 +7,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.answers import Answer
-from sluice.core.control.audit import Act, differ
+from sluice.core.control.audit import differ
 from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Refusal, Retryable
 from sluice.edge.control.answering import answer
@@ -57,7 +57,12 @@ class Changer(msgspec.Struct, frozen=True):
                     return answer(request, 200, _foretell(change))
                 if change.deeds:
                     change.write(changes)
-                    changes.append([_act(request, change.reason, deed) for deed in change.deeds])
+                    changes.append(
+                        [
+                            request.act(each.action, each.target, each.before, each.after, change.reason)
+                            for each in change.deeds
+                        ]
+                    )
                 changes.keep_answer(request, Kept(change.status, change.body | change.later))
                 kept, first = Kept(change.status, change.body | change.first), change.first
             else:
@@ -85,16 +90,3 @@ def _foretell(change: Change) -> dict[str, Any]:
         for each in change.deeds
     ]
     return {"dry_run": True, "would": would}
-
-
-def _act(request: AdminRequest, reason: str | None, deed: Deed) -> Act:
-    return Act(
-        request.now,
-        request.principal,
-        deed.action,
-        deed.target,
-        deed.before,
-        deed.after,
-        request.correlation_id,
-        reason,
-    )

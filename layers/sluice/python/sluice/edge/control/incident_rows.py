@@ -9,7 +9,6 @@ import msgspec
 from sluice.core.alerts.explaining import explain_series
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.series import Series
-from sluice.core.control.audit import Act
 from sluice.core.control.requests import AdminRequest
 from sluice.core.times import write_time
 from sluice.edge.control.store import Changes
@@ -88,5 +87,4 @@ def audit(
     reason: str | None,
 ) -> None:
     """Write the audit entry of a change."""
-    act = Act(request.now, request.principal, action, target, before, after, request.correlation_id, reason)
-    changes.append([act])
+    changes.append([request.act(action, target, before, after, reason)])

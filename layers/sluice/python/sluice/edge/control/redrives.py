@@ -8,9 +8,8 @@ import msgspec
 from msgspec import Meta
 from psycopg.types.json import Jsonb
 
-from sluice.core.control.audit import Act
 from sluice.core.control.fleets import check_active
-from sluice.core.control.requests import MOST_REASON, AdminRequest
+from sluice.core.control.requests import AdminRequest, check_reason
 from sluice.core.errors import Refusal
 from sluice.core.ledger.groups import INGEST
 from sluice.core.query.parameters import Parameters
@@ -69,9 +68,7 @@ class Redrives(msgspec.Struct, frozen=True):
     def begin(self, request: AdminRequest) -> tuple[int, dict[str, Any]]:
         """Begin a re-drive, or say what it would do."""
         wanted = request.read(WantedRedrive)
-        reason = wanted.reason.strip()
-        if not 0 < len(reason) <= MOST_REASON:
-            raise Refusal(400, "reason_required", f"Send a reason of 1 to {MOST_REASON} characters.")
+        reason = check_reason(wanted.reason)
         question = {
             "from": wanted.since,
             "to": wanted.until,
@@ -107,7 +104,7 @@ class Redrives(msgspec.Struct, frozen=True):
                 raise Refusal(409, "redrive_active", detail)
             begun = _describe(self._find(changes.connection, f"redrive-{row[0]}"))
             after = {name: begun[name] for name in ("group_id", "fleet_id", "consumer", "from", "to", "fix")}
-            changes.append([_act(request, "redrive.apply", begun["redrive_id"], after, reason)])
+            changes.append([request.act("redrive.apply", f"redrive/{begun['redrive_id']}", None, after, reason)])
         return 202, begun
 
     def list(self) -> dict[str, Any]:
@@ -136,7 +133,8 @@ class Redrives(msgspec.Struct, frozen=True):
                 " WHERE redrive_number = %s AND state <> ALL(%s)",
                 [row[0], [*OVER]],
             )
-            changes.append([_act(request, "redrive.cancel", found["redrive_id"], {"state": "cancelled"}, reason)])
+            target = f"redrive/{found['redrive_id']}"
+            changes.append([request.act("redrive.cancel", target, None, {"state": "cancelled"}, reason)])
             return _describe(self._find(changes.connection, request.path["redrive"]))
 
     def _find(self, connection: Connection, name: str) -> tuple[Any, ...]:
@@ -191,8 +189,3 @@ def _describe(row: tuple[Any, ...]) -> dict[str, Any]:
         "sent_at": sent_at,
         "ended_at": ended_at,
     }
-
-
-def _act(request: AdminRequest, action: str, redrive_id: str, after: dict[str, Any], reason: str | None) -> Act:
-    target = f"redrive/{redrive_id}"
-    return Act(request.now, request.principal, action, target, None, after, request.correlation_id, reason)

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from sluice.core.control.audit import Act
 from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Refusal
 from sluice.core.times import write_optional
@@ -57,7 +56,7 @@ class Replays(msgspec.Struct, frozen=True):
         replay_id = str(checked["replay_id"])
         with self.store.changing() as changes:
             after = {"plan_hash": plan["hash"], "fleet_id": plan["fleet_id"], "hours": plan["hours"]}
-            changes.append([_act(request, "replay.apply", replay_id, after, None)])
+            changes.append([request.act("replay.apply", f"replay/{replay_id}", None, after)])
         name = f"{replay_id}-{int(request.now.timestamp() * 1000)}"
         given = {"plan": plan, "principal": request.principal, "correlation_id": request.correlation_id}
         execution = self.start(name, msgspec.json.encode(given).decode())
@@ -87,7 +86,8 @@ class Replays(msgspec.Struct, frozen=True):
                 if not changes.connection.execute(_CANCEL, [reason, row[0]]).rowcount:
                     detail = f"{found['replay_id']} is {found['state']}: a swap that has begun is finished."
                     raise Refusal(409, "too_late_to_cancel", detail)
-                changes.append([_act(request, "replay.cancel", found["replay_id"], {"state": "cancelling"}, reason)])
+                target = f"replay/{found['replay_id']}"
+                changes.append([request.act("replay.cancel", target, None, {"state": "cancelling"}, reason)])
         return found | {"state": "cancelling", "reason": reason}
 
     def _find(self, connection: Connection, name: str) -> tuple[Any, ...]:
@@ -128,8 +128,3 @@ def _describe(row: tuple[Any, ...], *, whole: bool = False) -> dict[str, Any]:
 
 def _read_time(text: str) -> str | None:
     return write_optional(datetime.fromisoformat(text))
-
-
-def _act(request: AdminRequest, action: str, replay_id: str, after: dict[str, Any], reason: str | None) -> Act:
-    target = f"replay/{replay_id}"
-    return Act(request.now, request.principal, action, target, None, after, request.correlation_id, reason)
