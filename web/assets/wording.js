@@ -22,7 +22,7 @@ const DOES = {
 /** @type {Record<string, string>} */
 const RESOLUTIONS = {
   clear: "its readings are clear",
-  unheard: "it was not judged for a day, which does not show that it is well",
+  unheard: "no reading of it was judged for a day, which does not show that it is well",
   by_hand: "someone has resolved it",
 };
 
