@@ -137,7 +137,7 @@ class Complaints:
         return [said for said in self.said if not any(part in said for part in self.expected)]
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # Dead letters are read for one fleet at a time: the page of another one is told to ask again.
+        # Dead letters are read for one fleet at a time: the page of another one gets 429, and asks again.
         if message.location["url"].endswith("/v1/dead-letters") and "429" in message.text:
             return
         if message.type in ("error", "warning"):

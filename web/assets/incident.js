@@ -54,8 +54,8 @@ function writeFacts(incident) {
     ["Value", value === null ? null : `${words.withUnit(value, unit)} at ${words.writeMinute(read)}`],
     ["Event", event],
     ["Rule", words.writeRule(incident)],
-    // Of an incident that is over nothing more is heard.
-    ["Last heard of", state === "open" && heard !== null ? words.writeMinute(heard) : null],
+    // An incident that is over is not judged any more.
+    ["Last judged", state === "open" && heard !== null ? words.writeMinute(heard) : null],
   ];
   const told = facts.filter(([, fact]) => fact !== null);
   return make("dl", {}, ...told.flatMap(([name, fact]) => [make("dt", {}, name), make("dd", {}, String(fact))]));
@@ -77,7 +77,7 @@ async function showMore(place, incident, api, onDevice) {
       ...writeMembers(devices, incident, onDevice),
       ...writeSilences(silences),
       make("h3", {}, "What to do"),
-      make("p", {}, "An operator can say who was told of it, and acknowledge, silence or resolve it:"),
+      make("p", {}, "An operator can see who was notified of it, and acknowledge, silence or resolve it:"),
       make("pre", {}, make("code", {}, `sluice alerts show ${incident.incident_id}`)),
     );
   } catch (error) {

@@ -6,7 +6,7 @@ import { find, make, say } from "./elements.js";
 import { count, countOf, DAY, dateAndTime, duration, hourAndMinute, MINUTE, parseTime, writeTime } from "./format.js";
 import { makeIncident, writeSilence } from "./incident.js";
 import { change, lookAt } from "./view.js";
-import { nameDevices, writePeriod } from "./wording.js";
+import { nameDevices, writeMinute } from "./wording.js";
 
 /**
  * @import { Answers } from "../answers.js"
@@ -18,7 +18,7 @@ import { nameDevices, writePeriod } from "./wording.js";
 
 const FRESH_SECONDS = 10;
 const FIRST_LISTED = 25;
-/** Of so many open ones the line at the top tells; it says when there are more. */
+/** The line at the top counts so many open ones; it says when there are more. */
 const MOST_COUNTED = 100;
 /** The most that the API lists at a time. */
 const MOST_LISTED = 1000;
@@ -150,7 +150,7 @@ export class Incidents {
 
   /** @param {Incident} incident */
   #line(incident) {
-    // When it was last heard of changes with each answer; that alone is no reason to draw it anew.
+    // When it was last judged changes with each answer; that alone is no reason to draw it anew.
     const key = JSON.stringify({ ...incident, heard_at: null });
     const known = this.#lines.get(incident.incident_id);
     if (known?.key === key) return known;
@@ -217,7 +217,7 @@ function showDroppedOut(incidents) {
   const lines = incidents.map((one) => {
     const again = one.devices - one.open_devices;
     const back = again > 0 ? `, ${count(again)} of ${count(one.devices)} send again` : "";
-    return `${nameDevices(one)}: ${writePeriod(one).replace("open ", "")}${back}`;
+    return `${nameDevices(one)}: since ${writeMinute(one.opened_at)}${back}`;
   });
   showTexts("dropped-out-list", lines);
 }

@@ -95,7 +95,7 @@ function sentAgain({ accounted, in_flight: flying, still_bad: bad, exhausted, in
     flying && `${countOf(flying, "event")} fixed and under way`,
     bad && `${countOf(bad, "event")} rejected again`,
     exhausted && `${countOf(exhausted, "event")} given up after several attempts`,
-    incomplete && `${countOf(incomplete, "event")} of which not all bytes are kept`,
+    incomplete && `${countOf(incomplete, "event")} that cannot be sent again`,
   ];
   return parts.filter(Boolean).join(", ");
 }
@@ -127,7 +127,7 @@ function whatToDo({ group_id: id, consumer, state, samples: [sample] }, { from, 
   if (state === "closed") return ["Nothing: each of these events is counted, or cannot be sent again.", null];
   if (consumer !== EDGE)
     return [
-      `These events were accepted, and ${consumer} could not read them. An admin can say why, and what takes them up again:`,
+      `These events were accepted, and ${consumer} gave them up. An admin can see why, and give them to ${consumer} again:`,
       sample === undefined ? null : `sluice dead-letters explain ${sample.letter_id} ${range}`,
     ];
   return [

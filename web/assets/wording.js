@@ -22,7 +22,7 @@ const DOES = {
 /** @type {Record<string, string>} */
 const RESOLUTIONS = {
   clear: "its readings are clear",
-  unheard: "nothing was heard of it for a day, which does not show that it is well",
+  unheard: "no reading of it was judged for a day, which does not show that it is well",
   by_hand: "someone has resolved it",
 };
 
@@ -88,13 +88,13 @@ export function writeResolution({ resolution }) {
 }
 
 /** @param {Incident} incident */
-export function writeRule({ rule_id: id, rule, kind, unit }) {
+export function writeRule(incident) {
+  const { rule_id: id, rule, kind, unit } = incident;
   if (rule === null) return `${id}, which judges where no rule of the fleet does`;
   const { open, clear, breaches, of } = rule;
-  const limits =
-    kind === "above" || kind === "below"
-      ? `opens ${kind} ${withUnit(open, rule.unit ?? unit)}, clear at ${withUnit(clear, rule.unit ?? unit)}`
-      : `opens at ${number(open)}, clear at ${number(clear)}`;
+  const limits = hasThreshold(incident)
+    ? `opens ${kind} ${withUnit(open, rule.unit ?? unit)}, clear at ${withUnit(clear, rule.unit ?? unit)}`
+    : `opens at ${number(open)}, clear at ${number(clear)}`;
   const archived = rule.archived_at === null ? "" : ", archived since";
   return `${id}: ${limits}, with ${count(breaches)} of ${countOf(of, "reading")}${archived}`;
 }

@@ -115,7 +115,7 @@ STATISTICS_AGE = Metric(
 DEVICES_DESCRIBED = Metric("DevicesDescribed", "Count", "Devices whose statistics were published.")
 BASELINES_COMPUTED = Metric("BaselinesComputed", "Count", "Series whose baselines were computed.")
 SHARDS_UNPUBLISHED = Metric("ShardsUnpublished", "Count", "Shards whose statistics Valkey did not take.")
-FLEETS_ASLEEP = Metric("FleetsAsleep", "Count", "Fleets of which so many devices are silent that none of them is told.")
+FLEETS_ASLEEP = Metric("FleetsAsleep", "Count", "Fleets with so many silent devices that no one is notified of any.")
 
 # trace, seek and lookup
 EVENTS_TRACED = Metric("EventsTraced", "Count", "Traces that were answered.")
@@ -128,7 +128,7 @@ VERDICTS_TAKEN = Metric("VerdictsTaken", "Count", "Verdicts that alert has read.
 OLDEST_VERDICT = Metric("OldestVerdictSeconds", "Seconds", "Age of a batch's oldest verdict once it is stored.")
 INCIDENTS_OPENED = Metric("IncidentsOpened", "Count", "Incidents that were opened.")
 INCIDENTS_OPEN = Metric("IncidentsOpen", "Count", "Incidents that are open.")
-INCIDENTS_HELD = Metric("IncidentsHeld", "Count", "Open incidents that are not told because their fleet has too many.")
+INCIDENTS_HELD = Metric("IncidentsHeld", "Count", "Open incidents without a message because their fleet has too many.")
 MESSAGES_WRITTEN = Metric("MessagesWritten", "Count", "Messages about incidents that were committed.")
 MESSAGES_SENT = Metric("MessagesSent", "Count", "Messages about incidents that both SNS topics took.")
 MESSAGE_AGE = Metric("MessageAgeSeconds", "Seconds", "Age of the oldest message that SNS has not taken.")

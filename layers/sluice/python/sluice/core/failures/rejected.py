@@ -1,4 +1,4 @@
-"""A record of a redrive that failed again, as its consumer's answer names it."""
+"""A record of a re-drive that failed again, as its consumer's answer names it."""
 
 import msgspec
 

@@ -61,7 +61,7 @@ class Taken(msgspec.Struct, frozen=True, rename="camel"):
 
     batch_item_failures: tuple[_Failure, ...]
     rejected: tuple[RejectedRecord, ...] | None = None
-    """Of a redrive; None if the consumer is of a release that does not know redrives, and wrote dead letters."""
+    """Of a re-drive; None if the consumer is of a release that does not know re-drives, and wrote dead letters."""
 
     def failed_at(self) -> int | None:
         """Return the first offset that must be retried."""
@@ -69,7 +69,7 @@ class Taken(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def write_event(records: Sequence[ReadRecord], cluster_arn: str, bootstrap: str, *, redriven: bool = False) -> bytes:
-    """Write records of one partition as the event source does, marked as a rerun, and perhaps as a redrive."""
+    """Write records of one partition as the event source does, marked as a rerun, and perhaps as a re-drive."""
     origin = records[0].origin
     described = [_describe(record) for record in records]
     return msgspec.json.encode(

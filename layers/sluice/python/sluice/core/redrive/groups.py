@@ -103,6 +103,13 @@ def is_due(standing: Standing | None, redrive_number: int, alike: set[int]) -> b
     return standing.redrive_number != redrive_number and standing.attempts < MOST_ATTEMPTS
 
 
+def count_attempt(standing: Standing | None) -> int:
+    """Count this attempt. What a run left behind in the middle of one is that attempt."""
+    if standing is None:
+        return 1
+    return standing.attempts + (standing.state != SENDING)
+
+
 class _Group(msgspec.Struct):
     key: GroupKey
     first: str

@@ -56,5 +56,5 @@ def take_turn(letter: Letter, standing: Standing | None, ledger: LedgerState) ->
 
 
 def was_opened(letter: Letter) -> bool:
-    """Return whether a redrive put the letter's record into a gap: what could be processed later was in one already."""
+    """Return whether a re-drive put the letter's record into a gap: what may be processed later was in one already."""
     return letter.consumer == AGGREGATE.name and letter.reason not in GIVEN_UP

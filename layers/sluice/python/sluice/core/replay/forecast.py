@@ -1,7 +1,7 @@
 """How long a replay will take: from what earlier ones took, or from the bound on the rate while there are none.
 
 A replay waits for raw, for recount and for roll, however few events it has; its other steps take a time for each event.
-So an earlier replay tells of this one: what it took, and more or less for as many events as they differ by.
+So an earlier replay is an estimate of this one: what it took, and more or less for as many events as they differ by.
 """
 
 from collections.abc import Sequence
@@ -77,5 +77,5 @@ def _find_pace(told: Sequence[Past]) -> float:
 
 
 def _tell(one: Past, events: int, pace: float) -> float:
-    """Say what an earlier replay tells of this one: it waits for as long, at least."""
+    """Estimate this replay by an earlier one: it waits for as long, at least."""
     return max(one.seconds + (events - one.events) * pace, one.seconds - one.work_seconds)

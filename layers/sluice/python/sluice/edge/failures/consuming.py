@@ -87,7 +87,7 @@ class BatchConsumer:
                 failed.add(rest)
                 resumed[place] = rest.offset if rest.offset <= attempt.until else None
         counted.end(resumed)
-        # What a redrive rejects is neither held nor quarantined.
+        # What a consumer rejects of a re-drive is neither held nor quarantined.
         record_all(({} if rejecting else intake.counts) | {RECORDS_FAILED: len(failed)})
         if halted:
             logger.error("the consumer is halted", reason=str(halted))

@@ -1,4 +1,4 @@
-"""Records of a redrive that fail again: they have dead letters already, so they are named in the answer instead.
+"""Records of a re-drive that fail again: they have dead letters already, so they are named in the answer instead.
 
 Nothing is held, and nothing counts against the allowance: an admin has asked for these records, and no letter is
 written.
@@ -16,7 +16,7 @@ from sluice.core.records import Origin
 
 
 class Rejecting:
-    """Stands in for the quarantine and the holds of a consumer during one redrive."""
+    """Stands in for the quarantine and the holds of a consumer during one re-drive."""
 
     def __init__(self) -> None:
         self._rejected: list[RejectedRecord] = []

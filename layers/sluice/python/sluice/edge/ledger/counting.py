@@ -81,7 +81,7 @@ class _Cover:
         fresh = records.filter(pa.array(new))
         self._count(fresh)
         if self._outcome == DEAD_LETTERED:
-            # archive never tells what its letters are: a row of any may come yet.
+            # No letter of archive shows whether its row may still come: any may.
             self._leave_gaps(fresh if self._consumer == ARCHIVE.name else fresh.filter(fresh["given_up"]))
         elif again.any():
             self._recover(records.filter(pa.array(again)))

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 import msgspec
 
@@ -20,7 +19,16 @@ from sluice.core.failures.letters import Letter, read_bytes
 from sluice.core.failures.rejected import RejectedRecord
 from sluice.core.ledger.rerun import MOST_BYTES, Taken, write_event
 from sluice.core.pieces import cut
-from sluice.core.redrive.groups import INCOMPLETE, REJECTED, SENDING, Standing, identify, is_due, is_whole
+from sluice.core.redrive.groups import (
+    INCOMPLETE,
+    REJECTED,
+    SENDING,
+    Standing,
+    count_attempt,
+    identify,
+    is_due,
+    is_whole,
+)
 from sluice.core.redrive.records import place_of, restore_record
 from sluice.core.redrive.turns import LedgerState, Turn, take_turn, was_opened
 from sluice.edge.database import Connection
@@ -92,13 +100,14 @@ class Giving:
         given = Given(passed_over=sum(one.redrive_number != redrive.redrive_number for one in passed))
         with self._connection.transaction():
             turns = self._begin(redrive, due, known)
+        attempts = {one: count_attempt(known.get(one)) for one in due}
         for piece in _cut([letter for one, letter in due.items() if turns[one].gives]):
             # Every run gives at least one piece.
             if given.records and not self._may_go_on():
                 given.complete = False
                 break
             began = self._clock()
-            self._give_piece(redrive, piece, {one: _count_attempt(known.get(one)) for one in due})
+            self._give_piece(redrive, piece, attempts)
             given.records += len(piece)
             self._keep_pace(len(piece), began)
         return given
@@ -131,7 +140,7 @@ class Giving:
         event = write_event(records, self._takers.cluster_arn, self._takers.bootstrap, redriven=True)
         taken = function.ask(msgspec.Raw(event), Taken)
         if taken.rejected is None:
-            raise Retryable(f"{redrive.consumer} is of an earlier release, which takes no redrive")
+            raise Retryable(f"{redrive.consumer} is of an earlier release, which takes no re-drive")
         rejected = {one.offset: one for one in taken.rejected}
         failed_at = taken.failed_at()
         done = [letter for letter in letters if failed_at is None or place_of(letter).offset < failed_at]
@@ -140,7 +149,7 @@ class Giving:
             if bad:
                 judged = [_reject(one, attempts[identify(one)], rejected[place_of(one).offset]) for one in bad]
                 self._tables.write(redrive.redrive_number, judged)
-                # It was in no gap before this redrive.
+                # It was in no gap before this re-drive.
                 closed = {place_of(letter) for letter in bad if was_opened(letter)}
                 take_from_gaps(self._connection, redrive.consumer, closed)
             good = {identify(one): place_of(one) for one in done if place_of(one).offset not in rejected}
@@ -170,13 +179,6 @@ def _cut(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
         yield from cut(some, lambda letter: restore_record(letter).payload_bytes, MOST_BYTES, PIECE)
 
 
-def _count_attempt(standing: Standing | None) -> int:
-    """Count this attempt. What a run left behind in the middle of one is that attempt."""
-    if standing is None:
-        return 1
-    return standing.attempts + (standing.state != SENDING)
-
-
 def _write(letter: Letter, known_as: str, turn: Turn, standing: Standing | None) -> Judged:
     before = standing.attempts if standing else 0
     tried = turn.gives or turn.state == REJECTED
@@ -184,7 +186,7 @@ def _write(letter: Letter, known_as: str, turn: Turn, standing: Standing | None)
     return Judged(
         known_as,
         turn.state,
-        _count_attempt(standing) if tried else before,
+        count_attempt(standing) if tried else before,
         hashlib.sha256(read_bytes(letter)).hexdigest() if whole else None,
         turn.reason,
         turn.detail,
@@ -195,8 +197,10 @@ def _write(letter: Letter, known_as: str, turn: Turn, standing: Standing | None)
 
 
 def _reject(letter: Letter, attempts: int, why: RejectedRecord) -> Judged:
-    known: dict[str, Any] = {"kafka_partition": letter.kafka_partition, "kafka_offset": letter.kafka_offset}
+    place = place_of(letter)
     sent = hashlib.sha256(read_bytes(letter)).hexdigest()
     # PostgreSQL's text has no NUL.
     detail = why.detail.replace("\0", "")
-    return Judged(identify(letter), REJECTED, attempts, sent, why.reason, detail, letter.consumer, **known)
+    return Judged(
+        identify(letter), REJECTED, attempts, sent, why.reason, detail, letter.consumer, place.partition, place.offset
+    )

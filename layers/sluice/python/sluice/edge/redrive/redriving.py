@@ -31,6 +31,7 @@ from sluice.core.redrive.groups import (
     REJECTED,
     SENDING,
     Standing,
+    count_attempt,
     identify,
     is_due,
     is_whole,
@@ -208,11 +209,10 @@ class Redriving:
 
 
 def _write(letter: Letter, verdict: Accepted | Rejected | None, standing: Standing | None) -> Judged:
-    """Say what a letter becomes. What a run left behind in the middle of an attempt is that attempt."""
-    before = standing.attempts if standing else 0
-    attempts = before if standing and standing.state == SENDING else before + 1
+    """Say what a letter becomes."""
     if verdict is None:
-        return Judged(letter.letter_id, INCOMPLETE, before, None)
+        return Judged(letter.letter_id, INCOMPLETE, standing.attempts if standing else 0, None)
+    attempts = count_attempt(standing)
     sent = hashlib.sha256((letter.event or "").encode()).hexdigest()
     if isinstance(verdict, Accepted):
         return Judged(letter.letter_id, SENDING, attempts, sent)

@@ -7,6 +7,7 @@ Days are merged from their hours. A check waits for those too, so that a reader 
 for ever.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -165,29 +166,21 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 def count_waiting_days(connection: Connection, replay: Replay, computed_at: datetime) -> int:
-    """Count the days that are not merged again yet, and let them be due; all hours were computed at some moment."""
-    plan = replay.plan
-    asked: dict[str, Any] = {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
-    hurry(connection, replay, "1d")
+    """Let days be due, and count those that are not merged again since all hours were computed."""
+    asked = _name_hours(replay)
+    _hurry(connection, asked, "1d")
     return int(find_value(connection, _WAITING_DAYS, asked | {"computed_at": computed_at}))
-
-
-def hurry(connection: Connection, replay: Replay, resolution: Resolution) -> None:
-    """Let a replay's wider windows be due at once."""
-    plan = replay.plan
-    asked: dict[str, Any] = {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
-    connection.execute(_HURRY, asked | {"resolution": resolution, "width": WIDTHS[resolution]})
 
 
 def verify(connection: Connection, replay: Replay) -> Verified:
     """Check all hours of a replay."""
     plan = replay.plan
-    asked: dict[str, Any] = {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
+    asked = _name_hours(replay)
     waits_for, minutes = connection.execute(_WAITING, asked).fetchone() or (0, 0)
     if waits_for:
         # An hour that is merged before its minutes are would be merged twice.
         if not minutes:
-            hurry(connection, replay, "1h")
+            _hurry(connection, asked, "1h")
         return Verified(waits_for)
     verified = wrong = unverified = 0
     example: str | None = None
@@ -206,6 +199,16 @@ def verify(connection: Connection, replay: Replay) -> Verified:
         verified, wrong, example = verified + row[0], wrong + row[1], example or row[2]
         hour = until
     return Verified(0, verified, wrong, example, unverified)
+
+
+def _name_hours(replay: Replay) -> dict[str, Any]:
+    plan = replay.plan
+    return {"fleet": plan.fleet_id, "since": plan.hours_from, "until": plan.hours_to}
+
+
+def _hurry(connection: Connection, asked: Mapping[str, Any], resolution: Resolution) -> None:
+    """Let a replay's wider windows be due at once."""
+    connection.execute(_HURRY, {**asked, "resolution": resolution, "width": WIDTHS[resolution]})
 
 
 def _has_expired(connection: Connection, hour: datetime) -> bool:
