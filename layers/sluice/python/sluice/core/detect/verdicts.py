@@ -17,7 +17,6 @@ MOST_READINGS = 16
 
 State = Literal["breach", "between", "clear"]
 """between: no breach any more, and not yet clear."""
-READINGS, STATISTICS = "readings", "statistics"
 
 
 class Judged(msgspec.Struct, frozen=True, array_like=True):
