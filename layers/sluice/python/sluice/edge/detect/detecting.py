@@ -129,10 +129,8 @@ class Detecting:
             bounds = self._bounds[device] = begin_bounds(statistics, latest.at)
         for metric in latest.metrics:
             if metric not in bounds.limits:
-                series = statistics.series.get(metric) if statistics is not None else None
-                pair = (statistics, series) if statistics is not None and series is not None else None
                 rules, grain = self._rules_of(*device, metric), self._contracts.book.series[metric].resolution
-                bounds.limits[metric] = find_limits(rules, latest.at, pair, grain)
+                bounds.limits[metric] = find_limits(rules, latest.at, known.of_series(metric), grain)
         return bounds.hold(statistics, events) and bounds.have(events)
 
     def _rules_of(self, fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:

@@ -14,7 +14,8 @@ import msgspec
 from redis.cluster import ClusterPipeline
 
 from sluice.core.detect.device_readings import Known
-from sluice.core.detect.statistics import DeviceStatistics, read_statistics, write_statistics
+from sluice.core.detect.learned import HOURS_AFTER
+from sluice.core.detect.statistics import HOUR_SECONDS, DeviceStatistics, read_statistics, write_statistics
 from sluice.core.detect.watching import name_device, name_statistics, name_watched
 from sluice.core.samples.shards import shard_of
 from sluice.edge.cache import Cache, CacheAwayError
@@ -26,8 +27,8 @@ REMEMBER_SECONDS = 60.0
 WATCHED_SECONDS = 2.0
 MOST_REMEMBERED = 20_000
 """Some 60 MB: the devices of a dozen partitions at baseline."""
-KEEP_SECONDS = 6 * 3600
-"""How long statistics outlive the last run of learn."""
+KEEP_SECONDS = HOURS_AFTER * HOUR_SECONDS
+"""How long statistics outlive the last run of learn: they have no baselines for later hours."""
 FIELDS = 500
 """How many devices one command writes."""
 MOST_EXTRA = 1.1
