@@ -66,8 +66,8 @@ def judge_device(
 def select_told(judged: Sequence[_One], *, watched: bool) -> list[Sequence[_One]]:
     """Select the parts of a series' readings that alert must know; nothing, while all is usual.
 
-    A part has at most as many readings as a verdict. Parts with a breach are told, and the one after each, so that no
-    breach seems to be among the latest for longer than it was; of a watched series the first and the last part too.
+    A part has at most as many readings as a verdict. Selected are parts with a breach, and the one after each, so that
+    no breach seems to be among the latest for longer than it was; of a watched series the first and the last part too.
     """
     parts = [judged[start : start + MOST_READINGS] for start in range(0, len(judged), MOST_READINGS)]
     breached = {number for number, part in enumerate(parts) if any(one.state == "breach" for one in part)}

@@ -1,6 +1,6 @@
 """A record of `alert-events`: what one rule says about the latest readings of one series.
 
-detect and learn keep nothing, so a redelivered batch may be judged twice. alert tells by the positions what it has
+detect and learn keep nothing, so a redelivered batch may be judged twice. alert sees by the positions what it has
 already taken in.
 """
 

@@ -44,7 +44,7 @@ class LearnReport(msgspec.Struct):
     """Series whose baselines were computed."""
     verdicts: int = 0
     asleep: frozenset[str] = frozenset()
-    """Fleets whose silent devices were not told."""
+    """Fleets whose silent devices have no verdicts."""
     unpublished: int = 0
     """Shards whose statistics the cache did not take."""
     oldest: timedelta | None = None
