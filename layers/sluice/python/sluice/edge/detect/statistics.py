@@ -66,6 +66,8 @@ class PublishedStatistics:
             except CacheAwayError:
                 self._watched.clear()
             else:
+                _make_room(self._watched, devices)
+                _make_room(self._remembered, devices)
                 _take(self._watched, unsure, answers[: len(unsure)], _read_rules, now)
                 _take(self._remembered, old, answers[len(unsure) :], read_statistics, now)
         return {
@@ -122,6 +124,14 @@ def _find_old(memory: Mapping[Device, tuple[float, Value]], devices: Iterable[De
     return [device for device in devices if device not in memory or memory[device][0] < before]
 
 
+def _make_room(memory: dict[Device, tuple[float, Value]], devices: Iterable[Device]) -> None:
+    """Forget all but these devices, if too many are remembered."""
+    if len(memory) > MOST_REMEMBERED:
+        kept = {device: memory[device] for device in devices if device in memory}
+        memory.clear()
+        memory.update(kept)
+
+
 def _take(
     memory: dict[Device, tuple[float, Value]],
     asked: Mapping[int, Sequence[Device]],
@@ -129,8 +139,6 @@ def _take(
     read: Callable[[bytes | None], Value],
     now: float,
 ) -> None:
-    if len(memory) > MOST_REMEMBERED:
-        memory.clear()
     for there, found in zip(asked.values(), answers, strict=True):
         for device, data in zip(there, found, strict=True):
             memory[device] = (now, read(data))
