@@ -93,7 +93,7 @@ def main() -> None:
         report.line(f"  detect / aggregate, {name}", shares, ".2f", timed=0)
     few, many = (costs[name] for name in list(costs)[:2])
     report.line("  many rules / defaults", [many[size].ours / few[size].ours for size in SIZES], ".2f", timed=0)
-    report_faults(report, planted.measure(4 if small else 30))
+    report_faults(report, planted.measure(4 if small else 20))
     report.end()
 
 

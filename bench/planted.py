@@ -12,7 +12,7 @@ from statistics import fmean, median, pstdev
 
 import msgspec
 
-from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
+from sluice.core.detect.defaults import DEFAULT, SILENCE_METRIC, default_rules_for
 from sluice.core.detect.judging import measure_reading, state_of
 from sluice.core.detect.judging_series import measure_level, measure_silence, measure_stuck
 from sluice.core.detect.learned import Baseline, LearnedDevice, LearnedSeries, describe_device
@@ -216,7 +216,7 @@ def list_candidates() -> list[SeriesRule]:
 def measure(devices: int) -> dict[str, dict[str, Score]]:
     """Plant each fault in so many devices; return the scores by rule and by fault, and of all defaults together."""
     rules = list_candidates()
-    defaults = [rule.rule_id for rule in rules if rule.rule_id.startswith("default-")]
+    defaults = [rule.rule_id for rule in rules if rule.rule_id.startswith(DEFAULT)]
     scores: dict[str, dict[str, Score]] = {
         name: {fault: Score() for fault in FAULTS} for name in (*(rule.rule_id for rule in rules), "all defaults")
     }

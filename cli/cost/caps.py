@@ -1,4 +1,4 @@
-"""What each thing that can run away costs an hour at most, the setting that bounds it, and the alarm that tells."""
+"""What each thing that can run away costs an hour at most, the setting that bounds it, and the alarm that fires."""
 
 from collections.abc import Iterator
 

@@ -77,7 +77,7 @@ def levers(context: typer.Context) -> None:
 
 @app.command()
 def caps(context: typer.Context) -> None:
-    """List what can run away, how far, and which alarm tells."""
+    """List what can run away, how far, and which alarm fires."""
     model, _ = _described(context)
     _show(model.bounds())
 

@@ -73,7 +73,7 @@ def _change(model: Model) -> Iterator[str]:
     yield ""
     yield (
         "How many events devices send in a request decides more than any setting. The alarm"
-        " `ingest-small-requests` tells when the real number falls below the minimum of the [contract](contracts.md)."
+        " `ingest-small-requests` fires when the real number falls below the minimum of the [contract](contracts.md)."
     )
     yield ""
     yield from model.request_sizes(work).as_markdown()

@@ -207,7 +207,7 @@ BASELINE = Profile(
         behind_hours=3,
         produce_deadline_seconds=10,
     ),
-    # Less work for an event than aggregate has, and as little waiting as it: a breach should be told within seconds.
+    # Less work for an event than aggregate has, and as little waiting as it: a breach should be known within seconds.
     detect=DetectProfile(
         compute=Compute(memory_mib=1024, timeout_seconds=120, concurrency=6),
         batch_size=10_000,

@@ -1,4 +1,4 @@
-"""What detect tells of a batch, and what it does while stores are away. All stores are fakes."""
+"""What detect says of a batch, and what it does while stores are away. All stores are fakes."""
 
 import base64
 import json
@@ -137,7 +137,7 @@ def test_a_batch_in_which_all_is_usual_stores_nothing(world: World) -> None:
     assert (world.verdicts, world.letters) == ([], [])
 
 
-def test_clear_readings_of_a_watched_series_are_told(world: World) -> None:
+def test_clear_readings_of_a_watched_series_have_a_verdict(world: World) -> None:
     name = name_watched(shard_of("demo", "press-0008"))
     world.hashes.hashes[name][name_device("demo", "press-0008")] = b'["hot"]'
     assert world.detect(batch(record(1))) == []

@@ -70,7 +70,7 @@ def test_a_run_without_a_database_ends_early_and_is_no_error(monkeypatch: pytest
     monkeypatch.setattr(handler, "connect", fail)
     function: Any = handler.handler
     assert function.__wrapped__({}, Context()) == {}
-    # So the alarm, which takes missing data for trouble, tells of it.
+    # So the alarm, which takes missing data for trouble, fires.
     assert "StatisticsAgeSeconds" not in metrics.metric_set
 
 

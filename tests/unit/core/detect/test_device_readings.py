@@ -64,7 +64,7 @@ def test_a_batch_in_which_all_is_usual_gives_no_verdict() -> None:
     assert judge(events(50, 60, 70), rule(), rule("zscore", 30, 20, "z")) == []
 
 
-def test_a_breach_is_told_with_all_readings_of_the_batch_and_what_they_were_compared_with() -> None:
+def test_a_verdict_has_all_readings_of_the_batch_and_what_they_were_compared_with() -> None:
     (verdict,) = judge(events(50, 81, 78), rule())
     assert [(one.position, one.value, one.state, one.away) for one in verdict.readings] == [
         (100, 50, "clear", None),
@@ -86,7 +86,7 @@ def test_each_rule_gives_its_own_verdict() -> None:
     assert [(one.rule_id, one.readings[0].away) for one in found] == [("hot", None), ("z", 40.0), ("r", 3.5)]
 
 
-def test_a_watched_series_is_told_of_clear_readings_too() -> None:
+def test_a_watched_series_has_verdicts_on_clear_readings_too() -> None:
     known = Known(STATISTICS, frozenset({"hot"}))
     (verdict,) = judge(events(50, 51), rule(), rule("zscore", 30, 20, "z"), known=known)
     assert (verdict.rule_id, [one.state for one in verdict.readings], verdict.why) == ("hot", ["clear"] * 2, "")
@@ -109,7 +109,7 @@ def test_a_batch_that_is_delivered_again_gives_the_same_verdicts() -> None:
     assert judge(readings, *rules) == judge(readings, *rules)
 
 
-def test_of_many_readings_those_around_breaches_are_told_in_parts() -> None:
+def test_of_many_readings_those_around_breaches_have_verdicts_in_parts() -> None:
     many = [50.0] * (10 * MOST_READINGS)
     many[3 * MOST_READINGS + 2] = 90.0
     found = judge(events(*many), rule())

@@ -37,7 +37,7 @@ def test_readings_are_those_that_aggregate_counts(name: str, contract: str, vers
     at = parse_time(sent.get("timestamp") or sent["event_time"])
     one = record(samples.read_bytes(name), contract, version, received=(at - SENT).total_seconds() + 1)
     now = at + timedelta(seconds=2)
-    found, event = read_readings(one, samples.contracts(), Limits(), now), None
+    found = read_readings(one, samples.contracts(), Limits(), now)
     event = read_event(one, samples.contracts(), Limits(), now)
     assert found is not None
     assert found.metrics == event.metrics

@@ -65,4 +65,3 @@ def test_a_device_without_a_type_has_that_of_its_fleet() -> None:
 def test_a_silence_is_found_without_a_metric() -> None:
     book = Rulebook([rule("quiet", kind="silence", metric="", open=5.0, clear=1.0)])
     assert found(book, None, "p-1", "") == ["quiet"]
-    assert book.fleets() == {"f"}

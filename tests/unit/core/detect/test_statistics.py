@@ -52,4 +52,3 @@ def test_hours_of_working_days_and_of_the_weekend_are_apart() -> None:
     friday_evening = int(datetime(2026, 12, 4, 22, tzinfo=UTC).timestamp()) // 3600
     listed = list_hours(cells, friday_evening, 4)
     assert [usual and usual.mean for usual in listed] == [22.0, 23.0, 24.0, 25.0]
-    assert list_hours(None, friday_evening, 4) == ()

@@ -1,4 +1,4 @@
-"""A run of learn: what it publishes and tells, in which order, and what it does while a store is away."""
+"""A run of learn: what it publishes and stores, in which order, and what it does while a store is away."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -115,7 +115,7 @@ def usual(name: str) -> LearnedDevice:
     return LearnedDevice("demo", name, UNTIL, [series()])
 
 
-def test_statistics_are_published_and_noted_and_nothing_is_told_of_what_is_usual() -> None:
+def test_statistics_are_published_and_noted_and_what_is_usual_has_no_verdict() -> None:
     world = World({3: [usual("a"), usual("b")], 7: [usual("c")]}, baselines_due=Due(9, UNTIL))
     report = world.run()
     assert world.done == [("noted", 3, {"demo": (2, 0)}), ("noted", 7, {"demo": (1, 0)}), ("baselines", 9)]
@@ -127,7 +127,7 @@ def test_statistics_are_published_and_noted_and_nothing_is_told_of_what_is_usual
     assert (report.unpublished, report.oldest, report.asleep) == (0, timedelta(seconds=70), frozenset())
 
 
-def test_breaches_are_told_before_the_shard_is_noted() -> None:
+def test_verdicts_on_breaches_are_stored_before_the_shard_is_noted() -> None:
     hangs = LearnedDevice("demo", "hangs", UNTIL, [series(deviation=0.001)])
     away = LearnedDevice("demo", "away", UNTIL, [series(mean=70.0)])
     world = World({3: [hangs, away, named(silent(UNTIL - 20 * MINUTE), "silent"), usual("b")]})
@@ -141,7 +141,7 @@ def test_breaches_are_told_before_the_shard_is_noted() -> None:
     assert world.done[0][1][0] == name_device("demo", "hangs")
 
 
-def test_a_watched_series_is_told_that_it_is_clear() -> None:
+def test_a_watched_series_has_a_verdict_that_it_is_clear() -> None:
     world = World({3: [usual("a"), usual("b")]})
     world.hashes.hashes[name_watched(3)]["demo/b"] = b'["default-silence", "default-level-cpu-temp"]'
     world.run()
@@ -157,7 +157,7 @@ def test_no_device_of_a_fleet_that_is_asleep_is_silent() -> None:
     report = world.run()
     assert world.verdicts == []
     assert report.asleep == {"demo"}
-    # One device less, and they are told.
+    # One device less, and each has its verdict.
     world = World({3: there}, expected={5: {"demo": (16, 6)}})
     assert world.run().asleep == frozenset()
     assert len(world.verdicts) == 4
@@ -210,7 +210,7 @@ def test_baselines_that_cannot_be_computed_end_no_run() -> None:
     assert (report.shards, report.series, report.oldest) == (1, 0, timedelta(seconds=70))
 
 
-def test_while_the_cache_is_away_breaches_are_told_and_the_run_says_what_is_unpublished() -> None:
+def test_while_the_cache_is_away_breaches_have_verdicts_and_the_run_says_what_is_unpublished() -> None:
     world = World({3: [named(silent(UNTIL - 20 * MINUTE), "silent")]})
     world.hashes.away = True
     report = world.run()

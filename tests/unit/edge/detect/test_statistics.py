@@ -127,6 +127,19 @@ def test_a_process_does_not_remember_more_and_more_devices(world: World, monkeyp
     assert len(world.process._watched) <= 150
 
 
+def test_a_full_memory_keeps_what_is_known_of_the_devices_of_the_batch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "MOST_REMEMBERED", 1)
+    world.publish(DEVICES[:3])
+    world.watch(DEVICES[1], b'["hot"]')
+    world.process.find(DEVICES[:2])
+    found = world.process.find(DEVICES[1:3])
+    assert [found[device].statistics for device in DEVICES[1:3]] == [describe(1.0)] * 2
+    assert found[DEVICES[1]].watched == {"hot"}
+    assert set(world.process._remembered) == set(DEVICES[1:3])
+
+
 def test_devices_that_are_gone_leave_the_hash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "FIELDS", 4)
     cache = world.cache.as_cache()

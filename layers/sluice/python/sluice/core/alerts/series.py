@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from sluice.core.alerts.limits import LEAST_CLEAR, REMEMBERED, SLACK
-from sluice.core.detect.verdicts import READINGS, Judged, Verdict
+from sluice.core.detect.verdicts import Judged, Verdict
 
 RECREATED = timedelta(minutes=5)
 """Receptions so much later at lower positions show that the topic was recreated; clocks of receivers differ by less."""
@@ -99,7 +99,7 @@ def add_reading(series: Series, verdict: Verdict, reading: Judged) -> Turn | Non
     if reading.state == "clear":
         series.clear_since = reading.at if series.clear_since is None else series.clear_since
         series.clears += 1
-        least = LEAST_CLEAR if verdict.source == READINGS else 1
+        least = LEAST_CLEAR if verdict.source == "readings" else 1
         return "ends" if series.clears >= max(verdict.of, least) else None
     series.clears, series.clear_since = 0, None
     if reading.state == "breach" and count_breaches(series, verdict, reading.at) >= verdict.breaches:

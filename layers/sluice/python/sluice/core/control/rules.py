@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from sluice.core.control.fleets import DeviceType
+from sluice.core.detect.defaults import DEFAULT
 from sluice.core.detect.series_rules import MOST_OF, RuleId, RuleKind, Severity
 from sluice.core.errors import Refusal, Rejection
 from sluice.core.events.names import is_name
@@ -18,8 +19,6 @@ from sluice.core.times import write_optional, write_time
 MOST_OF_FLEET, MOST_RULES = 1_000, 10_000
 """Each process that judges readings has the rules of all fleets in memory."""
 MOST_DEVICE_CHARACTERS = 128
-DEFAULT = "default-"
-"""How the ids of rules begin that judge a series without a rule: an incident of one must not look like another's."""
 # What a conversion adds to a value of few digits is noise.
 _DIGITS = 10
 

@@ -62,7 +62,7 @@ def find_limits(
 def _limits_of(
     rule: SeriesRule, at: datetime, pair: tuple[DeviceStatistics, SeriesStatistics] | None, grain: float
 ) -> tuple[float, float]:
-    # Any value tells whether the rule can judge, and what it compares with.
+    # Any value shows whether the rule can judge, and what it compares with.
     measured = measure_reading(rule, 0.0, at, pair, grain)
     if measured is None:
         return _EVERYTHING

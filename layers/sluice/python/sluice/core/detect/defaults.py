@@ -6,6 +6,8 @@ import msgspec
 
 from sluice.core.detect.series_rules import RuleKind, SeriesRule, Severity
 
+DEFAULT = "default-"
+"""How the ids of defaults begin, and no other rule's: an incident of one must not look like another's."""
 SILENCE_METRIC = ""
 """The metric of rules for a device as a whole."""
 
@@ -53,4 +55,4 @@ def default_rules_for(fleet_id: str, metric: str) -> tuple[SeriesRule, ...]:
 
 def _name(kind: RuleKind, metric: str) -> str:
     """Name a default apart from those of the device's other series: incidents are told apart by device and rule."""
-    return f"default-{kind}-{metric.replace('_', '-')}" if metric else f"default-{kind}"
+    return f"{DEFAULT}{kind}-{metric.replace('_', '-')}" if metric else f"{DEFAULT}{kind}"

@@ -29,7 +29,12 @@ class Known(msgspec.Struct, frozen=True):
 
     statistics: DeviceStatistics | None = None
     watched: frozenset[str] = frozenset()
-    """The rules that have an incident of it, or had breaches a moment ago: they are told of clear readings too."""
+    """The rules that have an incident of it, or had breaches a moment ago: they have verdicts on clear readings too."""
+
+    def of_series(self, metric: str) -> tuple[DeviceStatistics, SeriesStatistics] | None:
+        """Return the statistics with which readings of a series are compared, if there are any."""
+        series = self.statistics.series.get(metric) if self.statistics is not None else None
+        return (self.statistics, series) if self.statistics is not None and series is not None else None
 
 
 class _One(msgspec.Struct):
@@ -46,13 +51,11 @@ def judge_device(
 ) -> Iterator[Verdict]:
     """Judge the events of one device, in the order of their offsets."""
     latest = events[-1]
-    statistics = known.statistics
     for metric in dict.fromkeys(metric for event in events for metric in event.metrics):
         rules = rules_of(latest.fleet_id, latest.device_id, metric)
         if not rules:
             continue
-        series = statistics.series.get(metric) if statistics is not None else None
-        pair = (statistics, series) if statistics is not None and series is not None else None
+        pair = known.of_series(metric)
         grain, unit = book.series[metric].resolution, book.series[metric].unit
         for rule in rules:
             judged = _measure(events, metric, rule, pair, grain)
@@ -63,8 +66,8 @@ def judge_device(
 def select_told(judged: Sequence[_One], *, watched: bool) -> list[Sequence[_One]]:
     """Select the parts of a series' readings that alert must know; nothing, while all is usual.
 
-    A part has at most as many readings as a verdict. Parts with a breach are told, and the one after each, so that no
-    breach seems to be among the latest for longer than it was; of a watched series the first and the last part too.
+    A part has at most as many readings as a verdict. Selected are parts with a breach, and the one after each, so that
+    no breach seems to be among the latest for longer than it was; of a watched series the first and the last part too.
     """
     parts = [judged[start : start + MOST_READINGS] for start in range(0, len(judged), MOST_READINGS)]
     breached = {number for number, part in enumerate(parts) if any(one.state == "breach" for one in part)}

@@ -172,7 +172,7 @@ def _write(
         source="statistics",
         partition=NO_PARTITION,
         received_at=until,
-        # The time of the statistics, not of the run: what is judged twice is told once.
+        # The time of the statistics, not of the run: what is judged twice is taken once.
         readings=(Judged(int(until.timestamp() * 1000), until, value, state, away),),
         statistics=None if usual is None else Statistics(usual.mean, usual.deviation, usual.count, until),
         interval_seconds=interval,

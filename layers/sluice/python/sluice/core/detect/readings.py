@@ -1,6 +1,6 @@
 """The readings of an accepted event, read as cheaply as they can be: their contract was checked when they came in.
 
-Late events, events of a clock ahead and redriven ones tell of another time than now: nothing is read of them.
+Late events, events of a clock ahead and redriven ones are about another time than now: nothing is read of them.
 """
 
 from datetime import datetime

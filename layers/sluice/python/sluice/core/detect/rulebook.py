@@ -25,10 +25,6 @@ class Rulebook:
         found = self._series.get((fleet_id, metric))
         return () if found is None else found.rules_for(device_type, device_id)
 
-    def fleets(self) -> frozenset[str]:
-        """Return the fleets that have rules."""
-        return frozenset(fleet_id for fleet_id, _ in self._series)
-
 
 class _SeriesRules:
     """The rules of one series of a fleet. A device without a type of its own costs one look-up more."""

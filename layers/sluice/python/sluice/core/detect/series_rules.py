@@ -10,6 +10,8 @@ RULES = "rules"
 
 # above, below: a threshold. zscore: the last hour. baseline: the same hour of the day. range: the lowest and highest
 # of the last days. level, stuck, silence: the series as a whole.
+# A release that does not know a kind reads no rules at all, and takes verdicts of that kind for poison: the release
+# that adds a kind only reads it, and the next one lets admins write it.
 RuleKind = Literal["above", "below", "zscore", "baseline", "range", "level", "stuck", "silence"]
 KINDS: tuple[RuleKind, ...] = get_args(RuleKind)
 OF_READINGS: tuple[RuleKind, ...] = ("above", "below", "zscore", "baseline", "range")

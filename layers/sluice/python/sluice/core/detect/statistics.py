@@ -85,9 +85,7 @@ def cell_of(moment: datetime) -> int:
     return (CELLS // 2 if utc.weekday() >= 5 else 0) + utc.hour
 
 
-def list_hours(cells: Mapping[int, Usual] | None, first_hour: int, many: int) -> tuple[Usual | None, ...]:
+def list_hours(cells: Mapping[int, Usual], first_hour: int, many: int) -> tuple[Usual | None, ...]:
     """List the baselines of some hours in a row, for publishing."""
-    if not cells:
-        return ()
     moments = (datetime.fromtimestamp((first_hour + place) * HOUR_SECONDS, UTC) for place in range(many))
     return tuple(cells.get(cell_of(moment)) for moment in moments)

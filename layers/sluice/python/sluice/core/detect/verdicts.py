@@ -1,6 +1,6 @@
 """A record of `alert-events`: what one rule says about the latest readings of one series.
 
-detect and learn keep nothing, so a redelivered batch may be judged twice. alert tells by the positions what it has
+detect and learn keep nothing, so a redelivered batch may be judged twice. alert sees by the positions what it has
 already taken in.
 """
 
@@ -17,7 +17,6 @@ MOST_READINGS = 16
 
 State = Literal["breach", "between", "clear"]
 """between: no breach any more, and not yet clear."""
-READINGS, STATISTICS = "readings", "statistics"
 
 
 class Judged(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.detect.bounds import Bounds, begin_bounds, find_limits
@@ -19,17 +18,15 @@ from sluice.core.detect.readings import Readings, first_of_each, read_readings
 from sluice.core.detect.rulebook import Rulebook
 from sluice.core.detect.series_rules import OF_READINGS, SeriesRule
 from sluice.core.detect.verdicts import Verdict
-from sluice.core.detect.watching import name_device
 from sluice.core.errors import Retryable
 from sluice.core.events.contracts import Contracts
 from sluice.core.failures.sorting import Faulty
 from sluice.core.limits import Limits
-from sluice.core.messages import Message
 from sluice.core.metrics import BREACHES_TOLD, EVENTS_JUDGED, STATISTICS_MISSING, STATISTICS_STALE, VERDICTS_SENT
 from sluice.core.records import KafkaRecord, Origin
 from sluice.edge.broker import Broker
 from sluice.edge.detect.statistics import Device, PublishedStatistics
-from sluice.edge.kafka_client import Unstored
+from sluice.edge.detect.storing import store_verdicts
 from sluice.edge.metrics import record
 from sluice.edge.published import Published
 from sluice.edge.retry import Retry
@@ -40,8 +37,6 @@ MOST_REMEMBERED = 200_000
 """Series whose rules a process remembers."""
 MOST_BOUNDS = 20_000
 """Devices whose bounds it remembers, as many as those whose statistics it does."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Detecting:
@@ -81,8 +76,7 @@ class Detecting:
             if found is not None and found.metrics:
                 devices[found.fleet_id, found.device_id].append(found)
         verdicts = retry.run(lambda: self._judge(devices))
-        if verdicts:
-            retry.run(lambda: self._store(verdicts))
+        retry.run(lambda: store_verdicts(self._broker, self._topic, verdicts))
         record(EVENTS_JUDGED, sum(len(events) for events in devices.values()))
         record(VERDICTS_SENT, len(verdicts))
         record(BREACHES_TOLD, find_breached(verdicts))
@@ -135,10 +129,8 @@ class Detecting:
             bounds = self._bounds[device] = begin_bounds(statistics, latest.at)
         for metric in latest.metrics:
             if metric not in bounds.limits:
-                series = statistics.series.get(metric) if statistics is not None else None
-                pair = (statistics, series) if statistics is not None and series is not None else None
                 rules, grain = self._rules_of(*device, metric), self._contracts.book.series[metric].resolution
-                bounds.limits[metric] = find_limits(rules, latest.at, pair, grain)
+                bounds.limits[metric] = find_limits(rules, latest.at, known.of_series(metric), grain)
         return bounds.hold(statistics, events) and bounds.have(events)
 
     def _rules_of(self, fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:
@@ -151,12 +143,3 @@ class Detecting:
             rules = self._book.rules_for(fleet_id, None, device_id, metric) or default_rules_for(fleet_id, metric)
             found = self._remembered[series] = tuple(rule for rule in rules if rule.kind in OF_READINGS)
         return found
-
-    def _store(self, verdicts: Sequence[Verdict]) -> None:
-        """Store verdicts; stored again, they have the same positions, which alert knows."""
-        messages = [
-            Message(self._topic, name_device(one.fleet_id, one.device_id).encode(), _encode(one)) for one in verdicts
-        ]
-        unstored = [one for one in self._broker.store(messages) if isinstance(one, Unstored)]
-        if unstored:
-            raise Retryable(f"{len(unstored)} of {len(messages)} verdicts are not stored: {unstored[0].reason}")

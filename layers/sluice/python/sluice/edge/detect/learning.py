@@ -19,24 +19,20 @@ from sluice.core.detect.learned import LearnedDevice, describe_device
 from sluice.core.detect.rulebook import Rulebook
 from sluice.core.detect.series_rules import OF_READINGS, SeriesRule
 from sluice.core.detect.verdicts import Verdict
-from sluice.core.detect.watching import name_device
 from sluice.core.errors import Retryable
 from sluice.core.events.units import SeriesBook
-from sluice.core.messages import Message
 from sluice.edge.broker import Broker
 from sluice.edge.cache import Cache, CacheAwayError
 from sluice.edge.database import named_errors
 from sluice.edge.detect.baselines import Baselines, Due
 from sluice.edge.detect.statistics import Device, find_watched, publish_statistics
-from sluice.edge.kafka_client import Unstored
+from sluice.edge.detect.storing import store_verdicts
 
 logger = Logger()
 
 BASELINES_EVERY = timedelta(days=1)
 BASELINES_AGAIN = timedelta(hours=1)
 """How long a shard waits whose baselines could not be computed."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class LearnReport(msgspec.Struct):
@@ -48,7 +44,7 @@ class LearnReport(msgspec.Struct):
     """Series whose baselines were computed."""
     verdicts: int = 0
     asleep: frozenset[str] = frozenset()
-    """Fleets whose silent devices were not told."""
+    """Fleets whose silent devices have no verdicts."""
     unpublished: int = 0
     """Shards whose statistics the cache did not take."""
     oldest: timedelta | None = None
@@ -115,7 +111,7 @@ class Learning:
         watched = find_watched(self._cache, due.shard)
         told = self._judge(devices, silences, rules, due, asleep)
         verdicts = [one for one in told if _is_told(one, watched.get((one.fleet_id, one.device_id), frozenset()))]
-        self._store(verdicts)
+        store_verdicts(self._broker, self._topic, verdicts)
         report.unpublished += not self._publish(due, devices)
         baselines.note_published(due.shard, now, expected[due.shard])
         report.shards += 1
@@ -140,16 +136,6 @@ class Learning:
         for device, verdict in silences.verdicts:
             if device.fleet_id not in asleep:
                 yield verdict
-
-    def _store(self, verdicts: Sequence[Verdict]) -> None:
-        if not verdicts:
-            return
-        messages = [
-            Message(self._topic, name_device(one.fleet_id, one.device_id).encode(), _encode(one)) for one in verdicts
-        ]
-        unstored = [one for one in self._broker.store(messages) if isinstance(one, Unstored)]
-        if unstored:
-            raise Retryable(f"{len(unstored)} of {len(messages)} verdicts are not stored: {unstored[0].reason}")
 
     def _publish(self, due: Due, devices: Sequence[LearnedDevice]) -> bool:
         """Publish statistics. While the cache is down, detect goes on with what it has."""

@@ -14,7 +14,8 @@ import msgspec
 from redis.cluster import ClusterPipeline
 
 from sluice.core.detect.device_readings import Known
-from sluice.core.detect.statistics import DeviceStatistics, read_statistics, write_statistics
+from sluice.core.detect.learned import HOURS_AFTER
+from sluice.core.detect.statistics import HOUR_SECONDS, DeviceStatistics, read_statistics, write_statistics
 from sluice.core.detect.watching import name_device, name_statistics, name_watched
 from sluice.core.samples.shards import shard_of
 from sluice.edge.cache import Cache, CacheAwayError
@@ -26,8 +27,8 @@ REMEMBER_SECONDS = 60.0
 WATCHED_SECONDS = 2.0
 MOST_REMEMBERED = 20_000
 """Some 60 MB: the devices of a dozen partitions at baseline."""
-KEEP_SECONDS = 6 * 3600
-"""How long statistics outlive the last run of learn."""
+KEEP_SECONDS = HOURS_AFTER * HOUR_SECONDS
+"""How long statistics outlive the last run of learn: they have no baselines for later hours."""
 FIELDS = 500
 """How many devices one command writes."""
 MOST_EXTRA = 1.1
@@ -65,6 +66,8 @@ class PublishedStatistics:
             except CacheAwayError:
                 self._watched.clear()
             else:
+                _make_room(self._watched, devices)
+                _make_room(self._remembered, devices)
                 _take(self._watched, unsure, answers[: len(unsure)], _read_rules, now)
                 _take(self._remembered, old, answers[len(unsure) :], read_statistics, now)
         return {
@@ -121,6 +124,14 @@ def _find_old(memory: Mapping[Device, tuple[float, Value]], devices: Iterable[De
     return [device for device in devices if device not in memory or memory[device][0] < before]
 
 
+def _make_room(memory: dict[Device, tuple[float, Value]], devices: Iterable[Device]) -> None:
+    """Forget all but these devices, if too many are remembered."""
+    if len(memory) > MOST_REMEMBERED:
+        kept = {device: memory[device] for device in devices if device in memory}
+        memory.clear()
+        memory.update(kept)
+
+
 def _take(
     memory: dict[Device, tuple[float, Value]],
     asked: Mapping[int, Sequence[Device]],
@@ -128,8 +139,6 @@ def _take(
     read: Callable[[bytes | None], Value],
     now: float,
 ) -> None:
-    if len(memory) > MOST_REMEMBERED:
-        memory.clear()
     for there, found in zip(asked.values(), answers, strict=True):
         for device, data in zip(there, found, strict=True):
             memory[device] = (now, read(data))

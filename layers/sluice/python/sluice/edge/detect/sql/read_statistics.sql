@@ -26,7 +26,6 @@ recent AS MATERIALIZED (
         entity_key,
         metric_key,
         merged_moments(ARRAY[count, count * mean, m2]::double precision []) AS moments,
-        count(*) AS minutes,
         max(window_start) AS last_minute
     FROM minute
     GROUP BY entity_key, metric_key
@@ -79,7 +78,6 @@ SELECT
     m.name AS metric,
     coalesce(slow.moments, recent.moments) AS moments,
     recent.moments AS hour_moments,
-    recent.minutes,
     recent.last_minute,
     seen.last_seen_at,
     -- Learned: the device and its level were there for long enough; and no firmware that came since has moved the level.
