@@ -574,7 +574,7 @@ MUTANTS = (
     Mutant(
         "a message of an incident overtakes one that SNS refused",
         f"{EDGE}/alerts/outbox.py",
-        (("earlier.sequence < one.sequence AND", "false AND"),),
+        (("earlier.sequence < one.sequence\n", "false\n"),),
         f"{DATABASE}/test_alert.py::test_a_refused_message_holds_back_the_later_ones_of_its_incident_and_no_others",
     ),
     Mutant(
