@@ -180,3 +180,16 @@ def test_a_silence_has_an_end_and_is_audited(alert: Alert, ask: Ask, owner: Owne
 def test_a_silence_that_cannot_be_is_refused(ask: Ask, changed: dict[str, object], status: int) -> None:
     wanted: dict[str, object] = {"fleet_id": "fleet-1", "minutes": 30, "reason": "repair"}
     assert ask(SILENCE, wanted | changed).status == status
+
+
+@pytest.mark.parametrize("route", [ACKNOWLEDGE, RESOLVE, SILENCE, END])
+def test_a_dry_run_is_refused_and_changes_nothing(ask: Ask, alert: Alert, owner: Owner, route: str) -> None:
+    alert.take(verdict(readings("b")))
+    before = owner.execute("SELECT * FROM incident").fetchall()
+    assert before
+    body = {"fleet_id": "fleet-1", "minutes": 5, "reason": "to see"}
+    (incident,) = owner.execute("SELECT incident_id FROM incident").fetchone() or ("",)
+    got = ask(route, body, "dry_run=true", incident=incident, silence="1")
+    assert (got.status, got.body["code"]) == (400, "unknown_parameter")
+    assert owner.execute("SELECT * FROM incident").fetchall() == before
+    assert owner.execute("SELECT count(*) FROM silence").fetchone() == (0,)

@@ -9,6 +9,7 @@ from sluice.core.consumers import QUARANTINING
 from sluice.core.control.requests import AdminRequest, check_reason
 from sluice.core.errors import Refusal
 from sluice.core.failures.quarantine import KEEP, MOST_EXTRA
+from sluice.core.query.parameters import Parameters
 from sluice.core.times import write_time
 from sluice.edge.cache import Cache, CacheAwayError
 from sluice.edge.control.store import ControlStore
@@ -32,6 +33,7 @@ class Allowances(msgspec.Struct, frozen=True):
 
     def allow(self, request: AdminRequest) -> dict[str, Any]:
         """Allow a consumer so many letters from now on. The audit has it even if the consumer never reads it."""
+        Parameters(request.query, known=())
         asked = request.read(Extra)
         reason = check_reason(asked.reason)
         consumer = request.path["consumer"]

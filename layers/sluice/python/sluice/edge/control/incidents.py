@@ -129,6 +129,7 @@ class Incidents(msgspec.Struct, frozen=True):
 
     def acknowledge(self, request: AdminRequest) -> dict[str, Any]:
         """Acknowledge an incident: someone looks after it, and it is not escalated."""
+        Parameters(request.query, known=())
         with self.store.changing() as changes:
             incident = _lock(changes, request)
             if incident.state != "open":
@@ -143,6 +144,7 @@ class Incidents(msgspec.Struct, frozen=True):
 
     def resolve(self, request: AdminRequest) -> dict[str, Any]:
         """Resolve an incident by hand. A device that still breaches opens it again."""
+        Parameters(request.query, known=())
         reason = request.reason()
         with self.store.changing() as changes:
             incident = _lock(changes, request)

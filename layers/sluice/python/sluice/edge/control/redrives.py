@@ -122,6 +122,7 @@ class Redrives(msgspec.Struct, frozen=True):
 
     def cancel(self, request: AdminRequest) -> dict[str, Any]:
         """End a re-drive where it is: what it has sent stays."""
+        Parameters(request.query, known=())
         reason = request.reason()
         with self.store.changing() as changes:
             row = self._find(changes.connection, request.path["redrive"])

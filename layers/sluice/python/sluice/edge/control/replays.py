@@ -8,6 +8,7 @@ import msgspec
 
 from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Refusal
+from sluice.core.query.parameters import Parameters
 from sluice.core.times import write_optional
 from sluice.edge.control.asking import ask_function
 from sluice.edge.control.store import ControlStore
@@ -46,11 +47,13 @@ class Replays(msgspec.Struct, frozen=True):
 
     def plan(self, request: AdminRequest) -> dict[str, Any]:
         """Make a plan. Nothing is replayed by it."""
+        Parameters(request.query, known=())
         # The function reads it strictly.
         return ask_function(self.function, {"step": "plan", "wanted": request.read(dict[str, Any])})
 
     def apply(self, request: AdminRequest) -> dict[str, Any]:
         """Start the state machine with a plan, unless the machine would refuse it."""
+        Parameters(request.query, known=())
         plan = request.read(PlanToApply).plan
         checked = ask_function(self.function, {"step": "check", "plan": plan})
         replay_id = str(checked["replay_id"])
@@ -76,6 +79,7 @@ class Replays(msgspec.Struct, frozen=True):
 
     def cancel(self, request: AdminRequest) -> dict[str, Any]:
         """Ask a replay to end before its swap; its next step does."""
+        Parameters(request.query, known=())
         reason = request.reason()
         with self.store.changing() as changes:
             row = self._find(changes.connection, request.path["replay"])

@@ -47,6 +47,7 @@ class Silences(msgspec.Struct, frozen=True):
 
     def create(self, request: AdminRequest) -> dict[str, Any]:
         """Silence a fleet, a rule or a device for some minutes."""
+        Parameters(request.query, known=())
         wanted = request.read(WantedSilence)
         reason = check_reason(wanted.reason)
         most = MOST_SILENCE // timedelta(minutes=1)
@@ -79,6 +80,7 @@ class Silences(msgspec.Struct, frozen=True):
 
     def end(self, request: AdminRequest) -> dict[str, Any]:
         """End a silence now."""
+        Parameters(request.query, known=())
         reason = request.reason()
         digits = request.path["silence"]
         known = digits.isascii() and digits.isdecimal() and len(digits) < 10
