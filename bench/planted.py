@@ -32,12 +32,6 @@ QUIET = timedelta(hours=6)
 """An incident that ended opens no other for so long: as alert's cool-down would."""
 
 
-class Trial(msgspec.Struct, frozen=True):
-    """What one rule said of one device's day."""
-
-    opened: Sequence[datetime]
-
-
 class Score(msgspec.Struct):
     """Of one rule and one kind of fault."""
 
@@ -47,14 +41,14 @@ class Score(msgspec.Struct):
     days: float = 0.0
     delays: list[float] = []
 
-    def add(self, trial: Trial, fault: str, since: datetime) -> None:
+    def add(self, opened: Sequence[datetime], fault: str, since: datetime) -> None:
         """Add a day: the first incident within the fault catches it, and every one outside is false."""
         until = since + LASTS + HOUR
-        within = [at for at in trial.opened if fault != "none" and since <= at < until]
+        within = [at for at in opened if fault != "none" and since <= at < until]
         self.planted += fault != "none"
         self.caught += bool(within)
         self.delays += [(within[0] - since).total_seconds() / 60] if within else []
-        self.false += len(trial.opened) - len(within)
+        self.false += len(opened) - len(within)
         self.days += TESTED / timedelta(days=1)
 
     def delay(self) -> float:
@@ -122,7 +116,7 @@ def learn_week(values: Sequence[float | None]) -> Baseline:
     )
 
 
-def run_rules(values: Sequence[float | None], rules: Sequence[SeriesRule]) -> dict[str, Trial]:
+def run_rules(values: Sequence[float | None], rules: Sequence[SeriesRule]) -> dict[str, list[datetime]]:
     """Judge the last day by each rule, and open an incident when m of n of its latest judgements are breaches."""
     baseline = learn_week(values)
     breaches: dict[str, list[bool]] = {rule.rule_id: [] for rule in rules}
@@ -136,7 +130,7 @@ def run_rules(values: Sequence[float | None], rules: Sequence[SeriesRule]) -> di
             fires = latest[-1] and sum(latest[-rule.of :]) >= rule.breaches
             if fires and (not opened[rule.rule_id] or at >= opened[rule.rule_id][-1] + QUIET):
                 opened[rule.rule_id].append(at)
-    return {name: Trial(moments) for name, moments in opened.items()}
+    return opened
 
 
 def _judge_day(
@@ -224,8 +218,8 @@ def measure(devices: int) -> dict[str, dict[str, Score]]:
         for seed in range(devices):
             values, since = make_series(seed, fault)
             found = run_rules(values, rules)
-            for name, trial in found.items():
-                scores[name][fault].add(trial, fault, since)
-            together = sorted(at for name in defaults for at in found[name].opened)
-            scores["all defaults"][fault].add(Trial(together), fault, since)
+            for name, opened in found.items():
+                scores[name][fault].add(opened, fault, since)
+            together = sorted(at for name in defaults for at in found[name])
+            scores["all defaults"][fault].add(together, fault, since)
     return scores
