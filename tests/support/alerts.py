@@ -13,7 +13,8 @@ STATES: dict[str, State] = {"b": "breach", "-": "between", ".": "clear"}
 
 def reading(position: int, state: State, *, apart: timedelta = MINUTE) -> Judged:
     """Judge a reading; its position is its number in the series."""
-    return Judged(position, START + position * apart, 80.0 + position, state, event_id=f"event-{position}")
+    why = f"{80 + position} C is above 80 C" if state == "breach" else ""
+    return Judged(position, START + position * apart, 80.0 + position, state, event_id=f"event-{position}", why=why)
 
 
 def readings(states: str, first: int = 0, *, apart: timedelta = MINUTE) -> tuple[Judged, ...]:
@@ -40,7 +41,6 @@ def verdict(judged: Sequence[Judged], device: str = "device-1", **changed: Any) 
         "partition": 3,
         "received_at": judged[-1].at if judged else START,
         "readings": tuple(judged),
-        "why": "temperature is above 80 C",
         "correlation_id": "c-1",
     }
     return Verdict(**given | changed)

@@ -320,7 +320,9 @@ def test_an_incident_resolved_by_hand_opens_again_if_its_device_still_breaches()
 
 
 def told(world: World) -> list[tuple[object, ...]]:
-    return [(each.incident_id, each.sequence, each.happening, each.read_at, each.value) for each in world.messages]
+    return [
+        (each.incident_id, each.sequence, each.happening, each.read_at, each.value, each.why) for each in world.messages
+    ]
 
 
 @given(

@@ -74,7 +74,7 @@ def test_a_verdict_has_all_readings_of_the_batch_and_what_they_were_compared_wit
     assert (verdict.rule_id, verdict.rule_version, verdict.unit, verdict.of) == ("hot", 3, "degC", 5)
     assert (verdict.partition, verdict.received_at) == (4, NOON + 3 * SECOND)
     # Of the breach, so that its trace is found.
-    assert (verdict.correlation_id, verdict.why) == ("c-1", "81 degC is above the threshold of 80 degC")
+    assert (verdict.correlation_id, verdict.readings[1].why) == ("c-1", "81 degC is above the threshold of 80 degC")
     assert verdict.statistics is not None
     assert (verdict.statistics.mean, verdict.statistics.stale) == (50.0, False)
     assert (verdict.interval_seconds, verdict.firmware) == (10.0, "2.4.1")
@@ -89,7 +89,7 @@ def test_each_rule_gives_its_own_verdict() -> None:
 def test_a_watched_series_has_verdicts_on_clear_readings_too() -> None:
     known = Known(STATISTICS, frozenset({"hot"}))
     (verdict,) = judge(events(50, 51), rule(), rule("zscore", 30, 20, "z"), known=known)
-    assert (verdict.rule_id, [one.state for one in verdict.readings], verdict.why) == ("hot", ["clear"] * 2, "")
+    assert (verdict.rule_id, [(one.state, one.why) for one in verdict.readings]) == ("hot", [("clear", "")] * 2)
     assert find_breached([verdict]) == 0
 
 

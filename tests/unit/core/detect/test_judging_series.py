@@ -80,7 +80,7 @@ def test_a_level_is_the_mean_of_an_hour_against_those_of_the_days_before(mean: f
     assert (reading.state, reading.value, reading.at) == (state, mean, UNTIL)
     # What is judged twice has the same position: alert takes it once.
     assert (verdict.partition, reading.position) == (NO_PARTITION, int(UNTIL.timestamp() * 1000))
-    assert bool(verdict.why) == (state == "breach")
+    assert bool(verdict.readings[0].why) == (state == "breach")
 
 
 def test_a_level_is_not_judged_by_few_readings_few_hours_or_what_is_no_number() -> None:
@@ -98,7 +98,7 @@ def test_a_sensor_hangs_if_its_readings_vary_much_less_than_in_any_hour_before()
     verdict = judge_series(device(hangs), hangs, rule("stuck", 0.05, 0.2), samples.contracts().book, UNTIL)
     assert verdict is not None
     assert [one.state for one in verdict.readings] == ["breach"]
-    assert "0.0125 of the least" in verdict.why
+    assert "0.0125 of the least" in verdict.readings[0].why
     verdict = judge_series(device(quiet), quiet, rule("stuck", 0.05, 0.2), samples.contracts().book, UNTIL)
     assert verdict is not None
     assert [one.state for one in verdict.readings] == ["clear"]
@@ -118,7 +118,9 @@ def test_silence_is_counted_in_usual_intervals_up_to_what_is_rolled_and_not_up_t
     verdict = judge_silence(silent(UNTIL - 16 * MINUTE), made, silence, UNTIL)
     assert [one.state for one in verdict.readings] == ["breach"]
     assert (verdict.metric, verdict.unit) == ("", "s")
-    assert verdict.why.startswith("the device has been silent for 15 min, 15 of its usual intervals of 60 s;")
+    assert verdict.readings[0].why.startswith(
+        "the device has been silent for 15 min, 15 of its usual intervals of 60 s;"
+    )
     # The pipeline is late: nothing behind the watermark is known, and nobody is silent.
     late = measure_silence(silent(UNTIL - 16 * MINUTE), UNTIL - 15 * MINUTE)
     assert late is not None

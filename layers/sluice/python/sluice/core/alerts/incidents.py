@@ -103,7 +103,7 @@ def join_incident(incident: Incident, device_id: str, verdict: Verdict, reading:
         if len(incident.examples) < MOST_EXAMPLES:
             incident.examples = [*incident.examples, device_id]
     raise_severity(incident, verdict.severity)
-    incident.value, incident.why, incident.threshold = reading.value, verdict.why[:MOST_WHY], verdict.open
+    incident.value, incident.why, incident.threshold = reading.value, reading.why[:MOST_WHY], verdict.open
     incident.read_at, incident.event_id = reading.at, reading.event_id
     incident.correlation_id = verdict.correlation_id
 

@@ -22,8 +22,9 @@ def read_verdict(value: bytes) -> Verdict:
     times = [verdict.received_at, *(reading.at for reading in verdict.readings)]
     if any(time.tzinfo is None for time in times):
         raise Poison("this is no verdict: a time has no zone")
-    texts = (verdict.fleet_id, verdict.device_id, verdict.rule_id, verdict.metric, verdict.unit, verdict.why)
-    if any("\0" in text for text in (*texts, verdict.correlation_id, verdict.firmware)):
+    texts = (verdict.fleet_id, verdict.device_id, verdict.rule_id, verdict.metric, verdict.unit)
+    whys = [reading.why for reading in verdict.readings]
+    if any("\0" in text for text in (*texts, *whys, verdict.correlation_id, verdict.firmware)):
         raise Poison("this is no verdict: a text has U+0000")
     if not 1 <= verdict.breaches <= verdict.of:
         raise Poison(f"{verdict.breaches} of {verdict.of} readings can never be breaches")

@@ -104,8 +104,7 @@ def _write(
     stale_after: timedelta,
 ) -> Verdict:
     newest = part[-1]
-    breach = next((one for one in reversed(part) if one.state == "breach"), None)
-    cause = breach or newest
+    cause = next((one for one in reversed(part) if one.state == "breach"), newest)
     return Verdict(
         fleet_id=rule.fleet_id,
         device_id=newest.event.device_id,
@@ -122,18 +121,18 @@ def _write(
         source="readings",
         partition=newest.event.origin.partition,
         received_at=newest.event.received_at,
-        readings=tuple(_judged(one, rule) for one in part),
+        readings=tuple(_judged(one, rule, unit) for one in part),
         statistics=_statistics(cause, pair, stale_after),
         interval_seconds=pair[1].interval_seconds if pair is not None else None,
         firmware=newest.event.firmware,
-        why=explain(rule, breach.value, unit, breach.measured) if breach is not None else "",
         correlation_id=cause.event.correlation_id,
     )
 
 
-def _judged(one: _One, rule: SeriesRule) -> Judged:
+def _judged(one: _One, rule: SeriesRule, unit: str) -> Judged:
     away = None if rule.kind in ("above", "below") else one.measured.away
-    return Judged(one.event.origin.offset, one.event.at, one.value, one.state, away, one.event.event_id)
+    why = explain(rule, one.value, unit, one.measured) if one.state == "breach" else ""
+    return Judged(one.event.origin.offset, one.event.at, one.value, one.state, away, one.event.event_id, why)
 
 
 def _statistics(

@@ -156,6 +156,8 @@ def _write(
     why: str,
 ) -> Verdict:
     state = state_of(rule, away)
+    # The time of the statistics, not of the run: what is judged twice is taken once.
+    position = int(until.timestamp() * 1000)
     return Verdict(
         fleet_id=device.fleet_id,
         device_id=device.device_id,
@@ -172,11 +174,9 @@ def _write(
         source="statistics",
         partition=NO_PARTITION,
         received_at=until,
-        # The time of the statistics, not of the run: what is judged twice is taken once.
-        readings=(Judged(int(until.timestamp() * 1000), until, value, state, away),),
+        readings=(Judged(position, until, value, state, away, why=why if state == "breach" else ""),),
         statistics=None if usual is None else Statistics(usual.mean, usual.deviation, usual.count, until),
         interval_seconds=interval,
-        why=why if state == "breach" else "",
     )
 
 

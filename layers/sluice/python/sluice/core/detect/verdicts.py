@@ -30,6 +30,8 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     away: float | None = None
     """How far from the usual, in the measure of the rule's `open`; None for a threshold."""
     event_id: str | None = None
+    why: str = ""
+    """Of a breach, in words for the person who is notified."""
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -68,6 +70,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     interval_seconds: float | None = None
     """The usual time between two readings; alert forgets breaches that are older than `of` of them allow."""
     firmware: str = ""
-    why: str = ""
-    """Of the newest breach, in words for the person who is woken."""
     correlation_id: str = ""

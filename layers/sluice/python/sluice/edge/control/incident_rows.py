@@ -38,7 +38,7 @@ def describe_series(row: tuple[Any, ...], now: datetime) -> dict[str, Any]:
         "device_id": device_id,
         "heard_at": write_time(heard_at),
         "said": [*explain_series(series, now)],
-        "why": verdict.why if verdict is not None else "",
+        "why": next((one.why for one in reversed(series.latest) if one.why), ""),
         "statistics": msgspec.to_builtins(verdict.statistics) if verdict is not None else None,
         "readings": [
             {"at": write_time(one.at), "value": one.value, "state": one.state, "event_id": one.event_id}
