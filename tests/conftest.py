@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from sluice.edge.metrics import metrics
+
 if TYPE_CHECKING:
     from tests.flow.conftest import Stack
 
 # Machines are noisy: no test fails because an example took long.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
+
+
+@pytest.fixture(autouse=True)
+def no_metrics_of_other_tests() -> Iterator[None]:
+    """Forget what a test recorded: no invocation ends here and writes it, and a hundred values are written at once."""
+    yield
+    metrics.clear_metrics()
 
 
 @pytest.fixture(scope="session")

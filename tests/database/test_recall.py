@@ -14,7 +14,6 @@ from psycopg.conninfo import make_conninfo
 from functions.recall import handler
 from sluice.core.rollup_archive.recall import RecallQuestion
 from sluice.core.times import write_time
-from sluice.edge.metrics import metrics
 from sluice.edge.rollup_archive.database import TierDatabase
 from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.rollup_archive.recalling import Recaller
@@ -63,7 +62,6 @@ def reader(database: str, s3: Any) -> Iterator[Reader]:
     )
     yield reader
     reader.close()
-    metrics.clear_metrics()
 
 
 def move(reader: Reader, s3: Any) -> None:

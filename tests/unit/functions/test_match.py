@@ -21,12 +21,6 @@ class Context:
         return 900_000
 
 
-@pytest.fixture(autouse=True)
-def clean() -> Any:
-    yield
-    metrics.clear_metrics()
-
-
 def test_it_reports_what_was_done_and_how_long_the_rest_waits() -> None:
     run: Any = SimpleNamespace(run=lambda: None, done=Done(ids=9, conflicts=2, removed=1, unsettled=3))
     tables: Any = SimpleNamespace(find_age=lambda: 60.0)

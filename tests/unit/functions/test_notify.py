@@ -1,21 +1,12 @@
 """What notify answers: which messages of a batch stay in their queue."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pytest
 
 from functions.notify.handler import notify
-from sluice.edge.metrics import metrics
 from tests.support.alert_messages import OPENED, make_destination, make_message
 from tests.support.played_notify import MESSAGES, PlayedNotify
-
-
-@pytest.fixture(autouse=True)
-def counted() -> Iterator[None]:
-    yield
-    metrics.clear_metrics()
 
 
 def record(body: str, message_id: str) -> dict[str, Any]:

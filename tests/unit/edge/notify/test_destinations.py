@@ -1,6 +1,5 @@
 """The published destinations in a process that has only S3."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -10,7 +9,6 @@ import pytest
 
 from sluice.core.notify.destinations import DESTINATIONS, Destination
 from sluice.core.published import write_document
-from sluice.edge.metrics import metrics
 from sluice.edge.notify import destinations
 from sluice.edge.notify.destinations import make_destinations
 from sluice.edge.published import LEAVE_ALONE, MOST_LOOKS, name_in_bucket
@@ -38,7 +36,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> PlayedBucket:
 
 
 @pytest.fixture
-def played(bucket: PlayedBucket) -> Iterator[PlayedNotify]:
+def played(bucket: PlayedBucket) -> PlayedNotify:
     """A process that has read the destinations before the newest one was published."""
     played = PlayedNotify(ON_CALL, NEW)
     known = make_destinations(DestinationSettings("eu-west-1", "control", 30))
@@ -46,8 +44,7 @@ def played(bucket: PlayedBucket) -> Iterator[PlayedNotify]:
     known.find(OPENED.at)
     publish(bucket, 2, ON_CALL, NEW)
     played.notifying = replace(played.notifying, destinations=known)
-    yield played
-    metrics.clear_metrics()
+    return played
 
 
 def publish(bucket: PlayedBucket, version: int, *listed: Destination) -> None:

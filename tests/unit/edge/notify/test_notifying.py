@@ -1,7 +1,6 @@
 """Routing and delivering: what is sent where, in which order, and what becomes of what fails."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import msgspec
@@ -17,12 +16,6 @@ from tests.support.played_notify import DELIVERIES, MESSAGES, PlayedNotify, queu
 
 PAGER = make_destination("pager", kind="pagerduty", least_severity="critical")
 OPS = make_destination("ops")
-
-
-@pytest.fixture(autouse=True)
-def counted() -> Iterator[None]:
-    yield
-    metrics.clear_metrics()
 
 
 @pytest.fixture
