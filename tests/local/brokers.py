@@ -146,6 +146,8 @@ def _end(consumer: Consumer, place: TopicPartition) -> int:
         except KafkaException as error:
             if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > deadline:
                 raise
+            # Otherwise the client goes on with what that broker said.
+            consumer.list_topics(place.topic, timeout=ENOUGH_SECONDS)
             time.sleep(0.1)
 
 
