@@ -107,6 +107,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         checkpoints=checkpoints,
         alerting=alerting,
     )
+    # The address depends on no function, so functions may know it.
+    api = Api(pipeline, base)
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
 
@@ -129,8 +131,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Detect(pipeline, base, profile.detect, rules=profile.rules)
     Learn(pipeline, base, profile.learn, rules=profile.rules)
 
-    Alert(pipeline, base, profile.alert)
-    Attend(pipeline, base, profile.attend)
+    Alert(pipeline, base, profile.alert, dashboard=api.address)
+    Attend(pipeline, base, profile.attend, dashboard=api.address)
     Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(
@@ -181,8 +183,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
-    doors = [ingest.door, query.door, trace.door, show.door, admin.door]
-    api = Api(pipeline, base, doors)
+    api.open([ingest.door, query.door, trace.door, show.door, admin.door])
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
     return app
 
