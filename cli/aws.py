@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 # Each part of a deployment is a stack of its own.
-PARTS = ("network", "data", "pipeline")
+PARTS = ("network", "data", "pipeline", "background")
 API = "ApiUrl"
 
 

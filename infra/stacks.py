@@ -1,6 +1,7 @@
-"""The three stacks of a deployment, and what each passes to the next."""
+"""The four stacks of a deployment, and what each passes to the next."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aws_cdk import App, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_kms as kms
@@ -107,6 +108,11 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         checkpoints=checkpoints,
         alerting=alerting,
     )
+    # The address depends on no function, so functions may know it.
+    api = Api(pipeline, base)
+    background = _stack(app, deployment, "background", "functions that a schedule starts and no request waits for")
+    # Layers change with releases, and an export cannot change while another stack imports it: these are its own.
+    apart = replace(base, layers=Layers(background, "Layers"))
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
 
@@ -117,20 +123,20 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Salvage(pipeline, base, profile.salvage)
     Pressure(pipeline, base, profile.pressure, produce_deadline_seconds=deadline)
 
-    Roll(pipeline, base, profile.roll, produce_deadline_seconds=deadline)
-    Tier(pipeline, base, profile.tier, rollup_days=profile.retention.rollup_days)
-    Maintain(pipeline, base, profile.maintain)
+    Roll(background, apart, profile.roll, produce_deadline_seconds=deadline)
+    Tier(background, apart, profile.tier, rollup_days=profile.retention.rollup_days)
+    Maintain(background, apart, profile.maintain)
     Migrate(pipeline, base, profile.migrate)
-    Checkpoint(pipeline, base, profile.checkpoint)
+    Checkpoint(background, apart, profile.checkpoint)
     consumers = [archive, aggregate]
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
-    Match(pipeline, base, profile.match)
+    Match(background, apart, profile.match)
     Detect(pipeline, base, profile.detect, rules=profile.rules)
-    Learn(pipeline, base, profile.learn, rules=profile.rules)
+    Learn(background, apart, profile.learn, rules=profile.rules)
 
-    Alert(pipeline, base, profile.alert)
-    Attend(pipeline, base, profile.attend)
+    Alert(pipeline, base, profile.alert, dashboard=api.address)
+    Attend(background, apart, profile.attend, dashboard=api.address)
     Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(
@@ -181,8 +187,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
-    doors = [ingest.door, query.door, trace.door, show.door, admin.door]
-    api = Api(pipeline, base, doors)
+    api.open([ingest.door, query.door, trace.door, show.door, admin.door])
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
     return app
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
+from sluice.core.alerts.messages import Sender
 from sluice.core.consumers import ALERT
 from sluice.edge import aws, database
 from sluice.edge import cache as valkey
@@ -35,11 +36,12 @@ def build() -> BatchConsumer:
     sns = aws.client("sns", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     topics = AlertTopics(sns, settings.alert_topic_in_order, settings.alert_topic)
     allowance = SharedAllowance(shared, ALERT.name, settings.alert_concurrency)
+    sender = Sender(settings.sluice_stage, settings.dashboard_address)
     # The record, then its messages, then its dead letter.
     transactions = 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
     record_seconds = brokers.produce_deadline_seconds + transactions + TELL_SECONDS + TOGETHER_SECONDS
     return BatchConsumer(
-        Alerting(store, Outbox(store, topics), WatchedHints(shared), settings.sluice_stage, lambda: datetime.now(UTC)),
+        Alerting(store, Outbox(store, topics), WatchedHints(shared), sender, lambda: datetime.now(UTC)),
         Attempts(shared, ALERT.name),
         Quarantine(Broker(brokers), settings.dead_letter_topic, ALERT.name, allowance),
         Holds(shared, ALERT.name, settings.version_hold_seconds),

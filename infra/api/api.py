@@ -31,22 +31,34 @@ ACCESS_LOG = {
 
 
 class Api(Construct):
-    """The gateway: throttles requests and passes them to functions, which check the keys."""
+    """The gateway: throttles requests and passes them to functions, which check the keys.
 
-    def __init__(self, scope: Construct, base: Base, doors: Sequence[Door]) -> None:
+    It is made before the functions, so that they may know its address, and opened after them.
+    """
+
+    def __init__(self, scope: Construct, base: Base) -> None:
         super().__init__(scope, "Api")
-        deployment = base.deployment
-        api = gateway.HttpApi(self, "HttpApi", api_name=deployment.named("api"), create_default_stage=False)
+        self._base = base
+        self.gateway = gateway.HttpApi(
+            self, "HttpApi", api_name=base.deployment.named("api"), create_default_stage=False
+        )
         accept(
-            api,
+            self.gateway,
             "APIG4",
             "functions check fleets' keys: an authorizer cannot shape answers, and its cache serves revoked keys",
         )
+        self.address = self.gateway.api_endpoint
+        """Where the API and the dashboard are."""
+        CfnOutput(self, "Url", value=self.address)
+
+    def open(self, doors: Sequence[Door]) -> None:
+        """Lead the doors' routes to their functions."""
+        api, base = self.gateway, self._base
         routes = [route for door in doors for route in _add_routes(api, door)]
         access_log = logs.LogGroup(
             self,
             "AccessLog",
-            retention=kept_for(deployment.log_days),
+            retention=kept_for(base.deployment.log_days),
             removal_policy=RemovalPolicy.DESTROY,
         )
         stage = gateway.CfnStage(
@@ -67,8 +79,6 @@ class Api(Construct):
         )
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
-        self.gateway = api
-        CfnOutput(self, "Url", value=api.api_endpoint)
         self._watch(base.operations, {"ApiId": api.api_id})
 
     def _watch(self, operations: Operations, api: dict[str, str]) -> None:

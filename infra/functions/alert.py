@@ -31,7 +31,7 @@ class AlertProfile(HoldingProfile):
 class Alert(ConsumerFunction):
     """The function that opens and resolves incidents and sends their messages, and its event source."""
 
-    def __init__(self, scope: Construct, base: Base, settings: AlertProfile) -> None:
+    def __init__(self, scope: Construct, base: Base, settings: AlertProfile, *, dashboard: str) -> None:
         super().__init__(
             scope,
             ALERT,
@@ -44,6 +44,6 @@ class Alert(ConsumerFunction):
                 base.stream.produce(DEAD_LETTERS),
                 base.database.access(ALERT.name),
                 base.cache.access(ALERT.name, BATCHES, WATCHED),
-                base.alerting.publish(base.network.sns),
+                base.alerting.publish(base.network.sns, dashboard=dashboard),
             ],
         )

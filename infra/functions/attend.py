@@ -43,7 +43,7 @@ class AttendProfile:
 class Attend(Function):
     """The function that attends to incidents, its schedule, and the event source of delivery attempts."""
 
-    def __init__(self, scope: Construct, base: Base, settings: AttendProfile) -> None:
+    def __init__(self, scope: Construct, base: Base, settings: AttendProfile, *, dashboard: str) -> None:
         super().__init__(
             scope,
             "attend",
@@ -54,7 +54,7 @@ class Attend(Function):
                 base.database.access("attend"),
                 base.control_data.read(),
                 base.cache.access("attend", names.PUBLISHED, names.WATCHED),
-                base.alerting.publish(base.network.sns),
+                base.alerting.publish(base.network.sns, dashboard=dashboard),
                 base.alerting.take_attempts(),
             ],
         )

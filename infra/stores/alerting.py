@@ -71,14 +71,18 @@ class Alerting(Construct):
         )
         CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
 
-    def publish(self, way: Reach) -> Access:
-        """Let a function publish alert messages on both topics."""
+    def publish(self, way: Reach, *, dashboard: str) -> Access:
+        """Let a function publish alert messages, which link to the dashboard, on both topics."""
         return Access(
             grants=[
                 iam.PolicyStatement(actions=["sns:Publish"], resources=[self.in_order.topic_arn, self.topic.topic_arn]),
                 iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[self._key.key_arn]),
             ],
-            facts={"alert_topic": self.topic.topic_arn, "alert_topic_in_order": self.in_order.topic_arn},
+            facts={
+                "alert_topic": self.topic.topic_arn,
+                "alert_topic_in_order": self.in_order.topic_arn,
+                "dashboard_address": dashboard,
+            },
             reaches=[way],
         )
 

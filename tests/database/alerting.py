@@ -18,7 +18,7 @@ from sluice.edge.cache import Cache, CacheAwayError
 from sluice.edge.database import Database
 from sluice.edge.retry import Retry
 from tests.database.replaying import connect_as
-from tests.support.alerts import START
+from tests.support.alerts import SENDER, START
 from tests.support.topics import IN_ORDER, TOPIC, PlayedSns
 
 
@@ -53,7 +53,7 @@ class Alert:
         self.attending = Database(lambda: connect_as(dsn, "attend"), 60)
         topics = AlertTopics(self.sns, IN_ORDER, TOPIC)
         self.outbox = Outbox(self.database, topics)
-        self.work = Alerting(self.database, self.outbox, self.hints, "test", lambda: self.now)
+        self.work = Alerting(self.database, self.outbox, self.hints, SENDER, lambda: self.now)
         self._topics = topics
 
     def take(self, *verdicts: Verdict, now: datetime | None = None) -> None:
@@ -67,7 +67,7 @@ class Alert:
         """Run the schedule once."""
         outbox = Outbox(self.attending, self._topics)
         steps = [Step(after_minutes=each) for each in minutes]
-        Attending(self.attending, outbox, self.hints, "test", steps, lambda: True).run(now)
+        Attending(self.attending, outbox, self.hints, SENDER, steps, lambda: True).run(now)
 
     def close(self) -> None:
         """Close the connections."""

@@ -36,10 +36,15 @@ def name_destination(stack: Stack) -> None:
     sluice(stack, "destinations", "create", "flow", "--kind", "slack", "--secret", secret, "--fleet", FLEET)
 
 
-def read_slack(stack: Stack) -> list[str]:
-    """Return what people read in Slack, the oldest first."""
+def receive_slack(stack: Stack) -> list[dict[str, Any]]:
+    """Return what Slack received, the oldest first."""
     with urllib.request.urlopen(f"{stack['receivers']}/received") as answer:
-        return [each["body"]["text"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
+        return [each["body"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
+
+
+def read_slack(stack: Stack) -> list[str]:
+    """Return what people read on their lock screens."""
+    return [each["text"] for each in receive_slack(stack)]
 
 
 def subscribe(stack: Stack) -> Callable[[], list[dict[str, Any]]]:
@@ -98,6 +103,12 @@ def test_people_are_notified_of_a_breach_once_and_of_its_end(stack: Stack) -> No
     happened = [each["happening"] for each in messages]
     assert (happened[0], happened[-1], happened.count("opened")) == ("opened", "resolved", 1)
     assert messages[0]["why"] == "91.5 degC is above the threshold of 80 degC"
+    link = messages[0]["dashboard"]
+    assert link.startswith(f"{stack['api']}/#fleet={FLEET}&device={DEVICE}&metric=cpu_temp&from=")
+    with urllib.request.urlopen(link) as page:
+        assert page.status == 200
+        assert b"Sluice" in page.read()
+    assert f"<{link.replace('&', '&amp;')}|Open the dashboard>" in json.dumps(receive_slack(stack)[0])
     deadline = time.monotonic() + 60
     with psycopg.connect(stack["database"], autocommit=True) as connection:
         find = "SELECT outcome FROM delivery WHERE incident_id = %s AND destination_id = 'flow' ORDER BY sequence"

@@ -21,6 +21,8 @@ REPLACED = "Control"
 ASYNCHRONOUS = {"events.amazonaws.com", "s3.amazonaws.com", "scheduler.amazonaws.com", "sns.amazonaws.com"}
 # Of an account's default quota, Lambda keeps this much for functions that reserve nothing.
 CONCURRENCY = 1000 - 100
+# Of the 500 resources that CloudFormation takes in a stack; a function with its role, rules and alarms is some fifteen.
+MOST_RESOURCES = 450
 # Ends in Name or Identifier, and is not the resource's own name.
 NAMES_WITHIN = {"CACertificateIdentifier", "DBName"}
 
@@ -278,6 +280,14 @@ def what_is_retained_has_no_fixed_name(templates: Templates) -> Complaints:
                     yield f"{resource.name}: is kept under the fixed {name} {value}"
 
 
+def every_stack_has_room(templates: Templates) -> Complaints:
+    """CloudFormation takes no stack with more resources than so many; what comes next must still fit."""
+    for stack in templates.files:
+        found = len(templates.template(stack)["Resources"])
+        if found > MOST_RESOURCES:
+            yield f"{stack}: has {found} resources of {MOST_RESOURCES}; CloudFormation takes 500"
+
+
 CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
     names_mirror,
     every_function_is_built_by_its_construct,
@@ -295,6 +305,7 @@ CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
     every_alarm_is_heard_and_understood,
     every_bucket_has_an_end_for_what_is_in_it,
     what_is_retained_has_no_fixed_name,
+    every_stack_has_room,
 )
 
 

@@ -12,7 +12,7 @@ from infra.stacks import define
 from sluice.edge.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-STACKS = ("network", "data", "pipeline")
+STACKS = ("network", "data", "pipeline", "background")
 Read = TypeVar("Read", bound=Settings)
 
 
@@ -56,6 +56,23 @@ class Templates:
         """Return the resource with a logical name."""
         (found,) = (resource for resource in self.every() if resource.name == name)
         return found
+
+    def earlier(self, stack: str) -> set[str]:
+        """Return the stacks that are deployed before one."""
+        manifest = json.loads((self.files[stack].parent / "manifest.json").read_text())
+        names = {f"sluice-proof-{each}": each for each in self.files}
+        found: set[str] = set()
+        waiting = [stack]
+        while waiting:
+            needed = manifest["artifacts"][f"sluice-proof-{waiting.pop()}"].get("dependencies", ())
+            new = {names[each] for each in needed if each in names} - found
+            found |= new
+            waiting += new
+        return found
+
+    def waits_for(self, later: Resource, earlier: Resource) -> bool:
+        """Whether a deployment says that it creates or updates one resource after another."""
+        return earlier.name in (later.policies["DependsOn"] or ()) or earlier.stack in self.earlier(later.stack)
 
     def delivery(self) -> dict[str, Any]:
         """Return where and how the delivery streams write, which is the same for all but for their logs."""

@@ -132,6 +132,25 @@ def test_the_access_log_is_json_without_keys_addresses_or_agents(templates: Temp
         assert private not in stage["AccessLogSettings"]["Format"]
 
 
+def test_a_release_keeps_the_apis_address(templates: Templates) -> None:
+    # Under another name in its stack, a deployment would make another API, and every device would lose its address.
+    gateway = templates.only("AWS::ApiGatewayV2::Api")
+    assert (gateway.stack, gateway.name) == ("pipeline", "ApiHttpApi4C294DC0")
+
+
+def test_who_writes_messages_knows_the_address_of_the_dashboard(templates: Templates) -> None:
+    gateway = templates.only("AWS::ApiGatewayV2::Api")
+    for verb in ("alert", "attend"):
+        function = templates.functions()[verb]
+        address = function.properties["Environment"]["Variables"]["DASHBOARD_ADDRESS"]
+        if "Fn::ImportValue" in address:
+            outputs = templates.template(gateway.stack)["Outputs"].values()
+            (address,) = [
+                each["Value"] for each in outputs if each.get("Export", {}).get("Name") == address["Fn::ImportValue"]
+            ]
+        assert address == {"Fn::GetAtt": [gateway.name, "ApiEndpoint"]}, verb
+
+
 def test_functions_get_the_payload_format_they_decode(templates: Templates) -> None:
     integrations = list(templates.every("AWS::ApiGatewayV2::Integration"))
     assert {integration.properties["PayloadFormatVersion"] for integration in integrations} == {"2.0"}

@@ -20,7 +20,7 @@ def test_migrations_run_before_what_depends_on_them_and_after_they_can_connect(t
         templates.sources()["aggregate"],
         *(schedule for verb, schedule in schedules(templates).items() if verb in connecting),
     ):
-        assert trigger.name in (dependent.policies["DependsOn"] or ()), dependent.name
+        assert templates.waits_for(dependent, trigger), dependent.name
     doors = {
         rule.name
         for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")

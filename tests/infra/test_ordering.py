@@ -18,7 +18,7 @@ def test_every_writer_of_a_topic_is_updated_after_all_its_readers(templates: Tem
     }
     assert {("ingest", "archive"), ("ingest", "aggregate"), ("salvage", "deadletter")} <= orders
     for writer, reader in orders:
-        assert functions[reader].name in functions[writer].policies["DependsOn"], f"{writer} does not wait for {reader}"
+        assert templates.waits_for(functions[writer], functions[reader]), f"{writer} does not wait for {reader}"
 
 
 def test_no_reader_waits_for_its_writers(templates: Templates) -> None:
@@ -26,7 +26,9 @@ def test_no_reader_waits_for_its_writers(templates: Templates) -> None:
     for writer, topics in _written(templates).items():
         for consumer in CONSUMERS:
             if consumer.topic in topics:
-                assert functions[writer].name not in _all_before(templates, functions[consumer.name]), consumer.name
+                reader = functions[consumer.name]
+                assert functions[writer].name not in _all_before(templates, reader), consumer.name
+                assert functions[writer].stack not in templates.earlier(reader.stack), consumer.name
 
 
 def test_archive_is_updated_after_those_that_read_its_rows(templates: Templates) -> None:

@@ -1,6 +1,7 @@
 """Profiles synthesize, the same each time, and impossible settings are refused."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,9 +122,23 @@ def test_the_time_for_newer_keys_is_the_codes() -> None:
     assert 2 * publishing.S3_TRIES * once + cache.SOCKET_SECONDS <= publish.PUBLISH_SECONDS
 
 
-def test_every_profile_gives_three_stacks(templates: Templates) -> None:
-    assert [len(templates.template(stack)["Resources"]) > 0 for stack in STACKS] == [True, True, True]
+def test_every_profile_gives_four_stacks_in_their_order(templates: Templates) -> None:
+    assert all(templates.template(stack)["Resources"] for stack in STACKS)
+    assert [templates.earlier(stack) for stack in STACKS] == [set(STACKS[:number]) for number in range(len(STACKS))]
     assert profile_named(templates.profile.name).name == templates.profile.name in PROFILES
+
+
+def test_no_stack_imports_what_a_release_may_replace(templates: Templates) -> None:
+    exported = {
+        output["Export"]["Name"]: name
+        for stack in ("pipeline", "background")
+        for name, output in templates.template(stack).get("Outputs", {}).items()
+        if "Export" in output
+    }
+    # The gateway is replaced by no change of ours: devices know its address.
+    assert [re.sub("[0-9A-F]{8}", "", name) for name in exported.values()] == [
+        "ExportsOutputFnGetAttApiHttpApiApiEndpoint"
+    ]
 
 
 def test_an_unknown_profile_is_refused_with_the_names_there_are(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """A schedule starts its function at a rate, may do nothing else, and an alarm fires when it does not."""
 
 import json
+import re
 from datetime import timedelta
 
-from tests.infra.templates import Resource, Templates
+from tests.infra.templates import ROOT, Resource, Templates
 
 
 def schedules(templates: Templates) -> dict[str, Resource]:
@@ -34,6 +35,15 @@ def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> Non
     for verb, schedule in schedules(templates).items():
         assert schedule.properties["State"] == "ENABLED", verb
         assert schedule.properties["ScheduleExpression"].startswith("rate("), verb
+
+
+def test_a_schedule_starts_all_functions_of_the_background_which_the_architecture_names(templates: Templates) -> None:
+    background = {verb for verb, function in templates.functions().items() if function.stack == "background"}
+    assert background <= set(schedules(templates))
+    (row,) = re.findall(
+        r"^\| `background` \|.*: ([\w, ]+) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE
+    )
+    assert row.split(", ") == sorted(background)
 
 
 def test_a_schedule_may_start_its_function_and_nothing_else(templates: Templates) -> None:

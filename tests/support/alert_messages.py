@@ -32,7 +32,7 @@ OPENED = AlertMessage(
     at=OPENED_AT + timedelta(seconds=20),
     read_at=OPENED_AT,
     event_id="0197-a1",
-    dashboard="https://sluice.example/?fleet=demo&device=press-00017",
+    dashboard="https://sluice.example/#fleet=demo&device=press-00017&metric=bearing_temperature&from=1796018260&to=1796020080",
     correlation_id="c-0197",
 )
 RESOLVED = replace(
@@ -43,6 +43,7 @@ RESOLVED = replace(
     why="The last 3 readings were below 80 degC.",
     at=OPENED_AT + timedelta(minutes=47),
     resolved_at=OPENED_AT + timedelta(minutes=46),
+    dashboard="https://sluice.example/#fleet=demo&device=press-00017&metric=bearing_temperature&from=1796018260&to=1796022820",
 )
 
 
@@ -78,7 +79,9 @@ ANY_MESSAGE = st.builds(
     threshold=st.floats(allow_nan=False, allow_infinity=False),
     why=st.text(max_size=3000) | st.just(HOSTILE),
     event_id=st.none() | st.text(max_size=128),
-    dashboard=st.sampled_from(["", "https://sluice.example/?a=1&b=<2>|3", "javascript:alert(1)"]),
+    dashboard=st.sampled_from(
+        ["", "https://sluice.example/#a=1&b=<2>|3", "http://127.0.0.1:8080/", "javascript:alert(1)"]
+    ),
     correlation_id=st.text(max_size=64),
     resolved_at=st.none() | st.just(OPENED_AT + timedelta(hours=3)),
     escalated_minutes=st.integers(0, 10_080),

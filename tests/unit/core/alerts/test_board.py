@@ -18,7 +18,7 @@ from sluice.core.alerts.messages import AlertMessage
 from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
 from sluice.core.detect.verdicts import Judged, Verdict
-from tests.support.alerts import MINUTE, START, reading, readings, verdict
+from tests.support.alerts import MINUTE, SENDER, START, reading, readings, verdict
 
 if TYPE_CHECKING:
     from sluice.core.alerts.series import Series, SeriesKey
@@ -61,7 +61,7 @@ class World:
         )
         return Board(
             now=now,
-            stage="test",
+            sender=SENDER,
             steps=self.steps,
             series=self._load(self.series),
             incidents=self._load(self.incidents).values(),

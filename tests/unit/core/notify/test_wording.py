@@ -74,3 +74,10 @@ def test_a_duration_has_two_units(duration: timedelta, said: str) -> None:
 
 def test_since_says_how_long_ago() -> None:
     assert describe(make_message(at=OPENED_AT + timedelta(minutes=20))).since == "2026-11-30 06:12 UTC (20 minutes ago)"
+
+
+@pytest.mark.parametrize("address", ["", "javascript:alert(1)", "data:text/html,x", "//sluice.example/"])
+def test_only_the_address_of_a_page_becomes_a_link(address: str) -> None:
+    assert describe(make_message(dashboard=address)).link == ""
+    for page in ("https://api.example/#fleet=demo", "http://127.0.0.1:8080/#fleet=demo"):
+        assert describe(make_message(dashboard=page)).link == page

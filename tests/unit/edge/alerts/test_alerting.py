@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sluice.edge.alerts.alerting import TELL_SECONDS, Alerting
-from tests.support.alerts import START, readings, verdict
+from tests.support.alerts import SENDER, START, readings, verdict
 
 
 class SlowOutbox:
@@ -41,6 +41,6 @@ def test_no_round_of_messages_is_begun_after_some_seconds_and_hints_are_left_the
     outbox: Any = SlowOutbox()
     given: Any = None
     retry: Any = Once()
-    work = Stored(given, outbox, given, "test", lambda: START, lambda: outbox.seconds)
+    work = Stored(given, outbox, given, SENDER, lambda: START, lambda: outbox.seconds)
     assert work.take_in([(given, verdict(readings("b")))], retry) == set()
     assert outbox.rounds == TELL_SECONDS

@@ -9,7 +9,7 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.edge.alerts.attending import Attending
-from tests.support.alerts import MINUTE, START
+from tests.support.alerts import MINUTE, SENDER, START
 
 FLEETS = ["a", "b", "c"]
 
@@ -65,7 +65,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run_once(done: list[str], now: datetime, **failing: Exception) -> list[str]:
         store: Any = Store()
-        Played(store, store, store, "test", (), lambda: True, failing, done).run(now)
+        Played(store, store, store, SENDER, (), lambda: True, failing, done).run(now)
         return done
 
     return run_once

@@ -353,6 +353,7 @@ class AlertSettings(HoldSettings, frozen=True):
     """Where alert tells of incidents, and how long it waits for the database."""
 
     sluice_stage: str
+    dashboard_address: str
     alert_topic: str
     alert_topic_in_order: str
     transaction_seconds: float
@@ -363,6 +364,7 @@ class AttendSettings(ControlSettings, frozen=True):
     """Where attend tells of incidents, and how long a statement may take."""
 
     sluice_stage: str
+    dashboard_address: str
     alert_topic: str
     alert_topic_in_order: str
     attend_statement_seconds: float

@@ -9,7 +9,6 @@ Whoever loads a board holds the lock of its fleets, and stores it with its messa
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,14 +24,12 @@ from sluice.core.alerts.incidents import (
     tell,
 )
 from sluice.core.alerts.limits import COOL_DOWN, MOST_INCIDENTS, TOGETHER
+from sluice.core.alerts.messages import AlertMessage, Sender
 from sluice.core.alerts.series import Series, SeriesKey, add_reading, is_known, key_of, take_new
 from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import Severity
 from sluice.core.detect.verdicts import Judged, Verdict
-
-if TYPE_CHECKING:
-    from sluice.core.alerts.messages import AlertMessage
 
 
 class Member(msgspec.Struct, kw_only=True):
@@ -51,7 +48,7 @@ class Board:
         self,
         *,
         now: datetime,
-        stage: str,
+        sender: Sender,
         steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Iterable[Incident],
@@ -59,7 +56,7 @@ class Board:
         silences: Sequence[Silence],
         told_incidents: Mapping[tuple[str, Severity], int],
     ) -> None:
-        self._now, self._stage, self._steps = now, stage, steps
+        self._now, self._sender, self._steps = now, sender, steps
         self.series = dict(series)
         self.incidents: dict[str, Incident] = {}
         self._by_rule: defaultdict[tuple[str, str, str], list[Incident]] = defaultdict(list)
@@ -180,7 +177,7 @@ class Board:
         if happening is not None:
             if incident.first_told_at is None:
                 self._told_incidents[place] += 1
-            self.messages.append(tell(incident, happening, self._now, self._stage, self._steps))
+            self.messages.append(tell(incident, happening, self._now, self._sender, self._steps))
             self.changed_incidents.add(incident.incident_id)
 
     def _is_silenced(self, incident: Incident) -> bool:

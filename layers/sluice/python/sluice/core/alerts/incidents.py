@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from sluice.core.alerts.limits import GROWTH, HOUR, MOST_OF_MANY, MOST_OF_ONE, SETTLED
-from sluice.core.alerts.messages import MOST_EXAMPLES, AlertMessage, Happening
+from sluice.core.alerts.links import link_series
+from sluice.core.alerts.messages import MOST_EXAMPLES, AlertMessage, Happening, Sender
 from sluice.core.alerts.series import SeriesKey
 from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import SEVERITIES, RuleKind, Severity
@@ -183,7 +184,9 @@ def find_step(incident: Incident, now: datetime, steps: Sequence[Step]) -> int:
     return max((each for each in wanted if now - since >= timedelta(minutes=each)), default=0)
 
 
-def tell(incident: Incident, happening: Happening, now: datetime, stage: str, steps: Sequence[Step]) -> AlertMessage:
+def tell(
+    incident: Incident, happening: Happening, now: datetime, sender: Sender, steps: Sequence[Step]
+) -> AlertMessage:
     """Write the next message of an incident."""
     if happening == "escalated":
         incident.escalated_minutes = find_step(incident, now, steps)
@@ -200,7 +203,7 @@ def tell(incident: Incident, happening: Happening, now: datetime, stage: str, st
         incident_id=incident.incident_id,
         sequence=incident.sequence,
         happening=happening,
-        stage=stage,
+        stage=sender.stage,
         fleet_id=incident.fleet_id,
         rule_id=incident.rule_id,
         kind=incident.kind,
@@ -217,8 +220,22 @@ def tell(incident: Incident, happening: Happening, now: datetime, stage: str, st
         resolved_at=incident.resolved_at,
         read_at=incident.read_at,
         event_id=incident.event_id,
+        dashboard=_link(incident, now, sender.dashboard),
         correlation_id=incident.correlation_id,
         escalated_minutes=incident.escalated_minutes,
+    )
+
+
+def _link(incident: Incident, now: datetime, dashboard: str) -> str:
+    # Of several devices, the fleet shows more than one of them.
+    device_id = incident.examples[0] if incident.devices == 1 and incident.examples else None
+    return link_series(
+        dashboard,
+        fleet_id=incident.fleet_id,
+        device_id=device_id,
+        metric=incident.metric,
+        since=incident.opened_at,
+        until=incident.resolved_at or now,
     )
 
 

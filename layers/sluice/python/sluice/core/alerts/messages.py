@@ -12,6 +12,13 @@ Happening = Literal["opened", "updated", "escalated", "acknowledged", "resolved"
 MOST_EXAMPLES = 5
 
 
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends messages: a stage, and where its dashboard is."""
+
+    stage: str
+    dashboard: str
+
+
 class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to an incident. Messages of one incident are delivered in the order of `sequence`."""
 

@@ -41,9 +41,9 @@ def write_pagerduty(message: AlertMessage, routing_key: str) -> dict[str, Any]:
         "class": message.kind,
         "custom_details": _write_details(message, said),
     }
-    if message.dashboard.startswith("https://"):
-        event["client_url"] = message.dashboard
-        event["links"] = [{"href": message.dashboard, "text": "Open the dashboard"}]
+    if said.link:
+        event["client_url"] = said.link
+        event["links"] = [{"href": said.link, "text": "Open the dashboard"}]
     return event
 
 

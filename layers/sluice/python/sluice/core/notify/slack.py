@@ -26,7 +26,7 @@ def write_slack(message: AlertMessage) -> dict[str, Any]:
         ),
         _section(f"*Why*\n{escape(said.why, MOST_TEXT)}"),
         _section(f"*What to do*\n{escape(said.what_to_do, MOST_TEXT)}"),
-        _section("\n".join(_write_links(message, said))),
+        _section("\n".join(_write_links(said))),
     ]
     # The text alone is what a phone shows on its lock screen.
     return {"text": escape(f"{_sign(message)} {said.headline}", MOST_NOTICE), "blocks": blocks}
@@ -62,11 +62,11 @@ def _write_since(message: AlertMessage, said: Wording) -> str:
     return f"{local}{opened}{lasted}"
 
 
-def _write_links(message: AlertMessage, said: Wording) -> list[str]:
+def _write_links(said: Wording) -> list[str]:
     lines = []
-    if message.dashboard.startswith("https://"):
+    if said.link:
         # In a link, a bar begins its text.
-        lines.append(f"<{escape(message.dashboard.replace('|', '%7C'), MOST_TEXT)}|Open the dashboard>")
+        lines.append(f"<{escape(said.link.replace('|', '%7C'), MOST_TEXT)}|Open the dashboard>")
     return [*lines, *(f"`{escape(command, MOST_NOTICE)}`" for command in said.commands)]
 
 

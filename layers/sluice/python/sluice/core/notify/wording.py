@@ -41,6 +41,8 @@ class Wording(msgspec.Struct, frozen=True):
     how_bad: str
     why: str
     what_to_do: str
+    link: str
+    """To the dashboard; empty where the message has none, or one that is no address of a page."""
     commands: tuple[str, ...]
     """For who wants to know more, or to stop further messages."""
 
@@ -54,6 +56,8 @@ def describe(message: AlertMessage) -> Wording:
         how_bad=_write_severity(message),
         why=message.why or "The rule gave no reason.",
         what_to_do=_write_advice(message),
+        # The local stack has no certificate.
+        link=message.dashboard if message.dashboard.startswith(("https://", "http://")) else "",
         commands=_write_commands(message),
     )
 

@@ -12,6 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.limits import WATCHED
+from sluice.core.alerts.messages import Sender
 from sluice.core.alerts.records import read_verdict
 from sluice.core.detect.verdicts import Verdict
 from sluice.core.errors import Retryable
@@ -39,7 +40,7 @@ class Alerting(msgspec.Struct, frozen=True):
     database: Database
     outbox: Outbox
     hints: WatchedHints
-    stage: str
+    sender: Sender
     clock: Callable[[], datetime]
     seconds: Callable[[], float] = time.monotonic
 
@@ -71,7 +72,7 @@ class Alerting(msgspec.Struct, frozen=True):
         with self.database.use() as connection, connection.transaction():
             tables = AlertTables(connection)
             tables.lock_fleets(verdict.fleet_id for verdict in verdicts)
-            board = tables.load_for(verdicts, now, self.stage)
+            board = tables.load_for(verdicts, now, self.sender)
             known = set(board.incidents)
             for verdict in verdicts:
                 board.take(verdict)

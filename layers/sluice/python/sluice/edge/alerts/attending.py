@@ -11,6 +11,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.limits import UNHEARD, WATCHED
+from sluice.core.alerts.messages import Sender
 from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.metrics import INCIDENTS_HELD, INCIDENTS_OPEN, MESSAGE_AGE, MESSAGES_WRITTEN
@@ -38,7 +39,7 @@ class Attending(msgspec.Struct, frozen=True):
     database: Database
     outbox: Outbox
     hints: WatchedHints
-    stage: str
+    sender: Sender
     steps: Sequence[Step]
     """After how many minutes without acknowledgement someone wants a message."""
     may_go_on: Callable[[], bool]
@@ -87,7 +88,7 @@ class Attending(msgspec.Struct, frozen=True):
             # It waits in line behind alert: a lock that it only tried would never be free while much happens.
             connection.execute(_WAIT_FOR_LOCKS)
             tables.lock_fleets([fleet_id])
-            board = tables.load_fleet(fleet_id, now, self.stage, self.steps)
+            board = tables.load_fleet(fleet_id, now, self.sender, self.steps)
             for member in tables.find_unheard(fleet_id, now - UNHEARD):
                 board.lose(member)
             board.settle()

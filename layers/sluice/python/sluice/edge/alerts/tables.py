@@ -10,6 +10,7 @@ import msgspec
 from sluice.core.alerts.board import Board, Member
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import COOL_DOWN, HOUR, TOGETHER
+from sluice.core.alerts.messages import Sender
 from sluice.core.alerts.series import Series, SeriesKey, key_of
 from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
@@ -69,7 +70,7 @@ class AlertTables:
             [sorted({*fleets})],
         )
 
-    def load_for(self, verdicts: Sequence[Verdict], now: datetime, stage: str) -> Board:
+    def load_for(self, verdicts: Sequence[Verdict], now: datetime, sender: Sender) -> Board:
         """Load what some verdicts may change."""
         keys = sorted({key_of(verdict) for verdict in verdicts})
         given = _columns(keys)
@@ -90,12 +91,12 @@ class AlertTables:
             },
         )
         fleets = sorted({key.fleet_id for key in keys})
-        return self._board(fleets, now, stage, (), series, incidents, {key.device_id for key in keys})
+        return self._board(fleets, now, sender, (), series, incidents, {key.device_id for key in keys})
 
-    def load_fleet(self, fleet_id: str, now: datetime, stage: str, steps: Sequence[Step]) -> Board:
+    def load_fleet(self, fleet_id: str, now: datetime, sender: Sender, steps: Sequence[Step]) -> Board:
         """Load the incidents of a fleet that are open, or whose end no message has reported."""
         incidents = self._read_incidents(_OF_FLEET, {"fleet": fleet_id})
-        return self._board([fleet_id], now, stage, steps, {}, incidents, set())
+        return self._board([fleet_id], now, sender, steps, {}, incidents, set())
 
     def find_unheard(self, fleet_id: str, since: datetime) -> list[Member]:
         """Find devices of open incidents that were silent since a moment."""
@@ -151,7 +152,7 @@ class AlertTables:
         self,
         fleets: list[str],
         now: datetime,
-        stage: str,
+        sender: Sender,
         steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Sequence[Incident],
@@ -168,7 +169,7 @@ class AlertTables:
         }
         return Board(
             now=now,
-            stage=stage,
+            sender=sender,
             steps=steps,
             series=series,
             incidents=incidents,
