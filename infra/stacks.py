@@ -131,7 +131,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     Alert(pipeline, base, profile.alert)
     Attend(pipeline, base, profile.attend)
-    Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
+    notify = Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(
         pipeline,
@@ -180,7 +180,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     show = Show(pipeline, base, profile.show)
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
-    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
+    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
     doors = [ingest.door, query.door, trace.door, show.door, admin.door]
     api = Api(pipeline, base, doors)
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))

@@ -117,6 +117,9 @@ class AdminSettings(ControlSettings, frozen=True):
     redrive_function: str
     admin_redrive_seconds: float
     """How long dead letters may be read for an answer."""
+    notify_function: str
+    admin_notify_seconds: float
+    """How long the test of a destination may take."""
 
 
 class PublishSettings(ControlSettings, frozen=True):
