@@ -127,7 +127,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     Match(pipeline, base, profile.match)
     Detect(pipeline, base, profile.detect, rules=profile.rules)
-    Learn(pipeline, base, profile.learn, rules=profile.rules)
+    lookup = Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory"))
+    Learn(pipeline, base, profile.learn, rules=profile.rules, lookup=lookup)
 
     Alert(pipeline, base, profile.alert)
     Attend(pipeline, base, profile.attend)
@@ -146,7 +147,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         profile.query,
         keys=profile.keys,
         change_hours=profile.maintain.change_hours,
-        lookup=Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory")),
+        lookup=lookup,
         recall=Recall(pipeline, base, profile.recall),
         redrive=redrive,
     )

@@ -329,6 +329,7 @@ def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> N
             invoked.setdefault(verb, set()).add(names[json.loads(place)["Fn::GetAtt"][0]])
     assert invoked == {
         "query": {"lookup", "recall", "redrive"},
+        "learn": {"lookup"},
         "trace": {"seek"},
         "reconcile": {"archive", "aggregate"},
         "redrive": {"archive", "aggregate"},

@@ -66,6 +66,8 @@ class LearnedDevice(msgspec.Struct, frozen=True):
     last_seen_at: datetime | None
     """True to some minutes."""
     series: Sequence[LearnedSeries]
+    device_type: str | None = None
+    """Its own, from the directory."""
 
     def last_sent(self, until: datetime) -> datetime | None:
         """Return the latest time at which the device may have sent; None if it never did."""
@@ -93,7 +95,7 @@ def describe_device(device: LearnedDevice, until: datetime) -> DeviceStatistics:
             continue
         hours = list_hours(baseline.cells(), first_hour, HOURS_BEFORE + 1 + HOURS_AFTER)
         series[one.metric] = SeriesStatistics(recent, interval, baseline.low, baseline.high, hours)
-    return DeviceStatistics(VERSION, until.timestamp(), first_hour, series)
+    return DeviceStatistics(VERSION, until.timestamp(), first_hour, series, device.device_type)
 
 
 def usual_from(moments: Sequence[float] | None) -> Usual | None:

@@ -48,6 +48,8 @@ class DeviceStatistics(msgspec.Struct, frozen=True, array_like=True):
     first_hour: int
     """The first hour that `hours` has, counted since 1970."""
     series: dict[str, SeriesStatistics]
+    device_type: str | None = None
+    """The type that the directory gives the device; None: it has that of its fleet."""
 
     def hour_of(self, series: SeriesStatistics, moment: datetime) -> Usual | None:
         """Return the baseline of a moment's hour."""
