@@ -33,7 +33,7 @@ class SeriesStatistics(msgspec.Struct, frozen=True, array_like=True):
     interval_seconds: float | None = None
     """The usual time between two readings."""
     low: float | None = None
-    """The lowest reading of the last days; None until the device was learned."""
+    """The lowest reading of the last days; None until the device was learned, and while few hours are known."""
     high: float | None = None
     hours: tuple[Usual | None, ...] = ()
     """The baseline of some hours in a row, from `first_hour` on; empty until the device was learned."""
