@@ -115,11 +115,13 @@ def test_the_rule_and_the_destination_are_made_once(
         def create_secret(self, **secret: str) -> None:
             made.append(secret)
 
-    monkeypatch.setattr(alerts.boto3, "client", lambda *_, **__: Keeper())
+    monkeypatch.setattr("boto3.client", lambda *_, **__: Keeper())
     unknown = {"code": "unknown", "detail": "There is none."}
-    for _ in range(2):
-        api.then(200, {}) if there else api.then(404, unknown)
-        if not there:
+    for _ in ("the destination", "the rule"):
+        if there:
+            api.then(200, {})
+        else:
+            api.then(404, unknown)
             api.then(201, {})
     Watched(Client(find_api(Target("", tmp_path), "admin")), stack).prepare()
     posted = [json.loads(each.body) for each in api.requests if each.method == "POST"]

@@ -29,17 +29,21 @@ def sluice(stack: Stack, *arguments: str) -> Any:
 
 
 def name_destination(stack: Stack) -> None:
-    """Let an admin name a destination, whose address is in a secret."""
+    """Let an admin name a destination, whose address is in a secret, and test it."""
     secret = f"sluice-{stack['stage']}-destinations/flow"
     address = json.dumps({"url": f"{stack['receivers']}/slack/flow"})
     aws_client("secretsmanager", stack["aws"], stack["region"]).create_secret(Name=secret, SecretString=address)
     sluice(stack, "destinations", "create", "flow", "--kind", "slack", "--secret", secret, "--fleet", FLEET)
+    tested = sluice(stack, "destinations", "test", "flow")
+    assert (tested["outcome"], tested["status"]) == ("delivered", 200)
 
 
 def read_slack(stack: Stack) -> list[str]:
-    """Return what people read in Slack, the oldest first."""
+    """Return what people read in Slack of incidents, the oldest first, behind the test of the destination."""
     with urllib.request.urlopen(f"{stack['receivers']}/received") as answer:
-        return [each["body"]["text"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
+        texts = [each["body"]["text"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
+    assert texts[0].startswith("🔧 Test: ")
+    return texts[1:]
 
 
 def subscribe(stack: Stack) -> Callable[[], list[dict[str, Any]]]:

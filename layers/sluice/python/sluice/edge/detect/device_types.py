@@ -23,10 +23,12 @@ MOST_FAILURES = 2
 """In a run: then the directory is left alone until the next one."""
 NO_TYPES = TypesPage(())
 
-_FORGET = (
-    "DELETE FROM device_type WHERE fleet_id <> ALL(%(fleets)s)",
-    "DELETE FROM device_types_read WHERE fleet_id <> ALL(%(fleets)s)",
-)
+_FORGET = """
+    WITH unwanted AS (
+        DELETE FROM device_types_read WHERE fleet_id <> ALL(%(fleets)s) RETURNING fleet_id
+    )
+    DELETE FROM device_type WHERE fleet_id IN (SELECT fleet_id FROM unwanted)
+"""
 _WANT = """
     INSERT INTO device_types_read (fleet_id, wanted_at) SELECT unnest(%(fleets)s::text[]), %(now)s
     ON CONFLICT DO NOTHING
@@ -73,7 +75,7 @@ class TypeRows:
     def want(self, fleets: Collection[str], now: datetime) -> None:
         """Keep the types of these fleets, and forget those that no rule needs any more."""
         with self._connection.transaction():
-            for statement in (*_FORGET, _WANT):
+            for statement in (_FORGET, _WANT):
                 self._connection.execute(statement, {"fleets": sorted(fleets), "now": now})
 
     def find_due(self, now: datetime, every: timedelta) -> list[Reading]:
