@@ -133,11 +133,12 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     Match(background, apart, profile.match)
     Detect(pipeline, base, profile.detect, rules=profile.rules)
-    Learn(background, apart, profile.learn, rules=profile.rules)
+    lookup = Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory"))
+    Learn(pipeline, base, profile.learn, rules=profile.rules, lookup=lookup)
 
     Alert(pipeline, base, profile.alert, dashboard=api.address)
     Attend(background, apart, profile.attend, dashboard=api.address)
-    Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
+    notify = Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(
         pipeline,
@@ -152,7 +153,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         profile.query,
         keys=profile.keys,
         change_hours=profile.maintain.change_hours,
-        lookup=Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory")),
+        lookup=lookup,
         recall=Recall(pipeline, base, profile.recall),
         redrive=redrive,
     )
@@ -186,7 +187,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     show = Show(pipeline, base, profile.show)
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
-    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive)
+    admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
     api.open([ingest.door, query.door, trace.door, show.door, admin.door])
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
     return app

@@ -75,7 +75,7 @@ def _demo(home: Home, profile: str, simulator: list[str]) -> int:
     try:
         print(background.up(home, profile, owner=os.getpid() if ours else None), flush=True)
         _show_dashboard(home)
-        command = [sys.executable, "-m", "cli", "simulate", "--dir", str(home.directory), *simulator]
+        command = [sys.executable, "-m", "cli", "simulate", "--alert", "--dir", str(home.directory), *simulator]
         # It must not go on posting without us.
         with subprocess.Popen(bound_to_us(command, signal.SIGTERM), cwd=ROOT) as shown:
             try:

@@ -23,6 +23,9 @@ NEXT = {
 }
 """What to do next, by the code of a problem. Others say it in their detail."""
 
+SAID = frozenset({"tested_just_now"})
+"""Problems that ask for a longer wait than a command makes, and say for how long."""
+
 
 class NotThereError(CommandError):
     """The stage does not have what the command names."""
@@ -93,9 +96,11 @@ class Problem(msgspec.Struct):
 
 def explain(asked: Asked, answer: Answer) -> CommandError:
     """Say what went wrong, and what to do."""
-    problem = _read(answer)
+    problem = read_problem(answer)
     if problem.code == "not_published":
         return CommandError(NEXT[problem.code], 1)
+    if problem.code in SAID:
+        return CommandError(problem.detail, 1)
     if answer.status is None or answer.status == 429 or answer.status >= 500:
         return CommandError(_say_unavailable(asked, answer, problem), 1)
     if problem.current is not None:
@@ -114,7 +119,8 @@ def explain(asked: Asked, answer: Answer) -> CommandError:
     return CommandError(f"{answer.said}, which this release does not expect")
 
 
-def _read(answer: Answer) -> Problem:
+def read_problem(answer: Answer) -> Problem:
+    """Read an error of the function; one of the gateway or a proxy is empty."""
     try:
         return msgspec.json.decode(answer.content, type=Problem)
     except msgspec.DecodeError:

@@ -17,7 +17,7 @@ from cli.control.options import (
     connect,
     keep_given,
 )
-from cli.control.output import show, show_change, show_list
+from cli.control.output import show, show_change, show_json, show_list
 from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.control.destinations import MOST_MINUTES, DestinationId
 from sluice.core.detect.series_rules import Severity
@@ -26,7 +26,7 @@ from sluice.core.notify.destinations import DestinationKind
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="List, create, change and archive where people are notified. Each change is in the audit.",
+    help="List, create, change, test and archive where people are notified. Each change and test is in the audit.",
 )
 
 COLUMNS = ("destination_id", "state", "fleet_id", "kind", "secret", "least_severity", "after_minutes")
@@ -165,3 +165,26 @@ def archive(
         confirm(f"Archive destination {destination}, version {version}? This cannot be undone.")
     answer = client.change("POST", *place, "archive", body={"reason": reason}, version=version, dry_run=dry_run)
     show_change(answer, as_json)
+
+
+@app.command("test")
+def send_test(
+    destination: DestinationName,
+    stage: Stage = "",
+    directory: Directory = None,
+    role: AsRole = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a test message to a destination now, and show what came of it.
+
+    The message says that it is a test. It is sent once, without an incident. PagerDuty and an HTTPS server get a second
+    one, which ends what the first opened. A destination is tested once a minute. It ends with 1 if the message was not
+    delivered. The JSON is a DestinationTest of schemas/admin.yaml.
+    """
+    answer = connect(choose(stage, directory), role).change("POST", "destinations", destination, "test")
+    if as_json:
+        show_json(answer)
+    else:
+        print(f"{destination}: {answer['outcome']} after {answer['seconds']:.1f} s. {answer['detail']}.")
+    if answer["outcome"] != "delivered":
+        raise typer.Exit(1)

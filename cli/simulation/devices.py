@@ -9,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EVENTS, READINGS, ACTIVITY = "/v1/events", "/v1/readings", "/v1/activity"
+HEAT = 60.0
+"""How many degrees an overheated device is hotter."""
+HEATED_SHARE = 0.02
+"""The share of telemetry that an overheated device sends: enough readings in seconds, at any rate."""
 
 FIRMWARE = {"1.8.3": 4, "2.4.1": 3, "3.0.0": 2, "3.1.2": 1}  # version: share
 
@@ -46,6 +50,8 @@ class Fleet:
         self._firmware = self._random.choices(list(FIRMWARE), list(FIRMWARE.values()), k=devices)
         self._warmth = [self._random.gauss(48, 4) for _ in range(devices)]
         self._last: dict[str, Sent] = {}
+        self.heated: int | None = None
+        """The device that is overheated."""
         self._faults: tuple[tuple[str, float, Callable[[], Sent]], ...] = (
             ("duplicate", 0.01, self._duplicate),
             ("late", 0.005, lambda: self._telemetry("late", ago=timedelta(hours=3))),
@@ -55,6 +61,16 @@ class Fleet:
             ("invalid", 0.003, self._invalid),
             ("malformed", 0.002, self._malformed),
         )
+
+    @property
+    def size(self) -> int:
+        """How many devices send telemetry."""
+        return len(self._firmware)
+
+    @staticmethod
+    def name(index: int) -> str:
+        """Name a device."""
+        return f"press-{index:05d}"
 
     def event(self, route: str = EVENTS) -> Sent:
         """The next event of a route, mostly good."""
@@ -79,10 +95,13 @@ class Fleet:
         self, kind: str, *, firmware: str | None = None, ago: timedelta = timedelta(0), **changes: object
     ) -> Sent:
         index = self._random.randrange(len(self._firmware))
+        if self.heated is not None and self._random.random() < HEATED_SHARE:
+            index = self.heated
+        warmth = self._warmth[index] + (HEAT if index == self.heated else 0.0)
         version = firmware or self._firmware[index]
         noise = self._random.gauss
         metrics: dict[str, Any] = {
-            "cpu_temp": round(self._warmth[index] + noise(0, 1.5), 1),
+            "cpu_temp": round(warmth + noise(0, 1.5), 1),
             "vibration_rms": round(abs(noise(2, 0.6)), 2),
         }
         if version[0] != "3" or self._random.random() < 0.5:
@@ -93,7 +112,7 @@ class Fleet:
             metrics["bearing_temp"] = round(noise(60, 3), 1)
         document = {
             "event_id": self._uuid(),
-            "device_id": f"press-{index:05d}",
+            "device_id": self.name(index),
             "device_firmware_version": version,
             "timestamp": self._time(ago),
             "metrics": metrics,

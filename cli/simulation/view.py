@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
+from cli.simulation.alert import Alert
 from cli.simulation.traffic import Tally
 from sluice.core.consumers import RAW_EVENTS
 
@@ -61,8 +62,8 @@ class Gauge:
         return Depths(stored, stored - read, len(sizes), sum(sizes))
 
 
-async def watch(tally: Tally, gauge: Gauge, title: str) -> None:
-    """Show the tally and the depths until cancelled; a line a time where there is no terminal."""
+async def watch(tally: Tally, gauge: Gauge, title: str, alert: Alert | None) -> None:
+    """Show the tally, the depths and the alert until cancelled; a line a time where there is no terminal."""
     console = Console()
     before, began = Counter(tally.statuses), time.monotonic()
     with Live(console=console, auto_refresh=False, transient=False) as live:
@@ -77,21 +78,22 @@ async def watch(tally: Tally, gauge: Gauge, title: str) -> None:
             rates = {status: (tally.statuses[status] - before[status]) / (now - began) for status in tally.statuses}
             before, began = Counter(tally.statuses), now
             if console.is_terminal:
-                live.update(_draw(tally, depths, rates, title), refresh=True)
+                live.update(_draw(tally, depths, rates, title, alert), refresh=True)
             else:
-                console.print(summarize(tally, depths), soft_wrap=True)
+                console.print(summarize(tally, depths, alert), soft_wrap=True)
 
 
-def summarize(tally: Tally, depths: Depths) -> str:
+def summarize(tally: Tally, depths: Depths, alert: Alert | None = None) -> str:
     """Say it all in one line."""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(tally.statuses.items())) or "no answers yet"
-    return (
+    line = (
         f"{statuses} | broker holds {depths.stored}, {depths.waiting} not yet archived | "
         f"{depths.files} Parquet files, {depths.bytes / 1e6:.1f} MB"
     )
+    return line if alert is None else f"{line}\n{alert.say()}"
 
 
-def _draw(tally: Tally, depths: Depths, rates: dict[str, float], title: str) -> Group:
+def _draw(tally: Tally, depths: Depths, rates: dict[str, float], title: str, alert: Alert | None) -> Group:
     answers = Table("status", "events", "per second", expand=True)
     for status in ("accepted", "rejected", "retry", "refused"):
         answers.add_row(status, f"{tally.statuses[status]:,}", f"{rates.get(status, 0):,.0f}")
@@ -107,5 +109,7 @@ def _draw(tally: Tally, depths: Depths, rates: dict[str, float], title: str) -> 
     way.add_row("sent", ", ".join(f"{count:,} {kind}" for kind, count in tally.kinds.most_common()))
     way.add_row("broker", f"{depths.stored:,} events stored, {depths.waiting:,} waiting to be archived")
     way.add_row("raw store", f"{depths.files:,} Parquet files, {depths.bytes / 1e6:,.1f} MB")
+    if alert is not None:
+        way.add_row("alert", alert.say().removeprefix("alert: "))
     state = "[bold yellow]burst[/]" if tally.bursting else "steady"
     return Group(Panel(way, title=f"{title} · {state}"), answers, errors)

@@ -19,6 +19,7 @@ from sluice.edge.cache import Cache
 from sluice.edge.control.administration import Administration
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.changing import Changer
+from sluice.edge.control.destination_tests import DestinationTests
 from sluice.edge.control.destinations import Destinations
 from sluice.edge.control.fleets import Fleets
 from sluice.edge.control.keys import Keys
@@ -53,6 +54,7 @@ def build() -> Administration:
     replays = Replays(store, planner, partial(start, settings.replay_machine))
     allowances = Allowances(store, Cache(partial(valkey.connect, place)))
     redrives = Redrives(store, InvokedFunction(settings.redrive_function, settings.admin_redrive_seconds, region))
+    notify = InvokedFunction(settings.notify_function, settings.admin_notify_seconds, region)
     return Administration(
         store,
         Fleets(store, changer, region),
@@ -62,6 +64,7 @@ def build() -> Administration:
         replays,
         redrives,
         allowances,
+        DestinationTests(store, notify, settings.sluice_stage),
     )
 
 

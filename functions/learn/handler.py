@@ -1,6 +1,7 @@
 """Learn: what is usual for each series, computed from rollups, and verdicts about series as a whole.
 
 statistics of some shards -> verdicts -> Valkey, where detect reads statistics -> once a day the baselines of a shard
+-> once an hour the types of devices, which lookup reads in the directory
 """
 
 import os
@@ -14,6 +15,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.errors import Retryable
 from sluice.core.metrics import (
     BASELINES_COMPUTED,
+    DEVICE_TYPES_AGE,
     DEVICES_DESCRIBED,
     FLEETS_ASLEEP,
     SHARDS_UNPUBLISHED,
@@ -25,9 +27,11 @@ from sluice.edge.broker import Broker
 from sluice.edge.context import Context, seconds_left, seconds_to_work
 from sluice.edge.database import Database, connect
 from sluice.edge.detect.baselines import Baselines
+from sluice.edge.detect.device_types import DeviceTypes, TypeRows
 from sluice.edge.detect.learning import Learning, LearnReport
 from sluice.edge.detect.rulebook import make_rulebook
 from sluice.edge.events.schemas import load_contracts
+from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics, record_all
 from sluice.edge.settings import BrokerSettings, CacheSettings, DatabaseSettings, LearnSettings, RuleSettings
 
@@ -40,8 +44,10 @@ def build() -> tuple[Learning, LearnSettings]:
     settings = LearnSettings.from_environ(os.environ)
     shared = valkey.Cache(partial(valkey.connect, CacheSettings.from_environ(os.environ)))
     rulebook = make_rulebook(RuleSettings.from_environ(os.environ), shared)
+    lookup = InvokedFunction(settings.lookup_function, settings.learn_lookup_seconds, settings.aws_region)
     learning = Learning(
         lambda now: rulebook.find(now).content,
+        DeviceTypes(lookup, timedelta(seconds=settings.learn_types_seconds)),
         load_contracts().book,
         shared,
         Broker(BrokerSettings.from_environ(os.environ)),
@@ -62,7 +68,12 @@ def handler(_event: object, context: Context) -> dict[str, Any]:
         # Runs are short, and an idle connection would be cut between them.
         with closing(database), database.use() as connection:
             baselines = Baselines(connection, timedelta(seconds=settings.learn_learning_seconds), settings.learn_days)
-            done = learning.run(baselines, datetime.now(UTC), lambda: seconds_left(context) > settings.reserve_seconds)
+            done = learning.run(
+                baselines,
+                TypeRows(connection),
+                datetime.now(UTC),
+                lambda: seconds_left(context) > settings.reserve_seconds,
+            )
     except Retryable as error:
         # Not an error: the alarm on the age of statistics treats missing data as trouble.
         logger.warning("the run ends early", extra={"reason": str(error)})
@@ -82,5 +93,5 @@ def report(done: LearnReport) -> dict[str, Any]:
         FLEETS_ASLEEP: len(done.asleep),
         SHARDS_UNPUBLISHED: done.unpublished,
     }
-    age = {} if done.oldest is None else {STATISTICS_AGE: done.oldest.total_seconds()}
-    return record_all(values | age)
+    ages = {STATISTICS_AGE: done.oldest, DEVICE_TYPES_AGE: done.types_age}
+    return record_all(values | {metric: age.total_seconds() for metric, age in ages.items() if age is not None})

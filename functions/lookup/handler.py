@@ -1,4 +1,4 @@
-"""Lookup: queries an external directory of groups for query, from outside our network.
+"""Lookup: queries an external directory for query and learn, from outside our network.
 
 question -> the directory's answer within its bounds, or why none exists
 """

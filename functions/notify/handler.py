@@ -1,6 +1,7 @@
 """Notify: messages about incidents go to the destinations that people chose, from outside our network.
 
 a message -> a delivery for each destination; a delivery -> one attempt -> done, again later, or a dead letter
+an admin's test -> one attempt -> what came of it
 """
 
 import os
@@ -8,7 +9,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from sluice.core.notify.addresses import read_loopback
+from sluice.core.notify.message_tests import MessageTest
 from sluice.core.notify.queue_records import read_queue_records, report_failed
 from sluice.edge import aws
 from sluice.edge.bucket import Bucket
@@ -18,7 +22,11 @@ from sluice.edge.notify.attempting import Attempting
 from sluice.edge.notify.destinations import make_destinations
 from sluice.edge.notify.notifying import Notifying
 from sluice.edge.notify.posting import Poster
+from sluice.edge.notify.testing import DestinationTester
 from sluice.edge.settings import NotifySettings
+
+TEST, RESULT = "test", "result"
+"""The member of an event that asks for a test, and that of its answer; batches of queues have neither."""
 
 
 @cache
@@ -41,8 +49,13 @@ def build() -> Notifying:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Handle a batch of one of the two queues."""
-    return notify(event, build(), datetime.now(UTC))
+    """Handle a batch of one of the two queues, or a test that admin asks for."""
+    notifying, now = build(), datetime.now(UTC)
+    if TEST in event:
+        tester = DestinationTester(notifying.destinations, notifying.attempting)
+        asked = msgspec.convert(event[TEST], MessageTest)
+        return {RESULT: msgspec.to_builtins(tester.test(asked, now))}
+    return notify(event, notifying, now)
 
 
 def notify(event: dict[str, Any], notifying: Notifying, now: datetime) -> dict[str, Any]:

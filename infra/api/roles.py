@@ -55,6 +55,7 @@ CHANGES = (
     "POST /v1/admin/destinations",
     "PATCH /v1/admin/destinations/{destination}",
     "POST /v1/admin/destinations/{destination}/archive",
+    "POST /v1/admin/destinations/{destination}/test",
     "POST /v1/admin/replays/plan",
     "POST /v1/admin/replays",
     "POST /v1/admin/replays/{replay}/cancel",

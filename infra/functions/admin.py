@@ -13,6 +13,7 @@ from infra.deployment import require
 from infra.functions.publish import PUBLISH_SECONDS
 from infra.stores import cache as names
 from infra.stores.database import CONNECT_SECONDS
+from sluice.edge.notify.posting import TOTAL_SECONDS
 from sluice.edge.settings import AdminSettings
 
 
@@ -33,6 +34,8 @@ class AdminProfile:
     """How long the function replay may take to make a plan."""
     redrive_seconds: int
     """How long the function redrive may take to answer."""
+    notify_seconds: int
+    """How long the function notify may take to test a destination."""
 
     def __post_init__(self) -> None:
         # A change is published after it: another question, S3 and Valkey.
@@ -40,6 +43,11 @@ class AdminProfile:
         require(
             longest < self.compute.timeout_seconds < GATEWAY_SECONDS,
             f"admin may wait for {longest} s, and must answer before its own timeout and the gateway's",
+        )
+        # A message that opens and one that closes.
+        require(
+            self.notify_seconds > 2 * TOTAL_SECONDS,
+            "admin must wait for both messages of a test, or it cannot say what came of them",
         )
 
 
@@ -55,6 +63,7 @@ class Admin(Function):
         replay: Function,
         machine: Access,
         redrive: Function,
+        notify: Function,
     ) -> None:
         super().__init__(
             scope,
@@ -70,6 +79,7 @@ class Admin(Function):
                 replay.access(base.network.lambdas),
                 machine,
                 redrive.access(base.network.lambdas),
+                notify.access(base.network.lambdas),
             ],
         )
         routes = dict.fromkeys((*READS, *AUDIT, *ON_CALL, *CHANGES), settings.throttle)

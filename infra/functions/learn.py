@@ -8,11 +8,11 @@ from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.operations import TROUBLE
 from infra.building_blocks.schedule import Schedule
-from infra.deployment import HOUR, require
+from infra.deployment import DAY, HOUR, require
 from infra.stores.cache import PUBLISHED, STATISTICS_TO_PUBLISH, WATCHED_TO_LEARN
 from infra.stores.control_data import Rules
 from sluice.core.consumers import ALERT_EVENTS
-from sluice.core.metrics import STATISTICS_AGE
+from sluice.core.metrics import DEVICE_TYPES_AGE, STATISTICS_AGE
 from sluice.core.samples.shards import SHARDS
 from sluice.edge.settings import LearnSettings
 
@@ -32,6 +32,10 @@ class LearnProfile:
     learning_seconds: int
     """How long a device must have been there before it is judged by its baseline."""
     days: int
+    types_seconds: int
+    """How often the directory is asked for the types of a fleet's devices."""
+    lookup_seconds: int
+    """How long a page of them may take."""
     statement_seconds: int
     reserve_seconds: int
     """A run begins no shard when less time is left."""
@@ -39,7 +43,7 @@ class LearnProfile:
 
     def __post_init__(self) -> None:
         require(
-            self.statement_seconds + self.produce_deadline_seconds
+            self.statement_seconds + max(self.produce_deadline_seconds, self.lookup_seconds)
             < self.reserve_seconds
             < self.compute.timeout_seconds,
             "learn must have time to begin a shard, and time to end it",
@@ -54,7 +58,7 @@ class LearnProfile:
 class Learn(Function):
     """The function that learns what is usual, and its schedule."""
 
-    def __init__(self, scope: Construct, base: Base, settings: LearnProfile, *, rules: Rules) -> None:
+    def __init__(self, scope: Construct, base: Base, settings: LearnProfile, *, rules: Rules, lookup: Function) -> None:
         super().__init__(
             scope,
             "learn",
@@ -66,6 +70,7 @@ class Learn(Function):
                 base.stream.produce(ALERT_EVENTS),
                 base.control_data.read_rules(rules),
                 base.cache.access("learn", PUBLISHED, STATISTICS_TO_PUBLISH, WATCHED_TO_LEARN),
+                lookup.access(base.network.lambdas),
             ],
         )
         Schedule(self, every_minutes=EVERY_MINUTES)
@@ -77,4 +82,12 @@ class Learn(Function):
             no_data=TROUBLE,
             means="Statistics of some devices are old, or no run ends: detect still uses them, nothing judges levels"
             " and silence. The function's log says what it waits for.",
+        )
+        self.alarm(
+            "types-old",
+            self.own(DEVICE_TYPES_AGE, minutes=5, statistic="Maximum"),
+            above=DAY,
+            times=3,
+            means="The directory has not answered the types of all of some fleet's devices for a day. Rules for a type"
+            " go on with the last known ones. The function's log says what the directory answers.",
         )

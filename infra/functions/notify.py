@@ -21,6 +21,8 @@ from sluice.edge.settings import NotifySettings
 
 ROUTING_AT_ONCE = 2
 """The least that AWS takes. Routing asks no destination."""
+TESTING_AT_ONCE = 2
+"""Admins' tests, which admin spaces out."""
 OTHER_SECONDS = 21
 """The destinations, a secret twice, what it took twice, a pause or a dead letter, a report: each at its slowest."""
 
@@ -41,7 +43,7 @@ class NotifyProfile:
             "notify must report an attempt that took all of its time",
         )
         require(
-            ROUTING_AT_ONCE + self.destinations_at_once <= self.compute.concurrency,
+            ROUTING_AT_ONCE + self.destinations_at_once + TESTING_AT_ONCE <= self.compute.concurrency,
             "a message that finds no free environment is received for nothing, and is given up after some times",
         )
         require(6 * self.compute.timeout_seconds <= HIDDEN_SECONDS, "a message must be hidden for six timeouts")

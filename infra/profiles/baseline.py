@@ -134,6 +134,7 @@ BASELINE = Profile(
         reader_key_days=90,
         replay_seconds=15,
         redrive_seconds=20,
+        notify_seconds=20,
     ),
     publish=PublishProfile(compute=Compute(memory_mib=512, timeout_seconds=50, concurrency=1), answer_seconds=5),
     # A run verifies up to 110,000 entries. Besides reading them, that takes a core 0.4 s.
@@ -227,6 +228,8 @@ BASELINE = Profile(
         shards=16,
         learning_seconds=7 * DAY,
         days=7,
+        types_seconds=HOUR,
+        lookup_seconds=5,
         statement_seconds=60,
         reserve_seconds=90,
         produce_deadline_seconds=10,
@@ -297,7 +300,7 @@ BASELINE = Profile(
     ),
     # It mostly waits for others. TLS takes its time with less memory.
     notify=NotifyProfile(
-        compute=Compute(memory_mib=1024, timeout_seconds=30, concurrency=10),
+        compute=Compute(memory_mib=1024, timeout_seconds=30, concurrency=12),
         destination_s3_seconds=30,
         destinations_at_once=8,
     ),

@@ -42,7 +42,7 @@ DEV = replace(
     alert=replace(
         BASELINE.alert, compute=replace(BASELINE.alert.compute, concurrency=2), minimum_pollers=1, maximum_pollers=2
     ),
-    notify=replace(BASELINE.notify, compute=replace(BASELINE.notify.compute, concurrency=6), destinations_at_once=4),
+    notify=replace(BASELINE.notify, compute=replace(BASELINE.notify.compute, concurrency=8), destinations_at_once=4),
     # A stage that is deleted may lose what is in its buckets.
     checkpoint=replace(BASELINE.checkpoint, lock=Lock(days=1, mode="governance")),
     # A file a day.

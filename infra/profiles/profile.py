@@ -136,6 +136,10 @@ class Profile:
             "lookup must give up before query does, or query cannot say why",
         )
         require(
+            2 * self.lookup.directory_seconds <= self.learn.lookup_seconds,
+            "lookup must give up before learn does, or learn cannot say why",
+        )
+        require(
             self.query.recall_seconds <= self.recall.timeout_seconds,
             "recall must run for as long as query waits",
         )

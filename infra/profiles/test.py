@@ -57,7 +57,13 @@ TEST = replace(
     detect=replace(DEV.detect, minimum_pollers=2, hold_seconds=1, version_hold_seconds=6),
     # All shards in every run of the schedule's short minutes, and a device is learned in as many of them.
     learn=replace(
-        DEV.learn, every_seconds=60, shards=64, learning_seconds=60, statement_seconds=10, reserve_seconds=25
+        DEV.learn,
+        every_seconds=60,
+        shards=64,
+        learning_seconds=60,
+        types_seconds=5,
+        statement_seconds=10,
+        reserve_seconds=25,
     ),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     # Two streams, as at baseline.

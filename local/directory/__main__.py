@@ -1,7 +1,8 @@
 """Serves the directory on an inherited socket: `python -m local.directory --fd N`.
 
-GET /fleets/{fleet}/groups and GET /fleets/{fleet}/groups/{group} are what a directory has to answer. The rest is for
-tests: PUT a group, and PUT /fault with a kind to have every answer spoiled in that way until the fault is "none".
+GET /fleets/{fleet}/groups, GET /fleets/{fleet}/groups/{group} and GET /fleets/{fleet}/types are what a directory has to
+answer. The rest is for tests: PUT a group or a fleet's types, and PUT /fault with a kind to have every answer spoiled
+in that way until the fault is "none".
 """
 
 import argparse
@@ -11,7 +12,7 @@ import socket
 
 from aiohttp import web
 
-from local.directory.groups import Groups, demo_groups
+from local.directory.groups import Groups, Types, demo_groups, demo_types
 from local.models.serve import serving
 
 FAULTS = ("none", "slow", "error", "garbage", "cut", "redirect", "endless")
@@ -20,10 +21,11 @@ SLOW_SECONDS = 60.0
 
 
 class Directory:
-    """Groups in memory, and the fault that is on."""
+    """Groups and types in memory, and the fault that is on."""
 
-    def __init__(self, fleets: dict[str, Groups]) -> None:
+    def __init__(self, fleets: dict[str, Groups], types: dict[str, Types]) -> None:
         self._fleets = fleets
+        self._types = types
         self._fault = "none"
         self._asked = 0
 
@@ -33,6 +35,8 @@ class Directory:
         application.router.add_get("/fleets/{fleet}/groups", self.list)
         application.router.add_get("/fleets/{fleet}/groups/{group}", self.show)
         application.router.add_put("/fleets/{fleet}/groups/{group}", self.put)
+        application.router.add_get("/fleets/{fleet}/types", self.list_types)
+        application.router.add_put("/fleets/{fleet}/types", self.put_types)
         application.router.add_put("/fault", self.spoil)
         application.router.add_get("/fault", self.tell)
         return application
@@ -49,6 +53,19 @@ class Directory:
     async def put(self, request: web.Request) -> web.Response:
         group = await request.json()
         self._fleets.setdefault(request.match_info["fleet"], {})[request.match_info["group"]] = group
+        return web.Response(status=204)
+
+    async def list_types(self, request: web.Request) -> web.StreamResponse:
+        types = self._types.get(request.match_info["fleet"])
+        if types is None:
+            return await self._answer(request, None)
+        following = sorted(device_id for device_id in types if device_id > request.query.get("after", ""))
+        limit = int(request.query["limit"])
+        devices = [{"device_id": name, "device_type": types[name]} for name in following[:limit]]
+        return await self._answer(request, {"devices": devices, "more": len(following) > limit})
+
+    async def put_types(self, request: web.Request) -> web.Response:
+        self._types[request.match_info["fleet"]] = await request.json()
         return web.Response(status=204)
 
     async def spoil(self, request: web.Request) -> web.Response:
@@ -95,7 +112,7 @@ async def serve(listener: socket.socket) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with serving(Directory(demo_groups()).application(), listener):
+    async with serving(Directory(demo_groups(), demo_types()).application(), listener):
         await stopped.wait()
 
 

@@ -18,6 +18,7 @@ from sluice.edge.api.keystore import by_id
 from sluice.edge.control.administration import Administration
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.changing import Changer
+from sluice.edge.control.destination_tests import DestinationTests
 from sluice.edge.control.destinations import Destinations
 from sluice.edge.control.fleets import Fleets
 from sluice.edge.control.keys import Keys
@@ -59,6 +60,8 @@ class Admin:
     published: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     """What was published last, by its kind."""
     cache: PlayedCache = field(default_factory=PlayedCache)
+    notify: InvokedFunction = field(default_factory=lambda: InvokedFunction("notify", 1, "us-east-1"))
+    """The function that tests destinations; a test gives one that answers."""
     _drawn: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
@@ -79,6 +82,7 @@ class Admin:
             self.replays(store),
             self.redrives(store),
             Allowances(store, self.cache.as_cache()),
+            DestinationTests(store, self.notify, "test"),
         )
 
     def replays(self, store: ControlStore) -> Replays:

@@ -106,6 +106,8 @@ MAY = {
     },
     "sluice_learn": {
         "baseline": "siud",
+        "device_type": "siud",
+        "device_types_read": "siud",
         "entity": "s",
         "learned": "s(published_at,baselines_at,tried_at,baselines_tried_at,expected)",
         "metric": "s",

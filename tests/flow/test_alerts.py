@@ -29,17 +29,21 @@ def sluice(stack: Stack, *arguments: str) -> Any:
 
 
 def name_destination(stack: Stack) -> None:
-    """Let an admin name a destination, whose address is in a secret."""
+    """Let an admin name a destination, whose address is in a secret, and test it."""
     secret = f"sluice-{stack['stage']}-destinations/flow"
     address = json.dumps({"url": f"{stack['receivers']}/slack/flow"})
     aws_client("secretsmanager", stack["aws"], stack["region"]).create_secret(Name=secret, SecretString=address)
     sluice(stack, "destinations", "create", "flow", "--kind", "slack", "--secret", secret, "--fleet", FLEET)
+    tested = sluice(stack, "destinations", "test", "flow")
+    assert (tested["outcome"], tested["status"]) == ("delivered", 200)
 
 
 def receive_slack(stack: Stack) -> list[dict[str, Any]]:
-    """Return what Slack received, the oldest first."""
+    """Return what Slack received of incidents, the oldest first, behind the test of the destination."""
     with urllib.request.urlopen(f"{stack['receivers']}/received") as answer:
-        return [each["body"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
+        bodies = [each["body"] for each in json.load(answer)["received"] if each["path"] == "/slack/flow"]
+    assert bodies[0]["text"].startswith("🔧 Test: ")
+    return bodies[1:]
 
 
 def read_slack(stack: Stack) -> list[str]:

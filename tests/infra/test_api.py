@@ -46,6 +46,7 @@ ROUTES = {
         "GET /v1/admin/destinations/{destination}",
         "PATCH /v1/admin/destinations/{destination}",
         "POST /v1/admin/destinations/{destination}/archive",
+        "POST /v1/admin/destinations/{destination}/test",
         "GET /v1/admin/audit",
         "GET /v1/admin/replays",
         "POST /v1/admin/replays",

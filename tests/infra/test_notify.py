@@ -94,9 +94,9 @@ def test_alarms_tell_of_dead_letters_and_of_waiting(templates: Templates) -> Non
 @pytest.mark.parametrize(
     ("compute", "at_once", "said"),
     [
-        (Compute(512, int(TOTAL_SECONDS + OTHER_SECONDS), 10), 8, "took all of its time"),
-        (Compute(512, 30, 9), 8, "finds no free environment"),
-        (Compute(512, 31, 10), 8, "six timeouts"),
+        (Compute(512, int(TOTAL_SECONDS + OTHER_SECONDS), 12), 8, "took all of its time"),
+        (Compute(512, 30, 11), 8, "finds no free environment"),
+        (Compute(512, 31, 12), 8, "six timeouts"),
     ],
 )
 def test_settings_that_could_not_work_are_refused(compute: Compute, at_once: int, said: str) -> None:

@@ -115,6 +115,7 @@ ALLOWED = {
         "GET/v1/admin/destinations/*",
         "PATCH/v1/admin/destinations/*",
         "POST/v1/admin/destinations/*/archive",
+        "POST/v1/admin/destinations/*/test",
         "GET/v1/admin/replays/*",
         "POST/v1/admin/replays/*/cancel",
         "POST/v1/admin/consumers/*/allow",
@@ -328,10 +329,11 @@ def test_functions_invoke_those_they_ask_and_no_other(templates: Templates) -> N
             invoked.setdefault(verb, set()).add(names[json.loads(place)["Fn::GetAtt"][0]])
     assert invoked == {
         "query": {"lookup", "recall", "redrive"},
+        "learn": {"lookup"},
         "trace": {"seek"},
         "reconcile": {"archive", "aggregate"},
         "redrive": {"archive", "aggregate"},
-        "admin": {"redrive", "replay"},
+        "admin": {"notify", "redrive", "replay"},
     }
     (door,) = [group for group in templates.every("AWS::EC2::SecurityGroup") if "LambdaDoor" in group.name]
     admitted = {

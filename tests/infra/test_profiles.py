@@ -78,6 +78,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "lookup must give up before query does": lambda: replace(
         BASELINE, lookup=replace(BASELINE.lookup, directory_seconds=4, compute=BASELINE.migrate)
     ),
+    "lookup must give up before learn does": lambda: replace(BASELINE, learn=replace(BASELINE.learn, lookup_seconds=3)),
     "seek must give up before trace does": lambda: replace(BASELINE, seek=replace(BASELINE.seek, athena_seconds=13)),
     "recall must run for as long as query waits": lambda: replace(
         BASELINE, recall=replace(BASELINE.recall, timeout_seconds=9)

@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from cli.simulation.devices import Fleet
 from local import seed
 from local.directory.__main__ import FAULTS, Directory
-from local.directory.groups import demo_groups
+from local.directory.groups import demo_groups, demo_types
+from sluice.core.detect.device_types import read_types_page, types_of
 from sluice.core.errors import Retryable
 from sluice.core.query.groups import GroupQuestion, read_group_answer
 from tests.support.samples import NOW
@@ -21,7 +22,7 @@ def run(check: Callable[[Any], Awaitable[None]]) -> None:
     """Run a check against a directory of its own."""
 
     async def inside() -> None:
-        server = TestServer(Directory(demo_groups()).application())
+        server = TestServer(Directory(demo_groups(), demo_types()).application())
         async with TestClient(server) as client:
             await check(client)
 
@@ -52,6 +53,23 @@ def test_it_answers_as_a_directory_has_to() -> None:
             assert status == 200
             assert read_group_answer(GroupQuestion(seed.FLEET, name.group_id, "c"), body).group is not None
         assert (await read(client, "other"))[0] == 404
+
+    run(check)
+
+
+def test_it_answers_types_page_by_page() -> None:
+    async def check(client: Any) -> None:
+        found: dict[str, str] = {}
+        after, more = "", True
+        while more:
+            async with client.get(f"/fleets/{seed.FLEET}/types", params={"after": after, "limit": "90"}) as answer:
+                page = read_types_page(after, await answer.read())
+            found |= types_of(page)
+            after, more = page.devices[-1].device_id, page.more
+        assert found == demo_types()[seed.FLEET]
+        (await client.put("/fleets/other/types", json={"a": "lathe"})).release()
+        async with client.get("/fleets/other/types", params={"limit": "90"}) as answer:
+            assert types_of(read_types_page("", await answer.read())) == {"a": "lathe"}
 
     run(check)
 

@@ -74,6 +74,14 @@ class Chain:
     def arn(self, url: str) -> str:
         return str(self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"])
 
+    def test(self, destination_id: str, version: int = 1) -> dict[str, Any]:
+        """Have a destination tested, as admin does."""
+        asked = {"destination_id": destination_id, "version": version, "stage": STAGE, "correlation_id": "c-test"}
+        function = aws_client("lambda", self.lambdas, REGION)
+        answer = function.invoke(FunctionName="sluice-local-notify", Payload=json.dumps({"test": asked}))
+        tested: dict[str, Any] = json.load(answer["Payload"])["result"]
+        return tested
+
     def workers(self) -> list[int]:
         """The processes that are in an invocation or wait for one."""
         with urllib.request.urlopen(f"{self.lambdas}/_model/functions") as answer:
@@ -246,6 +254,29 @@ def test_an_incident_is_told_from_beginning_to_end_once_and_in_order(told: Chain
         assert headers["x-correlation-id"] == opened.correlation_id
     outcomes = [(each["destination_id"], each["sequence"], each["outcome"]) for each in told.reports()]
     assert sorted(outcomes) == [(name, sequence, "delivered") for name in ("own", "pager") for sequence in (1, 2, 3)]
+
+
+def test_an_admin_tests_destinations_without_an_incident(told: Chain) -> None:
+    before, letters = told.received(""), told.left(told.letters)
+    tested = [told.test(name) for name in ("ops", "own", "pager")]
+    told.spoil("/slack/ops", "redirect")
+    refused, unknown = told.test("ops"), told.test("ops", version=2)
+    told.spoil("/slack/ops", "none")
+
+    assert [(each["outcome"], each["status"]) for each in tested] == [
+        ("delivered", 200),
+        ("delivered", 200),
+        ("delivered", 202),
+    ]
+    assert (refused["outcome"], unknown["outcome"]) == ("refused", "failed")
+    assert "redirects are not followed" in refused["detail"]
+    assert "does not know this destination yet" in unknown["detail"]
+    received = told.received("")[len(before) :]
+    assert [each["path"] for each in received] == ["/slack/ops", *["/https/own"] * 2, *["/pagerduty/v2/enqueue"] * 2]
+    assert received[0]["body"]["text"].startswith("🔧 Test:")
+    assert [each["body"]["test"] for each in received[1:3]] == [True, True]
+    assert {each["state"] for each in told.ask("/incidents")} == {"resolved"}
+    assert (told.reports(), told.left(told.letters)) == ([], letters)
 
 
 @pytest.mark.shows_fault(

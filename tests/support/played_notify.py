@@ -18,6 +18,7 @@ from sluice.core.notify.requests import Request
 from sluice.edge.notify.attempting import Attempting
 from sluice.edge.notify.notifying import Notifying
 from sluice.edge.notify.secrets import Secrets
+from sluice.edge.notify.testing import DestinationTester
 from sluice.edge.notify.told import Told
 from sluice.edge.published import Believed
 from tests.support.alert_messages import OPENED_AT
@@ -143,6 +144,11 @@ class PlayedNotify:
             attempts=cast("Queue", self.attempts),
             clock=lambda: self.clock,
         )
+
+    @property
+    def tester(self) -> DestinationTester:
+        """What tests destinations for admins."""
+        return DestinationTester(self.notifying.destinations, self.notifying.attempting, lambda: self.clock)
 
     def route(self, message: AlertMessage, receives: int = 1) -> bool:
         """Handle a message about an incident."""

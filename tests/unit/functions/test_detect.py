@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from sluice.core.detect.rulebook import Rulebook
 from sluice.core.detect.series_rules import SeriesRule
@@ -158,6 +159,21 @@ def test_a_redelivered_batch_gives_the_same_verdicts(world: World) -> None:
 def test_events_of_another_time_are_never_judged(world: World, flag: str) -> None:
     assert world.detect(batch(record(1, 99, flags=(flag,)))) == []
     assert world.verdicts == []
+
+
+@pytest.mark.parametrize(
+    ("device_type", "rule"), [("lathe", "lathes"), ("press", "presses"), (None, "presses"), ("robot", "hot")]
+)
+def test_a_device_is_judged_by_the_rule_of_its_own_type_and_without_one_by_that_of_its_fleet(
+    world: World, device_type: str | None, rule: str
+) -> None:
+    of_types = [replace(HOT, rule_id=name, device_type=of) for name, of in (("lathes", "lathe"), ("presses", "press"))]
+    world.rules = [replace(each, fleet_type="press") for each in (HOT, *of_types)]
+    known = DeviceStatistics(VERSION, NOW.timestamp(), int(NOW.timestamp()) // 3600, {}, device_type)
+    shard = shard_of("demo", "press-0008")
+    publish_statistics(world.hashes.as_cache(), shard, {("demo", "press-0008"): known})
+    assert world.detect(batch(record(1, 81))) == []
+    assert told(world) == [(rule, [1])]
 
 
 def test_a_series_without_a_rule_of_its_own_has_the_defaults(world: World) -> None:

@@ -45,6 +45,7 @@ def test_it_reports_what_was_done_and_how_old_the_oldest_statistics_are() -> Non
         asleep=frozenset({"demo"}),
         unpublished=1,
         oldest=timedelta(seconds=70),
+        types_age=timedelta(hours=1),
     )
     assert handler.report(done) == {
         "DevicesDescribed": 30,
@@ -53,11 +54,14 @@ def test_it_reports_what_was_done_and_how_old_the_oldest_statistics_are() -> Non
         "FleetsAsleep": 1,
         "ShardsUnpublished": 1,
         "StatisticsAgeSeconds": 70.0,
+        "DeviceTypesAgeSeconds": 3600.0,
     }
 
 
 def test_before_anything_was_rolled_no_statistics_are_old() -> None:
     assert "StatisticsAgeSeconds" not in handler.report(LearnReport())
+    # Nor is any type old that no rule needs.
+    assert "DeviceTypesAgeSeconds" not in handler.report(LearnReport())
 
 
 def test_a_run_without_a_database_ends_early_and_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,8 +49,8 @@ def events(*values: float, first: int = 100) -> list[Readings]:
 def judge(
     readings: Sequence[Readings], *rules: SeriesRule, known: Known | None = None, stale: timedelta = STALE
 ) -> list[Verdict]:
-    def rules_of(fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:
-        assert (fleet_id, device_id) == ("demo", "press-1")
+    def rules_of(fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
+        assert (fleet_id, device_type, device_id) == ("demo", None, "press-1")
         return [each for each in rules if each.metric == metric]
 
     return list(judge_device(readings, rules_of, known or Known(STATISTICS), samples.contracts().book, stale))

@@ -181,6 +181,9 @@ def test_statistics_have_a_baseline_only_once_the_device_is_learned() -> None:
     assert described.hour_of(known, UNTIL - timedelta(hours=1)) == Usual(61.0, 1.0, 2520)
     assert described.hour_of(known, UNTIL + timedelta(hours=6)) == Usual(68.0, 1.0, 2520)
     assert described.hour_of(known, UNTIL + timedelta(hours=7)) is None
+    # A range from less than a day's hours would make everything unusual that belongs to another time of the day.
+    few = describe_device(device(series(hour_count=23)), UNTIL).series["cpu_temp"]
+    assert (few.low, few.high, len(few.hours)) == (None, None, 8)
     new = describe_device(device(series(learned=False)), UNTIL).series["cpu_temp"]
     assert (new.recent.count, new.low, new.high, new.hours) == (360, None, None, ())
 

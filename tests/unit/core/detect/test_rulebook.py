@@ -65,3 +65,8 @@ def test_a_device_without_a_type_has_that_of_its_fleet() -> None:
 def test_a_silence_is_found_without_a_metric() -> None:
     book = Rulebook([rule("quiet", kind="silence", metric="", open=5.0, clear=1.0)])
     assert found(book, None, "p-1", "") == ["quiet"]
+
+
+def test_types_of_devices_count_only_in_fleets_with_a_rule_for_a_type() -> None:
+    assert BOOK.typed_fleets == {"f"}
+    assert Rulebook([ALL, ONE, rule("other", fleet_id="g")]).typed_fleets == set()

@@ -1,7 +1,7 @@
 """A run of learn: what it publishes and stores, in which order, and what it does while a store is away."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -39,8 +39,11 @@ class World:
     """What reading a shard, or computing its baselines, fails with."""
     tried: list[int] = field(default_factory=list)
     brokers_away: bool = False
+    types_error: Exception | None = None
+    """What reading types of devices fails with."""
     hashes: PlayedHashes = field(default_factory=PlayedHashes)
     done: list[Any] = field(default_factory=list)
+    typed_fleets: Collection[str] = ()
     verdicts: list[dict[str, Any]] = field(default_factory=list)
 
     def find_due_for_baselines(self, before: datetime, tried_before: datetime) -> Due | None:
@@ -83,6 +86,13 @@ class World:
     def find_oldest(self) -> datetime | None:
         return NOW - timedelta(seconds=70)
 
+    def renew(self, rows: Any, fleets: Collection[str], now: datetime, has_time: Any) -> timedelta | None:
+        assert (rows, now, callable(has_time)) == (self, NOW, True)
+        if self.types_error is not None:
+            raise self.types_error
+        self.typed_fleets = fleets
+        return timedelta(hours=2) if fleets else None
+
     def store(self, messages: Sequence[Message]) -> list[Delivery]:
         if self.brokers_away:
             return [Unstored("the brokers are away")] * len(messages)
@@ -94,6 +104,7 @@ class World:
         left = iter([True] * runs)
         learning = Learning(
             lambda _: Rulebook(self.rules),
+            cast("Any", self),
             samples.contracts().book,
             self.hashes.as_cache(),
             cast("Any", self),
@@ -101,7 +112,7 @@ class World:
             EVERY,
             shards,
         )
-        return learning.run(cast("Any", self), NOW, lambda: next(left, False))
+        return learning.run(cast("Any", self), cast("Any", self), NOW, lambda: next(left, False))
 
     def published(self, shard: int) -> set[str]:
         return set(self.hashes.hashes.get(name_statistics(shard), {}))
@@ -215,3 +226,34 @@ def test_while_the_cache_is_away_breaches_have_verdicts_and_the_run_says_what_is
     world.hashes.away = True
     report = world.run()
     assert (report.unpublished, report.verdicts) == (1, 1)
+
+
+def test_a_device_with_a_type_of_its_own_is_judged_by_the_rule_of_that_type() -> None:
+    hour = {
+        "fleet_id": "demo",
+        "version": 1,
+        "metric": "cpu_temp",
+        "kind": "level",
+        "clear": 2.0,
+        "fleet_type": "press",
+    }
+    rules = [
+        SeriesRule(rule_id="lathes", device_type="lathe", open=4.0, **hour),
+        SeriesRule(rule_id="presses", device_type="press", open=4.0, **hour),
+    ]
+    moved = [series(mean=70.0)]
+    devices = [LearnedDevice("demo", "a", UNTIL, moved, "lathe"), LearnedDevice("demo", "b", UNTIL, moved)]
+    world = World({3: devices}, rules=rules)
+    report = world.run()
+    assert [(each["device_id"], each["rule_id"]) for each in world.verdicts] == [("a", "lathes"), ("b", "presses")]
+    described = {name: read_statistics(each) for name, each in world.hashes.hashes[name_statistics(3)].items()}
+    assert {name: each and each.device_type for name, each in described.items()} == {"demo/a": "lathe", "demo/b": None}
+    assert (world.typed_fleets, report.types_age) == ({"demo"}, timedelta(hours=2))
+
+
+@pytest.mark.parametrize(("error", "is_defect"), [(Retryable("the directory is away"), False), (ValueError("x"), True)])
+def test_types_that_cannot_be_read_end_no_run(error: Exception, is_defect: bool) -> None:
+    world = World({3: [usual("a")]}, types_error=error)
+    report = world.run()
+    assert (report.shards, report.oldest, report.types_age) == (1, timedelta(seconds=70), None)
+    assert report.defect is (error if is_defect else None)

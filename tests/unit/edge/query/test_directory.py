@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from sluice.core.detect.device_types import TypedDevice, TypesPage
 from sluice.core.query.groups import Group, GroupAnswer, GroupName, GroupQuestion
 from sluice.edge.query.directory import MOST_BYTES, Directory, Place, read_address, write_path
 from sluice.edge.settings import DirectorySettings, SettingsError
@@ -29,6 +30,10 @@ class Handler(BaseHTTPRequestHandler):
         known = {"/fleets/demo/groups": {"groups": [HALL]}, "/fleets/demo/groups/hall": HALL}
         body = json.dumps(known.get(self.path)).encode()
         self.send(200 if self.path in known else 404, body, len(body))
+
+    def types(self) -> None:
+        body = json.dumps({"devices": [{"device_id": "press-1", "device_type": "press"}], "more": True}).encode()
+        self.send(200, body, len(body))
 
     def send(self, status: int, body: bytes, length: int | None, **headers: str) -> None:
         self.send_response(status)
@@ -152,6 +157,22 @@ def test_a_name_is_one_part_of_the_path_with_any_text_in_it(server: Server, name
     assert path.count("/") == 5
     assert not {"?", "#", " ", "\r"} & set(path)
     assert host == f"127.0.0.1:{server.server_port}"
+
+
+def test_a_page_of_types_is_asked_for_behind_a_device(server: Server) -> None:
+    directory = Directory(DirectorySettings(f"http://127.0.0.1:{server.server_port}/v2", SECONDS))
+    told = directory.ask(GroupQuestion("a/b", None, "c-1", "press 1&x"))
+    assert told.problem == "unknown"
+    server.behaves = "types"
+    told = directory.ask(GroupQuestion("demo", None, "c-1", ""))
+    assert told == GroupAnswer(types=TypesPage((TypedDevice("press-1", "press"),), more=True))
+    # Another page than the one asked for.
+    assert directory.ask(GroupQuestion("demo", None, "c-1", "press-1")).problem == "unavailable"
+    assert [path for path, *_ in server.asked] == [
+        "/v2/fleets/a%2Fb/types?after=press+1%26x&limit=1000",
+        "/v2/fleets/demo/types?after=&limit=1000",
+        "/v2/fleets/demo/types?after=press-1&limit=1000",
+    ]
 
 
 def test_fleets_are_escaped_like_groups() -> None:

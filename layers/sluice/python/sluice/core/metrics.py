@@ -112,6 +112,9 @@ STATISTICS_STALE = Metric("StatisticsStale", "Count", "Devices of a batch that w
 STATISTICS_AGE = Metric(
     "StatisticsAgeSeconds", "Seconds", "How long ago the oldest statistics of a shard were published."
 )
+DEVICE_TYPES_AGE = Metric(
+    "DeviceTypesAgeSeconds", "Seconds", "How long ago the types of some fleet's devices were last read completely."
+)
 DEVICES_DESCRIBED = Metric("DevicesDescribed", "Count", "Devices whose statistics were published.")
 BASELINES_COMPUTED = Metric("BaselinesComputed", "Count", "Series whose baselines were computed.")
 SHARDS_UNPUBLISHED = Metric("ShardsUnpublished", "Count", "Shards whose statistics Valkey did not take.")

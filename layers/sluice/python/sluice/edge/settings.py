@@ -117,6 +117,9 @@ class AdminSettings(ControlSettings, frozen=True):
     redrive_function: str
     admin_redrive_seconds: float
     """How long dead letters may be read for an answer."""
+    notify_function: str
+    admin_notify_seconds: float
+    """How long the test of a destination may take."""
 
 
 class PublishSettings(ControlSettings, frozen=True):
@@ -345,6 +348,11 @@ class LearnSettings(Settings, frozen=True):
     learn_learning_seconds: float
     """How long a device must have been there before it is judged by its baseline."""
     learn_days: int
+    learn_types_seconds: float
+    """How often the types of a fleet's devices are read from the directory."""
+    lookup_function: str
+    learn_lookup_seconds: float
+    aws_region: str
     statement_seconds: float
     reserve_seconds: float
 

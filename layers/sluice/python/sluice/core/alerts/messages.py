@@ -54,6 +54,8 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
     escalated_minutes: int = 0
     """For how many minutes no one had acknowledged it when it was escalated last; 0 if it was not."""
+    test: bool = False
+    """Whether an admin only tries a destination: there is no incident."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Destinations as admins write them. Their addresses and keys are secrets, which stay in Secrets Manager."""
 
+import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,6 +17,11 @@ from sluice.core.times import write_optional, write_time
 MOST_DESTINATIONS = 200
 MOST_MINUTES = 7 * 24 * 60
 """How long after its opening an incident is escalated at the latest."""
+
+TEST_AGAIN = timedelta(minutes=1)
+"""How long after a test a destination is tested again: a test must not become a flood."""
+TEST_ANOTHER = timedelta(seconds=10)
+"""How long after a test any other destination is tested. So at most two tests occupy notify at a time."""
 
 DestinationId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 
@@ -111,11 +117,36 @@ def archive_destination(destination: StoredDestination, now: datetime) -> Stored
     return replace(destination, version=destination.version + 1, archived_at=now)
 
 
+class LastTests(msgspec.Struct, frozen=True):
+    """When destinations were tested last; None: never."""
+
+    this: datetime | None
+    any: datetime | None
+
+
+def check_test(destination: StoredDestination, last: LastTests, now: datetime) -> None:
+    """Refuse to test a destination that is not notified, or so soon after another test."""
+    if destination.archived_at is not None:
+        detail = f"Destination {destination.destination_id} is archived: no one is notified there any more."
+        raise Refusal(409, "destination_archived", detail)
+    if last.this is not None and now - last.this < TEST_AGAIN:
+        wait = _seconds_until(last.this + TEST_AGAIN, now)
+        detail = f"Destination {destination.destination_id} was tested a moment ago: try again in {wait} s."
+        raise Refusal(429, "tested_just_now", detail)
+    if last.any is not None and now - last.any < TEST_ANOTHER:
+        wait = _seconds_until(last.any + TEST_ANOTHER, now)
+        raise Refusal(429, "tested_just_now", f"Another destination was tested a moment ago: try again in {wait} s.")
+
+
 def check_room(there: int) -> None:
     """Refuse a destination if there are so many already."""
     if there >= MOST_DESTINATIONS:
         detail = f"There are {MOST_DESTINATIONS} destinations already: archive some."
         raise Refusal(409, "too_many_destinations", detail)
+
+
+def _seconds_until(moment: datetime, now: datetime) -> int:
+    return math.ceil((moment - now).total_seconds())
 
 
 def _check_active(destination: StoredDestination) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
+from sluice.core.detect.device_types import DeviceType
 from sluice.core.errors import Refusal
 from sluice.core.times import write_optional, write_time
 
@@ -17,7 +18,6 @@ FleetId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 # Classes of retention, in days.
 RetentionDays = Literal[30, 90, 180, 365, 730]
 DEFAULT_RETENTION_DAYS: RetentionDays = 90
-DeviceType = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}\Z", max_length=32)]
 
 

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from sluice.core.control.fleets import DeviceType
 from sluice.core.detect.defaults import DEFAULT
+from sluice.core.detect.device_types import DeviceType
 from sluice.core.detect.series_rules import MOST_OF, RuleId, RuleKind, Severity
 from sluice.core.errors import Refusal, Rejection
 from sluice.core.events.names import is_name

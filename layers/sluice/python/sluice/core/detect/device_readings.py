@@ -20,7 +20,7 @@ MOST_VERDICTS = 8
 class RulesOfSeries(Protocol):
     """Which rules judge the readings of a series."""
 
-    def __call__(self, fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:
+    def __call__(self, fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
         """Return the rules; none, if nothing is to be judged."""
 
 
@@ -30,6 +30,11 @@ class Known(msgspec.Struct, frozen=True):
     statistics: DeviceStatistics | None = None
     watched: frozenset[str] = frozenset()
     """The rules that have an incident of it, or had breaches a moment ago: they have verdicts on clear readings too."""
+
+    @property
+    def device_type(self) -> str | None:
+        """The device's own type; without statistics it has that of its fleet."""
+        return self.statistics.device_type if self.statistics is not None else None
 
     def of_series(self, metric: str) -> tuple[DeviceStatistics, SeriesStatistics] | None:
         """Return the statistics with which readings of a series are compared, if there are any."""
@@ -52,7 +57,7 @@ def judge_device(
     """Judge the events of one device, in the order of their offsets."""
     latest = events[-1]
     for metric in dict.fromkeys(metric for event in events for metric in event.metrics):
-        rules = rules_of(latest.fleet_id, latest.device_id, metric)
+        rules = rules_of(latest.fleet_id, known.device_type, latest.device_id, metric)
         if not rules:
             continue
         pair = known.of_series(metric)

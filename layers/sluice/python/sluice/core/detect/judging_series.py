@@ -7,14 +7,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from sluice.core.detect.judging import deviations_away, is_known, share_left, state_of
-from sluice.core.detect.learned import DAY_HOURS, Baseline, LearnedDevice, LearnedSeries
+from sluice.core.detect.learned import DAY_HOURS, LEAST_HOURS, Baseline, LearnedDevice, LearnedSeries
 from sluice.core.detect.series_rules import SeriesRule
 from sluice.core.detect.statistics import HOUR_SECONDS, LEAST_READINGS, Usual
 from sluice.core.detect.verdicts import Judged, Statistics, Verdict
 from sluice.core.events.units import SeriesBook
 
-LEAST_HOURS = 24
-"""Fewer hours do not show how the mean of an hour varies."""
 ASLEEP_SHARE, ASLEEP_DEVICES = 0.5, 10
 """A fleet of so many devices is asleep when this share of those that should send is silent."""
 NO_PARTITION = -1

@@ -20,6 +20,8 @@ HOURS_BEFORE, HOURS_AFTER = 1, 6
 SIGHTED_EVERY = timedelta(minutes=10)
 """How much later than its last sighting a device may have sent."""
 DAY_HOURS = 24
+LEAST_HOURS = 24
+"""Fewer hours show neither how the mean of an hour varies, nor the range of a day."""
 
 
 class Baseline(msgspec.Struct, frozen=True):
@@ -66,6 +68,8 @@ class LearnedDevice(msgspec.Struct, frozen=True):
     last_seen_at: datetime | None
     """True to some minutes."""
     series: Sequence[LearnedSeries]
+    device_type: str | None = None
+    """Its own, from the directory."""
 
     def last_sent(self, until: datetime) -> datetime | None:
         """Return the latest time at which the device may have sent; None if it never did."""
@@ -92,8 +96,10 @@ def describe_device(device: LearnedDevice, until: datetime) -> DeviceStatistics:
             series[one.metric] = SeriesStatistics(recent, interval)
             continue
         hours = list_hours(baseline.cells(), first_hour, HOURS_BEFORE + 1 + HOURS_AFTER)
-        series[one.metric] = SeriesStatistics(recent, interval, baseline.low, baseline.high, hours)
-    return DeviceStatistics(VERSION, until.timestamp(), first_hour, series)
+        known = baseline.hour_count >= LEAST_HOURS
+        low, high = (baseline.low, baseline.high) if known else (None, None)
+        series[one.metric] = SeriesStatistics(recent, interval, low, high, hours)
+    return DeviceStatistics(VERSION, until.timestamp(), first_hour, series, device.device_type)
 
 
 def usual_from(moments: Sequence[float] | None) -> Usual | None:

@@ -16,6 +16,10 @@ class Rulebook:
         for rule in rules:
             series[rule.fleet_id, rule.metric].append(rule)
         self._series = {name: _SeriesRules(listed) for name, listed in series.items()}
+        self.typed_fleets = frozenset(
+            rule.fleet_id for listed in series.values() for rule in listed if rule.device_type is not None
+        )
+        """The fleets in which it counts which type a device has."""
 
     def rules_for(self, fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
         """Return the rules of a device's series: of each kind that of the device, else of its type, else of its fleet.

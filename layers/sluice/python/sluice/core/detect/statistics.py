@@ -33,7 +33,7 @@ class SeriesStatistics(msgspec.Struct, frozen=True, array_like=True):
     interval_seconds: float | None = None
     """The usual time between two readings."""
     low: float | None = None
-    """The lowest reading of the last days; None until the device was learned."""
+    """The lowest reading of the last days; None until the device was learned, and while few hours are known."""
     high: float | None = None
     hours: tuple[Usual | None, ...] = ()
     """The baseline of some hours in a row, from `first_hour` on; empty until the device was learned."""
@@ -48,6 +48,8 @@ class DeviceStatistics(msgspec.Struct, frozen=True, array_like=True):
     first_hour: int
     """The first hour that `hours` has, counted since 1970."""
     series: dict[str, SeriesStatistics]
+    device_type: str | None = None
+    """The type that the directory gives the device; None: it has that of its fleet."""
 
     def hour_of(self, series: SeriesStatistics, moment: datetime) -> Usual | None:
         """Return the baseline of a moment's hour."""

@@ -10,7 +10,7 @@ MOST_TEXT = 2000
 MOST_NOTICE = 300
 
 SIGNS = {"critical": "🔴", "warning": "🟠", "info": "🔵"}
-RESOLVED, ACKNOWLEDGED = "✅", "👀"
+RESOLVED, ACKNOWLEDGED, TEST = "✅", "👀", "🔧"
 
 
 def write_slack(message: AlertMessage) -> dict[str, Any]:
@@ -43,6 +43,8 @@ def escape(text: str, most: int) -> str:
 
 
 def _sign(message: AlertMessage) -> str:
+    if message.test:
+        return TEST
     match message.happening:
         case "resolved":
             return RESOLVED

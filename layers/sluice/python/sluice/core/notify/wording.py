@@ -49,6 +49,8 @@ class Wording(msgspec.Struct, frozen=True):
 
 def describe(message: AlertMessage) -> Wording:
     """Describe what happened, where, since when, how bad it is and what to do."""
+    if message.test:
+        return _describe_test(message)
     return Wording(
         headline=write_headline(message),
         where=f"fleet {message.fleet_id}: {_name_devices(message)}",
@@ -64,6 +66,8 @@ def describe(message: AlertMessage) -> Wording:
 
 def write_headline(message: AlertMessage) -> str:
     """Say in one line what happened."""
+    if message.test:
+        return "Test: this destination is notified of incidents. There is none now"
     what = _write_finding(message)
     match message.happening:
         case "opened":
@@ -79,6 +83,18 @@ def write_headline(message: AlertMessage) -> str:
             return f"Resolved: {_put_in_past(what)}"
         case "silence_ended":
             return f"{message.severity.capitalize()}, still so after the silence: {what}"
+
+
+def _describe_test(message: AlertMessage) -> Wording:
+    return Wording(
+        headline=write_headline(message),
+        where=f"stage {message.stage}",
+        since=write_since(message),
+        how_bad=f"not at all; incidents come here from {message.severity} on",
+        why=message.why,
+        what_to_do="Nothing. If you did not expect this, ask your admins: the audit says who asked for it.",
+        commands=(f"sluice audit list --stage {message.stage}",),
+    )
 
 
 def write_since(message: AlertMessage) -> str:

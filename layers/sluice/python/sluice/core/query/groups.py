@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from sluice.core.detect.device_types import TypesPage
 from sluice.core.errors import Retryable
 from sluice.core.events.names import is_name
 
@@ -36,11 +37,13 @@ class Group(GroupName, frozen=True):
 
 
 class GroupQuestion(msgspec.Struct, frozen=True):
-    """A question from query to lookup: a fleet's groups, or one of them."""
+    """A question to lookup: a fleet's groups, or one of them; or, from learn, a page of its devices' types."""
 
     fleet_id: str
     group_id: str | None
     correlation_id: str
+    types_after: str | None = None
+    """The device behind which the page begins, "" for the first page. None: the question is about groups."""
 
 
 class GroupAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,6 +51,7 @@ class GroupAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
 
     groups: GroupNames | None = None
     group: Group | None = None
+    types: TypesPage | None = None
     problem: Literal["no_directory", "unknown", "unavailable"] | None = None
     detail: str = ""
 

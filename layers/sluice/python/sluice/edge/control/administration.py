@@ -13,6 +13,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.parameters import Parameters
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.answering import PAGE, answer, answer_page, read_page
+from sluice.edge.control.destination_tests import DestinationTests
 from sluice.edge.control.destinations import Destinations
 from sluice.edge.control.fleets import Fleets
 from sluice.edge.control.incidents import Incidents
@@ -48,6 +49,7 @@ class Administration(msgspec.Struct, frozen=True):
     replays: Replays
     redrives: Redrives
     allowances: Allowances
+    tests: DestinationTests
 
     def answer(self, event: Mapping[str, Any], retry_after: int) -> Answer:
         """Answer one request."""
@@ -97,6 +99,10 @@ class Administration(msgspec.Struct, frozen=True):
     def allow_consumer(self, request: AdminRequest) -> Answer:
         """Allow a halted consumer more letters."""
         return answer(request, 200, self.allowances.allow(request))
+
+    def test_destination(self, request: AdminRequest) -> Answer:
+        """Send a test message to a destination."""
+        return answer(request, 200, self.tests.test(request))
 
     def list_letter_groups(self, request: AdminRequest) -> Answer:
         """List the groups of dead letters."""
@@ -182,6 +188,7 @@ ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "GET /v1/admin/destinations/{destination}": lambda admin, request: admin.destinations.get(request),
     "PATCH /v1/admin/destinations/{destination}": lambda admin, request: admin.destinations.change(request),
     "POST /v1/admin/destinations/{destination}/archive": lambda admin, request: admin.destinations.archive(request),
+    "POST /v1/admin/destinations/{destination}/test": Administration.test_destination,
     "GET /v1/admin/audit": Administration.list_audit,
     "POST /v1/admin/replays/plan": Administration.plan_replay,
     "POST /v1/admin/replays": Administration.apply_replay,

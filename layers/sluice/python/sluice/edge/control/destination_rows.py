@@ -1,6 +1,8 @@
 """The table of destinations."""
 
-from sluice.core.control.destinations import StoredDestination
+from datetime import datetime
+
+from sluice.core.control.destinations import LastTests, StoredDestination
 from sluice.core.errors import Refusal
 from sluice.edge.control.store import Changes, Rows
 from sluice.edge.database import find_value
@@ -67,3 +69,17 @@ def update_destination(changes: Changes, destination: StoredDestination) -> None
             destination.destination_id,
         ),
     )
+
+
+def find_tests(rows: Rows, destination_id: str) -> LastTests:
+    """Find when a destination, and when any, was tested last."""
+    row = rows.connection.execute(
+        "SELECT max(tested_at) FILTER (WHERE destination_id = %s), max(tested_at) FROM destination", (destination_id,)
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate returns a row
+    return LastTests(*row)
+
+
+def note_test(changes: Changes, destination_id: str, now: datetime) -> None:
+    """Note that a destination is tested. Its version stays: that counts changes."""
+    changes.connection.execute("UPDATE destination SET tested_at = %s WHERE destination_id = %s", (now, destination_id))

@@ -136,7 +136,9 @@ class Baselines:
 def _read_devices(rows: Sequence[dict[str, Any]]) -> Iterator[LearnedDevice]:
     for (fleet_id, device_id), found in groupby(rows, key=lambda row: (row["fleet_id"], row["device_id"])):
         there = list(found)
-        yield LearnedDevice(fleet_id, device_id, there[0]["last_seen_at"], [_read_series(row) for row in there])
+        yield LearnedDevice(
+            fleet_id, device_id, there[0]["last_seen_at"], [_read_series(row) for row in there], there[0]["device_type"]
+        )
 
 
 def _read_series(row: dict[str, Any]) -> LearnedSeries:

@@ -62,7 +62,7 @@ class Detecting:
         self._stale_after = stale_after
         self._clock = clock
         self._book: Rulebook | None = None
-        self._remembered: dict[tuple[str, str, str], tuple[SeriesRule, ...]] = {}
+        self._remembered: dict[tuple[str, str | None, str, str], tuple[SeriesRule, ...]] = {}
         self._bounds: dict[Device, Bounds] = {}
 
     def read(self, record: KafkaRecord, now: datetime) -> Readings | None:
@@ -127,19 +127,20 @@ class Detecting:
             if len(self._bounds) > MOST_BOUNDS:
                 self._bounds = {}
             bounds = self._bounds[device] = begin_bounds(statistics, latest.at)
+        name = device[0], known.device_type, device[1]
         for metric in latest.metrics:
             if metric not in bounds.limits:
-                rules, grain = self._rules_of(*device, metric), self._contracts.book.series[metric].resolution
+                rules, grain = self._rules_of(*name, metric), self._contracts.book.series[metric].resolution
                 bounds.limits[metric] = find_limits(rules, latest.at, known.of_series(metric), grain)
         return bounds.hold(statistics, events) and bounds.have(events)
 
-    def _rules_of(self, fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:
+    def _rules_of(self, fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
         """Return the rules for readings of a series; finding them for each batch would cost more than judging."""
-        series = (fleet_id, device_id, metric)
+        series = (fleet_id, device_type, device_id, metric)
         found = self._remembered.get(series)
         if found is None:
             if self._book is None:
                 raise Retryable("no rules are known yet")
-            rules = self._book.rules_for(fleet_id, None, device_id, metric) or default_rules_for(fleet_id, metric)
+            rules = self._book.rules_for(*series) or default_rules_for(fleet_id, metric)
             found = self._remembered[series] = tuple(rule for rule in rules if rule.kind in OF_READINGS)
         return found

@@ -1,4 +1,5 @@
 """A run of learn: some shards' statistics are read, judged and published, and one shard's baselines are computed.
+Types of devices are read from the directory.
 
 Verdicts come first, then the statistics, then the note that both are out. A run that dies is repeated by the next one,
 whose verdicts have the same positions until more is rolled. A shard that fails does not keep the others from theirs.
@@ -25,6 +26,7 @@ from sluice.edge.broker import Broker
 from sluice.edge.cache import Cache, CacheAwayError
 from sluice.edge.database import named_errors
 from sluice.edge.detect.baselines import Baselines, Due
+from sluice.edge.detect.device_types import DeviceTypes, TypeRows
 from sluice.edge.detect.statistics import Device, find_watched, publish_statistics
 from sluice.edge.detect.storing import store_verdicts
 
@@ -48,6 +50,8 @@ class LearnReport(msgspec.Struct):
     unpublished: int = 0
     """Shards whose statistics the cache did not take."""
     oldest: timedelta | None = None
+    types_age: timedelta | None = None
+    """How long ago the directory was last asked for all types of a fleet; None if no rule needs any."""
     defect: Exception | None = None
     """The first error of a shard that no later run mends by itself; the run fails with it at its end."""
 
@@ -58,6 +62,7 @@ class Learning:
     def __init__(
         self,
         rules: Callable[[datetime], Rulebook],
+        types: DeviceTypes,
         book: SeriesBook,
         cache: Cache,
         broker: Broker,
@@ -67,6 +72,7 @@ class Learning:
     ) -> None:
         """Publish the statistics of each shard so often, and those of so many shards in a run."""
         self._rules = rules
+        self._types = types
         self._book = book
         self._cache = cache
         self._broker = broker
@@ -74,22 +80,27 @@ class Learning:
         self._every = every
         self._shards = shards
 
-    def run(self, baselines: Baselines, now: datetime, has_time: Callable[[], bool]) -> LearnReport:
-        """Do what is due while time is left: statistics of some shards, and baselines of one."""
+    def run(
+        self, baselines: Baselines, type_rows: TypeRows, now: datetime, has_time: Callable[[], bool]
+    ) -> LearnReport:
+        """Do what is due while time is left: statistics of some shards, baselines of one, and types of devices."""
         report, rules = LearnReport(), self._rules(now)
         expected = baselines.read_expected()
         for due in baselines.find_due(now - self._every, self._shards):
             if not has_time():
                 break
             baselines.note_try(due.shard, now)
-            with _apart(report, due):
+            with _apart(report, f"shard {due.shard}"):
                 self._learn(baselines, due, rules, expected, now, report)
         # Last: a shard whose baselines take too long must not keep the others from their statistics.
         waiting = baselines.find_due_for_baselines(now - BASELINES_EVERY, now - BASELINES_AGAIN)
         if waiting is not None and has_time():
             baselines.note_try_of_baselines(waiting.shard, now)
-            with _apart(report, waiting):
+            with _apart(report, f"shard {waiting.shard}"):
                 report.series = baselines.compute(waiting, now)
+        # After all else, for the directory is not ours.
+        with _apart(report, "types of devices"):
+            report.types_age = self._types.renew(type_rows, rules.typed_fleets, now, has_time)
         oldest = baselines.find_oldest()
         report.oldest = now - oldest if oldest is not None else None
         return report
@@ -149,15 +160,15 @@ class Learning:
 
 
 @contextlib.contextmanager
-def _apart(report: LearnReport, due: Due) -> Iterator[None]:
-    """Keep the failure of a shard from the others."""
+def _apart(report: LearnReport, part: str) -> Iterator[None]:
+    """Keep the failure of a part of the work from the others."""
     try:
         with named_errors():
             yield
     except Retryable as error:
-        logger.warning("a shard waits for its next turn", shard=due.shard, reason=str(error))
+        logger.warning("a part of the run waits for its next turn", part=part, reason=str(error))
     except Exception as error:
-        logger.exception("a shard cannot be learned", shard=due.shard)
+        logger.exception("a part of the run failed", part=part)
         report.defect = report.defect or error
 
 
@@ -183,7 +194,7 @@ class _Silences:
 
 def rules_of(rules: Rulebook, device: LearnedDevice, metric: str) -> list[SeriesRule]:
     """Return the rules that judge a series, or a device, as a whole."""
-    found = rules.rules_for(device.fleet_id, None, device.device_id, metric)
+    found = rules.rules_for(device.fleet_id, device.device_type, device.device_id, metric)
     found = found or default_rules_for(device.fleet_id, metric)
     return [rule for rule in found if rule.kind not in OF_READINGS]
 

@@ -33,6 +33,10 @@ class Secrets:
                     raise
         return read_secret(text, destination.kind)
 
+    def read_again(self, destination: Destination) -> None:
+        """Read a secret again, for someone who has perhaps just changed it; Poison if there is none."""
+        self._read(destination.secret)
+
     def is_rotated(self, destination: Destination) -> bool:
         """Read a secret again that a destination refused, and return whether it is another one now."""
         held, _ = self._held.get(destination.secret, ("", 0.0))

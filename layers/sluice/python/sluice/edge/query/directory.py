@@ -3,8 +3,9 @@
 import http.client
 import time
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from sluice.core.detect.device_types import MOST_ON_PAGE, read_types_page
 from sluice.core.errors import Retryable
 from sluice.core.query.groups import GroupAnswer, GroupQuestion, read_group_answer
 from sluice.edge.settings import DirectorySettings, SettingsError
@@ -32,13 +33,15 @@ class Directory:
         self._seconds = settings.directory_seconds
 
     def ask(self, wanted: GroupQuestion) -> GroupAnswer:
-        """Ask for a fleet's groups or for one of them; a failure is part of the result."""
+        """Ask for a fleet's groups, for one of them, or for types of devices; a failure is part of the result."""
         if self._place is None:
             return GroupAnswer(problem="no_directory")
         try:
             status, body = self._get(self._place, wanted)
             if status == http.HTTPStatus.NOT_FOUND:
                 return GroupAnswer(problem="unknown")
+            if wanted.types_after is not None:
+                return GroupAnswer(types=read_types_page(wanted.types_after, body))
             return read_group_answer(wanted, body)
         except Retryable as error:
             return GroupAnswer(problem="unavailable", detail=str(error))
@@ -85,5 +88,7 @@ def read_address(url: str) -> Place:
 
 def write_path(place: Place, wanted: GroupQuestion) -> str:
     """Write the request path. Names are escaped, so that a slash in one adds no segment."""
-    path = f"{place.path}/fleets/{quote(wanted.fleet_id, safe='')}/groups"
-    return path if wanted.group_id is None else f"{path}/{quote(wanted.group_id, safe='')}"
+    fleet = f"{place.path}/fleets/{quote(wanted.fleet_id, safe='')}"
+    if wanted.types_after is not None:
+        return f"{fleet}/types?{urlencode({'after': wanted.types_after, 'limit': MOST_ON_PAGE})}"
+    return f"{fleet}/groups" + ("" if wanted.group_id is None else f"/{quote(wanted.group_id, safe='')}")

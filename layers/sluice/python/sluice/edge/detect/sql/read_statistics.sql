@@ -75,6 +75,7 @@ sighted AS (
 SELECT
     d.fleet_id,
     d.device_id,
+    t.device_type,
     m.name AS metric,
     coalesce(slow.moments, recent.moments) AS moments,
     recent.moments AS hour_moments,
@@ -113,4 +114,5 @@ LEFT JOIN recent ON recent.entity_key = series.entity_key AND recent.metric_key 
 LEFT JOIN slow ON slow.entity_key = series.entity_key AND slow.metric_key = series.metric_key
 LEFT JOIN baseline AS b ON b.entity_key = series.entity_key AND b.metric_key = series.metric_key
 LEFT JOIN sighted AS seen ON seen.entity_key = d.entity_key
+LEFT JOIN device_type AS t ON t.fleet_id = d.fleet_id AND t.device_id = d.device_id COLLATE "C"
 ORDER BY d.fleet_id, d.device_id, m.name

@@ -1,0 +1,131 @@
+"""An alert to watch: a device overheats under a rule, and a receiver of the local stack stands in for Slack."""
+
+import asyncio
+import json
+import re
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+
+from cli.control.client import Client
+from cli.control.problems import NotThereError
+from cli.simulation.devices import Fleet
+from local.seed import FLEET
+
+RULE = "demo-hot"
+LIMITS = {"kind": "above", "metric": "cpu_temp", "open": 90.0, "clear": 85.0, "breaches": 2, "of": 3}
+DESTINATION, HOOK = "demo-channel", "/slack/demo-channel"
+MOST_PRESSES = 100
+"""The first hall, which the demo's link shows."""
+CALM_SECONDS, MOST_SECONDS, AGAIN_SECONDS = 3.0, 20.0, 0.5
+ANSWER_SECONDS = 5.0
+_INCIDENT = re.compile(r"sluice alerts show ([0-9a-f]{24})")
+
+
+class Alert:
+    """One device that overheats, and what becomes of it."""
+
+    def __init__(
+        self, stack: dict[str, Any], client: Client, fleet: Fleet, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stack = stack
+        self._client = client
+        self._fleet = fleet
+        self._clock = clock
+        # Another one in each run: an incident that ended within the hour would send few messages more.
+        self._index = secrets.randbelow(min(fleet.size, MOST_PRESSES))
+        self._before = 0
+        self._hot_since: float | None = None
+        self._texts: list[tuple[float, str]] = []
+        """The messages that came, each with the seconds that the device was hot before."""
+
+    @property
+    def device(self) -> str:
+        """The device that overheats."""
+        return self._fleet.name(self._index)
+
+    def prepare(self) -> None:
+        """Make the rule and the destination, as an admin does, unless an earlier run has."""
+        login = self._stack["admin"]
+        keeper = boto3.client(
+            "secretsmanager",
+            self._stack["region"],
+            endpoint_url=self._stack["aws"],
+            aws_access_key_id=login["access_key"],
+            aws_secret_access_key=login["secret_key"],
+        )
+        secret = f"sluice-{self._stack['stage']}-destinations/{DESTINATION}"
+        try:
+            self._client.get("destinations", DESTINATION)
+        except NotThereError:
+            address = json.dumps({"url": f"{self._stack['receivers']}{HOOK}"})
+            keeper.create_secret(Name=secret, SecretString=address)
+            self._client.change(
+                "POST", "destinations", body={"destination_id": DESTINATION, "kind": "slack", "secret": secret}
+            )
+        rules = ("fleets", FLEET, "rules")
+        try:
+            self._client.get(*rules, RULE)
+        except NotThereError:
+            self._client.change("POST", *rules, body={"rule_id": RULE, "severity": "critical", **LIMITS})
+        self._before = len(self._read())
+
+    async def run(self) -> None:
+        """Let the device overheat after a calm moment, and cool down once people are notified."""
+        await asyncio.sleep(CALM_SECONDS)
+        self._fleet.heated = self._index
+        self._hot_since = self._clock()
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            self._take(await asyncio.to_thread(self._read))
+
+    async def settle(self) -> None:
+        """Wait until people are notified, or should have been."""
+        while self._hot_since is not None and not self._texts and self._clock() - self._hot_since < MOST_SECONDS:
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    def say(self) -> str:
+        """Say what has become of it, in one line."""
+        if self._hot_since is None:
+            return f"alert: {self.device} has not overheated yet"
+        hot = self._clock() - self._hot_since
+        if not self._texts:
+            if hot < MOST_SECONDS:
+                return f"alert: {self.device} has been above {LIMITS['open']:g} degC for {hot:.0f} s"
+            return (
+                f"alert: {self.device} is hot, and Slack was not notified within {MOST_SECONDS:.0f} s."
+                f" `sluice alerts show {FLEET}/{self.device}` says why not"
+            )
+        (seconds, first), *others = self._texts
+        incident = _INCIDENT.search(first)
+        said = f"alert: incident {incident[1] if incident else ''} opened, Slack notified after {seconds:.0f} s"
+        resolved = [at for at, text in others if "Resolved:" in text]
+        return f"{said}; resolved after {resolved[0]:.0f} s" if resolved else f"{said}: {self.device} is hot"
+
+    @property
+    def link(self) -> str:
+        """The device on the dashboard."""
+        return f"{self._stack['api']}/#fleet={FLEET}&device={self.device}&range=5m&metric={LIMITS['metric']}"
+
+    def _take(self, received: list[str]) -> None:
+        if self._hot_since is None:
+            return
+        mine = [text for text in received[self._before :] if self.device in text]
+        seconds = self._clock() - self._hot_since
+        self._texts += [(seconds, text) for text in mine[len(self._texts) :]]
+        if self._texts:
+            self._fleet.heated = None
+
+    def _read(self) -> list[str]:
+        """Read the messages that the channel has; one that does not answer has none that are new."""
+        try:
+            with urllib.request.urlopen(f"{self._stack['receivers']}/received", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the stack's
+                received = json.load(answer)["received"]
+        except (OSError, urllib.error.URLError):
+            return []
+        return [json.dumps(each["body"], ensure_ascii=False) for each in received if each["path"] == HOOK]
