@@ -20,6 +20,10 @@ HOURS_BEFORE, HOURS_AFTER = 1, 6
 SIGHTED_EVERY = timedelta(minutes=10)
 """How much later than its last sighting a device may have sent."""
 DAY_HOURS = 24
+MOVED_DEVIATIONS = 3.0
+"""By so many standard deviations of its hours a level must change with the firmware to be learned anew."""
+MOVED_UNNOTICED = timedelta(hours=3)
+"""A baseline does not show yet that a firmware moved the level if it came this shortly before."""
 
 
 class Baseline(msgspec.Struct, frozen=True):
