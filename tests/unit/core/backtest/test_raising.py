@@ -45,6 +45,17 @@ def test_the_incidents_are_those_of_detect_and_alert(seed: int, changed: dict[st
     assert sorted((tell(one.incident) for one in raised), key=repr) == expected
 
 
+def test_what_detect_does_not_report_is_not_among_the_latest_readings() -> None:
+    # A reading each ten minutes: two clear ones follow a breach, and detect reports the first of them alone.
+    values: list[float | None] = [None] * 100
+    values[0:40:10] = [HOT, COOL, COOL, HOT]
+    live = Live(make_rule())
+    live.run({"device-1": values}, len(values))
+    raised = backtest(make_rule(), [make_history(values)], START + DAY)
+    assert [one.incident.opened_at for one in raised] == [START + 30 * MINUTE]
+    assert [tell(each)[0] for each in live.incidents.values()] == [START + 30 * MINUTE]
+
+
 def test_an_incident_says_with_which_reading_it_opened_and_why() -> None:
     (raised,) = backtest(make_rule(), [make_history([COOL, HOT, HOT, HOT, COOL, COOL, COOL])], START + DAY)
     assert (raised.incident.opened_at, raised.device_id, raised.value) == (START + 2 * MINUTE, "device-1", HOT)

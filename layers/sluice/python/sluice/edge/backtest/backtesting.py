@@ -13,7 +13,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.backtest.judging import Awake, Judging, Told
-from sluice.core.backtest.pace import Bounds, Pace
+from sluice.core.backtest.pace import MOST_TOLD, Bounds, Pace
 from sluice.core.backtest.raising import raise_incidents
 from sluice.core.backtest.results import Extent, Result, list_examples
 from sluice.core.backtest.windows import minute_of
@@ -117,6 +117,8 @@ class Backtesting(msgspec.Struct, frozen=True):
         pace = Pace(self.plan.bounds, asked.days, self.seconds)
         while tested.devices < len(devices) and (size := pace.next_batch(tested.windows, len(told))):
             for history in stored.read(devices[tested.devices : tested.devices + size]):
+                if len(told) > MOST_TOLD:
+                    break
                 told += judging.judge(history, first, last, awake)
                 tested.add(history)
             if not tables.note_progress(asked, tested.devices, len(devices), self.clock()):

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
 from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory, with_gap
@@ -21,7 +22,7 @@ from sluice.edge.database import Connection, find_value
 from sluice.edge.detect.baselines import compute_baselines, prepare, read_baseline
 from sluice.edge.rollup_archive.database import copy_rows, read_metrics
 from sluice.edge.rollup_archive.recalling import Recaller
-from sluice.edge.rollup_archive.tables import read_copy
+from sluice.edge.rollup_archive.tables import SCHEMA, NamedMetric, read_copy
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 CHUNK = 8 * 1024 * 1024
@@ -52,6 +53,7 @@ _SIGHTED = """
     FROM sighting WHERE entity_key = ANY(%s) GROUP BY entity_key
 """
 _NAMES = ("device_id", "metric", "window_start", "count", "avg", "min", "max", "m2")
+_DIGEST = ("bins", "bin_counts")
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -82,10 +84,11 @@ class StoredHistories:
         self._silence = rule.kind == "silence"
         # The first hour of statistics; of silence, the gaps of the day before.
         self._first = since - (DAY if self._silence else HOUR)
-        self._metrics = read_metrics(connection)
+        self._metrics: dict[int, NamedMetric] = {}
 
     def read(self, devices: Sequence[Device]) -> Iterator[DeviceHistory]:
         """Read the histories of some devices, one after the other."""
+        self._metrics = read_metrics(self._connection)
         keys = [one.entity_key for one in devices]
         minutes = self._read_minutes(devices)
         baselines = self._read_baselines(keys)
@@ -116,11 +119,10 @@ class StoredHistories:
             )
 
     def _read_minutes(self, devices: Sequence[Device]) -> dict[str, Windows]:
-        tables = [
-            table.select([*_NAMES, *(() if self._silence else ("bins", "bin_counts"))])
-            for table in self._read_tables(devices)
-            if table.num_rows
-        ]
+        names = [*_NAMES, *(() if self._silence else _DIGEST)]
+        # A file's lists name their elements otherwise than those of a copy.
+        wanted = pa.schema([SCHEMA.field(name) for name in names])
+        tables = [table.select(names).cast(wanted) for table in self._read_tables(devices) if table.num_rows]
         if not tables:
             return {}
         table = pa.concat_tables(tables).sort_by([("device_id", "ascending"), ("window_start", "ascending")])
@@ -166,7 +168,7 @@ class StoredHistories:
         span = StoreSpan("1m", since, self._until)
         for lines in copy_rows(self._connection, sql.Identifier(STORES["1m"]), span, wanted, CHUNK):
             table = read_copy(lines, self._metrics)
-            yield table if self._silence else table.filter(pa.compute.equal(table["metric"], self._rule.metric))
+            yield table if self._silence else table.filter(pc.equal(table["metric"], self._rule.metric))
 
     def _read_hours(self, keys: Sequence[int]) -> dict[int, Windows]:
         """Read the hours of series that have few readings in one; only the last hour's deviations look at them."""
