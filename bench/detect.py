@@ -1,4 +1,5 @@
-"""`make bench`, seventh part: what an event costs detect beside aggregate, and what rules find of planted faults.
+"""`make bench`, seventh part: what an event costs detect beside aggregate, what rules find of planted faults, and what
+a device-day costs a backtest.
 
 Both consumers are built as in a deployment and take the same batches in one run. Rules and brokers are played: a
 process has rules in memory after their first use, and hardly any batch has a verdict.
@@ -13,6 +14,7 @@ from unittest import mock
 
 from bench import planted
 from bench.aggregate import DEVICES, FLEETS, PARTITIONS, SIZES, Consumer, Spent, measure, name_fleet, wire
+from bench.backtests import report_backtests
 from bench.filling import METRICS, fill_entities, name_device
 from bench.report import Report
 from bench.stores import Stores, running
@@ -80,8 +82,16 @@ def main() -> None:
             print(f"measuring {name} ...", flush=True)
             consumer.round(max(SIZES), PARTITIONS)
             costs[name] = measure(consumer)
-    print(f"{broker.stored} verdicts were sent")
-    report = Report("detect, small" if small else "detect", 12)
+        print(f"{broker.stored} verdicts were sent")
+        report = Report("detect, small" if small else "detect", 12)
+        report_consumers(report, costs)
+        report_faults(report, planted.measure(4 if small else 20))
+        report_backtests(report, stores, connection, name_fleet(0), hour - WIDTHS["1h"] * 24)
+    report.end()
+
+
+def report_consumers(report: Report, costs: Mapping[str, Mapping[int, Spent]]) -> None:
+    """Report what an event costs detect, beside aggregate."""
     report.table("CPU us per event, batches of", [f"{size:,}" for size in SIZES])
     for name, found in costs.items():
         whose = name if name == "aggregate" else f"detect, {name}"
@@ -93,8 +103,6 @@ def main() -> None:
         report.line(f"  detect / aggregate, {name}", shares, ".2f", timed=0)
     few, many = (costs[name] for name in list(costs)[:2])
     report.line("  many rules / defaults", [many[size].ours / few[size].ours for size in SIZES], ".2f", timed=0)
-    report_faults(report, planted.measure(4 if small else 20))
-    report.end()
 
 
 def report_faults(report: Report, scores: Mapping[str, Mapping[str, planted.Score]]) -> None:

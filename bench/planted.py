@@ -1,23 +1,26 @@
 """Faults planted in made-up series, and what rules find of them: for `bench.detect`.
 
 Readings follow the day, are autocorrelated and have heavy tails, as those of machines. Statistics are computed from the
-days before as learn computes them, and readings and series are judged by the production code: m of n is counted here.
+days before as learn computes them, and each rule is backtested by the production code.
 """
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, median, pstdev
 
 import msgspec
 
+from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory
+from sluice.core.backtest.judging import Awake, Judging
+from sluice.core.backtest.raising import raise_incidents
+from sluice.core.backtest.windows import DAY_MINUTES, Windows, minute_of, moment_of
 from sluice.core.detect.defaults import DEFAULT, SILENCE_METRIC, default_rules_for
-from sluice.core.detect.judging import measure_reading, state_of
-from sluice.core.detect.judging_series import measure_level, measure_silence, measure_stuck
-from sluice.core.detect.learned import Baseline, LearnedDevice, LearnedSeries, describe_device
-from sluice.core.detect.series_rules import OF_READINGS, RuleKind, SeriesRule
-from sluice.core.detect.statistics import CELLS, Usual, cell_of
+from sluice.core.detect.learned import Baseline
+from sluice.core.detect.series_rules import RuleKind, SeriesRule
+from sluice.core.detect.statistics import CELLS, cell_of
+from sluice.core.events.units import Series, SeriesBook
 
 DAYS = 7
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -28,8 +31,7 @@ RUNS = 5
 GRAIN = 0.1
 FAULTS = ("none", "spike", "noise", "level", "drift", "stuck", "dropout")
 LASTS = timedelta(hours=3)
-QUIET = timedelta(hours=6)
-"""An incident that ended opens no other for so long: as alert's cool-down would."""
+BOOK = SeriesBook({}, {"made": Series("degC", GRAIN)})
 
 
 class Score(msgspec.Struct):
@@ -117,65 +119,31 @@ def learn_week(values: Sequence[float | None]) -> Baseline:
 
 
 def run_rules(values: Sequence[float | None], rules: Sequence[SeriesRule]) -> dict[str, list[datetime]]:
-    """Judge the last day by each rule, and open an incident when m of n of its latest judgements are breaches."""
-    baseline = learn_week(values)
-    breaches: dict[str, list[bool]] = {rule.rule_id: [] for rule in rules}
-    opened: dict[str, list[datetime]] = {rule.rule_id: [] for rule in rules}
-    for at, found in _judge_day(values, baseline, rules):
-        for rule in rules:
-            if rule.rule_id not in found:
-                continue
-            latest = breaches[rule.rule_id]
-            latest.append(found[rule.rule_id])
-            fires = latest[-1] and sum(latest[-rule.of :]) >= rule.breaches
-            if fires and (not opened[rule.rule_id] or at >= opened[rule.rule_id][-1] + QUIET):
-                opened[rule.rule_id].append(at)
-    return opened
+    """Return when each rule opens incidents on the last day."""
+    week = learn_week(values)
+    return {rule.rule_id: run_rule(values, week, rule) for rule in rules}
 
 
-def _judge_day(
-    values: Sequence[float | None], baseline: Baseline, rules: Sequence[SeriesRule]
-) -> Iterator[tuple[datetime, dict[str, bool]]]:
-    statistics = None
-    for number in range(DAYS * 1440, len(values)):
-        at, found = START + number * MINUTE, dict[str, bool]()
-        if number % RUNS == 0:
-            device = _describe(values, number, baseline)
-            statistics = describe_device(device, at)
-            found |= _judge_series(device, at, rules)
-        value = values[number]
-        if value is not None and statistics is not None:
-            pair = (statistics, statistics.series["made"])
-            for rule in rules:
-                if rule.kind in OF_READINGS:
-                    measured = measure_reading(rule, value, at, pair, GRAIN)
-                    if measured is not None:
-                        found[rule.rule_id] = state_of(rule, measured.away) == "breach"
-        yield at, found
+def run_rule(values: Sequence[float | None], week: Baseline, rule: SeriesRule) -> list[datetime]:
+    """Judge the last day by a rule, as a backtest does."""
+    since, awake = minute_of(START) + DAYS * DAY_MINUTES, Awake()
+    until = minute_of(START) + len(values)
+    history = make_history(values, week, rule)
+    told = Judging(rule, BOOK, RUNS, timedelta(days=DAYS)).judge(history, since, until, awake)
+    raised = raise_incidents(told, awake, moment_of(until), silence=rule.kind == "silence")
+    return [one.incident.opened_at for one in raised]
 
 
-def _describe(values: Sequence[float | None], number: int, baseline: Baseline) -> LearnedDevice:
-    hour = [
-        (place, value) for place, value in enumerate(values[number - 60 : number], number - 60) if value is not None
-    ]
-    there = [value for _, value in hour]
-    usual = Usual(fmean(there), pstdev(there), len(there)) if there else None
-    last = START + hour[-1][0] * MINUTE if hour else None
-    series = LearnedSeries("made", usual, usual, last, learned=True, baseline=baseline)
-    seen = next(place for place in range(number - 1, -1, -1) if values[place] is not None)
-    return LearnedDevice("made", "made", START + seen * MINUTE, [series])
-
-
-def _judge_series(device: LearnedDevice, at: datetime, rules: Sequence[SeriesRule]) -> dict[str, bool]:
-    (series,) = device.series
-    level, stuck, silence = measure_level(series, GRAIN), measure_stuck(series), measure_silence(device, at)
-    away = {
-        "level": level[0] if level is not None else None,
-        "stuck": stuck[0] if stuck is not None else None,
-        "silence": silence.away if silence is not None else None,
-    }
-    found = {rule.rule_id: (rule, away.get(rule.kind)) for rule in rules if rule.kind not in OF_READINGS}
-    return {name: state_of(rule, far) == "breach" for name, (rule, far) in found.items() if far is not None}
+def make_history(values: Sequence[float | None], week: Baseline, rule: SeriesRule) -> DeviceHistory:
+    """Make what would be stored of the device."""
+    there = [(number, value) for number, value in enumerate(values, minute_of(START)) if value is not None]
+    readings = [value for _, value in there]
+    at = [minute for minute, _ in there]
+    silence = rule.kind == "silence"
+    minutes = Windows(at, [1] * len(at), readings, [0.0] * len(at), readings, readings)
+    baseline = DayBaseline(START + DAYS * timedelta(days=1), START, week)
+    series = SeriesHistory("made", Windows() if silence else minutes, [baseline])
+    return DeviceHistory("made", "made", START, [series], sent=at if silence else ())
 
 
 def list_candidates() -> list[SeriesRule]:

@@ -17,7 +17,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "trace": "Show what became of an event.",
         "dead-letters": "List what was refused or given up; group, explain, fix and re-drive it.",
         "alerts": "Incidents: list, show, acknowledge, resolve and silence them.",
-        "detect": "Try the rules for anomalies on a series.",
+        "detect": "Try the rules for anomalies on stored data, or on a file.",
         "canary": "Post as devices do and read the results back.",
     },
     "Repair": {

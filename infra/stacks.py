@@ -19,6 +19,7 @@ from infra.functions.aggregate import Aggregate
 from infra.functions.alert import Alert
 from infra.functions.archive import Archive
 from infra.functions.attend import Attend
+from infra.functions.backtest import Backtest
 from infra.functions.checkpoint import Checkpoint
 from infra.functions.deadletter import Deadletter
 from infra.functions.detect import Detect
@@ -138,6 +139,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
 
     Alert(pipeline, base, profile.alert, dashboard=api.address)
     Attend(background, apart, profile.attend, dashboard=api.address)
+    Backtest(background, apart, profile.backtest, learn=profile.learn)
     notify = Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(

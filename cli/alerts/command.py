@@ -90,6 +90,9 @@ def acknowledge(
 def resolve(
     incident: IncidentName,
     reason: Reason,
+    false_alarm: Annotated[
+        bool, typer.Option("--false-alarm", help="Nothing was wrong. Also marks an incident that has ended.")
+    ] = False,
     stage: Stage = "",
     directory: Directory = None,
     role: AsRole = None,
@@ -97,7 +100,8 @@ def resolve(
 ) -> None:
     """Resolve an incident by hand. A device that still breaches opens it again: silence it to stop that."""
     client = connect(choose(stage, directory), role)
-    show(client.change("POST", "alerts", incident, "resolve", body={"reason": reason}), as_json)
+    body: dict[str, object] = {"reason": reason} | ({"false_alarm": True} if false_alarm else {})
+    show(client.change("POST", "alerts", incident, "resolve", body=body), as_json)
 
 
 @app.command()

@@ -18,7 +18,8 @@ from cli.control.options import (
     connect,
     keep_given,
 )
-from cli.control.output import show, show_change, show_list
+from cli.control.output import show, show_change, show_json, show_list
+from cli.rules.text import REPORT_COLUMNS, describe_version, write_promise
 from cli.stages import CommandError, Directory, Stage, choose
 from sluice.core.detect.series_rules import MOST_OF, RuleId, RuleKind, Severity
 
@@ -28,7 +29,19 @@ app = typer.Typer(
     help="List, create, change and archive the rules that open incidents. Each change is in the audit.",
 )
 
-COLUMNS = ("rule_id", "state", "kind", "metric", "device_type", "device_id", "open", "clear", "unit", "severity")
+COLUMNS = (
+    "rule_id",
+    "state",
+    "kind",
+    "metric",
+    "device_type",
+    "device_id",
+    "open",
+    "clear",
+    "unit",
+    "severity",
+    "promise",
+)
 
 
 def _check_rule(given: str) -> str:
@@ -85,7 +98,9 @@ def list_rules(
 
     The JSON has them as items, each a Rule of schemas/admin.yaml.
     """
-    show_list(connect(choose(stage, directory), role).list("fleets", fleet, "rules"), COLUMNS, as_json)
+    found = connect(choose(stage, directory), role).list("fleets", fleet, "rules")
+    shown = found if as_json else (each | {"promise": write_promise(each.get("promise"))} for each in found)
+    show_list(shown, COLUMNS, as_json)
 
 
 @app.command("show")
@@ -101,7 +116,23 @@ def show_rule(
 
     The JSON is a Rule of schemas/admin.yaml.
     """
-    show(connect(choose(stage, directory), role).get("fleets", fleet, "rules", rule), as_json)
+    found = connect(choose(stage, directory), role).get("fleets", fleet, "rules", rule)
+    show(found if as_json else found | {"promise": write_promise(found.get("promise"))}, as_json)
+
+
+@app.command()
+def report(
+    fleet: FleetName, stage: Stage = "", directory: Directory = None, role: AsRole = None, as_json: AsJson = False
+) -> None:
+    """Report what each version of a fleet's rules promised, and what it has raised in the last 30 days.
+
+    The JSON has them as items, each a RuleReport of schemas/admin.yaml.
+    """
+    found = connect(choose(stage, directory), role).get("fleets", fleet, "rule-report")
+    if as_json:
+        show_json(found)
+    else:
+        show_list(map(describe_version, found["items"]), REPORT_COLUMNS, as_json=False)
 
 
 @app.command()

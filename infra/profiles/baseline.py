@@ -9,6 +9,7 @@ from infra.functions.aggregate import AggregateProfile
 from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.attend import AttendProfile
+from infra.functions.backtest import BacktestProfile
 from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.detect import DetectProfile
 from infra.functions.ingest import IngestProfile, Throttles
@@ -297,6 +298,14 @@ BASELINE = Profile(
     ),
     attend=AttendProfile(
         compute=Compute(memory_mib=512, timeout_seconds=60, concurrency=3), statement_seconds=10, reserve_seconds=25
+    ),
+    # 500 devices of a week, of which a hundred are in memory at once.
+    backtest=BacktestProfile(
+        compute=Compute(memory_mib=3008, timeout_seconds=300, concurrency=1),
+        seconds=90,
+        windows=5_000_000,
+        statement_seconds=60,
+        reserve_seconds=170,
     ),
     # It mostly waits for others. TLS takes its time with less memory.
     notify=NotifyProfile(

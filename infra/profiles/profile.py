@@ -11,6 +11,7 @@ from infra.functions.aggregate import AggregateProfile
 from infra.functions.alert import AlertProfile
 from infra.functions.archive import ArchiveProfile
 from infra.functions.attend import AttendProfile
+from infra.functions.backtest import BacktestProfile
 from infra.functions.checkpoint import CheckpointProfile
 from infra.functions.detect import DetectProfile
 from infra.functions.ingest import IngestProfile
@@ -83,6 +84,7 @@ class Profile:
     redrive: RedriveProfile
     alert: AlertProfile
     attend: AttendProfile
+    backtest: BacktestProfile
     notify: NotifyProfile
     query: QueryProfile
     lookup: LookupProfile

@@ -65,6 +65,7 @@ TEST = replace(
         statement_seconds=10,
         reserve_seconds=25,
     ),
+    backtest=replace(DEV.backtest, seconds=20, statement_seconds=10, reserve_seconds=40),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
     # Two streams, as at baseline.
     delivery=replace(DEV.delivery, interval_seconds=2, size_mib=64, peak_mib_per_second=6),

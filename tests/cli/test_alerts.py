@@ -104,6 +104,11 @@ def test_a_device_says_why_no_one_was_woken(api: PlayedAdmin, run: Run, capsys: 
         (("acknowledge", ID), f"alerts/{ID}/acknowledge", {}),
         (("resolve", ID, "--reason", "fixed"), f"alerts/{ID}/resolve", {"reason": "fixed"}),
         (
+            ("resolve", ID, "--reason", "a lid was open", "--false-alarm"),
+            f"alerts/{ID}/resolve",
+            {"reason": "a lid was open", "false_alarm": True},
+        ),
+        (
             ("silence", "demo", "--minutes", "30", "--reason", "repair", "--device", "d-2"),
             "silences",
             {"fleet_id": "demo", "minutes": 30, "reason": "repair", "device_id": "d-2"},

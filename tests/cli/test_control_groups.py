@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 GROUPS = {
     "fleet": ["archive", "change", "create", "list", "show"],
     "key": ["create", "list", "revoke", "rotate", "show"],
-    "rules": ["archive", "change", "create", "list", "show"],
+    "rules": ["archive", "change", "create", "list", "report", "show"],
     "destinations": ["archive", "change", "create", "list", "show"],
     "audit": ["checkpoints", "export", "list", "verify"],
 }

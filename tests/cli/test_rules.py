@@ -17,8 +17,8 @@ def test_rules_are_listed_with_what_decides(api: PlayedAdmin, run: Run, capsys: 
         api.then(200, documents.page([documents.rule()]))
     assert run("rules", "list", "demo") == 0
     assert capsys.readouterr().out.splitlines() == [
-        "rule id,state,kind,metric,device type,device id,open,clear,unit,severity",
-        "hot,active,above,bearing_temp,,,80,80,degC,warning",
+        "rule id,state,kind,metric,device type,device id,open,clear,unit,severity,promise",
+        'hot,active,above,bearing_temp,,,80,80,degC,warning,"0.5 for 100 device-days, of 3,500"',
     ]
     assert run("rules", "list", "demo", "--json") == 0
     (item,) = json.loads(capsys.readouterr().out)["items"]
@@ -174,3 +174,39 @@ def test_an_unknown_rule_says_how_to_find_one(api: PlayedAdmin, run: Run, capsys
     api.refuse(404, "unknown_rule", "Fleet 'demo' has no rule 'hut'.")
     assert run("rules", "show", "demo", "hut") == 2
     assert "sluice rules list" in capsys.readouterr().err
+
+
+def test_a_report_compares_what_was_promised_with_what_was_raised(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
+    waiting = documents.promise(state="asked", device_days=None, incidents_per_100_device_days=None)
+    items = [
+        documents.report(),
+        documents.report(rule_id="new", version=1, promise=waiting, incidents=0, incidents_per_100_device_days=None),
+        documents.report(rule_id="default-silence", version=1, promise=None, false_alarms=0),
+    ]
+    for item in items:
+        documents.check(item, "RuleReport")
+    for _ in range(2):
+        api.then(200, documents.page(items))
+    assert run("rules", "report", "demo") == 0
+    time = documents.TIME
+    assert capsys.readouterr().out.splitlines() == [
+        "rule id,version,from,to,promised,promised days,raised,incidents,device days,false alarms",
+        f"hot,2,{time},,0.5,3500,2.4896,3,120.5,1",
+        f"new,1,{time},,asked,,,0,120.5,1",
+        f"default-silence,1,{time},,,,2.4896,3,120.5,0",
+    ]
+    assert run("rules", "report", "demo", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["items"] == items
+    assert api.requests[0].path == "/v1/admin/fleets/demo/rule-report"
+
+
+def test_a_promise_is_shown_with_its_rule(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
+    for promise in (documents.promise(), documents.promise(state="running"), None):
+        api.then(200, documents.rule(promise=promise))
+        assert run("rules", "show", "demo", "hot") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line for line in out if line.startswith("promise,")] == [
+        'promise,"0.5 for 100 device-days, of 3,500"',
+        "promise,running",
+        "promise,",
+    ]

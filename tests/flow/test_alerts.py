@@ -6,7 +6,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jsonschema
@@ -122,6 +122,47 @@ def test_people_are_notified_of_a_breach_once_and_of_its_end(stack: Stack) -> No
     assert set(rows) == {("delivered",)}
     assert len([text for text in read_slack(stack) if text.startswith("🔴")]) == 1
     assert sluice(stack, "notifications", "list")["items"] == []
+
+
+def test_a_rule_that_is_saved_promises_what_a_backtest_finds(stack: Stack) -> None:
+    # The readings of the incident above are rolled by then.
+    wait_for(lambda: closed_until(stack) > datetime.now(UTC) - timedelta(minutes=1))
+    version = sluice(stack, "rules", "change", FLEET, "hot", "--open", "85")["version"]
+    wait_for(lambda: sluice(stack, "rules", "show", FLEET, "hot")["promise"]["state"] == "done")
+    promise = sluice(stack, "rules", "show", FLEET, "hot")["promise"]
+    assert (promise["devices"], promise["device_days"], promise["incidents"]) == (1, 1, 1)
+    found = sluice(stack, "detect", "backtest", "hot", "--fleet", FLEET, "--days", "7")
+    result, (example,) = found["result"], found["result"]["examples"]
+    assert {name: result[name] for name in ("devices", "device_days", "incidents")} == {
+        "devices": 1,
+        "device_days": 1,
+        "incidents": 1,
+    }
+    assert result["incidents_per_100_device_days"] == promise["incidents_per_100_device_days"] == 100.0
+    assert (example["device_ids"], example["value"]) == ([DEVICE], 91.5)
+    assert example["why"] == "91.5 degC is above the threshold of 85 degC"
+    opened = sluice(stack, "alerts", "list", "--fleet", FLEET)["items"]
+    (live,) = [each["opened_at"] for each in opened if each["rule_id"] == "hot"]
+    assert live[:16] == example["opened_at"][:16], "it opened in the same minute"
+    report = sluice(stack, "rules", "report", FLEET)["items"]
+    of_hot = {each["version"]: each for each in report if each["rule_id"] == "hot"}
+    assert (of_hot[1]["incidents"], of_hot[version]["incidents"]) == (1, 0)
+    assert of_hot[version]["promise"] == promise
+
+
+def closed_until(stack: Stack) -> datetime:
+    """Find up to when all minutes are rolled."""
+    with psycopg.connect(stack["database"], autocommit=True) as connection:
+        row = connection.execute("SELECT min(closed_until) FROM shard WHERE isfinite(closed_until)").fetchone()
+    return datetime.min.replace(tzinfo=UTC) if row is None or row[0] is None else row[0]
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 180) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 def test_learn_publishes_every_shard_that_is_rolled(stack: Stack) -> None:

@@ -19,6 +19,7 @@ def schedules(templates: Templates) -> dict[str, Resource]:
 def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> None:
     assert set(schedules(templates)) == {
         "attend",
+        "backtest",
         "checkpoint",
         "learn",
         "maintain",

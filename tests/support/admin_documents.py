@@ -16,6 +16,7 @@ from sluice.edge.events.schemas import load_series
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PERIODS = KeyPeriods(timedelta(days=7), timedelta(days=90))
+TIME = "2026-11-30T12:00:00.000000Z"
 KEY_ID = "k" * 16
 CONTRACT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "schemas" / "admin.yaml").read_text())
 
@@ -46,7 +47,82 @@ def rotated_key(*, shown: bool = True) -> dict[str, Any]:
 def rule(version: int = 1, **changed: Any) -> dict[str, Any]:
     """A rule as the API shows it."""
     wanted = NewRule("hot", "above", 80, "bearing_temp", breaches=2, of=3)
-    return create_rule("demo", wanted, load_series(), NOW).described() | {"version": version} | changed
+    made = create_rule("demo", wanted, load_series(), NOW).described()
+    return made | {"version": version, "promise": promise()} | changed
+
+
+def promise(**changed: Any) -> dict[str, Any]:
+    """What a rule promised."""
+    return {
+        "backtest_id": "backtest-7",
+        "state": "done",
+        "asked_at": TIME,
+        "days": 7,
+        "devices": 500,
+        "device_days": 3500,
+        "incidents": 18,
+        "incidents_per_100_device_days": 0.5,
+    } | changed
+
+
+def report(**changed: Any) -> dict[str, Any]:
+    """A line of the report about rules."""
+    return {
+        "rule_id": "hot",
+        "version": 2,
+        "from": TIME,
+        "to": None,
+        "promise": promise(),
+        "device_days": 120.5,
+        "incidents": 3,
+        "incidents_per_100_device_days": 2.4896,
+        "false_alarms": 1,
+    } | changed
+
+
+def backtest(state: str = "asked", **changed: Any) -> dict[str, Any]:
+    """A backtest; when it is done, with a result."""
+    result = {
+        "from": "2026-11-23T12:00:00.000000Z",
+        "to": TIME,
+        "devices": 20,
+        "fleet_devices": 400,
+        "device_days": 140,
+        "windows": 201_600,
+        "incidents": 1,
+        "incidents_per_100_device_days": 0.7143,
+        "exact": False,
+        "cut": "time",
+        "examples": [
+            {
+                "opened_at": "2026-11-24T08:03:00.000000Z",
+                "resolved_at": None,
+                "devices": 2,
+                "device_ids": ["press-1", "press-2"],
+                "value": 93.25,
+                "why": "93.25 degC is above the threshold of 80 degC",
+            }
+        ],
+    }
+    over = state in ("done", "failed")
+    return {
+        "backtest_id": "backtest-12",
+        "fleet_id": "demo",
+        "rule_id": "hot",
+        "promised_version": None,
+        "rule": {"rule_id": "hot", "kind": "above", "open": 80.0},
+        "days": 7,
+        "principal": "arn:aws:sts::123456789012:assumed-role/sluice-prod-admin/someone",
+        "state": state,
+        "tries": 0 if state == "asked" else 1,
+        "devices": 0 if state == "asked" else 5,
+        "fleet_devices": None if state == "asked" else 400,
+        "asked_at": TIME,
+        "claimed_at": None if state == "asked" else TIME,
+        "ended_at": TIME if over else None,
+        "trouble": "",
+        "result": result if state == "done" else None,
+    } | changed
 
 
 def destination(version: int = 1, **changed: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from sluice.core.alerts.series import Series, add_reading
 from sluice.core.detect.defaults import default_rules_for
 from sluice.core.detect.judging_series import (
     NO_PARTITION,
@@ -74,7 +75,7 @@ def rule(kind: Any, opens: float, clears: float, metric: str = "cpu_temp") -> Se
 @pytest.mark.parametrize(("mean", "state"), [(59.0, "breach"), (55.0, "between"), (53.0, "clear"), (41.0, "breach")])
 def test_a_level_is_the_mean_of_an_hour_against_those_of_the_days_before(mean: float, state: str) -> None:
     one = series(mean)
-    verdict = judge_series(device(one), one, rule("level", 4, 2), samples.contracts().book, UNTIL)
+    verdict = judge_series(device(one), one, rule("level", 4, 2), samples.contracts().book, UNTIL, 5 * MINUTE)
     assert verdict is not None
     (reading,) = verdict.readings
     assert (reading.state, reading.value, reading.at) == (state, mean, UNTIL)
@@ -95,11 +96,11 @@ def test_a_level_is_not_judged_by_few_readings_few_hours_or_what_is_no_number() 
 
 def test_a_sensor_hangs_if_its_readings_vary_much_less_than_in_any_hour_before() -> None:
     hangs, quiet = series(deviation=0.01), series(deviation=0.5)
-    verdict = judge_series(device(hangs), hangs, rule("stuck", 0.05, 0.2), samples.contracts().book, UNTIL)
+    verdict = judge_series(device(hangs), hangs, rule("stuck", 0.05, 0.2), samples.contracts().book, UNTIL, 5 * MINUTE)
     assert verdict is not None
     assert [one.state for one in verdict.readings] == ["breach"]
     assert "0.0125 of the least" in verdict.readings[0].why
-    verdict = judge_series(device(quiet), quiet, rule("stuck", 0.05, 0.2), samples.contracts().book, UNTIL)
+    verdict = judge_series(device(quiet), quiet, rule("stuck", 0.05, 0.2), samples.contracts().book, UNTIL, 5 * MINUTE)
     assert verdict is not None
     assert [one.state for one in verdict.readings] == ["clear"]
 
@@ -115,7 +116,7 @@ def test_silence_is_counted_in_usual_intervals_up_to_what_is_rolled_and_not_up_t
     assert silence is not None
     assert (silence.seconds, silence.interval, silence.away) == (900.0, 60.0, 15.0)
     made = rule("silence", 10, 2, "")
-    verdict = judge_silence(silent(UNTIL - 16 * MINUTE), made, silence, UNTIL)
+    verdict = judge_silence(silent(UNTIL - 16 * MINUTE), made, silence, UNTIL, 5 * MINUTE)
     assert [one.state for one in verdict.readings] == ["breach"]
     assert (verdict.metric, verdict.unit) == ("", "s")
     assert verdict.readings[0].why.startswith(
@@ -125,6 +126,29 @@ def test_silence_is_counted_in_usual_intervals_up_to_what_is_rolled_and_not_up_t
     late = measure_silence(silent(UNTIL - 16 * MINUTE), UNTIL - 15 * MINUTE)
     assert late is not None
     assert late.seconds == 0
+
+
+def test_two_runs_in_a_row_fire_however_often_the_device_sends() -> None:
+    # The series has a reading every 10 s, and learn judges it every five minutes.
+    state, one, (_, default, _) = Series(), series(90.0), default_rules_for("demo", "cpu_temp")
+    turns = []
+    for until in (UNTIL, UNTIL + 5 * MINUTE):
+        verdict = judge_series(device(one), one, default, samples.contracts().book, until, 5 * MINUTE)
+        assert verdict is not None
+        turns.append(add_reading(state, verdict, verdict.readings[0]))
+    assert turns == [None, "fires"]
+
+
+def test_two_runs_in_a_row_fire_for_a_silent_device() -> None:
+    state, (default,) = Series(), default_rules_for("demo", "")
+    turns = []
+    for until in (UNTIL, UNTIL + 5 * MINUTE):
+        found = silent(UNTIL - 16 * MINUTE)
+        silence = measure_silence(found, until)
+        assert silence is not None
+        verdict = judge_silence(found, default, silence, until, 5 * MINUTE)
+        turns.append(add_reading(state, verdict, verdict.readings[0]))
+    assert turns == [None, "fires"]
 
 
 def test_a_device_without_a_reading_in_the_hour_was_silent_since_its_sighting() -> None:

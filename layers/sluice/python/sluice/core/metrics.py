@@ -137,6 +137,12 @@ MESSAGES_SENT = Metric("MessagesSent", "Count", "Messages about incidents that b
 MESSAGE_AGE = Metric("MessageAgeSeconds", "Seconds", "Age of the oldest message that SNS has not taken.")
 ATTEMPTS_RECORDED = Metric("AttemptsRecorded", "Count", "Delivery attempts of notify that were stored.")
 
+# backtest
+BACKTESTS_DONE = Metric("BacktestsDone", "Count", "Backtests that have a result.")
+BACKTESTS_FAILED = Metric("BacktestsFailed", "Count", "Backtests that ended without a result.")
+WINDOWS_TESTED = Metric("WindowsTested", "Count", "Minutes of devices that backtests judged.")
+BACKTEST_WAIT = Metric("BacktestWaitSeconds", "Seconds", "How long ago the oldest backtest that is not over was asked.")
+
 # notify
 NOTIFICATIONS_SENT = Metric("NotificationsSent", "Count", "Messages about incidents that a destination took.")
 NOTIFICATIONS_FAILED = Metric("NotificationsFailed", "Count", "Attempts that a destination did not take.")

@@ -357,6 +357,23 @@ class LearnSettings(Settings, frozen=True):
     reserve_seconds: float
 
 
+class BacktestSettings(Settings, frozen=True):
+    """Where backtest reads old minutes, how much it may do, and how learn works."""
+
+    rollup_bucket: str
+    backtest_seconds: float
+    """How long a backtest may read devices."""
+    backtest_windows: int
+    """How many minutes of devices it may read."""
+    backtest_lease_seconds: float
+    """A run that has not been heard of for so long has died."""
+    learn_every_seconds: float
+    learn_learning_seconds: float
+    learn_days: int
+    statement_seconds: float
+    reserve_seconds: float
+
+
 class AlertSettings(HoldSettings, frozen=True):
     """Where alert tells of incidents, and how long it waits for the database."""
 

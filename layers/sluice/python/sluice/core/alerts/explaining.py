@@ -15,6 +15,8 @@ def explain_incident(
     incident: Incident, silences: Sequence[Silence], attempts: Sequence[Mapping[str, Any]], now: datetime
 ) -> Iterator[str]:
     """Say which messages were written about an incident, what waits, and why."""
+    if incident.false_alarm:
+        yield "Someone has marked it as a false alarm."
     if incident.told == "nothing":
         yield "No message was written about it."
     else:

@@ -69,6 +69,8 @@ class Incident(msgspec.Struct, kw_only=True):
     told_acknowledged: bool = False
     held: Held = ""
     """Why a message about it waits that was due."""
+    false_alarm: bool = False
+    """Whether someone has said that nothing was wrong."""
 
 
 def name_incident(key: SeriesKey, partition: int, reading: Judged) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sluice.core.detect.defaults import DEFAULT
 from sluice.core.detect.device_types import DeviceType
-from sluice.core.detect.series_rules import MOST_OF, RuleId, RuleKind, Severity
+from sluice.core.detect.series_rules import MOST_OF, RuleId, RuleKind, SeriesRule, Severity
 from sluice.core.errors import Refusal, Rejection
 from sluice.core.events.names import is_name
 from sluice.core.events.units import SeriesBook
@@ -97,6 +97,28 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     def state(self) -> Literal["active", "archived"]:
         """Whether it judges."""
         return "active" if self.archived_at is None else "archived"
+
+    @property
+    def judging_version(self) -> int:
+        """The version that judges, or judged last: archiving counts as a change, and promises nothing new."""
+        return self.version if self.archived_at is None else self.version - 1
+
+    def for_judging(self) -> SeriesRule:
+        """Write it as those who judge read it."""
+        return SeriesRule(
+            fleet_id=self.fleet_id,
+            rule_id=self.rule_id,
+            version=self.version,
+            metric=self.metric,
+            device_type=self.device_type,
+            device_id=self.device_id,
+            kind=self.kind,
+            open=self.open,
+            clear=self.clear,
+            breaches=self.breaches,
+            of=self.of,
+            severity=self.severity,
+        )
 
     def described(self) -> dict[str, Any]:
         """Write it as answers and the audit show it."""

@@ -70,9 +70,9 @@ def measure_silence(device: LearnedDevice, until: datetime) -> Silence | None:
 
 
 def judge_series(
-    device: LearnedDevice, series: LearnedSeries, rule: SeriesRule, book: SeriesBook, until: datetime
+    device: LearnedDevice, series: LearnedSeries, rule: SeriesRule, book: SeriesBook, until: datetime, every: timedelta
 ) -> Verdict | None:
-    """Judge one series by a rule of level or stuck; None if that cannot be said."""
+    """Judge one series by a rule of level or stuck, as it is judged every so often; None if that cannot be said."""
     known = book.series.get(series.metric)
     if known is None or series.hour is None:
         return None
@@ -81,20 +81,19 @@ def judge_series(
         return None
     away, usual = measured
     value = series.hour.mean if rule.kind == "level" else series.hour.deviation
-    interval = series.baseline.interval_seconds if series.baseline is not None else None
     why = _explain_level if rule.kind == "level" else _explain_stuck
-    return _write(
-        device, rule, known.unit, until, value, away, usual, interval, why(rule, value, known.unit, away, usual)
-    )
+    return _write(device, rule, known.unit, until, value, away, usual, every, why(rule, value, known.unit, away, usual))
 
 
-def judge_silence(device: LearnedDevice, rule: SeriesRule, silence: Silence, until: datetime) -> Verdict:
-    """Judge the silence of a device."""
+def judge_silence(
+    device: LearnedDevice, rule: SeriesRule, silence: Silence, until: datetime, every: timedelta
+) -> Verdict:
+    """Judge the silence of a device, as it is judged every so often."""
     why = (
         f"the device has been silent for {write_period(silence.seconds)}, {silence.away:.3g} of its usual intervals of"
         f" {write_period(silence.interval)}; everything that it sent before {until:%H:%M} UTC has been counted"
     )
-    return _write(device, rule, "s", until, silence.seconds, silence.away, None, silence.interval, why)
+    return _write(device, rule, "s", until, silence.seconds, silence.away, None, every, why)
 
 
 def is_asleep(expected: int, silent: int) -> bool:
@@ -150,7 +149,7 @@ def _write(
     value: float,
     away: float,
     usual: Usual | None,
-    interval: float | None,
+    every: timedelta,
     why: str,
 ) -> Verdict:
     state = state_of(rule, away)
@@ -174,7 +173,8 @@ def _write(
         received_at=until,
         readings=(Judged(position, until, value, state, away, why=why if state == "breach" else ""),),
         statistics=None if usual is None else Statistics(usual.mean, usual.deviation, usual.count, until),
-        interval_seconds=interval,
+        # Between two runs, and not between two readings: alert counts the breaches among the latest runs.
+        interval_seconds=every.total_seconds(),
     )
 
 

@@ -22,6 +22,10 @@ SIGHTED_EVERY = timedelta(minutes=10)
 DAY_HOURS = 24
 LEAST_HOURS = 24
 """Fewer hours show neither how the mean of an hour varies, nor the range of a day."""
+MOVED_DEVIATIONS = 3.0
+"""By so many standard deviations of its hours a level must change with the firmware to be learned anew."""
+MOVED_UNNOTICED = timedelta(hours=3)
+"""A baseline does not show yet that a firmware moved the level if it came this shortly before."""
 
 
 class Baseline(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.parameters import Parameters
 from sluice.edge.control.allowances import Allowances
 from sluice.edge.control.answering import PAGE, answer, answer_page, read_page
+from sluice.edge.control.backtests import Backtests
 from sluice.edge.control.destination_tests import DestinationTests
 from sluice.edge.control.destinations import Destinations
 from sluice.edge.control.fleets import Fleets
@@ -20,6 +21,7 @@ from sluice.edge.control.incidents import Incidents
 from sluice.edge.control.keys import Keys
 from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
+from sluice.edge.control.rule_reports import RuleReports
 from sluice.edge.control.rules import Rules
 from sluice.edge.control.silences import Silences
 from sluice.edge.control.store import ControlStore
@@ -73,6 +75,18 @@ class Administration(msgspec.Struct, frozen=True):
             found = rows.entries(after.number, most + 1, newest_first=order == NEWEST)
         items = [{"number": each.number, "entry": each.text.decode(), "hash": each.hash} for each in found]
         return answer_page(request, question, items, most, lambda item: AfterEntry(item["number"]))
+
+    def report_rules(self, request: AdminRequest) -> Answer:
+        """Report what rules promised, and what they have raised."""
+        return answer(request, 200, RuleReports(self.store).report(request))
+
+    def begin_backtest(self, request: AdminRequest) -> Answer:
+        """Ask for a backtest."""
+        return Backtests(self.store, self.rules.book).begin(request)
+
+    def get_backtest(self, request: AdminRequest) -> Answer:
+        """Show a backtest."""
+        return Backtests(self.store, self.rules.book).show(request)
 
     def plan_replay(self, request: AdminRequest) -> Answer:
         """Make a plan of a replay."""
@@ -183,6 +197,9 @@ ROUTES: Mapping[str, Callable[[Administration, AdminRequest], Answer]] = {
     "GET /v1/admin/fleets/{fleet}/rules/{rule}": lambda admin, request: admin.rules.get(request),
     "PATCH /v1/admin/fleets/{fleet}/rules/{rule}": lambda admin, request: admin.rules.change(request),
     "POST /v1/admin/fleets/{fleet}/rules/{rule}/archive": lambda admin, request: admin.rules.archive(request),
+    "GET /v1/admin/fleets/{fleet}/rule-report": Administration.report_rules,
+    "POST /v1/admin/fleets/{fleet}/backtests": Administration.begin_backtest,
+    "GET /v1/admin/backtests/{backtest}": Administration.get_backtest,
     "GET /v1/admin/destinations": lambda admin, request: admin.destinations.list(request),
     "POST /v1/admin/destinations": lambda admin, request: admin.destinations.create(request),
     "GET /v1/admin/destinations/{destination}": lambda admin, request: admin.destinations.get(request),

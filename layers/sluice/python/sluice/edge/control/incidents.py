@@ -8,7 +8,7 @@ import msgspec
 from sluice.core.alerts.explaining import explain_incident
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.silences import Silence
-from sluice.core.control.requests import AdminRequest
+from sluice.core.control.requests import AdminRequest, check_reason
 from sluice.core.detect.series_rules import SEVERITIES
 from sluice.core.errors import Refusal
 from sluice.core.query.parameters import Parameters
@@ -48,6 +48,14 @@ _SERIES = """
         AND (%(rule)s::text IS NULL OR (rule_id = %(rule)s AND metric = %(metric)s))
     ORDER BY heard_at DESC LIMIT %(most)s
 """
+
+
+class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request to resolve an incident."""
+
+    reason: str = ""
+    false_alarm: bool = False
+    """Nothing was wrong. Also of an incident that has ended by itself."""
 
 
 class Incidents(msgspec.Struct, frozen=True):
@@ -143,24 +151,38 @@ class Incidents(msgspec.Struct, frozen=True):
             return describe_incident(_find(changes.connection, incident.incident_id))
 
     def resolve(self, request: AdminRequest) -> dict[str, Any]:
-        """Resolve an incident by hand. A device that still breaches opens it again."""
+        """Resolve an incident by hand, or mark one as a false alarm. A device that still breaches opens it again."""
         Parameters(request.query, known=())
-        reason = request.reason()
+        ended = request.read(Ended)
+        reason = check_reason(ended.reason)
         with self.store.changing() as changes:
             incident = _lock(changes, request)
-            if incident.state != "open":
-                raise Refusal(409, "incident_resolved", f"Incident {incident.incident_id} is resolved already.")
-            changes.connection.execute(
-                "UPDATE incident SET state = 'resolved', resolution = 'by_hand', resolved_at = %(now)s,"
-                " changed_at = %(now)s, open_devices = 0, held = '' WHERE incident_id = %(id)s",
-                {"now": request.now, "id": incident.incident_id},
-            )
-            changes.connection.execute(
-                "UPDATE incident_device SET cleared_at = %s WHERE incident_id = %s AND cleared_at IS NULL",
-                [request.now, incident.incident_id],
-            )
-            _append(changes, request, "incident.resolve", incident, {"state": "resolved"}, reason)
+            after: dict[str, Any] = {}
+            if incident.state == "open":
+                _resolve(changes, request, incident)
+                after["state"] = "resolved"
+            if ended.false_alarm and not incident.false_alarm:
+                query = "UPDATE incident SET false_alarm = true WHERE incident_id = %s"
+                changes.connection.execute(query, [incident.incident_id])
+                after["false_alarm"] = True
+            if not after:
+                marked = ", and marked as a false alarm" if ended.false_alarm else ""
+                detail = f"Incident {incident.incident_id} is resolved already{marked}."
+                raise Refusal(409, "incident_resolved", detail)
+            _append(changes, request, "incident.resolve", incident, after, reason)
             return describe_incident(_find(changes.connection, incident.incident_id))
+
+
+def _resolve(changes: Changes, request: AdminRequest, incident: Incident) -> None:
+    changes.connection.execute(
+        "UPDATE incident SET state = 'resolved', resolution = 'by_hand', resolved_at = %(now)s,"
+        " changed_at = %(now)s, open_devices = 0, held = '' WHERE incident_id = %(id)s",
+        {"now": request.now, "id": incident.incident_id},
+    )
+    changes.connection.execute(
+        "UPDATE incident_device SET cleared_at = %s WHERE incident_id = %s AND cleared_at IS NULL",
+        [request.now, incident.incident_id],
+    )
 
 
 def _find(connection: Connection, incident_id: str) -> Incident:

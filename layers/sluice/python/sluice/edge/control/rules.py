@@ -1,5 +1,8 @@
 """Admins' requests about rules."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from sluice.core.api.answers import Answer
@@ -19,7 +22,7 @@ from sluice.core.detect.series_rules import RULES
 from sluice.core.errors import Refusal
 from sluice.core.events.units import SeriesBook
 from sluice.core.query.parameters import Parameters
-from sluice.edge.control import rule_rows
+from sluice.edge.control import backtest_rows, rule_rows
 from sluice.edge.control.answering import FIRST, PAGE, After, answer, answer_page, read_page
 from sluice.edge.control.changing import Change, Changer, Deed
 from sluice.edge.control.store import Changes, ControlStore
@@ -39,7 +42,8 @@ class Rules(msgspec.Struct, frozen=True):
         with self.store.reading() as rows:
             fleet = rows.fleet(request.path["fleet"])
             found = rule_rows.list_rules(rows, fleet.fleet_id, after.id, most + 1)
-        items = [each.described() for each in found]
+            promises = backtest_rows.find_promises(rows, fleet.fleet_id, [each.rule_id for each in found])
+        items = [_with_promise(each, promises) for each in found]
         return answer_page(request, question, items, most, lambda item: After(item["rule_id"]))
 
     def get(self, request: AdminRequest) -> Answer:
@@ -47,7 +51,8 @@ class Rules(msgspec.Struct, frozen=True):
         Parameters(request.query, known=())
         with self.store.reading() as rows:
             rule = rule_rows.get_rule(rows, request.path["fleet"], request.path["rule"])
-        return answer(request, 200, rule.described())
+            promises = backtest_rows.find_promises(rows, rule.fleet_id, [rule.rule_id])
+        return answer(request, 200, _with_promise(rule, promises))
 
     def create(self, request: AdminRequest) -> Answer:
         """Create a rule."""
@@ -64,7 +69,12 @@ class Rules(msgspec.Struct, frozen=True):
                 raise refuse_twin(rule, twin)
             check_room(*rule_rows.count_rules(rows, fleet.fleet_id))
             deed = _note("rule.create", None, rule)
-            return Change([deed], lambda changes: rule_rows.insert_rule(changes, rule), deed.after, 201)
+
+            def write(changes: Changes) -> None:
+                rule_rows.insert_rule(changes, rule)
+                backtest_rows.ask_promise(changes, rule, request)
+
+            return Change([deed], write, deed.after, 201)
 
         return self.changer.change(request, RULES, decide)
 
@@ -78,7 +88,12 @@ class Rules(msgspec.Struct, frozen=True):
             request.check_version(rule.described())
             changed = change_rule(rule, wanted, self.book)
             deeds = [] if changed == rule else [_note("rule.change", rule, changed)]
-            return Change(deeds, lambda changes: rule_rows.update_rule(changes, changed), changed.described())
+
+            def write(changes: Changes) -> None:
+                rule_rows.update_rule(changes, changed)
+                backtest_rows.ask_promise(changes, changed, request)
+
+            return Change(deeds, write, changed.described())
 
         return self.changer.change(request, RULES, decide)
 
@@ -94,6 +109,11 @@ class Rules(msgspec.Struct, frozen=True):
             return Change([deed], lambda changes: rule_rows.update_rule(changes, archived), deed.after, reason=reason)
 
         return self.changer.change(request, RULES, decide)
+
+
+def _with_promise(rule: Rule, promises: Mapping[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
+    """Describe a rule with what its version promised; None of a version that an earlier release saved."""
+    return rule.described() | {"promise": promises.get((rule.rule_id, rule.judging_version))}
 
 
 def _note(action: str, before: Rule | None, after: Rule) -> Deed:

@@ -11,13 +11,18 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from sluice.core.detect.learned import Baseline, LearnedDevice, LearnedSeries, usual_from
+from sluice.core.detect.learned import (
+    MOVED_DEVIATIONS,
+    MOVED_UNNOTICED,
+    Baseline,
+    LearnedDevice,
+    LearnedSeries,
+    usual_from,
+)
 from sluice.core.detect.statistics import LEAST_READINGS
 from sluice.edge.database import Connection, find_value
 
-DEVIATIONS = 3.0
-"""By so many standard deviations of its hours a level must change with the firmware to be learned anew."""
-HOURS_BEFORE, HOURS_AFTER = 24, 3
+HOURS_BEFORE, HOURS_AFTER = 24, MOVED_UNNOTICED // timedelta(hours=1)
 """The least hours on both sides of a change of firmware that show whether a level changed."""
 
 SETTINGS = (
@@ -41,6 +46,13 @@ _DUE_FOR_BASELINES = """
     LIMIT 1
 """
 
+# In the order of the statement that computes them.
+_COLUMNS = (
+    *("entity_key", "metric_key", "shard", "computed_at", "since", "restarted_by", "counts", "means", "deviations"),
+    *("low", "high", "hour_count", "hour_mean", "hour_deviation", "least_deviation", "interval_seconds"),
+    *("gap_seconds", "active_hours"),
+)
+_STORE = "INSERT INTO baseline ({columns}) {computed} ON CONFLICT (entity_key, metric_key) DO UPDATE SET {changes}"
 _FORGET = "DELETE FROM baseline WHERE shard = %s AND computed_at < %s"
 _OLDEST = "SELECT min(published_at) FROM learned JOIN shard USING (shard) WHERE isfinite(closed_until)"
 
@@ -80,19 +92,17 @@ class Baselines:
 
     def compute(self, due: Due, now: datetime) -> int:
         """Compute the baselines of a shard from full hours, forget those of devices that are gone, and count them."""
-        parameters = {
-            "shard": due.shard,
-            "since": due.until - self._days,
-            "until": due.until,
-            "now": now,
-            "readings": LEAST_READINGS,
-            "hours_before": HOURS_BEFORE,
-            "hours_after": HOURS_AFTER,
-            "deviations": DEVIATIONS,
-        }
+        store = sql.SQL(_STORE).format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, _COLUMNS)),
+            computed=_read_statement("baselines_of_devices"),
+            changes=sql.SQL(", ").join(
+                sql.SQL("{name} = excluded.{name}").format(name=sql.Identifier(name)) for name in _COLUMNS[2:]
+            ),
+        )
+        asked = _ask_baselines(due.until, self._days, now) | {"shard": due.shard}
         with self._connection.transaction():
-            self._prepare()
-            stored = self._connection.execute(_read_statement("compute_baselines"), parameters).rowcount
+            prepare(self._connection)
+            stored = self._connection.execute(store, asked).rowcount
             self._connection.execute(_FORGET, [due.shard, now])
             self._connection.execute("UPDATE learned SET baselines_at = %s WHERE shard = %s", [now, due.shard])
         return stored
@@ -104,11 +114,11 @@ class Baselines:
             "until": due.until,
             "learning": self._learning,
             "readings": LEAST_READINGS,
-            "deviations": DEVIATIONS,
-            "unnoticed": timedelta(hours=HOURS_AFTER),
+            "deviations": MOVED_DEVIATIONS,
+            "unnoticed": MOVED_UNNOTICED,
         }
         with self._connection.transaction():
-            self._prepare()
+            prepare(self._connection)
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 rows = cursor.execute(_read_statement("read_statistics"), parameters).fetchall()
         return list(_read_devices(rows))
@@ -128,9 +138,39 @@ class Baselines:
         found: datetime | None = find_value(self._connection, _OLDEST)
         return found
 
-    def _prepare(self) -> None:
-        for setting in SETTINGS:
-            self._connection.execute(setting)
+
+def prepare(connection: Connection) -> None:
+    """Set a transaction up for statements that unpack many arrays."""
+    for setting in SETTINGS:
+        connection.execute(setting)
+
+
+def compute_baselines(
+    connection: Connection, entities: Sequence[int], until: datetime, days: timedelta
+) -> list[dict[str, Any]]:
+    """Compute what learn's baselines of some devices were, if it computed them at a full hour; store nothing."""
+    asked = _ask_baselines(until, days, until) | {"entities": [*entities]}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_read_statement("baselines_of_devices"), asked).fetchall()
+
+
+def read_baseline(row: Mapping[str, Any]) -> Baseline:
+    """Read the baseline of a row."""
+    return Baseline(**{name: row[name] for name in Baseline.__struct_fields__})
+
+
+def _ask_baselines(until: datetime, days: timedelta, now: datetime) -> dict[str, Any]:
+    return {
+        "shard": None,
+        "entities": None,
+        "since": until - days,
+        "until": until,
+        "now": now,
+        "readings": LEAST_READINGS,
+        "hours_before": HOURS_BEFORE,
+        "hours_after": HOURS_AFTER,
+        "deviations": MOVED_DEVIATIONS,
+    }
 
 
 def _read_devices(rows: Sequence[dict[str, Any]]) -> Iterator[LearnedDevice]:
@@ -142,9 +182,7 @@ def _read_devices(rows: Sequence[dict[str, Any]]) -> Iterator[LearnedDevice]:
 
 
 def _read_series(row: dict[str, Any]) -> LearnedSeries:
-    baseline = None
-    if row["counts"] is not None:
-        baseline = Baseline(**{name: row[name] for name in Baseline.__struct_fields__})
+    baseline = read_baseline(row) if row["counts"] is not None else None
     return LearnedSeries(
         metric=row["metric"],
         recent=usual_from(row["moments"]),

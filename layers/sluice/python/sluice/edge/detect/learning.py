@@ -116,7 +116,7 @@ class Learning:
     ) -> None:
         """Judge and publish the statistics of one shard."""
         devices = baselines.read(due)
-        silences = _Silences(devices, rules, due.until)
+        silences = _Silences(devices, rules, due.until, self._every)
         expected[due.shard] = silences.count()
         asleep = find_asleep(expected)
         watched = find_watched(self._cache, due.shard)
@@ -141,7 +141,7 @@ class Learning:
         for device in devices:
             for series in device.series:
                 for rule in rules_of(rules, device, series.metric):
-                    verdict = judge_series(device, series, rule, self._book, due.until)
+                    verdict = judge_series(device, series, rule, self._book, due.until, self._every)
                     if verdict is not None:
                         yield verdict
         for device, verdict in silences.verdicts:
@@ -175,7 +175,7 @@ def _apart(report: LearnReport, part: str) -> Iterator[None]:
 class _Silences:
     """The silence of a shard's devices that should send now."""
 
-    def __init__(self, devices: Sequence[LearnedDevice], rules: Rulebook, until: datetime) -> None:
+    def __init__(self, devices: Sequence[LearnedDevice], rules: Rulebook, until: datetime, every: timedelta) -> None:
         self.verdicts: list[tuple[LearnedDevice, Verdict]] = []
         self._expected, self._silent = Counter[str](), Counter[str]()
         for device in devices:
@@ -185,7 +185,7 @@ class _Silences:
             found = rules_of(rules, device, SILENCE_METRIC)
             self._expected[device.fleet_id] += 1
             self._silent[device.fleet_id] += any(state_of(rule, silence.away) == "breach" for rule in found)
-            self.verdicts += [(device, judge_silence(device, rule, silence, until)) for rule in found]
+            self.verdicts += [(device, judge_silence(device, rule, silence, until, every)) for rule in found]
 
     def count(self) -> dict[str, tuple[int, int]]:
         """Count by fleet the devices that should send, and those of them that are silent."""

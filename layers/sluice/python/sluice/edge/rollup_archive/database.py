@@ -24,7 +24,7 @@ _COPY = """
                metric_keys, counts, means, mins, maxs, p50s, p95s, sums, m2s, bins, bin_counts
         FROM {store} JOIN entity USING (entity_key)
         -- A window of events without metrics has nothing to store.
-        WHERE window_start >= {start} AND window_start < {end} AND metric_keys <> '{{}}'
+        WHERE window_start >= {start} AND window_start < {end} AND metric_keys <> '{{}}' AND {wanted}
         ORDER BY fleet_id COLLATE "C", device_id COLLATE "C" NULLS FIRST, window_start
     ) TO STDOUT (FORMAT csv)
 """
@@ -100,8 +100,7 @@ class TierDatabase:
 
     def metrics(self) -> dict[int, NamedMetric]:
         """Return the metrics by key."""
-        found = self._connection.execute("SELECT metric_key, name, unit FROM metric")
-        return {key: NamedMetric(name, unit) for key, name, unit in found}
+        return read_metrics(self._connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -115,16 +114,7 @@ class TierDatabase:
 
         They are those of the slice's store, or of a table of the same form.
         """
-        query = sql.SQL(_COPY).format(store=_store(part, store), start=part.start, end=part.end)
-        with self._connection.cursor() as cursor, cursor.copy(query) as copy:
-            lines = bytearray()
-            for line in copy:
-                lines += line
-                if len(lines) >= chunk:
-                    yield bytes(lines)
-                    lines.clear()
-            if lines:
-                yield bytes(lines)
+        return copy_rows(self._connection, _store(part, store), part, sql.SQL("TRUE"), chunk)
 
     def totals(self, part: StoreSpan, store: str | None = None) -> dict[str, Totals]:
         """Add up the same rows, by metric."""
@@ -203,6 +193,28 @@ class TierDatabase:
     def forget(self, resolution: TieredResolution, before: datetime) -> None:
         """Delete the records of files that the bucket's lifecycle is about to expire."""
         self._connection.execute("DELETE FROM tiered WHERE resolution = %s AND window_to <= %s", (resolution, before))
+
+
+def read_metrics(connection: Connection) -> dict[int, NamedMetric]:
+    """Read the metrics by key."""
+    found = connection.execute("SELECT metric_key, name, unit FROM metric")
+    return {key: NamedMetric(name, unit) for key, name, unit in found}
+
+
+def copy_rows(
+    connection: Connection, store: sql.Identifier, part: StoreSpan, wanted: sql.Composable, chunk: int
+) -> Generator[bytes, None, None]:
+    """Yield the wanted rows of a span as CSV, in whole lines, about so many bytes at a time."""
+    query = sql.SQL(_COPY).format(store=store, start=part.start, end=part.end, wanted=wanted)
+    with connection.cursor() as cursor, cursor.copy(query) as copy:
+        lines = bytearray()
+        for line in copy:
+            lines += line
+            if len(lines) >= chunk:
+                yield bytes(lines)
+                lines.clear()
+        if lines:
+            yield bytes(lines)
 
 
 def lock_files(connection: Connection) -> bool:

@@ -37,12 +37,26 @@ class Recaller:
                     return refuse(f"the answer has more than {MAX_ROWS} rows")
         return answer_rows(rows)
 
+    def read_tables(self, question: RecallQuestion) -> Iterator[pa.Table]:
+        """Yield the wanted rows of each part of the files, for who has a use for more than one answer carries."""
+        with ThreadPoolExecutor(READERS) as readers:
+            for parts in readers.map(lambda name: list(self._read_parts(name, question)), question.objects):
+                yield from parts
+
     def _read(self, name: str, question: RecallQuestion) -> pa.Table:
-        # The wanted columns of a part are adjacent: fetched in one piece instead of column by column.
-        file = pq.ParquetFile(StoredFile(self._bucket, name), pre_buffer=True)
-        columns = [*_NUMBERS, *(_DIGEST if question.digests else ()), "fleet_id"]
+        file = self._open(name)
         groups = list(wanted_groups(file.metadata, question))
-        return pick(file.read_row_groups(groups, columns=columns, use_threads=False), question)
+        return pick(file.read_row_groups(groups, columns=_columns(question), use_threads=False), question)
+
+    def _read_parts(self, name: str, question: RecallQuestion) -> Iterator[pa.Table]:
+        # Part by part: many devices may lie in every part, and a file as a whole takes hundreds of megabytes.
+        file = self._open(name)
+        for group in wanted_groups(file.metadata, question):
+            yield pick(file.read_row_group(group, columns=_columns(question), use_threads=False), question)
+
+    def _open(self, name: str) -> pq.ParquetFile:
+        # The wanted columns of a part are adjacent: fetched in one piece instead of column by column.
+        return pq.ParquetFile(StoredFile(self._bucket, name), pre_buffer=True)
 
 
 def wanted_groups(metadata: Any, question: RecallQuestion) -> Iterator[int]:
@@ -84,6 +98,10 @@ def make_rows(table: pa.Table) -> Iterable[ArchivedRow]:
     for moment, *values in zip(*(columns[name] for name in _NUMBERS), strict=True):
         digest = next(digests) if digests is not None else ((), ())
         yield ArchivedRow(moment.replace(tzinfo=UTC), *values, *map(tuple, digest))
+
+
+def _columns(question: RecallQuestion) -> list[str]:
+    return [*_NUMBERS, *(_DIGEST if question.digests else ()), "fleet_id"]
 
 
 def _may_hold(statistics: Any, names: list[str]) -> bool:

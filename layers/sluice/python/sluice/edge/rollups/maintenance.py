@@ -95,6 +95,15 @@ class Maintenance:
             forgotten += piece
         return forgotten
 
+    def forget_backtests(self, before: datetime) -> int:
+        """Delete old backtests; return their number. The promise of a rule that judges stays."""
+        return self._connection.execute(
+            "DELETE FROM backtest WHERE ended_at < %s AND NOT EXISTS (SELECT FROM rule WHERE"
+            " rule.fleet_id = backtest.fleet_id AND rule.rule_id = backtest.rule_id AND rule.archived_at IS NULL"
+            " AND rule.version = backtest.promised_version)",
+            (before,),
+        ).rowcount
+
     def _ask(self, query: LiteralString | sql.Composed, *parameters: object) -> Any:
         """Query one value."""
         return find_value(self._connection, query, parameters)

@@ -1,17 +1,17 @@
--- Computes the baselines of a shard's devices from their hours, and stores them in place of the earlier ones.
+-- Computes the baselines of devices from their hours: of those of a shard, or of some.
 -- Arrays are unnested in the select list: in FROM, the elements of each row would be stored before they are read.
 WITH device AS MATERIALIZED (
-    SELECT entity_key, first_seen_at
+    SELECT entity_key, shard, first_seen_at
     FROM entity
-    WHERE shard = %(shard)s AND device_id IS NOT NULL
+    WHERE device_id IS NOT NULL AND (shard = %(shard)s::smallint OR entity_key = ANY(%(entities)s::bigint []))
 ),
 
--- The newest firmware of a device that reported under others before, and since when it has it.
+-- The newest firmware that a device has reported until then, and since when it has it.
 change AS (
     SELECT DISTINCT ON (s.entity_key) s.entity_key, s.firmware, s.first_seen_at AS changed_at
     FROM device AS d
     INNER JOIN sighting AS s ON s.entity_key = d.entity_key
-    WHERE s.firmware <> ''
+    WHERE s.firmware <> '' AND s.first_seen_at < %(until)s
     ORDER BY s.entity_key, s.first_seen_at DESC
 ),
 
@@ -160,16 +160,11 @@ cells AS (
     GROUP BY entity_key, metric_key
 )
 
-INSERT INTO baseline AS b (
-    entity_key, metric_key, shard, computed_at, since, restarted_by, counts, means, deviations, low, high, hour_count,
-    hour_mean, hour_deviation, least_deviation, interval_seconds, gap_seconds,
-    active_hours
-)
 SELECT
     s.entity_key,
     s.metric_key,
-    %(shard)s,
-    %(now)s,
+    d.shard,
+    %(now)s::timestamptz AS computed_at,
     s.since,
     s.restarted_by,
     c.counts,
@@ -177,32 +172,16 @@ SELECT
     c.deviations,
     s.low,
     s.high,
-    s.hours,
+    s.hours AS hour_count,
     s.hour_mean,
     s.hour_deviation,
-    coalesce(s.least_deviation, 0),
+    coalesce(s.least_deviation, 0) AS least_deviation,
     s.interval_seconds,
-    coalesce(g.seconds, s.interval_seconds),
-    coalesce(a.hours, 0)
+    coalesce(g.seconds, s.interval_seconds) AS gap_seconds,
+    coalesce(a.hours, 0) AS active_hours
 FROM series AS s
+INNER JOIN device AS d ON d.entity_key = s.entity_key
 INNER JOIN cells AS c ON c.entity_key = s.entity_key AND c.metric_key = s.metric_key
 LEFT JOIN gap AS g ON g.entity_key = s.entity_key
 LEFT JOIN active AS a ON a.entity_key = s.entity_key AND a.metric_key = s.metric_key
 ORDER BY s.entity_key, s.metric_key
-ON CONFLICT (entity_key, metric_key) DO UPDATE SET
-    shard = excluded.shard,
-    computed_at = excluded.computed_at,
-    since = excluded.since,
-    restarted_by = excluded.restarted_by,
-    counts = excluded.counts,
-    means = excluded.means,
-    deviations = excluded.deviations,
-    low = excluded.low,
-    high = excluded.high,
-    hour_count = excluded.hour_count,
-    hour_mean = excluded.hour_mean,
-    hour_deviation = excluded.hour_deviation,
-    least_deviation = excluded.least_deviation,
-    interval_seconds = excluded.interval_seconds,
-    gap_seconds = excluded.gap_seconds,
-    active_hours = excluded.active_hours

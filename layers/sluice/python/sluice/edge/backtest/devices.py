@@ -1,0 +1,39 @@
+"""The devices that a rule is for, in an order that is the same each time and has nothing to do with their names."""
+
+import msgspec
+
+from sluice.core.detect.defaults import DEFAULT
+from sluice.core.detect.rulebook import Rulebook
+from sluice.core.detect.series_rules import SeriesRule
+from sluice.edge.backtest.reading import Device
+from sluice.edge.database import Connection
+
+_DEVICES = """
+    SELECT entity_key, device_id, first_seen_at FROM entity
+    WHERE fleet_id = %(fleet)s AND device_id IS NOT NULL AND (%(device)s::text IS NULL OR device_id = %(device)s)
+    ORDER BY md5(device_id), device_id
+"""
+_RIVALS = """
+    SELECT coalesce(json_agg(found), '[]')::text FROM (
+        SELECT fleet_id, rule_id, rule.version, metric, rule.device_type, device_id, kind, open, clear, breaches, "of",
+            severity, fleet.device_type AS fleet_type
+        FROM rule JOIN fleet USING (fleet_id)
+        WHERE rule.archived_at IS NULL AND fleet_id = %s AND kind = %s AND metric = %s AND rule_id <> %s
+    ) AS found
+"""
+
+
+def list_devices(connection: Connection, rule: SeriesRule) -> list[Device]:
+    """List the devices that would be judged by a rule: those for which no other rule of its kind counts."""
+    rows = connection.execute(_DEVICES, {"fleet": rule.fleet_id, "device": rule.device_id})
+    devices = [Device(*row) for row in rows]
+    if rule.rule_id.startswith(DEFAULT):
+        # Whatever rules replace it today, this is what it would have raised.
+        return devices
+    fleet_type = connection.execute("SELECT device_type FROM fleet WHERE fleet_id = %s", [rule.fleet_id]).fetchone()
+    tested = msgspec.structs.replace(rule, fleet_type=fleet_type[0] if fleet_type else None)
+    row = connection.execute(_RIVALS, [rule.fleet_id, rule.kind, rule.metric, rule.rule_id]).fetchone()
+    rivals = msgspec.json.decode(row[0] if row else "[]", type=list[SeriesRule])
+    # Of two for the same devices the last one counts.
+    book = Rulebook([*rivals, tested])
+    return [one for one in devices if tested in book.rules_for(rule.fleet_id, None, one.device_id, rule.metric)]

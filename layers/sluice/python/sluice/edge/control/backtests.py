@@ -1,0 +1,78 @@
+"""Admins' requests about backtests: the function backtest makes them."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sluice.core.api.answers import Answer
+from sluice.core.control.fleets import check_active
+from sluice.core.control.requests import AdminRequest
+from sluice.core.control.rules import NewRule, create_rule
+from sluice.core.detect.defaults import DEFAULT, SILENCE_METRIC, default_rules_for
+from sluice.core.detect.series_rules import SeriesRule
+from sluice.core.errors import Refusal
+from sluice.core.events.units import SeriesBook
+from sluice.core.query.parameters import Parameters
+from sluice.edge.control.answering import answer
+from sluice.edge.control.backtest_rows import count_waiting, describe_backtest, insert_backtest
+from sluice.edge.control.rule_rows import get_rule
+from sluice.edge.control.store import ControlStore, Kept, Rows
+
+MOST_DAYS = 30
+MOST_WAITING = 5
+"""Unfinished backtests of a fleet that somebody asked for. Each may take minutes, one after the other."""
+
+
+class WantedBacktest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request to test a rule."""
+
+    rule: str | NewRule
+    """The id of a saved rule or of a default, or a rule that is not saved."""
+    days: int = 7
+
+
+class Backtests(msgspec.Struct, frozen=True):
+    """What admins ask of backtests."""
+
+    store: ControlStore
+    book: SeriesBook
+
+    def begin(self, request: AdminRequest) -> Answer:
+        """Ask for a backtest; a repeated request asks for no second one."""
+        Parameters(request.query, known=())
+        wanted = request.read(WantedBacktest)
+        if not 1 <= wanted.days <= MOST_DAYS:
+            raise Refusal(400, "invalid_body", f"days is from 1 to {MOST_DAYS}, and not {wanted.days}.")
+        with self.store.changing() as changes:
+            kept = changes.find_answer(request) if request.idempotency_key is not None else None
+            if kept is None:
+                fleet = changes.fleet(request.path["fleet"])
+                check_active(fleet)
+                rule = self._find_rule(changes, fleet.fleet_id, wanted.rule, request)
+                if count_waiting(changes, fleet.fleet_id) >= MOST_WAITING:
+                    detail = f"Fleet {fleet.fleet_id} has {MOST_WAITING} backtests that are not over: wait for one."
+                    raise Refusal(409, "too_many_backtests", detail)
+                number = insert_backtest(changes, rule, wanted.days, request)
+                kept = Kept(202, describe_backtest(changes, f"backtest-{number}"))
+                changes.keep_answer(request, kept)
+        return answer(request, kept.status, kept.body)
+
+    def show(self, request: AdminRequest) -> Answer:
+        """Show a backtest: how far it is, and its result."""
+        Parameters(request.query, known=())
+        with self.store.reading() as rows:
+            return answer(request, 200, describe_backtest(rows, request.path["backtest"]))
+
+    def _find_rule(self, rows: Rows, fleet_id: str, wanted: str | NewRule, request: AdminRequest) -> SeriesRule:
+        if isinstance(wanted, NewRule):
+            return create_rule(fleet_id, wanted, self.book, request.now).for_judging()
+        if not wanted.startswith(DEFAULT):
+            return get_rule(rows, fleet_id, wanted).for_judging()
+        for rule in self._list_defaults(fleet_id):
+            if rule.rule_id == wanted:
+                return rule
+        raise Refusal(404, "unknown_rule", f"There is no default {wanted[:64]!r}.")
+
+    def _list_defaults(self, fleet_id: str) -> Iterator[SeriesRule]:
+        for metric in (SILENCE_METRIC, *self.book.series):
+            yield from default_rules_for(fleet_id, metric)
