@@ -214,6 +214,7 @@ MAY = {
             "baseline",
             "change",
             "coverage",
+            "delivery",
             "dirty",
             "entity",
             "fleet",
