@@ -56,6 +56,12 @@ def add_incident(connection: Connection, fleet_id: str, devices: list[str], **ch
     columns = ", ".join(row)
     values = ", ".join(f"%({name})s" for name in row)
     connection.execute(f"INSERT INTO incident ({columns}) VALUES ({values})", row)
+    # Its first message is sent: a later one, which attend may write, has the next number.
+    connection.execute(
+        "INSERT INTO alert_message (incident_id, sequence, message, written_at, sent_at)"
+        """ VALUES (%(incident_id)s, 1, '{"happening": "opened"}', %(opened_at)s, %(opened_at)s)""",
+        row,
+    )
     for device in devices:
         connection.execute(
             "INSERT INTO incident_device VALUES (%s, %s, %s, %s)", (row["incident_id"], device, opened, resolved)
