@@ -28,7 +28,15 @@ def troubled(stack: Stack) -> WatchedFleet:
     hour = timedelta(hours=1)
     with psycopg.connect(stack["database"]) as connection:
         add_rule(connection, fleet)
-        add_incident(connection, fleet, [HOSTILE], opened_at=now() - timedelta(minutes=2), why=f"{HOSTILE} is hot")
+        hot = add_incident(
+            connection, fleet, [HOSTILE], opened_at=now() - timedelta(minutes=2), why=f"{HOSTILE} is hot"
+        )
+        connection.execute(
+            "INSERT INTO delivery (incident_id, sequence, destination_id, attempt, outcome, detail, at, seconds)"
+            " SELECT incident_id, 1, 'on-call', 1, 'delivered', '', opened_at + interval '12 s', 0.1 FROM incident"
+            " WHERE incident_id = %s",
+            [hot],
+        )
         add_incident(
             connection,
             fleet,
@@ -81,6 +89,7 @@ def test_incidents_say_what_is_wrong_since_when_and_until_when_they_are_silenced
     lines.focus()
     page.keyboard.press("Enter")
     expect(part).to_contain_text("hot: opens above 80 degC, clear at 75 degC, with 3 of 5 readings")
+    expect(part).to_contain_text("12 s after the reading that opened it")
     expect(part.locator("code")).to_contain_text("sluice alerts show")
     assert find_barriers(page) == []
     widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")

@@ -110,6 +110,18 @@ def test_an_incident_stands_beside_its_rule_and_says_when_it_was_heard_of(
     assert item["heard_at"] == document["verdicts"]["heard_at"]
 
 
+def test_an_incident_says_when_its_first_message_was_delivered(owner: Owner, reader: Reader) -> None:
+    (incident,) = [add_incident(owner, FLEET, ["press-1"], opened_at=START)]
+    assert reader.get(LIST).body["items"][0]["notified_at"] is None
+    for outcome, minutes in (("failed", 1), ("delivered", 3), ("delivered", 2)):
+        owner.execute(
+            "INSERT INTO delivery (incident_id, sequence, destination_id, attempt, outcome, detail, at, seconds)"
+            " VALUES (%s, 1, 'on-call', 1, %s, '', %s, 0.1)",
+            [incident, outcome, START + minutes * MINUTE],
+        )
+    assert reader.get(LIST).body["items"][0]["notified_at"] == write_time(START + 2 * MINUTE)
+
+
 def test_without_verdicts_nothing_is_known_of_alert(reader: Reader) -> None:
     document = reader.get(LIST).body
     assert (document["verdicts"], document["silences"], document["items"], document["next_cursor"]) == (

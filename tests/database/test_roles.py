@@ -237,6 +237,7 @@ MAY = {
             "baseline",
             "change",
             "coverage",
+            "delivery",
             "dirty",
             "entity",
             "fleet",

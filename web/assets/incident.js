@@ -50,6 +50,7 @@ function writeFacts(incident) {
   const facts = [
     ["Why", why || "The rule gave no reason."],
     ["When", words.writePeriod(incident)],
+    ["Notified", words.writeNotified(incident)],
     ["Ended because", words.writeResolution(incident)],
     ["Value", value === null ? null : `${words.withUnit(value, unit)} at ${words.writeMinute(read)}`],
     ["Event", event],

@@ -1,6 +1,6 @@
 // Incidents in words: what a series does as its rule saw it, who does it, and since when.
 
-import { count, countOf, date, dateAndTime, hourAndMinute, number, parseTime } from "./format.js";
+import { count, countOf, date, dateAndTime, duration, hourAndMinute, number, parseTime } from "./format.js";
 
 /**
  * @import { Schemas } from "../answers.js"
@@ -80,6 +80,17 @@ export function writePeriod({ opened_at: opened, resolved_at: resolved }) {
   const [from, to] = [parseTime(opened), parseTime(resolved)];
   const end = date(from) === date(to) ? hourAndMinute(to) : dateAndTime(to);
   return `${dateAndTime(from)} to ${end} UTC`;
+}
+
+/**
+ * When the first destination was notified, and how long after the reading that opened the incident.
+ * @param {Incident} incident
+ */
+export function writeNotified({ notified_at: notified, opened_at: opened }) {
+  // An API older than this page does not have it.
+  if (!notified) return null;
+  const at = parseTime(notified);
+  return `${dateAndTime(at)} UTC, ${duration(at - parseTime(opened))} after the reading that opened it`;
 }
 
 /** @param {Incident} incident */

@@ -32,6 +32,10 @@ _ITEM = """
             WHERE series_state.fleet_id = incident.fleet_id AND series_state.rule_id = incident.rule_id
             AND series_state.metric = incident.metric AND series_state.device_id = ANY(examples)
         ),
+        'notified_at', (
+            SELECT write_time(min(at)) FROM delivery
+            WHERE delivery.incident_id = incident.incident_id AND outcome = 'delivered'
+        ),
         'silenced_until', CASE WHEN state = 'open' THEN write_time(greatest(
             (
                 SELECT max(until) FROM holding
