@@ -124,6 +124,7 @@ MAY = {
     },
     "sluice_backtest": {
         "backtest": "s(state,tries,claimed_at,ended_at,devices,fleet_devices,result,trouble)",
+        "device_type": "s",
         "entity": "s",
         "fleet": "s",
         "horizon": "s",
