@@ -30,7 +30,16 @@ from sluice.core.alerts.limits import MOST_INCIDENTS
 LOADING = "plant"
 SECRET, PLACE = "bench", "/slack/bench"
 WARM_UP_SECONDS, PATIENCE_SECONDS = 45, 240
-RULE = {"metric": "cpu_temp", "kind": "above", "open": 80, "clear": 75, "breaches": 3, "of": 5, "severity": "critical"}
+BREACHES = 3
+RULE = {
+    "metric": "cpu_temp",
+    "kind": "above",
+    "open": 80,
+    "clear": 75,
+    "breaches": BREACHES,
+    "of": 5,
+    "severity": "critical",
+}
 
 
 def main() -> int:
@@ -96,7 +105,7 @@ def fire(stack: dict[str, Any], device: str, key: str) -> datetime:
     event = json.loads((ROOT / "events" / "telemetry-v2.json").read_text())
     event["metrics"]["cpu_temp"] = 91.5
     keyed = {**stack, "keys": {"device": key}}
-    for _ in range(RULE["breaches"]):
+    for _ in range(BREACHES):
         now = datetime.now(UTC)
         stamp = now.isoformat(timespec="milliseconds")
         event |= {"event_id": str(uuid.uuid4()), "device_id": device, "timestamp": stamp}

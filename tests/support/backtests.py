@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sluice.core.alerts.board import Board, Member
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import UNHEARD, WATCHED
+from sluice.core.alerts.messages import Sender
 from sluice.core.alerts.series import Series, SeriesKey, key_of
 from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory
 from sluice.core.backtest.judging import Awake, Judging
@@ -118,7 +119,7 @@ class Live:
     def _board(self, now: datetime) -> Board:
         return Board(
             now=now,
-            stage="test",
+            sender=Sender(stage="test", dashboard=""),
             steps=(),
             series=self.series,
             incidents=self.incidents.values(),

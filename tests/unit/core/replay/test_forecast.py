@@ -14,7 +14,8 @@ def took(events: int, waits: float = 8.0, pace: float = 1 / 500) -> Past:
 
 def test_without_an_earlier_one_the_bound_on_the_rate_gives_a_wide_range_that_says_so() -> None:
     told = forecast(50_000, [], FIXED, PER_SECOND)
-    assert (told.least, told.seconds, told.most) == (100.0, pytest.approx(150 + 50_000 / COUNTED_PER_SECOND), 300.0)
+    assert (told.least, told.most) == (100.0, 300.0)
+    assert told.seconds == pytest.approx(150 + 50_000 / COUNTED_PER_SECOND)
     assert "no replay has ended here yet" in told.rests_on
 
 

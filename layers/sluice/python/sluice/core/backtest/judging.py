@@ -127,8 +127,8 @@ class Judging(msgspec.Struct, frozen=True):
         """List the minutes at which learn judges."""
         return range(-(-since // self.every) * self.every, until, self.every)
 
-    def _rules_of(self, fleet_id: str, device_id: str, metric: str) -> Sequence[SeriesRule]:
-        del fleet_id, device_id, metric
+    def _rules_of(self, fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
+        del fleet_id, device_type, device_id, metric
         return (self.rule,)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from sluice.core.alerts.board import Board
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import COOL_DOWN, TOGETHER, UNHEARD, WATCHED
+from sluice.core.alerts.messages import Sender
 from sluice.core.alerts.series import SeriesKey, key_of
 from sluice.core.backtest.judging import Awake, Told
 from sluice.core.detect.verdicts import Verdict
@@ -34,7 +35,7 @@ class PastBoard(Board):
     def __init__(self) -> None:
         super().__init__(
             now=datetime.min.replace(tzinfo=UTC),
-            stage="",
+            sender=Sender(stage="", dashboard=""),
             steps=(),
             series={},
             incidents=(),

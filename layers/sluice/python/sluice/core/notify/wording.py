@@ -93,6 +93,7 @@ def _describe_test(message: AlertMessage) -> Wording:
         how_bad=f"not at all; incidents come here from {message.severity} on",
         why=message.why,
         what_to_do="Nothing. If you did not expect this, ask your admins: the audit says who asked for it.",
+        link="",
         commands=(f"sluice audit list --stage {message.stage}",),
     )
 
