@@ -161,7 +161,7 @@ def mend(place: Place) -> None:
         assert again.tables.end(again.number, ["verifying"], "done")
 
 
-@pytest.mark.parametrize(("seed", "floor"), [(0, MIDNIGHT), (1, MIDNIGHT + HOUR), (2, LAST)])
+@pytest.mark.parametrize(("seed", "floor"), [(1, MIDNIGHT + HOUR), (2, LAST)])
 def test_windows_in_the_database_end_as_if_the_wrong_release_had_never_been(
     place: Callable[[int], Place], seed: int, floor: datetime
 ) -> None:
