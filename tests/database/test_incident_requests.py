@@ -47,12 +47,12 @@ def alert(database: str) -> Iterator[Alert]:
 def ask(admin: Admin) -> Ask:
     """Ask a route."""
 
-    def send(route: str, body: object = None, query: str = "", **path: str) -> Got:
+    def send(route: str, body: object = None, query: str = "", key: str | None = None, **path: str) -> Got:
         event = {
             "routeKey": route,
             "rawQueryString": query,
             "pathParameters": path,
-            "headers": {},
+            "headers": {} if key is None else {"idempotency-key": key},
             "requestContext": {
                 "timeEpoch": admin.now.timestamp() * 1000,
                 "requestId": "r-1",
@@ -164,6 +164,27 @@ def test_a_silence_has_an_end_and_is_audited(alert: Alert, ask: Ask, owner: Owne
     alert.attend(START + 6 * MINUTE)
     assert alert.sns.happenings() == ["silence_ended"]
     assert acts(owner)[-1] == ("silence.end", f"silence/{number}")
+
+
+def test_a_repeated_request_changes_nothing_again(alert: Alert, ask: Ask, owner: Owner, admin: Admin) -> None:
+    alert.take(verdict(readings("b")))
+    incident = only(ask)
+    wanted = {"fleet_id": "fleet-1", "minutes": 30, "reason": "repair"}
+    silence = str(ask(SILENCE, wanted, key="a").body["silence"])
+    requests: list[tuple[str, object, str, dict[str, str]]] = [
+        (SILENCE, wanted, "a", {}),
+        (END, {"reason": "repaired"}, "b", {"silence": silence}),
+        (ACKNOWLEDGE, {}, "c", {"incident": incident}),
+        (RESOLVE, {"reason": "repaired"}, "d", {"incident": incident}),
+    ]
+    first = [ask(route, body, key=key, **path) for route, body, key, path in requests]
+    done = acts(owner)
+    assert len(done) == len(requests)
+    admin.now += MINUTE
+    again = [ask(route, body, key=key, **path) for route, body, key, path in requests]
+    assert [(each.status, each.body) for each in again] == [(each.status, each.body) for each in first]
+    assert acts(owner) == done
+    assert ask(SILENCE, {**wanted, "minutes": 60}, key="a").body["code"] == "idempotency_key_reused"
 
 
 @pytest.mark.parametrize(

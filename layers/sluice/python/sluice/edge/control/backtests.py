@@ -16,7 +16,7 @@ from sluice.core.query.parameters import Parameters
 from sluice.edge.control.answering import answer
 from sluice.edge.control.backtest_rows import count_waiting, describe_backtest, insert_backtest
 from sluice.edge.control.rule_rows import get_rule
-from sluice.edge.control.store import ControlStore, Kept, Rows
+from sluice.edge.control.store import Changes, ControlStore, Kept, Rows
 
 MOST_DAYS = 30
 MOST_WAITING = 5
@@ -44,17 +44,7 @@ class Backtests(msgspec.Struct, frozen=True):
         if not 1 <= wanted.days <= MOST_DAYS:
             raise Refusal(400, "invalid_body", f"days is from 1 to {MOST_DAYS}, and not {wanted.days}.")
         with self.store.changing() as changes:
-            kept = changes.find_answer(request) if request.idempotency_key is not None else None
-            if kept is None:
-                fleet = changes.fleet(request.path["fleet"])
-                check_active(fleet)
-                rule = self._find_rule(changes, fleet.fleet_id, wanted.rule, request)
-                if count_waiting(changes, fleet.fleet_id) >= MOST_WAITING:
-                    detail = f"Fleet {fleet.fleet_id} has {MOST_WAITING} backtests that are not over: wait for one."
-                    raise Refusal(409, "too_many_backtests", detail)
-                number = insert_backtest(changes, rule, wanted.days, request)
-                kept = Kept(202, describe_backtest(changes, f"backtest-{number}"))
-                changes.keep_answer(request, kept)
+            kept = changes.once(request, lambda: self._begin(changes, request, wanted))
         return answer(request, kept.status, kept.body)
 
     def show(self, request: AdminRequest) -> Answer:
@@ -62,6 +52,16 @@ class Backtests(msgspec.Struct, frozen=True):
         Parameters(request.query, known=())
         with self.store.reading() as rows:
             return answer(request, 200, describe_backtest(rows, request.path["backtest"]))
+
+    def _begin(self, changes: Changes, request: AdminRequest, wanted: WantedBacktest) -> Kept:
+        fleet = changes.fleet(request.path["fleet"])
+        check_active(fleet)
+        rule = self._find_rule(changes, fleet.fleet_id, wanted.rule, request)
+        if count_waiting(changes, fleet.fleet_id) >= MOST_WAITING:
+            detail = f"Fleet {fleet.fleet_id} has {MOST_WAITING} backtests that are not over: wait for one."
+            raise Refusal(409, "too_many_backtests", detail)
+        number = insert_backtest(changes, rule, wanted.days, request)
+        return Kept(202, describe_backtest(changes, f"backtest-{number}"))
 
     def _find_rule(self, rows: Rows, fleet_id: str, wanted: str | NewRule, request: AdminRequest) -> SeriesRule:
         if isinstance(wanted, NewRule):

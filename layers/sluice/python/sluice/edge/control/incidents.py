@@ -22,7 +22,7 @@ from sluice.edge.control.incident_rows import (
     describe_series,
     describe_silence,
 )
-from sluice.edge.control.store import Changes, ControlStore
+from sluice.edge.control.store import Changes, ControlStore, Kept
 from sluice.edge.database import Connection
 
 STATES = ("open", "resolved")
@@ -139,16 +139,7 @@ class Incidents(msgspec.Struct, frozen=True):
         """Acknowledge an incident: someone looks after it, and it is not escalated."""
         Parameters(request.query, known=())
         with self.store.changing() as changes:
-            incident = _lock(changes, request)
-            if incident.state != "open":
-                raise Refusal(409, "incident_resolved", f"Incident {incident.incident_id} is resolved.")
-            if incident.acknowledged_at is None:
-                changes.connection.execute(
-                    "UPDATE incident SET acknowledged_at = %s, acknowledged_by = %s WHERE incident_id = %s",
-                    [request.now, request.principal, incident.incident_id],
-                )
-                _append(changes, request, "incident.acknowledge", incident, {"acknowledged_by": request.principal})
-            return describe_incident(_find(changes.connection, incident.incident_id))
+            return changes.once(request, lambda: _acknowledge(changes, request)).body
 
     def resolve(self, request: AdminRequest) -> dict[str, Any]:
         """Resolve an incident by hand, or mark one as a false alarm. A device that still breaches opens it again."""
@@ -156,24 +147,44 @@ class Incidents(msgspec.Struct, frozen=True):
         ended = request.read(Ended)
         reason = check_reason(ended.reason)
         with self.store.changing() as changes:
-            incident = _lock(changes, request)
-            after: dict[str, Any] = {}
-            if incident.state == "open":
-                _resolve(changes, request, incident)
-                after["state"] = "resolved"
-            if ended.false_alarm and not incident.false_alarm:
-                query = "UPDATE incident SET false_alarm = true WHERE incident_id = %s"
-                changes.connection.execute(query, [incident.incident_id])
-                after["false_alarm"] = True
-            if not after:
-                marked = ", and marked as a false alarm" if ended.false_alarm else ""
-                detail = f"Incident {incident.incident_id} is resolved already{marked}."
-                raise Refusal(409, "incident_resolved", detail)
-            _append(changes, request, "incident.resolve", incident, after, reason)
-            return describe_incident(_find(changes.connection, incident.incident_id))
+            return changes.once(request, lambda: _resolve(changes, request, reason, false_alarm=ended.false_alarm)).body
 
 
-def _resolve(changes: Changes, request: AdminRequest, incident: Incident) -> None:
+def _acknowledge(changes: Changes, request: AdminRequest) -> Kept:
+    incident = _lock(changes, request)
+    if incident.state != "open":
+        raise Refusal(409, "incident_resolved", f"Incident {incident.incident_id} is resolved.")
+    if incident.acknowledged_at is None:
+        changes.connection.execute(
+            "UPDATE incident SET acknowledged_at = %s, acknowledged_by = %s WHERE incident_id = %s",
+            [request.now, request.principal, incident.incident_id],
+        )
+        _append(changes, request, "incident.acknowledge", incident, {"acknowledged_by": request.principal})
+    return _describe(changes, incident)
+
+
+def _resolve(changes: Changes, request: AdminRequest, reason: str, *, false_alarm: bool) -> Kept:
+    incident = _lock(changes, request)
+    after: dict[str, Any] = {}
+    if incident.state == "open":
+        _end(changes, request, incident)
+        after["state"] = "resolved"
+    if false_alarm and not incident.false_alarm:
+        query = "UPDATE incident SET false_alarm = true WHERE incident_id = %s"
+        changes.connection.execute(query, [incident.incident_id])
+        after["false_alarm"] = True
+    if not after:
+        marked = ", and marked as a false alarm" if false_alarm else ""
+        raise Refusal(409, "incident_resolved", f"Incident {incident.incident_id} is resolved already{marked}.")
+    _append(changes, request, "incident.resolve", incident, after, reason)
+    return _describe(changes, incident)
+
+
+def _describe(changes: Changes, incident: Incident) -> Kept:
+    return Kept(200, describe_incident(_find(changes.connection, incident.incident_id)))
+
+
+def _end(changes: Changes, request: AdminRequest, incident: Incident) -> None:
     changes.connection.execute(
         "UPDATE incident SET state = 'resolved', resolution = 'by_hand', resolved_at = %(now)s,"
         " changed_at = %(now)s, open_devices = 0, held = '' WHERE incident_id = %(id)s",

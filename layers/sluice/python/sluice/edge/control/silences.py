@@ -11,7 +11,7 @@ from sluice.core.errors import Refusal
 from sluice.core.query.parameters import Parameters
 from sluice.core.times import write_time
 from sluice.edge.control.incident_rows import SILENCES, audit, describe_silence
-from sluice.edge.control.store import ControlStore
+from sluice.edge.control.store import Changes, ControlStore, Kept
 
 DEFAULT_LISTED, MOST_LISTED = 100, 1000
 MOST_SILENCE = timedelta(days=30)
@@ -56,27 +56,8 @@ class Silences(msgspec.Struct, frozen=True):
         texts = [wanted.fleet_id, wanted.rule_id, wanted.device_id]
         if any(each is not None and (not each or "\0" in each) for each in texts):
             raise Refusal(400, "invalid_body", "A fleet, a rule and a device have a name.")
-        until = request.now + timedelta(minutes=wanted.minutes)
         with self.store.changing() as changes:
-            fleet = changes.fleet(wanted.fleet_id)
-            row = changes.connection.execute(
-                "INSERT INTO silence (fleet_id, rule_id, device_id, reason, principal, made_at, until)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s)"
-                " RETURNING silence_number, fleet_id, rule_id, device_id, until, reason, principal, made_at",
-                [
-                    fleet.fleet_id,
-                    wanted.rule_id,
-                    wanted.device_id,
-                    reason,
-                    request.principal,
-                    request.now,
-                    until,
-                ],
-            ).fetchone()
-            assert row is not None  # noqa: S101 - an insert returns its row
-            made = describe_silence(row)
-            audit(changes, request, "silence.create", f"silence/{made['silence']}", None, made, reason)
-        return made
+            return changes.once(request, lambda: _create(changes, request, wanted, reason)).body
 
     def end(self, request: AdminRequest) -> dict[str, Any]:
         """End a silence now."""
@@ -84,18 +65,42 @@ class Silences(msgspec.Struct, frozen=True):
         reason = request.reason()
         digits = request.path["silence"]
         known = digits.isascii() and digits.isdecimal() and len(digits) < 10
+        if not known:
+            raise _refuse_unknown(digits)
         with self.store.changing() as changes:
-            query = f"{SILENCES} WHERE silence_number = %s"
-            row = changes.connection.execute(query, [int(digits)]).fetchone() if known else None
-            if row is None:
-                raise Refusal(404, "unknown_silence", f"There is no silence {digits[:64]!r}.")
-            if row[4] <= request.now:
-                raise Refusal(409, "silence_ended", f"Silence {digits} has ended already.")
-            before = describe_silence(row)
-            after = before | {"until": write_time(request.now)}
-            changes.connection.execute(
-                "UPDATE silence SET until = greatest(%s, made_at + interval '1 microsecond') WHERE silence_number = %s",
-                [request.now, row[0]],
-            )
-            audit(changes, request, "silence.end", f"silence/{digits}", before, after, reason)
-        return after
+            return changes.once(request, lambda: _end(changes, request, int(digits), reason)).body
+
+
+def _create(changes: Changes, request: AdminRequest, wanted: WantedSilence, reason: str) -> Kept:
+    until = request.now + timedelta(minutes=wanted.minutes)
+    fleet = changes.fleet(wanted.fleet_id)
+    row = changes.connection.execute(
+        "INSERT INTO silence (fleet_id, rule_id, device_id, reason, principal, made_at, until)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING silence_number, fleet_id, rule_id, device_id, until, reason, principal, made_at",
+        [fleet.fleet_id, wanted.rule_id, wanted.device_id, reason, request.principal, request.now, until],
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an insert returns its row
+    made = describe_silence(row)
+    audit(changes, request, "silence.create", f"silence/{made['silence']}", None, made, reason)
+    return Kept(201, made)
+
+
+def _end(changes: Changes, request: AdminRequest, number: int, reason: str) -> Kept:
+    row = changes.connection.execute(f"{SILENCES} WHERE silence_number = %s", [number]).fetchone()
+    if row is None:
+        raise _refuse_unknown(str(number))
+    if row[4] <= request.now:
+        raise Refusal(409, "silence_ended", f"Silence {number} has ended already.")
+    before = describe_silence(row)
+    after = before | {"until": write_time(request.now)}
+    changes.connection.execute(
+        "UPDATE silence SET until = greatest(%s, made_at + interval '1 microsecond') WHERE silence_number = %s",
+        [request.now, number],
+    )
+    audit(changes, request, "silence.end", f"silence/{number}", before, after, reason)
+    return Kept(200, after)
+
+
+def _refuse_unknown(given: str) -> Refusal:
+    return Refusal(404, "unknown_silence", f"There is no silence {given[:64]!r}.")

@@ -140,6 +140,14 @@ class Changes(Rows):
             raise Refusal(422, "idempotency_key_reused", "This idempotency key belongs to another request.")
         return Kept(row[1], row[2])
 
+    def once(self, request: AdminRequest, make: Callable[[], Kept]) -> Kept:
+        """Make a change and keep its answer; a repeated request changes nothing and gets that answer."""
+        kept = self.find_answer(request) if request.idempotency_key is not None else None
+        if kept is None:
+            kept = make()
+            self.keep_answer(request, kept)
+        return kept
+
     def keep_answer(self, request: AdminRequest, kept: Kept) -> None:
         """Keep the answer to a request for its repetitions, and drop old ones."""
         self.connection.execute("DELETE FROM answered WHERE answered_at < %s", (request.now - ANSWERS_KEPT,))
