@@ -1,5 +1,6 @@
 """Profiles synthesize, the same each time, and impossible settings are refused."""
 
+import json
 import os
 import re
 import subprocess
@@ -158,11 +159,11 @@ def test_a_region_that_does_not_look_like_one_is_refused() -> None:
         Deployment(stage="dev", region="moon", log_days=7, keeps_data=False)
 
 
-def test_two_syntheses_give_the_same_bytes(templates: Templates, tmp_path: Path) -> None:
+def test_two_syntheses_give_the_same_templates(templates: Templates, tmp_path: Path) -> None:
     again = synthesize(templates.profile.name, tmp_path)
-    assert {stack: file.read_bytes() for stack, file in again.files.items()} == {
-        stack: file.read_bytes() for stack, file in templates.files.items()
-    }
+    # Not the same bytes: the CDK numbers values through all syntheses of a process, and orders exports by the digits of
+    # these numbers, so that a synthesis in which they reach 10,000 may write two exports the other way round.
+    assert [again.template(stack) for stack in STACKS] == [templates.template(stack) for stack in STACKS]
 
 
 def test_the_app_runs_from_anywhere_without_credentials_network_settings_or_a_node_on_the_path(tmp_path: Path) -> None:
@@ -178,7 +179,8 @@ def test_the_app_runs_from_anywhere_without_credentials_network_settings_or_a_no
     define(context("dev", stage="dev"), outdir=str(tmp_path / "here")).synth()
     for stack in STACKS:
         name = f"sluice-dev-{stack}.template.json"
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+        ran, defined = (json.loads((tmp_path / place / name).read_text()) for place in ("out", "here"))
+        assert ran == defined
 
 
 def test_profiles_that_keep_data_are_guarded_against_deletion(templates: Templates) -> None:
