@@ -15,7 +15,6 @@ import boto3
 from cli.control.client import Client
 from cli.control.problems import NotThereError
 from cli.simulation.devices import Fleet
-from local.seed import FLEET
 
 RULE = "demo-hot"
 LIMITS = {"kind": "above", "metric": "cpu_temp", "open": 90.0, "clear": 85.0, "breaches": 2, "of": 3}
@@ -68,7 +67,7 @@ class Alert:
             self._client.change(
                 "POST", "destinations", body={"destination_id": DESTINATION, "kind": "slack", "secret": secret}
             )
-        rules = ("fleets", FLEET, "rules")
+        rules = ("fleets", self._stack["fleet"], "rules")
         try:
             self._client.get(*rules, RULE)
         except NotThereError:
@@ -99,18 +98,23 @@ class Alert:
                 return f"alert: {self.device} has been above {LIMITS['open']:g} degC for {hot:.0f} s"
             return (
                 f"alert: {self.device} is hot, and Slack was not notified within {MOST_SECONDS:.0f} s."
-                f" `sluice alerts show {FLEET}/{self.device}` says why not"
+                f" `sluice alerts show {self._stack['fleet']}/{self.device}` says why not"
             )
         (seconds, first), *others = self._texts
-        incident = _INCIDENT.search(first)
-        said = f"alert: incident {incident[1] if incident else ''} opened, Slack notified after {seconds:.0f} s"
-        resolved = [at for at, text in others if "Resolved:" in text]
-        return f"{said}; resolved after {resolved[0]:.0f} s" if resolved else f"{said}: {self.device} is hot"
+        found = _INCIDENT.search(first)
+        incident = found[1] if found is not None else ""
+        opened = "fired again" if ", update: " in first else "opened"
+        resolved = [at for at, text in others if "Resolved: " in text]
+        return (
+            f"alert: {self.device} overheated; incident {incident} {opened}, Slack notified after {seconds:.0f} s"
+            + (f"; resolved after {resolved[0]:.0f} s" if resolved else "")
+        )
 
     @property
     def link(self) -> str:
         """The device on the dashboard."""
-        return f"{self._stack['api']}/#fleet={FLEET}&device={self.device}&range=5m&metric={LIMITS['metric']}"
+        page = f"{self._stack['api']}/#fleet={self._stack['fleet']}"
+        return f"{page}&device={self.device}&range=5m&metric={LIMITS['metric']}"
 
     def _take(self, received: list[str]) -> None:
         if self._hot_since is None:

@@ -26,7 +26,9 @@ class Watched(Alert):
     def __init__(self, client: Any = None, stack: dict[str, Any] | None = None) -> None:
         self.seconds = 0.0
         self.channel: list[str] = []
-        super().__init__(stack or {"api": "http://stack"}, client, Fleet(1, 500, lambda: NOW), lambda: self.seconds)
+        super().__init__(
+            stack or {"api": "http://stack", "fleet": "demo"}, client, Fleet(1, 500, lambda: NOW), lambda: self.seconds
+        )
 
     def _read(self) -> list[str]:
         return list(self.channel)
@@ -65,8 +67,13 @@ def test_it_says_when_slack_was_notified_and_when_it_was_over(watched: Watched) 
     calm, hot, notified, over = asyncio.run(follow(watched, (4.0, ""), (8.2, "opened"), (19.0, "resolved")))
     assert calm == f"alert: {watched.device} has not overheated yet"
     assert hot == f"alert: {watched.device} has been above 90 degC for 4 s"
-    assert notified == f"alert: incident {ID} opened, Slack notified after 8 s: {watched.device} is hot"
-    assert over == f"alert: incident {ID} opened, Slack notified after 8 s; resolved after 19 s"
+    assert notified == f"alert: {watched.device} overheated; incident {ID} opened, Slack notified after 8 s"
+    assert over == f"{notified}; resolved after 19 s"
+
+
+def test_an_incident_of_an_earlier_run_fires_again(watched: Watched) -> None:
+    again = asyncio.run(follow(watched, (5.0, "updated")))[-1]
+    assert again == f"alert: {watched.device} overheated; incident {ID} fired again, Slack notified after 5 s"
 
 
 def test_it_waits_no_longer_than_a_bound_and_says_where_to_look(watched: Watched) -> None:
@@ -106,7 +113,7 @@ def test_an_overheated_device_sends_often_and_others_send_what_they_did() -> Non
 def test_the_rule_and_the_destination_are_made_once(
     api: PlayedAdmin, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
-    stack = {**api.describe(), "stage": "local", "aws": "http://aws", "receivers": "http://receivers"}
+    stack = {**api.describe(), "stage": "local", "aws": "http://aws", "fleet": "demo", "receivers": "http://receivers"}
     stack["admin"] = {"access_key": "a", "secret_key": "s"}
     (tmp_path / "stack.json").write_text(json.dumps(stack))
     made: list[dict[str, str]] = []

@@ -23,7 +23,7 @@ MAY = {
         "alert_message": "s",
         "backtest": "si",
         "delivery": "s",
-        "destination": "si(secret,least_severity,after_minutes,archived_at,version)",
+        "destination": "si(secret,least_severity,after_minutes,archived_at,version,tested_at)",
         "incident": "s(state,resolved_at,changed_at,resolution,acknowledged_at,acknowledged_by,open_devices,held,"
         "false_alarm)",
         "incident_device": "s(cleared_at)",

@@ -229,7 +229,7 @@ def test_while_the_cache_is_away_breaches_have_verdicts_and_the_run_says_what_is
 
 
 def test_a_device_with_a_type_of_its_own_is_judged_by_the_rule_of_that_type() -> None:
-    hour = {
+    hour: dict[str, Any] = {
         "fleet_id": "demo",
         "version": 1,
         "metric": "cpu_temp",

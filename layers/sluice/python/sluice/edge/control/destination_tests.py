@@ -55,9 +55,8 @@ class DestinationTests(msgspec.Struct, frozen=True):
                 correlation_id=request.correlation_id,
             )
         )
-        return {"destination_id": destination.destination_id, "tested_at": after["tested_at"]} | msgspec.to_builtins(
-            tested
-        )
+        named = {"destination_id": destination.destination_id, "tested_at": after["tested_at"]}
+        return named | msgspec.structs.asdict(tested)
 
     def _ask(self, asked: MessageTest) -> MessageTested:
         try:

@@ -122,17 +122,19 @@ class DeviceTypes:
         """Read what is due while time is left; return how old the oldest types are, if any fleet needs them."""
         rows.want(fleets, now)
         pages, failures = MOST_PAGES, MOST_FAILURES
-        for due in rows.find_due(now, self._every):
-            reading: Reading | None = due
-            while reading is not None and pages and failures and has_time():
-                try:
-                    reading = rows.store(reading, self._ask(reading), now)
-                except Retryable as error:
-                    logger.warning("types of devices stay as they are", fleet_id=due.fleet_id, reason=str(error))
-                    rows.note_failure(reading, now)
-                    failures -= 1
-                    break
-                pages -= 1
+        waiting = rows.find_due(now, self._every)
+        while waiting and pages and failures and has_time():
+            reading = waiting.pop(0)
+            try:
+                following = rows.store(reading, self._ask(reading), now)
+            except Retryable as error:
+                logger.warning("types of devices stay as they are", fleet_id=reading.fleet_id, reason=str(error))
+                rows.note_failure(reading, now)
+                failures -= 1
+                continue
+            pages -= 1
+            if following is not None:
+                waiting.insert(0, following)
         oldest = rows.find_oldest()
         return None if oldest is None else now - oldest
 
