@@ -19,6 +19,7 @@ from sluice.core.backtest.results import Result
 from sluice.core.backtest.windows import minute_of, moment_of
 from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
 from sluice.core.detect.series_rules import SeriesRule
+from sluice.core.rollup_archive.files import TieredResolution
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
 from sluice.edge.backtest.devices import list_devices
 from sluice.edge.backtest.tables import MOST_TRIES, BacktestTables
@@ -116,8 +117,8 @@ class Place:
 
     def move(self) -> None:
         """Move all days but the last two to files, and drop them from the database."""
-        hot = {"1m": 2 * DAY, "1h": 90 * DAY}
-        plan = TierPlan(hot=hot, kept=730 * DAY, slice_windows=360, chunk=20_000, max_file=20_000)  # type: ignore[arg-type]
+        hot: dict[TieredResolution, timedelta] = {"1m": 2 * DAY, "1h": 90 * DAY}
+        plan = TierPlan(hot=hot, kept=730 * DAY, slice_windows=360, chunk=20_000, max_file=20_000)
         self.owner.execute("UPDATE horizon SET floor = %s WHERE store = 'sample'", [NOW])
         with closing(psycopg.connect(make_conninfo(self.dsn, user="sluice_tier"), autocommit=True)) as connection:
             for _ in range(2):
@@ -137,7 +138,7 @@ class Place:
         return self._one("SELECT state, tries, trouble FROM backtest WHERE backtest_number = %s", number)
 
     def _one(self, query: str, *given: Any) -> tuple[Any, ...]:
-        row = self.owner.execute(query, given).fetchone()  # type: ignore[call-overload]
+        row = self.owner.execute(query, given).fetchone()
         assert row is not None
         found: tuple[Any, ...] = row
         return found
