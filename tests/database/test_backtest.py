@@ -19,6 +19,7 @@ from sluice.core.backtest.results import Result
 from sluice.core.backtest.windows import minute_of, moment_of
 from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
 from sluice.core.detect.series_rules import SeriesRule
+from sluice.core.rollup_archive.files import TieredResolution
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
 from sluice.edge.backtest.devices import list_devices
 from sluice.edge.backtest.tables import MOST_TRIES, BacktestTables
@@ -116,8 +117,8 @@ class Place:
 
     def move(self) -> None:
         """Move all days but the last two to files, and drop them from the database."""
-        hot = {"1m": 2 * DAY, "1h": 90 * DAY}
-        plan = TierPlan(hot=hot, kept=730 * DAY, slice_windows=360, chunk=20_000, max_file=20_000)  # type: ignore[arg-type]
+        hot: dict[TieredResolution, timedelta] = {"1m": 2 * DAY, "1h": 90 * DAY}
+        plan = TierPlan(hot=hot, kept=730 * DAY, slice_windows=360, chunk=20_000, max_file=20_000)
         self.owner.execute("UPDATE horizon SET floor = %s WHERE store = 'sample'", [NOW])
         with closing(psycopg.connect(make_conninfo(self.dsn, user="sluice_tier"), autocommit=True)) as connection:
             for _ in range(2):
@@ -137,7 +138,7 @@ class Place:
         return self._one("SELECT state, tries, trouble FROM backtest WHERE backtest_number = %s", number)
 
     def _one(self, query: str, *given: Any) -> tuple[Any, ...]:
-        row = self.owner.execute(query, given).fetchone()  # type: ignore[call-overload]
+        row = self.owner.execute(query, given).fetchone()
         assert row is not None
         found: tuple[Any, ...] = row
         return found
@@ -206,42 +207,48 @@ def test_a_result_is_that_of_the_minutes_in_the_database_and_in_files_together(p
 def test_a_bound_makes_it_of_fewer_devices_always_the_same_ones(place: Place) -> None:
     store(place, {f"press-{number}": make_days(number) for number in range(8)})
     numbers = [place.ask(make_rule(), days=1) for _ in range(2)]
-    place.run(windows=3 * 1440)
+    place.run(windows=1440)
     first, again = map(place.result, numbers)
     assert first == again
     assert (first.cut, first.fleet_devices) == ("windows", 8)
     assert 0 < first.devices < 8
 
 
-def fill_planted(place: Place, values: Sequence[float | None]) -> None:
+def fill_planted(place: Place, device: str, values: Sequence[float | None]) -> None:
     """Store a made-up series: the hours of seven days, and the minutes of the last two."""
-    place.add_metric("made")
-    place.add_device("made", "made", planted.START - 90 * DAY)
+    place.add_device("made", device, planted.START - 90 * DAY)
     first = minute_of(planted.START)
     there = {first + number: [value] for number, value in enumerate(values) if value is not None}
     hours: dict[int, list[float]] = {}
     for minute, readings in there.items():
         hours.setdefault(minute - (minute - first) % 60, []).extend(readings)
-    place.fill("rollup_1h", "made", "made", hours)
-    place.fill("rollup_1m", "made", "made", {m: each for m, each in there.items() if m >= first + 6 * 1440})
+    place.fill("rollup_1h", "made", device, hours)
+    place.fill("rollup_1m", "made", device, {at: each for at, each in there.items() if at >= first + 6 * 1440})
+
+
+def test_rules_that_learn_find_what_they_find_in_memory(place: Place) -> None:
+    faults = {name: planted.make_series(0, name)[0] for name in ("spike", "level", "stuck", "dropout")}
+    weeks = {name: planted.learn_week(values) for name, values in faults.items()}
+    place.add_metric("made")
+    for name, values in faults.items():
+        fill_planted(place, name, values)
     place.close_minutes(planted.START + 8 * DAY)
-
-
-@pytest.mark.parametrize("fault", ["spike", "level", "stuck", "dropout"])
-def test_rules_that_learn_find_what_they_find_in_memory(place: Place, fault: str) -> None:
-    values, _ = planted.make_series(0, fault)
-    fill_planted(place, values)
     rules = [rule for metric in ("made", SILENCE_METRIC) for rule in default_rules_for("made", metric)]
     deviations = replace(rules[0], kind="baseline", open=4.0, clear=2.0, rule_id="baseline")
     rules += [deviations, replace(deviations, kind="zscore", rule_id="zscore")]
     numbers = [place.ask(rule, days=1) for rule in rules]
     place.owner.execute("UPDATE backtest SET fleet_id = 'made'")
     assert place.run(planted.BOOK).defect is None
-    expected = planted.run_rules(values, rules)
-    assert any(expected.values())
     for rule, number in zip(rules, numbers, strict=True):
-        found = place.result(number)
-        assert [each.opened_at for each in found.examples] == expected[rule.rule_id], rule.rule_id
+        histories = [
+            replace(planted.make_history(values, weeks[name], rule), device_id=name) for name, values in faults.items()
+        ]
+        expected = backtest(rule, histories, planted.START + 8 * DAY, planted.START + 7 * DAY, planted.BOOK)
+        assert expected, rule.rule_id
+        found = [(each.opened_at, each.resolved_at, each.device_ids) for each in place.result(number).examples]
+        assert found == [
+            (one.incident.opened_at, one.incident.resolved_at, one.incident.examples) for one in expected
+        ], rule.rule_id
 
 
 def test_each_backtest_is_claimed_once_and_first_those_that_somebody_waits_for(place: Place) -> None:
@@ -302,6 +309,13 @@ def test_before_anything_is_rolled_there_is_nothing_to_test(place: Place) -> Non
     assert (state, trouble) == ("failed", "Nothing is rolled yet: there are no minutes to test the rule on.")
 
 
+def add_fleet(place: Place) -> None:
+    place.owner.execute(
+        "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, created_at, device_type)"
+        " VALUES ('fleet-1', 1, 1, now(), 'press')"
+    )
+
+
 def save_rule(place: Place, rule: SeriesRule) -> None:
     place.owner.execute(
         'INSERT INTO rule (fleet_id, rule_id, kind, metric, unit, device_type, device_id, open, clear, breaches, "of",'
@@ -320,45 +334,33 @@ def save_rule(place: Place, rule: SeriesRule) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("tested", "saved", "devices"),
-    [
-        (make_rule(), [], {"a", "b", "c"}),
-        (make_rule(device_id="b"), [], {"b"}),
-        (make_rule(), [make_rule(rule_id="own", device_id="a")], {"b", "c"}),
-        (make_rule(), [make_rule(rule_id="cold", kind="below", device_id="a", clear=90.0)], {"a", "b", "c"}),
-        (make_rule(), [make_rule(rule_id="typed", device_type="press")], set()),
-        (make_rule(device_type="press"), [make_rule(rule_id="all")], {"a", "b", "c"}),
-        (make_rule(device_type="lathe"), [], set()),
-        (default_rules_for("fleet-1", "heat")[0], [make_rule(kind="range", open=1.0, clear=1.0)], {"a", "b", "c"}),
-    ],
-    ids=[
-        "no other",
-        "of one device",
-        "a device has its own",
-        "of another kind",
-        "the type has its own",
-        "of the type",
-        "of another type",
-        "a default",
-    ],
-)
-def test_a_rule_is_tested_on_the_devices_that_it_would_judge(
-    place: Place, tested: SeriesRule, saved: Sequence[SeriesRule], devices: set[str]
-) -> None:
-    place.owner.execute(
-        "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second, created_at, device_type)"
-        " VALUES ('fleet-1', 1, 1, now(), 'press')"
-    )
+ALL = {"a", "b", "c"}
+CASES: Mapping[str, tuple[SeriesRule, Sequence[SeriesRule], set[str]]] = {
+    "no other": (make_rule(), [], ALL),
+    "of one device": (make_rule(device_id="b"), [], {"b"}),
+    "a device has its own": (make_rule(), [make_rule(rule_id="own", device_id="a")], {"b", "c"}),
+    "of another kind": (make_rule(), [make_rule(rule_id="cold", kind="below", device_id="a", clear=90.0)], ALL),
+    "the type has its own": (make_rule(), [make_rule(rule_id="typed", device_type="press")], set()),
+    "of the type": (make_rule(device_type="press"), [make_rule(rule_id="all")], ALL),
+    "of another type": (make_rule(device_type="lathe"), [], set()),
+    "a default": (default_rules_for("fleet-1", "heat")[0], [make_rule(kind="range", open=1.0, clear=1.0)], ALL),
+}
+
+
+def test_a_rule_is_tested_on_the_devices_that_it_would_judge(place: Place) -> None:
+    add_fleet(place)
     for name in ("a", "b", "c", None):
         place.add_device("fleet-1", name, START)
     place.add_device("fleet-2", "a", START)
-    for rule in saved:
-        save_rule(place, rule)
-    assert {one.device_id for one in list_devices(place.own, tested)} == devices
+    for name, (tested, saved, devices) in CASES.items():
+        place.owner.execute("DELETE FROM rule")
+        for rule in saved:
+            save_rule(place, rule)
+        assert {one.device_id for one in list_devices(place.own, tested)} == devices, name
 
 
 def test_old_backtests_are_deleted_but_for_the_promise_of_the_version_that_judges(place: Place) -> None:
+    add_fleet(place)
     save_rule(place, make_rule())
     place.owner.execute("UPDATE rule SET version = 2")
     old, current, asked = place.ask(make_rule(), promised=1), place.ask(make_rule(), promised=2), place.ask(make_rule())

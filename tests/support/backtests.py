@@ -50,10 +50,14 @@ def make_history(values: Values, device: str = "device-1", baselines: Iterable[D
 
 
 def backtest(
-    rule: SeriesRule, histories: Iterable[DeviceHistory], until: datetime, since: datetime = START
+    rule: SeriesRule,
+    histories: Iterable[DeviceHistory],
+    until: datetime,
+    since: datetime = START,
+    book: SeriesBook = BOOK,
 ) -> list[Raised]:
     """Backtest a rule over whole histories."""
-    judging, awake = Judging(rule, BOOK, 5, 7 * DAY), Awake()
+    judging, awake = Judging(rule, book, 5, 7 * DAY), Awake()
     first, last = minute_of(since), minute_of(until)
     told = [each for history in histories for each in judging.judge(history, first, last, awake)]
     return raise_incidents(told, awake, until, silence=rule.kind == "silence")

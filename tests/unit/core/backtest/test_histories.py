@@ -23,11 +23,14 @@ WEEK, HOUR = 7 * DAY, timedelta(hours=1)
 
 
 def make_baseline(computed_at: datetime = START, since: datetime = START - WEEK, mean: float = 50.0) -> DayBaseline:
-    cells = {"counts": [60] * CELLS, "means": [mean] * CELLS, "deviations": [2.0] * CELLS}
-    hours = {"hour_count": 168, "hour_mean": mean, "hour_deviation": 1.0, "least_deviation": 0.5}
     baseline = Baseline(
-        **cells,
-        **hours,  # type: ignore[arg-type]
+        counts=[60] * CELLS,
+        means=[mean] * CELLS,
+        deviations=[2.0] * CELLS,
+        hour_count=168,
+        hour_mean=mean,
+        hour_deviation=1.0,
+        least_deviation=0.5,
         low=40.0,
         high=60.0,
         interval_seconds=60.0,

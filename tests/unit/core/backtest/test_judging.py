@@ -11,7 +11,7 @@ from sluice.core.backtest.judging import Awake, Judging
 from sluice.core.backtest.raising import raise_incidents
 from sluice.core.backtest.windows import Windows, minute_of, moment_of
 from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
-from sluice.core.detect.series_rules import SeriesRule
+from sluice.core.detect.series_rules import RuleKind, SeriesRule
 from tests.support.backtests import BOOK, DAY, FLEET, MINUTE, START, backtest, make_history, make_rule
 
 DEFAULTS = {rule.kind: rule for metric in ("made", SILENCE_METRIC) for rule in default_rules_for("made", metric)}
@@ -36,10 +36,10 @@ def test_planted_faults_are_found_when_they_happen(fault: str, found: Sequence[s
 
 
 @pytest.mark.parametrize(("kind", "opens"), [("zscore", 6.0), ("baseline", 6.0)])
-def test_deviations_are_measured_from_what_was_usual_then(kind: str, opens: float) -> None:
+def test_deviations_are_measured_from_what_was_usual_then(kind: RuleKind, opens: float) -> None:
     rule = SeriesRule(
         fleet_id="made", rule_id="odd", version=1, metric="made", kind=kind, open=opens, clear=3.0, breaches=2, of=3
-    )  # type: ignore[arg-type]
+    )
     values, since = planted.make_series(1, "spike")
     week = planted.learn_week(values)
     assert any(since <= at < since + 5 * MINUTE for at in planted.run_rule(values, week, rule))

@@ -41,7 +41,7 @@ def test_a_version_is_in_force_until_the_next_one(
 
 
 def report(raised: list[RaisedIncident], days: dict[datetime, int], **changed: Any) -> dict[str, Any] | None:
-    given = {"rule_id": "hot", "version": 1, "since": MADE} | changed
+    given: dict[str, Any] = {"rule_id": "hot", "version": 1, "since": MADE} | changed
     return report_version(RuleVersion(**given), raised, days, NOW)
 
 

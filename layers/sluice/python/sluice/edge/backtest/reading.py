@@ -159,8 +159,13 @@ class StoredHistories:
             return list(self._recaller.read_tables(msgspec.structs.replace(question, objects=again)))
 
     def _find_objects(self, names: Sequence[str], until: datetime) -> tuple[str, ...]:
-        asked = {"fleet": self._rule.fleet_id, "first": names[0], "last": names[-1]}
-        asked |= {"since": self._first, "until": until}
+        asked = {
+            "fleet": self._rule.fleet_id,
+            "first": names[0],
+            "last": names[-1],
+            "since": self._first,
+            "until": until,
+        }
         return tuple(name for (name,) in self._connection.execute(_OBJECTS, asked))
 
     def _read_database(self, devices: Sequence[Device], since: datetime) -> Iterator[pa.Table]:
@@ -207,7 +212,8 @@ def _split(table: pa.Table, *, digests: bool) -> Iterator[tuple[str, Windows]]:
     for device_id, rows in groupby(table["device_id"].to_pylist()):
         end = start + sum(1 for _ in rows)
         if digests:
-            yield device_id, Windows(at[start:end], *(column[start:end] for column in columns), _digests(table, start))
+            counts, means, squares, lows, highs = (column[start:end] for column in columns)
+            yield device_id, Windows(at[start:end], counts, means, squares, lows, highs, _digests(table, start))
         else:
             yield device_id, Windows(list(dict.fromkeys(at[start:end])))
         start = end

@@ -26,7 +26,8 @@ _CLAIM = """
     RETURNING backtest_number, fleet_id, rule::text, days, tries
 """
 _GIVE_UP = """
-    UPDATE backtest SET state = 'failed', ended_at = %(now)s, trouble = concat_ws(' ', %(why)s, nullif(trouble, ''))
+    UPDATE backtest
+    SET state = 'failed', ended_at = %(now)s, trouble = concat_ws(' ', %(why)s::text, nullif(trouble, ''))
     WHERE (state = 'asked' OR (state = 'running' AND claimed_at < %(before)s)) AND tries >= %(most)s
 """
 _MINE = "WHERE backtest_number = %(number)s AND tries = %(tries)s AND state = 'running'"
