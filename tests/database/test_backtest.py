@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
@@ -19,7 +19,6 @@ from sluice.core.backtest.results import Result
 from sluice.core.backtest.windows import minute_of, moment_of
 from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
 from sluice.core.detect.series_rules import SeriesRule
-from sluice.core.rollup_archive.files import TieredResolution
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
 from sluice.edge.backtest.devices import list_devices
 from sluice.edge.backtest.tables import MOST_TRIES, BacktestTables
@@ -32,6 +31,9 @@ from sluice.edge.rollups.maintenance import Maintenance
 from tests.database.replaying import connect_as
 from tests.local.emulation import emulated_aws
 from tests.support.backtests import BOOK, DAY, MINUTE, START, backtest, make_history, make_rule
+
+if TYPE_CHECKING:
+    from sluice.core.rollup_archive.files import TieredResolution
 
 BUCKET = "rollups"
 HOUR = timedelta(hours=1)
