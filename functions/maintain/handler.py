@@ -46,14 +46,14 @@ def maintain(tables: Maintenance, settings: MaintainSettings, now: datetime) -> 
     made = tables.ensure_partitions(now - terms.sample, now + timedelta(hours=settings.partitions_ahead_hours))
     floor = tables.raise_floor(lambda oldest: place_floor(now, oldest, terms))
     record(SAMPLE_AGE, (now - floor).total_seconds())
-    forgotten = sum(tables.forget(*expired) for expired in terms.list_expired(floor, now))
     done = record_all(
         {
             PARTITIONS_MADE: made,
             PARTITIONS_DROPPED: tables.drop_samples(),
             PARTITIONS_OVERDUE: tables.count_overdue(),
             COUNTS_FOLDED: sum(tables.fold(table) for table in COUNTED_BY),
-            ROWS_FORGOTTEN: forgotten + tables.forget_backtests(now - terms.outcome),
+            ROWS_FORGOTTEN: sum(tables.forget(*expired) for expired in terms.list_expired(floor, now))
+            + tables.forget_backtests(now - terms.outcome),
         }
     )
     logger.info("maintained", extra={"floor": floor.isoformat(), **done})

@@ -12,8 +12,8 @@ MODULES = sorted((PACKAGE / "core").rglob("*.py"))
 
 # What the core may import: rules about text, numbers and times, and nothing that knows where or when it runs.
 ALLOWED = {
-    "base64", "binascii", "collections", "contextlib", "datetime", "difflib", "functools", "gzip", "hashlib", "hmac",
-    "http", "ipaddress", "itertools", "json", "math", "re", "statistics", "typing", "uuid", "zlib",
+    "base64", "binascii", "bisect", "collections", "contextlib", "datetime", "difflib", "functools", "gzip", "hashlib",
+    "hmac", "http", "ipaddress", "itertools", "json", "math", "re", "statistics", "typing", "uuid", "zlib",
     "fastjsonschema", "msgspec", "rfc8785", "sluice",
     "numpy", "numpy.typing",  # numbers by the million; it reads no files here, as every call is checked
     "urllib.parse",  # and nothing else of urllib, which has a network in it

@@ -54,6 +54,7 @@ class Settings:
     """What the handler needs of its settings here."""
 
     sluice_stage = "test"
+    dashboard_address = "https://page"
     attend_statement_seconds = 10.0
     attend_reserve_seconds = 25.0
 

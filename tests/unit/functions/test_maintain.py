@@ -1,6 +1,6 @@
 """What maintain does in which order, with the database replaced."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -63,14 +63,12 @@ class Tables:
         self.diary.append(("forget", table, before))
         return 100
 
+    def forget_backtests(self, before: datetime) -> int:
+        self.diary.append(("forget", "backtest", before))
+        return 5
+
     def maintain(self) -> dict[str, Any]:
         return maintain(cast("Maintenance", self), SETTINGS, NOW)
-
-
-@pytest.fixture(autouse=True)
-def _forget_metrics() -> Iterator[None]:
-    yield
-    metrics.clear_metrics()
 
 
 def test_partitions_come_first_and_the_floor_before_the_drop() -> None:
@@ -95,6 +93,7 @@ def test_rows_are_forgotten_when_their_term_is_over() -> None:
         ("series_state", NOW - timedelta(days=90)),
         ("silence", NOW - timedelta(days=90)),
         ("delivery", NOW - timedelta(days=90)),
+        ("backtest", NOW - timedelta(days=90)),
         ("rollup_1d", NOW - timedelta(days=730)),
     }
 
@@ -112,7 +111,7 @@ def test_what_was_done_is_counted_and_what_alarms_look_at_always_is() -> None:
         "PartitionsDropped": 1,
         "PartitionsOverdue": 4,
         "CountsFolded": 20,
-        "RowsForgotten": 1300,
+        "RowsForgotten": 1305,
     }
     counted = {name: one["Value"] for name, one in metrics.metric_set.items()}
     assert counted["PartitionsOverdue"] == [4.0]
