@@ -20,8 +20,10 @@ from infra.network import Network
 from infra.profiles import profile_named
 from infra.stores.buckets import Bucket, Expiry
 from sluice.edge.settings import Settings
-from tests.infra.templates import STACKS, Templates, context
+from tests.infra.templates import Templates, context
 
+# A machine has no part in the background.
+PLACES = ("network", "data", "pipeline")
 PREFIX = "manifests/"
 
 
@@ -45,7 +47,7 @@ def synthesize_machine(outdir: Path, **changed: Any) -> Synthesized:
     deployment = Deployment(stage="proof", region="us-east-1", log_days=profile.log_days, keeps_data=False)
     app = App(context={**context("test"), "aws:cdk:bundling-stacks": []}, outdir=str(outdir))
     network_stack, data, pipeline = (
-        Stack(app, deployment.named(each), env=Environment(region=deployment.region)) for each in STACKS
+        Stack(app, deployment.named(each), env=Environment(region=deployment.region)) for each in PLACES
     )
     network = Network(network_stack, "Network")
     key = kms.Key(data, "Key", enable_key_rotation=True)
@@ -75,7 +77,7 @@ def synthesize_machine(outdir: Path, **changed: Any) -> Synthesized:
         uses=[each(pipeline, foundation, machine.name) for each in (start_access, describe_access)],
     )
     app.synth()
-    files = {stack: outdir / f"{deployment.named(stack)}.template.json" for stack in STACKS}
+    files = {stack: outdir / f"{deployment.named(stack)}.template.json" for stack in PLACES}
     return Synthesized(app, Templates(profile, files))
 
 
