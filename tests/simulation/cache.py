@@ -51,11 +51,13 @@ class SimulatedCache:
 
     def get(self, name: str) -> bytes | None:
         """Read a value."""
-        return self._ask("get", lambda: self._text(name))
+        found: bytes | None = self._ask("get", lambda: self._text(name))
+        return found
 
     def hget(self, name: str, field: str) -> bytes | None:
         """Read a field of a hash."""
-        return self._ask("hget", lambda: self._hash(name).get(field))
+        found: bytes | None = self._ask("hget", lambda: self._hash(name).get(field))
+        return found
 
     def set(self, name: str, value: bytes, ex: int) -> None:
         """Keep a value for some seconds."""
@@ -72,7 +74,8 @@ class SimulatedCache:
 
     def run_queued(self, commands: Sequence[Callable[[], Any]]) -> list[Any]:
         """Run queued commands in one request."""
-        return self._ask("pipeline", lambda: [command() for command in commands])
+        answers: list[Any] = self._ask("pipeline", lambda: [command() for command in commands])
+        return answers
 
     def _ask(self, effect: str, act: Callable[[], Any]) -> Any:
         return self._world.perform(CACHE, effect, lambda _: act(), AwayError)

@@ -124,7 +124,7 @@ class SimulatedConnection(psycopg.Connection[tuple[Any, ...]]):
         self.abort()
         super().close()
 
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:  # type: ignore[override]
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute a statement, unless the connection is lost before it or at its answer."""
         self._tell_time()
         if isinstance(query, str | bytes):

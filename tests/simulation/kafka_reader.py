@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from tests.simulation.broker import BROKER, CREATE_TIME, Brokers, LogRecord
 from tests.simulation.faults import KILLED_BEFORE, NO_ANSWER, SLOW
+from tests.simulation.world import Answer
 
 _BEGINNING, _END = -2, -1
 READS = (KILLED_BEFORE, NO_ANSWER, SLOW)
@@ -66,7 +67,7 @@ class SimulatedReader:
     def committed(self, places: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
         """Tell what the group has committed."""
         del timeout
-        found = [
+        found: list[TopicPartition] = [
             TopicPartition(
                 place.topic,
                 place.partition,
@@ -104,7 +105,7 @@ class SimulatedReader:
             offset = next((one.offset for one in log if one.timestamp >= place.offset), _END)
         return TopicPartition(place.topic, place.partition, offset)
 
-    def _read(self, what: str, answer: Any) -> Any:
+    def _read(self, what: str, answer: Answer) -> Answer:
         return self._brokers.world.perform(BROKER, f"read {what}", lambda _: answer, _fail, READS)
 
 

@@ -57,8 +57,7 @@ class ObjectStore:
         """List page by page."""
         names = [name for name in self.names(Bucket, Prefix) if name > StartAfter]
         for at in range(0, len(names), PAGE) or [0]:
-            page = names[at : at + PAGE]
-            yield self._world.perform(STORE, "list", lambda _, page=page: self._list(Bucket, page), _fail, READS)
+            yield self._list(Bucket, names[at : at + PAGE])
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfNoneMatch: str = "") -> dict[str, Any]:  # noqa: N803
         """Read an object, or a range of it, unless it is known already."""
@@ -107,13 +106,16 @@ class ObjectStore:
         self._world.perform(STORE, "delete", lambda _: self.objects.pop((Bucket, Key), None), _fail)
 
     def _list(self, bucket: str, names: list[str]) -> dict[str, Any]:
-        found = [(name, self.objects[bucket, name]) for name in names if (bucket, name) in self.objects]
-        return {
-            "Contents": [
-                {"Key": name, "ETag": each.etag, "Size": len(each.body), "LastModified": each.written_at}
-                for name, each in found
-            ]
-        }
+        def describe(_: str | None) -> dict[str, Any]:
+            found = [(name, self.objects[bucket, name]) for name in names if (bucket, name) in self.objects]
+            return {
+                "Contents": [
+                    {"Key": name, "ETag": each.etag, "Size": len(each.body), "LastModified": each.written_at}
+                    for name, each in found
+                ]
+            }
+
+        return self._world.perform(STORE, "list", describe, _fail, READS)
 
     def _find(self, bucket: str, name: str) -> StoredObject:
         if (bucket, name) not in self.objects:

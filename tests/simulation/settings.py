@@ -103,7 +103,7 @@ _OWN = {
         "HOUR_SECONDS": "60",
         "DAY_SECONDS": "90",
         "ROLL_SHARDS": "64",
-        "ROLL_LOOP_SECONDS": "3",
+        "ROLL_LOOP_SECONDS": "1.5",
         "ROLL_PAUSE_SECONDS": "1.0",
         "ROLL_ANSWER_SECONDS": "20",
     },

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any
 
 from tests.simulation.history import History, Post
-
-Item = TypeVar("Item")
 
 
 def shorten(history: History, fails: Callable[[History], bool], tries: int) -> History:
@@ -34,7 +32,8 @@ def _drop_items(history: History, name: str, fails: Callable[[History], bool]) -
     while size:
         at = 0
         while at < len(kept):
-            candidate = replace(history, **{name: (*kept[:at], *kept[at + size :])})
+            rest: Any = (*kept[:at], *kept[at + size :])
+            candidate = replace(history, **{name: rest})
             if fails(candidate):
                 history, kept = candidate, getattr(candidate, name)
             else:
