@@ -22,7 +22,7 @@ AWAY = "away"
 
 ALWAYS = (KILLED_BEFORE, KILLED_AFTER, NO_ANSWER, ANSWER_LOST, SLOW)
 
-RATES = (0.0, 0.003, 0.01, 0.03, 0.08)
+RATES = (0.0, 0.01, 0.03, 0.08)
 """How likely a step fails; a history has one of them."""
 
 

@@ -53,7 +53,7 @@ REPLAY, CANCEL, STOP_REPLAYS = "a replay is planned and applied", "a replay is c
 AHEAD, REDRIVE = "a newer release writes", "dead letters are re-driven"
 
 # Areas beside the way of an event to the stores.
-ALERTS, REPLAYS, REDRIVES = "alerts", "replays", "redrives"
+AREAS = ALERTS, REPLAYS, REDRIVES = "alerts", "replays", "redrives"
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,17 @@ class History:
         return replace(self, faults=tuple(faults))
 
 
-def make_history(seed: str) -> History:
-    """Make a history from a seed."""
+def make_history(seed: str, area: str = "") -> History:
+    """Make a history from a seed; if an area is named, one that has it and no other."""
     draw = random.Random(f"{seed}/history")
-    seconds = draw.choice((60.0, 180.0, 600.0))
+    seconds = draw.choice((60.0, 180.0, 400.0))
     posts = _make_posts(draw, seconds)
     outages = [
         Outage(seconds * draw.random(), draw.choice((3.0, 20.0, 90.0)), draw.choice(PARTS))
         for _ in range(draw.choice((0, 0, 1, 2, 4)))
     ]
-    areas = frozenset(area for area in (ALERTS, REPLAYS, REDRIVES) if draw.random() < AREA_SHARE)
+    drawn = [each for each in AREAS if draw.random() < AREA_SHARE]
+    areas = frozenset([area] if area else drawn)
     changes = [*_make_changes(draw, seconds), *_make_changes_of_areas(draw, seconds, areas)]
     return History(
         seed,

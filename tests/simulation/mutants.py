@@ -13,11 +13,14 @@ from pathlib import Path
 
 from tests.mutations.mutants import MUTANTS, Mutant
 from tests.mutations.running import Tree, change
+from tests.simulation.history import ALERTS, REDRIVES, REPLAYS
 from tests.simulation.seeded import SEEDED
 
 LONGEST_SECONDS = 1200
-KAFKA_CLIENT = "kafka_client.py"
-"""What lies in the Kafka client is below the simulated brokers."""
+AREA_OF = {"/replay/": REPLAYS, "/detect/": ALERTS, "/alerts/": ALERTS, "/redrive/": REDRIVES}
+"""Bugs of an area are searched for in histories that have it."""
+BESIDE = ("kafka_client.py", "/matching/", "/notify/", "/rollup_archive/", "recomputing.py")
+"""What lies below the simulated clients, or in functions that no history has."""
 
 
 def search(directory: Path, mutant: Mutant, histories: int) -> str:
@@ -26,14 +29,15 @@ def search(directory: Path, mutant: Mutant, histories: int) -> str:
     shipped = file.read_text()
     try:
         file.write_text(change(shipped, mutant))
-        said = _run(directory, histories)
+        area = next((area for folder, area in AREA_OF.items() if folder in mutant.file), "")
+        said = _run(directory, histories, area)
     finally:
         file.write_text(shipped)
     return f"| {mutant.bug} | {said} |"
 
 
-def _run(directory: Path, histories: int) -> str:
-    command = [sys.executable, "-m", "tests.simulation.search", "--histories", str(histories)]
+def _run(directory: Path, histories: int, area: str) -> str:
+    command = [sys.executable, "-m", "tests.simulation.search", "--histories", str(histories), "--area", area]
     paths = os.pathsep.join([str(directory), str(directory / "layers" / "sluice" / "python")])
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths}
     try:
@@ -87,7 +91,7 @@ def main() -> None:
     chosen = [
         mutant
         for mutant in (*SEEDED, *MUTANTS)
-        if KAFKA_CLIENT not in mutant.file and options.only in f"{mutant.file} {mutant.bug}"
+        if not any(part in mutant.file for part in BESIDE) and options.only in f"{mutant.file} {mutant.bug}"
     ]
     with tempfile.TemporaryDirectory() as directory:
         for line in run(chosen, Path(directory), options.histories, options.side_by_side):

@@ -37,12 +37,14 @@ class Failure:
         )
 
 
-def run_seeds(databases: HistoryDatabases, seeds: Iterable[str]) -> Iterator[tuple[str, Outcome, float]]:
+def run_seeds(
+    databases: HistoryDatabases, seeds: Iterable[str], area: str = ""
+) -> Iterator[tuple[str, Outcome, float]]:
     """Run the histories of seeds; yield what each came to, and how long it took."""
     for seed in seeds:
         began = time.monotonic()
         with databases.fresh() as dsn:
-            outcome = run_history(make_history(seed), dsn)
+            outcome = run_history(make_history(seed, area), dsn)
         yield seed, outcome, time.monotonic() - began
 
 
