@@ -28,7 +28,7 @@ CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),-
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants soak test-infra test-code test-faults test-database test-flow test-local test-more-faults
+.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants simulate soak test-infra test-code test-faults test-database test-flow test-local test-more-faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -103,6 +103,10 @@ bench: setup .venv/bench ## measure what an event, a window and an answer cost; 
 
 mutants: setup ## seed known bugs that lose events, one at a time, and check that the right test fails
 	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.mutations
+
+simulate: setup ## run histories of a simulated world, with faults at any step, and check each: MINUTES=...; SEED=... repeats a run
+	@: $(or $(MINUTES),$(error say how many MINUTES))
+	@PYTHONPATH=layers/sluice/python $(PYTHON) -m tests.simulation --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 soak: setup ## break a separate stack at random under load, and check that no event was lost: MINUTES=...; SEED=... repeats a run
 	@: $(or $(MINUTES),$(error say how many MINUTES))

@@ -132,3 +132,24 @@ def test_only_what_became_a_sample_is_said_to_be_counted(processes: Processes, t
     assert [event.origin.offset for event in effect.counted] == [4]
     assert [event.origin.offset for event in effect.events] == [3, 4]
     assert len(tables.samples()) == 2
+
+
+def test_a_record_has_counted_if_it_is_covered_in_no_gap_and_not_later_than_what_is_covered(
+    processes: Processes, tables: Tables
+) -> None:
+    del tables
+    moment = now()
+    counted, ahead, unseen = (Sent(offset, moment, moment) for offset in range(3))
+    of_another_topic = Sent(0, moment, moment + timedelta(seconds=1))
+    writer = processes.start()
+    writer.add(read([counted]), set())
+    writer.bury(put_aside(ahead))
+    sent = (counted, ahead, unseen, of_another_topic)
+    assert [writer.has(put_down(one.record(), AHEAD, now() + timedelta(days=1))) for one in sent] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    writer.add(read([ahead]), set())
+    assert writer.has(put_down(ahead.record(), AHEAD, now()))

@@ -438,6 +438,15 @@ def test_letters_of_no_accounted_consumer_are_refused(world: World, database: st
     assert refused.value.code == "redrive_of_consumer"
 
 
+def test_letters_that_name_no_fleet_are_refused(world: World, database: str) -> None:
+    letter = msgspec.structs.replace(letter_of(world.sent(0), "archive", world.moment, POISON), fleet_id=None)
+    world.s3.put_letters([letter])
+    asked = {**world.range, "group_id": key_of(letter).group_id}
+    with closing(connect_as(database, "redrive")) as connection, pytest.raises(Refusal) as refused:
+        world.look(connection).measure(asked)
+    assert (refused.value.status, refused.value.code) == (404, "unknown_fleet")
+
+
 def test_a_letter_without_its_header_is_incomplete(world: World) -> None:
     letter = msgspec.structs.replace(letter_of(world.sent(0), "archive", world.moment, POISON), envelope=None)
     world.s3.put_letters([letter])

@@ -49,6 +49,7 @@ class World:
     brokers_away: bool = False
     raising: set[int] = field(default_factory=set)
     killing: set[int] = field(default_factory=set)
+    counted_before: set[int] = field(default_factory=set)
     attempts: PlayedCache = field(default_factory=PlayedCache)
     seconds_left: float = 120.0
     known: set[int] = field(default_factory=set)
@@ -86,6 +87,10 @@ class World:
 
     def ask(self) -> None:
         self._note("ask", (), self.database_away, Retryable)
+
+    def has(self, record: Unreadable) -> bool:
+        self._note("has", (), self.database_away, Retryable)
+        return record.origin.offset in self.counted_before
 
     def bury(self, unreadable: Sequence[Unreadable]) -> None:
         self._note("bury", (one.origin for one in unreadable), self.database_away, Retryable)
@@ -245,6 +250,19 @@ def test_a_killer_gets_no_letter_while_the_database_is_away(world: World) -> Non
     world.database_away = False
     assert world.aggregate(batch_of(4, size=1)) == []
     assert world.diary == [("letter", [100]), ("bury", [100])]
+
+
+def test_a_record_that_counted_before_it_ended_its_process_gets_no_letter(world: World) -> None:
+    world.killing = {100}
+    for _ in range(4):
+        with pytest.raises(Killed):
+            world.aggregate(batch_of(4, size=1))
+    world.counted_before = {100}
+    world.database_away = True
+    assert world.aggregate(batch_of(4, size=1)) == [first(4, 100)]
+    world.database_away = False
+    assert world.aggregate(batch_of(4, size=1)) == []
+    assert (world.letters, world.diary) == ([], [])
 
 
 def test_a_killer_that_is_run_again_is_found_while_its_partition_is_delivered(world: World) -> None:

@@ -18,7 +18,7 @@ from sluice.core.detect.readings import Readings, first_of_each, read_readings
 from sluice.core.detect.rulebook import Rulebook
 from sluice.core.detect.series_rules import OF_READINGS, SeriesRule
 from sluice.core.detect.verdicts import Verdict
-from sluice.core.errors import Retryable
+from sluice.core.errors import Fault, Retryable
 from sluice.core.events.contracts import Contracts
 from sluice.core.failures.sorting import Faulty
 from sluice.core.limits import Limits
@@ -84,6 +84,11 @@ class Detecting:
 
     def ask(self) -> None:
         """Do nothing: no record is accounted for here."""
+
+    def has_done(self, record: KafkaRecord, fault: Fault, now: datetime) -> bool:
+        """Return False: no record is accounted for here."""
+        del record, fault, now
+        return False
 
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:
         """Do nothing: no record is accounted for here."""

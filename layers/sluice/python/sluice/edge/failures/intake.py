@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 
-from sluice.core.errors import Ahead, Killer, Retryable
+from sluice.core.errors import Ahead, Fault, Killer, Retryable
 from sluice.core.failures.sorting import Faulty, count_poison, sort_records
 from sluice.core.metrics import RECORDS_HELD, RECORDS_QUARANTINED, Metric
 from sluice.core.records import KafkaRecord, Origin
@@ -34,6 +34,9 @@ class Work(Protocol[Item]):
 
     def ask(self) -> None:
         """Raise Retryable while records with dead letters cannot be covered."""
+
+    def has_done(self, record: KafkaRecord, fault: Fault, now: datetime) -> bool:
+        """Return whether a record took effect before it ended its process, or raise Retryable."""
 
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:
         """Account for records whose dead letters are stored, or raise Retryable."""
@@ -94,6 +97,9 @@ class Intake:
     def put_aside(self, record: KafkaRecord, killer: Killer) -> set[Origin]:
         """Store the dead letter of a record that breaks the consumer, within the quarantine's limits."""
         now = self._clock()
+        if self._work.has_done(record, killer, now):
+            logger.error("a record ended its process after it had taken effect", reason=str(killer))
+            return set()
         self._quarantine.check(1, 0, now)
         # No earlier write in this batch has shown that the record can be covered.
         self._work.ask()

@@ -141,7 +141,10 @@ class Looking:
         first = letters[0]
         if fix:
             _check_fixable(first)
-        self._tables.check_fleet(first.fleet_id or "", self._files.region)
+        if first.fleet_id is None:
+            detail = "The letters of this group name no fleet: what they hold cannot be read as anyone's events."
+            raise Refusal(404, "unknown_fleet", detail)
+        self._tables.check_fleet(first.fleet_id, self._files.region)
         if first.consumer == INGEST:
             measured = measure(letters, fix, self._rules, self._home(first))
         else:

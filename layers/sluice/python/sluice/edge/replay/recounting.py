@@ -87,6 +87,11 @@ class Recounting:
         with self._database.use(ANSWER_SECONDS) as connection:
             connection.execute("SELECT 1")
 
+    def has_done(self, record: KafkaRecord, fault: Fault, now: datetime) -> bool:
+        """Return False: a letter beside a row of a generation changes no number."""
+        del record, fault, now
+        return False
+
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:
         """Cover records whose dead letters are stored."""
         del now

@@ -10,6 +10,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.consumers import COUNTED, DUPLICATE, LATE
+from sluice.core.errors import Fault
 from sluice.core.events.contracts import Contracts
 from sluice.core.failures.sorting import Faulty
 from sluice.core.limits import Limits
@@ -53,6 +54,10 @@ class Aggregating(msgspec.Struct, frozen=True):
     def ask(self) -> None:
         """Raise Retryable while the database is down."""
         self.samples.ask()
+
+    def has_done(self, record: KafkaRecord, fault: Fault, now: datetime) -> bool:
+        """Return whether a record was counted before it ended the process."""
+        return self.samples.has(put_down(record, fault, now))
 
     def cover(self, records: Sequence[Faulty], now: datetime) -> None:
         """Cover records whose dead letters are stored."""

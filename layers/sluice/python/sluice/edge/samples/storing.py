@@ -118,6 +118,19 @@ _MARK = """
 """
 
 
+# What was received later than everything covered is of another topic of that name.
+_HAS_COVERED = """
+    SELECT true FROM coverage AS covered
+    WHERE consumer = %(consumer)s AND topic = %(topic)s AND partition = %(partition)s
+        AND offsets @> %(offset)s::bigint AND received_until >= %(received_at)s
+        AND NOT EXISTS (
+            SELECT FROM gap
+            WHERE gap.consumer = covered.consumer AND gap.topic = covered.topic
+                AND gap.partition = covered.partition AND gap.given_up AND gap.offsets @> %(offset)s::bigint
+        )
+"""
+
+
 class Effect(msgspec.Struct, frozen=True):
     """The effect of a batch."""
 
@@ -165,6 +178,19 @@ class Samples:
             for hour in sorted({hour_of(event.effective_time) for event in events if not event.late}):
                 connection.execute("SELECT ensure_partition('sample', %s)", (hour,))
             return work.add(events, suspected)
+
+    def has(self, record: Unreadable) -> bool:
+        """Return whether a record is covered, and was not given up; Retryable while the database is down."""
+        place = record.origin
+        with self._database.use(ANSWER_SECONDS) as connection:
+            given = {
+                "consumer": self._consumer,
+                "topic": place.topic,
+                "partition": place.partition,
+                "offset": place.offset,
+                "received_at": record.received_at,
+            }
+            return bool(find_value(connection, _HAS_COVERED, given))
 
     def bury(self, unreadable: Sequence[Unreadable]) -> None:
         """Cover records whose dead letters are stored; records that are ahead leave gaps in their windows."""

@@ -1,0 +1,186 @@
+"""What happens in a history besides posts: parts that go away, changes, and what admins ask for."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from cli.simulation.client import ACCEPTED
+from sluice.core.api.keys import ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
+from sluice.core.messages import Message
+from tests.simulation import settings
+from tests.simulation.admins import Admin
+from tests.simulation.clients import Clients
+from tests.simulation.database import HistoryDatabase
+from tests.simulation.deployment import Deployment
+from tests.simulation.history import (
+    AHEAD,
+    CANCEL,
+    FORGET,
+    POISON,
+    REASSIGN,
+    REDRIVE,
+    REPLAY,
+    ROTATE,
+    RULE,
+    STOP,
+    STOP_REPLAYS,
+    Change,
+    Outage,
+)
+from tests.simulation.timeline import BEGINS
+
+FLEET = "demo"
+KEY_ID = "K" * ID_LENGTH
+RULE_ID, HOT = "hot", 49.0
+"""The rule that is there from the beginning, and above which temperature a reading is a breach."""
+_HOUR = timedelta(hours=1)
+
+
+def make_key(database: HistoryDatabase) -> str:
+    """Make the fleet, and the key that its devices begin with."""
+    key = compose_key(settings.STAGE, KEY_ID, "s" * SECRET_LENGTH)
+    database.owner.execute(
+        "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, 1e6, 1e6)", [FLEET]
+    )
+    database.owner.execute(
+        "INSERT INTO api_key (key_id, fleet_id, role, secret_hash) VALUES (%s, %s, 'device', %s)",
+        [KEY_ID, FLEET, hash_key(key)],
+    )
+    return key
+
+
+class Happenings:
+    """Lets things happen to a deployment."""
+
+    def __init__(self, deployment: Deployment, clients: Clients) -> None:
+        self._deployment = deployment
+        self._world = deployment.world
+        self._clients = clients
+        self._admin = Admin(deployment.world, deployment.runtime)
+        self._key_id = KEY_ID
+        self.plans: dict[str, dict[str, Any]] = {}
+        """Plans of replays that were to be applied, by the replay's name."""
+        self.revoked: list[str] = []
+        """Keys that no longer work."""
+        self.busy = 0
+        """How many changes are not done yet."""
+
+    def prepare(self) -> None:
+        """Make what is there from the beginning: published keys and, where readings are judged, a rule."""
+        self._deployment.runtime.invoke("publish", {})
+        if "detect" in self._deployment.functions:
+            self._make_rule(RULE_ID)
+
+    def begin_outage(self, outage: Outage) -> None:
+        """Take a part away when its time comes."""
+
+        def take_away() -> None:
+            self._world.note(f"{outage.part} away for {outage.seconds:.0f} s")
+            self._world.away.add(outage.part)
+            self._world.timeline.sleep(outage.seconds)
+            self._world.away.discard(outage.part)
+            self._world.note(f"{outage.part} back")
+
+        self._world.timeline.spawn("outage", take_away, outage.at)
+
+    def begin_change(self, change: Change) -> None:
+        """Change something when its time comes."""
+        self.busy += 1
+
+        def work() -> None:
+            self._world.note(f"{change.kind} {change.what}")
+            self._change(change)
+            self.busy -= 1
+
+        self._world.timeline.spawn("change", work, change.at)
+
+    def apply_again(self, replay_id: str) -> None:
+        """Apply a plan again, as a person does whose replay was stopped in its swap."""
+        self._admin.insist("POST /v1/admin/replays", body={"plan": self.plans[replay_id]})
+
+    def _change(self, change: Change) -> None:
+        deployment = self._deployment
+        match change.kind:
+            case kind if kind == FORGET:
+                deployment.cache.forget()
+            case kind if kind == REASSIGN:
+                deployment.sources[change.what].start()
+            case kind if kind == STOP:
+                deployment.runtime.kill_all(change.what)
+            case kind if kind == POISON:
+                self._store(f"no event at {change.at:.3f}".encode(), ())
+            case kind if kind == AHEAD:
+                head = [99, self._world.timeline.now().isoformat(), FLEET, "telemetry", 3, "something new"]
+                self._store(f"of a newer release at {change.at:.3f}".encode(), (("sluice", json.dumps(head).encode()),))
+            case kind if kind == ROTATE:
+                self._rotate()
+            case kind if kind == RULE:
+                self._make_rule(change.what)
+            case kind if kind == REPLAY:
+                self._replay(reprocess=change.what == "all")
+            case kind if kind == REDRIVE:
+                self._redrive()
+            case kind if kind == CANCEL:
+                self._cancel()
+            case kind if kind == STOP_REPLAYS:
+                deployment.workflows.stop_all()
+            case kind:
+                raise ValueError(kind)
+
+    def _store(self, body: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
+        """Store a record as another writer than ingest does."""
+        self._deployment.brokers.append(Message("raw-events", body, body, headers))
+        self._clients.ledger.note(body, ACCEPTED)
+
+    def _rotate(self) -> None:
+        """Give the devices a new key, and revoke the old one."""
+        of_key = {"fleet": FLEET, "key": self._key_id}
+        got = self._admin.insist("POST /v1/admin/fleets/{fleet}/keys/{key}/rotate", of_key, {})
+        if got.status != 201:
+            return
+        old, self._clients.key, self._key_id = self._clients.key, got.body["key"], got.body["key_id"]
+        self._world.timeline.sleep(20)
+        reason = {"reason": "it was rotated"}
+        got = self._admin.insist("POST /v1/admin/fleets/{fleet}/keys/{key}/revoke", of_key, reason)
+        if got.status == 200:
+            self.revoked.append(old)
+
+    def _make_rule(self, name: str) -> None:
+        rule = {"rule_id": name, "kind": "above", "metric": "cpu_temp", "open": HOT, "clear": HOT - 1}
+        self._admin.insist("POST /v1/admin/fleets/{fleet}/rules", {"fleet": FLEET}, rule)
+
+    def _replay(self, *, reprocess: bool) -> None:
+        now = self._world.timeline.now()
+        wanted = {
+            "fleet_id": FLEET,
+            "from": (BEGINS - _HOUR).isoformat(),
+            "to": now.isoformat(),
+            "reprocess": reprocess,
+        }
+        planned = self._admin.insist("POST /v1/admin/replays/plan", body=wanted)
+        if planned.status != 200:
+            return
+        plan = planned.body
+        self.plans[f"replay-{plan['hash'][:16]}"] = plan
+        self._admin.insist("POST /v1/admin/replays", body={"plan": plan})
+
+    def _redrive(self) -> None:
+        """Re-drive the largest groups of dead letters, with the fix that is proposed."""
+        spanned = {"from": BEGINS.isoformat(), "to": self._world.timeline.now().isoformat()}
+        query = urlencode(spanned)
+        listed = self._admin.insist("GET /v1/admin/dead-letters/groups", query=query)
+        for item in listed.body["items"][:2] if listed.status == 200 else ():
+            of_group = {"group": item["group_id"]}
+            proposed = self._admin.insist("GET /v1/admin/dead-letters/groups/{group}/proposal", of_group, query=query)
+            fix = proposed.body["fix"] if proposed.status == 200 else []
+            wanted = {"group_id": item["group_id"], "fix": fix, "reason": "the device was repaired", **spanned}
+            self._admin.insist("POST /v1/admin/redrives", body=wanted)
+
+    def _cancel(self) -> None:
+        listed = self._admin.insist("GET /v1/admin/replays")
+        for item in listed.body["items"] if listed.status == 200 else ():
+            if item["state"] not in ("done", "cancelled", "failed"):
+                of_replay, reason = {"replay": item["replay_id"]}, {"reason": "not wanted any more"}
+                self._admin.insist("POST /v1/admin/replays/{replay}/cancel", of_replay, reason)
+                return

@@ -1,0 +1,116 @@
+"""Bugs in replay, swap, incidents and snapshots that histories must find, beside those of `make mutants`."""
+
+from tests.mutations.mutants import CORE, EDGE, Mutant
+
+BY = "tests/simulation"
+BREAK = """\
+{indent}connection.execute("COMMIT")
+{indent}connection.execute("BEGIN")
+"""
+
+_COVERS = """\
+            with connection.transaction():
+                covered = self._cover(connection, records)
+"""
+_AND_NEXT = """\
+            with connection.transaction():
+"""
+_STORED = """\
+            if not failed:
+                return
+"""
+_PARTLY_STORED = """\
+            if len(failed) < len(waiting):
+                return
+"""
+_ASKS_SNS = """\
+            with self._breaker.asking():
+"""
+_NOTES = """\
+            places = [[each.incident_id for each in messages], [each.sequence for each in messages]]
+            connection.execute(_SENT, places)
+"""
+_WRITES = """\
+        if board.messages:
+            self._connection.execute(
+"""
+_COMMITS_AND_WRITES = """\
+        if board.messages:
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN")
+            self._connection.execute(
+"""
+
+SEEDED = (
+    Mutant(
+        "a replay begins before raw has all that was counted",
+        f"{EDGE}/replay/steps.py",
+        (("        if raw_lacks or unread:", "        if (raw_lacks or unread) and False:"),),
+        BY,
+    ),
+    Mutant(
+        "recount covers an event in one transaction and adds it in the next",
+        f"{EDGE}/replay/recounting.py",
+        ((_COVERS, _COVERS + _AND_NEXT),),
+        BY,
+    ),
+    Mutant(
+        "resend records a chunk as sent although the brokers refused some of its events",
+        f"{EDGE}/replay/resending.py",
+        ((_STORED, _PARTLY_STORED),),
+        BY,
+    ),
+    Mutant(
+        "a replay counts the last copy of an id and not the first",
+        f"{EDGE}/replay/sql/choose.sql",
+        (
+            (
+                "< (g.raw_partition, g.raw_offset, g.received_at)",
+                "> (g.raw_partition, g.raw_offset, g.received_at)",
+            ),
+        ),
+        BY,
+    ),
+    Mutant(
+        "a replay counts events whose id was settled before",
+        f"{EDGE}/replay/sql/choose.sql",
+        (("settled.received_at < g.received_at", "settled.received_at > g.received_at"),),
+        BY,
+    ),
+    Mutant(
+        "a replay takes what came meanwhile for what was there before: its snapshot is the swap's",
+        f"{EDGE}/replay/sql/remove.sql",
+        (("(SELECT samples_before FROM replay WHERE replay_number = %(number)s)", "pg_current_snapshot()"),),
+        BY,
+    ),
+    Mutant(
+        "a message is noted as sent before SNS has it",
+        f"{EDGE}/alerts/outbox.py",
+        ((_ASKS_SNS, _NOTES + BREAK.format(indent=" " * 12) + _ASKS_SNS),),
+        BY,
+    ),
+    Mutant(
+        "what the topic in order does not take counts as sent",
+        f"{EDGE}/alerts/topics.py",
+        (("failed = in_order + self._publish", "failed = self._publish"),),
+        BY,
+    ),
+    Mutant(
+        "an incident is stored in one transaction and its messages in the next",
+        f"{EDGE}/alerts/tables.py",
+        ((_WRITES, _COMMITS_AND_WRITES),),
+        BY,
+    ),
+    Mutant(
+        "detect goes on without the verdicts that the brokers did not take",
+        f"{EDGE}/detect/storing.py",
+        (("    if unstored:", "    if unstored and False:"),),
+        BY,
+    ),
+    Mutant(
+        "a key that was revoked works until it expires",
+        f"{CORE}/api/keys.py",
+        (("stored.revoked_at <= now", "stored.expires_at is not None and stored.expires_at <= now"),),
+        BY,
+    ),
+)

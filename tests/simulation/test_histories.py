@@ -1,0 +1,56 @@
+"""Histories from fixed seeds: each ends right, and the same seed gives the same history, byte for byte."""
+
+from typing import Any
+
+import pytest
+
+from tests.simulation import snapshot
+from tests.simulation.coverage import add_up, count_pairs
+from tests.simulation.databases import HistoryDatabases
+from tests.simulation.history import make_history
+from tests.simulation.names import RAW
+from tests.simulation.object_store import ObjectStore
+from tests.simulation.running import explain, fingerprint, run_seeds
+from tests.simulation.simulation import run_history
+
+SEEDS = [f"fixed-{number}" for number in range(12)]
+PAIRS = 60
+"""How many pairs of a step and a fault the fixed seeds meet at least."""
+
+
+def test_fixed_seeds_end_right_and_meet_many_faults(histories: HistoryDatabases) -> None:
+    mets = []
+    for seed, outcome, _ in run_seeds(histories, SEEDS):
+        if outcome.wrong:
+            pytest.fail(str(explain(histories, seed, outcome)))
+        mets.append(outcome.met)
+    assert count_pairs(add_up(mets)) >= PAIRS
+
+
+def test_the_same_seed_gives_the_same_history_and_its_written_faults_give_it_again(
+    histories: HistoryDatabases,
+) -> None:
+    history = make_history("fixed-repeated")
+    outcomes = []
+    for _ in range(2):
+        with histories.fresh() as dsn:
+            outcomes.append(run_history(history, dsn))
+    first, second = outcomes
+    assert first.trace == second.trace
+    assert first.history == second.history
+    with histories.fresh() as dsn:
+        again = run_history(first.history, dsn)
+    assert fingerprint(again) == fingerprint(first)
+
+
+def test_a_row_that_is_lost_is_found(histories: HistoryDatabases, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = snapshot._read_objects
+
+    def lose(store: ObjectStore, bucket: str, prefix: str, reader: Any) -> list[Any]:
+        return read(store, bucket, prefix, reader)[1:] if bucket == RAW else read(store, bucket, prefix, reader)
+
+    monkeypatch.setattr(snapshot, "_read_objects", lose)
+    with histories.fresh() as dsn:
+        outcome = run_history(make_history("fixed-1"), dsn)
+    (wrong,) = outcome.wrong
+    assert wrong.startswith("neither archived nor dead-lettered by archive: ")
