@@ -31,7 +31,11 @@ _BUCKETS = {
 }
 _HOLD = {"HOLD_SECONDS": "10", "VERSION_HOLD_SECONDS": "120"}
 
-_TOPICS = {"ALERT_TOPIC": STANDARD, "ALERT_TOPIC_IN_ORDER": IN_ORDER}
+_TOPICS = {
+    "ALERT_TOPIC": STANDARD,
+    "ALERT_TOPIC_IN_ORDER": IN_ORDER,
+    "DASHBOARD_ADDRESS": "https://simulated",
+}
 _REPLAY = {"REPLAY_EVENTS_TOPIC": "replay-events", "RESEND_PER_SECOND": "1000"}
 
 
@@ -73,6 +77,8 @@ _OWN = {
         "ADMIN_REPLAY_SECONDS": "20",
         "REDRIVE_FUNCTION": "redrive",
         "ADMIN_REDRIVE_SECONDS": "20",
+        "NOTIFY_FUNCTION": "notify",
+        "ADMIN_NOTIFY_SECONDS": "10",
     },
     "redrive": {
         "DEAD_LETTER_DAYS": "30",
