@@ -16,7 +16,7 @@ from unittest import mock
 
 import confluent_kafka
 
-from sluice.edge import aws, broker, cache, database
+from sluice.edge import aws, broker, cache, database, executions
 from sluice.edge import metrics as measuring
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.rollups import roll_loop
@@ -141,6 +141,8 @@ def simulated(
     roll_clock = roll_loop.Clock
     replaced: list[Any] = [
         mock.patch.object(aws, "client", make_client),
+        # It is kept for the life of a process, and a run has many histories.
+        mock.patch.object(executions, "_client", return_value=clients["stepfunctions"]),
         mock.patch.object(broker, "connect", make_producer),
         mock.patch.object(cache, "connect", return_value=kept),
         mock.patch.object(database, "_open", store.connect),

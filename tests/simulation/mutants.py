@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.mutations.mutants import MUTANTS, Mutant
@@ -78,7 +78,8 @@ def run(mutants: Sequence[Mutant], directory: Path, histories: int, side_by_side
                 free.append(tree)
 
     with ThreadPoolExecutor(side_by_side) as pool:
-        yield from pool.map(find, mutants)
+        for done in as_completed([pool.submit(find, mutant) for mutant in mutants]):
+            yield done.result()
 
 
 def main() -> None:

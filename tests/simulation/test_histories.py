@@ -30,12 +30,13 @@ def test_fixed_seeds_end_right_and_meet_many_faults(histories: HistoryDatabases)
 def test_the_same_seed_gives_the_same_history_and_its_written_faults_give_it_again(
     histories: HistoryDatabases,
 ) -> None:
-    history = make_history("fixed-repeated")
+    history = make_history("fixed-repeated", "replays")
     outcomes = []
-    for _ in range(2):
+    # Another one in between leaves nothing behind.
+    for each in (history, make_history("fixed-other", "replays"), history):
         with histories.fresh() as dsn:
-            outcomes.append(run_history(history, dsn))
-    first, second = outcomes
+            outcomes.append(run_history(each, dsn))
+    first, _, second = outcomes
     assert first.trace == second.trace
     assert first.history == second.history
     with histories.fresh() as dsn:
