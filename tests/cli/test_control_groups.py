@@ -14,7 +14,7 @@ GROUPS = {
     "fleet": ["archive", "change", "create", "list", "show"],
     "key": ["create", "list", "revoke", "rotate", "show"],
     "rules": ["archive", "change", "create", "list", "show"],
-    "destinations": ["archive", "change", "create", "list", "show"],
+    "destinations": ["archive", "change", "create", "list", "show", "test"],
     "audit": ["checkpoints", "export", "list", "verify"],
 }
 
