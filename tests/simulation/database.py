@@ -1,7 +1,7 @@
 """The real PostgreSQL of a history: connections that may be lost at any statement, and time as the history has it.
 
 A history has a database of its own, copied from a template. The template's functions of time are replaced by ones that
-read a table, which follows the simulated clock.
+read a table, which follows the simulated clock, and its function of chance by one that draws the same numbers each time.
 """
 
 import re
@@ -25,6 +25,10 @@ _CLOCK = """
     INSERT INTO clock.moment VALUES ('{moment}');
     GRANT USAGE ON SCHEMA clock TO PUBLIC;
     GRANT SELECT ON clock.moment TO PUBLIC;
+    CREATE SEQUENCE clock.draws;
+    GRANT USAGE ON SEQUENCE clock.draws TO PUBLIC;
+    CREATE FUNCTION clock.random() RETURNS double precision LANGUAGE sql VOLATILE
+    AS 'SELECT (hashint8(nextval(''clock.draws'')) & 2147483647) / 2147483648.0';
     {functions}
     -- Found before the server's own; what is created goes to the first of them.
     ALTER DATABASE {name} SET search_path = public, clock, pg_catalog;
