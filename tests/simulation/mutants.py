@@ -39,7 +39,7 @@ def search(directory: Path, mutant: Mutant, histories: int) -> str:
 def _run(directory: Path, histories: int, area: str) -> str:
     command = [sys.executable, "-m", "tests.simulation.search", "--histories", str(histories), "--area", area]
     paths = os.pathsep.join([str(directory), str(directory / "layers" / "sluice" / "python")])
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": paths}
     try:
         ran = subprocess.run(
             command,
