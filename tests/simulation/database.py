@@ -1,7 +1,7 @@
 """The real PostgreSQL of a history: connections that may be lost at any statement, and time as the history has it.
 
 A history has a database of its own, copied from a template. The template's functions of time are replaced by ones that
-read a table, which follows the simulated clock, and its function of chance by one that draws the same numbers each time.
+read a table, which follows the simulated clock; its chance follows from the seed.
 """
 
 import re
@@ -25,11 +25,12 @@ _CLOCK = """
     INSERT INTO clock.moment VALUES ('{moment}');
     GRANT USAGE ON SCHEMA clock TO PUBLIC;
     GRANT SELECT ON clock.moment TO PUBLIC;
+    {functions}
+    -- Chance that a seed repeats: numbers of a sequence, mixed.
     CREATE SEQUENCE clock.draws;
     GRANT USAGE ON SEQUENCE clock.draws TO PUBLIC;
-    CREATE FUNCTION clock.random() RETURNS double precision LANGUAGE sql VOLATILE
-    AS 'SELECT (hashint8(nextval(''clock.draws'')) & 2147483647) / 2147483648.0';
-    {functions}
+    CREATE FUNCTION clock.random() RETURNS double precision LANGUAGE sql VOLATILE AS
+        'SELECT (hashint8(nextval(''clock.draws''))::bigint + 2147483648) / 4294967296.0::double precision';
     -- Found before the server's own; what is created goes to the first of them.
     ALTER DATABASE {name} SET search_path = public, clock, pg_catalog;
 """
@@ -67,6 +68,7 @@ class HistoryDatabase:
         self._world = world
         self._dsn = dsn
         self.owner = psycopg.connect(dsn, autocommit=True, options="-c timezone=UTC")
+        self.owner.execute("SELECT setval('clock.draws', %s)", [1 + world.chance("database").randrange(10**9)])
         self._told = -STEP_SECONDS
         self._opened: list[SimulatedConnection] = []
 

@@ -39,7 +39,7 @@ def search(directory: Path, mutant: Mutant, histories: int) -> str:
 def _run(directory: Path, histories: int, area: str) -> str:
     command = [sys.executable, "-m", "tests.simulation.search", "--histories", str(histories), "--area", area]
     paths = os.pathsep.join([str(directory), str(directory / "layers" / "sluice" / "python")])
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": paths}
     try:
         ran = subprocess.run(
             command,
@@ -87,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=int, default=200)
     parser.add_argument("--only", default="", help="a word of the bugs to search for")
+    parser.add_argument("--after", type=int, default=0, help="leave out so many")
     parser.add_argument("--side-by-side", type=int, default=2)
     options = parser.parse_args()
     chosen = [
@@ -95,7 +96,7 @@ def main() -> None:
         if not any(part in mutant.file for part in BESIDE) and options.only in f"{mutant.file} {mutant.bug}"
     ]
     with tempfile.TemporaryDirectory() as directory:
-        for line in run(chosen, Path(directory), options.histories, options.side_by_side):
+        for line in run(chosen[options.after :], Path(directory), options.histories, options.side_by_side):
             print(line, flush=True)  # noqa: T201 - the table is the result
 
 

@@ -115,6 +115,8 @@ class Simulation:
 
     def _try_keys(self, settling: Settling) -> Iterator[str]:
         """Post with keys that were revoked, and with the one that works."""
+        if not self.happenings.revoked:
+            return
         body = b'{"type": "checked", "timestamp": "2026-03-02T09:40:00Z", "source": "gate-00", "metadata": {}}'
         keys = [*self.happenings.revoked, self.clients.key]
         sent = Sent("/v1/activity", body, "activity")
