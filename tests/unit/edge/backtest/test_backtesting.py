@@ -96,7 +96,9 @@ def test_all_devices_are_read_in_batches_and_the_result_is_stored() -> None:
     tables = PlayedTables(text())
     assert run(tables).done == 1
     assert tables.said == [
-        ("progress", 1, 5, 20),
+        ("progress", 1, 1, 20),
+        ("progress", 1, 3, 20),
+        ("progress", 1, 7, 20),
         ("progress", 1, 15, 20),
         ("progress", 1, 20, 20),
         ("done", 1, 20, 20, ""),
