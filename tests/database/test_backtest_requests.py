@@ -182,8 +182,25 @@ def test_saving_a_version_asks_for_its_promise_in_the_same_transaction(ask: Ask,
     assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "asked"
     archived = ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="hot", headers={"if-match": '"2"'})
     assert archived.body["version"] == 3
-    assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "asked"
+    assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "failed"
     assert count(owner) == 2
+
+
+def test_promises_that_wait_end_when_their_rule_is_changed_or_archived(ask: Ask, owner: Owner) -> None:
+    ask(CREATE, HOT, fleet="f")
+    ask(BEGIN, {"rule": "hot"}, fleet="f")
+    ask(CREATE, HOT | {"rule_id": "other", "kind": "below", "open": 32}, fleet="f")
+    ask(CHANGE, {"open": 90}, fleet="f", rule="hot", headers={"if-match": '"1"'})
+    rows = "SELECT rule_id, promised_version, state, trouble FROM backtest ORDER BY backtest_number"
+    first, asked, other, second = owner.execute(rows).fetchall()
+    assert first == ("hot", 1, "failed", "The rule was changed before its turn.")
+    assert (asked, other) == (("hot", None, "asked", ""), ("other", 1, "asked", ""))
+    assert second == ("hot", 2, "asked", "")
+    owner.execute("UPDATE backtest SET state = 'running' WHERE promised_version = 1 AND rule_id = 'other'")
+    ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="hot", headers={"if-match": '"2"'})
+    assert owner.execute(rows).fetchall()[3] == ("hot", 2, "failed", "The rule was archived before its turn.")
+    ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="other", headers={"if-match": '"1"'})
+    assert owner.execute(rows).fetchall()[2][2] == "running"
 
 
 def test_a_rule_of_an_earlier_release_has_no_promise(ask: Ask, owner: Owner) -> None:

@@ -51,8 +51,12 @@ class PlayedTables:
         self.said.append(("failed", asked.number, trouble))
         return True
 
-    def give_back(self, asked: Asked, trouble: str) -> bool:
+    def give_back(self, asked: Asked, trouble: str, _now: datetime) -> bool:
         self.said.append(("given back", asked.number, trouble))
+        return True
+
+    def put_off(self, asked: Asked, trouble: str, _now: datetime) -> bool:
+        self.said.append(("put off", asked.number, trouble))
         return True
 
     def measure_wait(self, _now: datetime) -> float:
@@ -142,7 +146,7 @@ def test_while_a_store_is_away_a_backtest_is_left_to_a_later_run(monkeypatch: py
     tables = PlayedTables(text(), text())
     report = run(tables)
     assert (report.done, report.failed, report.defect) == (0, 0, None)
-    assert tables.said == [("given back", 1, "S3 does not answer")]
+    assert tables.said == [("put off", 1, "S3 does not answer")]
 
 
 def test_a_defect_is_reported_and_does_not_keep_others_from_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:

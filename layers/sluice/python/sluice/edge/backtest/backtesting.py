@@ -78,12 +78,12 @@ class Backtesting(msgspec.Struct, frozen=True):
                 report.failed += tables.fail(asked, str(error), self.clock())
             except Retryable as error:
                 logger.warning("a backtest is left to a later run", backtest=asked.number, reason=str(error))
-                tables.give_back(asked, str(error))
+                tables.put_off(asked, str(error), self.clock())
                 break
             except Exception as error:
                 logger.exception("a backtest fails by a defect", backtest=asked.number)
                 report.defect = report.defect or error
-                tables.give_back(asked, f"{type(error).__name__}: {error}")
+                tables.give_back(asked, f"{type(error).__name__}: {error}", self.clock())
         report.wait_seconds = tables.measure_wait(self.clock())
         return report
 

@@ -29,6 +29,10 @@ _PROMISES = """
     WHERE fleet_id = %s AND promised_version IS NOT NULL AND rule_id = ANY(%s)
     ORDER BY rule_id, promised_version
 """
+_END = """
+    UPDATE backtest SET state = 'failed', ended_at = %s, trouble = %s
+    WHERE fleet_id = %s AND rule_id = %s AND promised_version IS NOT NULL AND state = 'asked'
+"""
 _WAITING = """
     SELECT count(*) FROM backtest WHERE fleet_id = %s AND promised_version IS NULL AND state IN ('asked', 'running')
 """
@@ -36,7 +40,13 @@ _WAITING = """
 
 def ask_promise(changes: Changes, rule: Rule, request: AdminRequest) -> None:
     """Ask for the backtest of a saved version of a rule: its result is what that version promises."""
+    end_promises(changes, rule, request, "The rule was changed before its turn.")
     insert_backtest(changes, rule.for_judging(), PROMISE_DAYS, request, rule.version)
+
+
+def end_promises(changes: Changes, rule: Rule, request: AdminRequest, why: str) -> None:
+    """End the promises of a rule that still wait: no one needs them any more."""
+    changes.connection.execute(_END, [request.now, why, rule.fleet_id, rule.rule_id])
 
 
 def insert_backtest(

@@ -106,7 +106,12 @@ class Rules(msgspec.Struct, frozen=True):
             request.check_version(rule.described())
             archived = archive_rule(rule, request.now)
             deed = _note("rule.archive", rule, archived)
-            return Change([deed], lambda changes: rule_rows.update_rule(changes, archived), deed.after, reason=reason)
+
+            def write(changes: Changes) -> None:
+                rule_rows.update_rule(changes, archived)
+                backtest_rows.end_promises(changes, archived, request, "The rule was archived before its turn.")
+
+            return Change([deed], write, deed.after, reason=reason)
 
         return self.changer.change(request, RULES, decide)
 
