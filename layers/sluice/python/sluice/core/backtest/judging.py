@@ -204,7 +204,9 @@ class _Knowing:
         count = max(self._windows.counts[place], len(values))
         apart = timedelta(seconds=MINUTE_SECONDS / count)
         first = 0 if loud else count - len(values)
-        return [self._make_event(minute, number, value, (first + number) * apart) for number, value in enumerate(values)]
+        return [
+            self._make_event(minute, number, value, (first + number) * apart) for number, value in enumerate(values)
+        ]
 
     def _is_breach(self, value: float, minute: int) -> bool:
         pair = Known(self.statistics_at(minute)).of_series(self._metric)
