@@ -12,7 +12,8 @@ from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHis
 from sluice.core.backtest.pace import Bounds
 from sluice.core.backtest.results import Result
 from sluice.core.backtest.windows import Windows, minute_of
-from sluice.core.detect.learned import CELLS, Baseline
+from sluice.core.detect.learned import Baseline
+from sluice.core.detect.statistics import CELLS
 from sluice.core.errors import Retryable
 from sluice.edge.backtest import backtesting
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
