@@ -21,7 +21,7 @@ from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
 from sluice.core.detect.series_rules import SeriesRule
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
 from sluice.edge.backtest.devices import list_devices
-from sluice.edge.backtest.tables import MOST_TRIES, BacktestTables
+from sluice.edge.backtest.tables import MOST_TRIES, MOST_TYPES_WAIT, PATIENCE, REST, BacktestTables
 from sluice.edge.rollup_archive.database import TierDatabase
 from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.rollup_archive.recalling import Recaller
@@ -253,10 +253,10 @@ def test_rules_that_learn_find_what_they_find_in_memory(place: Place) -> None:
         ], rule.rule_id
 
 
-def test_each_backtest_is_claimed_once_and_first_those_that_somebody_waits_for(place: Place) -> None:
+def test_each_backtest_is_claimed_once_and_the_oldest_first(place: Place) -> None:
     promise, asked, later = place.ask(make_rule(), promised=1), place.ask(make_rule()), place.ask(make_rule())
     claimed = [place.tables.claim(NOW) for _ in range(4)]
-    assert [one and one.number for one in claimed] == [asked, later, promise, None]
+    assert [one and one.number for one in claimed] == [promise, asked, later, None]
     first = claimed[0]
     assert first is not None
     assert (first.days, first.tries, first.read_rule()) == (4, 1, make_rule())
@@ -275,7 +275,8 @@ def test_a_run_that_died_loses_its_claim_and_stores_nothing_any_more(place: Plac
     late = NOW + 3 * LEASE
     assert not place.tables.note_progress(died, 9, 20, late)
     assert not place.tables.fail(died, "too late", late)
-    assert not place.tables.give_back(died, "too late")
+    assert not place.tables.give_back(died, "too late", late)
+    assert not place.tables.put_off(died, "too late", late)
     assert place.read(number) == ("running", 2, "")
 
 
@@ -291,17 +292,67 @@ def test_three_runs_that_died_are_enough(place: Place) -> None:
 
 
 def test_one_that_failed_three_times_says_why_at_last(place: Place) -> None:
-    number = place.ask(make_rule())
+    number, now = place.ask(make_rule()), NOW
     for _ in range(MOST_TRIES):
-        asked = place.tables.claim(NOW)
+        asked = place.tables.claim(now)
         assert asked is not None
-        place.tables.give_back(asked, "S3 does not answer")
-    assert place.tables.give_up_dead(NOW) == 1
+        place.tables.give_back(asked, "ValueError: 47", now)
+        assert place.tables.claim(now + REST - MINUTE) is None
+        now += REST
+    assert place.tables.give_up_dead(now) == 1
     assert place.read(number) == (
         "failed",
         3,
-        "It was begun 3 times, and no run came to its end. S3 does not answer",
+        "It was begun 3 times, and no run came to its end. ValueError: 47",
     )
+
+
+def test_while_a_store_is_away_others_have_their_turn_and_no_try_is_lost(place: Place) -> None:
+    number, other = place.ask(make_rule()), place.ask(make_rule())
+    for tries in range(2 * MOST_TRIES):
+        now = NOW + tries * REST
+        asked = place.tables.claim(now)
+        assert asked is not None
+        assert (asked.number, asked.tries) == (number, 1)
+        place.tables.put_off(asked, "S3 does not answer", now)
+        assert place.read(number) == ("asked", 0, "S3 does not answer")
+    following = place.tables.claim(now)
+    assert following is not None
+    assert following.number == other
+    place.tables.fail(following, "no", now)
+    # A day later the trouble counts.
+    now = NOW + PATIENCE
+    for _ in range(MOST_TRIES):
+        asked = place.tables.claim(now)
+        assert asked is not None
+        place.tables.put_off(asked, "S3 does not answer", now)
+        now += REST
+    assert place.tables.give_up_dead(now) == 1
+
+
+def test_a_rule_for_a_type_waits_for_the_types_of_its_fleet(place: Place) -> None:
+    add_fleet(place)
+    typed = make_rule(device_type="lathe")
+    save_rule(place, typed)
+    number = place.ask(typed, promised=1)
+    # In an hour the types are read, or the directory is away: then the type of the fleet counts.
+    assert place.tables.claim(NOW + MOST_TYPES_WAIT - MINUTE) is None
+    late = place.tables.claim(NOW + MOST_TYPES_WAIT)
+    assert late is not None
+    place.owner.execute("UPDATE backtest SET state = 'asked', claimed_at = NULL, tries = 0")
+    place.owner.execute("INSERT INTO device_types_read (fleet_id, wanted_at) VALUES ('fleet-1', %s)", [NOW])
+    assert place.tables.claim(NOW) is None
+    place.owner.execute("UPDATE device_types_read SET completed_at = %s", [NOW])
+    claimed = place.tables.claim(NOW)
+    assert claimed is not None
+    assert claimed.number == number
+
+
+def test_a_rule_for_a_type_in_a_fleet_without_such_rules_waits_for_nothing(place: Place) -> None:
+    add_fleet(place)
+    save_rule(place, make_rule(rule_id="all"))
+    place.ask(make_rule(device_type="lathe"))
+    assert place.tables.claim(NOW) is not None
 
 
 def test_before_anything_is_rolled_there_is_nothing_to_test(place: Place) -> None:

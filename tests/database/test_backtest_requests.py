@@ -182,8 +182,25 @@ def test_saving_a_version_asks_for_its_promise_in_the_same_transaction(ask: Ask,
     assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "asked"
     archived = ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="hot", headers={"if-match": '"2"'})
     assert archived.body["version"] == 3
-    assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "asked"
+    assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "failed"
     assert count(owner) == 2
+
+
+def test_promises_that_wait_end_when_their_rule_is_changed_or_archived(ask: Ask, owner: Owner) -> None:
+    ask(CREATE, HOT, fleet="f")
+    ask(BEGIN, {"rule": "hot"}, fleet="f")
+    ask(CREATE, HOT | {"rule_id": "other", "kind": "below", "open": 32}, fleet="f")
+    ask(CHANGE, {"open": 90}, fleet="f", rule="hot", headers={"if-match": '"1"'})
+    rows = "SELECT rule_id, promised_version, state, trouble FROM backtest ORDER BY backtest_number"
+    first, asked, other, second = owner.execute(rows).fetchall()
+    assert first == ("hot", 1, "failed", "The rule was changed before its turn.")
+    assert (asked, other) == (("hot", None, "asked", ""), ("other", 1, "asked", ""))
+    assert second == ("hot", 2, "asked", "")
+    owner.execute("UPDATE backtest SET state = 'running' WHERE promised_version = 1 AND rule_id = 'other'")
+    ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="hot", headers={"if-match": '"2"'})
+    assert owner.execute(rows).fetchall()[3] == ("hot", 2, "failed", "The rule was archived before its turn.")
+    ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="other", headers={"if-match": '"1"'})
+    assert owner.execute(rows).fetchall()[2][2] == "running"
 
 
 def test_a_rule_of_an_earlier_release_has_no_promise(ask: Ask, owner: Owner) -> None:
@@ -219,12 +236,13 @@ def test_the_report_says_what_became_of_each_version(admin: Admin, ask: Ask, own
     ask(CHANGE, {"open": 90}, fleet="f", rule="hot", headers={"if-match": '"1"'})
     for days, marked in ((4.0, False), (2.5, True), (2.0, False), (0.5, True), (0.25, True)):
         add_incident(owner, "f", ["a"], rule_id="hot", opened_at=NOW - days * DAY, false_alarm=marked)
-    add_incident(owner, "f", ["a"], rule_id="default-silence", metric="", opened_at=NOW - DAY)
+    for name, metric in (("default-silence", ""), ("default-range-cpu-temp", "cpu_temp")):
+        add_incident(owner, "f", ["a"], rule_id=name, metric=metric, opened_at=NOW - DAY)
     admin.now = NOW
     items = ask(REPORT, fleet="f").body["items"]
     for item in items:
         documents.check(item, "RuleReport")
-    first, second, default = items
+    first, second, ranged, default = items
     # From noon three days ago to noon yesterday: half a day of each end, and the whole day between.
     assert (first["version"], first["incidents"], first["false_alarms"]) == (1, 2, 1)
     assert first["device_days"] == 0.5 + 2 + 0.5
@@ -233,7 +251,8 @@ def test_the_report_says_what_became_of_each_version(admin: Admin, ask: Ask, own
     assert (second["version"], second["incidents"], second["false_alarms"], second["device_days"]) == (2, 2, 2, 0.5 + 1)
     assert (second["promise"]["state"], second["to"]) == ("asked", None)
     assert (default["rule_id"], default["promise"], default["incidents"]) == ("default-silence", None, 1)
-    assert default["device_days"] == 1 + 2 + 1 + 2 + 1
+    assert ranged["rule_id"] == "default-range-cpu-temp"
+    assert default["device_days"] == ranged["device_days"] == 1 + 2 + 1 + 2 + 1
 
 
 def test_an_incident_is_marked_as_a_false_alarm_once_also_after_its_end(ask: Ask, owner: Owner) -> None:

@@ -21,7 +21,7 @@ MAY = {
     | {"replay": "s(state,reason)", "redrive": "si(state,ended_at)", "redrive_letter": "s"}
     | {
         "alert_message": "s",
-        "backtest": "si",
+        "backtest": "si(state,ended_at,trouble)",
         "delivery": "s",
         "destination": "si(secret,least_severity,after_minutes,archived_at,version,tested_at)",
         "incident": "s(state,resolved_at,changed_at,resolution,acknowledged_at,acknowledged_by,open_devices,held,"
@@ -125,6 +125,7 @@ MAY = {
     "sluice_backtest": {
         "backtest": "s(state,tries,claimed_at,ended_at,devices,fleet_devices,result,trouble)",
         "device_type": "s",
+        "device_types_read": "s",
         "entity": "s",
         "fleet": "s",
         "horizon": "s",

@@ -78,6 +78,18 @@ def test_breaches_of_two_minutes_are_beside_each_other() -> None:
     assert backtest(rule, [make_minutes([{70: 3, 90: 2}, {70: 6}, {70: 3, 90: 2}])], START + DAY) == []
 
 
+@pytest.mark.parametrize("readings", [60, 120, 600])
+@pytest.mark.parametrize(("breaches", "of"), [(3, 5), (5, 5), (10, 10)])
+def test_devices_that_send_often_fire_within_a_minute(readings: int, breaches: int, of: int) -> None:
+    rule = make_rule(breaches=breaches, of=of)
+    calm, step = {70: readings}, {90: readings}
+    (raised,) = backtest(rule, [make_minutes([calm] * 60 + [step] + [calm] * 60)], START + DAY)
+    assert START + 60 * MINUTE <= raised.incident.opened_at < START + 61 * MINUTE
+    # The end of a minute is beside the beginning of the next one, however many readings were left out before it.
+    half = {70: readings - of // 2, 90: of // 2}
+    assert len(backtest(rule, [make_minutes([calm] * 60 + [half, {**half, 90: of - of // 2}])], START + DAY)) == 1
+
+
 def test_a_fleet_that_is_asleep_is_not_silent() -> None:
     rule = DEFAULTS["silence"]
     values, since = planted.make_series(0, "dropout")

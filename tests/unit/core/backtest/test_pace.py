@@ -31,18 +31,18 @@ def clock(*spent: float) -> Iterator[float]:
 
 def test_batches_double_up_to_the_most() -> None:
     sizes = batches(Pace(Bounds(60, 10**9), 1, lambda: 0.0))
-    assert sizes[:6] == [FIRST_BATCH, 10, 20, 40, 80, MOST_BATCH]
-    assert set(sizes[6:]) == {MOST_BATCH}
+    assert sizes[:8] == [FIRST_BATCH, 2, 4, 8, 16, 32, 64, MOST_BATCH]
+    assert set(sizes[8:]) == {MOST_BATCH}
 
 
 def test_no_batch_is_begun_that_would_not_end_in_time() -> None:
     told = clock(1, 2, 4, 8)
     pace = Pace(Bounds(10, 10**9), 1, lambda: next(told))
     # After seven seconds the next batch would take eight.
-    assert (batches(pace), pace.cut) == ([5, 10, 20], "time")
+    assert (batches(pace), pace.cut) == ([1, 2, 4], "time")
 
 
-@pytest.mark.parametrize(("devices", "sizes"), [(12, [5, 7]), (3, [3]), (0, [1])])
+@pytest.mark.parametrize(("devices", "sizes"), [(12, [1, 2, 4, 5]), (2, [1, 1]), (0, [1])])
 def test_no_more_minutes_are_read_than_a_backtest_may_read(devices: int, sizes: list[int]) -> None:
     pace = Pace(Bounds(60, devices * DAY_MINUTES * 7), 7, lambda: 0.0)
     assert (batches(pace, 7 * DAY_MINUTES), pace.cut) == (sizes, "windows")

@@ -8,9 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluice.core.backtest.histories import DeviceHistory
+from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory
 from sluice.core.backtest.pace import Bounds
 from sluice.core.backtest.results import Result
+from sluice.core.backtest.windows import Windows, minute_of
+from sluice.core.detect.learned import Baseline
+from sluice.core.detect.statistics import CELLS
 from sluice.core.errors import Retryable
 from sluice.edge.backtest import backtesting
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
@@ -51,8 +54,12 @@ class PlayedTables:
         self.said.append(("failed", asked.number, trouble))
         return True
 
-    def give_back(self, asked: Asked, trouble: str) -> bool:
+    def give_back(self, asked: Asked, trouble: str, _now: datetime) -> bool:
         self.said.append(("given back", asked.number, trouble))
+        return True
+
+    def put_off(self, asked: Asked, trouble: str, _now: datetime) -> bool:
+        self.said.append(("put off", asked.number, trouble))
         return True
 
     def measure_wait(self, _now: datetime) -> float:
@@ -72,6 +79,17 @@ class PlayedHistories:
             raise self.fails
         for number in devices:
             yield make_history([COOL] * 30 * number + [HOT] * 3 + [COOL] * 30, f"device-{number}")
+
+
+def read_silent(_histories: PlayedHistories, devices: Sequence[Any]) -> Iterator[DeviceHistory]:
+    """Read devices that all send each minute, and fall silent at the same time."""
+    first = minute_of(START) - 1440
+    usual = Baseline([60] * CELLS, [0.0] * CELLS, [1.0] * CELLS, 0.0, 1.0, 24, 0.0, 1.0, 1.0, 60.0, 60.0, 2**24 - 1)
+    baseline = DayBaseline(START, START - 30 * DAY, usual)
+    for number in devices:
+        series = [SeriesHistory("heat", Windows(), [baseline])]
+        sent = [*range(first, first + 1440 + 300), *range(first + 1440 + 600, first + 2 * 1440)]
+        yield DeviceHistory("fleet-1", f"device-{number}", START - 365 * DAY, series, sent=sent)
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +114,9 @@ def test_all_devices_are_read_in_batches_and_the_result_is_stored() -> None:
     tables = PlayedTables(text())
     assert run(tables).done == 1
     assert tables.said == [
-        ("progress", 1, 5, 20),
+        ("progress", 1, 1, 20),
+        ("progress", 1, 3, 20),
+        ("progress", 1, 7, 20),
         ("progress", 1, 15, 20),
         ("progress", 1, 20, 20),
         ("done", 1, 20, 20, ""),
@@ -109,6 +129,32 @@ def test_a_result_says_when_not_all_devices_were_tested() -> None:
     assert tables.said[-1][0] == "done"
     assert tables.said[-1][3] < 20
     assert tables.said[-1][4] == "windows"
+
+
+@pytest.mark.parametrize(
+    ("changed", "windows", "incidents", "exact"),
+    [
+        ({}, 10**9, 0, True),
+        ({"device_type": "press"}, 10**9, 20, False),
+        ({"device_id": "device-1"}, 10**9, 20, False),
+        ({}, 12 * 1440, 0, False),
+    ],
+)
+def test_only_a_rule_for_all_devices_shows_that_a_fleet_is_asleep(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], windows: int, incidents: int, exact: bool
+) -> None:
+    stored: list[Result] = []
+
+    def keep(_tables: PlayedTables, _asked: Asked, result: Result, _now: datetime) -> bool:
+        stored.append(result)
+        return True
+
+    monkeypatch.setattr(PlayedTables, "finish", keep)
+    monkeypatch.setattr(PlayedHistories, "read", read_silent)
+    run(
+        PlayedTables(text(kind="silence", metric="", open=3.0, clear=1.0, breaches=1, of=1, **changed)), windows=windows
+    )
+    assert (sum(each.devices for each in stored[0].examples), stored[0].exact) == (incidents, exact)
 
 
 def test_a_run_makes_as_many_as_it_has_time_for() -> None:
@@ -140,7 +186,7 @@ def test_while_a_store_is_away_a_backtest_is_left_to_a_later_run(monkeypatch: py
     tables = PlayedTables(text(), text())
     report = run(tables)
     assert (report.done, report.failed, report.defect) == (0, 0, None)
-    assert tables.said == [("given back", 1, "S3 does not answer")]
+    assert tables.said == [("put off", 1, "S3 does not answer")]
 
 
 def test_a_defect_is_reported_and_does_not_keep_others_from_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,8 +200,13 @@ class _Knowing:
             breaches = [value for value in values if self._is_breach(value, minute)]
             others = [value for value in values if not self._is_breach(value, minute)]
             values = [*breaches, *others] if loud else [*others, *breaches]
-        apart = timedelta(seconds=MINUTE_SECONDS / len(values))
-        return [self._make_event(minute, number, value, number * apart) for number, value in enumerate(values)]
+        # Equal readings may have been left out: those that are left keep their distance, at the end with the breaches.
+        count = max(self._windows.counts[place], len(values))
+        apart = timedelta(seconds=MINUTE_SECONDS / count)
+        first = 0 if loud else count - len(values)
+        return [
+            self._make_event(minute, number, value, (first + number) * apart) for number, value in enumerate(values)
+        ]
 
     def _is_breach(self, value: float, minute: int) -> bool:
         pair = Known(self.statistics_at(minute)).of_series(self._metric)

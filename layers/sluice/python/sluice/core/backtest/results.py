@@ -45,7 +45,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     windows: int
     incidents: int
     exact: bool
-    """Whether the order of readings, which is not stored within a minute, made no difference: each minute had one."""
+    """Whether nothing was guessed: each minute had one reading, so that their order, which is not stored, made no
+    difference; and of silence, all devices that the rule is for show whether the fleet was asleep."""
     cut: Cut
     examples: list[Example]
 

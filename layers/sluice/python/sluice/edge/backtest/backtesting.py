@@ -78,12 +78,12 @@ class Backtesting(msgspec.Struct, frozen=True):
                 report.failed += tables.fail(asked, str(error), self.clock())
             except Retryable as error:
                 logger.warning("a backtest is left to a later run", backtest=asked.number, reason=str(error))
-                tables.give_back(asked, str(error))
+                tables.put_off(asked, str(error), self.clock())
                 break
             except Exception as error:
                 logger.exception("a backtest fails by a defect", backtest=asked.number)
                 report.defect = report.defect or error
-                tables.give_back(asked, f"{type(error).__name__}: {error}")
+                tables.give_back(asked, f"{type(error).__name__}: {error}", self.clock())
         report.wait_seconds = tables.measure_wait(self.clock())
         return report
 
@@ -123,7 +123,10 @@ class Backtesting(msgspec.Struct, frozen=True):
                 tested.add(history)
             if not tables.note_progress(asked, tested.devices, len(devices), self.clock()):
                 return None
-        raised = raise_incidents(told, awake, until, silence=rule.kind == "silence")
+        cut = pace.cut if tested.devices < len(devices) else ""
+        silence, of_fleet = rule.kind == "silence", rule.device_id is None and rule.device_type is None
+        # Devices of a type may all be silent in a fleet that is awake: only a rule for all shows that it is asleep.
+        raised = raise_incidents(told, awake, until, silence=silence and of_fleet)
         return Result(
             since=since,
             until=until,
@@ -132,7 +135,7 @@ class Backtesting(msgspec.Struct, frozen=True):
             device_days=tested.device_days,
             windows=tested.windows,
             incidents=len(raised),
-            exact=tested.exact,
-            cut=pace.cut if tested.devices < len(devices) else "",
+            exact=tested.exact and (not silence or (of_fleet and not cut)),
+            cut=cut,
             examples=list_examples(raised),
         )

@@ -54,6 +54,8 @@ _SIGHTED = """
 """
 _NAMES = ("device_id", "metric", "window_start", "count", "avg", "min", "max", "m2")
 _DIGEST = ("bins", "bin_counts")
+_SENT = ("device_id", "window_start")
+"""What silence needs. Many series of a device share its minutes."""
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -119,10 +121,7 @@ class StoredHistories:
             )
 
     def _read_minutes(self, devices: Sequence[Device]) -> dict[str, Windows]:
-        names = [*_NAMES, *(() if self._silence else _DIGEST)]
-        # A file's lists name their elements otherwise than those of a copy.
-        wanted = pa.schema([SCHEMA.field(name) for name in names])
-        tables = [table.select(names).cast(wanted) for table in self._read_tables(devices) if table.num_rows]
+        tables = [table for table in self._read_tables(devices) if table.num_rows]
         if not tables:
             return {}
         table = pa.concat_tables(tables).sort_by([("device_id", "ascending"), ("window_start", "ascending")])
@@ -150,13 +149,14 @@ class StoredHistories:
             digests=not self._silence,
         )
         try:
-            return list(self._recaller.read_tables(question))
+            return [pick(table, silence=self._silence) for table in self._recaller.read_tables(question)]
         except Retryable:
             # A replay may have replaced a file meanwhile.
             again = self._find_objects(names, until)
             if again == objects:
                 raise
-            return list(self._recaller.read_tables(msgspec.structs.replace(question, objects=again)))
+            question = msgspec.structs.replace(question, objects=again)
+            return [pick(table, silence=self._silence) for table in self._recaller.read_tables(question)]
 
     def _find_objects(self, names: Sequence[str], until: datetime) -> tuple[str, ...]:
         asked = {
@@ -173,7 +173,9 @@ class StoredHistories:
         span = StoreSpan("1m", since, self._until)
         for lines in copy_rows(self._connection, sql.Identifier(STORES["1m"]), span, wanted, CHUNK):
             table = read_copy(lines, self._metrics)
-            yield table if self._silence else table.filter(pc.equal(table["metric"], self._rule.metric))
+            if not self._silence:
+                table = table.filter(pc.equal(table["metric"], self._rule.metric))
+            yield pick(table, silence=self._silence)
 
     def _read_hours(self, keys: Sequence[int]) -> dict[int, Windows]:
         """Read the hours of series that have few readings in one; only the last hour's deviations look at them."""
@@ -202,6 +204,14 @@ class StoredHistories:
                     found[row["entity_key"]][metric].append(each)
             day += DAY
         return found
+
+
+def pick(table: pa.Table, *, silence: bool) -> pa.Table:
+    """Keep what is judged: of silence each minute of a device once, before parts with all series add up."""
+    names = _SENT if silence else (*_NAMES, *_DIGEST)
+    # A file's lists name their elements otherwise than those of a copy.
+    picked = table.select(names).cast(pa.schema([SCHEMA.field(name) for name in names]))
+    return picked.group_by(names).aggregate([]) if silence else picked
 
 
 def _split(table: pa.Table, *, digests: bool) -> Iterator[tuple[str, Windows]]:

@@ -1,6 +1,7 @@
 """The table of backtests: whose turn it is, how far it is, and what it found.
 
 A run claims the oldest one and renews its claim. If the claim grows old, the run has died, and another one takes it.
+One that could not be made because a store was away rests, and others have their turn.
 """
 
 from datetime import datetime, timedelta
@@ -13,14 +14,32 @@ from sluice.core.detect.series_rules import SeriesRule
 from sluice.edge.database import Connection, find_value
 
 MOST_TRIES = 3
+REST = timedelta(minutes=5)
+"""Before the next try, so that others have their turn."""
+PATIENCE = timedelta(days=1)
+"""For so long after a backtest was asked for, it costs no try that a store is away."""
+MOST_TYPES_WAIT = timedelta(hours=1)
+"""So long a backtest waits for learn to read the types of a fleet's devices for the first time."""
 
-# Somebody waits for a backtest that was asked for, and nobody for a promise.
 _CLAIM = """
     UPDATE backtest SET state = 'running', tries = tries + 1, claimed_at = %(now)s, devices = 0
     WHERE backtest_number = (
         SELECT backtest_number FROM backtest
-        WHERE (state = 'asked' OR (state = 'running' AND claimed_at < %(before)s)) AND tries < %(most)s
-        ORDER BY promised_version IS NOT NULL, backtest_number LIMIT 1
+        WHERE tries < %(most)s
+            AND CASE WHEN state = 'asked' THEN coalesce(claimed_at <= %(rested)s, TRUE)
+                WHEN state = 'running' THEN claimed_at < %(before)s ELSE FALSE END
+            -- Without the types of single devices, a rule for a type may be for none. learn reads them of fleets with
+            -- such a rule.
+            AND NOT (rule ->> 'device_type' IS NOT NULL AND asked_at > %(types_since)s
+                AND EXISTS (
+                    SELECT FROM rule AS saved WHERE saved.fleet_id = backtest.fleet_id
+                        AND saved.device_type IS NOT NULL AND saved.archived_at IS NULL
+                )
+                AND NOT EXISTS (
+                    SELECT FROM device_types_read AS known WHERE known.fleet_id = backtest.fleet_id
+                        AND known.completed_at > '-infinity'
+                ))
+        ORDER BY backtest_number LIMIT 1
         FOR UPDATE SKIP LOCKED
     )
     RETURNING backtest_number, fleet_id, rule::text, days, tries
@@ -56,7 +75,13 @@ class BacktestTables:
 
     def claim(self, now: datetime) -> Asked | None:
         """Claim the next backtest: one that waits, or whose run has died."""
-        asked = {"now": now, "before": now - self._lease, "most": MOST_TRIES}
+        asked = {
+            "now": now,
+            "before": now - self._lease,
+            "rested": now - REST,
+            "types_since": now - MOST_TYPES_WAIT,
+            "most": MOST_TRIES,
+        }
         row = self._connection.execute(_CLAIM, asked).fetchone()
         return None if row is None else Asked(*row)
 
@@ -95,9 +120,21 @@ class BacktestTables:
             asked, "state = 'failed', ended_at = %(now)s, trouble = %(trouble)s", now=now, trouble=trouble
         )
 
-    def give_back(self, asked: Asked, trouble: str) -> bool:
-        """Leave a backtest to a later run."""
-        return self._change(asked, "state = 'asked', trouble = %(trouble)s", trouble=trouble)
+    def give_back(self, asked: Asked, trouble: str, now: datetime) -> bool:
+        """Leave a backtest that failed by a defect to a later run; the try counts."""
+        changes = "state = 'asked', claimed_at = %(now)s, trouble = %(trouble)s"
+        return self._change(asked, changes, now=now, trouble=trouble)
+
+    def put_off(self, asked: Asked, trouble: str, now: datetime) -> bool:
+        """Leave a backtest to a later run because a store is away; for a day that costs no try."""
+        return self._change(
+            asked,
+            "state = 'asked', claimed_at = %(now)s, trouble = %(trouble)s,"
+            " tries = CASE WHEN asked_at > %(patient)s THEN tries - 1 ELSE tries END",
+            now=now,
+            trouble=trouble,
+            patient=now - PATIENCE,
+        )
 
     def find_until(self) -> datetime | None:
         """Find up to when the minutes of every shard are rolled; None if nothing is."""

@@ -1,11 +1,11 @@
 """The table of backtests as admins write and read it, and the promises of rules in it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 
 import msgspec
 
-from sluice.core.backtest.results import Result
+from sluice.core.backtest.results import Result, rate
 from sluice.core.control.requests import AdminRequest
 from sluice.core.control.rules import Rule
 from sluice.core.detect.series_rules import SeriesRule
@@ -14,6 +14,9 @@ from sluice.core.times import write_optional, write_time
 from sluice.edge.control.store import Changes, Rows
 
 PROMISE_DAYS = 7
+
+Promises = Mapping[tuple[str, int], dict[str, Any]]
+"""What versions of rules promised, by rule and version."""
 
 _INSERT = """
     INSERT INTO backtest (fleet_id, rule_id, promised_version, rule, days, principal, asked_at)
@@ -24,10 +27,18 @@ _ROW = """
         fleet_devices, asked_at, claimed_at, ended_at, trouble, result::text
     FROM backtest WHERE backtest_number = %s
 """
-_PROMISES = """
-    SELECT rule_id, promised_version, backtest_number, state, days, asked_at, result::text FROM backtest
-    WHERE fleet_id = %s AND promised_version IS NOT NULL AND rule_id = ANY(%s)
-    ORDER BY rule_id, promised_version
+# A result is some 30 kB, most of it examples.
+_PROMISES: LiteralString = """
+    SELECT rule_id, promised_version, backtest_number, state, days, asked_at, (result ->> 'devices')::integer,
+        (result ->> 'device_days')::integer, (result ->> 'incidents')::integer
+    FROM backtest
+    WHERE fleet_id = %(fleet)s AND promised_version IS NOT NULL
+"""
+_JUDGING = "AND (rule_id, promised_version) IN (SELECT * FROM unnest(%(rules)s::text[], %(versions)s::integer[]))"
+_OF_RULES = "AND rule_id = ANY(%(rules)s) ORDER BY rule_id, promised_version"
+_END = """
+    UPDATE backtest SET state = 'failed', ended_at = %s, trouble = %s
+    WHERE fleet_id = %s AND rule_id = %s AND promised_version IS NOT NULL AND state = 'asked'
 """
 _WAITING = """
     SELECT count(*) FROM backtest WHERE fleet_id = %s AND promised_version IS NULL AND state IN ('asked', 'running')
@@ -36,7 +47,13 @@ _WAITING = """
 
 def ask_promise(changes: Changes, rule: Rule, request: AdminRequest) -> None:
     """Ask for the backtest of a saved version of a rule: its result is what that version promises."""
+    end_promises(changes, rule, request, "The rule was changed before its turn.")
     insert_backtest(changes, rule.for_judging(), PROMISE_DAYS, request, rule.version)
+
+
+def end_promises(changes: Changes, rule: Rule, request: AdminRequest, why: str) -> None:
+    """End the promises of a rule that still wait: no one needs them any more."""
+    changes.connection.execute(_END, [request.now, why, rule.fleet_id, rule.rule_id])
 
 
 def insert_backtest(
@@ -85,23 +102,40 @@ def describe_backtest(rows: Rows, name: str) -> dict[str, Any]:
     }
 
 
-def find_promises(rows: Rows, fleet_id: str, rules: Sequence[str]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Find what the versions of some rules promised, by rule and version."""
-    found = rows.connection.execute(_PROMISES, [fleet_id, list(rules)])
+def find_promises(rows: Rows, fleet_id: str, rules: Sequence[Rule]) -> Promises:
+    """Find what the versions of some rules promised that judge, or judged last."""
+    given = {"rules": [each.rule_id for each in rules], "versions": [each.judging_version for each in rules]}
+    return _read_promises(rows, _JUDGING, fleet_id, given)
+
+
+def find_all_promises(rows: Rows, fleet_id: str, rules: Sequence[Rule]) -> Promises:
+    """Find what all versions of some rules promised, the first version of each first."""
+    return _read_promises(rows, _OF_RULES, fleet_id, {"rules": [each.rule_id for each in rules]})
+
+
+def _read_promises(rows: Rows, which: LiteralString, fleet_id: str, given: dict[str, Any]) -> Promises:
+    found = rows.connection.execute(_PROMISES + which, {"fleet": fleet_id} | given)
     return {(rule_id, version): _describe_promise(*promise) for rule_id, version, *promise in found}
 
 
-def _describe_promise(number: int, state: str, days: int, asked_at: Any, text: str | None) -> dict[str, Any]:
-    result = None if text is None else _read_result(text)
+def _describe_promise(
+    number: int,
+    state: str,
+    days: int,
+    asked_at: Any,
+    devices: int | None,
+    device_days: int | None,
+    incidents: int | None,
+) -> dict[str, Any]:
     return {
         "backtest_id": f"backtest-{number}",
         "state": state,
         "asked_at": write_time(asked_at),
         "days": days,
-        "devices": result and result.devices,
-        "device_days": result and result.device_days,
-        "incidents": result and result.incidents,
-        "incidents_per_100_device_days": result and result.per_device_days(),
+        "devices": devices,
+        "device_days": device_days,
+        "incidents": incidents,
+        "incidents_per_100_device_days": None if incidents is None else rate(incidents, device_days or 0),
     }
 
 

@@ -12,14 +12,18 @@ from sluice.core.control.rule_report import LOOKS_BACK, RaisedIncident, RuleVers
 from sluice.core.control.rules import MOST_OF_FLEET, Rule
 from sluice.core.detect.defaults import DEFAULT
 from sluice.core.query.parameters import Parameters
-from sluice.edge.control.backtest_rows import find_promises
+from sluice.edge.control.backtest_rows import find_all_promises
 from sluice.edge.control.rule_rows import list_rules
 from sluice.edge.control.store import ControlStore, Rows
 
 _INCIDENTS = "SELECT rule_id, opened_at, false_alarm FROM incident WHERE fleet_id = %s AND opened_at >= %s"
 # Days that are over. Silence is judged of a device as a whole: its series is "".
+# Devices may have dozens of series, and rules are for a few: only these are counted.
 _DAYS = """
-    WITH day AS (
+    WITH wanted AS MATERIALIZED (
+        SELECT metric_key, name FROM metric
+        WHERE name = ANY(%(series)s) OR replace(name, '_', '-') = ANY(%(defaults)s)
+    ), day AS (
         SELECT entity_key, device_id, window_start, metric_keys FROM entity JOIN rollup_1d USING (entity_key)
         WHERE fleet_id = %(fleet)s AND device_id IS NOT NULL AND window_start >= %(since)s AND window_start < %(today)s
         UNION ALL
@@ -32,8 +36,7 @@ _DAYS = """
         ) AS newest
         WHERE fleet_id = %(fleet)s AND device_id IS NOT NULL
     ), named AS (
-        SELECT device_id, window_start, name FROM day CROSS JOIN LATERAL unnest(metric_keys) AS each (metric_key)
-            JOIN metric USING (metric_key)
+        SELECT device_id, window_start, name FROM day JOIN wanted ON metric_key = ANY(metric_keys)
         UNION ALL
         SELECT device_id, window_start, '' FROM day
     )
@@ -58,10 +61,10 @@ class RuleReports(msgspec.Struct, frozen=True):
         with self.store.reading() as rows:
             fleet = rows.fleet(request.path["fleet"])
             rules = _list_rules(rows, fleet.fleet_id, since)
-            promises = find_promises(rows, fleet.fleet_id, [rule.rule_id for rule in rules])
+            promises = find_all_promises(rows, fleet.fleet_id, rules)
             found = rows.connection.execute(_INCIDENTS, [fleet.fleet_id, since])
             raised = [RaisedIncident(*row) for row in found]
-            days = _read_days(rows, fleet.fleet_id, rules, since, request.now)
+            days = _read_days(rows, fleet.fleet_id, rules, raised, since, request.now)
         items = []
         for rule in rules:
             saved = [
@@ -94,12 +97,16 @@ def _list_rules(rows: Rows, fleet_id: str, since: datetime) -> list[Rule]:
     return found
 
 
-def _read_days(rows: Rows, fleet_id: str, rules: list[Rule], since: datetime, now: datetime) -> Days:
+def _read_days(
+    rows: Rows, fleet_id: str, rules: list[Rule], raised: list[RaisedIncident], since: datetime, now: datetime
+) -> Days:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = {
         "fleet": fleet_id,
         "since": since.replace(hour=0, minute=0, second=0, microsecond=0),
         "today": today,
+        "series": sorted({rule.metric for rule in rules}),
+        "defaults": sorted({_series_of_default(rule_id) for rule_id in _default_ids(raised)}),
         "devices": sorted({rule.device_id for rule in rules if rule.device_id is not None}),
     }
     found: defaultdict[tuple[str | None, str], dict[datetime, int]] = defaultdict(dict)
@@ -116,5 +123,13 @@ def _is_for(rule: Rule, fleet_type: str | None) -> bool:
 def _list_defaults(raised: list[RaisedIncident], days: Days) -> list[tuple[str, str]]:
     """List the defaults that have raised incidents, each with its series."""
     named = {metric.replace("_", "-"): metric for device_id, metric in days if device_id is None}
-    ids = sorted({one.rule_id for one in raised if one.rule_id.startswith(DEFAULT)})
-    return [(rule_id, named.get(rule_id.removeprefix(DEFAULT).partition("-")[2], "")) for rule_id in ids]
+    return [(rule_id, named.get(_series_of_default(rule_id), "")) for rule_id in _default_ids(raised)]
+
+
+def _default_ids(raised: list[RaisedIncident]) -> list[str]:
+    return sorted({one.rule_id for one in raised if one.rule_id.startswith(DEFAULT)})
+
+
+def _series_of_default(rule_id: str) -> str:
+    """Return the series in the id of a default, with dashes; "" of silence."""
+    return rule_id.removeprefix(DEFAULT).partition("-")[2]

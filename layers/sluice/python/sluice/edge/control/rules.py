@@ -1,6 +1,5 @@
 """Admins' requests about rules."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -42,7 +41,7 @@ class Rules(msgspec.Struct, frozen=True):
         with self.store.reading() as rows:
             fleet = rows.fleet(request.path["fleet"])
             found = rule_rows.list_rules(rows, fleet.fleet_id, after.id, most + 1)
-            promises = backtest_rows.find_promises(rows, fleet.fleet_id, [each.rule_id for each in found])
+            promises = backtest_rows.find_promises(rows, fleet.fleet_id, found)
         items = [_with_promise(each, promises) for each in found]
         return answer_page(request, question, items, most, lambda item: After(item["rule_id"]))
 
@@ -51,7 +50,7 @@ class Rules(msgspec.Struct, frozen=True):
         Parameters(request.query, known=())
         with self.store.reading() as rows:
             rule = rule_rows.get_rule(rows, request.path["fleet"], request.path["rule"])
-            promises = backtest_rows.find_promises(rows, rule.fleet_id, [rule.rule_id])
+            promises = backtest_rows.find_promises(rows, rule.fleet_id, [rule])
         return answer(request, 200, _with_promise(rule, promises))
 
     def create(self, request: AdminRequest) -> Answer:
@@ -106,12 +105,17 @@ class Rules(msgspec.Struct, frozen=True):
             request.check_version(rule.described())
             archived = archive_rule(rule, request.now)
             deed = _note("rule.archive", rule, archived)
-            return Change([deed], lambda changes: rule_rows.update_rule(changes, archived), deed.after, reason=reason)
+
+            def write(changes: Changes) -> None:
+                rule_rows.update_rule(changes, archived)
+                backtest_rows.end_promises(changes, archived, request, "The rule was archived before its turn.")
+
+            return Change([deed], write, deed.after, reason=reason)
 
         return self.changer.change(request, RULES, decide)
 
 
-def _with_promise(rule: Rule, promises: Mapping[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
+def _with_promise(rule: Rule, promises: backtest_rows.Promises) -> dict[str, Any]:
     """Describe a rule with what its version promised; None of a version that an earlier release saved."""
     return rule.described() | {"promise": promises.get((rule.rule_id, rule.judging_version))}
 
