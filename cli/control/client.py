@@ -24,8 +24,9 @@ TRIES = 3
 ANSWER_SECONDS = 35
 WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1, 10
 PAGE_ITEMS = 1000
+THROTTLED = 429
 # Throttled, or perhaps not answered. The request changes nothing twice: it reads, or it has an idempotency key.
-AGAIN = (429, 503, 504, None)
+AGAIN = (THROTTLED, 503, 504, None)
 # The stage may have done what was asked, and its answer did not arrive.
 LOST = (TimeoutError, ConnectionError, http.client.HTTPException)
 
@@ -70,8 +71,12 @@ class Client:
         body: Mapping[str, Any] | None = None,
         version: int | None = None,
         dry_run: bool = False,
+        once: str = "",
     ) -> dict[str, Any]:
-        """Change something, or ask what would change."""
+        """Change something, or ask what would change.
+
+        `once`: it has an effect that the stage cannot take for done, and is not repeated; what to do instead.
+        """
         headers = {"idempotency-key": secrets.token_hex(16)}
         if version is not None:
             headers["if-match"] = f'"{version}"'
@@ -80,14 +85,15 @@ class Client:
             headers["content-type"] = "application/json"
             content = msgspec.json.encode(body)
         query = {"dry_run": "true"} if dry_run else {}
-        return self._send(Asked(method, path, query, headers, content))
+        return self._send(Asked(method, path, query, headers, content, once))
 
     def _send(self, asked: Asked) -> dict[str, Any]:
+        again = (THROTTLED,) if asked.once else AGAIN
         for left in reversed(range(TRIES)):
             answer = self._ask(asked)
             if answer.status is not None and answer.status < 300:
                 return _read(answer)
-            if answer.status not in AGAIN or not left or read_problem(answer).code in SAID:
+            if answer.status not in again or not left or read_problem(answer).code in SAID:
                 break
             seconds = _wait_for(answer, TRIES - left)
             print(f"{answer.said}; trying again in {seconds} s", file=sys.stderr)

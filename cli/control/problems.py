@@ -48,6 +48,8 @@ class Asked:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    once: str = ""
+    """What to do when its outcome is not known, if it must not be repeated."""
 
     @property
     def place(self) -> str:
@@ -132,7 +134,7 @@ def _say_unavailable(asked: Asked, answer: Answer, problem: Problem) -> str:
     # The gateway throttles before anything happens. In the other cases the answer may have been lost on its way.
     unknown = not asked.reads and answer.status != 429
     after = (
-        "Before you repeat it, check with `sluice audit list` whether it was done."
+        asked.once or "Before you repeat it, check with `sluice audit list` whether it was done."
         if unknown
         else "Try again in a few minutes."
     )

@@ -31,6 +31,8 @@ app = typer.Typer(
 
 COLUMNS = ("destination_id", "state", "fleet_id", "kind", "secret", "least_severity", "after_minutes")
 
+UNKNOWN = "Whether the message was sent is not known: look at the destination before you test it again."
+
 
 def _check_destination(given: str) -> str:
     return check_id(given, DestinationId, "destination")
@@ -181,7 +183,7 @@ def send_test(
     one, which ends what the first opened. A destination is tested once a minute. It ends with 1 if the message was not
     delivered. The JSON is a DestinationTest of schemas/admin.yaml.
     """
-    answer = connect(choose(stage, directory), role).change("POST", "destinations", destination, "test")
+    answer = connect(choose(stage, directory), role).change("POST", "destinations", destination, "test", once=UNKNOWN)
     if as_json:
         show_json(answer)
     else:

@@ -12,6 +12,7 @@ from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.queue_source import QueueSource
 from infra.deployment import require
 from infra.stores.notifications import HIDDEN_SECONDS, Notifications
+from sluice.core.control.destinations import TEST_ANOTHER
 from sluice.core.metrics import ATTEMPTS_UNREPORTED
 from sluice.core.notify.addresses import NONE
 from sluice.core.notify.destinations import secrets_of
@@ -47,6 +48,10 @@ class NotifyProfile:
             "a message that finds no free environment is received for nothing, and is given up after some times",
         )
         require(6 * self.compute.timeout_seconds <= HIDDEN_SECONDS, "a message must be hidden for six timeouts")
+        require(
+            TESTING_AT_ONCE * TEST_ANOTHER.total_seconds() >= self.compute.timeout_seconds,
+            "a test must end before another one takes its environment",
+        )
 
 
 class Notify(Function):

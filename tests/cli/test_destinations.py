@@ -41,3 +41,19 @@ def test_a_test_too_soon_is_not_repeated_by_the_command(
     assert run("destinations", "test", "on-call") == 1
     assert (len(api.requests), waits) == (1, [])
     assert detail in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", [None, 503, 504])
+def test_a_test_whose_outcome_is_unknown_is_not_repeated_and_says_so(
+    status: int | None, api: PlayedAdmin, run: Run, waits: list[float], capsys: Shown
+) -> None:
+    api.then(status, {"message": "Service Unavailable"})
+    assert run("destinations", "test", "on-call") == 1
+    assert (len(api.requests), waits) == (1, [])
+    assert "Whether the message was sent is not known: look at the destination" in capsys.readouterr().err
+
+
+def test_a_test_that_the_gateway_throttled_is_asked_for_again(api: PlayedAdmin, run: Run, waits: list[float]) -> None:
+    api.then(429, {"message": "Too Many Requests"}).then(200, TESTED)
+    assert run("destinations", "test", "on-call") == 0
+    assert (len(api.requests), waits) == (2, [1])

@@ -10,12 +10,16 @@ import pytest
 
 from sluice.core.detect.device_types import AGAIN, MOST_ON_PAGE
 from sluice.core.errors import Retryable
+from sluice.edge.detect import device_types
 from sluice.edge.detect.device_types import MOST_FAILURES, MOST_PAGES, DeviceTypes, TypeRows
 from sluice.edge.invoked import Answer, InvokedFunction
 from tests.database.replaying import connect_as
 from tests.database.test_learn import HOUR, MINUTE, UNTIL, World
 
 EVERY = HOUR
+HEARD = "INSERT INTO entity (fleet_id, device_id, shard) SELECT %s, unnest(%s::text[]), 0 ON CONFLICT DO NOTHING"
+
+Rows = psycopg.Connection[tuple[Any, ...]]
 
 
 class Directory(InvokedFunction):
@@ -27,12 +31,15 @@ class Directory(InvokedFunction):
         self.asked: list[tuple[str, str]] = []
         self.away: set[str] = set()
         self.size = MOST_ON_PAGE
+        self.there = True
 
     def ask(self, question: object, kind: type[Answer]) -> Answer:
         """Answer a page, as lookup does."""
         asked: Any = msgspec.to_builtins(question)
         fleet, after = asked["fleet_id"], asked["types_after"]
         self.asked.append((fleet, after))
+        if not self.there:
+            return msgspec.convert({"problem": "no_directory"}, kind)
         if fleet in self.away:
             return msgspec.convert({"problem": "unavailable", "detail": "the directory answered 503"}, kind)
         if fleet not in self.fleets:
@@ -43,14 +50,19 @@ class Directory(InvokedFunction):
 
 
 class Types:
-    """learn's side of the database, and the directory."""
+    """learn's side of the database, and the directory. Its devices have reported, but for those that are unheard."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def __init__(self, connection: Rows, owner: Rows) -> None:
         self.connection = connection
+        self.owner = owner
         self.directory = Directory()
+        self.unheard: set[str] = set()
         self.now = UNTIL
 
     def renew(self, *fleets: str, pages: int = 99) -> timedelta | None:
+        for fleet, devices in self.directory.fleets.items():
+            heard = [name for name in devices if name not in self.unheard]
+            self.owner.execute(HEARD, [fleet, heard])
         left = iter([True] * pages)
         types = DeviceTypes(self.directory, EVERY)
         return types.renew(TypeRows(self.connection), fleets, self.now, lambda: next(left, False))
@@ -63,8 +75,8 @@ class Types:
 
 @pytest.fixture
 def types(database: str) -> Iterator[Types]:
-    with connect_as(database, "learn") as connection:
-        yield Types(connection)
+    with connect_as(database, "learn") as connection, psycopg.connect(database, autocommit=True) as owner:
+        yield Types(connection, owner)
 
 
 def test_types_are_read_once_an_hour_and_follow_the_directory(types: Types) -> None:
@@ -146,12 +158,65 @@ def test_what_is_no_answer_about_types_changes_nothing(types: Types, monkeypatch
     assert types.stored == {("f", "a"): "press"}
 
 
+def test_a_directory_that_lost_a_fleet_leaves_its_types_as_they_are(types: Types) -> None:
+    names = [f"press-{number}" for number in range(4)]
+    types.directory.fleets, types.directory.size = {"f": dict.fromkeys(names, "press")}, 2
+    types.renew("f")
+    stored = types.stored
+    losses: list[dict[str, dict[str, str]]] = [{}, {"f": {}}, {"f": dict.fromkeys(names, "Press 3000")}]
+    for lost in losses:
+        types.directory.fleets = lost
+        types.now += HOUR
+        types.renew("f")
+        assert types.stored.items() <= stored.items()
+        assert types.stored
+    assert types.renew("f") == 3 * HOUR
+    types.directory.fleets = {"f": {"press-1": "lathe"}}
+    types.now += AGAIN
+    assert types.renew("f") == timedelta(0)
+    assert types.stored == {("f", "press-1"): "lathe"}
+
+
+def test_a_fleet_that_is_gone_in_the_middle_of_a_reading_keeps_the_types_behind(types: Types) -> None:
+    types.directory.fleets, types.directory.size = {"f": {"a": "press", "b": "press"}}, 1
+    types.renew("f")
+    types.now += HOUR
+    types.renew("f", pages=1)
+    types.directory.fleets = {}
+    types.renew("f")
+    assert types.stored == {("f", "a"): "press", ("f", "b"): "press"}
+    assert types.renew("f") == HOUR
+
+
+def test_a_directory_that_never_ends_stores_nothing_and_its_reading_fails(
+    types: Types, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_types, "MOST_PAGES_OF_FLEET", 3)
+    names = [f"ghost-{number:02d}" for number in range(50)]
+    types.directory.fleets, types.directory.size = {"f": {"a": "press"} | dict.fromkeys(names, "press")}, 2
+    types.unheard = set(names)
+    for _ in range(2):
+        # The rest of a failed reading holds from one run to the next.
+        types.renew("f", pages=2)
+        types.renew("f", "g")
+        assert types.stored == {("f", "a"): "press"}
+        types.now += AGAIN
+    assert [after for fleet, after in types.directory.asked if fleet == "f"] == ["", "ghost-00", "ghost-02"] * 2
+    assert types.renew("f") == 2 * AGAIN
+
+
+def test_a_page_of_devices_that_no_contract_allows_is_passed(types: Types) -> None:
+    types.directory.fleets, types.directory.size = {"f": {" a": "press", " b": "press", "c": "lathe"}}, 1
+    assert types.renew("f") == timedelta(0)
+    assert types.stored == {("f", "c"): "lathe"}
+
+
 def test_types_that_no_rule_or_no_directory_knows_are_forgotten(types: Types) -> None:
     types.directory.fleets = {"f": {"a": "press"}, "g": {"a": "robot"}}
     types.renew("f", "g")
     types.renew("g")
     assert types.stored == {("g", "a"): "robot"}
-    del types.directory.fleets["g"]
+    types.directory.there = False
     types.now += HOUR
     types.renew("g")
     assert types.stored == {}
@@ -163,7 +228,7 @@ def test_learn_reads_a_devices_type_with_its_series(database: str) -> None:
     for name in ("press-1", "press-2"):
         world.device(name)
         world.roll("rollup_1m", name, UNTIL - MINUTE, {"cpu_temp": [50.0, 51.0]})
-    types = Types(world.learn)
+    types = Types(world.learn, world.owner)
     types.directory.fleets = {"demo": {"press-1": "old-press"}, "other": {"press-2": "lathe"}}
     types.renew("demo", "other")
     assert {name: each.device_type for name, each in world.read().items()} == {"press-1": "old-press", "press-2": None}

@@ -1,13 +1,16 @@
 """notify: what it may reach, whom it may tell, and queues that lose nothing and repeat little."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from infra.building_blocks.function import Compute
-from infra.functions.notify import OTHER_SECONDS, ROUTING_AT_ONCE, NotifyProfile
+from infra.functions.notify import OTHER_SECONDS, ROUTING_AT_ONCE, TESTING_AT_ONCE, NotifyProfile
 from infra.profiles.baseline import BASELINE
+from sluice.core.control.destinations import TEST_ANOTHER
 from sluice.core.notify.deliveries import MOST_ATTEMPTS, PAUSES
 from sluice.edge.notify.posting import TOTAL_SECONDS
 from sluice.edge.settings import NotifySettings
@@ -103,6 +106,15 @@ def test_settings_that_could_not_work_are_refused(compute: Compute, at_once: int
     assert BASELINE.notify.compute.timeout_seconds == 30
     with pytest.raises(ValueError, match=said):
         NotifyProfile(compute=compute, destination_s3_seconds=30, destinations_at_once=at_once)
+
+
+def test_tests_that_would_overlap_with_more_than_their_environments_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert TESTING_AT_ONCE * TEST_ANOTHER.total_seconds() == BASELINE.notify.compute.timeout_seconds
+    monkeypatch.setattr("infra.functions.notify.TEST_ANOTHER", timedelta(seconds=14))
+    with pytest.raises(ValueError, match="a test must end"):
+        replace(BASELINE.notify)
 
 
 def test_only_notify_uses_the_client_for_strangers() -> None:

@@ -19,7 +19,9 @@ CREATE TABLE device_types_read (
     -- When the directory failed, if it has not answered since.
     failed_at timestamptz NOT NULL DEFAULT '-infinity',
     -- The last device of the pages that were read; empty between two readings.
-    after text NOT NULL DEFAULT ''
+    after text NOT NULL DEFAULT '',
+    -- How many pages that reading has had.
+    pages integer NOT NULL DEFAULT 0
 );
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON device_type, device_types_read TO sluice_learn;

@@ -50,7 +50,7 @@ def judge(
     readings: Sequence[Readings], *rules: SeriesRule, known: Known | None = None, stale: timedelta = STALE
 ) -> list[Verdict]:
     def rules_of(fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
-        assert (fleet_id, device_type, device_id) == ("demo", None, "press-1")
+        assert (fleet_id, device_type, device_id) == ("demo", (known or Known(STATISTICS)).device_type, "press-1")
         return [each for each in rules if each.metric == metric]
 
     return list(judge_device(readings, rules_of, known or Known(STATISTICS), samples.contracts().book, stale))

@@ -27,7 +27,9 @@ def test_a_page_settles_the_devices_up_to_its_last_one_and_the_last_page_all() -
 def test_what_no_rule_can_name_or_no_device_is_called_is_left_out() -> None:
     found = read_types_page("", page(("a", "Press 3000"), ("b", "press"), ("c\n", "press"), more=True))
     assert types_of(found) == {"b": "press"}
-    assert found.until == "b"
+    assert found.until == "c\n"
+    assert types_of(read_types_page("", page((" a", "press"), ("b\n", "press")))) == {}
+    assert read_types_page("", page((" a", "press"), (" b", "press"), more=True)).until == " b"
     # A type in another form counts as none, and the page goes on behind its device.
     assert read_types_page("", page(("a", ""), more=True)).until == "a"
 

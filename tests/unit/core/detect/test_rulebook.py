@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from sluice.core.detect.rulebook import Rulebook
+from sluice.core.detect.rulebook import UNKNOWN_TYPE, Rulebook
 from sluice.core.detect.series_rules import SeriesRule
 
 
@@ -60,6 +61,13 @@ def test_a_device_without_a_type_has_that_of_its_fleet() -> None:
     book = Rulebook([rule("all", fleet_type="press"), rule("presses", fleet_type="press", device_type="press")])
     assert found(book, None, "p-2") == ["presses"]
     assert found(book, "lathe", "p-2") == ["all"]
+
+
+def test_of_a_device_whose_type_is_not_known_no_types_rule_counts() -> None:
+    cold = rule("cold", fleet_type="press", device_type="press", kind="below", open=5.0, clear=6.0)
+    book = Rulebook([replace(each, fleet_type="press") for each in (ALL, PRESSES, ONE)] + [cold])
+    assert (found(book, None, "p-2"), found(book, None, "p-1")) == (["cold", "presses"], ["cold", "one"])
+    assert (found(book, UNKNOWN_TYPE, "p-2"), found(book, UNKNOWN_TYPE, "p-1")) == (["all"], ["one"])
 
 
 def test_a_silence_is_found_without_a_metric() -> None:

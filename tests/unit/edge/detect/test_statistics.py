@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from sluice.core.detect.rulebook import UNKNOWN_TYPE
 from sluice.core.detect.statistics import VERSION, DeviceStatistics, SeriesStatistics, Usual
 from sluice.core.detect.watching import name_device, name_statistics, name_watched
 from sluice.core.samples.shards import SHARDS, shard_of
@@ -16,8 +17,8 @@ from tests.support.played_hashes import PlayedHashes
 DEVICES = [("demo", f"press-{number}") for number in range(1650)]
 
 
-def describe(mean: float) -> DeviceStatistics:
-    return DeviceStatistics(VERSION, 1e9, 5, {"cpu_temp": SeriesStatistics(Usual(mean, 1.0, 30))})
+def describe(mean: float, device_type: str | None = None) -> DeviceStatistics:
+    return DeviceStatistics(VERSION, 1e9, 5, {"cpu_temp": SeriesStatistics(Usual(mean, 1.0, 30))}, device_type)
 
 
 class World:
@@ -110,6 +111,22 @@ def test_a_flushed_cache_has_no_statistics(world: World) -> None:
     world.cache.hashes.clear()
     world.moment = statistics.REMEMBER_SECONDS + 1
     assert world.mean(DEVICES[0]) is None
+
+
+def test_the_last_known_type_of_a_device_stays_while_its_statistics_are_gone(world: World) -> None:
+    press, lathe, new = DEVICES[:3]
+    for device, device_type in ((press, "press"), (lathe, None)):
+        publish_statistics(world.cache.as_cache(), shard_of(*device), {device: describe(1.0, device_type)})
+    world.process.find(DEVICES[:3])
+    world.cache.hashes.clear()
+    for _ in range(3):
+        world.moment += statistics.REMEMBER_SECONDS + 1
+        found = world.process.find(DEVICES[:3])
+        assert [found[device].device_type for device in (press, lathe, new)] == ["press", None, UNKNOWN_TYPE]
+        assert found[press].statistics is None
+    publish_statistics(world.cache.as_cache(), shard_of(*press), {press: describe(1.0, "robot")})
+    world.moment += statistics.REMEMBER_SECONDS + 1
+    assert world.process.find([press])[press].device_type == "robot"
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b"\xff"])

@@ -20,8 +20,8 @@ MOST_MINUTES = 7 * 24 * 60
 
 TEST_AGAIN = timedelta(minutes=1)
 """How long after a test a destination is tested again: a test must not become a flood."""
-TEST_ANOTHER = timedelta(seconds=10)
-"""How long after a test any other destination is tested. So at most two tests occupy notify at a time."""
+TEST_ANOTHER = timedelta(seconds=15)
+"""How long after a test any other destination is tested. As long as notify may take for one, two have begun."""
 
 DestinationId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 

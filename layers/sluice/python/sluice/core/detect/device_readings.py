@@ -8,6 +8,7 @@ import msgspec
 
 from sluice.core.detect.judging import Measured, explain, measure_reading, state_of
 from sluice.core.detect.readings import Readings
+from sluice.core.detect.rulebook import UNKNOWN_TYPE
 from sluice.core.detect.series_rules import SeriesRule
 from sluice.core.detect.statistics import DeviceStatistics, SeriesStatistics
 from sluice.core.detect.verdicts import MOST_READINGS, Judged, State, Statistics, Verdict
@@ -30,11 +31,13 @@ class Known(msgspec.Struct, frozen=True):
     statistics: DeviceStatistics | None = None
     watched: frozenset[str] = frozenset()
     """The rules that have an incident of it, or had breaches a moment ago: they have verdicts on clear readings too."""
+    last_type: str | None = UNKNOWN_TYPE
+    """What its type was in the last statistics that the process had."""
 
     @property
     def device_type(self) -> str | None:
-        """The device's own type; without statistics it has that of its fleet."""
-        return self.statistics.device_type if self.statistics is not None else None
+        """The device's own type. None: it has that of its fleet."""
+        return self.statistics.device_type if self.statistics is not None else self.last_type
 
     def of_series(self, metric: str) -> tuple[DeviceStatistics, SeriesStatistics] | None:
         """Return the statistics with which readings of a series are compared, if there are any."""

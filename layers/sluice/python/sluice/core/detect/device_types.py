@@ -62,7 +62,7 @@ class TypesAnswer(msgspec.Struct, frozen=True):
 def read_types_page(after: str, body: bytes) -> TypesPage:
     """Read the directory's answer; Retryable if it cannot be what was asked for.
 
-    A device whose id or type no contract allows is left out: it can have no readings, or no rule.
+    A device whose id no contract allows can have no readings: it is left out, unless it is the last one.
     """
     try:
         page = msgspec.json.decode(body, type=TypesPage)
@@ -71,15 +71,24 @@ def read_types_page(after: str, body: bytes) -> TypesPage:
     if any(first >= second for first, second in pairwise([after, *(each.device_id for each in page.devices)])):
         raise Retryable(f"the directory's devices are not in the order of their ids behind {after!r}")
     allowed = tuple(each for each in page.devices if is_name(each.device_id, MOST_NAME))
-    if page.more and not allowed:
+    if not page.more:
+        return TypesPage(allowed)
+    if not page.devices:
         raise Retryable(f"the directory says that more devices follow, and names none behind {after!r}")
-    # The last device stays, whatever its type is: the next page begins behind it.
-    return TypesPage(allowed, page.more)
+    last = page.devices[-1]
+    if "\0" in last.device_id:
+        raise Retryable(f"the directory's page ends with the device {last.device_id!r}, which cannot be stored")
+    # The last device stays, whatever its id and its type are: the next page begins behind it.
+    return TypesPage(allowed if allowed and allowed[-1] is last else (*allowed, last), more=True)
 
 
 def types_of(page: TypesPage) -> dict[str, str]:
-    """Return the types of a page's devices that a rule can name."""
-    return {each.device_id: each.device_type for each in page.devices if _is_type(each.device_type)}
+    """Return the types of a page's devices that can have readings, as far as a rule can name them."""
+    return {
+        each.device_id: each.device_type
+        for each in page.devices
+        if is_name(each.device_id, MOST_NAME) and _is_type(each.device_type)
+    }
 
 
 def _is_type(text: str) -> bool:

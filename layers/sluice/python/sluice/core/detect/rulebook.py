@@ -7,6 +7,9 @@ from sluice.core.detect.series_rules import RuleKind, SeriesRule
 
 ByKind = dict[RuleKind, SeriesRule]
 
+UNKNOWN_TYPE = ""
+"""Of a device whose type is not known: no rule can name it, so no rule for a type is for the device."""
+
 
 class Rulebook:
     """The rules of all fleets."""
@@ -24,7 +27,8 @@ class Rulebook:
     def rules_for(self, fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
         """Return the rules of a device's series: of each kind that of the device, else of its type, else of its fleet.
 
-        Without a type of its own, a device has that of its fleet. The metric of a silence is "".
+        Without a type of its own (None), a device has that of its fleet. A device of UNKNOWN_TYPE may have another one:
+        no type's rule counts. The metric of a silence is "".
         """
         found = self._series.get((fleet_id, metric))
         return () if found is None else found.rules_for(device_type, device_id)

@@ -2,7 +2,7 @@
 
 One hash of each for each shard: a batch asks with two commands for each of 64 shards at most, for its own devices.
 A process remembers statistics for a minute, because a device sends several batches in that time, and what is watched
-for two seconds.
+for two seconds. It remembers a device's type for longer: statistics that are gone do not change it.
 """
 
 import time
@@ -15,6 +15,7 @@ from redis.cluster import ClusterPipeline
 
 from sluice.core.detect.device_readings import Known
 from sluice.core.detect.learned import HOURS_AFTER
+from sluice.core.detect.rulebook import UNKNOWN_TYPE
 from sluice.core.detect.statistics import HOUR_SECONDS, DeviceStatistics, read_statistics, write_statistics
 from sluice.core.detect.watching import name_device, name_statistics, name_watched
 from sluice.core.samples.shards import shard_of
@@ -47,6 +48,8 @@ class PublishedStatistics:
         self._clock = clock
         self._remembered: dict[Device, tuple[float, DeviceStatistics | None]] = {}
         self._watched: dict[Device, tuple[float, frozenset[str]]] = {}
+        self._last_types: dict[Device, str | None] = {}
+        """Of devices that had statistics, and have none now."""
 
     def find(self, devices: Collection[Device]) -> dict[Device, Known]:
         """Find what is known of devices. While the cache is down: what is remembered, and nothing is watched."""
@@ -69,11 +72,24 @@ class PublishedStatistics:
                 _make_room(self._watched, devices)
                 _make_room(self._remembered, devices)
                 _take(self._watched, unsure, answers[: len(unsure)], _read_rules, now)
+                before = {device: _recall(self._remembered, device, None) for there in old.values() for device in there}
                 _take(self._remembered, old, answers[len(unsure) :], read_statistics, now)
+                self._note_types(devices, before)
         return {
-            device: Known(_recall(self._remembered, device, None), _recall(self._watched, device, NOTHING))
+            device: Known(
+                _recall(self._remembered, device, None),
+                _recall(self._watched, device, NOTHING),
+                self._last_types.get(device, UNKNOWN_TYPE),
+            )
             for device in devices
         }
+
+    def _note_types(self, devices: Collection[Device], before: Mapping[Device, DeviceStatistics | None]) -> None:
+        """Keep the types of devices whose statistics are not there any more."""
+        _make_room(self._last_types, devices)
+        for device, statistics in before.items():
+            if statistics is not None and _recall(self._remembered, device, None) is None:
+                self._last_types[device] = statistics.device_type
 
 
 def publish_statistics(cache: Cache, shard: int, statistics: Mapping[Device, DeviceStatistics]) -> None:
@@ -124,7 +140,7 @@ def _find_old(memory: Mapping[Device, tuple[float, Value]], devices: Iterable[De
     return [device for device in devices if device not in memory or memory[device][0] < before]
 
 
-def _make_room(memory: dict[Device, tuple[float, Value]], devices: Iterable[Device]) -> None:
+def _make_room(memory: dict[Device, Value], devices: Iterable[Device]) -> None:
     """Forget all but these devices, if too many are remembered."""
     if len(memory) > MOST_REMEMBERED:
         kept = {device: memory[device] for device in devices if device in memory}
