@@ -34,7 +34,8 @@ class Databases:
     def fresh(self, template: str = _TEMPLATE) -> Iterator[str]:
         """Give the DSN of a fresh database. At its end, open connections are terminated."""
         name = f"fresh_{next(self._numbers)}"
-        self._administer("CREATE DATABASE {} TEMPLATE {}", name, template)
+        # Without fsync, to copy its files takes a tenth of the time of writing each page to the log.
+        self._administer("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         try:
             yield self.server.dsn(name)
         finally:
@@ -47,7 +48,13 @@ class Databases:
             yield dsn
 
     def prepare(self) -> None:
-        """Apply all migrations to the database that the fresh ones are copied from."""
+        """Apply all migrations to the database that the fresh ones are copied from.
+
+        A server that is killed loses nothing without fsync: only a machine that fails does.
+        """
+        for setting in ("fsync", "full_page_writes"):
+            self._administer(f"ALTER SYSTEM SET {setting} = off")
+        self._administer("SELECT pg_reload_conf()")
         self._administer("CREATE DATABASE {}", _TEMPLATE)
         with psycopg.connect(self.server.dsn(_TEMPLATE), autocommit=True) as connection:
             migrate(connection, MIGRATIONS)

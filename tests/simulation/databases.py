@@ -36,7 +36,7 @@ class HistoryDatabases:
     def fresh(self) -> Iterator[str]:
         """Give the DSN of a fresh database."""
         name = f"history_{next(self._numbers)}"
-        self._administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY WAL_LOG")
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
         # A copy has no settings of its own: those of a database are kept beside it.
         self._administer(f"ALTER DATABASE {name} SET search_path = public, clock, pg_catalog")
         try:
