@@ -26,7 +26,7 @@ ANSWER_SECONDS = 5.0
 _INCIDENT = re.compile(r"sluice alerts show ([0-9a-f]{24})")
 
 
-class Alert:
+class OverheatingDevice:
     """One device that overheats, and what becomes of it."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Alert:
         self._clock = clock
         # Another one in each run: an incident that ended within the hour would send few messages more.
         self._index = secrets.randbelow(min(fleet.size, MOST_PRESSES))
-        self._before = 0
+        self._received_before = 0
         self._hot_since: float | None = None
         self._texts: list[tuple[float, str]] = []
         """The messages that came, each with the seconds that the device was hot before."""
@@ -51,7 +51,7 @@ class Alert:
     def prepare(self) -> None:
         """Make the rule and the destination, as an admin does, unless an earlier run has."""
         login = self._stack["admin"]
-        keeper = boto3.client(
+        secrets_manager = boto3.client(
             "secretsmanager",
             self._stack["region"],
             endpoint_url=self._stack["aws"],
@@ -63,7 +63,7 @@ class Alert:
             self._client.get("destinations", DESTINATION)
         except NotThereError:
             address = json.dumps({"url": f"{self._stack['receivers']}{HOOK}"})
-            keeper.create_secret(Name=secret, SecretString=address)
+            secrets_manager.create_secret(Name=secret, SecretString=address)
             self._client.change(
                 "POST", "destinations", body={"destination_id": DESTINATION, "kind": "slack", "secret": secret}
             )
@@ -72,7 +72,7 @@ class Alert:
             self._client.get(*rules, RULE)
         except NotThereError:
             self._client.change("POST", *rules, body={"rule_id": RULE, "severity": "critical", **LIMITS})
-        self._before = len(self._read())
+        self._received_before = len(self._read())
 
     async def run(self) -> None:
         """Let the device overheat after a calm moment, and cool down once people are notified."""
@@ -119,7 +119,7 @@ class Alert:
     def _take(self, received: list[str]) -> None:
         if self._hot_since is None:
             return
-        mine = [text for text in received[self._before :] if self.device in text]
+        mine = [text for text in received[self._received_before :] if self.device in text]
         seconds = self._clock() - self._hot_since
         self._texts += [(seconds, text) for text in mine[len(self._texts) :]]
         if self._texts:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.core.backtest.pace import FIRST_BATCH, MOST_BATCH, MOST_TOLD, Bounds, Pace
+from sluice.core.backtest.pace import FIRST_BATCH, MOST_BATCH, MOST_MINUTES_HELD, Bounds, Pace
 from sluice.core.backtest.windows import DAY_MINUTES
 
 
@@ -50,4 +50,4 @@ def test_no_more_minutes_are_read_than_a_backtest_may_read(devices: int, sizes: 
 
 def test_a_rule_that_says_too_much_is_tested_on_few_devices() -> None:
     pace = Pace(Bounds(60, 10**9), 1, lambda: 0.0)
-    assert (batches(pace, told=MOST_TOLD + 1), pace.cut) == ([FIRST_BATCH], "verdicts")
+    assert (batches(pace, told=MOST_MINUTES_HELD + 1), pace.cut) == ([FIRST_BATCH], "verdicts")

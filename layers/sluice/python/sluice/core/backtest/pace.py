@@ -10,9 +10,11 @@ from sluice.core.backtest.windows import DAY_MINUTES
 if TYPE_CHECKING:
     from sluice.core.backtest.results import Cut
 
+MOST_DAYS = 30
+"""Of how many days a backtest is at most."""
 FIRST_BATCH, MOST_BATCH = 5, 100
 """How many devices are read at once: the first batch shows how long they take."""
-MOST_TOLD = 100_000
+MOST_MINUTES_HELD = 100_000
 """Minutes with a breach, or near one, that are held in memory: some 150 MB."""
 
 
@@ -49,6 +51,6 @@ class Pace:
             self.cut = "time"
         elif most < 1:
             self.cut = "windows"
-        elif told > MOST_TOLD:
+        elif told > MOST_MINUTES_HELD:
             self.cut = "verdicts"
         return 0 if self.cut else min(self._size, most)

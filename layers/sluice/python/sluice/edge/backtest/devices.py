@@ -30,7 +30,7 @@ def list_devices(connection: Connection, rule: SeriesRule) -> list[Device]:
     rows = connection.execute(_DEVICES, {"fleet": rule.fleet_id, "device": rule.device_id})
     devices = [(Device(*row), device_type) for *row, device_type in rows]
     if rule.rule_id.startswith(DEFAULT):
-        # Whatever rules replace it today, this is what it would have raised.
+        # Whatever rules replace it today, these are the devices whose incidents it would have opened.
         return [one for one, _ in devices]
     fleet_type = connection.execute("SELECT device_type FROM fleet WHERE fleet_id = %s", [rule.fleet_id]).fetchone()
     tested = msgspec.structs.replace(rule, fleet_type=fleet_type[0] if fleet_type else None)

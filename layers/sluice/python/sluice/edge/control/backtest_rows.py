@@ -21,16 +21,16 @@ _INSERT = """
 """
 _ROW = """
     SELECT backtest_number, fleet_id, rule_id, promised_version, rule::text, days, principal, state, tries, devices,
-        fleet_devices, asked_at, claimed_at, ended_at, trouble, result::text
+        rule_devices, asked_at, claimed_at, ended_at, trouble, result::text
     FROM backtest WHERE backtest_number = %s
 """
 _PROMISES = """
-    SELECT rule_id, promised_version, backtest_number, state, days, asked_at, result::text FROM backtest
+    SELECT rule_id, promised_version, backtest_number, state, days, asked_at, trouble, result::text FROM backtest
     WHERE fleet_id = %s AND promised_version IS NOT NULL AND rule_id = ANY(%s)
     ORDER BY rule_id, promised_version
 """
 _WAITING = """
-    SELECT count(*) FROM backtest WHERE fleet_id = %s AND promised_version IS NULL AND state IN ('asked', 'running')
+    SELECT count(*) FROM backtest WHERE fleet_id = %s AND promised_version IS NULL AND state IN ('waiting', 'running')
 """
 
 
@@ -63,7 +63,7 @@ def describe_backtest(rows: Rows, name: str) -> dict[str, Any]:
     row = rows.connection.execute(_ROW, [int(digits)]).fetchone() if known else None
     if row is None:
         raise Refusal(404, "unknown_backtest", f"There is no backtest {name[:64]!r}.")
-    number, fleet_id, rule_id, promised, rule, days, principal, state, tries, devices, fleet_devices, *others = row
+    number, fleet_id, rule_id, promised, rule, days, principal, state, tries, devices, rule_devices, *others = row
     asked_at, claimed_at, ended_at, trouble, result = others
     return {
         "backtest_id": f"backtest-{number}",
@@ -76,7 +76,7 @@ def describe_backtest(rows: Rows, name: str) -> dict[str, Any]:
         "state": state,
         "tries": tries,
         "devices": devices,
-        "fleet_devices": fleet_devices,
+        "rule_devices": rule_devices,
         "asked_at": write_time(asked_at),
         "claimed_at": write_optional(claimed_at),
         "ended_at": write_optional(ended_at),
@@ -91,13 +91,16 @@ def find_promises(rows: Rows, fleet_id: str, rules: Sequence[str]) -> dict[tuple
     return {(rule_id, version): _describe_promise(*promise) for rule_id, version, *promise in found}
 
 
-def _describe_promise(number: int, state: str, days: int, asked_at: Any, text: str | None) -> dict[str, Any]:
+def _describe_promise(
+    number: int, state: str, days: int, asked_at: Any, trouble: str, text: str | None
+) -> dict[str, Any]:
     result = None if text is None else _read_result(text)
     return {
         "backtest_id": f"backtest-{number}",
         "state": state,
         "asked_at": write_time(asked_at),
         "days": days,
+        "trouble": trouble,
         "devices": result and result.devices,
         "device_days": result and result.device_days,
         "incidents": result and result.incidents,

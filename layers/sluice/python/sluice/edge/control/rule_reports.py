@@ -1,4 +1,4 @@
-"""Admins' requests about what rules promised and what they have raised."""
+"""Admins' requests about what rules promised and which incidents they have opened."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -7,52 +7,62 @@ from typing import Any
 
 import msgspec
 
+from sluice.core.control.fleets import Fleet
 from sluice.core.control.requests import AdminRequest
-from sluice.core.control.rule_report import LOOKS_BACK, RaisedIncident, RuleVersion, follow_versions, report_version
+from sluice.core.control.rule_report import LOOKS_BACK, ReportedIncident, RuleVersion, follow_versions, report_version
 from sluice.core.control.rules import MOST_OF_FLEET, Rule
-from sluice.core.detect.defaults import DEFAULT
+from sluice.core.detect.defaults import DEFAULT, list_defaults
+from sluice.core.events.units import SeriesBook
 from sluice.core.query.parameters import Parameters
 from sluice.edge.control.backtest_rows import find_promises
 from sluice.edge.control.rule_rows import list_rules
 from sluice.edge.control.store import ControlStore, Rows
 
 _INCIDENTS = "SELECT rule_id, opened_at, false_alarm FROM incident WHERE fleet_id = %s AND opened_at >= %s"
-# Days that are over. Silence is judged of a device as a whole: its series is "".
+# Days that are over. Silence is judged of a device as a whole: its series is "". A device without a type of its own has
+# its fleet's, as for detect.
 _DAYS = """
-    WITH day AS (
-        SELECT entity_key, device_id, window_start, metric_keys FROM entity JOIN rollup_1d USING (entity_key)
-        WHERE fleet_id = %(fleet)s AND device_id IS NOT NULL AND window_start >= %(since)s AND window_start < %(today)s
+    WITH device AS NOT MATERIALIZED (
+        SELECT entity_key, e.device_id, coalesce(t.device_type, %(fleet_type)s::text) AS device_type FROM entity AS e
+        LEFT JOIN device_type AS t ON t.fleet_id = e.fleet_id AND t.device_id = e.device_id COLLATE "C"
+        WHERE e.fleet_id = %(fleet)s AND e.device_id IS NOT NULL
+    ), day AS (
+        SELECT device_id, device_type, window_start, metric_keys FROM device JOIN rollup_1d USING (entity_key)
+        WHERE window_start >= %(since)s AND window_start < %(today)s
         UNION ALL
         -- Today: the newest minute of each device shows which series it sends.
-        SELECT entity_key, device_id, %(today)s, newest.metric_keys
-        FROM entity CROSS JOIN LATERAL (
+        SELECT device_id, device_type, %(today)s, newest.metric_keys
+        FROM device CROSS JOIN LATERAL (
             SELECT metric_keys FROM rollup_1m
-            WHERE rollup_1m.entity_key = entity.entity_key AND window_start >= %(today)s
+            WHERE rollup_1m.entity_key = device.entity_key AND window_start >= %(today)s
             ORDER BY window_start DESC LIMIT 1
         ) AS newest
-        WHERE fleet_id = %(fleet)s AND device_id IS NOT NULL
     ), named AS (
-        SELECT device_id, window_start, name FROM day CROSS JOIN LATERAL unnest(metric_keys) AS each (metric_key)
-            JOIN metric USING (metric_key)
+        SELECT device_id, device_type, window_start, name
+        FROM day CROSS JOIN LATERAL unnest(metric_keys) AS each (metric_key) JOIN metric USING (metric_key)
         UNION ALL
-        SELECT device_id, window_start, '' FROM day
+        SELECT device_id, device_type, window_start, '' FROM day
     )
-    SELECT NULL, name, window_start, count(*) FROM named GROUP BY name, window_start
+    SELECT NULL, NULL, name, window_start, count(*) FROM named GROUP BY name, window_start
     UNION ALL
-    SELECT device_id, name, window_start, 1 FROM named WHERE device_id = ANY(%(devices)s)
+    SELECT device_type, NULL, name, window_start, count(*) FROM named WHERE device_type = ANY(%(types)s)
+    GROUP BY device_type, name, window_start
+    UNION ALL
+    SELECT NULL, device_id, name, window_start, 1 FROM named WHERE device_id = ANY(%(devices)s)
 """
 
-Days = Mapping[tuple[str | None, str], Mapping[datetime, int]]
-"""How many devices sent a series on each day: all of the fleet, or a single one."""
+Days = Mapping[tuple[str | None, str | None, str], Mapping[datetime, int]]
+"""How many devices sent a series on each day: all of the fleet, those of a type, or a single one."""
 
 
 class RuleReports(msgspec.Struct, frozen=True):
     """What became of promises."""
 
     store: ControlStore
+    book: SeriesBook
 
     def report(self, request: AdminRequest) -> dict[str, Any]:
-        """Report each version of a fleet's rules, and the defaults that have raised incidents."""
+        """Report each version of a fleet's rules, and the defaults that have opened incidents."""
         Parameters(request.query, known=())
         since = request.now - LOOKS_BACK
         with self.store.reading() as rows:
@@ -60,8 +70,8 @@ class RuleReports(msgspec.Struct, frozen=True):
             rules = _list_rules(rows, fleet.fleet_id, since)
             promises = find_promises(rows, fleet.fleet_id, [rule.rule_id for rule in rules])
             found = rows.connection.execute(_INCIDENTS, [fleet.fleet_id, since])
-            raised = [RaisedIncident(*row) for row in found]
-            days = _read_days(rows, fleet.fleet_id, rules, since, request.now)
+            opened = [ReportedIncident(*row) for row in found]
+            days = _read_days(rows, fleet, rules, since, request.now)
         items = []
         for rule in rules:
             saved = [
@@ -69,18 +79,14 @@ class RuleReports(msgspec.Struct, frozen=True):
                 for (rule_id, version), promise in promises.items()
                 if rule_id == rule.rule_id
             ]
-            there = days.get((rule.device_id, rule.metric), {}) if _is_for(rule, fleet.device_type) else {}
+            there = days.get((rule.device_type, rule.device_id, rule.metric), {})
             versions = follow_versions(rule.rule_id, rule.created_at, rule.archived_at, rule.version, saved)
-            items += [report_version(each, raised, there, request.now) for each in versions]
-        for rule_id, metric in _list_defaults(raised, days):
-            items.append(
-                report_version(
-                    RuleVersion(rule_id=rule_id, version=1, since=since),
-                    raised,
-                    days.get((None, metric), {}),
-                    request.now,
-                )
-            )
+            items += [report_version(each, opened, there, request.now) for each in versions]
+        by_default = {one.rule_id for one in opened if one.rule_id.startswith(DEFAULT)}
+        for default in list_defaults(fleet.fleet_id, self.book.series):
+            if default.rule_id in by_default:
+                version = RuleVersion(rule_id=default.rule_id, version=1, since=since)
+                items.append(report_version(version, opened, days.get((None, None, default.metric), {}), request.now))
         return {"items": [item for item in items if item is not None], "next_cursor": None}
 
 
@@ -94,27 +100,17 @@ def _list_rules(rows: Rows, fleet_id: str, since: datetime) -> list[Rule]:
     return found
 
 
-def _read_days(rows: Rows, fleet_id: str, rules: list[Rule], since: datetime, now: datetime) -> Days:
+def _read_days(rows: Rows, fleet: Fleet, rules: list[Rule], since: datetime, now: datetime) -> Days:
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = {
-        "fleet": fleet_id,
+        "fleet": fleet.fleet_id,
+        "fleet_type": fleet.device_type,
         "since": since.replace(hour=0, minute=0, second=0, microsecond=0),
         "today": today,
+        "types": sorted({rule.device_type for rule in rules if rule.device_type is not None}),
         "devices": sorted({rule.device_id for rule in rules if rule.device_id is not None}),
     }
-    found: defaultdict[tuple[str | None, str], dict[datetime, int]] = defaultdict(dict)
-    for device_id, metric, day, many in rows.connection.execute(_DAYS, asked):
-        found[device_id, metric][day] = many
+    found: defaultdict[tuple[str | None, str | None, str], dict[datetime, int]] = defaultdict(dict)
+    for device_type, device_id, metric, day, many in rows.connection.execute(_DAYS, asked):
+        found[device_type, device_id, metric][day] = many
     return found
-
-
-def _is_for(rule: Rule, fleet_type: str | None) -> bool:
-    """Return whether the rule is for devices of this fleet: today each has the fleet's type."""
-    return rule.device_type is None or rule.device_type == fleet_type
-
-
-def _list_defaults(raised: list[RaisedIncident], days: Days) -> list[tuple[str, str]]:
-    """List the defaults that have raised incidents, each with its series."""
-    named = {metric.replace("_", "-"): metric for device_id, metric in days if device_id is None}
-    ids = sorted({one.rule_id for one in raised if one.rule_id.startswith(DEFAULT)})
-    return [(rule_id, named.get(rule_id.removeprefix(DEFAULT).partition("-")[2], "")) for rule_id in ids]
