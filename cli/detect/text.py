@@ -25,6 +25,6 @@ def write_result(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"{result['rule_devices']:,} devices have the rule. Not all were tested: {CUTS[result['cut']]}."
     if not result["exact"]:
         yield (
-            "Some minutes have several readings, and their order is not stored. The backtest assumed that the breaches of"
-            " a minute follow each other."
+            "Some minutes have several readings, and their order is not stored. The backtest assumed that the breaches"
+            " of a minute follow each other."
         )

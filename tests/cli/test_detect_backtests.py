@@ -40,8 +40,8 @@ def test_a_rule_is_tested_and_its_incidents_are_listed(
         "140 device-days of 20 devices, from 2026-11-23T12:00:00.000000Z to 2026-11-30T12:00:00.000000Z.",
         "400 devices have the rule. Not all were tested: its time was used up.",
         (
-            "Some minutes have several readings, and their order is not stored. The backtest assumed that the breaches of"
-            " a minute follow each other."
+            "Some minutes have several readings, and their order is not stored. The backtest assumed that the breaches"
+            " of a minute follow each other."
         ),
     ):
         assert line in out
@@ -87,7 +87,7 @@ def test_a_backtest_that_fails_says_why(api: PlayedAdmin, run: Run, capsys: Show
 def test_what_the_stage_refuses_is_said(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
     api.refuse(409, "too_many_backtests", "Fleet demo has 5 unfinished backtests. Wait until one ends.")
     assert run("detect", "backtest", "hot", "--fleet", "demo") == 2
-    assert "wait for one" in capsys.readouterr().err
+    assert "Wait until one ends" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

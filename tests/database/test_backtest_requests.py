@@ -255,8 +255,10 @@ def test_the_report_counts_the_devices_that_have_the_type_of_a_rule(admin: Admin
     assert found["none"]["incidents_per_100_device_days"] is None
 
 
-def test_a_promise_says_why_its_backtest_failed(ask: Ask, owner: Owner) -> None:
+def test_a_promise_says_why_its_backtest_failed(admin: Admin, ask: Ask, owner: Owner) -> None:
+    admin.now = NOW - DAY
     ask(CREATE, HOT, fleet="f")
+    admin.now = NOW
     owner.execute("UPDATE backtest SET state = 'failed', ended_at = now(), trouble = 'This release cannot read it.'")
     (item,) = ask(REPORT, fleet="f").body["items"]
     documents.check(item, "RuleReport")
