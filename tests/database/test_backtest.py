@@ -287,7 +287,7 @@ def test_three_runs_that_died_are_enough(place: Place) -> None:
         now += LEASE + MINUTE
     assert place.tables.claim(now) is None
     assert place.tables.give_up_dead(now) == 1
-    assert place.read(number) == ("failed", 3, "It was begun 3 times, and no run came to its end.")
+    assert place.read(number) == ("failed", 3, "It was started 3 times, and no run finished it.")
 
 
 def test_one_that_failed_three_times_says_why_at_last(place: Place) -> None:
@@ -300,7 +300,7 @@ def test_one_that_failed_three_times_says_why_at_last(place: Place) -> None:
     assert place.read(number) == (
         "failed",
         3,
-        "It was begun 3 times, and no run came to its end. S3 does not answer",
+        "It was started 3 times, and no run finished it. S3 does not answer",
     )
 
 

@@ -111,7 +111,7 @@ class Judging(msgspec.Struct, frozen=True):
             (series,) = device.series
             verdict = judge_series(device, series, self.rule, self.book, moment, self._period())
             if verdict is not None:
-                yield from watched.tell(minute, verdict)
+                yield from watched.take(minute, verdict)
 
     def _judge_silence(
         self, history: DeviceHistory, since: int, until: int, silent_devices: SilentDevices
@@ -124,7 +124,7 @@ class Judging(msgspec.Struct, frozen=True):
             if silence is None:
                 continue
             silent_devices.add(minute, silent=state_of(self.rule, silence.away) == "breach")
-            yield from watched.tell(minute, judge_silence(device, self.rule, silence, moment, self._period()))
+            yield from watched.take(minute, judge_silence(device, self.rule, silence, moment, self._period()))
 
     def _period(self) -> timedelta:
         return timedelta(minutes=self.every)
@@ -161,11 +161,11 @@ class _MaybeWatched:
             if self.on and self._has_ended(one.at):
                 self.on = False
 
-    def tell(self, minute: int, verdict: Verdict) -> Iterator[MinuteVerdicts]:
-        """Take a verdict of learn in, and tell it if alert may want it."""
-        told, breach = self.on, _has_breach((verdict,))
+    def take(self, minute: int, verdict: Verdict) -> Iterator[MinuteVerdicts]:
+        """Take a verdict of learn in, and yield it if alert may watch the device."""
+        was_on, breach = self.on, _has_breach((verdict,))
         self.add(verdict.readings)
-        if told or breach:
+        if was_on or breach:
             yield MinuteVerdicts(minute, (verdict,), breach)
 
     def _has_ended(self, at: datetime) -> bool:

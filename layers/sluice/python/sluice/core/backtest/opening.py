@@ -90,11 +90,11 @@ class PastBoard(Board):
 
 
 def open_incidents(
-    told: Iterable[MinuteVerdicts], silent_devices: SilentDevices, until: datetime, *, silence: bool
+    held: Iterable[MinuteVerdicts], silent_devices: SilentDevices, until: datetime, *, silence: bool
 ) -> list[OpenedIncident]:
     """Open the incidents of the verdicts on all devices up to a moment, the first one first."""
     board, looked = PastBoard(), 0
-    for each in sorted(told, key=lambda one: one.minute):
+    for each in sorted(held, key=lambda one: one.minute):
         if each.minute // LOOK_MINUTES != looked:
             looked = each.minute // LOOK_MINUTES
             board.pass_time(each.verdicts[0].received_at)

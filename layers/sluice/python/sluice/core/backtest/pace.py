@@ -38,7 +38,7 @@ class Pace:
         self._begun: float | None = None
         self._size = FIRST_BATCH
 
-    def next_batch(self, windows: int, told: int) -> int:
+    def next_batch(self, windows: int, held: int) -> int:
         """Return the size of the next batch; 0 if there is none, and then `cut` says why."""
         now, begun = self._seconds(), self._begun
         self._begun = now
@@ -51,6 +51,6 @@ class Pace:
             self.cut = "time"
         elif most < 1:
             self.cut = "windows"
-        elif told > MOST_MINUTES_HELD:
+        elif held > MOST_MINUTES_HELD:
             self.cut = "verdicts"
         return 0 if self.cut else min(self._size, most)

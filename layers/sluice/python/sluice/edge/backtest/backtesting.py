@@ -117,21 +117,21 @@ class Backtesting(msgspec.Struct, frozen=True):
         stored = StoredHistories(connection, self.recaller, rule, since, until, self.plan.learned_from)
         judging = Judging(rule, self.book, self.plan.every // timedelta(minutes=1), self.plan.learning)
         devices = list_devices(connection, rule)
-        tested, silent_devices, told = (
+        tested, silent_devices, held = (
             Extent(first, last, by_reading=rule.kind in OF_READINGS),
             SilentDevices(),
             list[MinuteVerdicts](),
         )
         pace = Pace(self.plan.bounds, claimed.days, self.seconds)
-        while tested.devices < len(devices) and (size := pace.next_batch(tested.windows, len(told))):
+        while tested.devices < len(devices) and (size := pace.next_batch(tested.windows, len(held))):
             for history in stored.read(devices[tested.devices : tested.devices + size]):
-                if len(told) > MOST_MINUTES_HELD:
+                if len(held) > MOST_MINUTES_HELD:
                     break
-                told += judging.judge(history, first, last, silent_devices)
+                held += judging.judge(history, first, last, silent_devices)
                 tested.add(history)
             if not tables.note_progress(claimed, tested.devices, len(devices), self.clock()):
                 return None
-        opened = open_incidents(told, silent_devices, until, silence=rule.kind == "silence")
+        opened = open_incidents(held, silent_devices, until, silence=rule.kind == "silence")
         return Result(
             since=since,
             until=until,

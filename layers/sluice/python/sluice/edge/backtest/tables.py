@@ -62,7 +62,7 @@ class BacktestTables:
 
     def give_up_dead(self, now: datetime) -> int:
         """End the backtests whose last run has died too, or failed; return how many."""
-        why = f"It was begun {MOST_TRIES} times, and no run came to its end."
+        why = f"It was started {MOST_TRIES} times, and no run finished it."
         parameters = {"now": now, "before": now - self._lease, "most": MOST_TRIES, "why": why}
         return self._connection.execute(_GIVE_UP, parameters).rowcount
 

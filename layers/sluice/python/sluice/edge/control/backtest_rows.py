@@ -51,7 +51,7 @@ def insert_backtest(
 
 
 def count_waiting(rows: Rows, fleet_id: str) -> int:
-    """Count the backtests of a fleet that somebody asked for and that are not over."""
+    """Count the unfinished backtests of a fleet that admins asked for."""
     row = rows.connection.execute(_WAITING, [fleet_id]).fetchone()
     return int(row[0]) if row else 0
 

@@ -18,7 +18,7 @@ from sluice.edge.control.rule_rows import get_rule
 from sluice.edge.control.store import Changes, ControlStore, Kept, Rows
 
 MOST_WAITING = 5
-"""Unfinished backtests of a fleet that somebody asked for. Each may take minutes, one after the other."""
+"""Unfinished backtests of a fleet that admins asked for. Each may take minutes, one after the other."""
 
 
 class WantedBacktest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
