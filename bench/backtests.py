@@ -1,4 +1,4 @@
-"""What a device-day costs a backtest: to read it from the database, to judge it, and to raise its incidents.
+"""What a device-day costs a backtest: to read it from the database, to judge it, and to open its incidents.
 
 Minutes are those of a device that reports every ten seconds, in four series. Judged are quiet days of made-up series.
 """
@@ -52,7 +52,7 @@ _FILL = """
 
 def report_backtests(report: Report, stores: Stores, connection: Connection, fleet: str, start: datetime) -> None:
     """Report what a device-day takes of a core."""
-    report.table("CPU ms of a backtest per device-day", ["judge, raise"])
+    report.table("CPU ms of a backtest per device-day", ["judge, open"])
     for name, (kind, opens) in RULES.items():
         report.line(f"  {name}", [measure_judging(kind, opens)], ".1f")
     report.table("reading a device-day from the database", ["CPU ms", "its CPU ms"])

@@ -10,9 +10,7 @@ import json
 import random
 import sys
 import time
-import urllib.request
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,15 +18,14 @@ from bench.gateways import Gateway, Site
 from bench.load import AT_ONCE, GATEWAYS, ask, create_fleet, spread
 from cli.control.client import Client
 from cli.control.options import connect
+from cli.simulation.channel import Channel
 from cli.stages import Target
 from local import background
 from local.home import Home
-from local.models.aws_client import aws_client
 from local.processes import ROOT
 from sluice.core.alerts.limits import MOST_INCIDENTS
 
 LOADING = "plant"
-SECRET, PLACE = "bench", "/slack/bench"
 WARM_UP_SECONDS, PATIENCE_SECONDS = 45, 240
 BREACHES = 3
 RULE = {
@@ -61,7 +58,8 @@ def main() -> int:
 
 async def measure(stack: dict[str, Any], client: Client, options: argparse.Namespace) -> int:
     """Let the probes fire while the fleet posts."""
-    keys = prepare(stack, client, options.probes)
+    channel = Channel(stack, "bench")
+    keys = prepare(stack, client, channel, options.probes)
     gateways = [Gateway(number, 1) for number in range(GATEWAYS)]
     site = Site(stack["api"], create_fleet(stack, LOADING), gateways, options.rate, AT_ONCE)
     lasts = WARM_UP_SECONDS + options.probes * options.apart
@@ -70,7 +68,9 @@ async def measure(stack: dict[str, Any], client: Client, options: argparse.Names
     await asyncio.sleep(WARM_UP_SECONDS)
     draw = random.Random(1)  # noqa: S311 -- a simulation wants to be repeatable
     fired: dict[str, datetime] = {}
-    watching = asyncio.create_task(asyncio.to_thread(watch, stack, list(keys), time.time() + lasts + PATIENCE_SECONDS))
+    watching = asyncio.create_task(
+        asyncio.to_thread(watch, channel, list(keys), time.time() + lasts + PATIENCE_SECONDS)
+    )
     for device, key in keys.items():
         fired[device] = await asyncio.to_thread(fire, stack, device, key)
         await asyncio.sleep(draw.uniform(0.5, 1.5) * options.apart)
@@ -84,12 +84,9 @@ async def measure(stack: dict[str, Any], client: Client, options: argparse.Names
     return 0 if len(waits) == len(fired) else 1
 
 
-def prepare(stack: dict[str, Any], client: Client, probes: int) -> dict[str, str]:
+def prepare(stack: dict[str, Any], client: Client, channel: Channel, probes: int) -> dict[str, str]:
     """Make fleets with a rule for each probe, and a destination; return the key of each probe's fleet."""
-    secret = f"sluice-{stack['stage']}-destinations/{SECRET}"
-    address = json.dumps({"url": f"{stack['receivers']}{PLACE}"})
-    aws_client("secretsmanager", stack["aws"], stack["region"]).create_secret(Name=secret, SecretString=address)
-    client.change("POST", "destinations", body={"destination_id": "bench", "kind": "slack", "secret": secret})
+    channel.create(client)
     keys, key = dict[str, str](), ""
     for number in range(probes):
         fleet, device = f"watched-{number // MOST_INCIDENTS}", f"probe-{number:02d}"
@@ -115,12 +112,11 @@ def fire(stack: dict[str, Any], device: str, key: str) -> datetime:
     return now
 
 
-def watch(stack: Mapping[str, Any], devices: list[str], until: float) -> dict[str, float]:
+def watch(channel: Channel, devices: list[str], until: float) -> dict[str, float]:
     """Look what Slack took until each device was in a message; return when each was seen first."""
     came: dict[str, float] = {}
     while len(came) < len(devices) and time.time() < until:
-        with urllib.request.urlopen(f"{stack['receivers']}/received") as answer:  # noqa: S310 -- ours
-            taken = [each["body"]["text"] for each in json.load(answer)["received"] if each["path"] == PLACE]
+        taken = channel.read()
         now = time.time()
         for device in devices:
             if device not in came and any(device in text for text in taken):

@@ -13,8 +13,8 @@ from statistics import fmean, median, pstdev
 import msgspec
 
 from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory
-from sluice.core.backtest.judging import Awake, Judging
-from sluice.core.backtest.raising import raise_incidents
+from sluice.core.backtest.judging import Judging, SilentDevices
+from sluice.core.backtest.opening import open_incidents
 from sluice.core.backtest.windows import DAY_MINUTES, Windows, minute_of, moment_of
 from sluice.core.detect.defaults import DEFAULT, SILENCE_METRIC, default_rules_for
 from sluice.core.detect.learned import Baseline
@@ -126,12 +126,12 @@ def run_rules(values: Sequence[float | None], rules: Sequence[SeriesRule]) -> di
 
 def run_rule(values: Sequence[float | None], week: Baseline, rule: SeriesRule) -> list[datetime]:
     """Judge the last day by a rule, as a backtest does."""
-    since, awake = minute_of(START) + DAYS * DAY_MINUTES, Awake()
+    since, silent_devices = minute_of(START) + DAYS * DAY_MINUTES, SilentDevices()
     until = minute_of(START) + len(values)
     history = make_history(values, week, rule)
-    told = Judging(rule, BOOK, RUNS, timedelta(days=DAYS)).judge(history, since, until, awake)
-    raised = raise_incidents(told, awake, moment_of(until), silence=rule.kind == "silence")
-    return [one.incident.opened_at for one in raised]
+    told = Judging(rule, BOOK, RUNS, timedelta(days=DAYS)).judge(history, since, until, silent_devices)
+    opened = open_incidents(told, silent_devices, moment_of(until), silence=rule.kind == "silence")
+    return [one.incident.opened_at for one in opened]
 
 
 def make_history(values: Sequence[float | None], week: Baseline, rule: SeriesRule) -> DeviceHistory:

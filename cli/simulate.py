@@ -9,7 +9,7 @@ import typer
 
 from cli.control.address import find_api
 from cli.control.client import Client
-from cli.simulation.alert import Alert
+from cli.simulation.alert import OverheatingDevice
 from cli.simulation.devices import Fleet
 from cli.simulation.traffic import Traffic
 from cli.simulation.view import Gauge, summarize, watch
@@ -35,7 +35,7 @@ def run(
     fleet = Fleet(seed, devices, lambda: datetime.now(UTC))
     traffic = Traffic(stack["api"], stack["keys"]["device"], fleet, rate, seed)
     gauge = Gauge(stack)
-    alert = Alert(stack, Client(find_api(target, "admin")), fleet) if with_alert else None
+    alert = OverheatingDevice(stack, Client(find_api(target, "admin")), fleet) if with_alert else None
     if alert is not None:
         alert.prepare()
         print(f"a device that overheats: {alert.link}", flush=True)
@@ -44,7 +44,7 @@ def run(
     print(summarize(traffic.tally, gauge.read(), alert))
 
 
-async def _simulate(traffic: Traffic, gauge: Gauge, seconds: float, title: str, alert: Alert | None) -> Any:
+async def _simulate(traffic: Traffic, gauge: Gauge, seconds: float, title: str, alert: OverheatingDevice | None) -> Any:
     view = asyncio.create_task(watch(traffic.tally, gauge, title, alert))
     posting = asyncio.create_task(_post(traffic, seconds, alert))
     # Whichever ends first ends the other: a view that fails must not leave the fleet posting unseen.
@@ -56,7 +56,7 @@ async def _simulate(traffic: Traffic, gauge: Gauge, seconds: float, title: str, 
         task.result()
 
 
-async def _post(traffic: Traffic, seconds: float, alert: Alert | None) -> None:
+async def _post(traffic: Traffic, seconds: float, alert: OverheatingDevice | None) -> None:
     """Post until the time is over, and then until it is clear what became of the alert."""
     if alert is None:
         await traffic.run(seconds)

@@ -111,9 +111,11 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     )
     # The address depends on no function, so functions may know it.
     api = Api(pipeline, base)
-    background = _stack(app, deployment, "background", "functions that a schedule starts and no request waits for")
+    background = _stack(
+        app, deployment, "background", "the seven scheduled functions that events and requests do not need for an hour"
+    )
     # Layers change with releases, and an export cannot change while another stack imports it: these are its own.
-    apart = replace(base, layers=Layers(background, "Layers"))
+    background_base = replace(base, layers=Layers(background, "Layers"))
     # How long ingest may still be storing what it received.
     deadline = profile.ingest.produce_deadline_seconds
 
@@ -124,22 +126,22 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Salvage(pipeline, base, profile.salvage)
     Pressure(pipeline, base, profile.pressure, produce_deadline_seconds=deadline)
 
-    Roll(background, apart, profile.roll, produce_deadline_seconds=deadline)
-    Tier(background, apart, profile.tier, rollup_days=profile.retention.rollup_days)
-    Maintain(background, apart, profile.maintain)
+    Roll(background, background_base, profile.roll, produce_deadline_seconds=deadline)
+    Tier(background, background_base, profile.tier, rollup_days=profile.retention.rollup_days)
+    Maintain(background, background_base, profile.maintain)
     Migrate(pipeline, base, profile.migrate)
-    Checkpoint(background, apart, profile.checkpoint)
+    Checkpoint(background, background_base, profile.checkpoint)
     consumers = [archive, aggregate]
     Reconcile(pipeline, base, profile.reconcile, produce_deadline_seconds=deadline, consumers=consumers)
 
-    Match(background, apart, profile.match)
+    Match(background, background_base, profile.match)
     Detect(pipeline, base, profile.detect, rules=profile.rules)
     lookup = Lookup(pipeline, base, profile.lookup, directory=app.node.try_get_context("directory"))
     Learn(pipeline, base, profile.learn, rules=profile.rules, lookup=lookup)
 
     Alert(pipeline, base, profile.alert, dashboard=api.address)
-    Attend(background, apart, profile.attend, dashboard=api.address)
-    Backtest(background, apart, profile.backtest, learn=profile.learn)
+    Attend(background, background_base, profile.attend, dashboard=api.address)
+    Backtest(background, background_base, profile.backtest, learn=profile.learn)
     notify = Notify(pipeline, base, profile.notify, Notifications(data, foundation, alerting.in_order))
 
     redrive = Redrive(

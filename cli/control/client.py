@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from cli.control.address import AdminApi
-from cli.control.problems import SAID, Answer, Asked, explain, read_problem
+from cli.control.problems import WAIT_LONGER, Answer, Asked, explain, read_problem
 from cli.functions import read_answer
 from cli.stages import CommandError
 
@@ -93,7 +93,7 @@ class Client:
             answer = self._ask(asked)
             if answer.status is not None and answer.status < 300:
                 return _read(answer)
-            if answer.status not in again or not left or read_problem(answer).code in SAID:
+            if answer.status not in again or not left or read_problem(answer).code in WAIT_LONGER:
                 break
             seconds = _wait_for(answer, TRIES - left)
             print(f"{answer.said}; trying again in {seconds} s", file=sys.stderr)

@@ -23,7 +23,7 @@ NEXT = {
 }
 """What to do next, by the code of a problem. Others say it in their detail."""
 
-SAID = frozenset({"tested_just_now"})
+WAIT_LONGER = frozenset({"test_too_soon"})
 """Problems that ask for a longer wait than a command makes, and say for how long."""
 
 
@@ -101,7 +101,7 @@ def explain(asked: Asked, answer: Answer) -> CommandError:
     problem = read_problem(answer)
     if problem.code == "not_published":
         return CommandError(NEXT[problem.code], 1)
-    if problem.code in SAID:
+    if problem.code in WAIT_LONGER:
         return CommandError(problem.detail, 1)
     if answer.status is None or answer.status == 429 or answer.status >= 500:
         return CommandError(_say_unavailable(asked, answer, problem), 1)

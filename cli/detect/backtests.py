@@ -31,7 +31,7 @@ def read_rule(given: str) -> str | dict[str, Any]:
     except OSError as error:
         raise CommandError(f"{given} cannot be read: {error.strerror}", 2) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{given} is no rule as JSON: {error}", 2) from None
+        raise CommandError(f"{given} is not a rule in JSON: {error}", 2) from None
     return {
         name: value
         for name, value in rule.items()
@@ -63,9 +63,9 @@ def watch_until_over(client: Client, asked: dict[str, Any], *, quiet: bool) -> d
 
 
 def _describe(found: Mapping[str, Any]) -> str:
-    devices, fleet_devices = found["devices"], found["fleet_devices"]
-    share = devices / fleet_devices if fleet_devices else 0.0
+    devices, rule_devices = found["devices"], found["rule_devices"]
+    share = devices / rule_devices if rule_devices else 0.0
     if found["state"] == "done":
         share = 1.0
-    at = f"{devices} of {fleet_devices} devices" if fleet_devices else ""
+    at = f"{devices} of {rule_devices} devices" if rule_devices else ""
     return f"[{'#' * round(share * WIDTH):{WIDTH}}] {found['state']} {at}".strip()

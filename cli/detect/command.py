@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.control.client import Client
 from cli.control.options import AsRole, check_fleet, connect
 from cli.control.output import show_json, show_list
 from cli.detect.backtests import ask_backtest, read_rule, watch_until_over
@@ -12,10 +13,9 @@ from cli.detect.series import read_series
 from cli.detect.text import write_result
 from cli.stages import CommandError, Directory, Stage, choose
 from cli.terminal import make_visible
+from sluice.core.backtest.pace import MOST_DAYS
 from sluice.core.detect.incidents import open_incidents
 from sluice.core.detect.rules import default_rules
-
-MOST_DAYS = 30
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Try the rules for anomalies on stored data, or on a file."
@@ -66,15 +66,18 @@ def backtest(
     """
     if series is not None:
         if rule is not None or fleet is not None or days is not None:
-            raise CommandError("a file is judged by rules of its own: give --csv no RULE, --fleet or --days", 2)
+            raise CommandError("--csv takes no RULE, --fleet or --days: a file has its own rules", 2)
         _test_file(series, as_json)
         return
     if rule is None:
         raise CommandError("name a RULE with --fleet, or a file with --csv", 2)
     if fleet is None:
-        raise CommandError("say with --fleet whose stored data is judged", 2)
+        raise CommandError("--fleet is missing: the fleet whose stored data is judged", 2)
     wanted = {"rule": read_rule(rule), **({} if days is None else {"days": days})}
-    client = connect(choose(stage, directory), role)
+    _test_stored(connect(choose(stage, directory), role), fleet, wanted, as_json)
+
+
+def _test_stored(client: Client, fleet: str, wanted: dict[str, Any], as_json: bool) -> None:
     ended = watch_until_over(client, ask_backtest(client, fleet, wanted), quiet=as_json)
     if as_json:
         show_json(ended)
@@ -97,8 +100,8 @@ def _test_file(series: Path, as_json: bool) -> None:
 
 
 def _show_result(result: dict[str, Any]) -> None:
-    if result["examples"]:
-        shown = [each | {"examples": each["device_ids"]} for each in result["examples"]]
+    if result["first_incidents"]:
+        shown = [each | {"examples": each["device_ids"]} for each in result["first_incidents"]]
         show_list(shown, ("opened_at", "resolved_at", "devices", "examples", "value", "why"), as_json=False)
         print()
     print(*map(make_visible, write_result(result)), sep="\n")

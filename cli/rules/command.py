@@ -124,7 +124,7 @@ def show_rule(
 def report(
     fleet: FleetName, stage: Stage = "", directory: Directory = None, role: AsRole = None, as_json: AsJson = False
 ) -> None:
-    """Report what each version of a fleet's rules promised, and what it has raised in the last 30 days.
+    """Report what each version of a fleet's rules promised, and how many incidents it has opened in the last 30 days.
 
     The JSON has them as items, each a RuleReport of schemas/admin.yaml.
     """

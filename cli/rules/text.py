@@ -10,7 +10,7 @@ REPORT_COLUMNS = (
     "to",
     "promised",
     "promised_days",
-    "raised",
+    "opened",
     "incidents",
     "device_days",
     "false_alarms",
@@ -22,7 +22,7 @@ def write_promise(promise: Mapping[str, Any] | None) -> str:
     if promise is None:
         return ""
     if promise["state"] != "done":
-        return str(promise["state"])
+        return _write_state(promise)
     rate = promise["incidents_per_100_device_days"]
     return "no readings" if rate is None else f"{rate:g} for 100 device-days, of {promise['device_days']:,}"
 
@@ -32,10 +32,16 @@ def describe_version(found: Mapping[str, Any]) -> dict[str, Any]:
     promise = found["promise"]
     promised = None if promise is None else promise["incidents_per_100_device_days"]
     if promise is not None and promise["state"] != "done":
-        promised = promise["state"]
+        promised = _write_state(promise)
     return {
         **found,
         "promised": promised,
         "promised_days": None if promise is None else promise["device_days"],
-        "raised": found["incidents_per_100_device_days"],
+        "opened": found["incidents_per_100_device_days"],
     }
+
+
+def _write_state(promise: Mapping[str, Any]) -> str:
+    """Write how far the backtest is, and why it failed or waits for another run."""
+    state, trouble = str(promise["state"]), promise["trouble"]
+    return f"{state}: {trouble}" if trouble else state

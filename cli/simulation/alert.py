@@ -1,32 +1,27 @@
 """An alert to watch: a device overheats under a rule, and a receiver of the local stack stands in for Slack."""
 
 import asyncio
-import json
 import re
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-import boto3
-
 from cli.control.client import Client
 from cli.control.problems import NotThereError
+from cli.simulation.channel import Channel
 from cli.simulation.devices import Fleet
 
 RULE = "demo-hot"
 LIMITS = {"kind": "above", "metric": "cpu_temp", "open": 90.0, "clear": 85.0, "breaches": 2, "of": 3}
-DESTINATION, HOOK = "demo-channel", "/slack/demo-channel"
+DESTINATION = "demo-channel"
 MOST_PRESSES = 100
 """The first hall, which the demo's link shows."""
 CALM_SECONDS, MOST_SECONDS, AGAIN_SECONDS = 3.0, 20.0, 0.5
-ANSWER_SECONDS = 5.0
 _INCIDENT = re.compile(r"sluice alerts show ([0-9a-f]{24})")
 
 
-class Alert:
+class OverheatingDevice:
     """One device that overheats, and what becomes of it."""
 
     def __init__(
@@ -36,9 +31,10 @@ class Alert:
         self._client = client
         self._fleet = fleet
         self._clock = clock
+        self._channel = Channel(stack, DESTINATION)
         # Another one in each run: an incident that ended within the hour would send few messages more.
         self._index = secrets.randbelow(min(fleet.size, MOST_PRESSES))
-        self._before = 0
+        self._received_before = 0
         self._hot_since: float | None = None
         self._texts: list[tuple[float, str]] = []
         """The messages that came, each with the seconds that the device was hot before."""
@@ -50,29 +46,16 @@ class Alert:
 
     def prepare(self) -> None:
         """Make the rule and the destination, as an admin does, unless an earlier run has."""
-        login = self._stack["admin"]
-        keeper = boto3.client(
-            "secretsmanager",
-            self._stack["region"],
-            endpoint_url=self._stack["aws"],
-            aws_access_key_id=login["access_key"],
-            aws_secret_access_key=login["secret_key"],
-        )
-        secret = f"sluice-{self._stack['stage']}-destinations/{DESTINATION}"
         try:
             self._client.get("destinations", DESTINATION)
         except NotThereError:
-            address = json.dumps({"url": f"{self._stack['receivers']}{HOOK}"})
-            keeper.create_secret(Name=secret, SecretString=address)
-            self._client.change(
-                "POST", "destinations", body={"destination_id": DESTINATION, "kind": "slack", "secret": secret}
-            )
+            self._channel.create(self._client)
         rules = ("fleets", self._stack["fleet"], "rules")
         try:
             self._client.get(*rules, RULE)
         except NotThereError:
             self._client.change("POST", *rules, body={"rule_id": RULE, "severity": "critical", **LIMITS})
-        self._before = len(self._read())
+        self._received_before = len(self._read())
 
     async def run(self) -> None:
         """Let the device overheat after a calm moment, and cool down once people are notified."""
@@ -119,7 +102,7 @@ class Alert:
     def _take(self, received: list[str]) -> None:
         if self._hot_since is None:
             return
-        mine = [text for text in received[self._before :] if self.device in text]
+        mine = [text for text in received[self._received_before :] if self.device in text]
         seconds = self._clock() - self._hot_since
         self._texts += [(seconds, text) for text in mine[len(self._texts) :]]
         if self._texts:
@@ -128,8 +111,6 @@ class Alert:
     def _read(self) -> list[str]:
         """Read the messages that the channel has; one that does not answer has none that are new."""
         try:
-            with urllib.request.urlopen(f"{self._stack['receivers']}/received", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the stack's
-                received = json.load(answer)["received"]
-        except (OSError, urllib.error.URLError):
+            return self._channel.read()
+        except OSError:
             return []
-        return [json.dumps(each["body"], ensure_ascii=False) for each in received if each["path"] == HOOK]

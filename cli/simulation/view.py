@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
-from cli.simulation.alert import Alert
+from cli.simulation.alert import OverheatingDevice
 from cli.simulation.traffic import Tally
 from sluice.core.consumers import RAW_EVENTS
 
@@ -62,7 +62,7 @@ class Gauge:
         return Depths(stored, stored - read, len(sizes), sum(sizes))
 
 
-async def watch(tally: Tally, gauge: Gauge, title: str, alert: Alert | None) -> None:
+async def watch(tally: Tally, gauge: Gauge, title: str, alert: OverheatingDevice | None) -> None:
     """Show the tally, the depths and the alert until cancelled; a line a time where there is no terminal."""
     console = Console()
     before, began = Counter(tally.statuses), time.monotonic()
@@ -83,7 +83,7 @@ async def watch(tally: Tally, gauge: Gauge, title: str, alert: Alert | None) -> 
                 console.print(summarize(tally, depths, alert), soft_wrap=True)
 
 
-def summarize(tally: Tally, depths: Depths, alert: Alert | None = None) -> str:
+def summarize(tally: Tally, depths: Depths, alert: OverheatingDevice | None = None) -> str:
     """Say it all in one line."""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(tally.statuses.items())) or "no answers yet"
     line = (
@@ -93,7 +93,7 @@ def summarize(tally: Tally, depths: Depths, alert: Alert | None = None) -> str:
     return line if alert is None else f"{line}\n{alert.say()}"
 
 
-def _draw(tally: Tally, depths: Depths, rates: dict[str, float], title: str, alert: Alert | None) -> Group:
+def _draw(tally: Tally, depths: Depths, rates: dict[str, float], title: str, alert: OverheatingDevice | None) -> Group:
     answers = Table("status", "events", "per second", expand=True)
     for status in ("accepted", "rejected", "retry", "refused"):
         answers.add_row(status, f"{tally.statuses[status]:,}", f"{rates.get(status, 0):,.0f}")

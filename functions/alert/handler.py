@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.consumers import ALERT
 from sluice.edge import aws, database
 from sluice.edge import cache as valkey
@@ -36,7 +36,7 @@ def build() -> BatchConsumer:
     sns = aws.client("sns", answer_seconds=ANSWER_SECONDS, tries=TRIES)
     topics = AlertTopics(sns, settings.alert_topic_in_order, settings.alert_topic)
     allowance = SharedAllowance(shared, ALERT.name, settings.alert_concurrency)
-    sender = Sender(settings.sluice_stage, settings.dashboard_address)
+    sender = StageAddress(settings.sluice_stage, settings.dashboard_address)
     # The record, then its messages, then its dead letter.
     transactions = 2 * (settings.transaction_seconds + database.CONNECT_SECONDS)
     record_seconds = brokers.produce_deadline_seconds + transactions + TELL_SECONDS + TOGETHER_SECONDS

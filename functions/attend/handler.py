@@ -13,7 +13,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.notify.destinations import DESTINATIONS, Destination
@@ -72,7 +72,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
             database,
             Outbox(database, topics),
             hints,
-            Sender(settings.sluice_stage, settings.dashboard_address),
+            StageAddress(settings.sluice_stage, settings.dashboard_address),
             find_steps(steps, now),
             lambda: seconds_left(context) > settings.attend_reserve_seconds,
         )

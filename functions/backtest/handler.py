@@ -1,6 +1,6 @@
-"""Backtest: what a rule would have raised over stored days, in the order in which it was asked.
+"""Backtest: which incidents a rule would have opened over stored days, in the order in which it was asked.
 
-claim -> minutes and hours of some devices -> judged as detect and learn do -> incidents as alert raises them -> result
+claim -> minutes and hours of some devices -> judged as detect and learn do -> incidents as alert opens them -> result
 """
 
 import os

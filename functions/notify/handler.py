@@ -12,17 +12,17 @@ from typing import Any
 import msgspec
 
 from sluice.core.notify.addresses import read_loopback
-from sluice.core.notify.message_tests import MessageTest
+from sluice.core.notify.destination_test import DestinationTestRequest
 from sluice.core.notify.queue_records import read_queue_records, report_failed
 from sluice.edge import aws
 from sluice.edge.bucket import Bucket
 from sluice.edge.metrics import metrics
 from sluice.edge.notify import queues, secrets, told
 from sluice.edge.notify.attempting import Attempting
+from sluice.edge.notify.destination_tester import DestinationTester
 from sluice.edge.notify.destinations import make_destinations
 from sluice.edge.notify.notifying import Notifying
 from sluice.edge.notify.posting import Poster
-from sluice.edge.notify.testing import DestinationTester
 from sluice.edge.settings import NotifySettings
 
 TEST, RESULT = "test", "result"
@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     notifying, now = build(), datetime.now(UTC)
     if TEST in event:
         tester = DestinationTester(notifying.destinations, notifying.attempting)
-        asked = msgspec.convert(event[TEST], MessageTest)
+        asked = msgspec.convert(event[TEST], DestinationTestRequest)
         return {RESULT: msgspec.to_builtins(tester.test(asked, now))}
     return notify(event, notifying, now)
 

@@ -1,4 +1,4 @@
-"""backtest: what rules would have raised over stored days, in the order in which it is asked."""
+"""backtest: which incidents rules would have opened over stored days, in the order in which it is asked."""
 
 from dataclasses import dataclass
 

@@ -88,6 +88,6 @@ class Learn(Function):
             self.own(DEVICE_TYPES_AGE, minutes=5, statistic="Maximum"),
             above=DAY,
             times=3,
-            means="The directory has not answered the types of all of some fleet's devices for a day. Rules for a type"
+            means="For a day learn has not read all device types of some fleet. Rules for a type"
             " go on with the last known ones. The function's log says what the directory answers.",
         )

@@ -37,7 +37,7 @@ def test_a_test_too_soon_is_not_repeated_by_the_command(
     api: PlayedAdmin, run: Run, waits: list[float], capsys: Shown
 ) -> None:
     detail = "Destination on-call was tested a moment ago: try again in 42 s."
-    api.then(429, {"code": "tested_just_now", "detail": detail})
+    api.then(429, {"code": "test_too_soon", "detail": detail})
     assert run("destinations", "test", "on-call") == 1
     assert (len(api.requests), waits) == (1, [])
     assert detail in capsys.readouterr().err

@@ -39,7 +39,10 @@ def test_a_rule_is_tested_and_its_incidents_are_listed(
         "Incidents: 1; 0.7143 for 100 device-days.",
         "140 device-days of 20 devices, from 2026-11-23T12:00:00.000000Z to 2026-11-30T12:00:00.000000Z.",
         "400 devices have the rule. Not all were tested: its time was used up.",
-        "Some minutes have several readings, whose order is not stored: breaches were taken to be in a row.",
+        (
+            "Some minutes have several readings, and their order is not stored. The backtest assumed that the breaches"
+            " of a minute follow each other."
+        ),
     ):
         assert line in out
 
@@ -82,22 +85,22 @@ def test_a_backtest_that_fails_says_why(api: PlayedAdmin, run: Run, capsys: Show
 
 
 def test_what_the_stage_refuses_is_said(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
-    api.refuse(409, "too_many_backtests", "Fleet demo has 5 backtests that are not over: wait for one.")
+    api.refuse(409, "too_many_backtests", "Fleet demo has 5 unfinished backtests. Wait until one ends.")
     assert run("detect", "backtest", "hot", "--fleet", "demo") == 2
-    assert "wait for one" in capsys.readouterr().err
+    assert "Wait until one ends" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["hot", "--csv", "{file}"], "give --csv no RULE"),
-        (["--csv", "{file}", "--fleet", "demo"], "give --csv no RULE"),
-        (["--csv", "{file}", "--days", "3"], "give --csv no RULE"),
+        (["hot", "--csv", "{file}"], "--csv takes no RULE"),
+        (["--csv", "{file}", "--fleet", "demo"], "--csv takes no RULE"),
+        (["--csv", "{file}", "--days", "3"], "--csv takes no RULE"),
         ([], "name a RULE with --fleet, or a file with --csv"),
-        (["hot"], "say with --fleet"),
+        (["hot"], "--fleet is missing"),
         (["Hot!", "--fleet", "demo"], "is no rule's id"),
         (["missing.json", "--fleet", "demo"], "missing.json cannot be read"),
-        (["{file}", "--fleet", "demo"], "is no rule as JSON"),
+        (["{file}", "--fleet", "demo"], "is not a rule in JSON"),
         (["hot", "--fleet", "demo", "--days", "31"], "less than or equal to 30"),
     ],
 )

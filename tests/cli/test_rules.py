@@ -176,11 +176,13 @@ def test_an_unknown_rule_says_how_to_find_one(api: PlayedAdmin, run: Run, capsys
     assert "sluice rules list" in capsys.readouterr().err
 
 
-def test_a_report_compares_what_was_promised_with_what_was_raised(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
-    waiting = documents.promise(state="asked", device_days=None, incidents_per_100_device_days=None)
+def test_a_report_compares_what_was_promised_with_what_opened(api: PlayedAdmin, run: Run, capsys: Shown) -> None:
+    waiting = documents.promise(state="waiting", device_days=None, incidents_per_100_device_days=None)
+    failed = waiting | {"state": "failed", "trouble": "Nothing is rolled yet."}
     items = [
         documents.report(),
         documents.report(rule_id="new", version=1, promise=waiting, incidents=0, incidents_per_100_device_days=None),
+        documents.report(rule_id="bad", version=1, promise=failed),
         documents.report(rule_id="default-silence", version=1, promise=None, false_alarms=0),
     ]
     for item in items:
@@ -190,9 +192,10 @@ def test_a_report_compares_what_was_promised_with_what_was_raised(api: PlayedAdm
     assert run("rules", "report", "demo") == 0
     time = documents.TIME
     assert capsys.readouterr().out.splitlines() == [
-        "rule id,version,from,to,promised,promised days,raised,incidents,device days,false alarms",
+        "rule id,version,from,to,promised,promised days,opened,incidents,device days,false alarms",
         f"hot,2,{time},,0.5,3500,2.4896,3,120.5,1",
-        f"new,1,{time},,asked,,,0,120.5,1",
+        f"new,1,{time},,waiting,,,0,120.5,1",
+        f"bad,1,{time},,failed: Nothing is rolled yet.,,2.4896,3,120.5,1",
         f"default-silence,1,{time},,,,2.4896,3,120.5,0",
     ]
     assert run("rules", "report", "demo", "--json") == 0

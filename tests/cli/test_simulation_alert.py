@@ -9,7 +9,7 @@ import pytest
 from cli.control.address import find_api
 from cli.control.client import Client
 from cli.simulation import alert as alerts
-from cli.simulation.alert import HOOK, MOST_SECONDS, Alert
+from cli.simulation.alert import MOST_SECONDS, OverheatingDevice
 from cli.simulation.devices import HEAT, Fleet
 from cli.stages import Target
 from sluice.core.notify.slack import write_slack
@@ -20,7 +20,7 @@ from tests.support.samples import NOW
 ID = "4f0c2f3b9a1d5e6077c1a2b3"
 
 
-class Watched(Alert):
+class Watched(OverheatingDevice):
     """An alert whose channel and clock a test moves."""
 
     def __init__(self, client: Any = None, stack: dict[str, Any] | None = None) -> None:
@@ -136,7 +136,7 @@ def test_the_rule_and_the_destination_are_made_once(
         assert (made, posted) == ([], [])
         return
     name = "sluice-local-destinations/demo-channel"
-    assert made == [{"Name": name, "SecretString": json.dumps({"url": f"http://receivers{HOOK}"})}]
+    assert made == [{"Name": name, "SecretString": json.dumps({"url": "http://receivers/slack/demo-channel"})}]
     destination, rule = posted
     assert destination == {"destination_id": "demo-channel", "kind": "slack", "secret": name}
     assert (rule["rule_id"], rule["metric"], rule["severity"]) == ("demo-hot", "cpu_temp", "critical")

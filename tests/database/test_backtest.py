@@ -196,12 +196,12 @@ def test_a_result_is_that_of_the_minutes_in_the_database_and_in_files_together(p
     result = place.result(number)
     expected = backtest(make_rule(), [make_history(values, name) for name, values in devices.items()], NOW)
     assert len(expected) == 9
-    assert [(each.opened_at, each.resolved_at, each.device_ids, each.value) for each in result.examples] == [
+    assert [(each.opened_at, each.resolved_at, each.device_ids, each.value) for each in result.first_incidents] == [
         (one.incident.opened_at, one.incident.resolved_at, one.incident.examples, one.value) for one in expected
     ]
-    assert result.examples[0].why == "90.04 degC is above the threshold of 80 degC"
+    assert result.first_incidents[0].why == "90.04 degC is above the threshold of 80 degC"
     assert (result.since, result.until, result.incidents, result.exact, result.cut) == (START, NOW, 9, True, "")
-    assert (result.devices, result.fleet_devices, result.device_days) == (3, 3, 12)
+    assert (result.devices, result.rule_devices, result.device_days) == (3, 3, 12)
     assert result.windows == 3 * 4 * 288
     assert place.read(number) == ("done", 1, "")
 
@@ -212,7 +212,7 @@ def test_a_bound_makes_it_of_fewer_devices_always_the_same_ones(place: Place) ->
     place.run(windows=1440)
     first, again = map(place.result, numbers)
     assert first == again
-    assert (first.cut, first.fleet_devices) == ("windows", 8)
+    assert (first.cut, first.rule_devices) == ("windows", 8)
     assert 0 < first.devices < 8
 
 
@@ -247,7 +247,7 @@ def test_rules_that_learn_find_what_they_find_in_memory(place: Place) -> None:
         ]
         expected = backtest(rule, histories, planted.START + 8 * DAY, planted.START + 7 * DAY, planted.BOOK)
         assert expected, rule.rule_id
-        found = [(each.opened_at, each.resolved_at, each.device_ids) for each in place.result(number).examples]
+        found = [(each.opened_at, each.resolved_at, each.device_ids) for each in place.result(number).first_incidents]
         assert found == [
             (one.incident.opened_at, one.incident.resolved_at, one.incident.examples) for one in expected
         ], rule.rule_id
@@ -288,7 +288,7 @@ def test_three_runs_that_died_are_enough(place: Place) -> None:
         now += LEASE + MINUTE
     assert place.tables.claim(now) is None
     assert place.tables.give_up_dead(now) == 1
-    assert place.read(number) == ("failed", 3, "It was begun 3 times, and no run came to its end.")
+    assert place.read(number) == ("failed", 3, "It was started 3 times, and no run finished it.")
 
 
 def test_one_that_failed_three_times_says_why_at_last(place: Place) -> None:
@@ -303,7 +303,7 @@ def test_one_that_failed_three_times_says_why_at_last(place: Place) -> None:
     assert place.read(number) == (
         "failed",
         3,
-        "It was begun 3 times, and no run came to its end. ValueError: 47",
+        "It was started 3 times, and no run finished it. ValueError: 47",
     )
 
 

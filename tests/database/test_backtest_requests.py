@@ -27,13 +27,13 @@ RESULT = Result(
     since=NOW - 7 * DAY,
     until=NOW,
     devices=20,
-    fleet_devices=20,
+    rule_devices=20,
     device_days=140,
     windows=201_600,
     incidents=7,
     exact=True,
     cut="",
-    examples=[],
+    first_incidents=[],
 )
 
 
@@ -91,7 +91,7 @@ def test_a_rule_that_is_not_saved_is_tested_in_the_unit_of_its_series(ask: Ask, 
     asked = ask(BEGIN, {"rule": HOT, "days": 3}, fleet="f")
     assert asked.status == 202
     documents.check(asked.body, "Backtest")
-    assert (asked.body["state"], asked.body["days"], asked.body["promised_version"]) == ("asked", 3, None)
+    assert (asked.body["state"], asked.body["days"], asked.body["promised_version"]) == ("waiting", 3, None)
     assert (asked.body["rule"]["open"], asked.body["rule"]["kind"]) == (80.0, "above")
     (text,) = owner.execute("SELECT rule::text FROM backtest").fetchone() or ("",)
     assert msgspec.json.decode(text, type=SeriesRule).open == 80.0
@@ -169,7 +169,7 @@ def test_saving_a_version_asks_for_its_promise_in_the_same_transaction(ask: Ask,
     documents.check(made.body, "Rule")
     waiting = ask(RULE, fleet="f", rule="hot").body
     documents.check(waiting, "Rule")
-    assert (waiting["promise"]["state"], waiting["promise"]["incidents"]) == ("asked", None)
+    assert (waiting["promise"]["state"], waiting["promise"]["incidents"]) == ("waiting", None)
     finish(owner)
     promised = ask(RULE, fleet="f", rule="hot").body["promise"]
     assert (promised["incidents_per_100_device_days"], promised["device_days"]) == (5.0, 140)
@@ -179,7 +179,7 @@ def test_saving_a_version_asks_for_its_promise_in_the_same_transaction(ask: Ask,
     assert ask(CHANGE, {"severity": "warning"}, fleet="f", rule="hot", headers=version).body["version"] == 1
     assert count(owner) == 1
     assert ask(CHANGE, {"open": 90}, fleet="f", rule="hot", headers=version).body["version"] == 2
-    assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "asked"
+    assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "waiting"
     archived = ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="hot", headers={"if-match": '"2"'})
     assert archived.body["version"] == 3
     assert ask(RULE, fleet="f", rule="hot").body["promise"]["state"] == "failed"
@@ -249,10 +249,39 @@ def test_the_report_says_what_became_of_each_version(admin: Admin, ask: Ask, own
     assert (first["promise"]["incidents_per_100_device_days"], first["to"]) == (5.0, second["from"])
     # And then half of yesterday, and half of today, which is over.
     assert (second["version"], second["incidents"], second["false_alarms"], second["device_days"]) == (2, 2, 2, 0.5 + 1)
-    assert (second["promise"]["state"], second["to"]) == ("asked", None)
+    assert (second["promise"]["state"], second["to"]) == ("waiting", None)
     assert (default["rule_id"], default["promise"], default["incidents"]) == ("default-silence", None, 1)
     assert ranged["rule_id"] == "default-range-cpu-temp"
     assert default["device_days"] == ranged["device_days"] == 1 + 2 + 1 + 2 + 1
+
+
+def test_the_report_counts_the_devices_that_have_the_type_of_a_rule(admin: Admin, ask: Ask, owner: Owner) -> None:
+    add_days(owner, "a", [1, 2, 3, 4])
+    add_days(owner, "b", [2, 4])
+    add_days(owner, "c", [3])
+    owner.execute("UPDATE fleet SET device_type = 'press' WHERE fleet_id = 'f'")
+    owner.execute("INSERT INTO device_type VALUES ('f', 'b', 'gauge'), ('f', 'c', 'gauge'), ('other', 'a', 'gauge')")
+    admin.now = NOW - 10 * DAY
+    for name, device_type in (("all", None), ("gauges", "gauge"), ("none", "motor"), ("presses", "press")):
+        ask(CREATE, HOT | {"rule_id": name, "device_type": device_type}, fleet="f")
+    ask(CREATE, HOT | {"rule_id": "one", "device_id": "b"}, fleet="f")
+    add_incident(owner, "f", ["b"], rule_id="gauges", opened_at=NOW - 2 * DAY)
+    admin.now = NOW
+    found = {item["rule_id"]: item for item in ask(REPORT, fleet="f").body["items"]}
+    days = {name: item["device_days"] for name, item in found.items()}
+    assert days == {"all": 7, "gauges": 3, "none": 0, "one": 2, "presses": 4}
+    assert found["gauges"]["incidents_per_100_device_days"] == round(100 / 3, 4)
+    assert found["none"]["incidents_per_100_device_days"] is None
+
+
+def test_a_promise_says_why_its_backtest_failed(admin: Admin, ask: Ask, owner: Owner) -> None:
+    admin.now = NOW - DAY
+    ask(CREATE, HOT, fleet="f")
+    admin.now = NOW
+    owner.execute("UPDATE backtest SET state = 'failed', ended_at = now(), trouble = 'This release cannot read it.'")
+    (item,) = ask(REPORT, fleet="f").body["items"]
+    documents.check(item, "RuleReport")
+    assert (item["promise"]["state"], item["promise"]["trouble"]) == ("failed", "This release cannot read it.")
 
 
 def test_an_incident_is_marked_as_a_false_alarm_once_also_after_its_end(ask: Ask, owner: Owner) -> None:

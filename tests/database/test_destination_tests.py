@@ -78,7 +78,7 @@ def test_tests_are_spaced_out_for_each_destination_and_for_all(
     make_destination(admin, destination_id="other")
     assert admin("POST", TEST).status == 200
     again, another = admin("POST", TEST), admin("POST", f"{PLACES}/other/test")
-    assert [(each.status, each.body["code"]) for each in (again, another)] == [(429, "tested_just_now")] * 2
+    assert [(each.status, each.body["code"]) for each in (again, another)] == [(429, "test_too_soon")] * 2
     assert again.body["detail"].endswith("try again in 60 s.")
     admin.now = NOW + TEST_ANOTHER
     assert admin("POST", f"{PLACES}/other/test").status == 200

@@ -24,6 +24,7 @@ MAY = {
         "backtest": "si(state,ended_at,trouble)",
         "delivery": "s",
         "destination": "si(secret,least_severity,after_minutes,archived_at,version,tested_at)",
+        "device_type": "s",
         "incident": "s(state,resolved_at,changed_at,resolution,acknowledged_at,acknowledged_by,open_devices,held,"
         "false_alarm)",
         "incident_device": "s(cleared_at)",
@@ -123,7 +124,7 @@ MAY = {
         "sighting": "s",
     },
     "sluice_backtest": {
-        "backtest": "s(state,tries,claimed_at,ended_at,devices,fleet_devices,result,trouble)",
+        "backtest": "s(state,tries,claimed_at,ended_at,devices,rule_devices,result,trouble)",
         "device_type": "s",
         "device_types_read": "s",
         "entity": "s",

@@ -54,8 +54,10 @@ def test_a_rule_is_made_changed_and_archived_with_an_entry_for_each(admin: Admin
     assert admin.published[RULES][0].version == 2
     archived = admin("POST", f"{OF_F}/hot/archive", {"reason": "too loud"}, if_match='"2"')
     assert (archived.status, archived.body["state"], archived.body["version"]) == (200, "archived", 3)
-    assert admin("GET", f"{OF_F}/hot").body == archived.body
-    assert admin("GET", OF_F).body["items"] == [archived.body]
+    shown = admin("GET", f"{OF_F}/hot").body
+    assert shown == archived.body | {"promise": shown["promise"]}
+    assert shown["promise"]["state"] == "waiting"
+    assert admin("GET", OF_F).body["items"] == [shown]
     assert admin.published[RULES] == ()
     assert acts(owner)[1:] == [(f"rule.{verb}", "rule/f/hot") for verb in ("create", "change", "archive")]
     last = json.loads(entries(owner)[-1].text)

@@ -135,7 +135,7 @@ def test_a_rule_that_is_saved_promises_what_a_backtest_finds(stack: Stack) -> No
     promise = sluice(stack, "rules", "show", FLEET, "hot")["promise"]
     assert (promise["devices"], promise["device_days"], promise["incidents"]) == (1, 1, 1)
     found = sluice(stack, "detect", "backtest", "hot", "--fleet", FLEET, "--days", "7")
-    result, (example,) = found["result"], found["result"]["examples"]
+    result, (example,) = found["result"], found["result"]["first_incidents"]
     assert {name: result[name] for name in ("devices", "device_days", "incidents")} == {
         "devices": 1,
         "device_days": 1,

@@ -270,7 +270,7 @@ def test_an_admin_tests_destinations_without_an_incident(told: Chain) -> None:
     ]
     assert (refused["outcome"], unknown["outcome"]) == ("refused", "failed")
     assert "redirects are not followed" in refused["detail"]
-    assert "does not know this destination yet" in unknown["detail"]
+    assert "does not have this version of the destination" in unknown["detail"]
     received = told.received("")[len(before) :]
     assert [each["path"] for each in received] == ["/slack/ops", *["/https/own"] * 2, *["/pagerduty/v2/enqueue"] * 2]
     assert received[0]["body"]["text"].startswith("🔧 Test:")

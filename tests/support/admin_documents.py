@@ -58,6 +58,7 @@ def promise(**changed: Any) -> dict[str, Any]:
         "state": "done",
         "asked_at": TIME,
         "days": 7,
+        "trouble": "",
         "devices": 500,
         "device_days": 3500,
         "incidents": 18,
@@ -80,20 +81,20 @@ def report(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def backtest(state: str = "asked", **changed: Any) -> dict[str, Any]:
+def backtest(state: str = "waiting", **changed: Any) -> dict[str, Any]:
     """A backtest; when it is done, with a result."""
     result = {
         "from": "2026-11-23T12:00:00.000000Z",
         "to": TIME,
         "devices": 20,
-        "fleet_devices": 400,
+        "rule_devices": 400,
         "device_days": 140,
         "windows": 201_600,
         "incidents": 1,
         "incidents_per_100_device_days": 0.7143,
         "exact": False,
         "cut": "time",
-        "examples": [
+        "first_incidents": [
             {
                 "opened_at": "2026-11-24T08:03:00.000000Z",
                 "resolved_at": None,
@@ -114,11 +115,11 @@ def backtest(state: str = "asked", **changed: Any) -> dict[str, Any]:
         "days": 7,
         "principal": "arn:aws:sts::123456789012:assumed-role/sluice-prod-admin/someone",
         "state": state,
-        "tries": 0 if state == "asked" else 1,
-        "devices": 0 if state == "asked" else 5,
-        "fleet_devices": None if state == "asked" else 400,
+        "tries": 0 if state == "waiting" else 1,
+        "devices": 0 if state == "waiting" else 5,
+        "rule_devices": None if state == "waiting" else 400,
         "asked_at": TIME,
-        "claimed_at": None if state == "asked" else TIME,
+        "claimed_at": None if state == "waiting" else TIME,
         "ended_at": TIME if over else None,
         "trouble": "",
         "result": result if state == "done" else None,

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.detect.verdicts import Judged, State, Verdict
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-SENDER = Sender("test", "https://api.example")
+SENDER = StageAddress("test", "https://api.example")
 STATES: dict[str, State] = {"b": "breach", "-": "between", ".": "clear"}
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from sluice.core.alerts.board import Board, Member
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import UNHEARD, WATCHED
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.alerts.series import Series, SeriesKey, key_of
 from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory
-from sluice.core.backtest.judging import Awake, Judging
-from sluice.core.backtest.raising import Raised, raise_incidents
+from sluice.core.backtest.judging import Judging, SilentDevices
+from sluice.core.backtest.opening import OpenedIncident, open_incidents
 from sluice.core.backtest.windows import Windows, minute_of
 from sluice.core.detect.bounds import begin_bounds, find_limits
 from sluice.core.detect.device_readings import Known, judge_device
@@ -55,12 +55,12 @@ def backtest(
     until: datetime,
     since: datetime = START,
     book: SeriesBook = BOOK,
-) -> list[Raised]:
+) -> list[OpenedIncident]:
     """Backtest a rule over whole histories."""
-    judging, awake = Judging(rule, book, 5, 7 * DAY), Awake()
+    judging, silent_devices = Judging(rule, book, 5, 7 * DAY), SilentDevices()
     first, last = minute_of(since), minute_of(until)
-    told = [each for history in histories for each in judging.judge(history, first, last, awake)]
-    return raise_incidents(told, awake, until, silence=rule.kind == "silence")
+    told = [each for history in histories for each in judging.judge(history, first, last, silent_devices)]
+    return open_incidents(told, silent_devices, until, silence=rule.kind == "silence")
 
 
 class Live:
@@ -123,7 +123,7 @@ class Live:
     def _board(self, now: datetime) -> Board:
         return Board(
             now=now,
-            sender=Sender(stage="test", dashboard=""),
+            sender=StageAddress(stage="test", dashboard=""),
             steps=(),
             series=self.series,
             incidents=self.incidents.values(),

@@ -16,9 +16,9 @@ from sluice.core.notify.outcomes import Answer
 from sluice.core.notify.queue_records import Attributes, QueueRecord
 from sluice.core.notify.requests import Request
 from sluice.edge.notify.attempting import Attempting
+from sluice.edge.notify.destination_tester import DestinationTester
 from sluice.edge.notify.notifying import Notifying
 from sluice.edge.notify.secrets import Secrets
-from sluice.edge.notify.testing import DestinationTester
 from sluice.edge.notify.told import Told
 from sluice.edge.published import Believed
 from tests.support.alert_messages import OPENED_AT

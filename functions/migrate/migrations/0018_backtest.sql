@@ -1,4 +1,4 @@
--- Backtests: what a rule would have raised over stored days; and which incidents someone called false alarms.
+-- Backtests: which incidents a rule would have opened over stored days; and which incidents someone called false alarms.
 
 CREATE TABLE backtest (
     backtest_number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -11,14 +11,14 @@ CREATE TABLE backtest (
     days smallint NOT NULL CHECK (days BETWEEN 1 AND 30),
     principal text NOT NULL,
     asked_at timestamptz NOT NULL,
-    state text NOT NULL DEFAULT 'asked' CHECK (state IN ('asked', 'running', 'done', 'failed')),
-    -- How often it was begun, and when it was last known to go on. A run that died does not come back to it.
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+    -- How often it was started, and when it was last known to go on. A run that died does not come back to it.
     tries smallint NOT NULL DEFAULT 0,
     claimed_at timestamptz,
     ended_at timestamptz,
     -- How many devices are tested so far, of how many.
     devices integer NOT NULL DEFAULT 0,
-    fleet_devices integer,
+    rule_devices integer,
     result jsonb,
     trouble text NOT NULL DEFAULT '',
     CHECK ((state IN ('done', 'failed')) = (ended_at IS NOT NULL)),
@@ -27,7 +27,7 @@ CREATE TABLE backtest (
 
 CREATE UNIQUE INDEX backtest_promise ON backtest (fleet_id, rule_id, promised_version)
 WHERE promised_version IS NOT NULL;
-CREATE INDEX backtest_waiting ON backtest (backtest_number) WHERE state IN ('asked', 'running');
+CREATE INDEX backtest_waiting ON backtest (backtest_number) WHERE state IN ('waiting', 'running');
 CREATE INDEX backtest_by_age ON backtest (ended_at);
 
 -- Whether someone has said that nothing was wrong. Of an incident that nobody marked this is not known.
@@ -45,7 +45,7 @@ END
 $$;
 
 GRANT SELECT ON entity, fleet, horizon, metric, rollup_1h, rollup_1m, rule, shard, sighting, tiered TO sluice_backtest;
-GRANT SELECT, UPDATE (state, tries, claimed_at, ended_at, devices, fleet_devices, result, trouble)
+GRANT SELECT, UPDATE (state, tries, claimed_at, ended_at, devices, rule_devices, result, trouble)
     ON backtest TO sluice_backtest;
 
 GRANT SELECT, INSERT ON backtest TO sluice_admin;

@@ -1,6 +1,5 @@
 """What attend does with a batch of its queue and with a schedule's event, and after how long it escalates."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -11,23 +10,19 @@ from functions.attend import handler
 from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.notify.destinations import Destination
-from sluice.edge.metrics import metrics
 from sluice.edge.published import Believed
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Metrics of one run, and an environment of none."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment of no service."""
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     for name in ("HOST", "PORT", "NAME", "USER"):
         monkeypatch.setenv(f"DATABASE_{name}", "1")
     monkeypatch.setenv("DATABASE_AUTH", "none")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    metrics.clear_metrics()
-    yield
-    metrics.clear_metrics()
 
 
 class Context:

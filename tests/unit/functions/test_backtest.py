@@ -26,11 +26,9 @@ class Lent:
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in LOGIN.items():
         monkeypatch.setenv(name, value)
-    yield
-    metrics.clear_metrics()
 
 
 def test_it_reports_what_was_done_and_how_long_others_wait() -> None:

@@ -1,6 +1,5 @@
 """A run of checkpoint reports what it signed, or what was altered, and is no error where a store is away."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,13 +14,10 @@ NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Metrics of one run."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose metrics they are."""
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "checkpoint")
-    metrics.clear_metrics()
-    yield
-    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:

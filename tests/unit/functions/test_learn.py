@@ -30,12 +30,6 @@ class Context:
         return 300_000
 
 
-@pytest.fixture(autouse=True)
-def clean() -> Any:
-    yield
-    metrics.clear_metrics()
-
-
 def test_it_reports_what_was_done_and_how_old_the_oldest_statistics_are() -> None:
     done = LearnReport(
         shards=2,

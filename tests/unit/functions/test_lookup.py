@@ -9,8 +9,6 @@ from sluice.core.query.groups import Group, GroupAnswer, GroupQuestion
 from sluice.edge.metrics import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sluice.edge.query.directory import Directory
 
 WANTED = GroupQuestion("demo", "hall", "c-1")
@@ -24,12 +22,6 @@ class Played:
 
     def ask(self, _wanted: GroupQuestion) -> GroupAnswer:
         return self.told
-
-
-@pytest.fixture(autouse=True)
-def counted() -> "Iterator[None]":
-    yield
-    metrics.clear_metrics()
 
 
 @pytest.mark.parametrize(

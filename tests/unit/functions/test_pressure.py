@@ -1,7 +1,7 @@
 """A run of pressure measures once, publishes what follows, and fails where it cannot tell."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -108,13 +108,10 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Metrics of one run."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose metrics they are."""
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "pressure")
-    metrics.clear_metrics()
-    yield
-    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:

@@ -125,14 +125,11 @@ class Lent:
 
 
 @pytest.fixture(autouse=True)
-def fresh_metrics(monkeypatch: pytest.MonkeyPatch) -> Any:
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setattr(handler, "build", parts)
     for name, value in LOGIN.items():
         monkeypatch.setenv(name, value)
-    metrics.clear_metrics()
-    yield
-    metrics.clear_metrics()
 
 
 def test_what_was_missing_is_reported_even_where_it_was_repaired_at_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from functions.resend import handler
 from sluice.core.replay.chunks import FilePart
-from sluice.edge.metrics import metrics
 from sluice.edge.replay.raw_files import Scope
 from sluice.edge.replay.resending import Chunk
 from sluice.edge.settings import SettingsError
@@ -62,7 +61,6 @@ def test_an_item_of_the_manifest_is_the_chunk_that_is_sent(monkeypatch: pytest.M
     assert sender.asked == [CHUNK]
     assert json.loads(json.dumps(answer)) == {"chunk": 2, "events": 12, "state": "resending"}
     assert written == [("EventsResent", 12)]
-    metrics.clear_metrics()
 
 
 def test_what_is_no_chunk_fails(monkeypatch: pytest.MonkeyPatch) -> None:

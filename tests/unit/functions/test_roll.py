@@ -1,7 +1,6 @@
 """A run of roll takes step after step, survives temporary failures, and reports its progress."""
 
 import inspect
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -104,14 +103,6 @@ class Brokers:
         if self.away:
             raise Retryable("away")
         return {0: Extent(0, 5)}
-
-
-@pytest.fixture(autouse=True)
-def fresh_metrics() -> Iterator[None]:
-    """Metrics of one run."""
-    metrics.clear_metrics()
-    yield
-    metrics.clear_metrics()
 
 
 def said() -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What rules say of histories: those that learned something find planted faults, and order within a minute is loud."""
+"""What rules say of histories: rules of learn find planted faults, and the breaches of a minute follow each other."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,8 +7,8 @@ import pytest
 
 from bench import planted
 from sluice.core.backtest.histories import DeviceHistory, SeriesHistory
-from sluice.core.backtest.judging import Awake, Judging
-from sluice.core.backtest.raising import raise_incidents
+from sluice.core.backtest.judging import Judging, SilentDevices
+from sluice.core.backtest.opening import open_incidents
 from sluice.core.backtest.windows import Windows, minute_of, moment_of
 from sluice.core.detect.defaults import SILENCE_METRIC, default_rules_for
 from sluice.core.detect.series_rules import RuleKind, SeriesRule
@@ -93,7 +93,7 @@ def test_devices_that_send_often_fire_within_a_minute(readings: int, breaches: i
 def test_a_fleet_that_is_asleep_is_not_silent() -> None:
     rule = DEFAULTS["silence"]
     values, since = planted.make_series(0, "dropout")
-    week, awake, told = planted.learn_week(values), Awake(), []
+    week, silent_devices, told = planted.learn_week(values), SilentDevices(), []
     judging = Judging(rule, planted.BOOK, 5, timedelta(days=7))
     first, last = minute_of(planted.START) + 7 * 1440, minute_of(planted.START) + len(values)
     for number in range(10):
@@ -102,14 +102,14 @@ def test_a_fleet_that_is_asleep_is_not_silent() -> None:
             DeviceHistory("made", f"device-{number}", history.first_seen_at, history.series, sent=history.sent),
             first,
             last,
-            awake,
+            silent_devices,
         )
     assert told
-    assert raise_incidents(told, awake, moment_of(last), silence=True) == []
-    few = Awake()
+    assert open_incidents(told, silent_devices, moment_of(last), silence=True) == []
+    few = SilentDevices()
     alone = judging.judge(planted.make_history(values, week, rule), first, last, few)
-    (raised,) = raise_incidents(alone, few, moment_of(last), silence=True)
-    assert since < raised.incident.opened_at < since + planted.LASTS
+    (opened,) = open_incidents(alone, few, moment_of(last), silence=True)
+    assert since < opened.incident.opened_at < since + planted.LASTS
 
 
 def test_what_a_rule_cannot_judge_yet_raises_nothing() -> None:

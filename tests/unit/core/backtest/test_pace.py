@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.core.backtest.pace import FIRST_BATCH, MOST_BATCH, MOST_TOLD, Bounds, Pace
+from sluice.core.backtest.pace import FIRST_BATCH, MOST_BATCH, MOST_MINUTES_HELD, Bounds, Pace
 from sluice.core.backtest.windows import DAY_MINUTES
 
 
-def batches(pace: Pace, each: int = DAY_MINUTES, told: int = 0) -> list[int]:
+def batches(pace: Pace, each: int = DAY_MINUTES, held: int = 0) -> list[int]:
     """Take batches until there is none, of devices with so many minutes."""
     sizes: list[int] = []
-    while size := pace.next_batch(each * sum(sizes), told if sizes else 0):
+    while size := pace.next_batch(each * sum(sizes), held if sizes else 0):
         sizes.append(size)
         if len(sizes) == 20:
             break
@@ -36,8 +36,8 @@ def test_batches_double_up_to_the_most() -> None:
 
 
 def test_no_batch_is_begun_that_would_not_end_in_time() -> None:
-    told = clock(1, 2, 4, 8)
-    pace = Pace(Bounds(10, 10**9), 1, lambda: next(told))
+    held = clock(1, 2, 4, 8)
+    pace = Pace(Bounds(10, 10**9), 1, lambda: next(held))
     # After seven seconds the next batch would take eight.
     assert (batches(pace), pace.cut) == ([1, 2, 4], "time")
 
@@ -50,4 +50,4 @@ def test_no_more_minutes_are_read_than_a_backtest_may_read(devices: int, sizes: 
 
 def test_a_rule_that_says_too_much_is_tested_on_few_devices() -> None:
     pace = Pace(Bounds(60, 10**9), 1, lambda: 0.0)
-    assert (batches(pace, told=MOST_TOLD + 1), pace.cut) == ([FIRST_BATCH], "verdicts")
+    assert (batches(pace, held=MOST_MINUTES_HELD + 1), pace.cut) == ([FIRST_BATCH], "verdicts")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
-from sluice.core.backtest.results import MOST_EXAMPLES, Extent, Result, list_examples, rate
+from sluice.core.backtest.results import MOST_LISTED, Extent, Result, list_first_incidents, rate
 from sluice.core.backtest.windows import DAY_MINUTES, minute_of
 from tests.support.backtests import DAY, MINUTE, START, backtest, make_history, make_rule
 
@@ -23,13 +23,13 @@ def test_a_rate_is_for_a_hundred_device_days() -> None:
     assert (rate(3, 600), rate(0, 7), rate(2, 0)) == (0.5, 0.0, None)
 
 
-def test_a_result_has_few_examples_and_is_read_as_it_was_written() -> None:
-    bursts = ([90.0] * 3 + [70.0] * 157) * (MOST_EXAMPLES + 5)
-    raised = backtest(make_rule(), [make_history(bursts)], START + len(bursts) * MINUTE)
-    assert len(raised) == MOST_EXAMPLES + 5
-    examples = list_examples(raised)
-    assert len(examples) == MOST_EXAMPLES
-    assert (examples[0].opened_at, examples[0].device_ids, examples[0].value) == (
+def test_a_result_has_few_incidents_and_is_read_as_it_was_written() -> None:
+    bursts = ([90.0] * 3 + [70.0] * 157) * (MOST_LISTED + 5)
+    opened = backtest(make_rule(), [make_history(bursts)], START + len(bursts) * MINUTE)
+    assert len(opened) == MOST_LISTED + 5
+    first_incidents = list_first_incidents(opened)
+    assert len(first_incidents) == MOST_LISTED
+    assert (first_incidents[0].opened_at, first_incidents[0].device_ids, first_incidents[0].value) == (
         START + MINUTE,
         ["device-1"],
         90.0,
@@ -38,16 +38,16 @@ def test_a_result_has_few_examples_and_is_read_as_it_was_written() -> None:
         since=START,
         until=START + 12 * DAY,
         devices=1,
-        fleet_devices=2,
+        rule_devices=2,
         device_days=12,
         windows=len(bursts),
-        incidents=len(raised),
+        incidents=len(opened),
         exact=True,
         cut="time",
-        examples=examples,
+        first_incidents=first_incidents,
     )
     assert msgspec.json.decode(msgspec.json.encode(result), type=Result) == result
     described = result.described()
     assert (described["incidents_per_100_device_days"], described["cut"]) == (875.0, "time")
-    assert described["examples"][1]["opened_at"] == "2026-11-30T02:41:00.000000Z"
-    assert START + MINUTE + timedelta(minutes=160) == examples[1].opened_at
+    assert described["first_incidents"][1]["opened_at"] == "2026-11-30T02:41:00.000000Z"
+    assert START + MINUTE + timedelta(minutes=160) == first_incidents[1].opened_at

@@ -1,4 +1,4 @@
-"""Which versions a rule had, for how long, and what each has raised on how many days of devices."""
+"""Which versions a rule had, for how long, and how many incidents each has opened on how many days of devices."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from sluice.core.control.rule_report import (
     LOOKS_BACK,
-    RaisedIncident,
+    ReportedIncident,
     RuleVersion,
     follow_versions,
     report_version,
@@ -40,20 +40,20 @@ def test_a_version_is_in_force_until_the_next_one(
     assert [(each.version, each.since, each.until, each.promise is not None) for each in found] == versions
 
 
-def report(raised: list[RaisedIncident], days: dict[datetime, int], **changed: Any) -> dict[str, Any] | None:
+def report(opened: list[ReportedIncident], days: dict[datetime, int], **changed: Any) -> dict[str, Any] | None:
     given: dict[str, Any] = {"rule_id": "hot", "version": 1, "since": MADE} | changed
-    return report_version(RuleVersion(**given), raised, days, NOW)
+    return report_version(RuleVersion(**given), opened, days, NOW)
 
 
 def test_incidents_count_for_the_version_in_force_when_they_opened() -> None:
-    raised = [
-        RaisedIncident("hot", MADE - HOUR, false_alarm=False),
-        RaisedIncident("hot", MADE, false_alarm=True),
-        RaisedIncident("hot", NOW - 2 * DAY, false_alarm=False),
-        RaisedIncident("hot", NOW - DAY, false_alarm=True),
-        RaisedIncident("cold", NOW - 2 * DAY, false_alarm=True),
+    opened = [
+        ReportedIncident("hot", MADE - HOUR, false_alarm=False),
+        ReportedIncident("hot", MADE, false_alarm=True),
+        ReportedIncident("hot", NOW - 2 * DAY, false_alarm=False),
+        ReportedIncident("hot", NOW - DAY, false_alarm=True),
+        ReportedIncident("cold", NOW - 2 * DAY, false_alarm=True),
     ]
-    found = report(raised, {}, until=NOW - DAY)
+    found = report(opened, {}, until=NOW - DAY)
     assert found is not None
     assert (found["incidents"], found["false_alarms"]) == (2, 1)
     assert (found["device_days"], found["incidents_per_100_device_days"]) == (0.0, None)
@@ -62,13 +62,13 @@ def test_incidents_count_for_the_version_in_force_when_they_opened() -> None:
 def test_days_count_as_far_as_the_version_was_in_force_and_today_as_far_as_it_is_over() -> None:
     midnight = NOW.replace(hour=0)
     days = {MADE.replace(hour=0): 10, midnight - 3 * DAY: 10, midnight: 10, MADE.replace(hour=0) - DAY: 10}
-    found = report([RaisedIncident("hot", NOW - HOUR, false_alarm=False)], days)
+    found = report([ReportedIncident("hot", NOW - HOUR, false_alarm=False)], days)
     assert found is not None
     assert (found["device_days"], found["incidents_per_100_device_days"]) == (5 + 10 + 5, 5.0)
 
 
 def test_it_looks_back_for_some_weeks() -> None:
-    old = RaisedIncident("hot", NOW - LOOKS_BACK - HOUR, false_alarm=False)
+    old = ReportedIncident("hot", NOW - LOOKS_BACK - HOUR, false_alarm=False)
     since = NOW - 2 * LOOKS_BACK
     found = report([old], {NOW.replace(hour=0) - LOOKS_BACK: 4}, since=since)
     assert found is not None

@@ -17,7 +17,7 @@ from sluice.core.detect.statistics import CELLS
 from sluice.core.errors import Retryable
 from sluice.edge.backtest import backtesting
 from sluice.edge.backtest.backtesting import Backtesting, BacktestReport, Plan
-from sluice.edge.backtest.tables import Asked
+from sluice.edge.backtest.tables import ClaimedBacktest
 from tests.support.backtests import BOOK, DAY, MINUTE, START, make_history, make_rule
 
 HOT, COOL = 90.0, 70.0
@@ -28,7 +28,7 @@ class PlayedTables:
     """The table of backtests: what is asked, and what was stored."""
 
     def __init__(self, *rules: str, until: datetime | None = UNTIL) -> None:
-        self.asked = [Asked(number, "fleet-1", rule, 1, 1) for number, rule in enumerate(rules, 1)]
+        self.asked = [ClaimedBacktest(number, "fleet-1", rule, 1, 1) for number, rule in enumerate(rules, 1)]
         self.until = until
         self.said: list[tuple[Any, ...]] = []
         self.taken_over = False
@@ -36,29 +36,29 @@ class PlayedTables:
     def give_up_dead(self, _now: datetime) -> int:
         return 0
 
-    def claim(self, _now: datetime) -> Asked | None:
+    def claim(self, _now: datetime) -> ClaimedBacktest | None:
         return self.asked.pop(0) if self.asked else None
 
     def find_until(self) -> datetime | None:
         return self.until
 
-    def note_progress(self, asked: Asked, devices: int, fleet_devices: int, _now: datetime) -> bool:
-        self.said.append(("progress", asked.number, devices, fleet_devices))
+    def note_progress(self, asked: ClaimedBacktest, devices: int, rule_devices: int, _now: datetime) -> bool:
+        self.said.append(("progress", asked.number, devices, rule_devices))
         return not self.taken_over
 
-    def finish(self, asked: Asked, result: Result, _now: datetime) -> bool:
+    def finish(self, asked: ClaimedBacktest, result: Result, _now: datetime) -> bool:
         self.said.append(("done", asked.number, result.incidents, result.devices, result.cut))
         return True
 
-    def fail(self, asked: Asked, trouble: str, _now: datetime) -> bool:
+    def fail(self, asked: ClaimedBacktest, trouble: str, _now: datetime) -> bool:
         self.said.append(("failed", asked.number, trouble))
         return True
 
-    def give_back(self, asked: Asked, trouble: str, _now: datetime) -> bool:
+    def give_back(self, asked: ClaimedBacktest, trouble: str, _now: datetime) -> bool:
         self.said.append(("given back", asked.number, trouble))
         return True
 
-    def put_off(self, asked: Asked, trouble: str, _now: datetime) -> bool:
+    def put_off(self, asked: ClaimedBacktest, trouble: str, _now: datetime) -> bool:
         self.said.append(("put off", asked.number, trouble))
         return True
 
@@ -145,7 +145,7 @@ def test_only_a_rule_for_all_devices_shows_that_a_fleet_is_asleep(
 ) -> None:
     stored: list[Result] = []
 
-    def keep(_tables: PlayedTables, _asked: Asked, result: Result, _now: datetime) -> bool:
+    def keep(_tables: PlayedTables, _asked: ClaimedBacktest, result: Result, _now: datetime) -> bool:
         stored.append(result)
         return True
 
@@ -154,7 +154,7 @@ def test_only_a_rule_for_all_devices_shows_that_a_fleet_is_asleep(
     run(
         PlayedTables(text(kind="silence", metric="", open=3.0, clear=1.0, breaches=1, of=1, **changed)), windows=windows
     )
-    assert (sum(each.devices for each in stored[0].examples), stored[0].exact) == (incidents, exact)
+    assert (sum(each.devices for each in stored[0].first_incidents), stored[0].exact) == (incidents, exact)
 
 
 def test_a_run_makes_as_many_as_it_has_time_for() -> None:

@@ -24,7 +24,7 @@ from sluice.core.alerts.incidents import (
     tell,
 )
 from sluice.core.alerts.limits import COOL_DOWN, MOST_INCIDENTS, TOGETHER
-from sluice.core.alerts.messages import AlertMessage, Sender
+from sluice.core.alerts.messages import AlertMessage, StageAddress
 from sluice.core.alerts.series import Series, SeriesKey, add_reading, is_known, key_of, take_new
 from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
@@ -48,7 +48,7 @@ class Board:
         self,
         *,
         now: datetime,
-        sender: Sender,
+        sender: StageAddress,
         steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Iterable[Incident],

@@ -13,7 +13,7 @@ import msgspec
 
 from sluice.core.alerts.limits import GROWTH, HOUR, MOST_OF_MANY, MOST_OF_ONE, SETTLED
 from sluice.core.alerts.links import link_series
-from sluice.core.alerts.messages import MOST_EXAMPLES, AlertMessage, Happening, Sender
+from sluice.core.alerts.messages import MOST_EXAMPLES, AlertMessage, Happening, StageAddress
 from sluice.core.alerts.series import SeriesKey
 from sluice.core.alerts.steps import Step
 from sluice.core.detect.series_rules import SEVERITIES, RuleKind, Severity
@@ -187,7 +187,7 @@ def find_step(incident: Incident, now: datetime, steps: Sequence[Step]) -> int:
 
 
 def tell(
-    incident: Incident, happening: Happening, now: datetime, sender: Sender, steps: Sequence[Step]
+    incident: Incident, happening: Happening, now: datetime, sender: StageAddress, steps: Sequence[Step]
 ) -> AlertMessage:
     """Write the next message of an incident."""
     if happening == "escalated":

@@ -12,8 +12,8 @@ Happening = Literal["opened", "updated", "escalated", "acknowledged", "resolved"
 MOST_EXAMPLES = 5
 
 
-class Sender(msgspec.Struct, frozen=True):
-    """Who sends messages: a stage, and where its dashboard is."""
+class StageAddress(msgspec.Struct, frozen=True):
+    """The stage that sends messages, and where its dashboard is."""
 
     stage: str
     dashboard: str

@@ -1,1 +1,1 @@
-"""Rules over stored data: which incidents a rule would have opened, and what became of it since."""
+"""Rules over stored data: which incidents a rule would have opened."""

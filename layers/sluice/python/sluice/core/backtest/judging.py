@@ -1,7 +1,7 @@
 """Judging the history of a device by one rule, as detect and learn would have: minute by minute.
 
-The minutes of which no rule has anything to say are skipped. Of the others each has the verdicts that detect or learn
-would have written, had alert watched the device. Whether it did is known when the incidents are.
+Minutes without a verdict are skipped. Each of the others has the verdicts that detect or learn would have written, had
+alert watched the device. Whether it did is known when the incidents are.
 """
 
 from collections import Counter
@@ -26,21 +26,21 @@ from sluice.core.detect.verdicts import Judged, Verdict
 from sluice.core.events.units import SeriesBook
 from sluice.core.records import Origin
 
-PLACES = 100_000
+POSITIONS_A_MINUTE = 100_000
 """More readings than a minute is judged by: positions grow along the series."""
 NEVER_STALE = timedelta.max
 
 
-class Told(msgspec.Struct, frozen=True):
+class MinuteVerdicts(msgspec.Struct, frozen=True):
     """What the rule said of a device in one minute."""
 
     minute: int
     verdicts: Sequence[Verdict]
     breach: bool
-    """Without a breach it is told only while alert watches the device."""
+    """Without a breach it counts only while alert watches the device."""
 
 
-class Awake:
+class SilentDevices:
     """How many devices of the fleet should send at a moment, and how many of these are silent."""
 
     def __init__(self) -> None:
@@ -66,59 +66,65 @@ class Judging(msgspec.Struct, frozen=True):
     learning: timedelta
     """How long a device must have been there before it is judged by its baseline."""
 
-    def judge(self, history: DeviceHistory, since: int, until: int, awake: Awake) -> list[Told]:
+    def judge(
+        self, history: DeviceHistory, since: int, until: int, silent_devices: SilentDevices
+    ) -> list[MinuteVerdicts]:
         """Judge a device from one minute up to another."""
         if self.rule.kind in OF_READINGS:
             return list(self._judge_readings(history, since, until))
         if self.rule.kind == "silence":
-            return list(self._judge_silence(history, since, until, awake))
+            return list(self._judge_silence(history, since, until, silent_devices))
         return list(self._judge_series(history, since, until))
 
-    def _judge_readings(self, history: DeviceHistory, since: int, until: int) -> Iterator[Told]:
+    def _judge_readings(self, history: DeviceHistory, since: int, until: int) -> Iterator[MinuteVerdicts]:
         (series,) = history.series
         at, lows, highs = series.minutes.at, series.minutes.lows, series.minutes.highs
-        near, loud = _Near(self.rule), False
-        knows = _Knowing(self, history, series)
+        watched, ended_with_breach = _MaybeWatched(self.rule), False
+        knowledge = _SeriesKnowledge(self, history, series)
         # A threshold compares with nothing that was learned.
         fixed = self.rule.kind in ("above", "below")
-        low, high = knows.find_limits(since)
+        low, high = knowledge.find_limits(since)
         run = since // self.every
         for place in range(series.minutes.find(since), series.minutes.find(until)):
             minute = at[place]
             if not fixed and minute // self.every != run:
                 run = minute // self.every
-                low, high = knows.find_limits(minute)
-            if not near.on and low <= lows[place] and highs[place] <= high:
-                loud = False
+                low, high = knowledge.find_limits(minute)
+            if not watched.on and low <= lows[place] and highs[place] <= high:
+                ended_with_breach = False
                 continue
-            events = knows.list_events(place, loud=loud)
-            known = Known(knows.statistics_at(minute), frozenset((self.rule.rule_id,)) if near.on else frozenset())
+            events = knowledge.list_events(place, ended_with_breach=ended_with_breach)
+            known = Known(
+                knowledge.statistics_at(minute), frozenset((self.rule.rule_id,)) if watched.on else frozenset()
+            )
             verdicts = tuple(judge_device(events, self._rules_of, known, self.book, NEVER_STALE))
             if verdicts:
-                near.add(one for verdict in verdicts for one in verdict.readings)
-                loud = verdicts[-1].readings[-1].state == "breach"
-                yield Told(minute, verdicts, _has_breach(verdicts))
+                watched.add(one for verdict in verdicts for one in verdict.readings)
+                ended_with_breach = verdicts[-1].readings[-1].state == "breach"
+                yield MinuteVerdicts(minute, verdicts, _has_breach(verdicts))
 
-    def _judge_series(self, history: DeviceHistory, since: int, until: int) -> Iterator[Told]:
-        near = _Near(self.rule)
+    def _judge_series(self, history: DeviceHistory, since: int, until: int) -> Iterator[MinuteVerdicts]:
+        watched = _MaybeWatched(self.rule)
         for minute in self._list_runs(since, until):
             moment = moment_of(minute)
             device = learn_at(history, moment, self.learning)
             (series,) = device.series
             verdict = judge_series(device, series, self.rule, self.book, moment, self._period())
             if verdict is not None:
-                yield from near.tell(minute, verdict)
+                yield from watched.take(minute, verdict)
 
-    def _judge_silence(self, history: DeviceHistory, since: int, until: int, awake: Awake) -> Iterator[Told]:
-        near = _Near(self.rule)
+    def _judge_silence(
+        self, history: DeviceHistory, since: int, until: int, silent_devices: SilentDevices
+    ) -> Iterator[MinuteVerdicts]:
+        watched = _MaybeWatched(self.rule)
         for minute in self._list_runs(since, until):
             moment = moment_of(minute)
             device = learn_at(history, moment, self.learning)
             silence = measure_silence(device, moment)
             if silence is None:
                 continue
-            awake.add(minute, silent=state_of(self.rule, silence.away) == "breach")
-            yield from near.tell(minute, judge_silence(device, self.rule, silence, moment, self._period()))
+            silent_devices.add(minute, silent=state_of(self.rule, silence.away) == "breach")
+            yield from watched.take(minute, judge_silence(device, self.rule, silence, moment, self._period()))
 
     def _period(self) -> timedelta:
         return timedelta(minutes=self.every)
@@ -132,7 +138,7 @@ class Judging(msgspec.Struct, frozen=True):
         return (self.rule,)
 
 
-class _Near:
+class _MaybeWatched:
     """Whether alert may watch the device: from a breach until an incident of it has surely ended."""
 
     def __init__(self, rule: SeriesRule) -> None:
@@ -155,12 +161,12 @@ class _Near:
             if self.on and self._has_ended(one.at):
                 self.on = False
 
-    def tell(self, minute: int, verdict: Verdict) -> Iterator[Told]:
-        """Take a verdict of learn in, and tell it if alert may want it."""
-        told, breach = self.on, _has_breach((verdict,))
+    def take(self, minute: int, verdict: Verdict) -> Iterator[MinuteVerdicts]:
+        """Take a verdict of learn in, and yield it if alert may watch the device."""
+        was_on, breach = self.on, _has_breach((verdict,))
         self.add(verdict.readings)
-        if told or breach:
-            yield Told(minute, (verdict,), breach)
+        if was_on or breach:
+            yield MinuteVerdicts(minute, (verdict,), breach)
 
     def _has_ended(self, at: datetime) -> bool:
         if self._clears < self._least or self._clear_since is None or self._breached_at is None:
@@ -168,7 +174,7 @@ class _Near:
         return at - self._clear_since >= COOL_DOWN and at - self._breached_at >= WATCHED
 
 
-class _Knowing:
+class _SeriesKnowledge:
     """What was known of a series during a run of learn, and the readings of a minute."""
 
     def __init__(self, judging: Judging, history: DeviceHistory, series: SeriesHistory) -> None:
@@ -193,17 +199,17 @@ class _Knowing:
         pair = Known(self.statistics_at(minute)).of_series(self._metric)
         return find_limits([self._judging.rule], moment_of(minute), pair, self._grain)
 
-    def list_events(self, place: int, *, loud: bool) -> list[Readings]:
+    def list_events(self, place: int, *, ended_with_breach: bool) -> list[Readings]:
         """List the readings of a minute, the breaches in a row: beside those of the minute before, or at the end."""
         minute, values = self._windows.at[place], self._windows.list_readings(place, self._grain)
         if len(values) > 1:
             breaches = [value for value in values if self._is_breach(value, minute)]
             others = [value for value in values if not self._is_breach(value, minute)]
-            values = [*breaches, *others] if loud else [*others, *breaches]
+            values = [*breaches, *others] if ended_with_breach else [*others, *breaches]
         # Equal readings may have been left out: those that are left keep their distance, at the end with the breaches.
         count = max(self._windows.counts[place], len(values))
         apart = timedelta(seconds=MINUTE_SECONDS / count)
-        first = 0 if loud else count - len(values)
+        first = 0 if ended_with_breach else count - len(values)
         return [
             self._make_event(minute, number, value, (first + number) * apart) for number, value in enumerate(values)
         ]
@@ -216,7 +222,7 @@ class _Knowing:
     def _make_event(self, minute: int, number: int, value: float, after: timedelta) -> Readings:
         at = moment_of(minute) + after
         return Readings(
-            origin=Origin(RAW_EVENTS, 0, minute * PLACES + number),
+            origin=Origin(RAW_EVENTS, 0, minute * POSITIONS_A_MINUTE + number),
             fleet_id=self._history.fleet_id,
             device_id=self._history.device_id,
             event_id=f"{minute}-{number}",

@@ -10,9 +10,11 @@ from sluice.core.backtest.windows import DAY_MINUTES
 if TYPE_CHECKING:
     from sluice.core.backtest.results import Cut
 
+MOST_DAYS = 30
+"""Of how many days a backtest is at most."""
 FIRST_BATCH, MOST_BATCH = 1, 100
 """How many devices are read at once: the first batch, which nothing bounds, shows how long they take."""
-MOST_TOLD = 100_000
+MOST_MINUTES_HELD = 100_000
 """Minutes with a breach, or near one, that are held in memory: some 150 MB."""
 
 
@@ -36,7 +38,7 @@ class Pace:
         self._begun: float | None = None
         self._size = FIRST_BATCH
 
-    def next_batch(self, windows: int, told: int) -> int:
+    def next_batch(self, windows: int, held: int) -> int:
         """Return the size of the next batch; 0 if there is none, and then `cut` says why."""
         now, begun = self._seconds(), self._begun
         self._begun = now
@@ -49,6 +51,6 @@ class Pace:
             self.cut = "time"
         elif most < 1:
             self.cut = "windows"
-        elif told > MOST_TOLD:
+        elif held > MOST_MINUTES_HELD:
             self.cut = "verdicts"
         return 0 if self.cut else min(self._size, most)

@@ -1,4 +1,4 @@
-"""What a backtest found: counts, some of the incidents, and of how much of the fleet it says that."""
+"""The result of a backtest: counts, the first incidents, and how much of the fleet was tested."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,11 +7,11 @@ from typing import Any, Literal
 import msgspec
 
 from sluice.core.backtest.histories import DeviceHistory
-from sluice.core.backtest.raising import Raised
+from sluice.core.backtest.opening import OpenedIncident
 from sluice.core.backtest.windows import DAY_MINUTES
 from sluice.core.times import write_optional, write_time
 
-MOST_EXAMPLES = 100
+MOST_LISTED = 100
 PER = 100
 """Rates are for so many device-days."""
 
@@ -19,7 +19,7 @@ Cut = Literal["", "time", "windows", "verdicts"]
 """Why not all devices were tested; "" if they were."""
 
 
-class Example(msgspec.Struct, frozen=True):
+class FirstIncident(msgspec.Struct, frozen=True):
     """One of the incidents."""
 
     opened_at: datetime
@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     devices: int
     """How many were tested."""
-    fleet_devices: int
+    rule_devices: int
     """How many the rule is for."""
     device_days: int
     windows: int
@@ -48,7 +48,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Whether nothing was guessed: each minute had one reading, so that their order, which is not stored, made no
     difference; and of silence, all devices that the rule is for show whether the fleet was asleep."""
     cut: Cut
-    examples: list[Example]
+    first_incidents: list[FirstIncident]
 
     def per_device_days(self) -> float | None:
         """Return how many incidents there were for each `PER` device-days."""
@@ -60,14 +60,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             "from": write_time(self.since),
             "to": write_time(self.until),
             "devices": self.devices,
-            "fleet_devices": self.fleet_devices,
+            "rule_devices": self.rule_devices,
             "device_days": self.device_days,
             "windows": self.windows,
             "incidents": self.incidents,
             "incidents_per_100_device_days": self.per_device_days(),
             "exact": self.exact,
             "cut": self.cut,
-            "examples": [
+            "first_incidents": [
                 {
                     "opened_at": write_time(each.opened_at),
                     "resolved_at": write_optional(each.resolved_at),
@@ -76,7 +76,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
                     "value": each.value,
                     "why": each.why,
                 }
-                for each in self.examples
+                for each in self.first_incidents
             ],
         }
 
@@ -101,10 +101,10 @@ class Extent:
             self.exact = self.exact and all(max(each.counts, default=1) == 1 for each in series)
 
 
-def list_examples(raised: Sequence[Raised]) -> list[Example]:
+def list_first_incidents(opened: Sequence[OpenedIncident]) -> list[FirstIncident]:
     """List the first incidents."""
     return [
-        Example(
+        FirstIncident(
             one.incident.opened_at,
             one.incident.resolved_at,
             one.incident.devices,
@@ -112,7 +112,7 @@ def list_examples(raised: Sequence[Raised]) -> list[Example]:
             one.value,
             one.why,
         )
-        for one in raised[:MOST_EXAMPLES]
+        for one in opened[:MOST_LISTED]
     ]
 
 

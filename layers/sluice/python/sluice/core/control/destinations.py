@@ -132,10 +132,10 @@ def check_test(destination: StoredDestination, last: LastTests, now: datetime) -
     if last.this is not None and now - last.this < TEST_AGAIN:
         wait = _seconds_until(last.this + TEST_AGAIN, now)
         detail = f"Destination {destination.destination_id} was tested a moment ago: try again in {wait} s."
-        raise Refusal(429, "tested_just_now", detail)
+        raise Refusal(429, "test_too_soon", detail)
     if last.any is not None and now - last.any < TEST_ANOTHER:
         wait = _seconds_until(last.any + TEST_ANOTHER, now)
-        raise Refusal(429, "tested_just_now", f"Another destination was tested a moment ago: try again in {wait} s.")
+        raise Refusal(429, "test_too_soon", f"Another destination was tested a moment ago: try again in {wait} s.")
 
 
 def check_room(there: int) -> None:

@@ -1,4 +1,4 @@
-"""What each version of a rule promised, and what it has raised since it is in force."""
+"""What each version of a rule promised, and how many incidents it has opened since it is in force."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
     """None of a default, and of what a release before promises saved."""
 
 
-class RaisedIncident(msgspec.Struct, frozen=True):
+class ReportedIncident(msgspec.Struct, frozen=True):
     """An incident of a rule."""
 
     rule_id: str
@@ -54,13 +54,13 @@ def follow_versions(
 
 
 def report_version(
-    version: RuleVersion, raised: Iterable[RaisedIncident], days: Mapping[datetime, int], now: datetime
+    version: RuleVersion, opened: Iterable[ReportedIncident], days: Mapping[datetime, int], now: datetime
 ) -> dict[str, Any] | None:
     """Report a version, from the days of its devices and its incidents; None if it ended before the report begins."""
     since, until = max(version.since, now - LOOKS_BACK), version.until or now
     if until <= since:
         return None
-    own = [one for one in raised if one.rule_id == version.rule_id and since <= one.opened_at and one.opened_at < until]
+    own = [one for one in opened if one.rule_id == version.rule_id and since <= one.opened_at and one.opened_at < until]
     device_days = round(
         sum(many * _share(day, since, until, now) for day, many in days.items()),
         2,

@@ -1,5 +1,6 @@
 """The rules for a series that has none of its own: few, and quiet. docs/detect.md says why these."""
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import msgspec
@@ -51,6 +52,12 @@ def default_rules_for(fleet_id: str, metric: str) -> tuple[SeriesRule, ...]:
         )
         for each in (_OF_SERIES if metric else _OF_DEVICES)
     )
+
+
+def list_defaults(fleet_id: str, metrics: Iterable[str]) -> Iterator[SeriesRule]:
+    """List all rules that a fleet has by default: for its devices as a whole, and for each series."""
+    for metric in (SILENCE_METRIC, *metrics):
+        yield from default_rules_for(fleet_id, metric)
 
 
 def _name(kind: RuleKind, metric: str) -> str:

@@ -13,6 +13,8 @@ from msgspec import Meta
 from sluice.core.errors import Retryable
 from sluice.core.events.names import is_name
 
+DirectoryProblem = Literal["no_directory", "unknown", "unavailable"]
+"""Why lookup has no answer."""
 DeviceType = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}\Z")]
 
 MOST_ON_PAGE = 1000
@@ -55,7 +57,7 @@ class TypesAnswer(msgspec.Struct, frozen=True):
     """The answer of lookup: a page, or why there is none."""
 
     types: TypesPage | None = None
-    problem: Literal["no_directory", "unknown", "unavailable"] | None = None
+    problem: DirectoryProblem | None = None
     detail: str = ""
 
 

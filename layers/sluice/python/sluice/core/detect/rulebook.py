@@ -22,7 +22,7 @@ class Rulebook:
         self.typed_fleets = frozenset(
             rule.fleet_id for listed in series.values() for rule in listed if rule.device_type is not None
         )
-        """The fleets in which it counts which type a device has."""
+        """The fleets with a rule for a device type."""
 
     def rules_for(self, fleet_id: str, device_type: str | None, device_id: str, metric: str) -> Sequence[SeriesRule]:
         """Return the rules of a device's series: of each kind that of the device, else of its type, else of its fleet.

@@ -68,7 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     readings: tuple[Judged, ...]
     statistics: Statistics | None = None
     interval_seconds: float | None = None
-    """The usual time between two readings, or runs of learn; alert forgets breaches that are older than `of` of them
-    allow."""
+    """The usual time between two readings, or between two runs of learn. alert ignores a breach older than twice `of`
+    of these."""
     firmware: str = ""
     correlation_id: str = ""

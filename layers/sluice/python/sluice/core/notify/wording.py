@@ -90,7 +90,7 @@ def _describe_test(message: AlertMessage) -> Wording:
         headline=write_headline(message),
         where=f"stage {message.stage}",
         since=write_since(message),
-        how_bad=f"not at all; incidents come here from {message.severity} on",
+        how_bad=f"no incident. This destination gets incidents of severity {message.severity} and above",
         why=message.why,
         what_to_do="Nothing. If you did not expect this, ask your admins: the audit says who asked for it.",
         link="",

@@ -1,10 +1,10 @@
 """Groups of devices as the external directory reports them, accepted only within bounds."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
-from sluice.core.detect.device_types import TypesPage
+from sluice.core.detect.device_types import DirectoryProblem, TypesPage
 from sluice.core.errors import Retryable
 from sluice.core.events.names import is_name
 
@@ -52,7 +52,7 @@ class GroupAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     groups: GroupNames | None = None
     group: Group | None = None
     types: TypesPage | None = None
-    problem: Literal["no_directory", "unknown", "unavailable"] | None = None
+    problem: DirectoryProblem | None = None
     detail: str = ""
 
 

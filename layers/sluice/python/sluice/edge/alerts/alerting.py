@@ -12,7 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.limits import WATCHED
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.alerts.records import read_verdict
 from sluice.core.detect.verdicts import Verdict
 from sluice.core.errors import Fault, Retryable
@@ -40,7 +40,7 @@ class Alerting(msgspec.Struct, frozen=True):
     database: Database
     outbox: Outbox
     hints: WatchedHints
-    sender: Sender
+    sender: StageAddress
     clock: Callable[[], datetime]
     seconds: Callable[[], float] = time.monotonic
 

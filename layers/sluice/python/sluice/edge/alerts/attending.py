@@ -11,7 +11,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.alerts.limits import UNHEARD, WATCHED
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.alerts.steps import Step
 from sluice.core.errors import Retryable
 from sluice.core.metrics import INCIDENTS_HELD, INCIDENTS_OPEN, MESSAGE_AGE, MESSAGES_WRITTEN
@@ -39,7 +39,7 @@ class Attending(msgspec.Struct, frozen=True):
     database: Database
     outbox: Outbox
     hints: WatchedHints
-    sender: Sender
+    sender: StageAddress
     steps: Sequence[Step]
     """After how many minutes without acknowledgement someone wants a message."""
     may_go_on: Callable[[], bool]

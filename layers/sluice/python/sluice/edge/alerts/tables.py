@@ -10,7 +10,7 @@ import msgspec
 from sluice.core.alerts.board import Board, Member
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import COOL_DOWN, HOUR, TOGETHER
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.alerts.series import Series, SeriesKey, key_of
 from sluice.core.alerts.silences import Silence
 from sluice.core.alerts.steps import Step
@@ -70,7 +70,7 @@ class AlertTables:
             [sorted({*fleets})],
         )
 
-    def load_for(self, verdicts: Sequence[Verdict], now: datetime, sender: Sender) -> Board:
+    def load_for(self, verdicts: Sequence[Verdict], now: datetime, sender: StageAddress) -> Board:
         """Load what some verdicts may change."""
         keys = sorted({key_of(verdict) for verdict in verdicts})
         given = _columns(keys)
@@ -93,7 +93,7 @@ class AlertTables:
         fleets = sorted({key.fleet_id for key in keys})
         return self._board(fleets, now, sender, (), series, incidents, {key.device_id for key in keys})
 
-    def load_fleet(self, fleet_id: str, now: datetime, sender: Sender, steps: Sequence[Step]) -> Board:
+    def load_fleet(self, fleet_id: str, now: datetime, sender: StageAddress, steps: Sequence[Step]) -> Board:
         """Load the incidents of a fleet that are open, or whose end no message has reported."""
         incidents = self._read_incidents(_OF_FLEET, {"fleet": fleet_id})
         return self._board([fleet_id], now, sender, steps, {}, incidents, set())
@@ -152,7 +152,7 @@ class AlertTables:
         self,
         fleets: list[str],
         now: datetime,
-        sender: Sender,
+        sender: StageAddress,
         steps: Sequence[Step],
         series: Mapping[SeriesKey, Series],
         incidents: Sequence[Incident],

@@ -1,6 +1,6 @@
 """A run of backtest: the backtests that wait, one after the other, as long as time is left.
 
-claim one -> read its devices in batches, and judge each -> raise incidents -> store the result
+claim one -> read its devices in batches, and judge each -> open their incidents -> store the result
 
 A batch is as large as the ones before show that time allows. A backtest that fails is tried again by a later run.
 """
@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 import msgspec
 from aws_lambda_powertools import Logger
 
-from sluice.core.backtest.judging import Awake, Judging, Told
-from sluice.core.backtest.pace import MOST_TOLD, Bounds, Pace
-from sluice.core.backtest.raising import raise_incidents
-from sluice.core.backtest.results import Extent, Result, list_examples
+from sluice.core.backtest.judging import Judging, MinuteVerdicts, SilentDevices
+from sluice.core.backtest.opening import open_incidents
+from sluice.core.backtest.pace import MOST_MINUTES_HELD, Bounds, Pace
+from sluice.core.backtest.results import Extent, Result, list_first_incidents
 from sluice.core.backtest.windows import minute_of
 from sluice.core.detect.defaults import SILENCE_METRIC
 from sluice.core.detect.series_rules import OF_READINGS, SeriesRule
@@ -23,7 +23,7 @@ from sluice.core.errors import Retryable
 from sluice.core.events.units import SeriesBook
 from sluice.edge.backtest.devices import list_devices
 from sluice.edge.backtest.reading import StoredHistories
-from sluice.edge.backtest.tables import Asked, BacktestTables
+from sluice.edge.backtest.tables import BacktestTables, ClaimedBacktest
 from sluice.edge.database import Connection, named_errors
 from sluice.edge.rollup_archive.recalling import Recaller
 
@@ -68,74 +68,82 @@ class Backtesting(msgspec.Struct, frozen=True):
         report = BacktestReport()
         report.failed += tables.give_up_dead(self.clock())
         while has_time():
-            asked = tables.claim(self.clock())
-            if asked is None:
+            claimed = tables.claim(self.clock())
+            if claimed is None:
                 break
             try:
                 with named_errors():
-                    self._make(connection, tables, asked, report)
+                    self._make(connection, tables, claimed, report)
             except UntestableError as error:
-                report.failed += tables.fail(asked, str(error), self.clock())
+                report.failed += tables.fail(claimed, str(error), self.clock())
             except Retryable as error:
-                logger.warning("a backtest is left to a later run", backtest=asked.number, reason=str(error))
-                tables.put_off(asked, str(error), self.clock())
+                logger.warning("a backtest is left to a later run", backtest=claimed.number, reason=str(error))
+                tables.put_off(claimed, str(error), self.clock())
                 break
             except Exception as error:
-                logger.exception("a backtest fails by a defect", backtest=asked.number)
+                logger.exception("a backtest fails by a defect", backtest=claimed.number)
                 report.defect = report.defect or error
-                tables.give_back(asked, f"{type(error).__name__}: {error}", self.clock())
+                tables.give_back(claimed, f"{type(error).__name__}: {error}", self.clock())
         report.wait_seconds = tables.measure_wait(self.clock())
         return report
 
-    def _make(self, connection: Connection, tables: BacktestTables, asked: Asked, report: BacktestReport) -> None:
-        rule = self._read_rule(asked)
-        result = self._test(connection, tables, asked, rule)
-        if result is not None and tables.finish(asked, result, self.clock()):
+    def _make(
+        self, connection: Connection, tables: BacktestTables, claimed: ClaimedBacktest, report: BacktestReport
+    ) -> None:
+        rule = self._read_rule(claimed)
+        result = self._test(connection, tables, claimed, rule)
+        if result is not None and tables.finish(claimed, result, self.clock()):
             report.done += 1
             report.windows += result.windows
 
-    def _read_rule(self, asked: Asked) -> SeriesRule:
+    def _read_rule(self, claimed: ClaimedBacktest) -> SeriesRule:
         try:
-            rule = asked.read_rule()
+            rule = claimed.read_rule()
         except msgspec.DecodeError as error:
             raise UntestableError(f"This release cannot read the rule: {error}.") from error
         if rule.metric != SILENCE_METRIC and rule.metric not in self.book.series:
             raise UntestableError(f"This release does not know the series {rule.metric!r}.")
         return rule
 
-    def _test(self, connection: Connection, tables: BacktestTables, asked: Asked, rule: SeriesRule) -> Result | None:
+    def _test(
+        self, connection: Connection, tables: BacktestTables, claimed: ClaimedBacktest, rule: SeriesRule
+    ) -> Result | None:
         """Test a rule; None if another run has taken the backtest over."""
         until = tables.find_until()
         if until is None:
             raise UntestableError("Nothing is rolled yet: there are no minutes to test the rule on.")
-        since = until - timedelta(days=asked.days)
+        since = until - timedelta(days=claimed.days)
         first, last = minute_of(since), minute_of(until)
         stored = StoredHistories(connection, self.recaller, rule, since, until, self.plan.learned_from)
         judging = Judging(rule, self.book, self.plan.every // timedelta(minutes=1), self.plan.learning)
         devices = list_devices(connection, rule)
-        tested, awake, told = Extent(first, last, by_reading=rule.kind in OF_READINGS), Awake(), list[Told]()
-        pace = Pace(self.plan.bounds, asked.days, self.seconds)
-        while tested.devices < len(devices) and (size := pace.next_batch(tested.windows, len(told))):
+        tested, silent_devices, held = (
+            Extent(first, last, by_reading=rule.kind in OF_READINGS),
+            SilentDevices(),
+            list[MinuteVerdicts](),
+        )
+        pace = Pace(self.plan.bounds, claimed.days, self.seconds)
+        while tested.devices < len(devices) and (size := pace.next_batch(tested.windows, len(held))):
             for history in stored.read(devices[tested.devices : tested.devices + size]):
-                if len(told) > MOST_TOLD:
+                if len(held) > MOST_MINUTES_HELD:
                     break
-                told += judging.judge(history, first, last, awake)
+                held += judging.judge(history, first, last, silent_devices)
                 tested.add(history)
-            if not tables.note_progress(asked, tested.devices, len(devices), self.clock()):
+            if not tables.note_progress(claimed, tested.devices, len(devices), self.clock()):
                 return None
         cut = pace.cut if tested.devices < len(devices) else ""
         silence, of_fleet = rule.kind == "silence", rule.device_id is None and rule.device_type is None
         # Devices of a type may all be silent in a fleet that is awake: only a rule for all shows that it is asleep.
-        raised = raise_incidents(told, awake, until, silence=silence and of_fleet)
+        opened = open_incidents(held, silent_devices, until, silence=silence and of_fleet)
         return Result(
             since=since,
             until=until,
             devices=tested.devices,
-            fleet_devices=len(devices),
+            rule_devices=len(devices),
             device_days=tested.device_days,
             windows=tested.windows,
-            incidents=len(raised),
+            incidents=len(opened),
             exact=tested.exact and (not silence or (of_fleet and not cut)),
             cut=cut,
-            examples=list_examples(raised),
+            first_incidents=list_first_incidents(opened),
         )

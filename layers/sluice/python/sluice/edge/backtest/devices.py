@@ -1,5 +1,7 @@
 """The devices that a rule is for, in an order that is the same each time and has nothing to do with their names."""
 
+from typing import LiteralString
+
 import msgspec
 
 from sluice.core.detect.defaults import DEFAULT
@@ -7,6 +9,7 @@ from sluice.core.detect.rulebook import Rulebook
 from sluice.core.detect.series_rules import SeriesRule
 from sluice.edge.backtest.reading import Device
 from sluice.edge.database import Connection
+from sluice.edge.detect.stored_rules import JUDGING_RULES
 
 _DEVICES = """
     SELECT entity_key, e.device_id, first_seen_at, t.device_type FROM entity AS e
@@ -15,14 +18,11 @@ _DEVICES = """
     AND (%(device)s::text IS NULL OR e.device_id = %(device)s)
     ORDER BY md5(e.device_id), e.device_id
 """
-_RIVALS = """
+_RIVALS: LiteralString = f"""
     SELECT coalesce(json_agg(found), '[]')::text FROM (
-        SELECT fleet_id, rule_id, rule.version, metric, rule.device_type, device_id, kind, open, clear, breaches, "of",
-            severity, fleet.device_type AS fleet_type
-        FROM rule JOIN fleet USING (fleet_id)
-        WHERE rule.archived_at IS NULL AND fleet_id = %s AND kind = %s AND metric = %s AND rule_id <> %s
+        {JUDGING_RULES} AND fleet_id = %s AND kind = %s AND metric = %s AND rule_id <> %s
     ) AS found
-"""
+"""  # noqa: S608 - a constant
 
 
 def list_devices(connection: Connection, rule: SeriesRule) -> list[Device]:
@@ -30,7 +30,7 @@ def list_devices(connection: Connection, rule: SeriesRule) -> list[Device]:
     rows = connection.execute(_DEVICES, {"fleet": rule.fleet_id, "device": rule.device_id})
     devices = [(Device(*row), device_type) for *row, device_type in rows]
     if rule.rule_id.startswith(DEFAULT):
-        # Whatever rules replace it today, this is what it would have raised.
+        # Whatever rules replace it today, these are the devices whose incidents it would have opened.
         return [one for one, _ in devices]
     fleet_type = connection.execute("SELECT device_type FROM fleet WHERE fleet_id = %s", [rule.fleet_id]).fetchone()
     tested = msgspec.structs.replace(rule, fleet_type=fleet_type[0] if fleet_type else None)

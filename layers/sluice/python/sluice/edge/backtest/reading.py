@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from sluice.core.backtest.histories import DayBaseline, DeviceHistory, SeriesHistory, with_gap
+from sluice.core.backtest.histories import SLOW_HOURS, DayBaseline, DeviceHistory, SeriesHistory, with_gap
 from sluice.core.backtest.windows import Windows
 from sluice.core.detect.defaults import SILENCE_METRIC
 from sluice.core.detect.series_rules import SeriesRule
@@ -19,14 +19,13 @@ from sluice.core.errors import Retryable
 from sluice.core.rollup_archive.files import STORES, StoreSpan
 from sluice.core.rollup_archive.recall import RecallQuestion
 from sluice.edge.database import Connection, find_value
-from sluice.edge.detect.baselines import compute_baselines, prepare, read_baseline
+from sluice.edge.detect.baselines import apply_settings, compute_baselines, read_baseline
 from sluice.edge.rollup_archive.database import copy_rows, read_metrics
 from sluice.edge.rollup_archive.recalling import Recaller
 from sluice.edge.rollup_archive.tables import SCHEMA, NamedMetric, read_copy
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 CHUNK = 8 * 1024 * 1024
-SLOW = timedelta(hours=25)
 MINUTE_MILLISECONDS = 60_000
 
 _FLOOR = "SELECT nullif(floor, '-infinity') FROM horizon WHERE store = %s"
@@ -181,7 +180,12 @@ class StoredHistories:
         """Read the hours of series that have few readings in one; only the last hour's deviations look at them."""
         if self._rule.kind != "zscore":
             return {}
-        asked = {"entities": [*keys], "since": self._since - SLOW, "until": self._until, "metric": self._rule.metric}
+        asked = {
+            "entities": [*keys],
+            "since": self._since - timedelta(hours=SLOW_HOURS),
+            "until": self._until,
+            "metric": self._rule.metric,
+        }
         rows = self._connection.execute(_HOURS, asked).fetchall()
         found = {}
         for key, of_device in groupby(rows, key=lambda row: row[0]):
@@ -195,7 +199,7 @@ class StoredHistories:
         day = self._since.replace(minute=0, second=0, microsecond=0)
         while day < self._until:
             with self._connection.transaction():
-                prepare(self._connection)
+                apply_settings(self._connection)
                 rows = compute_baselines(self._connection, keys, day, self._learned_from)
             for row in rows:
                 metric = self._metrics[row["metric_key"]].name

@@ -26,7 +26,7 @@ _CLAIM = """
     WHERE backtest_number = (
         SELECT backtest_number FROM backtest
         WHERE tries < %(most)s
-            AND CASE WHEN state = 'asked' THEN coalesce(claimed_at <= %(rested)s, TRUE)
+            AND CASE WHEN state = 'waiting' THEN coalesce(claimed_at <= %(rested)s, TRUE)
                 WHEN state = 'running' THEN claimed_at < %(before)s ELSE FALSE END
             -- Without the types of single devices, a rule for a type may be for none. learn reads them of fleets with
             -- such a rule.
@@ -47,12 +47,12 @@ _CLAIM = """
 _GIVE_UP = """
     UPDATE backtest
     SET state = 'failed', ended_at = %(now)s, trouble = concat_ws(' ', %(why)s::text, nullif(trouble, ''))
-    WHERE (state = 'asked' OR (state = 'running' AND claimed_at < %(before)s)) AND tries >= %(most)s
+    WHERE (state = 'waiting' OR (state = 'running' AND claimed_at < %(before)s)) AND tries >= %(most)s
 """
 _MINE = "WHERE backtest_number = %(number)s AND tries = %(tries)s AND state = 'running'"
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ClaimedBacktest(msgspec.Struct, frozen=True):
     """A backtest that was claimed."""
 
     number: int
@@ -73,63 +73,63 @@ class BacktestTables:
         self._connection = connection
         self._lease = lease
 
-    def claim(self, now: datetime) -> Asked | None:
+    def claim(self, now: datetime) -> ClaimedBacktest | None:
         """Claim the next backtest: one that waits, or whose run has died."""
-        asked = {
+        parameters = {
             "now": now,
             "before": now - self._lease,
             "rested": now - REST,
             "types_since": now - MOST_TYPES_WAIT,
             "most": MOST_TRIES,
         }
-        row = self._connection.execute(_CLAIM, asked).fetchone()
-        return None if row is None else Asked(*row)
+        row = self._connection.execute(_CLAIM, parameters).fetchone()
+        return None if row is None else ClaimedBacktest(*row)
 
     def give_up_dead(self, now: datetime) -> int:
         """End the backtests whose last run has died too, or failed; return how many."""
-        why = f"It was begun {MOST_TRIES} times, and no run came to its end."
-        asked = {"now": now, "before": now - self._lease, "most": MOST_TRIES, "why": why}
-        return self._connection.execute(_GIVE_UP, asked).rowcount
+        why = f"It was started {MOST_TRIES} times, and no run finished it."
+        parameters = {"now": now, "before": now - self._lease, "most": MOST_TRIES, "why": why}
+        return self._connection.execute(_GIVE_UP, parameters).rowcount
 
-    def note_progress(self, asked: Asked, devices: int, fleet_devices: int, now: datetime) -> bool:
+    def note_progress(self, claimed: ClaimedBacktest, devices: int, rule_devices: int, now: datetime) -> bool:
         """Renew the claim; return whether this run still has it."""
         return self._change(
-            asked,
-            "claimed_at = %(now)s, devices = %(devices)s, fleet_devices = %(fleet_devices)s",
+            claimed,
+            "claimed_at = %(now)s, devices = %(devices)s, rule_devices = %(rule_devices)s",
             now=now,
             devices=devices,
-            fleet_devices=fleet_devices,
+            rule_devices=rule_devices,
         )
 
-    def finish(self, asked: Asked, result: Result, now: datetime) -> bool:
+    def finish(self, claimed: ClaimedBacktest, result: Result, now: datetime) -> bool:
         """Store the result; return whether this run still had the claim."""
         stored = msgspec.json.encode(result).decode()
         return self._change(
-            asked,
+            claimed,
             "state = 'done', ended_at = %(now)s, trouble = '', result = %(result)s::jsonb, devices = %(devices)s,"
-            " fleet_devices = %(fleet_devices)s",
+            " rule_devices = %(rule_devices)s",
             now=now,
             result=stored,
             devices=result.devices,
-            fleet_devices=result.fleet_devices,
+            rule_devices=result.rule_devices,
         )
 
-    def fail(self, asked: Asked, trouble: str, now: datetime) -> bool:
+    def fail(self, claimed: ClaimedBacktest, trouble: str, now: datetime) -> bool:
         """End a backtest that no run can make."""
         return self._change(
-            asked, "state = 'failed', ended_at = %(now)s, trouble = %(trouble)s", now=now, trouble=trouble
+            claimed, "state = 'failed', ended_at = %(now)s, trouble = %(trouble)s", now=now, trouble=trouble
         )
 
-    def give_back(self, asked: Asked, trouble: str, now: datetime) -> bool:
+    def give_back(self, claimed: ClaimedBacktest, trouble: str, now: datetime) -> bool:
         """Leave a backtest that failed by a defect to a later run; the try counts."""
-        changes = "state = 'asked', claimed_at = %(now)s, trouble = %(trouble)s"
-        return self._change(asked, changes, now=now, trouble=trouble)
+        changes = "state = 'waiting', claimed_at = %(now)s, trouble = %(trouble)s"
+        return self._change(claimed, changes, now=now, trouble=trouble)
 
-    def put_off(self, asked: Asked, trouble: str, now: datetime) -> bool:
+    def put_off(self, claimed: ClaimedBacktest, trouble: str, now: datetime) -> bool:
         """Leave a backtest to a later run because a store is away; for a day that costs no try."""
         return self._change(
-            asked,
-            "state = 'asked', claimed_at = %(now)s, trouble = %(trouble)s,"
+            claimed,
+            "state = 'waiting', claimed_at = %(now)s, trouble = %(trouble)s,"
             " tries = CASE WHEN asked_at > %(patient)s THEN tries - 1 ELSE tries END",
             now=now,
             trouble=trouble,
@@ -146,11 +146,11 @@ class BacktestTables:
     def measure_wait(self, now: datetime) -> float:
         """Measure for how many seconds the oldest backtest has been waiting."""
         asked_at = find_value(
-            self._connection, "SELECT min(asked_at) FROM backtest WHERE state IN ('asked', 'running')"
+            self._connection, "SELECT min(asked_at) FROM backtest WHERE state IN ('waiting', 'running')"
         )
         return 0.0 if asked_at is None else max(0.0, (now - asked_at).total_seconds())
 
-    def _change(self, asked: Asked, changes: LiteralString, **given: Any) -> bool:
+    def _change(self, claimed: ClaimedBacktest, changes: LiteralString, **given: Any) -> bool:
         query: LiteralString = f"UPDATE backtest SET {changes} {_MINE}"  # noqa: S608 - parts of this file
-        parameters = given | {"number": asked.number, "tries": asked.tries}
+        parameters = given | {"number": claimed.number, "tries": claimed.tries}
         return self._connection.execute(query, parameters).rowcount == 1

@@ -51,7 +51,7 @@ class Administration(msgspec.Struct, frozen=True):
     replays: Replays
     redrives: Redrives
     allowances: Allowances
-    tests: DestinationTests
+    destination_tests: DestinationTests
 
     def answer(self, event: Mapping[str, Any], retry_after: int) -> Answer:
         """Answer one request."""
@@ -77,8 +77,8 @@ class Administration(msgspec.Struct, frozen=True):
         return answer_page(request, question, items, most, lambda item: AfterEntry(item["number"]))
 
     def report_rules(self, request: AdminRequest) -> Answer:
-        """Report what rules promised, and what they have raised."""
-        return answer(request, 200, RuleReports(self.store).report(request))
+        """Report what rules promised, and which incidents they have opened."""
+        return answer(request, 200, RuleReports(self.store, self.rules.book).report(request))
 
     def begin_backtest(self, request: AdminRequest) -> Answer:
         """Ask for a backtest."""
@@ -116,7 +116,7 @@ class Administration(msgspec.Struct, frozen=True):
 
     def test_destination(self, request: AdminRequest) -> Answer:
         """Send a test message to a destination."""
-        return answer(request, 200, self.tests.test(request))
+        return answer(request, 200, self.destination_tests.test(request))
 
     def list_letter_groups(self, request: AdminRequest) -> Answer:
         """List the groups of dead letters."""

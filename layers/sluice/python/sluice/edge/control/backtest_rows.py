@@ -24,13 +24,13 @@ _INSERT = """
 """
 _ROW = """
     SELECT backtest_number, fleet_id, rule_id, promised_version, rule::text, days, principal, state, tries, devices,
-        fleet_devices, asked_at, claimed_at, ended_at, trouble, result::text
+        rule_devices, asked_at, claimed_at, ended_at, trouble, result::text
     FROM backtest WHERE backtest_number = %s
 """
-# A result is some 30 kB, most of it examples.
+# A result is some 30 kB, most of it incidents.
 _PROMISES: LiteralString = """
-    SELECT rule_id, promised_version, backtest_number, state, days, asked_at, (result ->> 'devices')::integer,
-        (result ->> 'device_days')::integer, (result ->> 'incidents')::integer
+    SELECT rule_id, promised_version, backtest_number, state, days, asked_at, trouble,
+        (result ->> 'devices')::integer, (result ->> 'device_days')::integer, (result ->> 'incidents')::integer
     FROM backtest
     WHERE fleet_id = %(fleet)s AND promised_version IS NOT NULL
 """
@@ -38,10 +38,10 @@ _JUDGING = "AND (rule_id, promised_version) IN (SELECT * FROM unnest(%(rules)s::
 _OF_RULES = "AND rule_id = ANY(%(rules)s) ORDER BY rule_id, promised_version"
 _END = """
     UPDATE backtest SET state = 'failed', ended_at = %s, trouble = %s
-    WHERE fleet_id = %s AND rule_id = %s AND promised_version IS NOT NULL AND state = 'asked'
+    WHERE fleet_id = %s AND rule_id = %s AND promised_version IS NOT NULL AND state = 'waiting'
 """
 _WAITING = """
-    SELECT count(*) FROM backtest WHERE fleet_id = %s AND promised_version IS NULL AND state IN ('asked', 'running')
+    SELECT count(*) FROM backtest WHERE fleet_id = %s AND promised_version IS NULL AND state IN ('waiting', 'running')
 """
 
 
@@ -68,7 +68,7 @@ def insert_backtest(
 
 
 def count_waiting(rows: Rows, fleet_id: str) -> int:
-    """Count the backtests of a fleet that somebody asked for and that are not over."""
+    """Count the unfinished backtests of a fleet that admins asked for."""
     row = rows.connection.execute(_WAITING, [fleet_id]).fetchone()
     return int(row[0]) if row else 0
 
@@ -80,7 +80,7 @@ def describe_backtest(rows: Rows, name: str) -> dict[str, Any]:
     row = rows.connection.execute(_ROW, [int(digits)]).fetchone() if known else None
     if row is None:
         raise Refusal(404, "unknown_backtest", f"There is no backtest {name[:64]!r}.")
-    number, fleet_id, rule_id, promised, rule, days, principal, state, tries, devices, fleet_devices, *others = row
+    number, fleet_id, rule_id, promised, rule, days, principal, state, tries, devices, rule_devices, *others = row
     asked_at, claimed_at, ended_at, trouble, result = others
     return {
         "backtest_id": f"backtest-{number}",
@@ -93,7 +93,7 @@ def describe_backtest(rows: Rows, name: str) -> dict[str, Any]:
         "state": state,
         "tries": tries,
         "devices": devices,
-        "fleet_devices": fleet_devices,
+        "rule_devices": rule_devices,
         "asked_at": write_time(asked_at),
         "claimed_at": write_optional(claimed_at),
         "ended_at": write_optional(ended_at),
@@ -123,6 +123,7 @@ def _describe_promise(
     state: str,
     days: int,
     asked_at: Any,
+    trouble: str,
     devices: int | None,
     device_days: int | None,
     incidents: int | None,
@@ -132,6 +133,7 @@ def _describe_promise(
         "state": state,
         "asked_at": write_time(asked_at),
         "days": days,
+        "trouble": trouble,
         "devices": devices,
         "device_days": device_days,
         "incidents": incidents,

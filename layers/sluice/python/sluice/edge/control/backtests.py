@@ -1,14 +1,13 @@
 """Admins' requests about backtests: the function backtest makes them."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from sluice.core.api.answers import Answer
+from sluice.core.backtest.pace import MOST_DAYS
 from sluice.core.control.fleets import check_active
 from sluice.core.control.requests import AdminRequest
 from sluice.core.control.rules import NewRule, create_rule
-from sluice.core.detect.defaults import DEFAULT, SILENCE_METRIC, default_rules_for
+from sluice.core.detect.defaults import DEFAULT, list_defaults
 from sluice.core.detect.series_rules import SeriesRule
 from sluice.core.errors import Refusal
 from sluice.core.events.units import SeriesBook
@@ -18,9 +17,8 @@ from sluice.edge.control.backtest_rows import count_waiting, describe_backtest, 
 from sluice.edge.control.rule_rows import get_rule
 from sluice.edge.control.store import Changes, ControlStore, Kept, Rows
 
-MOST_DAYS = 30
 MOST_WAITING = 5
-"""Unfinished backtests of a fleet that somebody asked for. Each may take minutes, one after the other."""
+"""Unfinished backtests of a fleet that admins asked for. Each may take minutes, one after the other."""
 
 
 class WantedBacktest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +42,7 @@ class Backtests(msgspec.Struct, frozen=True):
         if not 1 <= wanted.days <= MOST_DAYS:
             raise Refusal(400, "invalid_body", f"days is from 1 to {MOST_DAYS}, and not {wanted.days}.")
         with self.store.changing() as changes:
-            kept = changes.once(request, lambda: self._begin(changes, request, wanted))
+            kept = changes.change_once(request, lambda: self._begin(changes, request, wanted))
         return answer(request, kept.status, kept.body)
 
     def show(self, request: AdminRequest) -> Answer:
@@ -58,7 +56,7 @@ class Backtests(msgspec.Struct, frozen=True):
         check_active(fleet)
         rule = self._find_rule(changes, fleet.fleet_id, wanted.rule, request)
         if count_waiting(changes, fleet.fleet_id) >= MOST_WAITING:
-            detail = f"Fleet {fleet.fleet_id} has {MOST_WAITING} backtests that are not over: wait for one."
+            detail = f"Fleet {fleet.fleet_id} has {MOST_WAITING} unfinished backtests. Wait until one ends."
             raise Refusal(409, "too_many_backtests", detail)
         number = insert_backtest(changes, rule, wanted.days, request)
         return Kept(202, describe_backtest(changes, f"backtest-{number}"))
@@ -68,11 +66,7 @@ class Backtests(msgspec.Struct, frozen=True):
             return create_rule(fleet_id, wanted, self.book, request.now).for_judging()
         if not wanted.startswith(DEFAULT):
             return get_rule(rows, fleet_id, wanted).for_judging()
-        for rule in self._list_defaults(fleet_id):
+        for rule in list_defaults(fleet_id, self.book.series):
             if rule.rule_id == wanted:
                 return rule
         raise Refusal(404, "unknown_rule", f"There is no default {wanted[:64]!r}.")
-
-    def _list_defaults(self, fleet_id: str) -> Iterator[SeriesRule]:
-        for metric in (SILENCE_METRIC, *self.book.series):
-            yield from default_rules_for(fleet_id, metric)

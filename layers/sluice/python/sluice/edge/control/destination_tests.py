@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.control.destinations import check_test
 from sluice.core.control.requests import AdminRequest
 from sluice.core.errors import Retryable
-from sluice.core.notify.message_tests import MessageTest, MessageTested
+from sluice.core.notify.destination_test import DestinationTestRequest, DestinationTestResult
 from sluice.core.query.parameters import Parameters
 from sluice.core.times import write_time
 from sluice.edge.control import destination_rows
@@ -25,7 +25,7 @@ class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Answered(msgspec.Struct, frozen=True):
     """The answer of notify; one of another release has no such member, and cannot be read."""
 
-    result: MessageTested
+    result: DestinationTestResult
 
 
 class DestinationTests(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class DestinationTests(msgspec.Struct, frozen=True):
             changes.append([request.act("destination.test", target, None, after)])
         # Outside of the transaction: it lasts as long as the destination lets it, and other admins must not wait.
         tested = self._ask(
-            MessageTest(
+            DestinationTestRequest(
                 destination_id=destination.destination_id,
                 version=destination.version,
                 stage=self.stage,
@@ -58,10 +58,10 @@ class DestinationTests(msgspec.Struct, frozen=True):
         named = {"destination_id": destination.destination_id, "tested_at": after["tested_at"]}
         return named | msgspec.structs.asdict(tested)
 
-    def _ask(self, asked: MessageTest) -> MessageTested:
+    def _ask(self, asked: DestinationTestRequest) -> DestinationTestResult:
         try:
             return self.notify.ask({"test": asked}, _Answered).result
         except Retryable as error:
             logger.warning("a destination could not be tested", destination_id=asked.destination_id, reason=str(error))
             detail = "notify gave no answer in time; whether the message was sent is not known"
-            return MessageTested(outcome="failed", detail=detail, seconds=self.notify.seconds)
+            return DestinationTestResult(outcome="failed", detail=detail, seconds=self.notify.seconds)

@@ -50,7 +50,7 @@ _SERIES = """
 """
 
 
-class Ended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WantedResolution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a request to resolve an incident."""
 
     reason: str = ""
@@ -139,15 +139,17 @@ class Incidents(msgspec.Struct, frozen=True):
         """Acknowledge an incident: someone looks after it, and it is not escalated."""
         Parameters(request.query, known=())
         with self.store.changing() as changes:
-            return changes.once(request, lambda: _acknowledge(changes, request)).body
+            return changes.change_once(request, lambda: _acknowledge(changes, request)).body
 
     def resolve(self, request: AdminRequest) -> dict[str, Any]:
         """Resolve an incident by hand, or mark one as a false alarm. A device that still breaches opens it again."""
         Parameters(request.query, known=())
-        ended = request.read(Ended)
-        reason = check_reason(ended.reason)
+        wanted = request.read(WantedResolution)
+        reason = check_reason(wanted.reason)
         with self.store.changing() as changes:
-            return changes.once(request, lambda: _resolve(changes, request, reason, false_alarm=ended.false_alarm)).body
+            return changes.change_once(
+                request, lambda: _resolve(changes, request, reason, false_alarm=wanted.false_alarm)
+            ).body
 
 
 def _acknowledge(changes: Changes, request: AdminRequest) -> Kept:

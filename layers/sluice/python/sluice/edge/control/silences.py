@@ -57,7 +57,7 @@ class Silences(msgspec.Struct, frozen=True):
         if any(each is not None and (not each or "\0" in each) for each in texts):
             raise Refusal(400, "invalid_body", "A fleet, a rule and a device have a name.")
         with self.store.changing() as changes:
-            return changes.once(request, lambda: _create(changes, request, wanted, reason)).body
+            return changes.change_once(request, lambda: _create(changes, request, wanted, reason)).body
 
     def end(self, request: AdminRequest) -> dict[str, Any]:
         """End a silence now."""
@@ -68,7 +68,7 @@ class Silences(msgspec.Struct, frozen=True):
         if not known:
             raise _refuse_unknown(digits)
         with self.store.changing() as changes:
-            return changes.once(request, lambda: _end(changes, request, int(digits), reason)).body
+            return changes.change_once(request, lambda: _end(changes, request, int(digits), reason)).body
 
 
 def _create(changes: Changes, request: AdminRequest, wanted: WantedSilence, reason: str) -> Kept:

@@ -13,6 +13,7 @@ from sluice.core.errors import Retryable
 from sluice.core.notify.destinations import DESTINATIONS, Destination
 from sluice.core.published import Item
 from sluice.edge.database import Database
+from sluice.edge.detect.stored_rules import JUDGING_RULES
 
 Found = TypeVar("Found")
 
@@ -30,14 +31,11 @@ _KEYS = """
         LIMIT $2::integer
     ) AS found
 """
-_RULES = """
+_RULES = f"""
     SELECT coalesce(json_agg(found ORDER BY fleet_id, rule_id), '[]') FROM (
-        SELECT fleet_id, rule_id, rule.version, metric, rule.device_type, device_id, kind, open, clear, breaches, "of",
-            severity, fleet.device_type AS fleet_type
-        FROM rule JOIN fleet USING (fleet_id)
-        WHERE rule.archived_at IS NULL AND fleet.archived_at IS NULL
+        {JUDGING_RULES} AND fleet.archived_at IS NULL
     ) AS found
-"""
+"""  # noqa: S608 - a constant
 _DESTINATIONS = """
     SELECT coalesce(json_agg(found ORDER BY destination_id), '[]') FROM (
         SELECT destination_id, destination.version, fleet_id, kind, secret, least_severity, after_minutes

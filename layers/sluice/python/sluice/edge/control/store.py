@@ -140,7 +140,7 @@ class Changes(Rows):
             raise Refusal(422, "idempotency_key_reused", "This idempotency key belongs to another request.")
         return Kept(row[1], row[2])
 
-    def once(self, request: AdminRequest, make: Callable[[], Kept]) -> Kept:
+    def change_once(self, request: AdminRequest, make: Callable[[], Kept]) -> Kept:
         """Make a change and keep its answer; a repeated request changes nothing and gets that answer."""
         kept = self.find_answer(request) if request.idempotency_key is not None else None
         if kept is None:

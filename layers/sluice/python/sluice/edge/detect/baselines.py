@@ -99,9 +99,9 @@ class Baselines:
                 sql.SQL("{name} = excluded.{name}").format(name=sql.Identifier(name)) for name in _COLUMNS[2:]
             ),
         )
-        asked = _ask_baselines(due.until, self._days, now) | {"shard": due.shard}
+        asked = _baseline_parameters(due.until, self._days, now) | {"shard": due.shard}
         with self._connection.transaction():
-            prepare(self._connection)
+            apply_settings(self._connection)
             stored = self._connection.execute(store, asked).rowcount
             self._connection.execute(_FORGET, [due.shard, now])
             self._connection.execute("UPDATE learned SET baselines_at = %s WHERE shard = %s", [now, due.shard])
@@ -118,7 +118,7 @@ class Baselines:
             "unnoticed": MOVED_UNNOTICED,
         }
         with self._connection.transaction():
-            prepare(self._connection)
+            apply_settings(self._connection)
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 rows = cursor.execute(_read_statement("read_statistics"), parameters).fetchall()
         return list(_read_devices(rows))
@@ -139,7 +139,7 @@ class Baselines:
         return found
 
 
-def prepare(connection: Connection) -> None:
+def apply_settings(connection: Connection) -> None:
     """Set a transaction up for statements that unpack many arrays."""
     for setting in SETTINGS:
         connection.execute(setting)
@@ -149,7 +149,7 @@ def compute_baselines(
     connection: Connection, entities: Sequence[int], until: datetime, days: timedelta
 ) -> list[dict[str, Any]]:
     """Compute what learn's baselines of some devices were, if it computed them at a full hour; store nothing."""
-    asked = _ask_baselines(until, days, until) | {"entities": [*entities]}
+    asked = _baseline_parameters(until, days, until) | {"entities": [*entities]}
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_read_statement("baselines_of_devices"), asked).fetchall()
 
@@ -159,7 +159,7 @@ def read_baseline(row: Mapping[str, Any]) -> Baseline:
     return Baseline(**{name: row[name] for name in Baseline.__struct_fields__})
 
 
-def _ask_baselines(until: datetime, days: timedelta, now: datetime) -> dict[str, Any]:
+def _baseline_parameters(until: datetime, days: timedelta, now: datetime) -> dict[str, Any]:
     return {
         "shard": None,
         "entities": None,

@@ -51,7 +51,7 @@ class LearnReport(msgspec.Struct):
     """Shards whose statistics the cache did not take."""
     oldest: timedelta | None = None
     types_age: timedelta | None = None
-    """How long ago the directory was last asked for all types of a fleet; None if no rule needs any."""
+    """How long ago the types of some fleet's devices were last read completely; None if no rule needs any."""
     defect: Exception | None = None
     """The first error of a shard that no later run mends by itself; the run fails with it at its end."""
 

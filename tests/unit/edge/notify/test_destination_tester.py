@@ -8,7 +8,7 @@ import pytest
 
 from sluice.core.errors import Retryable
 from sluice.core.notify.addresses import ForbiddenError
-from sluice.core.notify.message_tests import MessageTest, MessageTested
+from sluice.core.notify.destination_test import DestinationTestRequest, DestinationTestResult
 from sluice.core.notify.outcomes import Answer
 from tests.contracts.test_alerts import SCHEMA
 from tests.support.alert_messages import OPENED_AT, make_destination
@@ -24,8 +24,8 @@ def played() -> PlayedNotify:
     return PlayedNotify(OPS, OWN, PAGER)
 
 
-def ask(played: PlayedNotify, name: str, version: int = 1) -> MessageTested:
-    asked = MessageTest(destination_id=name, version=version, stage="prod", correlation_id="c-1")
+def ask(played: PlayedNotify, name: str, version: int = 1) -> DestinationTestResult:
+    asked = DestinationTestRequest(destination_id=name, version=version, stage="prod", correlation_id="c-1")
     return played.tester.test(asked, OPENED_AT)
 
 
@@ -106,7 +106,7 @@ def test_a_secret_that_was_repaired_is_read_at_once(played: PlayedNotify) -> Non
 
 def test_a_destination_that_is_not_yet_published_is_looked_for_once_more(played: PlayedNotify) -> None:
     changed = make_destination("ops", version=2)
-    assert "does not know this destination yet" in ask(played, "ops", version=2).detail
+    assert "does not have this version of the destination" in ask(played, "ops", version=2).detail
     played.destinations.newer = (changed,)
     assert ask(played, "ops", version=2).outcome == "delivered"
 
@@ -115,4 +115,4 @@ def test_what_is_away_is_named(played: PlayedNotify) -> None:
     played.manager.error = "ServiceUnavailable"
     assert "Secrets Manager" in ask(played, "ops").detail
     played.destinations.away = True
-    assert ask(played, "ops") == MessageTested(outcome="failed", detail="no destinations are published")
+    assert ask(played, "ops") == DestinationTestResult(outcome="failed", detail="no destinations are published")

@@ -8,8 +8,13 @@ from datetime import datetime
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Poison, Retryable
+from sluice.core.notify.destination_test import (
+    DestinationTestRequest,
+    DestinationTestResult,
+    judge_test,
+    write_messages,
+)
 from sluice.core.notify.destinations import Destination
-from sluice.core.notify.message_tests import MessageTest, MessageTested, judge_test, write_messages
 from sluice.edge.notify.attempting import Attempting
 from sluice.edge.notify.destinations import Destinations
 from sluice.edge.published import Published
@@ -17,8 +22,8 @@ from sluice.edge.published import Published
 logger = Logger()
 
 UNKNOWN = (
-    "notify does not know this destination yet: it was created or changed a moment ago, or its fleet is archived. Try"
-    " again in a minute"
+    "notify does not have this version of the destination. If it was changed a moment ago, try again in a minute. If"
+    " its fleet is archived, no one is notified there"
 )
 
 
@@ -30,19 +35,19 @@ class DestinationTester:
     attempting: Attempting
     clock: Callable[[], float] = time.monotonic
 
-    def test(self, asked: MessageTest, now: datetime) -> MessageTested:
+    def test(self, asked: DestinationTestRequest, now: datetime) -> DestinationTestResult:
         """Send a test message to a destination."""
         began = self.clock()
         try:
             destination = self._find(asked, now)
             if destination is None:
-                return MessageTested(outcome="failed", detail=UNKNOWN)
+                return DestinationTestResult(outcome="failed", detail=UNKNOWN)
             # Who tests has often just repaired the secret.
             self.attempting.secrets.read_again(destination)
         except Poison as error:
-            return MessageTested(outcome="refused", detail=str(error))
+            return DestinationTestResult(outcome="refused", detail=str(error))
         except Retryable as error:
-            return MessageTested(outcome="failed", detail=str(error))
+            return DestinationTestResult(outcome="failed", detail=str(error))
         messages = write_messages(asked, destination, now)
         results = [self.attempting.attempt(messages[0], destination, now)]
         if results[0].outcome == "delivered":
@@ -57,7 +62,7 @@ class DestinationTester:
         )
         return tested
 
-    def _find(self, asked: MessageTest, now: datetime) -> Destination | None:
+    def _find(self, asked: DestinationTestRequest, now: datetime) -> Destination | None:
         """Find the destination as the admin has stored it, or a later version."""
         for believe in (self.destinations.find, self.destinations.find_missing):
             for each in believe(now).content:

@@ -11,16 +11,16 @@ import msgspec
 from sluice.core.alerts.board import Board
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import COOL_DOWN, TOGETHER, UNHEARD, WATCHED
-from sluice.core.alerts.messages import Sender
+from sluice.core.alerts.messages import StageAddress
 from sluice.core.alerts.series import SeriesKey, key_of
-from sluice.core.backtest.judging import Awake, Told
+from sluice.core.backtest.judging import MinuteVerdicts, SilentDevices
 from sluice.core.detect.verdicts import Verdict
 
 LOOK_MINUTES = 5
 """How often devices are looked for that were silent for so long that they are given up."""
 
 
-class Raised(msgspec.Struct):
+class OpenedIncident(msgspec.Struct):
     """An incident, with what was true when it opened."""
 
     incident: Incident
@@ -35,7 +35,7 @@ class PastBoard(Board):
     def __init__(self) -> None:
         super().__init__(
             now=datetime.min.replace(tzinfo=UTC),
-            sender=Sender(stage="", dashboard=""),
+            sender=StageAddress(stage="", dashboard=""),
             steps=(),
             series={},
             incidents=(),
@@ -43,7 +43,7 @@ class PastBoard(Board):
             silences=(),
             told_incidents={},
         )
-        self.raised: dict[str, Raised] = {}
+        self.opened: dict[str, OpenedIncident] = {}
         self._breached_at: dict[SeriesKey, datetime] = {}
         self._heard_at: dict[str, datetime] = {}
 
@@ -65,7 +65,9 @@ class PastBoard(Board):
             self._breached_at[key_of(verdict)] = self._now
         if len(self.incidents) > known:
             incident = self.incidents[next(reversed(self.incidents))]
-            self.raised[incident.incident_id] = Raised(incident, verdict.device_id, incident.value, incident.why)
+            self.opened[incident.incident_id] = OpenedIncident(
+                incident, verdict.device_id, incident.value, incident.why
+            )
 
     def pass_time(self, now: datetime) -> None:
         """Give up devices that were silent for a day, and forget incidents that nothing can open again."""
@@ -87,17 +89,19 @@ class PastBoard(Board):
             del self.members[place]
 
 
-def raise_incidents(told: Iterable[Told], awake: Awake, until: datetime, *, silence: bool) -> list[Raised]:
-    """Raise the incidents of what was told of all devices up to a moment, the first one first."""
+def open_incidents(
+    held: Iterable[MinuteVerdicts], silent_devices: SilentDevices, until: datetime, *, silence: bool
+) -> list[OpenedIncident]:
+    """Open the incidents of the verdicts on all devices up to a moment, the first one first."""
     board, looked = PastBoard(), 0
-    for each in sorted(told, key=lambda one: one.minute):
+    for each in sorted(held, key=lambda one: one.minute):
         if each.minute // LOOK_MINUTES != looked:
             looked = each.minute // LOOK_MINUTES
             board.pass_time(each.verdicts[0].received_at)
-        if silence and awake.is_asleep(each.minute):
+        if silence and silent_devices.is_asleep(each.minute):
             continue
         for verdict in each.verdicts:
             if each.breach or board.wants(verdict):
                 board.take_at(verdict)
     board.pass_time(until)
-    return sorted(board.raised.values(), key=lambda one: (one.incident.opened_at, one.incident.incident_id))
+    return sorted(board.opened.values(), key=lambda one: (one.incident.opened_at, one.incident.incident_id))

@@ -1,4 +1,4 @@
-"""A backtest raises the incidents that detect and alert would have raised live, with one reading a minute."""
+"""A backtest opens the incidents that detect and alert would have opened live, with one reading a minute."""
 
 import random
 from datetime import timedelta
@@ -39,10 +39,10 @@ def test_the_incidents_are_those_of_detect_and_alert(seed: int, changed: dict[st
     devices = {f"device-{number}": wander(100 * seed + number, minutes) for number in range(3)}
     live = Live(rule)
     live.run(devices, minutes)
-    raised = backtest(rule, [make_history(values, name) for name, values in devices.items()], START + minutes * MINUTE)
+    opened = backtest(rule, [make_history(values, name) for name, values in devices.items()], START + minutes * MINUTE)
     expected = sorted(map(tell, live.incidents.values()), key=repr)
     assert expected, "this series has no incident to compare"
-    assert sorted((tell(one.incident) for one in raised), key=repr) == expected
+    assert sorted((tell(one.incident) for one in opened), key=repr) == expected
 
 
 def test_what_detect_does_not_report_is_not_among_the_latest_readings() -> None:
@@ -51,16 +51,16 @@ def test_what_detect_does_not_report_is_not_among_the_latest_readings() -> None:
     values[0:40:10] = [HOT, COOL, COOL, HOT]
     live = Live(make_rule())
     live.run({"device-1": values}, len(values))
-    raised = backtest(make_rule(), [make_history(values)], START + DAY)
-    assert [one.incident.opened_at for one in raised] == [START + 30 * MINUTE]
+    opened = backtest(make_rule(), [make_history(values)], START + DAY)
+    assert [one.incident.opened_at for one in opened] == [START + 30 * MINUTE]
     assert [tell(each)[0] for each in live.incidents.values()] == [START + 30 * MINUTE]
 
 
 def test_an_incident_says_with_which_reading_it_opened_and_why() -> None:
-    (raised,) = backtest(make_rule(), [make_history([COOL, HOT, HOT, HOT, COOL, COOL, COOL])], START + DAY)
-    assert (raised.incident.opened_at, raised.device_id, raised.value) == (START + 2 * MINUTE, "device-1", HOT)
-    assert raised.why == "90 degC is above the threshold of 80 degC"
-    assert raised.incident.resolved_at == START + 6 * MINUTE
+    (opened,) = backtest(make_rule(), [make_history([COOL, HOT, HOT, HOT, COOL, COOL, COOL])], START + DAY)
+    assert (opened.incident.opened_at, opened.device_id, opened.value) == (START + 2 * MINUTE, "device-1", HOT)
+    assert opened.why == "90 degC is above the threshold of 80 degC"
+    assert opened.incident.resolved_at == START + 6 * MINUTE
 
 
 def test_devices_that_fire_together_share_an_incident_and_later_ones_do_not() -> None:
@@ -68,12 +68,12 @@ def test_devices_that_fire_together_share_an_incident_and_later_ones_do_not() ->
         return [COOL] * minute + [HOT] * 3 + [COOL] * 30
 
     late = TOGETHER // MINUTE + 1
-    raised = backtest(
+    opened = backtest(
         make_rule(),
         [make_history(fires_at(minute), f"device-{minute}") for minute in (0, 4, 4 + late)],
         START + DAY,
     )
-    assert [sorted(one.incident.examples) for one in raised] == [["device-0", "device-4"], [f"device-{4 + late}"]]
+    assert [sorted(one.incident.examples) for one in opened] == [["device-0", "device-4"], [f"device-{4 + late}"]]
 
 
 def test_a_device_that_fires_again_soon_has_one_incident_and_later_has_two() -> None:
@@ -86,9 +86,9 @@ def test_a_device_that_fires_again_soon_has_one_incident_and_later_has_two() -> 
 
 
 def test_a_device_that_stops_sending_ends_its_incident_after_a_day() -> None:
-    (raised,) = backtest(make_rule(), [make_history([HOT] * 5)], START + 2 * DAY)
-    assert raised.incident.resolution == "unheard"
-    assert raised.incident.resolved_at is not None
-    assert raised.incident.resolved_at - START > UNHEARD
+    (opened,) = backtest(make_rule(), [make_history([HOT] * 5)], START + 2 * DAY)
+    assert opened.incident.resolution == "unheard"
+    assert opened.incident.resolved_at is not None
+    assert opened.incident.resolved_at - START > UNHEARD
     (still,) = backtest(make_rule(), [make_history([HOT] * 5)], START + timedelta(hours=20))
     assert still.incident.resolved_at is None

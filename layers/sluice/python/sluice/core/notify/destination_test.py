@@ -20,7 +20,7 @@ NO_FLEET = "test"
 """The fleet of a test message to a destination of every fleet."""
 
 
-class MessageTest(msgspec.Struct, frozen=True, kw_only=True):
+class DestinationTestRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What admin asks notify."""
 
     destination_id: str
@@ -30,7 +30,7 @@ class MessageTest(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str
 
 
-class MessageTested(msgspec.Struct, frozen=True, kw_only=True):
+class DestinationTestResult(msgspec.Struct, frozen=True, kw_only=True):
     """What notify answers."""
 
     outcome: Literal["delivered", "failed", "refused"]
@@ -40,7 +40,7 @@ class MessageTested(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-def write_messages(asked: MessageTest, destination: Destination, now: datetime) -> tuple[AlertMessage, ...]:
+def write_messages(asked: DestinationTestRequest, destination: Destination, now: datetime) -> tuple[AlertMessage, ...]:
     """Write the messages of a test: one for people, and another that closes what a machine opened because of it."""
     opened = AlertMessage(
         incident_id=hashlib.sha256(f"test {destination.destination_id} {write_time(now)}".encode()).hexdigest()[:24],
@@ -69,11 +69,11 @@ def write_messages(asked: MessageTest, destination: Destination, now: datetime) 
     return opened, msgspec.structs.replace(opened, sequence=2, happening="resolved", resolved_at=now)
 
 
-def judge_test(results: Sequence[Result], messages: tuple[AlertMessage, ...], seconds: float) -> MessageTested:
+def judge_test(results: Sequence[Result], messages: tuple[AlertMessage, ...], seconds: float) -> DestinationTestResult:
     """Say what came of a test, from the results of its messages up to the first that was not delivered."""
     last = results[-1]
     detail = last.detail
     if len(results) > 1:
         closed = "and resolved again" if last.outcome == "delivered" else "and NOT resolved: resolve it there by hand"
         detail = f"{detail}; an incident {messages[0].incident_id} was opened there {closed}"
-    return MessageTested(outcome=last.outcome, detail=detail, status=last.status, seconds=round(seconds, 3))
+    return DestinationTestResult(outcome=last.outcome, detail=detail, status=last.status, seconds=round(seconds, 3))
