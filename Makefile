@@ -8,7 +8,7 @@ CDK := aws-cdk@2.1148.1
 # Tests that start real services come last, so that faults in a single function show first. Three parts of them run in
 # parallel, the longest first: they keep both cores busy. A stack ends with the run that started it. The fault tests
 # check the contents of the logs last.
-SERVICES := tests/database tests/local tests/flow tests/browser tests/faults
+SERVICES := tests/database tests/local tests/flow tests/browser tests/faults tests/simulation
 FAULTS := $(wildcard tests/faults/test_*.py)
 SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger outage pressure salvage stores replay zz_secrets)
 # Every check reads all that its stack has stored, so the test that stores most runs after the others.
@@ -59,6 +59,7 @@ test-local: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/local
 
 test-more-faults: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/simulation
 	@$(WITH_NODE) $(PYTHON) -m pytest $(SOME_FAULTS)
 
 check: setup ## style and types

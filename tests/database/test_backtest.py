@@ -315,7 +315,7 @@ def test_while_a_store_is_away_others_have_their_turn_and_no_try_is_lost(place: 
         assert asked is not None
         assert (asked.number, asked.tries) == (number, 1)
         place.tables.put_off(asked, "S3 does not answer", now)
-        assert place.read(number) == ("asked", 0, "S3 does not answer")
+        assert place.read(number) == ("waiting", 0, "S3 does not answer")
     following = place.tables.claim(now)
     assert following is not None
     assert following.number == other
@@ -339,7 +339,7 @@ def test_a_rule_for_a_type_waits_for_the_types_of_its_fleet(place: Place) -> Non
     assert place.tables.claim(NOW + MOST_TYPES_WAIT - MINUTE) is None
     late = place.tables.claim(NOW + MOST_TYPES_WAIT)
     assert late is not None
-    place.owner.execute("UPDATE backtest SET state = 'asked', claimed_at = NULL, tries = 0")
+    place.owner.execute("UPDATE backtest SET state = 'waiting', claimed_at = NULL, tries = 0")
     place.owner.execute("INSERT INTO device_types_read (fleet_id, wanted_at) VALUES ('fleet-1', %s)", [NOW])
     assert place.tables.claim(NOW) is None
     place.owner.execute("UPDATE device_types_read SET completed_at = %s", [NOW])

@@ -76,7 +76,7 @@ def planted(stack: Stack) -> dict[str, Any]:
     return group_of(stack, FLEET)
 
 
-def test_ten_thousand_letters_of_a_bug_are_one_line(planted: dict[str, Any]) -> None:
+def test_letters_of_a_bug_are_one_line(planted: dict[str, Any]) -> None:
     assert (planted["letters"], planted["state"], planted["reason"]) == (EVENTS, "open", "contract_violation")
     assert (planted["path"], planted["rule"], planted["consumer"]) == ("metrics.cpu_temp", "required", "ingest")
     assert len(planted["samples"]) == 3
