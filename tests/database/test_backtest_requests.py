@@ -195,7 +195,7 @@ def test_promises_that_wait_end_when_their_rule_is_changed_or_archived(ask: Ask,
     first, asked, other, second = owner.execute(rows).fetchall()
     assert first == ("hot", 1, "failed", "The rule was changed before its turn.")
     assert (asked, other) == (("hot", None, "waiting", ""), ("other", 1, "waiting", ""))
-    assert second == ("hot", 2, "asked", "")
+    assert second == ("hot", 2, "waiting", "")
     owner.execute("UPDATE backtest SET state = 'running' WHERE promised_version = 1 AND rule_id = 'other'")
     ask(ARCHIVE, {"reason": "gone"}, fleet="f", rule="hot", headers={"if-match": '"2"'})
     assert owner.execute(rows).fetchall()[3] == ("hot", 2, "failed", "The rule was archived before its turn.")
