@@ -53,6 +53,7 @@ def test_it_reaches_s3_without_a_way_to_anywhere_else(templates: Templates) -> N
                 f"{verb.capitalize()}SecurityGroup"
                 for verb in (
                     *(
+                        "backtest",
                         "checkpoint",
                         "deadletter",
                         "salvage",

@@ -61,7 +61,7 @@ def test_functions_that_read_parquet_have_the_library_of_their_own_architecture_
 ) -> None:
     for verb, function in templates.functions().items():
         published = [layer for layer in function.properties["Layers"] if isinstance(layer, str)]
-        reads = verb in {"tier", "recall", "reconcile", "replay", "resend", "match"}
+        reads = verb in {"backtest", "tier", "recall", "reconcile", "replay", "resend", "match"}
         expected = [f"arn:aws:lambda:us-east-1:{PANDAS_LAYER}"] if reads else []
         assert published == expected, verb
     assert "Python313-Arm64" in PANDAS_LAYER
