@@ -239,7 +239,10 @@ MUTANTS = (
     Mutant(
         "aggregate writes a killer's letter while it cannot be covered",
         f"{EDGE}/failures/intake.py",
-        (("        self._work.ask()\n        logger", "        logger"),),
+        (
+            ("        self._work.ask()\n        logger", "        logger"),
+            ("if self._work.has_done(record, killer, now):", "if False:"),
+        ),
         f"{UNIT}/functions/test_aggregate.py::test_a_killer_gets_no_letter_while_the_database_is_away",
     ),
     Mutant(
