@@ -99,7 +99,7 @@ def one_database(databases: Databases) -> Iterator[str]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=20,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(data=st.data(), partitions=streams())

@@ -222,7 +222,7 @@ def sluice_offline(*arguments: str) -> Any:
 
 
 @SCHEMA.parametrize()
-@hypothesis.settings(max_examples=15, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(max_examples=8, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
 def test_every_answer_is_one_that_the_description_promises(case: Any, stack: Stack) -> None:
     # The gateway refuses a longer address by itself, in words of its own.
     case.query = {name: shorten(value) for name, value in dict(case.query or {}).items()}

@@ -91,7 +91,7 @@ def shorten(value: Any) -> Any:
 
 
 @SCHEMA.parametrize()
-@hypothesis.settings(max_examples=25, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.settings(max_examples=12, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
 def test_every_answer_is_one_that_the_document_promises(case: Any, stack: Stack, keys: dict[str, str]) -> None:
     if "fleet" in case.path_parameters:
         # Any other fleet is refused before its question is read.
