@@ -75,6 +75,7 @@ def ask(stack: Stack, route: str, role: str | None) -> int:
         "fleet": "none",
         "key": "0" * 16,
         "rule": "none",
+        "backtest": "none",
         "destination": "none",
         "replay": "none",
         "group": "0" * 16,
