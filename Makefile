@@ -28,7 +28,7 @@ CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),-
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants simulate soak test-infra test-code test-faults test-database test-flow test-local test-more-faults
+.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants simulate soak test-infra test-code test-faults test-database test-flow test-more-faults test-local
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -38,7 +38,7 @@ demo: setup ## start the stack with a simulated fleet that posts to it, and show
 
 test: .local/setup/browser-complete ## everything CI runs
 	@$(MAKE) --no-print-directory -j3 check test-infra test-code
-	@$(MAKE) --no-print-directory -j3 test-faults test-database test-flow test-local test-more-faults
+	@$(MAKE) --no-print-directory -j3 test-faults test-database test-flow test-more-faults test-local
 
 test-infra: setup
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/infra
