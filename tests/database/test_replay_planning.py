@@ -378,12 +378,12 @@ def test_a_plan_of_expired_hours_expects_what_is_sent_of_the_hours_around_them_t
         count(owner, "archive", "archived", 1200, NINE + hours * HOUR)
     buckets.add("2026-11-20", "a", 400 * 1024 * 1024)
     plan = planning.make(connection, EXPIRED)
-    assert (plan.expected.events, plan.expected.seconds, plan.warnings) == (1200, 102, ())
+    assert (plan.expected.events, plan.expected.seconds, plan.warnings) == (1200, 101, ())
     expire(owner)
     plan = planning.make(connection, EXPIRED)
     # From 125 minutes before it until 65 minutes after it; and the file is read in ten seconds.
     assert plan.expected.events == 1200 * (125 + 60 + 65) / 60
-    assert plan.expected.seconds == 116
+    assert plan.expected.seconds == 115
     assert ["decide which copy" in one for one in plan.warnings] == [True]
     count(owner, "archive", "archived", 20_000_000, NINE - HOUR)
     assert refusal(planning, connection, EXPIRED) == (409, "range_too_large")

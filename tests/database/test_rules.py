@@ -56,7 +56,7 @@ def test_a_rule_is_made_changed_and_archived_with_an_entry_for_each(admin: Admin
     assert (archived.status, archived.body["state"], archived.body["version"]) == (200, "archived", 3)
     shown = admin("GET", f"{OF_F}/hot").body
     assert shown == archived.body | {"promise": shown["promise"]}
-    assert shown["promise"]["state"] == "waiting"
+    assert shown["promise"]["state"] == "failed"
     assert admin("GET", OF_F).body["items"] == [shown]
     assert admin.published[RULES] == ()
     assert acts(owner)[1:] == [(f"rule.{verb}", "rule/f/hot") for verb in ("create", "change", "archive")]
