@@ -24,9 +24,8 @@ from pyarrow import fs
 
 from bench.costs import cpu_seconds
 from bench.gateways import BATCH, Account, Gateway, Site, read_id
-from local import background
+from bench.stack import HOME, running_stack
 from local.admin import Admin
-from local.home import Home
 from local.processes import ROOT
 
 STEADY, FLOOD = ("north", "south", "west"), "east"
@@ -46,14 +45,8 @@ def main() -> int:
     parser.add_argument("--flood-minutes", type=float, default=1, help="how long the flood lasts (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed sends the same readings (default: 1)")
     options = parser.parse_args()
-    home = Home(ROOT / ".local" / "load")
-    print(background.up(home, "test"), flush=True)
-    try:
-        stack = home.description()
-        assert stack is not None  # noqa: S101 -- it has just been found healthy
+    with running_stack() as stack:
         return asyncio.run(load(stack, options))
-    finally:
-        print(background.down(home))
 
 
 async def load(stack: dict[str, Any], options: argparse.Namespace) -> int:
@@ -105,7 +98,7 @@ def cpu_by_part(stack: dict[str, Any]) -> dict[str, float]:
     """CPU seconds that the processes of each part have used."""
     with urllib.request.urlopen(f"{stack['lambdas']}/_model/functions", timeout=10) as answer:  # noqa: S310 -- ours
         functions = json.load(answer)
-    pids = json.loads((ROOT / ".local" / "load" / "stack.json").read_text())["pids"]
+    pids = json.loads((HOME.directory / "stack.json").read_text())["pids"]
     parts: dict[str, list[int]] = {
         "brokers": [pid for name, pid in pids.items() if name.startswith("kafka")],
         "database": list(family(pids["postgres"])),

@@ -16,12 +16,11 @@ from typing import Any
 
 from bench.gateways import Gateway, Site
 from bench.load import AT_ONCE, GATEWAYS, ask, create_fleet, spread
+from bench.stack import HOME, running_stack
 from cli.control.client import Client
 from cli.control.options import connect
 from cli.simulation.channel import Channel
 from cli.stages import Target
-from local import background
-from local.home import Home
 from local.processes import ROOT
 from sluice.core.alerts.limits import MOST_INCIDENTS
 
@@ -46,14 +45,8 @@ def main() -> int:
     parser.add_argument("--probes", type=int, default=20, help="how many devices fire, one by one (default: 20)")
     parser.add_argument("--apart", type=float, default=6, help="about so many seconds apart (default: 6)")
     options = parser.parse_args()
-    home = Home(ROOT / ".local" / "load")
-    print(background.up(home, "test"), flush=True)
-    try:
-        stack = home.description()
-        assert stack is not None  # noqa: S101 -- it has just been found healthy
-        return asyncio.run(measure(stack, connect(Target("", home.directory), None), options))
-    finally:
-        print(background.down(home))
+    with running_stack() as stack:
+        return asyncio.run(measure(stack, connect(Target("", HOME.directory), None), options))
 
 
 async def measure(stack: dict[str, Any], client: Client, options: argparse.Namespace) -> int:

@@ -20,13 +20,11 @@ import psycopg
 
 from bench.gateways import BATCH, Gateway, Site, write_id
 from bench.load import AT_ONCE, GATEWAYS, create_fleet, spread, watch_freshness
+from bench.stack import HOME, running_stack
 from cli.control.client import Client
 from cli.control.options import connect
 from cli.replay.progress import OVER, STATES
 from cli.stages import CommandError, Target
-from local import background
-from local.home import Home
-from local.processes import ROOT
 
 FLEET, OTHER = "plant", "beside"
 AGO = timedelta(minutes=50)
@@ -70,12 +68,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often they are replayed (default: 3)")
     parser.add_argument("--rate", type=float, default=1000, help="events a second beside the last (default: 1000)")
     options = parser.parse_args()
-    home = Home(ROOT / ".local" / "load")
-    print(background.up(home, "test"), flush=True)
-    try:
-        stack = home.description()
-        assert stack is not None  # noqa: S101 -- it has just been found healthy
-        client = connect(Target("", home.directory), None)
+    with running_stack() as stack:
+        client = connect(Target("", HOME.directory), None)
         since = datetime.now(UTC) - AGO
         sent = asyncio.run(fill(stack, options, since))
         settle(stack, sent, since + AGO)
@@ -88,8 +82,6 @@ def main() -> int:
         if options.rate:
             asyncio.run(replay_beside(stack, client, options.rate, since))
         return 0 if kept else 1
-    finally:
-        print(background.down(home))
 
 
 async def fill(stack: Mapping[str, Any], options: argparse.Namespace, since: datetime) -> int:
