@@ -1,7 +1,7 @@
 """Replays on a real database: what the function's steps do there, without brokers and buckets."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlparse
@@ -40,6 +40,16 @@ def connect_as(dsn: str, role: str) -> database.Connection:
     assert place.port
     login = DatabaseSettings(place.hostname, place.port, place.path[1:], f"sluice_{role}", "none", "us-east-1")
     return database.connect(login, 60)
+
+
+@contextmanager
+def connect_for_a_run(dsn: str, role: str) -> Iterator[database.Connection]:
+    """Connect, and free the run's lock at the end: a busy server keeps it for a while after a connection is closed."""
+    with closing(connect_as(dsn, role)) as connection:
+        try:
+            yield connection
+        finally:
+            connection.execute("SELECT pg_advisory_unlock_all()")
 
 
 def make_plan(

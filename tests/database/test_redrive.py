@@ -28,7 +28,7 @@ from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.looking import Looking
 from sluice.edge.redrive.redriving import Redriving, Sender
 from sluice.edge.redrive.tables import RedriveTables
-from tests.database.replaying import connect_as
+from tests.database.replaying import connect_as, connect_for_a_run
 from tests.database.stored import Died, Dying
 from tests.support import samples
 from tests.support.letters import put, reject, rename, telemetry
@@ -124,20 +124,17 @@ class World:
         return begin(self.owner, key_of(letters[0]).group_id, fix)
 
     def run(self, may_go_on: Any = lambda: True) -> int:
-        # A run's lock ends with its connection.
-        with closing(connect_as(self._dsn, "redrive")) as connection:
+        with connect_for_a_run(self._dsn, "redrive") as connection:
             return Redriving(self.sender, connection, may_go_on).run()
 
     def run_until_death(self, statements: int) -> bool:
         """Run over a connection that is gone after so many statements; return whether it was."""
-        with closing(connect_as(self._dsn, "redrive")) as connection:
+        with connect_for_a_run(self._dsn, "redrive") as connection:
             dying: Any = Dying(connection, statements)
             try:
                 Redriving(self.sender, dying, lambda: True).run()
             except Died:
-                connection.execute("SELECT pg_advisory_unlock_all()")
                 return True
-            connection.execute("SELECT pg_advisory_unlock_all()")
         return False
 
     def look(self) -> Looking:

@@ -22,7 +22,7 @@ from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.looking import Looking
 from sluice.edge.redrive.redriving import Redriving, Sender
 from tests.database.aggregating import LIMITS, Processes, Sent, Tables, now, read
-from tests.database.replaying import connect_as
+from tests.database.replaying import connect_as, connect_for_a_run
 from tests.database.stored import S3, Died, Dying, as_reconcile, count, letter_of
 from tests.support import samples
 
@@ -142,18 +142,16 @@ class World:
         )
 
     def run(self, may_go_on: Any = lambda: True) -> int:
-        with closing(connect_as(self._dsn, "redrive")) as connection:
+        with connect_for_a_run(self._dsn, "redrive") as connection:
             return Redriving(self.sender, connection, may_go_on).run()
 
     def run_until_death(self, statements: int) -> bool:
-        with closing(connect_as(self._dsn, "redrive")) as connection:
+        with connect_for_a_run(self._dsn, "redrive") as connection:
             dying: Any = Dying(connection, statements)
             try:
                 Redriving(self.sender, dying, lambda: True).run()
             except Died:
                 return True
-            finally:
-                connection.execute("SELECT pg_advisory_unlock_all()")
         return False
 
     def look(self, connection: Connection) -> Looking:
