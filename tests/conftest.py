@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from sluice.edge.metrics import metrics
+from tests.support.scratch import write_to_memory
 
 if TYPE_CHECKING:
     from tests.flow.conftest import Stack
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 # Machines are noisy: no test fails because an example took long.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
+write_to_memory()
 
 
 @pytest.fixture(autouse=True)

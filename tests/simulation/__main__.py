@@ -10,6 +10,7 @@ from multiprocessing import get_context
 
 from tests.simulation.coverage import add_up, count_pairs, write_table
 from tests.simulation.working import Result, work
+from tests.support.scratch import write_to_memory
 
 
 def main() -> int:
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="the first seed; without it, another one each time")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
+    write_to_memory()
     base = int(time.time()) * 1000 if options.seed is None else options.seed
     began = time.monotonic()
     with ProcessPoolExecutor(options.cores, mp_context=get_context("spawn")) as pool:
