@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - only the place of directories with names by chance
-ROOM = 8 << 30
-"""Three stacks at once write less than half of it."""
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Three stacks at once write less than a quarter of it."""
 
 
 def write_to_memory() -> None:
