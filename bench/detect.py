@@ -1,18 +1,19 @@
-"""`make bench`, seventh part: what an event costs detect beside aggregate, what rules find of planted faults, and what
-a device-day costs a backtest.
+"""`make bench`, seventh part: what an event costs detect beside aggregate, what rules find of planted faults and in
+labelled series, and what a device-day costs a backtest.
 
 Both consumers are built as in a deployment and take the same batches in one run. Rules and brokers are played: a
 process has rules in memory after their first use, and hardly any batch has a verdict.
 """
 
 import argparse
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from typing import Any
 from unittest import mock
 
-from bench import planted
+from bench import labelled, planted
 from bench.aggregate import DEVICES, FLEETS, PARTITIONS, SIZES, Consumer, Spent, measure, name_fleet, wire
 from bench.backtests import report_backtests
 from bench.filling import METRICS, fill_entities, name_device
@@ -86,6 +87,7 @@ def main() -> None:
         report = Report("detect, small" if small else "detect", 12)
         report_consumers(report, costs)
         report_faults(report, planted.measure(4 if small else 20))
+        print("\nrules for a file, on labelled series", labelled.score() or "which are not here", sep="\n")
         report_backtests(report, stores, connection, name_fleet(0), hour - WIDTHS["1h"] * 24)
     report.end()
 
@@ -106,13 +108,16 @@ def report_consumers(report: Report, costs: Mapping[str, Mapping[int, Spent]]) -
 
 
 def report_faults(report: Report, scores: Mapping[str, Mapping[str, planted.Score]]) -> None:
-    """Report which share of each fault every rule caught, its false alarms, and how late it was."""
+    """Report which share of each fault every rule caught, its precision and false alarms, and how late it was."""
     faults = [fault for fault in planted.FAULTS if fault != "none"]
-    report.table("share of planted faults that are caught", [*faults, "false a day"])
+    report.table("share of planted faults that are caught", [*faults, "precision", "false a day"])
     for name, found in scores.items():
-        false = sum(each.false for each in found.values()) / sum(each.days for each in found.values())
+        false, days, right = (
+            sum(getattr(each, what) for each in found.values()) for what in ("false", "days", "caught")
+        )
         caught = [found[fault].caught / found[fault].planted for fault in faults]
-        report.line(f"  {name}", [*caught, false], ".3f", timed=0)
+        precision = right / (right + false) if right + false else math.nan
+        report.line(f"  {name}", [*caught, precision, false / days], ".3f", timed=0)
     report.table("minutes until it is caught, usually", faults)
     for name, found in scores.items():
         report.line(f"  {name}", [found[fault].delay() for fault in faults], ".0f", timed=0)
