@@ -71,6 +71,13 @@ def stage(database: str) -> Iterator[Stage]:
     processes.end()
 
 
+@pytest.mark.shows_loss_path(
+    fails="aggregate gave a record up that a later release can read",
+    section="Between Kafka and the stores",
+    event_is="in raw, and in the dead letters",
+    told="no one, within the allowance",
+    comes_back="a replay of its hour or a re-drive of its letter counts it, once, and the statement says so",
+)
 @pytest.mark.parametrize("fault", [POISON, KILLER, EXPIRED, Ahead("telemetry 9")])
 def test_what_aggregate_gave_up_and_a_replay_counts_is_counted_and_its_group_closes(stage: Stage, fault: Fault) -> None:
     stage.writer.add(read([stage.sent(0)]), set())
@@ -133,6 +140,11 @@ def test_what_a_redrive_has_counted_is_left_to_it_by_a_later_replay(stage: Stage
     assert (stage.tables.outcomes(), stage.closed) == ({"counted": 2, "dead_lettered": 0}, [True])
 
 
+@pytest.mark.shows_fault(
+    part="replay",
+    fault="of what a re-drive counts at the same time, wherever the re-drive dies",
+    expected="it counts once, in the numbers and in the statement",
+)
 def test_a_replay_in_the_middle_of_a_redrive_counts_once_wherever_the_run_died(stage: Stage) -> None:
     letters = stage.give_up("aggregate", POISON, [0, 1])
     before = [stage.tables.rows(f"SELECT * FROM {table}") for table in ("dead_lettered_record", "outcome")]

@@ -120,6 +120,10 @@ class TraceReader:
             as_json([[origin.topic, origin.partition, origin.offset] for origin in origins]),
             AGGREGATE,
         )
+        dealt_with = [
+            (Origin(topic, partition, offset), progress, replay)
+            for topic, partition, offset, progress, replay in found.progress
+        ]
         return Numbers(
             dict.fromkeys(devices, DeviceNumbers())
             | {
@@ -129,9 +133,9 @@ class TraceReader:
                 )
                 for device in found.devices
             },
-            {Origin(*place): progress for *place, progress, _ in found.progress},
+            {origin: progress for origin, progress, _ in dealt_with},
             _moment(found.floor),
-            {Origin(*place): replay for *place, _, replay in found.progress if replay is not None},
+            {origin: replay for origin, _, replay in dealt_with if replay is not None},
         )
 
     def _read_sample(
