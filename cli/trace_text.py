@@ -107,6 +107,12 @@ def _copy(copy: TracedCopy, number: int, event: TracedEvent) -> Iterator[str]:
     for file in copy.files:
         yield _line(None, f"stored in file {show(file)}")
     yield _line(None, _outcome(copy, event))
+    if copy.counted_by is not None:
+        lettered = Origin(copy.topic, copy.partition, copy.offset) in {
+            letter.origin for letter in event.dead_letters if letter.consumer == "aggregate"
+        }
+        was = "was dead-lettered by aggregate" if lettered else "was never counted by aggregate"
+        yield _line(None, f"{was}, and accounted for by {show(copy.counted_by)}")
 
 
 def _outcome(copy: TracedCopy, event: TracedEvent) -> str:

@@ -58,6 +58,15 @@ def test_the_story_of_a_reject_says_why_and_where_its_letter_is() -> None:
     assert f"dead letter {'l' * 64} in file s3://letters/a.json.gz" in story
 
 
+@pytest.mark.parametrize("lettered", [True, False])
+def test_the_story_of_what_a_replay_counted_says_so(lettered: bool) -> None:
+    given_up = letter(consumer="aggregate", reason="killer_record", origin=copy(7).origin)
+    known = numbers(copy(7), samples=(sample(NOON, MINUTE),), counted_by="replay-0123456789abcdef")
+    was = "was dead-lettered by aggregate" if lettered else "was never counted by aggregate"
+    story = told(SearchResult((copy(7),), (given_up,) if lettered else ()), known)
+    assert f"{was}, and accounted for by replay-0123456789abcdef" in story
+
+
 def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> None:
     story = told(SearchResult((), ()), UnaskedSource("numbers", "device_unknown"))
     assert (

@@ -48,3 +48,4 @@ def test_terms_are_those_of_the_settings() -> None:
     assert terms["changes"] == f"{ours.change_hours} hours"
     assert ours.outcome_days == ours.sighting_days
     assert terms["outcomes, unknown fields, firmware a device no longer reports"] == f"{ours.outcome_days} days"
+    assert terms["dead-lettered records, what replays have counted"] == f"{ours.outcome_days} days"

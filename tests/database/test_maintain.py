@@ -310,6 +310,14 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
         owner.execute("INSERT INTO settled_event VALUES (1, %s, %s)", (uuid.uuid4(), NOW - hours * HOUR))
     for days in (89, 91):
         owner.execute(OUTCOME, ("a", NOW - days * DAY, "counted", 1))
+        owner.execute(
+            "INSERT INTO dead_lettered_record VALUES ('aggregate', 'raw-events', 0, %s, 'a', %s, 'telemetry', 2)",
+            (days, NOW - days * DAY),
+        )
+        owner.execute(
+            "INSERT INTO counted_back VALUES (%s, 'aggregate', 'raw-events', 0, '{[1,2)}', %s)",
+            (days, NOW - days * DAY),
+        )
         owner.execute("INSERT INTO unknown_field VALUES ('a', 'telemetry', 2, 'x', %s, 1)", (NOW - days * DAY,))
         owner.execute("INSERT INTO sighting VALUES (%s, 'telemetry', 2, '2.0.0', now(), %s)", (days, NOW - days * DAY))
         owner.execute("INSERT INTO counted_object VALUES (%s, 'tag', 1, 1, %s)", (str(days), NOW - days * DAY))
@@ -321,9 +329,10 @@ def test_what_is_past_its_use_is_forgotten_and_the_rest_stays(own: Connection, o
             "INSERT INTO rollup_1d VALUES (1, %s, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
             (NOW - days * DAY,),
         )
-    assert run(own)["RowsForgotten"] == 9
+    assert run(own)["RowsForgotten"] == 11
     counted = ("outcome", "unknown_field", "counted_object", "late_object", "counted_letter")
-    for table in ("change", "settled_event", *counted, "sighting", "rollup_1d"):
+    moved = ("dead_lettered_record", "counted_back")
+    for table in ("change", "settled_event", *counted, *moved, "sighting", "rollup_1d"):
         assert values(owner, f"SELECT count(*) FROM {table}") == [1], table
     assert values(owner, "SELECT entity_key FROM sighting") == [89]
 

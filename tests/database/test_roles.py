@@ -58,6 +58,7 @@ MAY = {
     "sluice_aggregate": {
         "settled_event": "si",
         "coverage": "siu",
+        "dead_lettered_record": "sid",
         "dirty": "i",
         "entity": "si",
         "gap": "sid(given_up)",
@@ -86,6 +87,7 @@ MAY = {
         "counted_letter": "si",
         "counted_object": "siu",
         "coverage": "siu",
+        "dead_lettered_record": "i",
         "fleet": "s",
         "gap": "sid(given_up)",
         "hole": "sid",
@@ -145,8 +147,10 @@ MAY = {
         "incident": "sd",
         "series_state": "sd",
         "silence": "sd",
+        "counted_back": "sd",
         "counted_letter": "sd",
         "counted_object": "sd",
+        "dead_lettered_record": "sd",
         "settled_event": "sd",
         "dirty": "s",
         "horizon": "s(floor)",
@@ -172,8 +176,10 @@ MAY = {
     "sluice_replay": {
         "audit": "si",
         "change": "i",
+        "counted_back": "si",
         "counted_object": "s",
         "coverage": "siu",
+        "dead_lettered_record": "sd",
         "dirty": "si(marked_at)",
         "entity": "s",
         "fleet": "s",
@@ -185,6 +191,7 @@ MAY = {
         "metric": "s",
         "missing_event": "s",
         "outcome": "si",
+        "redrive_letter": "s",
         "replay": "siu",
         "replay_chunk": "sd",
         "replay_slice": "sid",
@@ -201,6 +208,7 @@ MAY = {
     },
     "sluice_redrive": {
         "audit": "si",
+        "counted_back": "s",
         "coverage": "s",
         "fleet": "s",
         "gap": "sid(given_up)",
@@ -221,6 +229,7 @@ MAY = {
     | dict.fromkeys(
         (
             "api_key",
+            "counted_back",
             "coverage",
             "dirty",
             "entity",

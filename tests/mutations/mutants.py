@@ -497,7 +497,7 @@ MUTANTS = (
     Mutant(
         "a record that a consumer gave up counts again when a run that died is finished",
         f"{CORE}/redrive/turns.py",
-        (("(begun or letter.reason in GIVEN_UP)", "letter.reason in GIVEN_UP"),),
+        (("(begun or ledger.counted_back or", "(ledger.counted_back or"),),
         f"{DATABASE}/test_redrive_consumers.py"
         "::test_a_consumer_that_dies_after_its_work_is_asked_again_and_counts_nothing_twice",
     ),

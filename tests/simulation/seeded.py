@@ -84,6 +84,12 @@ SEEDED = (
         BY,
     ),
     Mutant(
+        "a replay counts what aggregate gave up as a killer, and the ledger goes on calling it dead-lettered",
+        f"{EDGE}/replay/counting_back.py",
+        (("    outcomes.subtract((group, DEAD_LETTERED) for group in noted.values())\n", ""),),
+        BY,
+    ),
+    Mutant(
         "a message is noted as sent before SNS has it",
         f"{EDGE}/alerts/outbox.py",
         ((_ASKS_SNS, _NOTES + BREAK.format(indent=" " * 12) + _ASKS_SNS),),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from cli.simulation.client import Ledger, digest
+from cli.simulation.client import digest
 from tests.simulation.broker import Brokers
 from tests.simulation.happenings import HOT, RULE_ID
 from tests.simulation.kafka_reader import ReadMessage
@@ -40,34 +40,11 @@ def find_faults(simulation: "Simulation") -> list[str]:
     deployment = simulation.deployment
     snapshot = take(deployment.brokers, deployment.store, simulation.dsn)
     return [
-        *_hold_against(simulation.clients.ledger, snapshot, find_redriven(simulation), simulation.dsn),
+        *invariants.find_faults(simulation.clients.ledger, snapshot, find_redriven(simulation)),
         *_find_unbalanced(simulation),
         *_find_untold(simulation, snapshot),
         *_find_unnoticed(simulation, snapshot),
         *_find_unverified(simulation),
-    ]
-
-
-def _hold_against(ledger: Ledger, snapshot: Snapshot, redriven: set[str], dsn: str) -> list[str]:
-    """Hold everything against the clients' ledger.
-
-    Numbers are left out where a replay has counted events that aggregate had given up as killers: it counts them, and
-    the ledger goes on calling them dead-lettered.
-    """
-    killers = any(
-        letter.consumer == "aggregate" and letter.fields.get("reason") == "killer_record" for letter in snapshot.letters
-    )
-    with psycopg.connect(dsn) as connection:
-        replayed = connection.execute("SELECT count(*) FROM replay WHERE state IN ('done', 'failed')").fetchone() != (
-            0,
-        )
-    if not (killers and replayed):
-        return invariants.find_faults(ledger, snapshot, redriven)
-    return [
-        *invariants._find_unkept_promises(ledger, snapshot, frozenset(redriven)),
-        *invariants._find_unarchived(ledger, snapshot),
-        *invariants._find_letter_faults(ledger, snapshot, frozenset(redriven)),
-        *invariants.find_told_twice(snapshot.told, snapshot.delivered),
     ]
 
 

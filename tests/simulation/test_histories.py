@@ -7,13 +7,15 @@ import pytest
 from tests.simulation import snapshot
 from tests.simulation.coverage import add_up, count_pairs
 from tests.simulation.databases import HistoryDatabases
-from tests.simulation.history import make_history
+from tests.simulation.history import REPLAYS, make_history
 from tests.simulation.names import RAW
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.running import explain, fingerprint, run_seeds
 from tests.simulation.simulation import run_history
 
 SEEDS = [f"fixed-{number}" for number in range(12)]
+COUNTED_BACK = "13"
+"""A replay of it counts what aggregate gave up as a killer."""
 PAIRS = 60
 """How many pairs of a step and a fault the fixed seeds meet at least."""
 
@@ -27,13 +29,19 @@ def test_fixed_seeds_end_right_and_meet_many_faults(histories: HistoryDatabases)
     assert count_pairs(add_up(mets)) >= PAIRS
 
 
+def test_what_aggregate_gave_up_as_a_killer_is_counted_once_by_a_replay(histories: HistoryDatabases) -> None:
+    for seed, outcome, _ in run_seeds(histories, [COUNTED_BACK], REPLAYS):
+        if outcome.wrong:
+            pytest.fail(str(explain(histories, seed, outcome)))
+
+
 def test_the_same_seed_gives_the_same_history_and_its_written_faults_give_it_again(
     histories: HistoryDatabases,
 ) -> None:
-    history = make_history("fixed-repeated", "replays")
+    history = make_history("fixed-repeated", REPLAYS)
     outcomes = []
     # Another one in between leaves nothing behind.
-    for each in (history, make_history("fixed-other", "replays"), history):
+    for each in (history, make_history("fixed-other", REPLAYS), history):
         with histories.fresh() as dsn:
             outcomes.append(run_history(each, dsn))
     first, _, second = outcomes

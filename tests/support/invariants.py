@@ -233,14 +233,12 @@ def find_told_twice(told: Iterable[Told], delivered: Iterable[Delivered]) -> Ite
 
 
 def _uncounted(snapshot: Snapshot) -> set[Place]:
-    """Return the records that aggregate cannot count, or gave up and did not get back."""
-    for_good = [one for one in snapshot.letters if one.fields.get("reason") in ("poison_record", "killer_record")]
-    lacking = {
+    """Return the records that aggregate cannot count, or gave up, and that nothing has counted since."""
+    return {
         place
         for place in places_of(snapshot.letters, "aggregate")
         if any(first <= place.offset < end for first, end in snapshot.lacking.get(place.partition, ()))
     }
-    return places_of(for_good, "aggregate") | lacking
 
 
 def places_of(letters: Iterable[Letter], consumer: str) -> set[Place]:

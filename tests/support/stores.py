@@ -144,7 +144,7 @@ class Snapshot:
     covered: dict[int, list[tuple[int, int]]]
     """By partition: the offsets aggregate says it has dealt with, from and up to but not including."""
     lacking: dict[int, list[tuple[int, int]]]
-    """By partition: those of them that aggregate gave up, and that no one has counted since."""
+    """By partition: those of them that aggregate gave up or could not read, and that no one has counted since."""
     numbers: Numbers
     told: list[Told] = field(default_factory=list)
     delivered: list[Delivered] = field(default_factory=list)
@@ -274,6 +274,11 @@ class Stores:
                 [RAW_EVENTS],
             ):
                 lacking[number].append((gap.lower, gap.upper))
+            for number, offset in connection.execute(
+                "SELECT partition, kafka_offset FROM dead_lettered_record WHERE consumer = 'aggregate' AND topic = %s",
+                [RAW_EVENTS],
+            ):
+                lacking[number].append((offset, offset + 1))
         return (
             samples,
             {(fleet, outcome): events for fleet, outcome, events in outcomes},

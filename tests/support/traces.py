@@ -73,9 +73,11 @@ def numbers(
     settled_at: datetime | None = None,
     progress: Progress = "done",
     kept_from: datetime | None = None,
+    counted_by: str | None = None,
 ) -> Numbers:
     kept = {PRESS: DeviceNumbers(samples, settled_at)}
-    return Numbers(kept, {one.origin: progress for one in copies}, kept_from)
+    replays = {} if counted_by is None else {one.origin: counted_by for one in copies}
+    return Numbers(kept, {one.origin: progress for one in copies}, kept_from, replays)
 
 
 def trace(found: SearchResult, known: Numbers | UnaskedSource) -> Trace:

@@ -100,6 +100,15 @@ def test_a_copy_whose_sample_exists_counts_and_its_letter_is_named_beside_it(rea
     assert [one.reason for one in event.dead_letters] == [reason]
 
 
+def test_a_copy_that_a_replay_counted_after_its_letter_counts_also_when_its_sample_is_no_longer_kept() -> None:
+    given_up = letter(consumer="aggregate", reason="killer_record", origin=Origin("raw-events", 4, 7))
+    kept_from = NOON + timedelta(hours=1)
+    (one,) = traced(copy(7), letters=(given_up,), kept_from=kept_from, counted_by="replay-1")
+    assert (one.outcome, one.seen, one.counted_by) == ("counted", False, "replay-1")
+    (other,) = traced(copy(7), letters=(given_up,), kept_from=kept_from)
+    assert (other.outcome, other.counted_by) == ("dead_lettered", None)
+
+
 def test_a_later_copy_repeats_the_one_that_counts_with_any_letter() -> None:
     given_up = letter(consumer="aggregate", reason="expired", origin=Origin("raw-events", 4, 7))
     later = copy(8, variant=2, event_time=NOON + timedelta(minutes=3))

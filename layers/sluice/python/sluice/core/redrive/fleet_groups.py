@@ -49,9 +49,10 @@ class FleetGroups:
                 letter.letter_id, letter.event_id, letter.device_id, letter.failed_at
             )
 
-    def list_redrivable(self) -> list[str]:
-        """List the ids of the letters that a re-drive may have a standing of."""
-        return self._grouping.list_redrivable()
+    @property
+    def grouping(self) -> Grouping:
+        """Return the groups."""
+        return self._grouping
 
     def describe(self, standings: Mapping[str, Standing], *, complete: bool) -> LetterGroups:
         """Describe the largest groups."""

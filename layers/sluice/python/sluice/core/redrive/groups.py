@@ -3,14 +3,17 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from sluice.core.consumers import ACCOUNTED as CONSUMERS
+from sluice.core.consumers import AGGREGATE
 from sluice.core.failures.letters import Letter
 from sluice.core.ledger.groups import INGEST
-from sluice.core.redrive.records import has_record, identify_record
+from sluice.core.records import Origin
+from sluice.core.redrive.records import has_record, identify_record, place_of, when_received
 
 SAMPLES = 3
 """How many letters of a group are named with it."""
@@ -110,6 +113,10 @@ def count_attempt(standing: Standing | None) -> int:
     return standing.attempts + (standing.state != SENDING)
 
 
+Records = dict[str, tuple[Origin, datetime]]
+"""The places and the receptions of the records behind letters, under the letters' ids."""
+
+
 class _Group(msgspec.Struct):
     key: GroupKey
     first: str
@@ -126,6 +133,8 @@ class Grouping:
     def __init__(self) -> None:
         self._groups: dict[GroupKey, _Group] = {}
         self.letters = 0
+        self.records: Records = {}
+        """Those of aggregate: a replay may have counted them."""
 
     def add(self, letter: Letter) -> None:
         """Add a letter."""
@@ -139,7 +148,10 @@ class Grouping:
             return
         self.letters += 1
         group.letters.add(known_as)
-        group.incomplete += not is_whole(letter)
+        whole = is_whole(letter)
+        group.incomplete += not whole
+        if whole and letter.consumer == AGGREGATE.name:
+            self.records[known_as] = place_of(letter), when_received(letter)
         if len(group.samples) < SAMPLES:
             group.samples.append(letter.letter_id)
 

@@ -47,6 +47,11 @@ def place_of(letter: Letter) -> Origin:
     return Origin(letter.kafka_topic, letter.kafka_partition, letter.kafka_offset)
 
 
+def when_received(letter: Letter) -> datetime:
+    """Return when a letter's record was received, or failed if the letter does not say it."""
+    return datetime.fromisoformat(letter.received_at or letter.failed_at)
+
+
 def identify_record(letter: Letter) -> str:
     """Derive an id from a letter's consumer and record: two records may have the same bytes, and so the same letter id.
 
@@ -58,7 +63,7 @@ def identify_record(letter: Letter) -> str:
 
 def restore_record(letter: Letter) -> ReadRecord:
     """Return the record of a letter that has it, with the flag of a redriven event."""
-    received = datetime.fromisoformat(letter.received_at or letter.failed_at)
+    received = when_received(letter)
     header = mark_redriven((letter.envelope or "").encode())
     milliseconds = int(received.timestamp() * 1000)
     return ReadRecord(place_of(letter), CREATE_TIME, milliseconds, None, read_bytes(letter), ((HEADER, header),))

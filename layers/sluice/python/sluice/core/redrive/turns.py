@@ -8,6 +8,7 @@ from sluice.core.consumers import AGGREGATE
 from sluice.core.failures.letters import Letter
 from sluice.core.failures.salvage import GIVEN_UP
 from sluice.core.redrive.groups import INCOMPLETE, REJECTED, SENDING, Standing, is_whole
+from sluice.core.redrive.records import when_received
 
 RECREATED, AHEAD_OF_ALL = "topic_recreated", "reception_ahead"
 
@@ -22,6 +23,8 @@ class LedgerState(msgspec.Struct, frozen=True):
     """Since when the topic of its name exists; None if it was never recreated."""
     received_until: datetime | None
     """The latest reception of its partition."""
+    counted_back: bool = False
+    """Whether a replay has accounted for it."""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -40,7 +43,7 @@ def take_turn(letter: Letter, standing: Standing | None, ledger: LedgerState) ->
     """Decide on a covered record."""
     if not is_whole(letter):
         return Turn(INCOMPLETE)
-    received = datetime.fromisoformat(letter.received_at or letter.failed_at)
+    received = when_received(letter)
     if ledger.begun_at is not None and received < ledger.begun_at:
         return Turn(INCOMPLETE, RECREATED, f"its topic was recreated at {ledger.begun_at.isoformat()}")
     if ledger.received_until is None or received > ledger.received_until:
@@ -50,7 +53,7 @@ def take_turn(letter: Letter, standing: Standing | None, ledger: LedgerState) ->
     if letter.consumer != AGGREGATE.name:
         return Turn(SENDING, gives=True)
     begun = standing is not None and standing.state == SENDING
-    if not ledger.in_gap and (begun or letter.reason in GIVEN_UP):
+    if not ledger.in_gap and (begun or ledger.counted_back or letter.reason in GIVEN_UP):
         return Turn(SENDING)
     return Turn(SENDING, gives=True, opens=not ledger.in_gap)
 

@@ -24,6 +24,8 @@ class Terms(msgspec.Struct, frozen=True):
             # An id is known for as long as its sample is kept.
             ("settled_event", "received_at", floor),
             ("outcome", "received_hour", now - self.outcome),
+            ("dead_lettered_record", "received_hour", now - self.outcome),
+            ("counted_back", "counted_at", now - self.outcome),
             ("unknown_field", "received_hour", now - self.outcome),
             ("counted_object", "counted_at", now - self.outcome),
             # No replay reaches back to hours before those that raw still holds.

@@ -96,6 +96,8 @@ class Numbers(msgspec.Struct, frozen=True):
     devices: Mapping[Who, DeviceNumbers]
     progress: Mapping[Origin, Progress]
     kept_from: datetime | None
+    counted_by: Mapping[Origin, str] = {}
+    """The replays that accounted for copies which aggregate had not counted."""
 
 
 class UnaskedSource(msgspec.Struct, frozen=True):
@@ -126,6 +128,8 @@ class TracedCopy(msgspec.Struct, frozen=True):
     repeats: Origin | None
     """The earlier copy with the same id, if one exists."""
     same_bytes: bool | None
+    counted_by: str | None = None
+    """The replay that accounted for it, if aggregate had given it up or passed it over."""
 
 
 class TracedLetter(LetterFacts, frozen=True):
@@ -221,6 +225,7 @@ def _build_event(
         # An event that a consumer gave up had been accepted.
         verdict = "rejected" if all(one.consumer == INGEST for one in letters) else "dead_lettered"
     buried = {one.origin for one in letters if one.consumer == AGGREGATE and one.origin is not None}
+    buried -= known.counted_by.keys() if known else set()
     return TracedEvent(
         fleet_id,
         device_id,
@@ -265,6 +270,7 @@ def _judge(
             "seen": seen,
             "repeats": None if first is None else first.origin,
             "same_bytes": same_bytes,
+            "counted_by": known.counted_by.get(origin) if known else None,
         }
         yield msgspec.convert(asdict(copy) | asdict(origin) | own, TracedCopy)
         if origin not in buried:

@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from psycopg.types.range import Int8Range
 
-from sluice.core.consumers import ARCHIVE, DEAD_LETTERED
+from sluice.core.consumers import AGGREGATE, ARCHIVE, DEAD_LETTERED
 from sluice.core.ledger.groups import LedgerGroup
 from sluice.core.offsets import Span
 from sluice.core.records import Origin, Partition
 from sluice.core.times import write_time
 from sluice.edge.database import Connection
 from sluice.edge.ledger.coverage import Held, begin_anew, extend_coverage, lock_places
+from sluice.edge.ledger.dead_lettered import note_dead_lettered
 from sluice.edge.ledger.given_up import find_gaps, leave_gap, take_from_gaps
 from sluice.edge.ledger.stored_records import HOUR, UNKNOWN, as_micros, as_moment
 from sluice.edge.ledger.tallies import count_outcomes
@@ -83,6 +84,8 @@ class _Cover:
         if self._outcome == DEAD_LETTERED:
             # No letter of archive shows whether its row may still come: any may.
             self._leave_gaps(fresh if self._consumer == ARCHIVE.name else fresh.filter(fresh["given_up"]))
+            if self._consumer == AGGREGATE.name:
+                self._note(fresh.filter(pc.invert(fresh["given_up"])))
         elif again.any():
             self._recover(records.filter(pa.array(again)))
         self._extend({place: (offsets[part][new[part]], received[part][new[part]]) for place, part in parts.items()})
@@ -142,6 +145,16 @@ class _Cover:
             }
         )
         count_outcomes(self._connection, self._consumer, outcomes)
+
+    def _note(self, unreadable: pa.Table) -> None:
+        """Note records that are in no gap: a replay by a later release may count them."""
+        groups = {
+            Origin(self._topic, row["partition"], row["offset"]): LedgerGroup(
+                row["fleet_id"], as_moment(row["hour"]), row["contract"], row["schema_version"]
+            )
+            for row in unreadable.to_pylist()
+        }
+        note_dead_lettered(self._connection, self._consumer, groups)
 
     def _leave_gaps(self, given_up: pa.Table) -> None:
         """Record gaps in the windows that lack given-up records; recovering the records removes the gaps."""

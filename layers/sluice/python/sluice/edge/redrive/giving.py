@@ -29,10 +29,11 @@ from sluice.core.redrive.groups import (
     is_due,
     is_whole,
 )
-from sluice.core.redrive.records import place_of, restore_record
+from sluice.core.redrive.records import place_of, restore_record, when_received
 from sluice.core.redrive.turns import LedgerState, Turn, take_turn, was_opened
 from sluice.edge.database import Connection
 from sluice.edge.invoked import InvokedFunction
+from sluice.edge.ledger.counted_back import find_counted_back
 from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.redrive.tables import Judged, Redrive, RedriveTables
 
@@ -126,8 +127,7 @@ class Giving:
         if judged:
             self._tables.write(redrive.redrive_number, judged)
         opened = [due[one] for one, turn in turns.items() if turn.opens]
-        receptions = {place_of(one): datetime.fromisoformat(one.received_at or one.failed_at) for one in opened}
-        leave_gaps(self._connection, redrive.consumer, receptions)
+        leave_gaps(self._connection, redrive.consumer, {place_of(one): when_received(one) for one in opened})
         recovered = {one: place_of(due[one]) for one, turn in turns.items() if turn.state == SENDING and not turn.gives}
         if recovered:
             self._tables.place(redrive.redrive_number, recovered)
@@ -169,8 +169,9 @@ class Giving:
                 "offsets": [place.offset for place in places],
             },
         ).fetchall()
-        for covered, in_gap, begun_at, received_until in rows:
-            yield LedgerState(bool(covered), bool(in_gap), begun_at, received_until)
+        back = find_counted_back(self._connection, consumer, {place_of(one): when_received(one) for one in letters})
+        for place, (covered, in_gap, begun_at, received_until) in zip(places, rows, strict=True):
+            yield LedgerState(bool(covered), bool(in_gap), begun_at, received_until, place in back)
 
 
 def _cut(letters: Sequence[Letter]) -> Iterator[list[Letter]]:

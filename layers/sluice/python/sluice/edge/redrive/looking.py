@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from sluice.core.consumers import AGGREGATE
 from sluice.core.errors import Refusal
 from sluice.core.failures.letters import Letter
 from sluice.core.ingest.judge import Rules
@@ -17,10 +18,11 @@ from sluice.core.ledger.groups import INGEST
 from sluice.core.redrive.explaining import explain
 from sluice.core.redrive.fixes import describe_fix, read_fix
 from sluice.core.redrive.fleet_groups import FleetGroups
-from sluice.core.redrive.groups import REDRIVABLE, Grouping, identify, is_whole, key_of
+from sluice.core.redrive.groups import ACCOUNTED, REDRIVABLE, Grouping, Standing, identify, is_whole, key_of
 from sluice.core.redrive.proposing import MOST_SAMPLES, Proposal, measure, propose
 from sluice.core.redrive.records import can_read
 from sluice.edge.database import Connection
+from sluice.edge.ledger.counted_back import find_counted_back
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.tables import RedriveTables
 
@@ -71,6 +73,7 @@ class Looking:
     def __init__(self, files: LetterFiles, rules: Rules, connection: Connection, may_go_on: Callable[[], bool]) -> None:
         self._files = files
         self._rules = rules
+        self._connection = connection
         self._tables = RedriveTables(connection)
         self._may_go_on = may_go_on
         self._complete = True
@@ -85,7 +88,7 @@ class Looking:
             if grouping.letters >= MOST_LETTERS:
                 self._complete = False
                 break
-        standings = self._tables.find_standings(grouping.list_redrivable())
+        standings = self._find_standings(grouping)
         items = grouping.describe(standings, MOST_GROUPS)
         return {
             "items": items,
@@ -105,7 +108,7 @@ class Looking:
             if groups.letters >= MOST_LETTERS:
                 self._complete = False
                 break
-        standings = self._tables.find_standings(groups.list_redrivable())
+        standings = self._find_standings(groups.grouping)
         described: dict[str, Any] = msgspec.to_builtins(groups.describe(standings, complete=self._complete))
         return described
 
@@ -123,7 +126,9 @@ class Looking:
         if len(found) > 1:
             raise Refusal(400, "ambiguous_letter", f"{len(found)} ids begin with {asked.letter_id}: give more of it.")
         (letter,) = found.values()
-        standing = self._tables.find_standings([identify(letter)]).get(identify(letter))
+        alone = Grouping()
+        alone.add(letter)
+        standing = self._find_standings(alone).get(identify(letter))
         told = {"state": standing.state, "attempts": standing.attempts} if standing else {}
         return explain(letter, self._rules, self._home(letter)) | {"state": None, "attempts": 0} | told
 
@@ -150,6 +155,16 @@ class Looking:
         else:
             measured = self._try_reading(letters)
         return self._describe(measured) | {"fleet_id": first.fleet_id, "consumer": first.consumer}
+
+    def _find_standings(self, grouping: Grouping) -> dict[str, Standing]:
+        """Find what re-drives made of letters, and which of them a replay has accounted for."""
+        found = self._tables.find_standings(grouping.list_redrivable())
+        back = find_counted_back(self._connection, AGGREGATE.name, dict(grouping.records.values()))
+        for known_as, (place, _) in grouping.records.items():
+            if place in back:
+                before = found.get(known_as, Standing(ACCOUNTED, 0, 0))
+                found[known_as] = msgspec.structs.replace(before, state=ACCOUNTED)
+        return found
 
     def _sample(self, asked: AskedGroup) -> list[Letter]:
         letters: dict[str, Letter] = {}

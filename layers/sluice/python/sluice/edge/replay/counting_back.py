@@ -1,23 +1,26 @@
-"""The ledger after a swap: events that aggregate had never counted, or had given up, are accounted for.
+"""The ledger after a swap: events that aggregate had never counted, had given up, or could not read, are accounted for.
 
 Events that it had counted keep their outcome: they were counted once, and still are.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from sluice.core.consumers import AGGREGATE, COUNTED, DEAD_LETTERED, DUPLICATE, LATE, RAW_EVENTS
 from sluice.core.ledger.groups import LedgerGroup
-from sluice.core.offsets import span
 from sluice.core.records import Origin
 from sluice.edge.database import Connection
-from sluice.edge.ledger.coverage import extend_coverage, lock_places
+from sluice.edge.ledger.counted_back import note_counted_back
+from sluice.edge.ledger.coverage import extend_coverage, lock_places, span_partitions
+from sluice.edge.ledger.dead_lettered import take_dead_lettered
 from sluice.edge.ledger.given_up import take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes
 from sluice.edge.replay.tables import Replay
 
-# Of each partition: the records of the hours that aggregate has passed over, or has given up. Those that it has not
-# come to yet are its own to account for. Nor has anything changed for those of hours that had expired and were left.
+# Of each partition: the records of the hours that aggregate has passed over, has given up, or could not read. Those
+# that it has not come to yet are its own to account for. Nor has anything changed for those of hours that had expired
+# and were left. aggregate of the release before counts a re-driven record, and leaves it among the unreadable ones.
 _OPEN = """
     SELECT g.raw_partition, g.raw_offset
     FROM generation AS g
@@ -30,6 +33,16 @@ _OPEN = """
                 SELECT FROM gap
                 WHERE gap.consumer = c.consumer AND gap.topic = c.topic AND gap.partition = c.partition
                     AND gap.given_up AND gap.offsets @> g.raw_offset
+            )
+            OR EXISTS (
+                SELECT FROM dead_lettered_record AS noted
+                WHERE noted.consumer = c.consumer AND noted.topic = c.topic AND noted.partition = g.raw_partition
+                    AND noted.kafka_offset = g.raw_offset
+                    AND NOT EXISTS (
+                        SELECT FROM redrive_letter AS letter
+                        WHERE letter.consumer = noted.consumer AND letter.kafka_partition = noted.partition
+                            AND letter.kafka_offset = noted.kafka_offset AND letter.state IN ('accepted', 'accounted')
+                    )
             )
         )
         AND NOT EXISTS (
@@ -109,22 +122,23 @@ def count_back(connection: Connection, replay: Replay) -> int:
         for offset in offsets
         if any(first <= offset < last for first, last in held[RAW_EVENTS, partition].covered)
     }
-    back = take_from_gaps(connection, consumer, covered)
+    # What both have is being re-driven.
+    given_up = take_from_gaps(connection, consumer, covered)
+    noted = take_dead_lettered(connection, consumer, covered)
+    back = given_up | noted.keys()
     mine = {
-        partition: [
-            offset
-            for offset in offsets
-            if (origin := Origin(RAW_EVENTS, partition, offset)) not in covered or origin in back
-        ]
+        origin
         for partition, offsets in places.items()
+        for offset in offsets
+        if (origin := Origin(RAW_EVENTS, partition, offset)) not in covered or origin in back
     }
     outcomes = Counter[tuple[LedgerGroup, str]]()
     rows = connection.execute(
         _OUTCOMES,
         asked
         | {
-            "partitions": [partition for partition, offsets in mine.items() for _ in offsets],
-            "offsets": [offset for offsets in mine.values() for offset in offsets],
+            "partitions": [origin.partition for origin in mine],
+            "offsets": [origin.offset for origin in mine],
             "counted": COUNTED,
             "duplicate": DUPLICATE,
             "late": LATE,
@@ -132,17 +146,18 @@ def count_back(connection: Connection, replay: Replay) -> int:
     ).fetchall()
     for fleet_id, hour, contract, version, outcome, events in rows:
         outcomes[LedgerGroup(fleet_id, hour, contract, version), outcome] += events
-    outcomes.update(_given_up(connection, replay, back))
+    outcomes.update(_find_given_up(connection, replay, given_up - noted.keys()))
+    outcomes.subtract((group, DEAD_LETTERED) for group in noted.values())
     count_outcomes(connection, consumer, outcomes)
-    spans = {
-        (RAW_EVENTS, partition): span(offset for offset in offsets if Origin(RAW_EVENTS, partition, offset) not in back)
-        for partition, offsets in mine.items()
-    }
-    extend_coverage(connection, consumer, {place: found for place, found in spans.items() if found}, {})
-    return sum(map(len, mine.values()))
+    if more := span_partitions(mine - back):
+        extend_coverage(connection, consumer, more, {})
+    note_counted_back(connection, replay.replay_number, consumer, span_partitions(mine))
+    return len(mine)
 
 
-def _given_up(connection: Connection, replay: Replay, back: set[Origin]) -> Counter[tuple[LedgerGroup, str]]:
+def _find_given_up(
+    connection: Connection, replay: Replay, back: Collection[Origin]
+) -> Counter[tuple[LedgerGroup, str]]:
     """Take the records that had been given up from the dead-lettered ones."""
     taken = Counter[tuple[LedgerGroup, str]]()
     if back:

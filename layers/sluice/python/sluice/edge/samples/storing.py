@@ -22,6 +22,7 @@ from sluice.core.records import Origin, Partition
 from sluice.core.samples.events import Event, Unreadable, count_undeclared, first_of_each, lookback
 from sluice.edge.database import ANSWER_SECONDS, Connection, Database, find_value
 from sluice.edge.ledger.coverage import extend_coverage, lock_coverage, span_partitions
+from sluice.edge.ledger.dead_lettered import note_dead_lettered, take_dead_lettered
 from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.ledger.tallies import count_outcomes, list_undeclared
 from sluice.edge.samples.copying import COLUMNS, HEADER, TRAILER, write_row
@@ -193,7 +194,10 @@ class Samples:
             return bool(find_value(connection, _HAS_COVERED, given))
 
     def bury(self, unreadable: Sequence[Unreadable]) -> None:
-        """Cover records whose dead letters are stored; records that are ahead leave gaps in their windows."""
+        """Cover records whose dead letters are stored; records that are ahead leave gaps in their windows.
+
+        The others are noted: a replay by a later release may count them.
+        """
         if not unreadable:
             return
         with self._database.use() as connection, connection.transaction():
@@ -205,7 +209,10 @@ class Samples:
             spans = span_partitions(one.origin for one in new)
             extend_coverage(connection, self._consumer, spans, _latest(received))
             ahead = {one.origin for one in new if one.ahead}
-            leave_gaps(connection, self._consumer, {origin: at for origin, at in received if origin in ahead})
+            gaps = {origin: at for origin, at in received if origin in ahead}
+            leave_gaps(connection, self._consumer, gaps)
+            noted = {one.origin: one.group for one in new if one.origin not in gaps}
+            note_dead_lettered(connection, self._consumer, noted)
 
 
 class _Transaction(msgspec.Struct, frozen=True):
@@ -222,6 +229,8 @@ class _Transaction(msgspec.Struct, frozen=True):
             received = {event.origin: event.received_at for event in events}
             covered = lock_coverage(self.connection, self.consumer, received)
             back = take_from_gaps(self.connection, self.consumer, covered)
+            # A re-drive put these into a gap to have them counted.
+            noted = take_dead_lettered(self.connection, self.consumer, back)
             new = [event for event in events if event.origin not in covered or event.origin in back]
             late, in_time = self._part(new)
             came_late = {event.origin for event in late}
@@ -233,7 +242,9 @@ class _Transaction(msgspec.Struct, frozen=True):
             counted = self._insert(wanted, groups)
             landed = self._find_landed(wanted, counted.total())
             outcomes = Counter((event.group, LATE) for event in late)
-            outcomes.subtract((event.group, DEAD_LETTERED) for event in new if event.origin in back)
+            outcomes.subtract(
+                (noted.get(event.origin, event.group), DEAD_LETTERED) for event in new if event.origin in back
+            )
             for group, candidates in Counter(event.group for event in in_time).items():
                 outcomes[group, COUNTED] = counted[group]
                 outcomes[group, DUPLICATE] = candidates - counted[group]

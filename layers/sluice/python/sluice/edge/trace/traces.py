@@ -65,7 +65,15 @@ _KNOWN = """
                     WHEN coverage.offsets @> (place ->> 2)::bigint THEN 'done'
                     WHEN (place ->> 2)::bigint < upper(coverage.offsets) THEN 'passed_over'
                     ELSE 'in_flight'
-                END
+                END,
+                (
+                    SELECT 'replay-' || left(plan_hash, 16)
+                    FROM counted_back JOIN replay USING (replay_number)
+                    WHERE counted_back.consumer = $4 AND counted_back.topic = place ->> 0
+                        AND counted_back.partition = (place ->> 1)::integer
+                        AND counted_back.offsets @> (place ->> 2)::bigint
+                    ORDER BY replay_number DESC LIMIT 1
+                )
             )), '[]')
             FROM json_array_elements($3::json) AS place
             LEFT JOIN coverage
@@ -91,7 +99,7 @@ class _Device(msgspec.Struct, frozen=True, array_like=True):
 
 class _EventFacts(msgspec.Struct, frozen=True):
     devices: list[_Device]
-    progress: list[tuple[str, int, int, Progress]]
+    progress: list[tuple[str, int, int, Progress, str | None]]
     floor: int | None
 
 
@@ -112,6 +120,10 @@ class TraceReader:
             as_json([[origin.topic, origin.partition, origin.offset] for origin in origins]),
             AGGREGATE,
         )
+        dealt_with = [
+            (Origin(topic, partition, offset), progress, replay)
+            for topic, partition, offset, progress, replay in found.progress
+        ]
         return Numbers(
             dict.fromkeys(devices, DeviceNumbers())
             | {
@@ -121,8 +133,9 @@ class TraceReader:
                 )
                 for device in found.devices
             },
-            {Origin(topic, partition, offset): progress for topic, partition, offset, progress in found.progress},
+            {origin: progress for origin, progress, _ in dealt_with},
             _moment(found.floor),
+            {origin: replay for origin, _, replay in dealt_with if replay is not None},
         )
 
     def _read_sample(
