@@ -54,7 +54,7 @@ def _answer(
     except ClientError as error:
         code = error.response["Error"]["Code"]
         return Finding(what, f"{error.operation_name} is answered {code}: ask with a role that may call it", True)
-    except BotoCoreError as error:
+    except (BotoCoreError, OSError) as error:
         return Finding(
             what, f"AWS did not answer ({str(error).rstrip('.')}): try again from where AWS is reached", True
         )

@@ -1,13 +1,19 @@
 """What a region offers: zones with our brokers, releases of Kafka and PostgreSQL, and the layer that AWS publishes."""
 
+import io
+import urllib.request
+import zipfile
 from datetime import datetime
 from typing import Any
 
 from cli.account.needs import Needs
 from cli.account.quotas import Ask
+from infra.building_blocks.layers import FUNCTION_MB, OURS_MB
 from infra.network import AVAILABILITY_ZONES
 from local.findings import Finding
 
+MB = 10**6
+DOWNLOAD_SECONDS = 60
 WITHOUT_BROKERS = {"use1-az3"}
 """The ids of zones in which MSK places no broker, whatever instances EC2 has there."""
 
@@ -85,12 +91,12 @@ def find_database(needs: Needs, ask: Ask, _now: datetime) -> Finding:
 
 
 def find_layer(needs: Needs, ask: Ask, _now: datetime) -> Finding:
-    """Find the layer that AWS publishes, in this region."""
+    """Find the layer that AWS publishes, in this region, and measure it."""
     client = ask("lambda")
     arn = f"arn:aws:lambda:{needs.deployment.region}:{needs.layer}"
     name = arn.partition(":layer:")[2]
     try:
-        client.get_layer_version_by_arn(Arn=arn)
+        published = client.get_layer_version_by_arn(Arn=arn)["Content"]["Location"]
     except (client.exceptions.ResourceNotFoundException, client.exceptions.InvalidParameterValueException):
         return Finding(
             "layer",
@@ -98,7 +104,29 @@ def find_layer(needs: Needs, ask: Ask, _now: datetime) -> Finding:
             " infra/building_blocks/layers.py",
             True,
         )
-    return Finding("layer", f"{name} is published here")
+    size = _unzip(_fetch(published)) / MB
+    room = FUNCTION_MB - OURS_MB
+    if size > room:
+        return Finding(
+            "layer",
+            f"{name} has {size:.0f} MB unzipped, and a function has {room} left: choose another version in"
+            " infra/building_blocks/layers.py",
+            True,
+        )
+    return Finding("layer", f"{name} has {size:.0f} MB unzipped, of {room} that a function has left")
+
+
+def _fetch(address: str) -> bytes:
+    """Download a layer from the address that Lambda gives for it, which is one of S3."""
+    with urllib.request.urlopen(address, timeout=DOWNLOAD_SECONDS) as answer:  # noqa: S310 - AWS says where
+        layer: bytes = answer.read()
+    return layer
+
+
+def _unzip(layer: bytes) -> int:
+    """Add up what a zip file takes once it is unzipped, in bytes."""
+    with zipfile.ZipFile(io.BytesIO(layer)) as files:
+        return sum(file.file_size for file in files.infolist())
 
 
 def _list_zones(client: Any) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """An account is asked before a deployment, by calls that only read; each refusal says what is, and what to do."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +14,11 @@ from botocore.stub import Stubber
 
 from cli import doctor
 from cli.__main__ import main
-from cli.account import examination
+from cli.account import examination, offers
 from cli.account.beginnings import BOOTSTRAP_VERSION, find_bootstrap, find_stacks
 from cli.account.examination import CHECKS, examine
 from cli.account.needs import Needs, add_reservations, read_needs, read_region
-from cli.account.offers import find_database, find_kafka, find_layer, find_zones
+from cli.account.offers import MB, find_database, find_kafka, find_layer, find_zones
 from cli.account.quotas import MIB, find_delivery, find_executions
 from cli.stages import CommandError, Target
 from infra.profiles import profile_named
@@ -234,8 +236,21 @@ def test_the_brokers_release_must_be_one_that_can_be_created(
     assert says in found.says
 
 
+@pytest.mark.parametrize(
+    ("size", "missing", "says"), [(150, False, "150 MB unzipped, of 204"), (210, True, "has 210 MB unzipped, and a")]
+)
+def test_the_layer_must_fit_beside_ours(size: int, missing: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as files:
+        for number in range(size // 10):
+            files.writestr(f"python/{number}", bytes(10 * MB))
+    monkeypatch.setattr(offers, "_fetch", {"https://layer": written.getvalue()}.__getitem__)
+    found = find(find_layer, [("lambda", "get_layer_version_by_arn", {"Content": {"Location": "https://layer"}})])
+    assert found.missing is missing
+    assert says in found.says
+
+
 def test_the_layer_must_be_published_in_the_region() -> None:
-    assert not find(find_layer, [("lambda", "get_layer_version_by_arn", {})]).missing
     found = find(find_layer, [("lambda", "get_layer_version_by_arn", "ResourceNotFoundException")])
     assert found.missing
     assert "is not published in us-east-1: choose another region" in found.says
