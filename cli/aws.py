@@ -1,12 +1,16 @@
 """A deployed stage's AWS services, with the credentials and the region of its profile."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cli.stages import CommandError, Target
 
 if TYPE_CHECKING:
     from botocore.config import Config
+
+Ask = Callable[[str], Any]
+"""Opens a client of an AWS service."""
 
 # Each part of a deployment is a stack of its own.
 PARTS = ("network", "data", "pipeline", "background")

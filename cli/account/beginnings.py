@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from cli.account.needs import Needs
-from cli.account.quotas import Ask
-from cli.aws import PARTS, describe_stack
+from cli.aws import PARTS, Ask, describe_stack
 from local.findings import Finding
 
 BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"

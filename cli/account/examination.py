@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.account.beginnings import find_bootstrap, find_stacks
 from cli.account.needs import Needs
 from cli.account.offers import find_database, find_kafka, find_layer, find_zones
-from cli.account.quotas import Ask, find_delivery, find_executions
-from cli.aws import REMEMBER, open_client
+from cli.account.quotas import find_delivery, find_executions
+from cli.aws import REMEMBER, Ask, open_client
 from cli.stages import CommandError, Target
 from local.findings import Finding
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cli.account.needs import Needs
-from cli.account.quotas import Ask
+from cli.aws import Ask
 from infra.building_blocks.layers import FUNCTION_MB, OURS_MB
 from infra.network import AVAILABILITY_ZONES
 from local.findings import Finding

@@ -1,14 +1,11 @@
 """The quotas that a deployment may exceed: Lambda's executions at once, and what Firehose takes."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from cli.account.needs import Needs
+from cli.aws import Ask
 from local.findings import Finding
-
-Ask = Callable[[str], Any]
-"""Opens a client of an AWS service."""
 
 UNRESERVED = 100
 """What Lambda keeps of an account's executions for functions that reserve none."""

@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from botocore.stub import Stubber
 
 from cli import doctor
 from cli.__main__ import main
@@ -23,47 +21,16 @@ from cli.account.quotas import MIB, find_delivery, find_executions
 from cli.stages import CommandError, Target
 from infra.profiles import profile_named
 from local.findings import Finding
+from tests.support.played_account import REGION, PlayedAccount, Script
 
-REGION = "us-east-1"
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 ZONES = {"us-east-1a": "use1-az1", "us-east-1b": "use1-az3", "us-east-1c": "use1-az4", "us-east-1d": "use1-az6"}
 Check = Callable[[Needs, Callable[[str], Any], datetime], Finding]
-Script = list[tuple[str, str, dict[str, Any] | str]]
-"""The calls that are expected, in their order: the service, the operation, and the answer or the error's code."""
-
-
-class Account:
-    """Clients of an account that answer by a script, and nothing else."""
-
-    def __init__(self, script: Script) -> None:
-        self._stubbers: dict[str, Stubber] = {}
-        self._clients: dict[str, Any] = {}
-        for service, operation, answer in script:
-            if service not in self._clients:
-                opener: Any = boto3
-                self._clients[service] = opener.client(
-                    service, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b"
-                )
-                self._stubbers[service] = Stubber(self._clients[service])
-            stubber = self._stubbers[service]
-            if isinstance(answer, str):
-                stubber.add_client_error(operation, answer, "as AWS says")
-            else:
-                stubber.add_response(operation, answer)
-        for stubber in self._stubbers.values():
-            stubber.activate()
-
-    def ask(self, service: str) -> Any:
-        return self._clients[service]
-
-    def end(self) -> None:
-        for stubber in self._stubbers.values():
-            stubber.assert_no_pending_responses()
 
 
 def find(check: Check, script: Script, **given: str) -> Finding:
     profile = given.pop("profile", "dev")
-    account = Account(script)
+    account = PlayedAccount(script)
     finding = check(read_needs("proof", profile, given.pop("region", REGION), given), account.ask, NOW)
     account.end()
     return finding
@@ -326,7 +293,7 @@ def test_a_call_that_is_refused_is_named_and_the_other_checks_go_on() -> None:
         ("lambda", "get_layer_version_by_arn", "AccessDeniedException"),
         ("lambda", "get_account_settings", "AccessDeniedException"),
     ]
-    account = Account(identity + refused)
+    account = PlayedAccount(identity + refused)
     needs = read_needs("proof", "dev", REGION, {})
     first, *others = examine(needs, Target("proof", Path()), lambda _, service: account.ask(service))
     account.end()
@@ -341,14 +308,14 @@ def test_a_service_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPat
         raise EndpointConnectionError(endpoint_url="https://ssm.us-east-1.amazonaws.com")
 
     monkeypatch.setattr(examination, "CHECKS", (("bootstrap", fail),))
-    account = Account([("sts", "get_caller_identity", {"Account": "123456789012"})])
+    account = PlayedAccount([("sts", "get_caller_identity", {"Account": "123456789012"})])
     _, found = examine(read_needs("proof", "dev", REGION, {}), Target("", Path()), lambda _, name: account.ask(name))
     assert found.missing
     assert "AWS did not answer" in found.says
 
 
 def test_without_credentials_nothing_else_is_asked() -> None:
-    account = Account([("sts", "get_caller_identity", "ExpiredToken")])
+    account = PlayedAccount([("sts", "get_caller_identity", "ExpiredToken")])
     with pytest.raises(CommandError, match="AWS does not know who asks") as raised:
         examine(read_needs("proof", "dev", REGION, {}), Target("", Path()), lambda _, name: account.ask(name))
     assert raised.value.status == 2

@@ -22,6 +22,7 @@ PAGES = (
     "README.md",
     "docs/quickstart.md",
     "docs/deploy.md",
+    "docs/only-aws-can-tell.md",
     "docs/command-line.md",
     "docs/admin.md",
     "docs/replay.md",
