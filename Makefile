@@ -150,7 +150,7 @@ setup: .local/setup/complete ## set up what is missing: the environment with `sl
 	@$(PYTHON) -m local.packages requirements-bench.txt
 	@touch $@
 
-.local/setup/complete: .venv/complete local/install.py local/services/kafka.lock web/package-lock.json
+.local/setup/complete: .venv/complete local/install.py local/page.py local/services/kafka.lock web/package-lock.json
 	@$(PYTHON) -m local.install
 	@touch $@
 

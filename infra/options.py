@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from infra.api.domain import Domain
 from infra.deployment import require
 from infra.network import AVAILABILITY_ZONES, SUBNET_BITS
 from infra.profiles.profile import Profile
@@ -12,23 +13,6 @@ from infra.profiles.profile import Profile
 # Three subnets in a network take the room of four.
 SMALLEST_NETWORK = SUBNET_BITS - 2
 YES, NO = "yes", "no"
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A name of the operator's own for the API, and the certificate for it, of the same region."""
-
-    name: str
-    certificate: str
-
-    def __post_init__(self) -> None:
-        require(
-            re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", self.name) is not None, f"domain {self.name!r} is not a host name"
-        )
-        require(
-            re.fullmatch(r"arn:aws[\w-]*:acm:[a-z0-9-]+:\d{12}:certificate/[\w-]+", self.certificate) is not None,
-            f"certificate {self.certificate!r} must be the ARN of a certificate of ACM, which a domain needs",
-        )
 
 
 @dataclass(frozen=True)

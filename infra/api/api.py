@@ -11,12 +11,12 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.api.domain import Domain
 from infra.api.door import Door, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.findings import accept
 from infra.building_blocks.operations import Operations, counted
 from infra.building_blocks.retention import kept_for
-from infra.options import Domain
 
 FAILED_PERCENT = 1
 SLOW_MILLISECONDS = 1000

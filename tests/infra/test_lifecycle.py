@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
+from infra.profiles.baseline import BASELINE
+from infra.profiles.large import LARGE
 from tests.infra.templates import ROOT, STACKS, Resource, Templates, context, synthesize
 from tests.infra.test_options import synthesized
 
@@ -192,6 +195,12 @@ def test_no_profile_replaces_what_another_one_deployed(templates: Templates, lar
                 assert look_up(properties, path) == look_up(theirs[name], path), (name, path)
                 compared += 1
     assert compared > 30
+
+
+def test_the_page_changes_one_value_of_the_cluster_at_a_time() -> None:
+    ours, larger = BASELINE.brokers, LARGE.brokers
+    changed = {field.name for field in fields(ours) if getattr(ours, field.name) != getattr(larger, field.name)}
+    assert set(re.findall(r"^\| [1-9] \| `(\w+)` \|", PAGE.read_text(), re.MULTILINE)) == changed
 
 
 def look_up(properties: Any, path: str) -> Any:
