@@ -22,7 +22,12 @@ WITH_NODE = PATH="$(NODE_HOME)/bin:$$PATH"
 RUN_CDK = $(WITH_NODE) node $(NODE_HOME)/lib/node_modules/npm/bin/npx-cli.js --yes $(CDK)
 # Which stage the CDK's engine deploys or deletes. cdk.json has the region that counts without one.
 CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),--context region=$(REGION)) \
-    $(if $(ADMINS),--context admins=$(ADMINS)) $(if $(DIRECTORY),--context directory=$(DIRECTORY))
+    $(if $(ADMINS),--context admins=$(ADMINS)) $(if $(DIRECTORY),--context directory=$(DIRECTORY)) \
+    $(if $(ZONES),--context zones=$(ZONES)) $(if $(CIDR),--context cidr=$(CIDR)) \
+    $(if $(DOMAIN),--context domain=$(DOMAIN)) $(if $(CERTIFICATE),--context certificate=$(CERTIFICATE)) \
+    $(if $(FIREHOSE_MIB),--context firehose_mib=$(FIREHOSE_MIB)) $(if $(RESERVE),--context reserve=$(RESERVE)) \
+    $(if $(ALARM_EMAIL),--context alarm_email=$(ALARM_EMAIL))
+DEPLOYED = $(CONTEXT) $(foreach tag,$(TAGS),--tags $(tag)) $(if $(APPROVAL),--require-approval $(APPROVAL))
 
 # Packages are installed without byte code. Python compiles a module at its first import, and must keep the result.
 export PYTHONDONTWRITEBYTECODE =
@@ -75,23 +80,32 @@ up: setup ## start the stack in the background; default PROFILE=test
 down: ## stop the stack and remove its data
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 
-synth: setup ## write the templates of every profile to cdk.out/
+synth: .venv/page ## write the templates of every profile to cdk.out/
 	@for profile in $(PROFILES); do \
 	    $(WITH_NODE) CDK_OUTDIR=cdk.out/$$profile CDK_CONTEXT_JSON="{\"profile\": \"$$profile\"}" $(PYTHON) app.py || exit 1; \
 	    echo "cdk.out/$$profile"; \
 	done
 
-bootstrap: setup ## prepare a region of an AWS account for deployments, once: ACCOUNT=... REGION=...
+bootstrap: .venv/deployment ## prepare a region of an AWS account for deployments, once: ACCOUNT=... REGION=...
 	@: $(or $(ACCOUNT),$(error say which ACCOUNT)) $(or $(REGION),$(error say which REGION))
-	@$(RUN_CDK) bootstrap aws://$(ACCOUNT)/$(REGION)
+	@policy=$$($(PYTHON) -m cli.execution_policy $(ACCOUNT)) && \
+	    $(RUN_CDK) bootstrap aws://$(ACCOUNT)/$(REGION) --cloudformation-execution-policies $$policy
 
-deploy: setup ## deploy to AWS: STAGE=... PROFILE=..., and where they differ REGION=... ADMINS=... DIRECTORY=...
+# What protects a stage from deletion would keep what a failed creation leaves, and the next try would stop at it. So a
+# first deployment adds the protection in a second run, after the first has succeeded.
+deploy: .venv/page ## deploy to AWS: STAGE=... PROFILE=..., at the first time FIRST=yes; docs/deploy.md has the other variables
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
-	@$(RUN_CDK) deploy --all $(CONTEXT)
+	@$(if $(filter yes,$(FIRST)),$(RUN_CDK) deploy --all $(DEPLOYED) --context first=yes)
+	@$(RUN_CDK) deploy --all $(DEPLOYED)
 
-destroy: setup ## delete a stage from AWS, after a question: STAGE=... PROFILE=... REGION=...
+# CloudFormation deletes no bucket that holds anything. A profile that keeps data keeps its buckets.
+destroy: .venv/page ## delete a stage from AWS, after a question: STAGE=... PROFILE=... REGION=...; CONFIRM=<stage> answers it
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
-	@$(RUN_CDK) destroy --all $(CONTEXT)
+	@[ "$(CONFIRM)" = "$(STAGE)" ] || \
+	    { printf 'Type the name of the stage to delete it: '; read answer; [ "$$answer" = "$(STAGE)" ]; }
+	@$(RUN_CDK) destroy --force $(CONTEXT) sluice-$(STAGE)-background sluice-$(STAGE)-pipeline
+	@$(PYTHON) -m cli.emptying $(STAGE) $(REGION)
+	@$(RUN_CDK) destroy --force --all $(CONTEXT)
 
 cost: setup ## write docs/cost.md: what a deployment costs, from the templates, prices and figures; `sluice cost` asks for more
 	@$(PYTHON) -m cli cost page > docs/cost.md.new && mv docs/cost.md.new docs/cost.md
@@ -119,15 +133,24 @@ clean: ## stop the stack and remove everything that was set up
 
 setup: .local/setup/complete ## set up what is missing: the environment with `sluice`, and the local stack's services
 
-.venv/complete: local/venv.sh local/packages.py requirements.txt requirements-dev.txt constraints.txt
-	@sh local/venv.sh
+.venv/complete: local/venv.sh local/packages.py requirements.txt requirements-deploy.txt requirements-dev.txt constraints.txt
+	@sh local/venv.sh requirements-dev.txt
+	@touch $@
+
+# A deployment needs no local stack: these two, and nothing that only tests use.
+.venv/deployment: local/venv.sh local/packages.py requirements.txt requirements-deploy.txt constraints.txt
+	@sh local/venv.sh requirements-deploy.txt
+	@touch $@
+
+.venv/page: .venv/deployment local/page.py web/package-lock.json
+	@$(PYTHON) -m local.page
 	@touch $@
 
 .venv/bench: .venv/complete requirements-bench.txt
 	@$(PYTHON) -m local.packages requirements-bench.txt
 	@touch $@
 
-.local/setup/complete: .venv/complete local/install.py local/services/kafka.lock web/package-lock.json
+.local/setup/complete: .venv/complete local/install.py local/page.py local/services/kafka.lock web/package-lock.json
 	@$(PYTHON) -m local.install
 	@touch $@
 

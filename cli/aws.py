@@ -1,12 +1,16 @@
 """A deployed stage's AWS services, with the credentials and the region of its profile."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cli.stages import CommandError, Target
 
 if TYPE_CHECKING:
     from botocore.config import Config
+
+Ask = Callable[[str], Any]
+"""Opens a client of an AWS service."""
 
 # Each part of a deployment is a stack of its own.
 PARTS = ("network", "data", "pipeline", "background")
@@ -37,19 +41,29 @@ def read_outputs(target: Target) -> dict[str, str]:
     outputs: dict[str, str] = {}
     for part in PARTS:
         try:
-            (stack,) = client.describe_stacks(StackName=f"sluice-{target.stage}-{part}")["Stacks"]
-        except ClientError as error:
-            # So CloudFormation answers for a stack that is not there.
-            if error.response["Error"]["Code"] == "ValidationError":
-                continue
+            stack = describe_stack(client, f"sluice-{target.stage}-{part}")
+        except (BotoCoreError, ClientError) as error:
             raise CommandError(f"CloudFormation did not answer: {error}") from error
-        except BotoCoreError as error:
-            raise CommandError(f"CloudFormation did not answer: {error}") from error
-        outputs |= {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+        outputs |= {output["OutputKey"]: output["OutputValue"] for output in (stack or {}).get("Outputs", ())}
     if not outputs:
         where = client.meta.region_name
         raise CommandError(f"there is no stage {target.stage!r} in region {where}, for these credentials")
     return outputs
+
+
+def describe_stack(client: Any, name: str) -> dict[str, Any] | None:
+    """Describe a stack, or return None where there is none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        (stack,) = client.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        # So CloudFormation answers for a stack that is not there.
+        if error.response["Error"]["Code"] == "ValidationError":
+            return None
+        raise
+    found: dict[str, Any] = stack
+    return found
 
 
 def find_output(outputs: dict[str, str], name: str) -> str:

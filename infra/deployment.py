@@ -22,7 +22,11 @@ class Deployment:
     region: str
     log_days: int
     keeps_data: bool
-    """Whether the data stays when the stacks are deleted, and deletion is protected."""
+    """Whether the data stays when the stacks are deleted."""
+    first: bool = False
+    """Whether this is the stage's first deployment: what protects from deletion would also keep a failed creation."""
+    reserves: bool = True
+    """Whether functions reserve their concurrency, which a new account has too little of."""
 
     def __post_init__(self) -> None:
         # The stage is part of API keys, SQL names and resource names, and must be valid in all of them.
@@ -34,6 +38,15 @@ class Deployment:
             re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self.region) is not None,
             f"{self.region!r} is not the name of an AWS region",
         )
+        require(
+            self.reserves or not self.keeps_data,
+            "a stage that keeps its data needs RESERVE: connections to its database are counted on it",
+        )
+
+    @property
+    def protected(self) -> bool:
+        """Whether AWS refuses to delete the stacks and the database."""
+        return self.keeps_data and not self.first
 
     def named(self, what: str) -> str:
         """Return the name a resource of this stage has."""

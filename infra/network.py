@@ -1,5 +1,6 @@
 """The private network: isolated subnets in three zones, and the endpoints that replace a way out."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from aws_cdk import Aws, Fn
@@ -11,6 +12,8 @@ from infra.building_blocks.access import Reach
 from infra.building_blocks.findings import accept
 
 AVAILABILITY_ZONES = 3
+SUBNET_BITS = 20
+"""Of a subnet's mask: 4,096 addresses, of which functions, brokers and endpoints take some hundred."""
 HTTPS_PORT = 443
 
 
@@ -20,15 +23,21 @@ class Network(Construct):
     Each service has an endpoint. A function names the endpoints that it needs.
     """
 
-    def __init__(self, scope: Construct, name: str) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, zones: Sequence[str] | None = None, cidr: str | None = None
+    ) -> None:
         super().__init__(scope, name)
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
-            # The region's first zones, resolved at deployment: looking them up now would need credentials.
-            availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(AVAILABILITY_ZONES)],
+            # The region's first zones, resolved at deployment: looking them up now would need credentials. Brokers are
+            # not offered in every zone, so a deployment may name others.
+            availability_zones=list(zones or (Fn.select(zone, Fn.get_azs()) for zone in range(AVAILABILITY_ZONES))),
+            ip_addresses=ec2.IpAddresses.cidr(cidr) if cidr else None,
             subnet_configuration=[
-                ec2.SubnetConfiguration(name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=20)
+                ec2.SubnetConfiguration(
+                    name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=SUBNET_BITS
+                )
             ],
         )
         accept(self.vpc, "VPC7", "isolated subnets and rules from group to group leave a flow log nothing to discover")

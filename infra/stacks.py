@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from aws_cdk import App, Environment, RemovalPolicy, Stack
+from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_kms as kms
 
 from infra.api.api import Api
@@ -12,6 +12,7 @@ from infra.building_blocks.base import Base
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
 from infra.building_blocks.operations import Operations
+from infra.building_blocks.retention import removal_from
 from infra.building_blocks.state_machine import describe_access, start_access
 from infra.deployment import Deployment
 from infra.functions.admin import Admin
@@ -46,6 +47,7 @@ from infra.functions.show import Show
 from infra.functions.tier import Tier
 from infra.functions.trace import Trace
 from infra.network import Network
+from infra.options import read_options
 from infra.profiles import profile_named
 from infra.stores.alerting import Alerting
 from infra.stores.cache import Cache
@@ -62,14 +64,20 @@ from infra.workflows.replay import ReplayMachine
 def define(context: Mapping[str, object], *, outdir: str) -> App:
     """Define the deployment that the context describes: its stage, profile and region."""
     app = App(context=dict(context), outdir=outdir, analytics_reporting=False)
-    profile = profile_named(str(app.node.get_context("profile")))
+    region = str(app.node.get_context("region"))
+    options = read_options(app.node.try_get_context, region)
+    profile = options.apply(profile_named(str(app.node.get_context("profile"))))
     deployment = Deployment(
         stage=str(app.node.get_context("stage")),
-        region=str(app.node.get_context("region")),
+        region=region,
         log_days=profile.log_days,
         keeps_data=profile.keeps_data,
+        first=options.first,
+        reserves=options.reserves,
     )
-    network = Network(_stack(app, deployment, "network", "private network"), "Network")
+    network = Network(
+        _stack(app, deployment, "network", "private network"), "Network", zones=options.zones, cidr=options.cidr
+    )
 
     data = _stack(app, deployment, "data", "Kafka, buckets, PostgreSQL, cache: what must survive a release")
     key = kms.Key(
@@ -77,7 +85,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         "Key",
         description=f"Sluice {deployment.stage}: everything at rest",
         enable_key_rotation=True,
-        removal_policy=RemovalPolicy.RETAIN if deployment.keeps_data else RemovalPolicy.DESTROY,
+        removal_policy=removal_from(deployment),
     )
     operations = Operations(
         data, "Operations", deployment=deployment, key=key, monthly_budget_usd=profile.monthly_budget_usd
@@ -192,7 +200,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
-    api.open([ingest.door, query.door, trace.door, show.door, admin.door])
+    api.open([ingest.door, query.door, trace.door, show.door, admin.door], domain=options.domain)
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
     return app
 
@@ -204,5 +212,5 @@ def _stack(app: App, deployment: Deployment, name: str, purpose: str) -> Stack:
         description=f"Sluice {deployment.stage}: {purpose}",
         # The region is part of file paths and of projections; the account is that of the deployer.
         env=Environment(region=deployment.region),
-        termination_protection=deployment.keeps_data,
+        termination_protection=deployment.protected,
     )

@@ -6,12 +6,13 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from local.install import kafka_installation, page_is_complete, redis_installation
+from local.findings import Finding
+from local.install import kafka_installation, redis_installation
 from local.jars import repositories
 from local.packages import SYSTEM_CERTIFICATES
+from local.page import page_is_complete
 from local.processes import StackError
 from local.services import kafka
 
@@ -24,15 +25,6 @@ SET_UP_BYTES, DATA_BYTES = 2 * GB, GB
 """What the set-up takes, and what a stack may write in an afternoon."""
 MEMORY_BYTES = 3 * GB
 ANSWER_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that the stack needs, and what there is of it, or else what to do."""
-
-    what: str
-    says: str
-    missing: bool = False
 
 
 def examine(checkout: Path) -> list[Finding]:

@@ -4,7 +4,6 @@ Nothing of it needs root or touches the machine: everything goes to one director
 """
 
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -12,23 +11,23 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from local import jars
+from local.page import WEB, install_page
 from local.ports import Ports
 from local.processes import ROOT, StackError, spawn, stop
 from local.services import kafka, redis
-from local.synthesis import node_directory
+from local.tools import run_tool
 
 SETUP = ROOT / ".local" / "setup"
 REDIS_PACKAGE = "redis-server"
 REDIS_MAJOR = 7
 """The first release with what we start it with."""
-WEB = ROOT / "web"
 BROWSER_PACKAGE = "chromium-headless-shell"
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -104,7 +103,7 @@ def install(setup: Path = SETUP) -> None:
     """Set up what is missing, side by side: each part waits for the network or uses one core."""
     setup.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor() as pool:
-        others = [pool.submit(_install_redis, setup), pool.submit(_install_page, WEB)]
+        others = [pool.submit(_install_redis, setup), pool.submit(install_page, WEB)]
         _install_kafka(setup)
         for other in others:
             other.result()
@@ -140,41 +139,6 @@ def install_browser(setup: Path = SETUP) -> None:
             raise StackError("this system's packages have no Chromium that runs; put one on the PATH") from None
 
 
-def page_is_complete(web: Path) -> bool:
-    """Whether the page's packages are those of its lock file: npm writes down what it has installed.
-
-    An optional package is a program for one kind of machine: npm leaves out those of the others.
-    """
-    try:
-        installed, locked = (
-            json.loads((web / name).read_text())["packages"]
-            for name in ("node_modules/.package-lock.json", "package-lock.json")
-        )
-    except FileNotFoundError:
-        return False
-    wanted = {
-        name: package
-        for name, package in locked.items()
-        if name and (name in installed or not package.get("optional", False))
-    }
-    # npm also leaves out an optional package that it failed to fetch, and says nothing.
-    choices = [package["optionalDependencies"] for package in wanted.values() if "optionalDependencies" in package]
-    runs_here = all(any(f"node_modules/{name}" in installed for name in choice) for choice in choices)
-    return bool(installed == wanted) and runs_here
-
-
-def _install_page(web: Path) -> None:
-    """Have npm fetch the page's packages, without running the scripts they bring."""
-    if page_is_complete(web):
-        return
-    print("setting up the page's packages ...", flush=True)
-    node = node_directory()
-    npm = node.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    _run([str(node / "node"), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], web)
-    if not page_is_complete(web):
-        raise StackError("npm could not fetch a program that checks the page; run `make setup` again")
-
-
 def complete(directory: Path, fill: Callable[[Path], None]) -> None:
     """Fill a directory, which appears only once it is complete: an interrupted set-up starts again."""
     unfinished = directory.with_name(f"{directory.name}.unfinished")
@@ -196,12 +160,12 @@ def _unpack(package: str, directory: Path) -> None:
         apt = ["apt-get", "-q", *own, "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root"]
         for needed in ("lists/partial", "cache/archives/partial"):
             (downloads / needed).mkdir(parents=True)
-        _run([*apt, "update"], downloads)
-        planned = _run([*apt, "--simulate", "--no-install-recommends", "install", package], downloads)
+        run_tool([*apt, "update"], downloads)
+        planned = run_tool([*apt, "--simulate", "--no-install-recommends", "install", package], downloads)
         missing = re.findall(r"^Inst (\S+)", planned, re.MULTILINE)
-        _run([*apt, "download", *missing], downloads)
+        run_tool([*apt, "download", *missing], downloads)
         for archive in downloads.glob("*.deb"):
-            _run(["dpkg", "-x", str(archive), str(directory)], downloads)
+            run_tool(["dpkg", "-x", str(archive), str(directory)], downloads)
 
 
 def _fetch_kafka(directory: Path) -> None:
@@ -227,16 +191,6 @@ async def _train(installation: kafka.Installation) -> None:
             await stop(process, signal.SIGTERM, seconds=60)
         if not installation.startup_cache.exists():
             raise StackError(f"the broker does not run here:\n{(logs / 'kafka.log').read_text()}")
-
-
-def _run(command: Sequence[str], directory: Path) -> str:
-    """Run a tool and return what it printed; its failure is quoted."""
-    # Node.js comes with a Python package, and npm starts it by its name.
-    environment = {**os.environ, "PATH": os.pathsep.join((str(node_directory()), os.environ["PATH"]))}
-    ran = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        raise StackError(f"{' '.join(command)} failed:\n{ran.stdout}{ran.stderr}")
-    return ran.stdout
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv with the newest Python here that really runs, and installs what is pinned into it.
+# `sh local/venv.sh FILE`: makes .venv with the newest Python here that really runs, and installs the file's
+# requirements into it, as pinned.
 # Shell, because it is what there is before Python.
 set -eu
 cd "$(dirname "$0")/.."
@@ -46,7 +47,7 @@ if ! { [ -x .venv/bin/python ] && works .venv/bin/python; }; then
     "$python" -m venv .venv
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-.venv/bin/python -m local.packages requirements-dev.txt
+.venv/bin/python -m local.packages "$1"
 cat > .venv/bin/sluice <<'END'
 #!/bin/sh
 # The command line of this checkout, from any directory.

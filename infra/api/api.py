@@ -11,6 +11,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.api.domain import Domain
 from infra.api.door import Door, Throttle
 from infra.building_blocks.base import Base
 from infra.building_blocks.findings import accept
@@ -51,8 +52,8 @@ class Api(Construct):
         """Where the API and the dashboard are."""
         CfnOutput(self, "Url", value=self.address)
 
-    def open(self, doors: Sequence[Door]) -> None:
-        """Lead the doors' routes to their functions."""
+    def open(self, doors: Sequence[Door], *, domain: Domain | None = None) -> None:
+        """Lead the doors' routes to their functions, also from a name of the operator's own."""
         api, base = self.gateway, self._base
         routes = [route for door in doors for route in _add_routes(api, door)]
         access_log = logs.LogGroup(
@@ -79,7 +80,32 @@ class Api(Construct):
         )
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
+        if domain:
+            self._map(domain, stage)
         self._watch(base.operations, {"ApiId": api.api_id})
+
+    def _map(self, domain: Domain, stage: gateway.CfnStage) -> None:
+        """Answer under this name too. The stage's own address stays: the dashboard's links and `sluice` use it."""
+        name = gateway.CfnDomainName(
+            self,
+            "DomainName",
+            domain_name=domain.name,
+            domain_name_configurations=[
+                gateway.CfnDomainName.DomainNameConfigurationProperty(
+                    certificate_arn=domain.certificate, endpoint_type="REGIONAL", security_policy="TLS_1_2"
+                )
+            ],
+        )
+        mapping = gateway.CfnApiMapping(
+            self, "Mapping", api_id=self.gateway.api_id, domain_name=name.ref, stage=stage.ref
+        )
+        mapping.node.add_dependency(stage)
+        CfnOutput(
+            self,
+            "DomainTarget",
+            value=name.attr_regional_domain_name,
+            description="the CNAME of the domain points here",
+        )
 
     def _watch(self, operations: Operations, api: dict[str, str]) -> None:
         operations.alarm(

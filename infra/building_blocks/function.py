@@ -106,7 +106,7 @@ class Function(Construct):
             environment=environment,
             memory_size=compute.memory_mib,
             timeout=Duration.seconds(compute.timeout_seconds),
-            reserved_concurrent_executions=compute.concurrency,
+            reserved_concurrent_executions=compute.concurrency if deployment.reserves else None,
             # The document above holds all of its permissions. Constructs add none.
             role=role.without_policy_updates(),
             vpc=network.vpc if network else None,

@@ -75,7 +75,7 @@ class Operations(Construct):
     def _budget(self, usd: float) -> None:
         """Watch what the whole account costs: AWS finds a stage's own costs only by tags that someone activates."""
         subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
-        budgets.CfnBudget(
+        budget = budgets.CfnBudget(
             self,
             "Budget",
             budget=budgets.CfnBudget.BudgetDataProperty(
@@ -94,6 +94,8 @@ class Operations(Construct):
                 for kind, percent in BUDGET_MESSAGES
             ],
         )
+        # A budget whose topic does not admit it yet is refused.
+        budget.node.add_dependency(self.topic)
 
     def _for_alarms(self, may: list[str], resource: str) -> iam.PolicyStatement:
         """Grant the alarms of this stage a permission."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -11,6 +11,7 @@ from constructs import Construct
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.retention import removal_from
 from sluice.edge.matching.tables import IDS
 from sluice.edge.notify.told import FOLDER as NOTIFIED
 from sluice.edge.replay.planning import LISTS
@@ -79,7 +80,7 @@ class Bucket(s3.Bucket):
             + [s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1))],
             versioned=True if lock else None,
             object_lock_default_retention=lock,
-            removal_policy=RemovalPolicy.RETAIN if foundation.deployment.keeps_data else RemovalPolicy.DESTROY,
+            removal_policy=removal_from(foundation.deployment),
         )
         self._field = field
         self._key = foundation.key

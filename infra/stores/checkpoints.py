@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy
+from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -12,6 +12,7 @@ from constructs import Construct
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.retention import removal_from
 from infra.deployment import require
 from infra.stores.buckets import Bucket, Expiry
 from sluice.core.control.checkpoints import FOLDER
@@ -51,7 +52,7 @@ class Checkpoints(Construct):
             alias=self._key_name,
             key_spec=kms.KeySpec.ECC_NIST_P256,
             key_usage=kms.KeyUsage.SIGN_VERIFY,
-            removal_policy=RemovalPolicy.RETAIN if deployment.keeps_data else RemovalPolicy.DESTROY,
+            removal_policy=removal_from(deployment),
         )
         self._bucket = Bucket(
             self,

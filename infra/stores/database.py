@@ -15,6 +15,8 @@ from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 PORT = 5432
 NAME = "sluice"
+MAJOR = "18"
+"""PostgreSQL's major release."""
 CONNECT_SECONDS = 2
 """How long a function tries to open a connection; a test holds it against the code."""
 
@@ -87,7 +89,8 @@ class Database(Construct):
 
     def _define(self, foundation: Foundation, settings: DatabaseProfile) -> rds.DatabaseInstance:
         network, keeps_data = foundation.network, foundation.deployment.keeps_data
-        engine = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.VER_18_3)
+        # RDS chooses the minor release, and moves on by itself: one that is named here disappears some day.
+        engine = rds.DatabaseInstanceEngine.postgres(version=rds.PostgresEngineVersion.of(MAJOR, MAJOR))
         instance = rds.DatabaseInstance(
             self,
             "Instance",
@@ -125,7 +128,7 @@ class Database(Construct):
             delete_automated_backups=not keeps_data,
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
-            deletion_protection=keeps_data,
+            deletion_protection=foundation.deployment.protected,
             removal_policy=RemovalPolicy.SNAPSHOT if keeps_data else RemovalPolicy.DESTROY,
         )
         accept(instance, "RDS11", "security groups decide which functions connect: another port would hide nothing")

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -83,7 +84,11 @@ class Stream(Construct):
                 )
             ),
         )
-        self._topic_arns = {name: self._topic(name, size).attr_topic_arn for name, size in topics.by_name().items()}
+        made = {name: self._topic(name, size) for name, size in topics.by_name().items()}
+        # AWS does not say whether a cluster takes several topics at once.
+        for earlier, later in pairwise(made.values()):
+            later.add_dependency(earlier)
+        self._topic_arns = {name: topic.attr_topic_arn for name, topic in made.items()}
         self._readers = {name: DependencyGroup() for name in topics.by_name()}
         self._bootstrap = self._bootstrap_brokers(log_days=deployment.log_days)
         self._watch(foundation.operations, brokers.count)

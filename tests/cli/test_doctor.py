@@ -11,7 +11,8 @@ import pytest
 
 from cli.__main__ import main
 from local import doctor
-from local.doctor import GB, Finding
+from local.doctor import GB
+from local.findings import Finding
 
 
 @pytest.mark.parametrize(

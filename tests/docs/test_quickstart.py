@@ -1,4 +1,4 @@
-"""Every command on the pages for people parses, and the quickstart's numbers are those of the profiles."""
+"""Every command on the pages for people parses, and the numbers of a deployment are those of the profiles."""
 
 import json
 import re
@@ -21,12 +21,15 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
     "docs/quickstart.md",
+    "docs/deploy.md",
+    "docs/only-aws-can-tell.md",
     "docs/command-line.md",
     "docs/admin.md",
     "docs/replay.md",
     "docs/dead-letters.md",
 )
 QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
+DEPLOY = (ROOT / "docs/deploy.md").read_text()
 COSTS = (ROOT / "docs/cost.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 # What Lambda keeps of an account's quota for functions that reserve nothing.
@@ -73,18 +76,34 @@ def test_there_are_commands_on_every_page() -> None:
     assert len(COMMANDS) > 60
 
 
-def test_every_target_of_the_quickstart_is_there_with_its_variables() -> None:
-    made = [line.split()[1:] for line in lines_of("docs/quickstart.md") if line.startswith("make ")]
-    assert {words[0] for words in made} >= {"bootstrap", "deploy", "destroy", "setup", "up"}
+def test_every_target_on_the_pages_is_there_with_its_variables() -> None:
+    made = [
+        shlex.split(line)[1:]
+        for page in ("docs/quickstart.md", "docs/deploy.md")
+        for line in lines_of(page)
+        if line.startswith("make ")
+    ]
+    assert {words[0] for words in made} >= {"bootstrap", "deploy", "destroy", "synth", "up"}
     for target, *settings in made:
         assert re.search(rf"^{target}: ", MAKEFILE, re.MULTILINE), target
         for setting in settings:
             assert f"$({setting.partition('=')[0]})" in MAKEFILE, setting
 
 
+def test_the_page_lists_every_variable_of_a_deployment_and_no_other() -> None:
+    listed = {
+        name
+        for row in re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", DEPLOY, re.MULTILINE)
+        for name in re.findall(r"\w+", row)
+    }
+    (recipes,) = re.findall(r"^CONTEXT = (.*?)\n(?=\n)", MAKEFILE, re.MULTILINE | re.DOTALL)
+    assert listed == {*re.findall(r"\$\((?:if \$\()?([A-Z_]{4,})\)", recipes), "TAGS", "FIRST"} - {"CONTEXT"}
+
+
 def test_every_command_of_aws_is_one_of_its_api() -> None:
     session = botocore.session.get_session()
-    said = [each for line in lines_of("docs/quickstart.md") for each in re.findall(r"\baws ([a-z0-9-]+ [^;)]*)", line)]
+    called = re.compile(r"(?<![\w-])aws ([a-z0-9-]+ [^;)]*)")
+    said = [each for line in lines_of("docs/deploy.md") for each in called.findall(line)]
     assert len(said) > 10
     for service, operation, *arguments in map(str.split, said):
         if service == "s3":
@@ -109,11 +128,11 @@ def test_the_rejected_event_has_the_dead_letter_that_the_quickstart_shows() -> N
 
 def test_what_a_stage_costs_without_events_is_what_the_page_of_costs_says() -> None:
     (row,) = re.findall(r"^\| the size of the deployment.*\| ([\d,]+) \|$", COSTS, re.MULTILINE)
-    assert f"{row} dollars a month at `baseline`" in QUICKSTART
+    assert f"{row} dollars a month at `baseline`" in DEPLOY
 
 
 def test_the_quotas_are_those_of_the_profiles() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) of (\d+) MiB/s \|$", QUICKSTART, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) of (\d+) MiB/s \|$", DEPLOY, re.MULTILINE)
     expected = []
     for name in ("dev", "baseline", "large"):
         profile = profile_named(name)
@@ -125,4 +144,4 @@ def test_the_quotas_are_those_of_the_profiles() -> None:
         delivery = profile.delivery
         expected.append((name, str(needed), str(delivery.streams), f"{delivery.quota_mib_per_second:g}"))
     assert rows == expected
-    assert f"--desired-value {expected[1][1]}" in QUICKSTART
+    assert f"--desired-value {expected[1][1]}" in DEPLOY

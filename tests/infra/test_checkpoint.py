@@ -41,7 +41,7 @@ def _granted(templates: Templates) -> list[tuple[str, str, str]]:
 def test_one_key_signs_and_only_one_function_may_use_it(templates: Templates) -> None:
     (key,) = [each for each in templates.every("AWS::KMS::Key") if each.properties.get("KeyUsage") == "SIGN_VERIFY"]
     assert key.properties["KeySpec"] == "ECC_NIST_P256"
-    assert key.policies["DeletionPolicy"] == ("Retain" if templates.profile.keeps_data else "Delete")
+    assert key.policies["DeletionPolicy"] == ("RetainExceptOnCreate" if templates.profile.keeps_data else "Delete")
     signing = {role for role, action, _ in _granted(templates) if action in ("kms:Sign", "kms:*")}
     assert len(signing) == 1
     assert signing.pop().startswith("CheckpointRole")

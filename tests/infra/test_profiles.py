@@ -186,7 +186,7 @@ def test_the_app_runs_from_anywhere_without_credentials_network_settings_or_a_no
 def test_profiles_that_keep_data_are_guarded_against_deletion(templates: Templates) -> None:
     kept = {"baseline", "large"}
     assert templates.profile.keeps_data == (templates.profile.name in kept)
-    expected = "Retain" if templates.profile.keeps_data else "Delete"
+    expected = "RetainExceptOnCreate" if templates.profile.keeps_data else "Delete"
     for bucket in templates.every("AWS::S3::Bucket"):
         assert bucket.policies["DeletionPolicy"] == expected, bucket.name
     for key in templates.every("AWS::KMS::Key"):

@@ -16,8 +16,9 @@ from threading import Thread
 import pytest
 
 from local import jars
-from local.install import browser_installation, complete, page_is_complete, redis_installation
+from local.install import browser_installation, complete, redis_installation
 from local.packages import SYSTEM_CERTIFICATES, environment, read_settings
+from local.page import page_is_complete
 from local.processes import ROOT, StackError
 
 
@@ -33,7 +34,7 @@ def test_an_environment_is_made_with_a_python_that_really_runs(tmp_path: Path) -
     (clone / "local").mkdir(parents=True)
     for name in ("local/venv.sh", "local/__init__.py", "local/packages.py", "constraints.txt"):
         shutil.copy(ROOT / name, clone / name)
-    (clone / "requirements-dev.txt").write_text("iniconfig\n")
+    (clone / "requirements.txt").write_text("iniconfig\n")
     executable(programs / "python3.13", "echo 'python3.13: command not found' >&2; exit 127")
     executable(programs / "python3.12", "echo 'Python 3.10.0'; exit 1")
     real = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
@@ -43,7 +44,12 @@ def test_an_environment_is_made_with_a_python_that_really_runs(tmp_path: Path) -
 
     def run() -> str:
         made = subprocess.run(
-            ["sh", "local/venv.sh"], cwd=clone, env={**os.environ, **paths}, capture_output=True, text=True, check=False
+            ["sh", "local/venv.sh", "requirements.txt"],
+            cwd=clone,
+            env={**os.environ, **paths},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert made.returncode == 0, made.stderr
         return made.stdout

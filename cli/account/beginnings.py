@@ -1,0 +1,67 @@
+"""What earlier steps left: the bootstrap of the region, and stacks of a deployment that failed."""
+
+from datetime import datetime
+from typing import Any
+
+from cli.account.needs import Needs
+from cli.aws import PARTS, Ask, describe_stack
+from local.findings import Finding
+
+BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
+"""Where `cdk bootstrap` writes its version."""
+BOOTSTRAP_VERSION = 6
+"""What the stacks ask for."""
+ON_THE_WAY = "IN_PROGRESS"
+
+
+def find_bootstrap(needs: Needs, ask: Ask, _now: datetime) -> Finding:
+    """Find what `make bootstrap` sets up."""
+    client = ask("ssm")
+    region = needs.deployment.region
+    remedy = f"run `make bootstrap ACCOUNT=... REGION={region}`"
+    try:
+        version = int(client.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
+    except client.exceptions.ParameterNotFound:
+        return Finding(
+            "bootstrap", f"{region} is not prepared, and a deployment needs its bucket and roles: {remedy}", True
+        )
+    if version < BOOTSTRAP_VERSION:
+        return Finding(
+            "bootstrap", f"{region} has version {version}, and the stacks need {BOOTSTRAP_VERSION}: {remedy}", True
+        )
+    return Finding("bootstrap", f"{region} has version {version}")
+
+
+def find_stacks(needs: Needs, ask: Ask, _now: datetime) -> Finding:
+    """Find what an earlier deployment of the stage left, and say whether this is the first."""
+    client = ask("cloudformation")
+    stacks = {name: stack for name in map(needs.deployment.named, PARTS) if (stack := describe_stack(client, name))}
+    for name, stack in stacks.items():
+        if remedy := _mend(name, stack):
+            return Finding("stacks", f"{name} is in {stack['StackStatus']}: {remedy}", True)
+    if len(stacks) < len(PARTS) and needs.deployment.keeps_data:
+        return Finding("stacks", f"{len(stacks)} of {len(PARTS)} are there: deploy with FIRST=yes")
+    return Finding("stacks", f"{len(stacks)} of {len(PARTS)} are there")
+
+
+def _mend(name: str, stack: dict[str, Any]) -> str:
+    """Say what to do about a stack that cannot be updated; nothing for any other."""
+    status = stack["StackStatus"]
+    if status == "REVIEW_IN_PROGRESS":
+        return ""
+    if status.endswith(ON_THE_WAY):
+        return "wait until it has ended"
+    unprotect = (
+        f"run `aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name {name}`"
+        if stack.get("EnableTerminationProtection")
+        else ""
+    )
+    if status == "ROLLBACK_COMPLETE":
+        # The CDK deletes such a stack by itself, if nothing protects it.
+        return f"{unprotect}, and deploy with FIRST=yes" if unprotect else ""
+    if status in ("ROLLBACK_FAILED", "DELETE_FAILED"):
+        delete = f"`aws cloudformation delete-stack --stack-name {name}`"
+        return f"{unprotect}, then {delete}" if unprotect else f"run {delete}"
+    if status == "UPDATE_ROLLBACK_FAILED":
+        return f"run `aws cloudformation continue-update-rollback --stack-name {name}`"
+    return ""

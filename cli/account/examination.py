@@ -1,0 +1,60 @@
+"""Everything that is asked of an account, in the order in which a deployment needs it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.account.beginnings import find_bootstrap, find_stacks
+from cli.account.needs import Needs
+from cli.account.offers import find_database, find_kafka, find_layer, find_zones
+from cli.account.quotas import find_delivery, find_executions
+from cli.aws import REMEMBER, Ask, open_client
+from cli.stages import CommandError, Target
+from local.findings import Finding
+
+CHECKS: tuple[tuple[str, Callable[[Needs, Ask, datetime], Finding]], ...] = (
+    ("bootstrap", find_bootstrap),
+    ("stacks", find_stacks),
+    ("zones", find_zones),
+    ("Kafka", find_kafka),
+    ("PostgreSQL", find_database),
+    ("Firehose", find_delivery),
+    ("layer", find_layer),
+    ("Lambda", find_executions),
+)
+
+
+def examine(needs: Needs, target: Target, open_service: Callable[[Target, str], Any] = open_client) -> list[Finding]:
+    """Ask everything. What does not answer is missing: a deployment would fail there."""
+
+    @cache
+    def ask(service: str) -> Any:
+        return open_service(target, service)
+
+    now = datetime.now(UTC)
+    return [_find_account(needs, ask), *(_answer(what, check, needs, ask, now) for what, check in CHECKS)]
+
+
+def _find_account(needs: Needs, ask: Ask) -> Finding:
+    try:
+        account = ask("sts").get_caller_identity()["Account"]
+    except (BotoCoreError, ClientError) as error:
+        raise CommandError(f"AWS does not know who asks: {str(error).rstrip('.')}. {REMEMBER}", 2) from error
+    return Finding("account", f"{account}, region {needs.deployment.region}")
+
+
+def _answer(
+    what: str, check: Callable[[Needs, Ask, datetime], Finding], needs: Needs, ask: Ask, now: datetime
+) -> Finding:
+    try:
+        return check(needs, ask, now)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        return Finding(what, f"{error.operation_name} is answered {code}: ask with a role that may call it", True)
+    except (BotoCoreError, OSError) as error:
+        return Finding(
+            what, f"AWS did not answer ({str(error).rstrip('.')}): try again from where AWS is reached", True
+        )

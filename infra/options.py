@@ -1,0 +1,93 @@
+"""What a deployment is told beside its stage, profile and region: the context that `make deploy` passes on."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from infra.api.domain import Domain
+from infra.deployment import require
+from infra.network import AVAILABILITY_ZONES, SUBNET_BITS
+from infra.profiles.profile import Profile
+
+# Three subnets in a network take the room of four.
+SMALLEST_NETWORK = SUBNET_BITS - 2
+YES, NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one deployment. Without any, it has those of its profile."""
+
+    zones: tuple[str, ...] | None = None
+    """The names of the zones; else the region's first three."""
+    cidr: str | None = None
+    """The addresses of the network; else 10.0.0.0/16."""
+    domain: Domain | None = None
+    firehose_mib: float | None = None
+    """What AWS lets one delivery stream take, where it differs from the profile."""
+    first: bool = False
+    """Whether the stage is deployed for the first time."""
+    reserves: bool = True
+    """Whether functions reserve their concurrency."""
+
+    def apply(self, profile: Profile) -> Profile:
+        """Return the profile with what AWS grants here."""
+        if self.firehose_mib is None:
+            return profile
+        return replace(profile, delivery=replace(profile.delivery, quota_mib_per_second=self.firehose_mib))
+
+
+def read_options(context: Callable[[str], object], region: str) -> Options:
+    """Read the options from the context, which looks values up by name, and refuse what could not work."""
+    given = {name: str(context(name) or "") for name in ("zones", "cidr", "domain", "certificate", "firehose_mib")}
+    return Options(
+        zones=_read_zones(given["zones"], region),
+        cidr=_read_cidr(given["cidr"]),
+        domain=Domain(given["domain"], given["certificate"]) if given["domain"] or given["certificate"] else None,
+        firehose_mib=_read_number(given["firehose_mib"]),
+        first=_read_choice("first", context("first"), NO),
+        reserves=_read_choice("reserve", context("reserve"), YES),
+    )
+
+
+def _read_zones(given: str, region: str) -> tuple[str, ...] | None:
+    if not given:
+        return None
+    zones = tuple(given.split(","))
+    require(
+        len(set(zones)) == len(zones) == AVAILABILITY_ZONES
+        and all(re.fullmatch(rf"{region}[a-z]", zone) for zone in zones),
+        f"zones {given!r} must be {AVAILABILITY_ZONES} different zones of {region}, as {region}a,{region}b,{region}c",
+    )
+    return zones
+
+
+def _read_cidr(given: str) -> str | None:
+    if not given:
+        return None
+    try:
+        network = ipaddress.IPv4Network(given)
+    except ValueError as error:
+        raise ValueError(f"cidr {given!r} is no IPv4 network: {error}") from error
+    require(
+        network.is_private and 16 <= network.prefixlen <= SMALLEST_NETWORK,
+        f"cidr {given!r} must be a private network of /16 to /{SMALLEST_NETWORK}:"
+        f" it holds {AVAILABILITY_ZONES} subnets of /{SUBNET_BITS}",
+    )
+    return given
+
+
+def _read_number(given: str) -> float | None:
+    if not given:
+        return None
+    try:
+        return float(given)
+    except ValueError as error:
+        raise ValueError(f"firehose_mib {given!r} is not a number of MiB per second") from error
+
+
+def _read_choice(name: str, given: object, default: str) -> bool:
+    said = str(given or default)
+    require(said in (YES, NO), f"{name} {said!r} must be {YES} or {NO}")
+    return said == YES

@@ -1,0 +1,101 @@
+"""CloudFormation may use every service that the templates use, and no other."""
+
+import json
+import re
+from typing import Any
+
+import botocore.session
+import pytest
+
+from tests.infra.templates import ROOT, STACKS, Templates, context, listed
+from tests.infra.test_options import DOMAIN, synthesized
+
+DOCUMENT = json.loads((ROOT / "infra/execution-policy.json").read_text())
+# What IAM calls the services of resource types, where it is not their name in lower case.
+PREFIXES = {
+    "apigatewayv2": "apigateway",
+    "kinesisfirehose": "firehose",
+    "msk": "kafka",
+    "stepfunctions": "states",
+}
+# What resources need of other services.
+FURTHER = {
+    "kafka-cluster": "a topic is created in the cluster",
+    "secretsmanager": "RDS keeps the administrator's password there",
+    "ssm": "every stack asks for the version of the bootstrap",
+}
+MOST_CHARACTERS = 6144
+
+
+def actions() -> set[str]:
+    return {action for statement in DOCUMENT["Statement"] for action in listed(statement["Action"])}
+
+
+@pytest.fixture(scope="module")
+def all_types(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The types of a deployment with everything that an option adds."""
+    with_domain = synthesized(tmp_path_factory.mktemp("domain"), context("baseline", **DOMAIN))
+    return {resource["Type"] for stack in STACKS for resource in with_domain[stack]["Resources"].values()}
+
+
+def services(types: set[str]) -> set[str]:
+    named = {kind.split("::")[1].lower() for kind in types if kind.startswith("AWS::")}
+    return {PREFIXES.get(name, name) for name in named}
+
+
+def test_every_service_of_a_resource_is_allowed_and_nothing_else(all_types: set[str]) -> None:
+    allowed = {action.partition(":")[0] for action in actions()}
+    assert allowed == services(all_types) | set(FURTHER)
+
+
+def test_no_profile_has_a_type_that_the_others_lack(templates: Templates, all_types: set[str]) -> None:
+    assert {resource.type for resource in templates.every()} <= all_types
+    assert {kind for kind in all_types if not kind.startswith("AWS::")} <= {
+        "Custom::KafkaBootstrapBrokers",
+        "Custom::Trigger",
+    }, "a custom resource is a call of its function, which lambda:* allows"
+
+
+def test_it_may_not_make_machines_users_or_roles_of_others() -> None:
+    assert "*" not in actions()
+    assert not {
+        action for action in actions() if re.match(r"iam:\*|ec2:\*|ec2:Run|iam:.*User|iam:.*Policy$", action)
+    } - {
+        "iam:AttachRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:GetRolePolicy",
+        "iam:PutRolePolicy",
+        "iam:UpdateAssumeRolePolicy",
+    }
+    for statement in DOCUMENT["Statement"]:
+        if any(action.startswith("iam:") for action in listed(statement["Action"])):
+            assert re.fullmatch(r"arn:aws:iam::\*:role/(sluice-|aws-service-role/)\*", statement["Resource"])
+
+
+def test_roles_of_the_templates_are_named_after_their_stacks(templates: Templates) -> None:
+    for role in templates.every("AWS::IAM::Role"):
+        name = role.properties.get("RoleName")
+        assert name is None or name.startswith("sluice-"), role.name
+        managed = json.dumps(role.properties.get("ManagedPolicyArns", []))
+        assert set(re.findall(r"policy/[\w/-]+", managed)) <= {"policy/service-role/AWSLambdaBasicExecutionRole"}
+
+
+def test_actions_without_a_wildcard_are_operations_of_their_service() -> None:
+    session = botocore.session.get_session()
+    for action in sorted(actions()):
+        service, _, name = action.partition(":")
+        # S3's actions are not named as its operations are, and two actions of IAM and EC2 have no operation.
+        if "*" not in name and service != "s3" and action != "iam:PassRole":
+            assert name in session.get_service_model(service).operation_names, action
+
+
+def test_it_fits_into_a_managed_policy() -> None:
+    assert len(re.sub(r"\s", "", json.dumps(DOCUMENT))) < MOST_CHARACTERS
+
+
+def test_it_is_a_file_that_a_person_reads() -> None:
+    sids = [statement["Sid"] for statement in DOCUMENT["Statement"]]
+    assert len(set(sids)) == len(sids)
+    written: dict[str, Any] = DOCUMENT
+    assert (ROOT / "infra/execution-policy.json").read_text() == json.dumps(written, indent=2) + "\n"
