@@ -22,9 +22,7 @@ UNKNOWN = cloudwatch.TreatMissingData.IGNORE
 # Metrics that must be written regularly: no data raises the alarm.
 TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
-NO_ONE = (
-    "No one listens to the alarms: deploy with the context alarm_email, or subscribe to the topics pages and tickets."
-)
+NO_ONE = "No one listens to the alarms: give the context alarm_email, or subscribe to the topics pages and operations."
 
 # Percent of the budget at which a message is sent: of what the month has cost, and of what AWS expects it to cost.
 BUDGET_MESSAGES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
@@ -33,7 +31,7 @@ BUDGET_MESSAGES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 class Operations(Construct):
     """The alarms of a stage and its budget, and the topics to which people or a pager subscribe.
 
-    Every alarm sends to `tickets`. Outages (`infra/watch/severity.py`) send to `pages`.
+    Every alarm is a ticket, and sends to the topic `operations`. Outages (`infra/watch/severity.py`) send to `pages`.
     """
 
     def __init__(
@@ -50,7 +48,11 @@ class Operations(Construct):
         self._deployment = deployment
         self.alarms: dict[str, dict[str, cloudwatch.Alarm]] = {}
         """The alarms by the heading of their runbook, and then by their whole name."""
-        self.pages, self.tickets = self._topic("Pages", key), self._topic("Tickets", key)
+        self.pages = self._topic("Pages", "pages", key)
+        # It keeps the name it had when it was the only one: other stacks import it, and it could not be replaced.
+        self.tickets = self._topic("Topic", "operations", key)
+        CfnOutput(self, "PagesTopicArn", value=self.pages.topic_arn)
+        CfnOutput(self, "TopicArn", value=self.tickets.topic_arn)
         # Without both, alarms change their state and no message is sent.
         key.add_to_resource_policy(self._for_alarms(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
         self.tickets.add_to_resource_policy(_for_budgets(["sns:Publish"], self.tickets.topic_arn))
@@ -95,10 +97,9 @@ class Operations(Construct):
         # The end of an alarm sends a message too: no one has to check whether it is over.
         alarm.add_ok_action(action)
 
-    def _topic(self, name: str, key: kms.Key) -> sns.Topic:
-        topic = sns.Topic(self, name, topic_name=self._deployment.named(name.lower()), master_key=key, enforce_ssl=True)
+    def _topic(self, name: str, called: str, key: kms.Key) -> sns.Topic:
+        topic = sns.Topic(self, name, topic_name=self._deployment.named(called), master_key=key, enforce_ssl=True)
         topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], topic.topic_arn))
-        CfnOutput(self, f"{name}TopicArn", value=topic.topic_arn)
         return topic
 
     def _subscribe(self, email: str | None) -> None:

@@ -255,7 +255,7 @@ def every_alarm_is_heard_and_understood(templates: Templates) -> Complaints:
     for name, alarm in templates.alarms().items():
         for actions in ("AlarmActions", "OKActions"):
             found = alarm.properties.get(actions, [])
-            if not all("OperationsTickets" in str(action) for action in found or [""]) and (found or name not in parts):
+            if not all("OperationsTopic" in str(action) for action in found or [""]) and (found or name not in parts):
                 yield f"{alarm.name}: {actions} do not reach the topic of tickets"
         for said in ("AlarmDescription", "TreatMissingData"):
             if not alarm.properties.get(said):
