@@ -28,9 +28,9 @@ UNSEEN_PERCENT = 10
 class Availability(Construct):
     """The burn rates, and the share of requests that the gateway answers by itself.
 
-    Devices fail when ingest fails, is throttled, or answers `retry` because it cannot store. What the gateway answers
-    with a 5xx besides is counted to the people. The gateway's metrics of single routes are not used: what AWS calls
-    their dimensions differs between its pages.
+    Devices fail when ingest fails, is throttled, or answers `retry` because it cannot store. What it refuses under
+    pressure or over a quota is an answer. What the gateway answers with a 5xx besides is counted to the people.
+    The gateway's metrics of single routes are not used: AWS's pages do not agree about their dimensions.
     """
 
     def __init__(self, scope: Construct, foundation: Foundation, *, api_id: str, doors: Sequence[Function]) -> None:

@@ -201,7 +201,8 @@ class Dashboards(Construct):
 
     def _of_functions(self, name: str, statistic: str) -> cloudwatch.IMetric:
         """All functions of the stage, also those of later releases."""
-        ours = f'MetricName="{name}" "{self._deployment.named("")}"'
+        # Words of a name, which CloudWatch splits at its hyphens. In quotes it would be the whole name.
+        ours = f'MetricName="{name}" sluice {self._deployment.stage}'
         return _expression(f"SEARCH('{{AWS/Lambda,FunctionName}} {ours}', '{statistic}', {MINUTES * 60})")
 
     def _of_brokers(self, name: str, statistic: str) -> Lines:
