@@ -38,12 +38,12 @@ OUTAGES = (
     Outage(
         "outage-brokers",
         "Kafka takes or gives no records: devices get `retry`, consumers stand still.",
-        ("stream-offline", "stream-disk", ("slo-devices-5m", "pressure-errors")),
+        ("stream-offline", ("slo-devices-5m", "pressure-errors")),
     ),
     Outage(
         "outage-database",
-        "PostgreSQL does not answer, or soon will not. Devices and raw events are not affected.",
-        ("database-silent", "database-storage", ("publish-errors", "attend-errors")),
+        "PostgreSQL does not answer. Devices and raw events are not affected.",
+        ("database-silent", ("publish-errors", "attend-errors")),
     ),
     Outage(
         "outage-stores",
@@ -59,8 +59,8 @@ OUTAGES = (
     ),
     Outage(
         "outage-archive",
-        "Events are not archived. Kafka holds them for hours, and ingest refuses more and more meanwhile.",
-        ("archive-late", "archive-retrying", "archive-quarantine", "delivery-late", "pressure-level"),
+        "Events are not archived. Kafka holds them for hours.",
+        ("archive-late", "archive-retrying", "archive-quarantine", "delivery-late"),
         cause="outage-brokers",
     ),
     Outage(
@@ -96,6 +96,12 @@ OUTAGES = (
         "Accepted events are not accounted for, or nothing can be compared.",
         ("reconcile-unaccounted",),
         cause="outage-stores",
+    ),
+    # No cause of others: it may be on for hours in which something else fails.
+    Outage(
+        "outage-full",
+        "Something fills up: Kafka's buffer, a broker's disk, or the database's. Full, it stops.",
+        ("pressure-level", "stream-disk", "database-storage"),
     ),
     Outage(
         "outage-lost",

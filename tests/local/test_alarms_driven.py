@@ -205,6 +205,13 @@ def test_two_outages_that_have_nothing_to_do_with_each_other_page_twice(made: Al
 
 
 @pytest.mark.parametrize("made", ["baseline"], indirect=True)
+def test_a_disk_that_fills_up_keeps_no_other_outage_from_paging(made: AlarmsConfig) -> None:
+    full = states(["stream-disk"], (1, True)) + states(["pressure-level"], (5, True))
+    failing = states(["slo-devices-1h", "slo-devices-5m"], (50, True)) + states(["aggregate-quarantine"], (60, True))
+    assert paged(made, full + failing) == [(1, "outage-full"), (55, "outage-devices"), (65, "outage-numbers")]
+
+
+@pytest.mark.parametrize("made", ["baseline"], indirect=True)
 @pytest.mark.parametrize("outage", [outage for outage in OUTAGES if outage.pages], ids=lambda outage: outage.name)
 def test_each_sign_of_an_outage_pages_and_its_parts_do_not(made: AlarmsConfig, outage: object) -> None:
     (found,) = [each for each in OUTAGES if each is outage]
