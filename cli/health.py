@@ -102,7 +102,7 @@ def list_alarms(target: Target) -> list[Alarm]:
         pages = (
             open_client(target, "cloudwatch")
             .get_paginator("describe_alarms")
-            .paginate(AlarmNamePrefix=f"sluice-{target.stage}-")
+            .paginate(AlarmNamePrefix=f"sluice-{target.stage}-", AlarmTypes=["CompositeAlarm", "MetricAlarm"])
         )
         return [
             Alarm(

@@ -57,6 +57,9 @@ from infra.stores.database import Database
 from infra.stores.lake import Lake
 from infra.stores.notifications import Notifications
 from infra.stores.stream import Stream
+from infra.watch.availability import Availability
+from infra.watch.dashboards import Dashboards
+from infra.watch.outages import Outages
 from infra.workflows.replay import NAME as REPLAY
 from infra.workflows.replay import ReplayMachine
 
@@ -88,7 +91,12 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         removal_policy=removal_from(deployment),
     )
     operations = Operations(
-        data, "Operations", deployment=deployment, key=key, monthly_budget_usd=profile.monthly_budget_usd
+        data,
+        "Operations",
+        deployment=deployment,
+        key=key,
+        monthly_budget_usd=profile.monthly_budget_usd,
+        email=app.node.try_get_context("alarm_email"),
     )
     foundation = Foundation(deployment=deployment, operations=operations, network=network, key=key)
     stream = Stream(data, foundation, profile.brokers, profile.topics)
@@ -120,7 +128,10 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     # The address depends on no function, so functions may know it.
     api = Api(pipeline, base)
     background = _stack(
-        app, deployment, "background", "the seven scheduled functions that events and requests do not need for an hour"
+        app,
+        deployment,
+        "background",
+        "the seven scheduled functions that events and requests do not need for an hour; what pages; dashboards",
     )
     # Layers change with releases, and an export cannot change while another stack imports it: these are its own.
     background_base = replace(base, layers=Layers(background, "Layers"))
@@ -202,6 +213,18 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
     api.open([ingest.door, query.door, trace.door, show.door, admin.door], domain=options.domain)
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
+
+    # The last stack: what it names is there.
+    Availability(background, foundation, api_id=api.gateway.api_id, doors=[ingest, query, trace, show, admin])
+    Outages(background, foundation)
+    Dashboards(
+        background,
+        foundation,
+        api_id=api.gateway.api_id,
+        database=database.identifier,
+        brokers=profile.brokers.count,
+        streams=profile.delivery.streams,
+    )
     return app
 
 

@@ -82,7 +82,7 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         f"{deployed.streams.mib_per_second:g} MiB a second into Firehose",
         "`quota_mib_per_second` of the profile's `delivery`, which AWS grants for each stream",
         usd("firehose_gb", taken) + usd("firehose_conversion_gb", taken) + usd("interface_endpoint_gb", taken),
-        "delivery-late",
+        "delivery-quota",
     )
     yield Cap(
         "Thirty queries an hour without a condition on the day",
@@ -96,7 +96,7 @@ def caps(deployed: Deployed, figures: Figures, prices: Prices) -> Iterator[Cap]:
         f"{deployed.cache_maximum_gib} GiB, {deployed.cache_maximum_ecpu:,} units a second",
         "`cache` of the profile",
         usd("valkey_gb_hour", deployed.cache_maximum_gib) + usd("valkey_ecpu", deployed.cache_maximum_ecpu * 3600),
-        "budget",
+        "cache-ecpu",
     )
     database = deployed.database
     kind = "multi_az" if database.multi_az else "single_az"

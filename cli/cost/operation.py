@@ -26,6 +26,9 @@ def operation(deployed: Deployed, _work: Workload, figures: Figures) -> Iterator
     metrics += sum(source.counted for source in deployed.pollers.values()) * SOURCE_METRICS
     yield Position("CloudWatch", "metrics", "cloudwatch_metric_month", metrics, "size")
     yield Position("CloudWatch", "alarms", "cloudwatch_alarm_month", deployed.alarm_metrics, "size")
+    outages, dashboards = deployed.composite_alarms, deployed.dashboards
+    yield Position("CloudWatch", "composite alarms", "cloudwatch_composite_month", outages, "size")
+    yield Position("CloudWatch", "dashboards", "cloudwatch_dashboard_month", dashboards, "size")
     yield Position("KMS", "keys", "kms_key_month", deployed.keys, "size")
     yield Position("Secrets Manager", "secrets", "secret_month", deployed.secrets, "size")
 

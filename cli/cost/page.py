@@ -93,9 +93,9 @@ def _bounds(model: Model) -> Iterator[str]:
     yield "## What can run away"
     yield ""
     yield (
-        "What each thing costs an hour at most, while everything else is as always. `delivery-late` fires after some"
-        " eleven minutes, the other alarms after an hour. `budget` is a message of AWS Budgets. It compares the sum of"
-        " the month, and the whole account's, so it may come days later."
+        "What each thing costs an hour at most, while everything else is as always. `cache-ecpu` fires after five"
+        " minutes, `delivery-quota` after fifteen, the other alarms after an hour. `budget` is a message of AWS"
+        " Budgets. It compares the sum of the month, and the whole account's, so it may come days later."
     )
     yield ""
     yield from model.bounds().as_markdown()

@@ -171,6 +171,8 @@ class Deployed(msgspec.Struct, frozen=True):
     """Requests a second, by route."""
     detailed_routes: int
     alarm_metrics: int
+    composite_alarms: int
+    dashboards: int
     keys: int
     secrets: int
     scan_limit_gib: float
@@ -220,6 +222,8 @@ class _Reader:
             throttles={route: limit["ThrottlingRateLimit"] for route, limit in routes.items()},
             detailed_routes=sum(limit.get("DetailedMetricsEnabled", False) for limit in routes.values()),
             alarm_metrics=sum(map(_metrics_of, alarms)),
+            composite_alarms=len(self._all("AWS::CloudWatch::CompositeAlarm")),
+            dashboards=len(self._all("AWS::CloudWatch::Dashboard")),
             keys=len(self._all("AWS::KMS::Key")),
             secrets=int(database.properties.get("ManageMasterUserPassword", False)),
             scan_limit_gib=workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"] / 2**30,

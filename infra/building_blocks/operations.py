@@ -1,17 +1,19 @@
-"""Alarms and the budget, and the one topic they go to."""
+"""Alarms and the budget, and the two topics they go to."""
 
 import re
 
-from aws_cdk import ArnFormat, Aws, CfnOutput, Duration, Stack
+from aws_cdk import Annotations, ArnFormat, Aws, CfnOutput, Duration, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.deployment import Deployment
+from infra.deployment import Deployment, require
+from infra.watch.severity import describe, heading_of
 
 # What no data means. Counters are written only when there is something to count: no data means zero.
 NOTHING_HAPPENED = cloudwatch.TreatMissingData.NOT_BREACHING
@@ -20,29 +22,43 @@ UNKNOWN = cloudwatch.TreatMissingData.IGNORE
 # Metrics that must be written regularly: no data raises the alarm.
 TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
+NO_ONE = "No one listens to the alarms: give the context alarm_email, or subscribe to the topics pages and operations."
 
 # Percent of the budget at which a message is sent: of what the month has cost, and of what AWS expects it to cost.
 BUDGET_MESSAGES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 
 
 class Operations(Construct):
-    """The topic of a stage's alarms and its budget: people or a pager subscribe to it."""
+    """The alarms of a stage and its budget, and the topics to which people or a pager subscribe.
+
+    Every alarm is a ticket, and sends to the topic `operations`. Outages (`infra/watch/severity.py`) send to `pages`.
+    """
 
     def __init__(
-        self, scope: Construct, name: str, *, deployment: Deployment, key: kms.Key, monthly_budget_usd: float
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        key: kms.Key,
+        monthly_budget_usd: float,
+        email: str | None = None,
     ) -> None:
         super().__init__(scope, name)
         self._deployment = deployment
-        self.topic = sns.Topic(
-            self, "Topic", topic_name=deployment.named("operations"), master_key=key, enforce_ssl=True
-        )
+        self.alarms: dict[str, dict[str, cloudwatch.Alarm]] = {}
+        """The alarms by the heading of their runbook, and then by their whole name."""
+        self.pages = self._topic("Pages", "pages", key)
+        # It keeps the name it had when it was the only one: other stacks import it, and it could not be replaced.
+        self.tickets = self._topic("Topic", "operations", key)
+        CfnOutput(self, "PagesTopicArn", value=self.pages.topic_arn)
+        CfnOutput(self, "TopicArn", value=self.tickets.topic_arn)
         # Without both, alarms change their state and no message is sent.
-        self.topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], self.topic.topic_arn))
         key.add_to_resource_policy(self._for_alarms(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
-        self.topic.add_to_resource_policy(_for_budgets(["sns:Publish"], self.topic.topic_arn))
+        self.tickets.add_to_resource_policy(_for_budgets(["sns:Publish"], self.tickets.topic_arn))
         key.add_to_resource_policy(_for_budgets(["kms:Decrypt", "kms:GenerateDataKey"], "*"))
+        self._subscribe(email)
         self._budget(monthly_budget_usd)
-        CfnOutput(self, "TopicArn", value=self.topic.topic_arn)
 
     def alarm(
         self,
@@ -53,28 +69,52 @@ class Operations(Construct):
         above: float = 0,
         times: int = 1,
         no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
+        silent: bool = False,
         means: str,
     ) -> None:
-        """Add an alarm for a metric above a bound for `times` periods in a row. Its place in the tree names it."""
+        """Add an alarm for a metric above a bound for `times` periods in a row. Its place in the tree names it.
+
+        A silent one means something only as a part of an outage, and sends nothing itself.
+        """
+        called = f"{_in_words(scope.node.id)}-{name}"
+        whole_name = self._deployment.named(called)
         alarm = cloudwatch.Alarm(
             scope,
             "".join(word.capitalize() for word in name.split("-")) + "Alarm",
-            alarm_name=self._deployment.named(f"{_in_words(scope.node.id)}-{name}"),
-            alarm_description=means,
+            alarm_name=whole_name,
+            alarm_description=describe(called, means, silent=silent),
             metric=metric,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             threshold=above,
             evaluation_periods=times,
             treat_missing_data=no_data,
         )
-        action = actions.SnsAction(self.topic)
+        self.alarms.setdefault(heading_of(called), {})[whole_name] = alarm
+        if silent:
+            return
+        action = actions.SnsAction(self.tickets)
         alarm.add_alarm_action(action)
         # The end of an alarm sends a message too: no one has to check whether it is over.
         alarm.add_ok_action(action)
 
+    def _topic(self, name: str, called: str, key: kms.Key) -> sns.Topic:
+        topic = sns.Topic(self, name, topic_name=self._deployment.named(called), master_key=key, enforce_ssl=True)
+        topic.add_to_resource_policy(self._for_alarms(["sns:Publish"], topic.topic_arn))
+        return topic
+
+    def _subscribe(self, email: str | None) -> None:
+        """Send both topics to an address, or say that no one listens."""
+        if email:
+            require("@" in email.strip("@"), f"alarm_email {email!r} is no e-mail address")
+            for topic in (self.pages, self.tickets):
+                topic.add_subscription(subscriptions.EmailSubscription(email))
+        else:
+            Annotations.of(self).add_warning_v2("sluice:no-one-listens", NO_ONE)
+        CfnOutput(self, "Listener", value=email or NO_ONE)
+
     def _budget(self, usd: float) -> None:
         """Watch what the whole account costs: AWS finds a stage's own costs only by tags that someone activates."""
-        subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
+        subscriber = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.tickets.topic_arn)
         budget = budgets.CfnBudget(
             self,
             "Budget",
@@ -95,7 +135,7 @@ class Operations(Construct):
             ],
         )
         # A budget whose topic does not admit it yet is refused.
-        budget.node.add_dependency(self.topic)
+        budget.node.add_dependency(self.tickets)
 
     def _for_alarms(self, may: list[str], resource: str) -> iam.PolicyStatement:
         """Grant the alarms of this stage a permission."""

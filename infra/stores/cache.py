@@ -9,10 +9,12 @@ from constructs import Construct
 
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.operations import Operations, counted
 from sluice.edge.settings import CacheSettings
 
 PORT = 6379
 ENGINE = "valkey"
+BUSY_PERCENT = 80
 # The commands with which every cluster client finds its nodes.
 FINDING_NODES = "+@connection -@dangerous +cluster|slots +cluster|shards +cluster|nodes"
 
@@ -99,6 +101,26 @@ class Cache(Construct):
                     maximum=settings.maximum_ecpu_per_second
                 ),
             ),
+        )
+
+        self._watch(foundation.operations, {"clusterId": deployment.named("cache")}, settings)
+
+    def _watch(self, operations: Operations, cache: dict[str, str], settings: CacheProfile) -> None:
+        operations.alarm(
+            self,
+            "throttled",
+            metric=counted("AWS/ElastiCache", "ThrottledCmds", cache, minutes=5),
+            times=2,
+            means="Valkey has refused commands for ten minutes: it is at its limit, or grows too slowly.",
+        )
+        operations.alarm(
+            self,
+            "ecpu",
+            metric=counted("AWS/ElastiCache", "ElastiCacheProcessingUnits", cache, minutes=1),
+            above=settings.maximum_ecpu_per_second * 60 * BUSY_PERCENT // 100,
+            times=5,
+            means=f"Valkey has worked at more than {BUSY_PERCENT} % of the profile's limit of"
+            f" {settings.maximum_ecpu_per_second} ECPU a second for five minutes. At the limit it refuses commands.",
         )
 
     def access(self, verb: str, *names: Names) -> Access:

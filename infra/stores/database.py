@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_rds as rds
@@ -11,6 +12,8 @@ from constructs import Construct, DependencyGroup
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.operations import TROUBLE, UNKNOWN, Operations, counted
+from infra.deployment import GIB
 from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 PORT = 5432
@@ -19,6 +22,11 @@ MAJOR = "18"
 """PostgreSQL's major release."""
 CONNECT_SECONDS = 2
 """How long a function tries to open a connection; a test holds it against the code."""
+FULL_PERCENT = 95
+"""RDS adds storage from 90 % on: more than this means that it does not, or not fast enough."""
+BUSY_PERCENT = 80
+CONNECTIONS_PERCENT = 80
+"""Functions are sized to take 60 % of the connections."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,14 @@ class Database(Construct):
             self, "SecurityGroup", vpc=foundation.network.vpc, description="PostgreSQL", allow_all_outbound=False
         )
         self._instance = self._define(foundation, settings)
+        self.identifier = self._instance.instance_identifier
         if not foundation.deployment.keeps_data:
             accept(self._instance, "RDS10", "a stage that keeps no data is meant to be deleted")
         if not settings.multi_az:
             accept(self._instance, "RDS3", "no devices depend on this stage: it may wait until a failed zone is back")
         self.migrations = DependencyGroup()
         """What updates the schema. Functions that use the database are deployed after it."""
+        self._watch(foundation.operations, settings)
 
     def access(self, verb: str) -> Access:
         """Let a function log in as a user of its own, once the schema is up to date."""
@@ -78,6 +88,56 @@ class Database(Construct):
             facts={**self._address(), "database_secret_arn": secret.secret_arn, "database_auth": "secret"},
             reaches=[Reach(self._security_group, PORT), way_to_secrets],
             libraries=["database"],
+        )
+
+    def _watch(self, operations: Operations, settings: DatabaseProfile) -> None:
+        def measured(name: str, statistic: str) -> cloudwatch.Metric:
+            instance = {"DBInstanceIdentifier": self.identifier}
+            return counted("AWS/RDS", name, instance, minutes=5, statistic=statistic)
+
+        operations.alarm(
+            self,
+            "silent",
+            metric=cloudwatch.MathExpression(
+                expression="reports < 1",
+                using_metrics={"reports": measured("DatabaseConnections", "SampleCount")},
+                period=Duration.minutes(5),
+            ),
+            no_data=TROUBLE,
+            means="The database has reported nothing for five minutes: it is stopped, restarted or out of reach.",
+        )
+        operations.alarm(
+            self,
+            "storage",
+            metric=cloudwatch.MathExpression(
+                expression=f"100 - 100 * free / {settings.storage_gib * GIB}",
+                using_metrics={"free": measured("FreeStorageSpace", "Minimum")},
+                period=Duration.minutes(5),
+            ),
+            above=FULL_PERCENT,
+            times=3,
+            no_data=UNKNOWN,
+            means=f"Less than {100 - FULL_PERCENT} % of the database's first size is free, and RDS has not added"
+            " storage. Without any the database stops.",
+        )
+        operations.alarm(
+            self,
+            "cpu",
+            metric=measured("CPUUtilization", "Average"),
+            above=BUSY_PERCENT,
+            times=3,
+            no_data=UNKNOWN,
+            means=f"The database's processors have been more than {BUSY_PERCENT} % busy for a quarter of an hour.",
+        )
+        operations.alarm(
+            self,
+            "connections",
+            metric=measured("DatabaseConnections", "Maximum"),
+            above=settings.max_connections * CONNECTIONS_PERCENT // 100,
+            times=3,
+            no_data=UNKNOWN,
+            means=f"More than {CONNECTIONS_PERCENT} % of the database's {settings.max_connections} connections are"
+            " used. Without a free one, functions fail.",
         )
 
     def _address(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from aws_cdk import Aws, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_logs as logs
@@ -19,6 +20,7 @@ from infra.stores.buckets import Bucket
 from infra.stores.catalog import Catalog
 
 LATE_SECONDS = 600
+QUOTA_PERCENT = 80
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,23 @@ class Delivery(Construct):
             means="Rows did not fit the table. salvage turns them into dead letters with the reason `delivery_failed`.",
         )
 
+        self._operations.alarm(
+            scope,
+            "throttled",
+            metric=counted("AWS/Firehose", "ThrottledRecords", stream, minutes=5),
+            times=2,
+            means="Firehose has refused rows above its quota for ten minutes. archive sends them again, and falls"
+            " behind.",
+        )
+        self._operations.alarm(
+            scope,
+            "quota",
+            metric=_quota_used(stream),
+            above=QUOTA_PERCENT,
+            times=3,
+            means=f"The delivery stream has taken more than {QUOTA_PERCENT} % of its quota for a quarter of an hour.",
+        )
+
     def _make_role(self) -> iam.Role:
         """Return the role Firehose works under: write two prefixes, read one table's schema, say what failed."""
         stack = Stack.of(self)
@@ -176,3 +195,15 @@ class Delivery(Construct):
                 )
             },
         )
+
+
+def _quota_used(stream: dict[str, str]) -> cloudwatch.IMetric:
+    """Compute the percentage of its bytes a second that a stream takes. AWS reports the quota, which it may raise."""
+    return cloudwatch.MathExpression(
+        expression="100 * taken / 300 / quota",
+        using_metrics={
+            "taken": counted("AWS/Firehose", "IncomingBytes", stream, minutes=5),
+            "quota": counted("AWS/Firehose", "BytesPerSecondLimit", stream, minutes=5, statistic="Minimum"),
+        },
+        period=Duration.minutes(5),
+    )

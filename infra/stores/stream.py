@@ -25,6 +25,8 @@ from sluice.edge.settings import BrokerSettings
 
 IAM_PORT = 9098
 DISK_PERCENT = 70
+BUSY_PERCENT = 60
+"""AWS advises to stay below it: the brokers that are left must carry the load of one that is replaced."""
 KAFKA_VERSION = "4.1.x.kraft"
 SERVER_PROPERTIES = f"""\
 auto.create.topics.enable=false
@@ -184,6 +186,15 @@ class Stream(Construct):
             no_data=UNKNOWN,
             means="Partitions have no leader: their records can be neither stored nor read.",
         )
+        operations.alarm(
+            self,
+            "cpu",
+            metric=_busiest(cluster, brokers),
+            above=BUSY_PERCENT,
+            times=3,
+            no_data=UNKNOWN,
+            means=f"A broker has been more than {BUSY_PERCENT} % busy for a quarter of an hour.",
+        )
 
     def _topic(self, name: str, size: Topic) -> msk.CfnTopic:
         configs = {
@@ -233,16 +244,27 @@ class Stream(Construct):
 
 def _fullest_disk(cluster: dict[str, str], brokers: int) -> cloudwatch.IMetric:
     """Compute the use of the fullest disk: each broker has a metric of its own, the cluster has none."""
-    disks = {
-        f"broker{number}": counted(
-            "AWS/Kafka",
-            "KafkaDataLogsDiskUsed",
-            {**cluster, "Broker ID": str(number)},
-            minutes=5,
-            statistic="Maximum",
-        )
-        for number in range(1, brokers + 1)
-    }
+    disks = _of_each(cluster, brokers, "KafkaDataLogsDiskUsed", "Maximum")
     return cloudwatch.MathExpression(
         expression=f"MAX([{', '.join(disks)}])", using_metrics=disks, period=Duration.minutes(5)
     )
+
+
+def _busiest(cluster: dict[str, str], brokers: int) -> cloudwatch.IMetric:
+    """Compute the load of the busiest broker, by what is idle: one metric of each, because an alarm may look at ten."""
+    idle = _of_each(cluster, brokers, "CpuIdle", "Average")
+    return cloudwatch.MathExpression(
+        expression=f"MAX([{', '.join(f'100 - {name}' for name in idle)}])",
+        using_metrics=idle,
+        period=Duration.minutes(5),
+    )
+
+
+def _of_each(cluster: dict[str, str], brokers: int, name: str, statistic: str) -> dict[str, cloudwatch.IMetric]:
+    """Name a metric of each broker."""
+    return {
+        f"broker{number}": counted(
+            "AWS/Kafka", name, {**cluster, "Broker ID": str(number)}, minutes=5, statistic=statistic
+        )
+        for number in range(1, brokers + 1)
+    }

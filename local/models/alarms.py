@@ -1,13 +1,15 @@
 """A model of CloudWatch's alarms: those of the templates, over the metrics that functions and models really wrote.
 
-Modelled: alarms on one metric and on metric math (`expressions`); Sum, Maximum, Average and SampleCount of a period;
-periods in a row above a bound; missing data that breaches, does not breach, or leaves the state. An alarm is evaluated
-each minute, over the periods that end then. A period's minutes are as short as a schedule's: an alarm lasts for as many
-runs of a function as on AWS. Values are not scaled: a bound of 900 seconds is a real quarter of an hour.
+Modelled: alarms on one metric and on metric math (`expressions`); Sum, Maximum, Minimum, Average, SampleCount and p99
+of a period; periods in a row above a bound; missing data that breaches, does not breach, or leaves the state; alarms
+over other alarms, and what they page (`outages`). An alarm is evaluated each minute, over the periods that end then;
+AWS evaluates one that looks at more than a day once an hour. A period's minutes are as short as a schedule's: an alarm
+lasts for as many runs of a function as on AWS. Values are not scaled: a bound of 900 seconds is a real quarter of an
+hour.
 
 Not modelled: the minutes after which CloudWatch has a value, the older values that it looks for when the newest are
-missing, the state INSUFFICIENT_DATA (an alarm begins as OK), actions, and every metric that no one writes here: an
-alarm on one of those is named as unknown.
+missing, the state INSUFFICIENT_DATA (an alarm begins as OK), and every metric that no one writes here: an alarm on one
+of those is named as unknown, and is off in the rules of others.
 
 It is no process: who asks reads the lines that are there, and evaluates them at a time of his own.
 """
@@ -15,6 +17,7 @@ It is no process: who asks reads the lines that are there, and evaluates them at
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,24 +25,19 @@ import msgspec
 
 from local.models.config import AlarmConfig, AlarmsConfig, MetricConfig, read
 from local.models.expressions import Expression, Value
+from local.models.outages import Change, Outages
 from local.models.poller import DELIVERED, DROPPED, FAILED
 
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum,
     "Maximum": max,
+    "Minimum": min,
+    "p99": lambda values: sorted(values)[ceil(0.99 * len(values)) - 1],
     "Average": lambda values: sum(values) / len(values),
     "SampleCount": len,
 }
 OF_MODELS = {("AWS/Lambda", name) for name in (FAILED, DELIVERED, DROPPED)}
 """AWS's own metrics that models write."""
-
-
-class Change(NamedTuple):
-    """An alarm that went on or off."""
-
-    at: float
-    alarm: str
-    on: bool
 
 
 class _Series(NamedTuple):
@@ -70,8 +68,13 @@ class Alarms:
         self.unknown: dict[str, list[str]] = {}
         """Alarms that cannot be evaluated, with the metrics that no one writes here."""
         self._known: list[_Alarm] = []
+        self._outages = Outages(config.outages, self._minute)
         for alarm in config.alarms:
-            unwritten = [f"{one.namespace} {one.name}" for one in alarm.metrics if not is_written(one)]
+            unwritten = [
+                f"{one.namespace} {one.name}"
+                for one in alarm.metrics
+                if not is_written(one) and _key(one.namespace, one.name, one.dimensions) not in self._series
+            ]
             if unwritten:
                 self.unknown[alarm.name] = unwritten
             else:
@@ -94,6 +97,14 @@ class Alarms:
         minutes = range(int(first // self._minute) + 1, int(now // self._minute) + 1)
         found = [change for alarm in self._known for change in self._follow(alarm, minutes)]
         return sorted(found)
+
+    def outages(self, now: float) -> list[Change]:
+        """Return which outages began and ended until a moment, in order."""
+        return self._outages.changes(self.changes(now))
+
+    def pages(self, now: float) -> list[Change]:
+        """Return for which outages someone was paged until a moment, in order."""
+        return self._outages.pages(self.changes(now), now)
 
     def on(self, now: float) -> set[str]:
         """Return the alarms that are in ALARM at a moment."""

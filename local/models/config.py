@@ -256,12 +256,25 @@ class AlarmConfig(msgspec.Struct, forbid_unknown_fields=True):
     missing: Literal["breaching", "notBreaching", "ignore"]
 
 
+class OutageConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """An alarm over other alarms, and the one that keeps it from paging while it is on itself."""
+
+    name: str
+    description: str
+    rule: str
+    pages: bool
+    suppressor: str | None
+    wait_seconds: int
+    extension_seconds: int
+
+
 class AlarmsConfig(msgspec.Struct, forbid_unknown_fields=True):
     """All alarms, the files with lines of metrics, and how long a minute of a period lasts here."""
 
     minute_seconds: float
     logs: list[str]
     alarms: list[AlarmConfig]
+    outages: list[OutageConfig]
 
 
 Config = TypeVar("Config", bound=msgspec.Struct)

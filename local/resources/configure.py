@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from local import overrides
 from local.models import config
-from local.models.alarms import STATISTICS, is_written
+from local.models.alarms import STATISTICS
 from local.models.expressions import Expression, UnknownExpressionError
+from local.models.outages import UnknownRuleError, compile_rule
 from local.resources.known import PUBLISHED_LAYERS
 from local.resources.plan import Plan, brokers_needed, function_name
 from local.template import ACCOUNT, Resource, TemplateError
@@ -362,6 +363,7 @@ def alarms(plan: Plan) -> config.AlarmsConfig:
         minute_seconds=overrides.MINUTE_SECONDS,
         logs=[*(str(functions.log_of(each.name)) for each in functions.functions), event_source(plan).metrics],
         alarms=[_alarm(plan, each) for each in plan.all("AWS::CloudWatch::Alarm")],
+        outages=_outages(plan),
     )
 
 
@@ -382,7 +384,7 @@ def _alarm(plan: Plan, alarm: Resource) -> config.AlarmConfig:
     metrics = [_metric(each["Id"], each["MetricStat"]) for each in queries if "MetricStat" in each]
     expressions = [each["Expression"] for each in queries if "Expression" in each]
     for metric in metrics:
-        if is_written(metric) and metric.statistic not in STATISTICS:
+        if metric.statistic not in STATISTICS:
             raise TemplateError(f"{alarm}: {metric.statistic} of a metric is not modelled")
     if len(expressions) != 1 or len({metric.period_seconds for metric in metrics}) != 1:
         raise TemplateError(f"{alarm}: one expression, over metrics of one period, is modelled")
@@ -402,6 +404,34 @@ def _alarm(plan: Plan, alarm: Resource) -> config.AlarmConfig:
         periods=int(resolver.required(alarm, "EvaluationPeriods")),
         missing=missing,
     )
+
+
+def _outages(plan: Plan) -> list[config.OutageConfig]:
+    """The alarms over other alarms, all of which must be there."""
+    resolver = plan.resolver
+    every = [*plan.all("AWS::CloudWatch::Alarm"), *plan.all("AWS::CloudWatch::CompositeAlarm")]
+    known = {resolver.required(alarm, "AlarmName") for alarm in every}
+    outages = []
+    for outage in plan.all("AWS::CloudWatch::CompositeAlarm"):
+        rule, suppressor = resolver.required(outage, "AlarmRule"), resolver.property(outage, "ActionsSuppressor")
+        try:
+            _, named = compile_rule(rule)
+        except UnknownRuleError as error:
+            raise TemplateError(f"{outage}: {error}") from error
+        if missing := (named | ({suppressor} - {None})) - known:
+            raise TemplateError(f"{outage} names {', '.join(sorted(missing))}, which no template has")
+        outages.append(
+            config.OutageConfig(
+                name=resolver.required(outage, "AlarmName"),
+                description=resolver.required(outage, "AlarmDescription"),
+                rule=rule,
+                pages=bool(resolver.property(outage, "AlarmActions")),
+                suppressor=suppressor,
+                wait_seconds=int(resolver.property(outage, "ActionsSuppressorWaitPeriod", 0)),
+                extension_seconds=int(resolver.property(outage, "ActionsSuppressorExtensionPeriod", 0)),
+            )
+        )
+    return outages
 
 
 def _metric(name: str, described: Any) -> config.MetricConfig:

@@ -406,6 +406,19 @@ KINDS: dict[str, Kind] = {
         ),
         ignored=dict.fromkeys(("AlarmActions", "OKActions"), "no one is notified here"),
     ),
+    "AWS::CloudWatch::CompositeAlarm": Kind(
+        Treatment.MODELLED,
+        handled=(
+            "ActionsSuppressor",
+            "ActionsSuppressorExtensionPeriod",
+            "ActionsSuppressorWaitPeriod",
+            "AlarmActions",
+            "AlarmDescription",
+            "AlarmName",
+            "AlarmRule",
+        ),
+        ignored={"OKActions": "no one is notified here"},
+    ),
     "AWS::SNS::Subscription": Kind(
         Treatment.CREATED,
         handled=("Endpoint", "Protocol", "RawMessageDelivery", "TopicArn"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from infra.watch.severity import OUTAGES
 from sluice.core.consumers import ACCOUNTED, CONSUMERS
 from sluice.core.metrics import METRICS, QUARANTINE_EXCEEDED, RECORDS_HELD
 from sluice.edge import settings
@@ -249,14 +250,30 @@ def every_queue_gives_up_into_another(templates: Templates) -> Complaints:
 
 
 def every_alarm_is_heard_and_understood(templates: Templates) -> Complaints:
-    """Every alarm says what it means, goes to the operations topic and states how it treats missing data."""
-    for alarm in templates.every("AWS::CloudWatch::Alarm"):
+    """Every alarm says what it means, sends to its topic and states how it treats missing data."""
+    parts = {name for outage in OUTAGES for sign in outage.signs if isinstance(sign, tuple) for name in sign}
+    for name, alarm in templates.alarms().items():
         for actions in ("AlarmActions", "OKActions"):
-            if not all("OperationsTopic" in str(action) for action in alarm.properties.get(actions, [""])):
-                yield f"{alarm.name}: {actions} do not reach the operations topic"
+            found = alarm.properties.get(actions, [])
+            if not all("OperationsTopic" in str(action) for action in found or [""]) and (found or name not in parts):
+                yield f"{alarm.name}: {actions} do not reach the topic of tickets"
         for said in ("AlarmDescription", "TreatMissingData"):
             if not alarm.properties.get(said):
                 yield f"{alarm.name}: no {said}"
+
+
+def every_outage_pages(templates: Templates) -> Complaints:
+    """Every outage pages when it begins and ends, but for one that only excuses others, and names alarms that exist."""
+    alarms = {alarm.properties["AlarmName"].removeprefix("sluice-proof-"): alarm for alarm in templates.outages()}
+    known = {"sluice-proof-" + name for name in (*templates.alarms(), *alarms)}
+    for outage in OUTAGES:
+        properties = alarms[outage.name].properties if outage.name in alarms else {}
+        for actions in ("AlarmActions", "OKActions"):
+            if ("OperationsPages" in str(properties.get(actions))) != outage.pages:
+                yield f"{outage.name}: {actions} do not fit its severity"
+        named = set(re.findall(r'ALARM\("([^"]+)"\)', properties.get("AlarmRule", "")))
+        for name in (named | {properties.get("ActionsSuppressor", "")}) - known - {""}:
+            yield f"{outage.name}: no alarm {name}"
 
 
 def every_bucket_has_an_end_for_what_is_in_it(templates: Templates) -> Complaints:
@@ -303,6 +320,7 @@ CONVENTIONS: tuple[Callable[[Templates], Complaints], ...] = (
     every_failure_has_somewhere_to_go,
     every_queue_gives_up_into_another,
     every_alarm_is_heard_and_understood,
+    every_outage_pages,
     every_bucket_has_an_end_for_what_is_in_it,
     what_is_retained_has_no_fixed_name,
     every_stack_has_room,

@@ -104,6 +104,10 @@ class Templates:
             for alarm in self.every("AWS::CloudWatch::Alarm")
         }
 
+    def outages(self) -> list[Resource]:
+        """Return the alarms over other alarms."""
+        return list(self.every("AWS::CloudWatch::CompositeAlarm"))
+
     def functions(self) -> dict[str, Resource]:
         """Return our own functions by their verbs."""
         prefix = "sluice-proof-"

@@ -171,6 +171,14 @@ def _leave_silence_open(change: Change) -> None:
     del change.properties("ApiFailuresAlarm")["TreatMissingData"]
 
 
+def _page_nobody(change: Change) -> None:
+    del change.properties("OutagesNumbers")["AlarmActions"]
+
+
+def _wait_for_no_alarm(change: Change) -> None:
+    change.properties("OutagesNumbers")["AlarmRule"] = 'ALARM("sluice-proof-aggregate-late-again")'
+
+
 def _give_up_into_nothing(change: Change) -> None:
     del change.properties("AlertingAttempts")["RedrivePolicy"]
 
@@ -240,6 +248,8 @@ BROKEN = [
     (_forget_what_was_given_up, conventions.every_queue_gives_up_into_another, "for 14 days"),
     (_tell_nobody, conventions.every_alarm_is_heard_and_understood, "AlarmActions do not reach"),
     (_leave_silence_open, conventions.every_alarm_is_heard_and_understood, "no TreatMissingData"),
+    (_page_nobody, conventions.every_outage_pages, "outage-numbers: AlarmActions do not fit"),
+    (_wait_for_no_alarm, conventions.every_outage_pages, "no alarm sluice-proof-aggregate-late-again"),
     (_collect_for_ever, conventions.every_bucket_has_an_end_for_what_is_in_it, "no ExpirationInDays"),
     (_suspend_the_end, conventions.every_bucket_has_an_end_for_what_is_in_it, "no AbortIncompleteMultipartUpload"),
     (_keep_a_named_bucket, conventions.what_is_retained_has_no_fixed_name, "fixed BucketName"),

@@ -11,9 +11,10 @@ import pytest
 
 from infra.profiles import PROFILES
 from local.models import config
-from local.models.alarms import Alarms, Change
+from local.models.alarms import Alarms
 from local.models.expressions import Expression, UnknownExpressionError
 from local.models.metric_log import MetricLog
+from local.models.outages import Change
 from local.overrides import MINUTE_SECONDS
 from local.resources import resolve
 from local.resources.configure import alarms, event_source

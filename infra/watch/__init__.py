@@ -1,0 +1,1 @@
+"""What alarms mean together: how serious each is, the outages that page, burn rates, and dashboards."""
