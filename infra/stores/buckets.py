@@ -106,7 +106,8 @@ class Bucket(s3.Bucket):
             for prefix in dict.fromkeys([*reads, *writes, *deletes])
         ]
         if lists is not None:
-            below = {"StringEquals": {"s3:prefix": lists}} if lists else None
+            # A function lists by days and hours below it.
+            below = {"StringLike": {"s3:prefix": f"{lists}*"}} if lists else None
             grants.append(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket_arn], conditions=below))
         uses_of_key = [*(["kms:Decrypt"] if reads else []), *(["kms:GenerateDataKey"] if writes else [])]
         return Access(

@@ -24,6 +24,7 @@ from pathlib import Path
 from aiohttp import web
 
 from local.models.config import LambdasConfig, read
+from local.models.guard import guarding
 from local.models.invocations import REQUEST_BYTES
 from local.models.serve import main
 from local.models.workers import Pool, Throttled
@@ -84,7 +85,7 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     config = read(LambdasConfig, config_file)
     pools = {function.name: Pool(function, config) for function in config.functions}
     api = InvokeApi(pools)
-    application = web.Application(client_max_size=REQUEST_BYTES)
+    application = web.Application(client_max_size=REQUEST_BYTES, middlewares=[guarding(config_file, "lambdas")])
     application.router.add_post("/2015-03-31/functions/{name}/invocations", api.invoke)
     application.router.add_get("/_model/functions", api.functions)
     try:
