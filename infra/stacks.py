@@ -69,7 +69,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         log_days=profile.log_days,
         keeps_data=profile.keeps_data,
     )
-    network = Network(_stack(app, deployment, "network", "private network"), "Network")
+    network = Network(_stack(app, deployment, "network", "private network"), "Network", deployment)
 
     data = _stack(app, deployment, "data", "Kafka, buckets, PostgreSQL, cache: what must survive a release")
     key = kms.Key(

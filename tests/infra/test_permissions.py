@@ -35,6 +35,22 @@ ALLOWED = {
             "s3:PutObject",
         ),
     ): "the network's way to S3, which leads to buckets of this account only",
+    **{
+        ("*", actions): "an endpoint's way to a service; the callers' roles say on which resources"
+        for actions in (
+            ("cloudwatch:GetMetricData",),
+            ("firehose:PutRecordBatch",),
+            ("kms:Sign", "kms:Verify"),
+            ("lambda:InvokeFunction",),
+            ("secretsmanager:GetSecretValue",),
+            ("sns:Publish",),
+            ("states:DescribeExecution", "states:StartExecution"),
+        )
+    },
+    (
+        "*",
+        ("logs:DeleteRetentionPolicy", "logs:PutRetentionPolicy"),
+    ): "the CDK's own function says how long PostgreSQL's log is kept; RDS makes the group",
     (
         "*",
         tuple(sorted((*NETWORK_INTERFACES, "cloudwatch:GetMetricData"))),
@@ -134,8 +150,9 @@ ALLOWED = {
     )
 }
 MANAGED = {
-    # The two functions that the CDK brings may write their own logs.
+    # The three functions that the CDK brings may write their own logs.
     "AWS679f53fac002430cb0da5b7982bd2287ServiceRoleC1EA0FF2",
+    "LogRetentionaae0aa3c5b4d4f87b02d85b201efdd8aServiceRole9741ECFB",
     "AWSCDKTriggerCustomResourceProviderCustomResourceProviderRoleE18FAF0A",
 }
 
@@ -373,7 +390,8 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
     assert {"ingest", "archive", "aggregate"} <= set(caches)
     for verb, place in caches.items():
         assert f"{verb.capitalize()}User" in place
-    readers = {_verb(role) for role, action in grants if action == "secretsmanager:GetSecretValue"}
+    roles = {role.name for role in templates.every("AWS::IAM::Role")}
+    readers = {_verb(role) for role, action in grants if action == "secretsmanager:GetSecretValue" and role in roles}
     # notify reads those of destinations alone (test_notify).
     assert readers == {"migrate", "notify"}
 
