@@ -7,9 +7,10 @@ Lambda provides.
 
 Not modelled: asynchronous and streamed invocation, versions and aliases (all names mean the latest), the log tail,
 memory and CPU limits, frozen environments (a worker's threads go on between invocations), the ten-second limit on the
-first start, permissions, VPCs, SnapStart; a successor for a provisioned environment that has ended (the next invocation
-starts one); code that cannot be written to (byte code lies beside its source, so that a library is compiled once for
-all stacks). What is admitted beyond the configured number of workers waits; Lambda would start more environments.
+first start, who may invoke (but for functions, as their roles say), VPCs, SnapStart; a successor for a provisioned
+environment that has ended (the next invocation starts one); code that cannot be written to (byte code lies beside its
+source, so that a library is compiled once for all stacks). What is admitted beyond the configured number of workers
+waits; Lambda would start more environments.
 
 `GET /_model/functions` is ours: the process ids of the workers, and what runs and waits.
 """
