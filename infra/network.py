@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-from aws_cdk import Aws, Fn
+from aws_cdk import Aws, Fn, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.building_blocks.access import Reach
-from infra.building_blocks.findings import accept
+from infra.building_blocks.retention import kept_for
+from infra.deployment import Deployment
 
 AVAILABILITY_ZONES = 3
 SUBNET_BITS = 20
@@ -20,11 +22,17 @@ HTTPS_PORT = 443
 class Network(Construct):
     """A VPC without internet gateway or NAT: functions inside reach our stores, seven AWS services, and state machines.
 
-    Each service has an endpoint. A function names the endpoints that it needs.
+    Each service has an endpoint. A function names the endpoints that it needs, and each lets nothing else through.
     """
 
     def __init__(
-        self, scope: Construct, name: str, *, zones: Sequence[str] | None = None, cidr: str | None = None
+        self,
+        scope: Construct,
+        name: str,
+        deployment: Deployment,
+        *,
+        zones: Sequence[str] | None = None,
+        cidr: str | None = None,
     ) -> None:
         super().__init__(scope, name)
         self.vpc = ec2.Vpc(
@@ -40,20 +48,26 @@ class Network(Construct):
                 )
             ],
         )
-        accept(self.vpc, "VPC7", "isolated subnets and rules from group to group leave a flow log nothing to discover")
+        self._log_refusals(deployment.log_days)
         self.subnets = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
         # Kafka and the databases are inside; event sources in provisioned mode bring their own way to Lambda.
-        self.firehose = self._endpoint("Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE)
+        self.firehose = self._endpoint(
+            "Firehose", ec2.InterfaceVpcEndpointAwsService.KINESIS_FIREHOSE, "firehose:PutRecordBatch"
+        )
         # Only migrations use it, at a deployment. An endpoint is billed for each zone, and all zones reach this one.
-        self.secrets = self._endpoint("Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER, zones=1)
+        self.secrets = self._endpoint(
+            "Secrets", ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER, "secretsmanager:GetSecretValue", zones=1
+        )
         # For calls between functions: some reach what others cannot.
-        self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_)
+        self.lambdas = self._endpoint("Lambda", ec2.InterfaceVpcEndpointAwsService.LAMBDA_, "lambda:InvokeFunction")
         # Only signing checkpoints uses it, and can wait for a zone. Services that encrypt reach KMS by themselves.
-        self.kms = self._endpoint("Kms", ec2.InterfaceVpcEndpointAwsService.KMS, zones=1)
+        self.kms = self._endpoint("Kms", ec2.InterfaceVpcEndpointAwsService.KMS, "kms:Sign", "kms:Verify", zones=1)
         # Only CloudWatch reports how full the brokers' disks are.
-        self.monitoring = self._endpoint("Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING)
+        self.monitoring = self._endpoint(
+            "Monitoring", ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING, "cloudwatch:GetMetricData"
+        )
         # Alerts must leave while a zone is down.
-        self.sns = self._endpoint("Sns", ec2.InterfaceVpcEndpointAwsService.SNS)
+        self.sns = self._endpoint("Sns", ec2.InterfaceVpcEndpointAwsService.SNS, "sns:Publish")
         self.s3 = self._gateway_to_s3()
 
     @cached_property
@@ -62,14 +76,21 @@ class Network(Construct):
 
         Only people's requests use it, a few a day, and can wait for a zone.
         """
-        return self._endpoint("States", ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS, zones=1)
+        service = ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS
+        return self._endpoint("States", service, "states:StartExecution", "states:DescribeExecution", zones=1)
 
-    def _endpoint(self, name: str, service: ec2.IInterfaceVpcEndpointService, zones: int = AVAILABILITY_ZONES) -> Reach:
-        """Add an interface endpoint, whose security group admits only functions that name it."""
+    def _endpoint(
+        self, name: str, service: ec2.IInterfaceVpcEndpointService, *actions: str, zones: int = AVAILABILITY_ZONES
+    ) -> Reach:
+        """Add an interface endpoint, whose security group admits only functions that name it.
+
+        It passes on only these actions, and only for roles of this account: credentials of another one, brought in
+        by whoever got into a function, lead nowhere. Roles say on which resources.
+        """
         door = ec2.SecurityGroup(
             self, f"{name}Door", vpc=self.vpc, description=f"{name} endpoint", allow_all_outbound=False
         )
-        ec2.InterfaceVpcEndpoint(
+        endpoint = ec2.InterfaceVpcEndpoint(
             self,
             name,
             vpc=self.vpc,
@@ -78,7 +99,27 @@ class Network(Construct):
             security_groups=[door],
             open=False,
         )
+        endpoint.add_to_policy(
+            iam.PolicyStatement(
+                principals=[iam.AnyPrincipal()],
+                actions=list(actions),
+                resources=["*"],
+                conditions={"StringEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID}},
+            )
+        )
         return Reach(door, HTTPS_PORT)
+
+    def _log_refusals(self, days: int) -> None:
+        """Keep a log of connections that were refused: no rule of ours needs one, so each is a defect or a break-in.
+
+        Connections that were admitted are as many as requests, and each store has a log of its own.
+        """
+        group = logs.LogGroup(self, "Refusals", retention=kept_for(days), removal_policy=RemovalPolicy.DESTROY)
+        self.vpc.add_flow_log(
+            "RefusedConnections",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(group),
+            traffic_type=ec2.FlowLogTrafficType.REJECT,
+        )
 
     def _gateway_to_s3(self) -> Reach:
         """Add a route to S3, which costs nothing, to the objects of this account only."""

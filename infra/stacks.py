@@ -79,7 +79,11 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         reserves=options.reserves,
     )
     network = Network(
-        _stack(app, deployment, "network", "private network"), "Network", zones=options.zones, cidr=options.cidr
+        _stack(app, deployment, "network", "private network"),
+        "Network",
+        deployment,
+        zones=options.zones,
+        cidr=options.cidr,
     )
 
     data = _stack(app, deployment, "data", "Kafka, buckets, PostgreSQL, cache: what must survive a release")

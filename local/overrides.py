@@ -32,7 +32,7 @@ class Override:
 
     name: str
     value: str
-    """May name fields of Services in braces."""
+    """May name fields of Services, or `access_key`, in braces."""
     reason: str
     only_with: str | None = None
     """Applies to functions whose template sets this variable; None: to all."""
@@ -41,6 +41,7 @@ class Override:
 OVERRIDES = (
     Override("KAFKA_AUTH", "none", "the local brokers have no IAM listener", only_with="KAFKA_AUTH"),
     Override("DATABASE_AUTH", "none", "the local server trusts loopback", only_with="DATABASE_AUTH"),
+    Override("DATABASE_ROOTS", "", "the local server's build has no TLS", only_with="DATABASE_ROOTS"),
     Override("DATABASE_USER", "postgres", "the local server's administrator", only_with="DATABASE_SECRET_ARN"),
     Override("CACHE_AUTH", "none", "the local server has neither users nor TLS", only_with="CACHE_AUTH"),
     Override("AWS_ENDPOINT_URL", "{aws}", "AWS APIs are emulated"),
@@ -56,18 +57,23 @@ OVERRIDES = (
         "servers of our own stand in for Slack and others",
         only_with="NOTIFY_LOOPBACK",
     ),
-    Override("AWS_ACCESS_KEY_ID", "local", "credentials of the execution role; the emulation takes any"),
-    Override("AWS_SECRET_ACCESS_KEY", "local", "likewise"),
+    Override("AWS_ACCESS_KEY_ID", "{access_key}", "credentials of the execution role; local APIs know it by this"),
+    Override("AWS_SECRET_ACCESS_KEY", "local", "likewise; no signature is checked"),
 )
 
 
-def function_environment(synthesized: Mapping[str, str], services: Services) -> dict[str, str]:
+def access_key(function: str) -> str:
+    """What a function signs with: its own name, so that local APIs know whose role may do what is asked."""
+    return function
+
+
+def function_environment(function: str, synthesized: Mapping[str, str], services: Services) -> dict[str, str]:
     """A function's variables as it sees them here."""
     places = {
         name: getattr(services, name) for name in ("athena", "aws", "directory", "firehose", "lambdas", "receivers")
     }
     changed = {
-        override.name: override.value.format(**places)
+        override.name: override.value.format(**places, access_key=access_key(function))
         for override in OVERRIDES
         if override.only_with is None or override.only_with in synthesized
     }

@@ -82,7 +82,9 @@ class Stack:
             synthesis = group.create_task(synthesize(self._home.state / "cdk.out", self._profile, self._home.logs))
             database = group.create_task(self._start_database())
             group.create_task(self._start_cache())
-            group.create_task(self._supervisor.start(aws.emulation(self._listeners["aws"], self._url("lambdas"))))
+            guard = self._home.state / "models" / "guard.json"
+            emulation = aws.emulation(self._listeners["aws"], self._url("lambdas"), guard)
+            group.create_task(self._supervisor.start(emulation))
             group.create_task(self._supervisor.start(directory.directory(self._listeners["directory"])))
             group.create_task(self._supervisor.start(receivers.receivers(self._listeners["receivers"])))
         assembly = synthesis.result()

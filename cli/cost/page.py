@@ -123,10 +123,10 @@ def _sources(model: Model) -> Iterator[str]:
     yield ""
     yield (
         "No stage was ever deployed, so no bill has confirmed these numbers. The model leaves out stored logs, requests"
-        " to KMS, brokers' logs, traffic between functions and the database or the cache in another zone, what runs at"
-        " a deployment, taxes and people's work. Run times were measured on a machine that was 2.5 times slower that"
-        " day than before: Lambda's part is on the high side. A new type of resource fails a test until"
-        " `cli/cost/templates.py` says what it costs."
+        " to KMS, logs of brokers, of PostgreSQL and of refused connections, traffic between functions and the database"
+        " or the cache in another zone, what runs at a deployment, taxes and people's work. Run times were measured on"
+        " a machine that was 2.5 times slower that day than before: Lambda's part is on the high side. A new type of"
+        " resource fails a test until `cli/cost/templates.py` says what it costs."
     )
     yield ""
     yield "## Prices"

@@ -20,6 +20,7 @@ FREE = {
     "AWS::ApiGatewayV2::Integration": "part of its API",
     "AWS::ApiGatewayV2::Route": "part of its API",
     "AWS::Athena::NamedQuery": "a stored text",
+    "AWS::EC2::FlowLog": "billed by what is written; refused connections are none while nobody tries",
     "AWS::EC2::RouteTable": "no charge",
     "AWS::EC2::SecurityGroup": "no charge",
     "AWS::EC2::SecurityGroupEgress": "no charge",
@@ -50,6 +51,7 @@ FREE = {
     "AWS::SQS::Queue": "billed by request; an empty queue that a function polls takes some 2 million a month, 1 USD",
     "AWS::SQS::QueuePolicy": "no charge",
     "Custom::KafkaBootstrapBrokers": "runs at deployment",
+    "Custom::LogRetention": "runs at deployment",
     "Custom::Trigger": "runs at deployment",
 }
 

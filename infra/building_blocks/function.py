@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -85,7 +85,13 @@ class Function(Construct):
             retention=kept_for(deployment.log_days),
             removal_policy=RemovalPolicy.DESTROY,
         )
-        grants = [*_running(log_group, network), *(grant for use in uses for grant in use.grants)]
+        arn = Stack.of(self).format_arn(
+            service="lambda",
+            resource="function",
+            resource_name=deployment.named(verb),
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        grants = [*_running(arn, log_group, network), *(grant for use in uses for grant in use.grants)]
         role = iam.Role(
             self,
             "Role",
@@ -180,8 +186,11 @@ def _group(scope: Construct, verb: str, network: Network) -> ec2.SecurityGroup:
     )
 
 
-def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.PolicyStatement]:
-    """Grant what every function needs to run: its log, and its network interfaces, if it has any."""
+def _running(arn: str, log_group: logs.ILogGroup, network: Network | None) -> list[iam.PolicyStatement]:
+    """Grant what every function needs to run: its log, and its network interfaces, if it has any.
+
+    Lambda makes the interfaces in the role's name. The function's own code may call none of EC2.
+    """
     statements = [
         iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn])
     ]
@@ -196,4 +205,13 @@ def _running(log_group: logs.ILogGroup, network: Network | None) -> list[iam.Pol
         ]
         # Lambda makes them, and they cannot be named in advance.
         statements.append(iam.PolicyStatement(actions=interfaces, resources=["*"]))
+        statements.append(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                actions=["ec2:*"],
+                resources=["*"],
+                # Lambda adds this to what the code asks for, and to nothing that it does itself.
+                conditions={"ArnEquals": {"lambda:SourceFunctionArn": arn}},
+            )
+        )
     return statements

@@ -70,8 +70,8 @@ class Reconcile(Function):
                 "produce_deadline_seconds": produce_deadline_seconds,
             },
             uses=[
-                buckets.raw.access(network.s3, reads=["raw/"], lists=""),
-                buckets.dead_letter.access(network.s3, reads=["dead_letters/"], lists=""),
+                buckets.raw.access(network.s3, reads=["raw/"], lists="raw/"),
+                buckets.dead_letter.access(network.s3, reads=["dead_letters/"], lists="dead_letters/"),
                 base.database.access("reconcile"),
                 base.stream.reread(RAW_EVENTS, "reconcile", ACCOUNTED),
                 *(function.access(network.lambdas) for function in consumers),

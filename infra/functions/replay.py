@@ -69,7 +69,7 @@ class Replay(Function):
                 "produce_deadline_seconds": resend.produce_deadline_seconds,
             },
             uses=[
-                buckets.raw.access(network.s3, reads=["raw/"], lists=""),
+                buckets.raw.access(network.s3, reads=["raw/"], lists="raw/"),
                 buckets.control.access(network.s3, reads=[LISTS], writes=[LISTS]),
                 buckets.rollups.access(
                     network.s3,

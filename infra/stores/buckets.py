@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -107,13 +107,29 @@ class Bucket(s3.Bucket):
             for prefix in dict.fromkeys([*reads, *writes, *deletes])
         ]
         if lists is not None:
-            below = {"StringEquals": {"s3:prefix": lists}} if lists else None
+            # A function lists by days and hours below it.
+            below = {"StringLike": {"s3:prefix": f"{lists}*"}} if lists else None
             grants.append(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.bucket_arn], conditions=below))
         uses_of_key = [*(["kms:Decrypt"] if reads else []), *(["kms:GenerateDataKey"] if writes else [])]
         return Access(
             grants=[*grants, self.may_use_key(*uses_of_key)],
             facts={self._field: self.bucket_name},
             reaches=[way] if way else [],
+        )
+
+    def forbid_deletes(self, prefix: str = "", *, but_of: str | None = None) -> None:
+        """Leave deletes below a prefix to the bucket's own expiry, whatever a role allows; one role is excepted.
+
+        Lifecycle rules are no one's calls, and no policy reaches them.
+        """
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                resources=[self.arn_for_objects(f"{prefix}*")],
+                conditions={"ArnNotLike": {"aws:PrincipalArn": but_of}} if but_of else None,
+            )
         )
 
     def may_use_key(self, *actions: str) -> iam.PolicyStatement:
@@ -157,4 +173,12 @@ class Buckets(Construct):
             Expiry(ID_DAYS, prefix=IDS),
             Expiry(NOTIFIED_DAYS, prefix=NOTIFIED),
         )
+        if foundation.deployment.keeps_data:
+            # The functions' roles exist after the buckets, so this one is named as CloudFormation names it.
+            named = f"role/{foundation.deployment.named('pipeline')}-SalvageRole*"
+            salvage = Stack.of(self).format_arn(service="iam", region="", resource=named)
+            self.dead_letter.forbid_deletes()
+            self.raw.forbid_deletes("raw/")
+            self.raw.forbid_deletes("salvaged/")
+            self.raw.forbid_deletes("errors/", but_of=salvage)
         self.query_results = bucket("QueryResults", "result_bucket", Expiry(retention.query_result_days))

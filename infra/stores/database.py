@@ -12,11 +12,15 @@ from constructs import Construct, DependencyGroup
 from infra.building_blocks.access import Access, Reach
 from infra.building_blocks.findings import accept
 from infra.building_blocks.foundation import Foundation
+from infra.building_blocks.layers import ROOT
 from infra.building_blocks.operations import TROUBLE, UNKNOWN, Operations, counted
-from infra.deployment import GIB
+from infra.building_blocks.retention import kept_for
+from infra.deployment import GIB, require
 from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 PORT = 5432
+#: Where a function finds the certificates of the layer `sluice`.
+ROOTS = "certificates/rds.pem"
 NAME = "sluice"
 MAJOR = "18"
 """PostgreSQL's major release."""
@@ -48,6 +52,11 @@ class Database(Construct):
         super().__init__(scope, "Database")
         self._security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=foundation.network.vpc, description="PostgreSQL", allow_all_outbound=False
+        )
+        region = foundation.deployment.region
+        require(
+            f"\n# {region}\n" in (ROOT / "layers" / "sluice" / ROOTS).read_text(),
+            f"{ROOTS} has no certificate of {region}: no function would trust the database there",
         )
         self._instance = self._define(foundation, settings)
         self.identifier = self._instance.instance_identifier
@@ -145,6 +154,7 @@ class Database(Construct):
             "database_host": self._instance.db_instance_endpoint_address,
             "database_port": self._instance.db_instance_endpoint_port,
             "database_name": NAME,
+            "database_roots": f"/opt/{ROOTS}",
         }
 
     def _define(self, foundation: Foundation, settings: DatabaseProfile) -> rds.DatabaseInstance:
@@ -188,6 +198,9 @@ class Database(Construct):
             delete_automated_backups=not keeps_data,
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
+            # Failed logins, refused statements and what is slow stay readable when the instance is gone.
+            cloudwatch_logs_exports=["postgresql"],
+            cloudwatch_logs_retention=kept_for(foundation.deployment.log_days),
             deletion_protection=foundation.deployment.protected,
             removal_policy=RemovalPolicy.SNAPSHOT if keeps_data else RemovalPolicy.DESTROY,
         )

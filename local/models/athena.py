@@ -29,6 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.catalog import Store
 from local.models.config import AthenaConfig, read
+from local.models.guard import guarding
 from local.models.serve import main
 
 RESULTS_PER_PAGE = 1000
@@ -150,6 +151,10 @@ class AthenaApi:
         except msgspec.DecodeError as error:
             return _answer({"__type": "SerializationException", "Message": str(error)}, status=400)
 
+    def workgroup_of(self, execution: str) -> str:
+        """Return the workgroup of an execution; of none that is unknown."""
+        return self._executions[execution].workgroup if execution in self._executions else ""
+
     async def misbehave(self, request: web.Request) -> web.Response:
         """Misbehave from now on as the request says; an empty object ends it."""
         self._faults = msgspec.json.decode(await request.read(), type=Faults)
@@ -243,7 +248,7 @@ def _answer(content: dict[str, Any], status: int = 200) -> web.Response:
 async def model(config_file: Path) -> AsyncIterator[web.Application]:
     """The API of all workgroups in the config."""
     api = AthenaApi(read(AthenaConfig, config_file))
-    application = web.Application()
+    application = web.Application(middlewares=[guarding(config_file, "athena", api.workgroup_of)])
     application.router.add_post("/", api.handle)
     application.router.add_post("/_model/faults", api.misbehave)
     try:

@@ -76,6 +76,8 @@ class StatementConfig(msgspec.Struct, forbid_unknown_fields=True):
     effect: Literal["Allow", "Deny"]
     actions: list[str]
     resources: list[str]
+    conditions: dict[str, dict[str, list[str]]] = {}
+    """By operator and key; any of the values will do."""
 
 
 class PrincipalConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -192,6 +194,26 @@ class BrokerMetricsConfig(msgspec.Struct, forbid_unknown_fields=True):
     disk_gib: float
     directories: list[str]
     every_seconds: float
+
+
+class RoleConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """What a function may ask of AWS's APIs, and the access key it signs with."""
+
+    function: str
+    access_key: str
+    statements: list[StatementConfig]
+
+
+class GuardConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """All functions' permissions, and where it is written down which are used."""
+
+    account: str
+    directory: str
+    roles: list[RoleConfig]
+    keys: dict[str, str]
+    """The keys that buckets, topics and machines are encrypted with, by the ARNs of those."""
+    aliases: dict[str, str]
+    """The ARNs of keys by their aliases."""
 
 
 class ColumnConfig(msgspec.Struct, forbid_unknown_fields=True):

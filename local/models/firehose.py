@@ -34,6 +34,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.models.aws_client import aws_client
 from local.models.config import FirehoseConfig, StreamConfig, read
 from local.models.delivery import Delivery
+from local.models.guard import guarding
 from local.models.serve import main
 from local.models.spool import Spool
 
@@ -273,7 +274,7 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     }
     api = FirehoseApi(streams)
     # Base64 and the JSON around it: the limits on records are checked when it is decoded.
-    application = web.Application(client_max_size=BATCH_BYTES * 2)
+    application = web.Application(client_max_size=BATCH_BYTES * 2, middlewares=[guarding(config_file, "firehose")])
     application.router.add_post("/", api.handle)
     application.router.add_post("/_model/flush", api.flush)
     application.router.add_post("/_model/faults", api.misbehave)

@@ -7,9 +7,10 @@ Lambda provides.
 
 Not modelled: asynchronous and streamed invocation, versions and aliases (all names mean the latest), the log tail,
 memory and CPU limits, frozen environments (a worker's threads go on between invocations), the ten-second limit on the
-first start, permissions, VPCs, SnapStart; a successor for a provisioned environment that has ended (the next invocation
-starts one); code that cannot be written to (byte code lies beside its source, so that a library is compiled once for
-all stacks). What is admitted beyond the configured number of workers waits; Lambda would start more environments.
+first start, who may invoke (but for functions, as their roles say), VPCs, SnapStart; a successor for a provisioned
+environment that has ended (the next invocation starts one); code that cannot be written to (byte code lies beside its
+source, so that a library is compiled once for all stacks). What is admitted beyond the configured number of workers
+waits; Lambda would start more environments.
 
 `GET /_model/functions` is ours: the process ids of the workers, and what runs and waits.
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 from aiohttp import web
 
 from local.models.config import LambdasConfig, read
+from local.models.guard import guarding
 from local.models.invocations import REQUEST_BYTES
 from local.models.serve import main
 from local.models.workers import Pool, Throttled
@@ -84,7 +86,7 @@ async def model(config_file: Path) -> AsyncIterator[web.Application]:
     config = read(LambdasConfig, config_file)
     pools = {function.name: Pool(function, config) for function in config.functions}
     api = InvokeApi(pools)
-    application = web.Application(client_max_size=REQUEST_BYTES)
+    application = web.Application(client_max_size=REQUEST_BYTES, middlewares=[guarding(config_file, "lambdas")])
     application.router.add_post("/2015-03-31/functions/{name}/invocations", api.invoke)
     application.router.add_get("/_model/functions", api.functions)
     try:

@@ -11,6 +11,7 @@ from local.models import config
 from local.models.alarms import STATISTICS
 from local.models.expressions import Expression, UnknownExpressionError
 from local.models.outages import UnknownRuleError, compile_rule
+from local.resources.grants import guard
 from local.resources.known import PUBLISHED_LAYERS
 from local.resources.plan import Plan, brokers_needed, function_name
 from local.template import ACCOUNT, Resource, TemplateError
@@ -36,6 +37,7 @@ def write_configs(plan: Plan, directory: Path) -> dict[str, Path]:
         "broker_metrics": broker_metrics(plan),
         "athena": athena(plan),
         "alarms": alarms(plan),
+        "guard": guard(plan),
     }
     return {name: config.write(content, directory / f"{name}.json") for name, content in configs.items()}
 
@@ -73,7 +75,7 @@ def _function(
         workers=overrides.workers(concurrency),
         started=overrides.workers(concurrency) if arn in posted_to else int(arn in reading),
         environment=overrides.function_environment(
-            {name: str(value) for name, value in synthesized.items()}, plan.services
+            plan.name(function), {name: str(value) for name, value in synthesized.items()}, plan.services
         ),
         layers=[str(path) for arn in resolver.property(function, "Layers", []) for path in _layer(plan, layers, arn)],
         log_format=resolver.property(function, "LoggingConfig.LogFormat", "Text"),

@@ -458,6 +458,7 @@ KINDS: dict[str, Kind] = {
     "AWS::SNS::TopicPolicy": ignored(ACCESS),
     "AWS::SQS::QueuePolicy": ignored(ACCESS),
     "Custom::KafkaBootstrapBrokers": ignored("asks AWS for the brokers' addresses; the local ones are known"),
+    "Custom::LogRetention": ignored(LOGS),
     "Custom::S3AutoDeleteObjects": ignored(CDK_PROVIDER),
     "Custom::VpcRestrictDefaultSG": ignored(CDK_PROVIDER),
 }

@@ -1,6 +1,6 @@
 """Roles of people: each role whose policies allow routes of the API gets an access key of this start.
 
-Of all permissions the local stack checks these alone. Statements about anything else have no effect here; a statement
+Statements about anything but the API have no effect here (those of functions' roles are read in grants.py); a statement
 about the API that the model cannot evaluate stops the start.
 """
 

@@ -1,4 +1,4 @@
-"""Last of the fault tests: after all of them, no log holds a key, a secret or a device's name, and no store a key."""
+"""Last of the fault tests: no log holds a key, a secret or a device, no store a key, and no role was exceeded."""
 
 import psycopg
 
@@ -7,6 +7,7 @@ from sluice.core.api.keys import KEYS
 from sluice.edge.published import name_in_bucket
 from tests.flow.conftest import Stack
 from tests.flow.http import post
+from tests.privilege.grants import observe
 from tests.support import samples
 from tests.support.cache import open_cache
 
@@ -49,3 +50,9 @@ def test_no_store_holds_a_key(stack: Stack) -> None:
         for key in (first, second, *stack["keys"].values()):
             assert key not in text
             assert key.rsplit("_", 1)[1] not in text
+
+
+def test_no_function_asked_for_more_than_its_role_allows(stack: Stack) -> None:
+    observed = observe(stack.directory)
+    assert observed.refused == set()
+    assert {"ingest", "migrate"} <= {each.function for each in observed.used}

@@ -49,7 +49,7 @@ def synthesize_machine(outdir: Path, **changed: Any) -> Synthesized:
     network_stack, data, pipeline = (
         Stack(app, deployment.named(each), env=Environment(region=deployment.region)) for each in PLACES
     )
-    network = Network(network_stack, "Network")
+    network = Network(network_stack, "Network", deployment)
     key = kms.Key(data, "Key", enable_key_rotation=True)
     operations = Operations(data, "Operations", deployment=deployment, key=key, monthly_budget_usd=1)
     foundation = Foundation(deployment=deployment, operations=operations, network=network, key=key)

@@ -11,8 +11,9 @@ from sluice.edge.settings import FunctionSettings
 from tests.infra.templates import ROOT, Templates
 
 CDKS_OWN = {
-    # Both run at deployment only, in code and with settings that the CDK brings.
+    # They run at deployment only, in code and with settings that the CDK brings.
     "AWS679f53fac002430cb0da5b7982bd22872D164C4C": "asks for the brokers' addresses",
+    "LogRetentionaae0aa3c5b4d4f87b02d85b201efdd8aFD4BFC8A": "says how long PostgreSQL's log is kept",
     "AWSCDKTriggerCustomResourceProviderCustomResourceProviderHandler97BECD91": "starts the migrations",
 }
 # These need no broker, database or cache of ours and have no access to them.
@@ -23,7 +24,7 @@ IN_THE_RUNTIME = {"boto3", "botocore"}
 PARQUET = {"awswrangler", "numpy", "pandas", "pyarrow"}
 
 
-def test_there_is_no_function_but_ours_and_two_of_the_cdk(templates: Templates) -> None:
+def test_there_is_no_function_but_ours_and_three_of_the_cdk(templates: Templates) -> None:
     others = {function.name for function in templates.every("AWS::Lambda::Function")} - {
         function.name for function in templates.functions().values()
     }

@@ -50,7 +50,7 @@ def test_every_bucket_refuses_connections_without_tls(templates: Templates) -> N
         policy.properties["Bucket"]["Ref"]
         for policy in templates.every("AWS::S3::BucketPolicy")
         for statement in policy.properties["PolicyDocument"]["Statement"]
-        if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        if statement["Effect"] == "Deny" and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
     }
     assert refusing == {bucket.name for bucket in templates.every("AWS::S3::Bucket")}
 

@@ -23,7 +23,7 @@ def places(templates: Templates, action: str) -> set[tuple[str, str]]:
 def place_of(resource: Any, statement: dict[str, Any]) -> tuple[str, str]:
     bucket = "failed" if "FailedBatches" in json.dumps(resource) else "raw"
     if "Condition" in statement:
-        return bucket, statement["Condition"]["StringEquals"]["s3:prefix"]
+        return bucket, statement["Condition"]["StringLike"]["s3:prefix"].removesuffix("*")
     return bucket, resource["Fn::Join"][1][-1].removeprefix("/").removesuffix("*")
 
 

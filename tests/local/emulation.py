@@ -29,11 +29,11 @@ def emulated_aws() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def emulation_process(lambdas: str, directory: Path) -> Iterator[str]:
+def emulation_process(lambdas: str, directory: Path, guard: Path | None = None) -> Iterator[str]:
     """The address of an emulation that runs state machines, as the stack starts it."""
     log = directory / "aws.log"
     with listening() as listener, log.open("ab") as output:
-        program = aws.emulation(listener, lambdas)
+        program = aws.emulation(listener, lambdas, guard)
         process = subprocess.Popen(
             program.command,
             pass_fds=program.inherited,

@@ -3,7 +3,7 @@
 import pytest
 
 from local.models.config import StatementConfig
-from local.models.policies import allows
+from local.models.policies import allows, deciding
 
 INVOKE = "execute-api:Invoke"
 API = "arn:aws:execute-api:us-east-1:123456789012:abc/$default"
@@ -78,6 +78,39 @@ def test_a_deny_of_another_action_denies_nothing() -> None:
     statements = [allow("*"), deny("*", actions=("execute-api:ManageConnections",))]
 
     assert allows(statements, INVOKE, f"{API}/GET/v1/fleets")
+
+
+@pytest.mark.parametrize(
+    ("operator", "wanted", "prefix", "met"),
+    [
+        ("StringEquals", ["errors/"], "errors/", True),
+        ("StringEquals", ["errors/"], "errors/2026", False),
+        ("StringEquals", ["a", "b"], "b", True),
+        ("StringEquals", ["errors/*"], "errors/2026", False),
+        ("StringLike", ["errors/*"], "errors/2026", True),
+        ("StringLike", ["errors/*"], "error", False),
+        ("StringLike", ["errors/*"], None, False),
+        ("StringEquals", ["errors/"], None, False),
+    ],
+)
+def test_a_condition_is_met_by_any_of_its_values_and_by_no_absent_key(
+    operator: str, wanted: list[str], prefix: str | None, met: bool
+) -> None:
+    listing = StatementConfig("Allow", ["s3:ListBucket"], ["*"], {operator: {"s3:prefix": wanted}})
+    context = {} if prefix is None else {"s3:prefix": prefix}
+    assert allows([listing], "s3:ListBucket", "arn:aws:s3:::b", context) is met
+
+
+def test_all_conditions_have_to_be_met() -> None:
+    both = {"StringEquals": {"s3:prefix": ["a"]}, "StringLike": {"s3:delimiter": ["*"]}}
+    listing = StatementConfig("Allow", ["s3:ListBucket"], ["*"], both)
+    assert not allows([listing], "s3:ListBucket", "arn:aws:s3:::b", {"s3:prefix": "a"})
+    assert allows([listing], "s3:ListBucket", "arn:aws:s3:::b", {"s3:prefix": "a", "s3:delimiter": "/"})
+
+
+def test_the_grants_that_decide_are_named_as_they_are_written() -> None:
+    statements = [allow(f"{API}/GET/x", f"{API}/*"), allow("*", actions=("execute-api:*",)), allow("other")]
+    assert list(deciding(statements, INVOKE, f"{API}/GET/a")) == [(INVOKE, f"{API}/*"), ("execute-api:*", "*")]
 
 
 def test_one_of_several_actions_and_resources_is_enough() -> None:

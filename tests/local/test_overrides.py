@@ -26,7 +26,7 @@ EVERYWHERE = {
     "AWS_ENDPOINT_URL_FIREHOSE": "http://127.0.0.1:7",
     "AWS_ENDPOINT_URL_ATHENA": "http://127.0.0.1:9",
     "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:5",
-    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_ACCESS_KEY_ID": "f",
     "AWS_SECRET_ACCESS_KEY": "local",
 }
 
@@ -34,13 +34,13 @@ EVERYWHERE = {
 def test_what_the_template_sets_is_seen_as_it_is_set() -> None:
     own = {"SLUICE_STAGE": "dev", "DATABASE_HOST": "somewhere", "RAW_EVENTS_TOPIC": "raw-events"}
 
-    assert function_environment(own, SERVICES) == {**own, **EVERYWHERE}
+    assert function_environment("f", own, SERVICES) == {**own, **EVERYWHERE}
 
 
 def test_transports_without_identity_are_taken_only_by_functions_that_have_one() -> None:
     own = {"KAFKA_AUTH": "iam", "DATABASE_AUTH": "iam", "DATABASE_USER": "sluice_ingest", "CACHE_AUTH": "iam"}
 
-    assert function_environment(own, SERVICES) == {
+    assert function_environment("f", own, SERVICES) == {
         "KAFKA_AUTH": "none",
         "DATABASE_AUTH": "none",
         "DATABASE_USER": "sluice_ingest",
@@ -50,18 +50,19 @@ def test_transports_without_identity_are_taken_only_by_functions_that_have_one()
 
 
 def test_who_connects_by_the_administrators_secret_is_the_local_administrator() -> None:
-    own = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "arn"}
+    own = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "arn", "DATABASE_ROOTS": "/opt/certificates/rds.pem"}
 
-    assert function_environment(own, SERVICES) == {
+    assert function_environment("f", own, SERVICES) == {
         "DATABASE_AUTH": "none",
         "DATABASE_USER": "postgres",
         "DATABASE_SECRET_ARN": "arn",
+        "DATABASE_ROOTS": "",
         **EVERYWHERE,
     }
 
 
 def test_the_directory_is_the_one_that_runs_here() -> None:
-    seen = function_environment({"DIRECTORY_URL": "https://directory.example"}, SERVICES)
+    seen = function_environment("f", {"DIRECTORY_URL": "https://directory.example"}, SERVICES)
 
     assert seen == {"DIRECTORY_URL": "http://127.0.0.1:8", **EVERYWHERE}
 

@@ -13,7 +13,7 @@ from bench.librdkafka import LibrdkafkaClient
 from sluice.core.messages import Message
 from sluice.core.records import Origin
 from sluice.edge.broker import Broker, Client
-from sluice.edge.kafka_client import KafkaClient
+from sluice.edge.kafka_client import KafkaClient, Unstored
 from sluice.edge.settings import BrokerSettings
 from tests.local.brokers import ENOUGH_SECONDS, TOKEN_SECONDS, Brokers, Signer, running
 
@@ -216,6 +216,34 @@ def test_expired_tokens_are_replaced_under_load_and_without_a_valid_one_nothing_
     stored = values(brokers.read(topic))
     assert accepted.keys() <= stored.keys()
     assert max(stored.values()) == 1
+
+
+@pytest.mark.shows_fault(
+    part="producer",
+    fault="no token can be signed",
+    expected="nothing is stored and nothing raised, neither before the first request nor for one; then as before",
+)
+def test_without_a_signed_token_every_message_is_unstored_and_nothing_is_raised(brokers: Brokers) -> None:
+    topic, signer, clients = brokers.make_topic(), Signer(), ExitStack()
+    signing = False
+
+    def sign() -> str:
+        if not signing:
+            raise RuntimeError("no credentials")
+        return signer.sign()
+
+    def connect(settings: BrokerSettings) -> KafkaClient:
+        clients.pop_all()  # the one before was closed when it failed
+        return clients.enter_context(closing(KafkaClient(settings.kafka_bootstrap, sign, "SASL_PLAINTEXT")))
+
+    ours = Broker(BrokerSettings(brokers.guarded, "iam", "us-east-1", SHORT_SECONDS), connect)
+    with clients:
+        ours.connect(topic)  # as ingest does while Lambda initializes it
+        for _ in range(2):
+            assert all(isinstance(one, Unstored) for one in ours.store(messages(topic, "unsigned")))
+        signing = True
+        _wait_until(lambda: ours.store(messages(topic, "signed")) == [None] * 60)
+    assert not any(value.startswith(b"unsigned") for value in values(brokers.read(topic)))
 
 
 def _wait_until(true: Callable[[], object], seconds: float = 90) -> None:

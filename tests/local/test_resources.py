@@ -83,7 +83,7 @@ def test_every_profile_can_be_resolved_whole(profile: str, tmp_path: Path) -> No
     check(assembly)
     plan = resolve(assembly, services(tmp_path))
     assert plan.topics
-    assert len(write_configs(plan, tmp_path / "models")) == 9
+    assert len(write_configs(plan, tmp_path / "models")) == 10
 
 
 def test_every_decision_to_ignore_has_a_reason() -> None:

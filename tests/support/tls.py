@@ -17,6 +17,8 @@ class Identity:
 
     server: ssl.SSLContext
     client: ssl.SSLContext
+    roots: Path
+    """The file with the certificate alone."""
 
 
 def identify(name: str, directory: Path) -> Identity:
@@ -43,5 +45,7 @@ def identify(name: str, directory: Path) -> Identity:
     file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(file)
-    client = ssl.create_default_context(cadata=certificate.public_bytes(serialization.Encoding.PEM).decode())
-    return Identity(server, client)
+    roots = directory / f"{name}-roots.pem"
+    roots.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    client = ssl.create_default_context(cafile=roots)
+    return Identity(server, client, roots)

@@ -191,13 +191,16 @@ def connect_owner(settings: OwnerSettings) -> Connection:
 def _open(
     settings: DatabaseSettings | OwnerSettings, user: str | None, password: str | None, options: str | None = None
 ) -> Connection:
+    trusting = settings.database_auth == "none" and not settings.database_roots
     return psycopg.connect(
         host=settings.database_host,
         port=settings.database_port,
         dbname=settings.database_name,
         user=user,
         password=password,
-        sslmode="disable" if settings.database_auth == "none" else "require",
+        # Who signed the certificate, and that it is this host's: a token or password goes to our server alone.
+        sslmode="disable" if trusting else "verify-full",
+        sslrootcert=settings.database_roots or None,
         connect_timeout=CONNECT_SECONDS,
         options=options,
         autocommit=True,

@@ -51,6 +51,8 @@ class DatabaseSettings(Settings, frozen=True):
     database_user: str
     database_auth: Transport
     aws_region: str
+    database_roots: str = ""
+    """The file with the authorities whose certificates are trusted. Only a server without login may do without."""
 
 
 class OwnerSettings(Settings, frozen=True):
@@ -62,6 +64,7 @@ class OwnerSettings(Settings, frozen=True):
     database_secret_arn: str
     database_auth: Literal["secret", "none"]
     database_user: str | None = None  # a secret, if there is one, names the user
+    database_roots: str = ""
 
 
 class CacheSettings(Settings, frozen=True):
