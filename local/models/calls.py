@@ -58,6 +58,19 @@ class Call:
     context: tuple[tuple[str, str], ...] = ()
 
 
+class Said(msgspec.Struct):
+    """What the body of a JSON protocol says of the resource; all else in it is skipped."""
+
+    DeliveryStreamName: str = ""
+    KeyId: str = ""
+    QueryExecutionId: str = ""
+    QueueUrl: str = ""
+    SecretId: str = ""
+    WorkGroup: str = ""
+    executionArn: str = ""  # noqa: N815 - as the service names it
+    stateMachineArn: str = ""  # noqa: N815
+
+
 def scope_of(authorization: str) -> Scope | None:
     """Return who signed; None where nobody did."""
     found = _SCOPE.search(authorization)
@@ -93,25 +106,25 @@ def _own_calls(asked: Asked, scope: Scope, config: GuardConfig, workgroup_of: Ca
         case "sns":
             form = dict(urllib.parse.parse_qsl(asked.body.decode()))
             return [Call(f"sns:{form['Action'].removesuffix('Batch')}", form["TopicArn"])]
-    operation, said = _operation(asked), msgspec.json.decode(asked.body or b"{}", type=dict)
+    operation, said = _operation(asked), msgspec.json.decode(asked.body or b"{}", type=Said)
     match scope.service:
         case "sqs":
-            queue = str(said["QueueUrl"]).rpartition("/")[2]
+            queue = said.QueueUrl.rpartition("/")[2]
             return [Call(f"sqs:{operation.removesuffix('Batch')}", arn("sqs", queue))]
         case "firehose":
-            return [Call(f"firehose:{operation}", arn("firehose", f"deliverystream/{said['DeliveryStreamName']}"))]
+            return [Call(f"firehose:{operation}", arn("firehose", f"deliverystream/{said.DeliveryStreamName}"))]
         case "athena":
-            workgroup = said["WorkGroup"] if "WorkGroup" in said else workgroup_of(said["QueryExecutionId"])
+            workgroup = said.WorkGroup or workgroup_of(said.QueryExecutionId)
             return [Call(f"athena:{operation}", arn("athena", f"workgroup/{workgroup}"))]
         case "secretsmanager":
-            secret = str(said["SecretId"])
+            secret = said.SecretId
             full = secret if secret.startswith("arn:") else arn("secretsmanager", f"secret:{secret}{_SECRET_SUFFIX}")
             return [Call(f"secretsmanager:{operation}", full)]
         case "kms":
-            key = str(said["KeyId"])
+            key = said.KeyId
             return [Call(f"kms:{operation}", key if key.startswith("arn:") else config.aliases[key])]
         case "states":
-            return [Call(f"states:{operation}", said.get("executionArn") or said["stateMachineArn"])]
+            return [Call(f"states:{operation}", said.executionArn or said.stateMachineArn)]
     raise UnknownCall(f"{scope.service}: {operation}")
 
 
