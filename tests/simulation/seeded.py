@@ -148,7 +148,7 @@ SEEDED = (
         (
             (
                 "return max(before.version + 1 if before else 0, at_least + 1,",
-                "return before.version if before else max(",
+                "return before.version if before else max(at_least + 1,",
             ),
         ),
         BY,
