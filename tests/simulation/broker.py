@@ -50,7 +50,9 @@ class Brokers:
         timestamp = max(milliseconds, log[-1].timestamp if log else 0)
         headers = tuple((name, value) for name, value in message.headers)
         log.append(LogRecord(message.topic, number, len(log), timestamp, message.key, message.value, headers))
-        return Origin(message.topic, number, len(log) - 1)
+        origin = Origin(message.topic, number, len(log) - 1)
+        self.world.witness.note_record(origin, message, self.world.invocation)
+        return origin
 
     def choose(self, message: Message) -> int:
         """Choose a message's partition, as the real client does."""
@@ -68,6 +70,8 @@ class SimulatedProducer:
     def __init__(self, brokers: Brokers) -> None:
         self._brokers = brokers
         self._closed = False
+        self._has_gap = False
+        """Whether a batch failed: its numbers are missing, and the brokers refuse what comes behind them."""
 
     def connect(self, topic: str, seconds: float) -> None:
         """Connect; raise ConnectionError when that fails."""
@@ -83,8 +87,9 @@ class SimulatedProducer:
         del seconds
         if self._closed:
             raise RuntimeError("a closed client was used")
+        reports: list[Origin | Unstored]
         try:
-            return self._brokers.world.perform(
+            reports = self._brokers.world.perform(
                 BROKER,
                 "store",
                 lambda partly: self._store(messages, partly),
@@ -92,13 +97,18 @@ class SimulatedProducer:
                 (*ALWAYS, PARTLY),
             )
         except _NoReportError as error:
-            return [Unstored(error.kind, answered=error.kind == NO_ANSWER)] * len(messages)
+            reports = [Unstored(error.kind, answered=error.kind == NO_ANSWER)] * len(messages)
+        self._has_gap = self._has_gap or any(isinstance(report, Unstored) for report in reports)
+        return reports
 
     def close(self) -> None:
         """End; nothing is sent any more."""
         self._closed = True
 
     def _store(self, messages: Sequence[Message], partly: str | None) -> list[Origin | Unstored]:
+        if self._has_gap:
+            self._brokers.world.witness.note_misuse("a client that did not store a record is used again")
+            return [Unstored("out of order sequence number")] * len(messages)
         if partly is None:
             return [self._brokers.append(message) for message in messages]
         # A partition's records are one batch, which is stored whole or not at all.

@@ -49,6 +49,12 @@ class SimulatedCache:
         self._ends.clear()
         self._world.note("the cache forgets")
 
+    def kept(self, prefix: str) -> list[tuple[str, Mapping[str, bytes]]]:
+        """List the hashes whose names begin so, for a look from outside."""
+        return [
+            (name, value) for name, value in self._values.items() if name.startswith(prefix) and isinstance(value, dict)
+        ]
+
     def get(self, name: str) -> bytes | None:
         """Read a value."""
         found: bytes | None = self._ask("get", lambda: self._text(name))

@@ -8,11 +8,12 @@ from cli.simulation.client import Ledger, compose
 from cli.simulation.devices import Sent
 from local.models.http_event import read_answer
 from local.models.invoke_client import NotInvoked
-from tests.simulation.history import Post
+from tests.simulation.posts import Post
 from tests.simulation.processes import Runtime
 from tests.simulation.world import World
 
 PAUSE_SECONDS = 2.0
+TOO_MANY = 429
 
 
 class Clients:
@@ -56,11 +57,14 @@ class Clients:
 
     def find_status(self, key: str, sent: Sent) -> int:
         """Post one event with a key, beside the ledger's own; return the status."""
-        self._numbers += 1
-        answer = self._runtime.invoke("ingest", self._write_request(sent.route, sent.body, key))
-        response = read_answer(answer.payload)
-        self.ledger.write([sent], response.status, json.loads(response.body))
-        return response.status
+        while True:
+            self._numbers += 1
+            answer = self._runtime.invoke("ingest", self._write_request(sent.route, sent.body, key))
+            response = read_answer(answer.payload)
+            self.ledger.write([sent], response.status, json.loads(response.body))
+            if response.status != TOO_MANY:
+                return response.status
+            self._world.timeline.sleep(PAUSE_SECONDS)
 
     def _write_request(self, route: str, body: bytes, key: str) -> dict[str, Any]:
         moment = self._world.timeline.now()

@@ -165,7 +165,14 @@ class SimulatedConnection(psycopg.Connection[tuple[Any, ...]]):
             self.abort()
             return lost(kind)
 
-        return self._world.perform(DATABASE, effect, lambda _: act(), lose)
+        def act_and_tell(_: str | None) -> Any:
+            done = act()
+            if self._world.invocation is not None:
+                function = self._world.invocation.process.function.name
+                self._world.witness.note_statement(function, commits=not self.is_in_transaction())
+            return done
+
+        return self._world.perform(DATABASE, effect, act_and_tell, lose)
 
 
 def ask_effectively(ask: Callable[..., bytes | None]) -> Callable[..., bytes | None]:

@@ -100,6 +100,7 @@ class Firehose:
             taken = [each["Data"] for each, no in zip(Records, refused, strict=True) if not no]
             if taken:
                 stream.put(taken)
+                self._world.witness.note_rows(taken)
             answers = [{"ErrorCode": "ServiceUnavailableException"} if no else {"RecordId": "1"} for no in refused]
             return {"FailedPutCount": sum(refused), "RequestResponses": answers}
 

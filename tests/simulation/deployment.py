@@ -51,7 +51,7 @@ class Described(NamedTuple):
 
 
 FUNCTIONS = {
-    "ingest": Described(ingest, 4, 29),
+    "ingest": Described(ingest, settings.INGEST_PROCESSES, 29),
     "archive": Described(archive, 4, 120, reads="raw-events"),
     "aggregate": Described(aggregate, 4, 240, reads="raw-events"),
     "deadletter": Described(deadletter, 2, 120, reads="dead-letter"),

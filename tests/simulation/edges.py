@@ -16,10 +16,15 @@ from unittest import mock
 
 import confluent_kafka
 
+from sluice.core.archive.rows import make_row
+from sluice.core.records import KafkaRecord
+from sluice.core.samples.events import read_event
 from sluice.edge import aws, broker, cache, database, executions
 from sluice.edge import metrics as measuring
+from sluice.edge.archive import archiving
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.rollups import roll_loop
+from sluice.edge.samples import aggregating
 from tests.simulation.broker import Brokers, SimulatedProducer
 from tests.simulation.cache import SimulatedCache
 from tests.simulation.database import HistoryDatabase, ask_effectively
@@ -151,6 +156,8 @@ def simulated(
         mock.patch.object(measuring.metrics, "add_metric"),
         mock.patch.object(measuring, "single_metric"),
         mock.patch.object(roll_loop, "Clock", make_roll_clock),
+        mock.patch.object(aggregating, "read_event", die_of(world, read_event)),
+        mock.patch.object(archiving, "make_row", die_of(world, make_row)),
         *others,
         *_replace_modules(world, clock),
         *_replace_defaults(clock, brokers),
@@ -159,6 +166,18 @@ def simulated(
         for each in replaced:
             stack.enter_context(each)
         yield
+
+
+def die_of(world: World, read: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a process end when it reads what is deadly to its function, as a fault of a parser does."""
+
+    def read_or_die(record: KafkaRecord, *more: Any, **named: Any) -> Any:
+        invocation = world.invocation
+        if invocation is not None and record.value in world.deadly.get(invocation.process.function.name, ()):
+            invocation.die()
+        return read(record, *more, **named)
+
+    return read_or_die
 
 
 def _our_modules() -> list[ModuleType]:

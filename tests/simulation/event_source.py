@@ -57,7 +57,9 @@ class PolledPartitions:
     def commit(self, offsets: dict[int, int]) -> None:
         """Move the group's offsets, unless the partitions are another's now."""
         if not self.revoked:
-            self._brokers.committed[self._group, self._topic].update(offsets)
+            committed = self._brokers.committed[self._group, self._topic]
+            self._brokers.world.witness.note_offsets(self._group, self._topic, committed, offsets)
+            committed.update(offsets)
             self._brokers.world.note(f"{self._group} commits {sorted(offsets.items())}")
 
     def _take(self, count: int) -> list[Record]:
@@ -149,4 +151,5 @@ class EventSource:
         body: Any = invocation_record(self._mapping, BOOTSTRAP, records, payload, discard, now)
         if STORE in self._world.away:
             raise DeliveryFailed("the object store is away")
+        self._world.witness.note_given_up(self._mapping.group, [(one.partition, one.offset) for one in records])
         self._store.write(self._mapping.failure_bucket, f"aws/lambda/{self._mapping.uuid}/{self._given_up:06d}", body)

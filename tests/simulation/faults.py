@@ -24,6 +24,11 @@ ALWAYS = (KILLED_BEFORE, KILLED_AFTER, NO_ANSWER, ANSWER_LOST, SLOW)
 
 RATES = (0.0, 0.01, 0.03, 0.08)
 """How likely a step fails; a history has one of them."""
+OFTEN = (0.05, 0.1, 0.2)
+KILLS, MOST_KILLED = (KILLED_BEFORE, KILLED_AFTER), 0.04
+"""Processes that end at every other record are no world that anything must stand: records are given up for it."""
+AT_ONE, AT_ONE_SHARE = 0.15, 0.4
+"""How likely a step of one function fails, in this share of the histories: rare functions meet faults too."""
 
 
 class Place(NamedTuple):
@@ -47,6 +52,8 @@ class Faults:
 
     draw: random.Random
     rate: float = 0.0
+    at_one: str = ""
+    """The function at which more fails."""
     kinds: frozenset[str] = frozenset()
     """Those that this history has: some histories have few kinds, so that one does not hide another."""
     parts: frozenset[str] = frozenset()
@@ -70,16 +77,23 @@ class Faults:
         if self.written is not None:
             kind = self.written.get(place)
             return kind if kind in kinds else None
-        if part not in self.parts or self.draw.random() >= self.rate:
+        rate = AT_ONE if place.function == self.at_one else self.rate
+        if part not in self.parts or self.draw.random() >= rate:
             return None
         possible = [kind for kind in kinds if kind in self.kinds]
-        return self.draw.choice(possible) if possible else None
+        kind = self.draw.choice(possible) if possible else None
+        if kind in KILLS and self.draw.random() * rate > MOST_KILLED:
+            return None
+        return kind
 
 
-def draw_faults(draw: random.Random, parts: Iterable[str]) -> Faults:
-    """Draw which kinds of faults a history has, in which parts, and how often."""
+def draw_faults(draw: random.Random, parts: Iterable[str], functions: Iterable[str], *, often: bool) -> Faults:
+    """Draw which kinds of faults a history has, in which parts, and how often: perhaps often, and in all of them."""
     kinds = [*ALWAYS, PARTLY]
     chosen = kinds if draw.random() < 0.4 else draw.sample(kinds, draw.randint(1, 4))
     every = sorted(parts)
     failing = every if draw.random() < 0.5 else draw.sample(every, draw.randint(1, len(every)))
-    return Faults(draw, draw.choice(RATES), frozenset(chosen), frozenset(failing))
+    at_one = draw.choice(sorted(functions)) if draw.random() < AT_ONE_SHARE else ""
+    if often:
+        return Faults(draw, draw.choice(OFTEN), at_one, frozenset([*chosen, PARTLY, NO_ANSWER]), frozenset(every))
+    return Faults(draw, draw.choice(RATES), at_one, frozenset(chosen), frozenset(failing))

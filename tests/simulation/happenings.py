@@ -1,13 +1,9 @@
 """What happens in a history besides posts: parts that go away, changes, and what admins ask for."""
 
-import json
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
-from cli.simulation.client import ACCEPTED
 from sluice.core.api.keys import ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
-from sluice.core.messages import Message
 from tests.simulation import settings
 from tests.simulation.admins import Admin
 from tests.simulation.clients import Clients
@@ -16,7 +12,11 @@ from tests.simulation.deployment import Deployment
 from tests.simulation.history import (
     AHEAD,
     CANCEL,
+    CANCEL_REDRIVES,
+    FORGE,
     FORGET,
+    KILLER,
+    MERGE,
     POISON,
     REASSIGN,
     REDRIVE,
@@ -28,20 +28,21 @@ from tests.simulation.history import (
     Change,
     Outage,
 )
+from tests.simulation.other_writers import FLEET, OtherWriters
+from tests.simulation.redrive_admin import RedriveAdmin
 from tests.simulation.timeline import BEGINS
 
-FLEET = "demo"
 KEY_ID = "K" * ID_LENGTH
 RULE_ID, HOT = "hot", 49.0
 """The rule that is there from the beginning, and above which temperature a reading is a breach."""
 _HOUR = timedelta(hours=1)
 
 
-def make_key(database: HistoryDatabase) -> str:
+def make_key(database: HistoryDatabase, quota: float) -> str:
     """Make the fleet, and the key that its devices begin with."""
     key = compose_key(settings.STAGE, KEY_ID, "s" * SECRET_LENGTH)
     database.owner.execute(
-        "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, 1e6, 1e6)", [FLEET]
+        "INSERT INTO fleet (fleet_id, events_per_second, rejects_per_second) VALUES (%s, %s, 1e6)", [FLEET, quota]
     )
     database.owner.execute(
         "INSERT INTO api_key (key_id, fleet_id, role, secret_hash) VALUES (%s, %s, 'device', %s)",
@@ -58,11 +59,15 @@ class Happenings:
         self._world = deployment.world
         self._clients = clients
         self._admin = Admin(deployment.world, deployment.runtime)
+        self._others = OtherWriters(deployment.brokers, clients.ledger)
+        self._redrives = RedriveAdmin(self._admin, deployment.world)
         self._key_id = KEY_ID
         self.plans: dict[str, dict[str, Any]] = {}
         """Plans of replays that were to be applied, by the replay's name."""
         self.revoked: list[str] = []
         """Keys that no longer work."""
+        self.wrong = self._redrives.wrong
+        """What an admin was allowed and must not be."""
         self.busy = 0
         """How many changes are not done yet."""
 
@@ -78,6 +83,7 @@ class Happenings:
         def take_away() -> None:
             self._world.note(f"{outage.part} away for {outage.seconds:.0f} s")
             self._world.away.add(outage.part)
+            self._world.witness.note_outage(outage.part)
             self._world.timeline.sleep(outage.seconds)
             self._world.away.discard(outage.part)
             self._world.note(f"{outage.part} back")
@@ -108,11 +114,8 @@ class Happenings:
                 deployment.sources[change.what].start()
             case kind if kind == STOP:
                 deployment.runtime.kill_all(change.what)
-            case kind if kind == POISON:
-                self._store(f"no event at {change.at:.3f}".encode(), ())
-            case kind if kind == AHEAD:
-                head = [99, self._world.timeline.now().isoformat(), FLEET, "telemetry", 3, "something new"]
-                self._store(f"of a newer release at {change.at:.3f}".encode(), (("sluice", json.dumps(head).encode()),))
+            case kind if kind in (POISON, AHEAD, KILLER):
+                self._others.write(change)
             case kind if kind == ROTATE:
                 self._rotate()
             case kind if kind == RULE:
@@ -120,18 +123,19 @@ class Happenings:
             case kind if kind == REPLAY:
                 self._replay(reprocess=change.what == "all")
             case kind if kind == REDRIVE:
-                self._redrive()
+                self._redrives.begin(change.what)
+            case kind if kind == CANCEL_REDRIVES:
+                self._redrives.cancel()
+            case kind if kind == MERGE:
+                self._redrives.merge()
+            case kind if kind == FORGE:
+                self._forge()
             case kind if kind == CANCEL:
                 self._cancel()
             case kind if kind == STOP_REPLAYS:
                 deployment.workflows.stop_all()
             case kind:
                 raise ValueError(kind)
-
-    def _store(self, body: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
-        """Store a record as another writer than ingest does."""
-        self._deployment.brokers.append(Message("raw-events", body, body, headers))
-        self._clients.ledger.note(body, ACCEPTED)
 
     def _rotate(self) -> None:
         """Give the devices a new key, and revoke the old one."""
@@ -151,31 +155,33 @@ class Happenings:
         self._admin.insist("POST /v1/admin/fleets/{fleet}/rules", {"fleet": FLEET}, rule)
 
     def _replay(self, *, reprocess: bool) -> None:
-        now = self._world.timeline.now()
-        wanted = {
-            "fleet_id": FLEET,
-            "from": (BEGINS - _HOUR).isoformat(),
-            "to": now.isoformat(),
-            "reprocess": reprocess,
-        }
-        planned = self._admin.insist("POST /v1/admin/replays/plan", body=wanted)
+        planned = self._admin.insist("POST /v1/admin/replays/plan", body=self._span(reprocess=reprocess))
         if planned.status != 200:
             return
         plan = planned.body
         self.plans[f"replay-{plan['hash'][:16]}"] = plan
         self._admin.insist("POST /v1/admin/replays", body={"plan": plan})
 
-    def _redrive(self) -> None:
-        """Re-drive the largest groups of dead letters, with the fix that is proposed."""
-        spanned = {"from": BEGINS.isoformat(), "to": self._world.timeline.now().isoformat()}
-        query = urlencode(spanned)
-        listed = self._admin.insist("GET /v1/admin/dead-letters/groups", query=query)
-        for item in listed.body["items"][:2] if listed.status == 200 else ():
-            of_group = {"group": item["group_id"]}
-            proposed = self._admin.insist("GET /v1/admin/dead-letters/groups/{group}/proposal", of_group, query=query)
-            fix = proposed.body["fix"] if proposed.status == 200 else []
-            wanted = {"group_id": item["group_id"], "fix": fix, "reason": "the device was repaired", **spanned}
-            self._admin.insist("POST /v1/admin/redrives", body=wanted)
+    def _span(self, *, reprocess: bool) -> dict[str, Any]:
+        now = self._world.timeline.now()
+        since = BEGINS - _HOUR
+        return {"fleet_id": FLEET, "from": since.isoformat(), "to": now.isoformat(), "reprocess": reprocess}
+
+    def _forge(self) -> None:
+        """Apply a plan that was changed by hand."""
+        planned = self._admin.insist("POST /v1/admin/replays/plan", body=self._span(reprocess=True))
+        if planned.status != 200:
+            return
+        forged = planned.body | {"include_late": not planned.body["include_late"]}
+        got = self._admin.insist("POST /v1/admin/replays", body={"plan": forged})
+        if 200 <= got.status < 300:
+            self.wrong.append(f"a plan that was changed by hand is answered {got.status}")
+
+    def allow_letters(self, consumer: str) -> None:
+        """Allow a consumer more dead letters, as a person does who has seen why it halted."""
+        self._world.witness.note_letters_allowed(consumer)
+        wanted = {"letters": 200, "reason": "they are what another system wrote"}
+        self._admin.insist("POST /v1/admin/consumers/{consumer}/allow", {"consumer": consumer}, wanted)
 
     def _cancel(self) -> None:
         listed = self._admin.insist("GET /v1/admin/replays")

@@ -3,31 +3,19 @@
 It is made from a seed, written as plain values, and may be shortened: each item stands alone.
 """
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cli.simulation.devices import ACTIVITY, EVENTS, READINGS, Fleet, Sent, write
 from tests.simulation.faults import Fault
-from tests.simulation.timeline import BEGINS
+from tests.simulation.posts import Post, make_late_pair, make_mistyped, make_posts
 
 PARTS = ("brokers", "database", "object store", "cache", "delivery stream")
 CONSUMERS = ("archive", "aggregate", "deadletter")
-WRONG = (timedelta(minutes=5), timedelta(minutes=-5), timedelta(hours=27), timedelta(hours=-27), timedelta(days=40_000))
-"""By how much a device's clock is wrong."""
-AREA_SHARE = 0.35
-"""How many histories have an area."""
-
-
-class Post(NamedTuple):
-    """A batch that a client posts, and posts again until it is settled or the client gives up."""
-
-    at: float
-    events: tuple[Sent, ...]
-    tries: int
+AREA_SHARE, BENT_SHARE = 0.35, 0.4
+"""How many histories have an area of each kind."""
+AMPLE_QUOTA, SMALL_QUOTA = 1e6, 1.0
 
 
 class Outage(NamedTuple):
@@ -51,9 +39,21 @@ FORGET, REASSIGN, POISON = "the cache forgets", "partitions are assigned anew", 
 STOP, ROTATE, RULE = "idle processes end", "a key is rotated and revoked", "a rule is made"
 REPLAY, CANCEL, STOP_REPLAYS = "a replay is planned and applied", "a replay is cancelled", "executions are stopped"
 AHEAD, REDRIVE = "a newer release writes", "dead letters are re-driven"
+KILLER = "a record ends the processes that read it"
+FORGE, CANCEL_REDRIVES, MERGE = "a plan is changed by hand", "re-drives are cancelled", "a fix makes one event of two"
+
+_CHANGES = (
+    (FORGET, REASSIGN, POISON, STOP, ROTATE, AHEAD, KILLER),
+    (2, 3, 2, 2, 2, 3, 1),
+)
+"""Changes that any history may have, and how often each."""
 
 # Areas beside the way of an event to the stores.
-AREAS = ALERTS, REPLAYS, REDRIVES = "alerts", "replays", "redrives"
+RUNS = ALERTS, REPLAYS, REDRIVES = "alerts", "replays", "redrives"
+"""What more functions run for."""
+BENT = BATCHES, ROLLUPS, LIMITS = "batches", "rollups", "limits"
+"""What a history is bent to: batches that fail in parts, minutes that change while they are rolled, a small quota."""
+AREAS = (*RUNS, *BENT)
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class History:
     """What runs beside the way of an event to the stores."""
     open_share: float
     """How often others run while a transaction is open."""
+    quota: float
+    """How many events a second the fleet may send."""
     posts: tuple[Post, ...]
     outages: tuple[Outage, ...]
     changes: tuple[Change, ...]
@@ -103,34 +105,58 @@ class History:
 def make_history(seed: str, area: str = "") -> History:
     """Make a history from a seed; if an area is named, one that has it and no other."""
     draw = random.Random(f"{seed}/history")
+    areas = _draw_areas(draw, area)
     seconds = draw.choice((60.0, 180.0, 400.0))
-    posts = _make_posts(draw, seconds)
+    posts = make_posts(draw, seconds, few_minutes=ROLLUPS in areas, large=bool({BATCHES, LIMITS} & areas))
     outages = [
         Outage(seconds * draw.random(), draw.choice((3.0, 20.0, 90.0)), draw.choice(PARTS))
         for _ in range(draw.choice((0, 0, 1, 2, 4)))
     ]
-    drawn = [each for each in AREAS if draw.random() < AREA_SHARE]
-    areas = frozenset([area] if area else drawn)
-    changes = [*_make_changes(draw, seconds), *_make_changes_of_areas(draw, seconds, areas)]
+    if REPLAYS in areas:
+        posts += make_late_pair(draw, seconds)
+    if REDRIVES in areas:
+        posts.append(make_mistyped(seconds * 0.1))
+    if LIMITS in areas:
+        outages.append(Outage(seconds * 0.2, 90.0, "cache"))
+    changes = [*_make_changes(draw, seconds, areas), *_make_changes_of_areas(draw, seconds, areas)]
     return History(
         seed,
         seconds,
-        draw.choice((3, 20, 200)),
+        draw.choice((20, 200) if BATCHES in areas else (3, 20, 200)),
         areas,
-        draw.choice((0.0, 0.05, 0.3)),
+        draw.choice((0.3, 0.6) if ROLLUPS in areas else (0.0, 0.05, 0.3)),
+        SMALL_QUOTA if LIMITS in areas else AMPLE_QUOTA,
         tuple(posts),
         tuple(sorted(outages)),
         tuple(sorted(changes)),
     )
 
 
-def _make_changes(draw: random.Random, seconds: float) -> list[Change]:
-    changes = []
-    for _ in range(draw.choice((0, 1, 2, 5))):
-        kind = draw.choice((FORGET, REASSIGN, REASSIGN, POISON, STOP, ROTATE, AHEAD))
-        what = draw.choice(CONSUMERS) if kind in (REASSIGN, STOP) else ""
-        changes.append(Change(seconds * draw.random(), kind, what))
-    return changes
+def _draw_areas(draw: random.Random, area: str) -> frozenset[str]:
+    if area:
+        return frozenset([area])
+    running = [each for each in RUNS if draw.random() < AREA_SHARE]
+    bent = [draw.choice(BENT)] if draw.random() < BENT_SHARE else []
+    return frozenset([*running, *bent])
+
+
+def _make_changes(draw: random.Random, seconds: float, areas: frozenset[str]) -> list[Change]:
+    kinds = draw.choices(*_CHANGES, k=draw.choice((0, 1, 2, 5)))
+    if BATCHES in areas:
+        kinds += (POISON, AHEAD, AHEAD, KILLER)
+    return [Change(seconds * draw.random(), kind, _draw_what(draw, kind)) for kind in kinds]
+
+
+def _draw_what(draw: random.Random, kind: str) -> str:
+    if kind in (REASSIGN, STOP):
+        return draw.choice(CONSUMERS)
+    if kind == KILLER:
+        return draw.choice(("archive", "aggregate"))
+    if kind == POISON:
+        return draw.choice(("1", "1", "5", "60"))
+    if kind == AHEAD:
+        return f"{draw.choice(('envelope', 'contract'))} {draw.choice((1, 1, 3, 30))}"
+    return ""
 
 
 def _make_changes_of_areas(draw: random.Random, seconds: float, areas: frozenset[str]) -> list[Change]:
@@ -145,59 +171,11 @@ def _make_changes_of_areas(draw: random.Random, seconds: float, areas: frozenset
             if kind:
                 changes.append(Change(seconds * draw.random(), kind, ""))
         changes += [Change(seconds * draw.random(), REASSIGN, "recount")]
+        changes += [Change(seconds * draw.random(), FORGE, "")] if draw.random() < 0.3 else []
     if REDRIVES in areas:
-        for _ in range(draw.choice((1, 2))):
-            changes.append(Change(seconds * (0.3 + draw.random()), REDRIVE, ""))
+        for _ in range(draw.choice((1, 2, 3))):
+            changes.append(Change(seconds * (0.3 + draw.random()), REDRIVE, draw.choice(("proposed", "other"))))
+        for kind in (CANCEL_REDRIVES, MERGE):
+            if draw.random() < 0.3:
+                changes.append(Change(seconds * (0.3 + draw.random()), kind, ""))
     return changes
-
-
-def _make_posts(draw: random.Random, seconds: float) -> list[Post]:
-    moment = BEGINS
-    misnamed_share = draw.choice((0.0, 0.3))
-    wrong_share, copied_share = draw.choice((0.0, 0.05, 0.3)), draw.choice((0.0, 0.1, 0.5))
-
-    def device_clock() -> datetime:
-        if draw.random() < wrong_share:
-            return moment + draw.choice(WRONG)
-        ago = draw.choice((0.0, 2.0, 60.0, 3000.0)) * draw.random()
-        return moment - timedelta(seconds=ago)
-
-    fleet = Fleet(draw.getrandbits(32), draw.choice((3, 20)), device_clock)
-    posts: list[Post] = []
-    sent: list[Sent] = []
-    for at in sorted(seconds * draw.random() for _ in range(draw.choice((3, 10, 25)))):
-        moment = BEGINS + timedelta(seconds=at)
-        route = draw.choices((EVENTS, READINGS, ACTIVITY), (8, 2, 1))[0]
-        events = [fleet.event(route) for _ in range(draw.choice((1, 3, 12)))]
-        whole = [event for event in events if event.kind != "malformed"]
-        events = whole or events[:1]
-        earlier = [event for event in (*sent, *events) if event.route == route and event.kind != "malformed"]
-        if earlier and whole and draw.random() < copied_share:
-            events += draw.choices(earlier, k=draw.randint(1, 3))
-            events += [_alter(event, draw) for event in draw.choices(earlier, k=1) if event.kind == "telemetry"]
-        sent += events
-        if route == EVENTS and draw.random() < misnamed_share:
-            events.append(_misname(events[0]))
-        posts.append(Post(at, tuple(events), draw.choice((1, 3, 10))))
-    return posts
-
-
-def _misname(event: Sent) -> Sent:
-    """Return the event as devices with a certain bug send it: another, with a wrong name in it."""
-    if event.kind == "malformed":
-        return event
-    document = json.loads(event.body)
-    document["event_id"] = f"{document['event_id'][:-4]}dead"
-    document["metrics"] = {name.replace("cpu_temp", "cpuTemp"): one for name, one in document["metrics"].items()}
-    return Sent(event.route, write(document), "misnamed")
-
-
-def _alter(event: Sent, draw: random.Random) -> Sent:
-    """Return the same id with other numbers, perhaps in capitals."""
-    document = json.loads(event.body)
-    name = document["event_id"]
-    document |= {
-        "event_id": draw.choice((name, name.upper())),
-        "metrics": {metric: value + 1000 for metric, value in document["metrics"].items()},
-    }
-    return Sent(event.route, write(document), "altered")

@@ -1,102 +1,101 @@
-"""Which seeded bugs histories find, and after how many: `python -m tests.simulation.mutants --histories 200`."""
+"""Which seeded bugs histories find, and after how many: `python -m tests.simulation.mutants --histories 30`.
+
+Each bug is seeded in a copy of the tree, and searched for by a process that imports the product from there. The
+processes are forked from one that has imported the libraries, and share a PostgreSQL: a search takes as long as its
+histories.
+"""
 
 import argparse
-import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+from tests.database.server import Databases, serve
 from tests.mutations.mutants import MUTANTS, Mutant
 from tests.mutations.running import Tree, change
-from tests.simulation.history import ALERTS, REDRIVES, REPLAYS
+from tests.simulation.reach import find_area, find_reason
 from tests.simulation.seeded import SEEDED
 
+OURS = ("sluice", "functions", "tests", "local", "cli")
+LIBRARIES = ("aiokafka", "boto3", "confluent_kafka", "numpy", "psycopg", "pyarrow.compute", "pyarrow.parquet", "redis")
 LONGEST_SECONDS = 1200
-AREA_OF = {"/replay/": REPLAYS, "/detect/": ALERTS, "/alerts/": ALERTS, "/redrive/": REDRIVES}
-"""Bugs of an area are searched for in histories that have it."""
-BESIDE = ("kafka_client.py", "/matching/", "/notify/", "/rollup_archive/", "recomputing.py")
-"""What lies below the simulated clients, or in functions that no history has."""
 
 
-def search(directory: Path, mutant: Mutant, histories: int) -> str:
+def search_for(server: Databases, directory: Path, mutant: Mutant, histories: int, seed: int) -> str:
     """Seed a bug in a copy of the tree, and run histories until one fails; return a line of the table."""
     file = directory / mutant.file
     shipped = file.read_text()
     try:
         file.write_text(change(shipped, mutant))
-        area = next((area for folder, area in AREA_OF.items() if folder in mutant.file), "")
-        said = _run(directory, histories, area)
+        said = _run(server, directory, find_area(mutant), range(seed, seed + histories))
     finally:
         file.write_text(shipped)
     return f"| {mutant.bug} | {said} |"
 
 
-def _run(directory: Path, histories: int, area: str) -> str:
-    command = [sys.executable, "-m", "tests.simulation.search", "--histories", str(histories), "--area", area]
-    paths = os.pathsep.join([str(directory), str(directory / "layers" / "sluice" / "python")])
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": paths}
+def _run(server: Databases, directory: Path, area: str, seeds: range) -> str:
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_search_in, args=(theirs, server, directory, area, seeds))
+    child.start()
+    theirs.close()
     try:
-        ran = subprocess.run(
-            command,
-            cwd=directory,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return "no history ended | "
-    if ran.returncode != 0:
-        return f"a history broke off | {ran.stderr.strip().splitlines()[-1][:160]}"
-    found = json.loads(ran.stdout.strip().splitlines()[-1])
-    if found["histories"] is None:
-        return f"not in {histories} | "
-    return f"{found['histories']} | {found['wrong'][:160]}"
+        said: str = ours.recv() if ours.poll(LONGEST_SECONDS) else "no history ended | "
+    except EOFError:
+        said = "the search broke off | "
+    if child.is_alive():
+        child.terminate()
+    child.join()
+    return said
 
 
-def run(mutants: Sequence[Mutant], directory: Path, histories: int, side_by_side: int) -> Iterator[str]:
-    """Search for several at a time."""
-    free = [directory / str(number) for number in range(side_by_side)]
-    for each in free:
-        each.mkdir()
-        Tree(each)
-    lock = threading.Lock()
+def _search_in(answer: Connection, server: Databases, directory: Path, area: str, seeds: range) -> None:
+    """Import the product from a tree, in a process of its own, and search."""
+    sys.path[:0] = [str(directory), str(directory / "layers" / "sluice" / "python")]
+    os.chdir(directory)
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+        del sys.modules[name]
+    from tests.simulation.databases import HistoryDatabases
+    from tests.simulation.search import search
 
-    def find(mutant: Mutant) -> str:
-        with lock:
-            tree = free.pop()
-        try:
-            return search(tree, mutant, histories)
-        finally:
-            with lock:
-                free.append(tree)
+    try:
+        found = search(HistoryDatabases(server), map(str, seeds), area)
+    except Exception as error:  # noqa: BLE001 - a bug may break a history off, and that finds it too
+        answer.send(f"a history broke off | {error!r}"[:200])
+        return
+    answer.send(f"not in {len(seeds)} | " if found.histories is None else f"{found.histories} | {found.wrong[:160]}")
 
-    with ThreadPoolExecutor(side_by_side) as pool:
-        for done in as_completed([pool.submit(find, mutant) for mutant in mutants]):
-            yield done.result()
+
+def run(chosen: list[Mutant], directory: Path, histories: int, seed: int) -> Iterator[str]:
+    """Search for one after the other."""
+    for name in LIBRARIES:
+        __import__(name)
+    Tree(directory)
+    with serve() as server:
+        for mutant in chosen:
+            yield search_for(server, directory, mutant, histories, seed)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--only", default="", help="a word of the bugs to search for")
-    parser.add_argument("--after", type=int, default=0, help="leave out so many")
-    parser.add_argument("--side-by-side", type=int, default=2)
+    parser.add_argument("--share", default="0/1", help="which of how many shares of the bugs")
     options = parser.parse_args()
     chosen = [
         mutant
         for mutant in (*SEEDED, *MUTANTS)
-        if not any(part in mutant.file for part in BESIDE) and options.only in f"{mutant.file} {mutant.bug}"
+        if find_reason(mutant) is None and options.only in f"{mutant.file} {mutant.bug}"
     ]
+    at, shares = map(int, options.share.split("/"))
     with tempfile.TemporaryDirectory() as directory:
-        for line in run(chosen[options.after :], Path(directory), options.histories, options.side_by_side):
+        for line in run(chosen[at::shares], Path(directory), options.histories, options.seed):
             print(line, flush=True)  # noqa: T201 - the table is the result
 
 

@@ -46,8 +46,11 @@ class Invocation:
     process: Process
     number: int
     ends: float
+    event: Any = None
     task: Task | None = None
     steps: int = 0
+    answered: set[str] = field(default_factory=set)
+    """The parts that have done something for it."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the time until the function is stopped."""
@@ -123,7 +126,7 @@ class Runtime:
         process = self._start(function)
         self._invoked[name] += 1
         number = self._invoked[name]
-        invocation = Invocation(world, process, number, world.timeline.passed + function.timeout_seconds)
+        invocation = Invocation(world, process, number, world.timeline.passed + function.timeout_seconds, event)
         function.running += 1
         task = world.timeline.spawn(f"{name}#{number}", lambda: self._handle(function, invocation, event))
         task.owner = invocation

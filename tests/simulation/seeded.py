@@ -90,6 +90,29 @@ SEEDED = (
         BY,
     ),
     Mutant(
+        "a replay counts events back into the ledger that aggregate has counted",
+        f"{EDGE}/replay/counting_back.py",
+        (("            NOT c.offsets @> g.raw_offset\n", "            true\n"),),
+        BY,
+    ),
+    Mutant(
+        "resend leaves out the first event of a chunk",
+        f"{EDGE}/replay/resending.py",
+        (("        return messages\n", "        return messages[1:]\n"),),
+        BY,
+    ),
+    Mutant(
+        "a replay takes each copy of an id",
+        f"{EDGE}/replay/sql/choose.sql",
+        (
+            (
+                "< (g.raw_partition, g.raw_offset, g.received_at)",
+                "< (g.raw_partition, g.raw_offset - 1000, g.received_at)",
+            ),
+        ),
+        BY,
+    ),
+    Mutant(
         "a message is noted as sent before SNS has it",
         f"{EDGE}/alerts/outbox.py",
         ((_ASKS_SNS, _NOTES + BREAK.format(indent=" " * 12) + _ASKS_SNS),),
@@ -108,9 +131,32 @@ SEEDED = (
         BY,
     ),
     Mutant(
+        "the newest message of an incident is sent first",
+        f"{EDGE}/alerts/outbox.py",
+        (("earlier.sequence < one.sequence", "earlier.sequence > one.sequence"),),
+        BY,
+    ),
+    Mutant(
+        "an incident is stored without its devices",
+        f"{EDGE}/alerts/tables.py",
+        (("            self._connection.execute(_KEEP_MEMBERS, columns)\n", "            del columns\n"),),
+        BY,
+    ),
+    Mutant(
         "detect goes on without the verdicts that the brokers did not take",
         f"{EDGE}/detect/storing.py",
         (("    if unstored:", "    if unstored and False:"),),
+        BY,
+    ),
+    Mutant(
+        "a snapshot has the version of the one before",
+        f"{EDGE}/control/publishing.py",
+        (
+            (
+                "return max(before.version + 1 if before else 0, at_least + 1,",
+                "return before.version if before else max(at_least + 1,",
+            ),
+        ),
         BY,
     ),
     Mutant(

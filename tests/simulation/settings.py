@@ -6,6 +6,8 @@ REGION, STAGE = "us-east-1", "simulated"
 STREAMS = ("raw-1", "raw-2")
 PRODUCE_DEADLINE = 5
 ARCHIVE_GRACE, AGGREGATE_GRACE = 300, 120
+VERSION_HOLD = 120
+"""How long records of a newer release are held, in seconds."""
 
 _EVERY = {"SLUICE_STAGE": STAGE, "AWS_REGION": REGION}
 _BROKERS = {
@@ -29,7 +31,8 @@ _BUCKETS = {
     "FAILED_BATCH_BUCKET": FAILED,
     "CONTROL_BUCKET": CONTROL,
 }
-_HOLD = {"HOLD_SECONDS": "10", "VERSION_HOLD_SECONDS": "120"}
+INGEST_PROCESSES = 4
+_HOLD = {"HOLD_SECONDS": "10", "VERSION_HOLD_SECONDS": str(VERSION_HOLD)}
 
 _TOPICS = {
     "ALERT_TOPIC": STANDARD,
@@ -55,7 +58,7 @@ def settings_of(function: str) -> dict[str, str]:
 
 
 _OWN = {
-    "ingest": {"INGEST_CONCURRENCY": "4", "KEY_VALKEY_SECONDS": "5", "KEY_S3_SECONDS": "60"},
+    "ingest": {"INGEST_CONCURRENCY": str(INGEST_PROCESSES), "KEY_VALKEY_SECONDS": "5", "KEY_S3_SECONDS": "60"},
     "archive": {"DELIVERY_STREAMS": ",".join(STREAMS), "ARCHIVE_CONCURRENCY": "4"},
     "aggregate": {"TRANSACTION_SECONDS": "20", "AGGREGATE_CONCURRENCY": "4"},
     "recount": {"TRANSACTION_SECONDS": "20", "RECOUNT_CONCURRENCY": "4"},

@@ -1,5 +1,6 @@
 """Whether a history is over: nothing is under way any more, anywhere."""
 
+from functools import partial
 from typing import Any
 
 from tests.simulation.clients import Clients
@@ -9,6 +10,9 @@ from tests.simulation.happenings import Happenings
 from tests.simulation.names import FAILED, RAW
 
 ASK_SECONDS = 5.0
+HALTED_SECONDS = 240.0
+"""How long consumers stand still before a person allows them more dead letters: longer than a newer release is held."""
+HALTING = ("archive", "aggregate", "detect")
 LEAVE_SECONDS = 60.0
 """How long a person leaves a replay alone that does not run."""
 
@@ -26,6 +30,7 @@ class Settling:
         self._happenings = happenings
         self._asked = 0.0
         self._applied_at = 0.0
+        self._allowed_at = self._world.timeline.passed
 
     def is_over(self) -> bool:
         """Whether nothing is under way. It is asked before every step, and looks every few seconds."""
@@ -41,6 +46,7 @@ class Settling:
         if self._clients.busy or self._happenings.busy:
             return "a client or an admin waits for an answer"
         if unread := deployment.unread():
+            self._help_halted(unread)
             return f"{', '.join(unread)} read"
         if not all(stream.is_empty for stream in deployment.firehose.streams.values()):
             return "rows wait to be delivered"
@@ -56,6 +62,16 @@ class Settling:
             self._find_markers,
         )
         return next(filter(None, (look() for look in looks)), "")
+
+    def _help_halted(self, unread: list[str]) -> None:
+        """Allow more dead letters, as a person does who sees that consumers stand still."""
+        passed = self._world.timeline.passed
+        if passed < self._allowed_at + HALTED_SECONDS:
+            return
+        self._allowed_at = passed
+        for consumer in HALTING:
+            if consumer in unread:
+                self._world.timeline.spawn("allow letters", partial(self._happenings.allow_letters, consumer))
 
     def _find_unaccounted(self) -> str:
         accounts = self._ask("SELECT consumer, partition, offsets FROM coverage WHERE topic = 'raw-events'")

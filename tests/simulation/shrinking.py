@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.simulation.history import History, Post
+from tests.simulation.history import History
+from tests.simulation.posts import Post
 
 
 def shorten(history: History, fails: Callable[[History], bool], tries: int) -> History:

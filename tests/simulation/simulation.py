@@ -21,13 +21,15 @@ from tests.simulation.deployment import Deployment
 from tests.simulation.edges import simulated
 from tests.simulation.faults import Faults, draw_faults
 from tests.simulation.happenings import Happenings, make_key
-from tests.simulation.history import PARTS, History
+from tests.simulation.history import BATCHES, PARTS, History
+from tests.simulation.judging import drop_explained, find_misjudgements
 from tests.simulation.settling import Settling
 from tests.simulation.snapshot import find_faults
 from tests.simulation.timeline import BEGINS
+from tests.simulation.watching import Watch
 from tests.simulation.world import World
 
-SETTLES_WITHIN = 3 * 3600.0
+SETTLES_WITHIN = 3600.0
 """Once the world is healthy, nothing may be under way for longer than this."""
 MORE_PARTS = ("invocation", "topics", "workflow")
 REFUSALS = ("PlanRefusedError", "ChunksMissingError", "NeverSentError")
@@ -58,10 +60,11 @@ class Simulation:
         # Nothing fails while it is set up.
         self.world = World(history.seed, Faults(random.Random(0), over=True))
         self.world.open_share = history.open_share
-        self._faults = self._find_faults()
         self.deployment = Deployment(self.world, history, directory)
+        self._faults = self._find_faults()
         self.database = HistoryDatabase(self.world, dsn)
-        self.clients = Clients(self.world, self.deployment.runtime, make_key(self.database))
+        self.watch = self.world.witness = Watch(self.deployment.brokers, self.database.owner, history.quota)
+        self.clients = Clients(self.world, self.deployment.runtime, make_key(self.database, history.quota))
         self.happenings = Happenings(self.deployment, self.clients)
         self.statements: dict[str, Any] = {}
         """The pipeline's own, by day."""
@@ -82,7 +85,12 @@ class Simulation:
 
     def _find_faults(self) -> Faults:
         if self.history.faults is None:
-            return draw_faults(self.world.chance("faults"), (*PARTS, *MORE_PARTS))
+            return draw_faults(
+                self.world.chance("faults"),
+                (*PARTS, *MORE_PARTS),
+                self.deployment.functions,
+                often=BATCHES in self.history.areas,
+            )
         return Faults(random.Random(0), written={fault.place: fault.kind for fault in self.history.faults})
 
     def _live(self) -> list[str]:
@@ -98,20 +106,25 @@ class Simulation:
             self.happenings.begin_outage(outage)
         for change in history.changes:
             self.happenings.begin_change(change)
-        world.timeline.run(lambda: False, history.seconds)
+        # What went wrong for a moment is enough: the rest of such a history shows nothing more.
+        if world.timeline.run(lambda: bool(self.watch.wrong), history.seconds):
+            return [*self.watch.wrong]
         world.note("the world is healthy")
         self._faults.over = True
         world.away.clear()
         settling = Settling(self.deployment, self.database, self.clients, self.happenings)
-        if not world.timeline.run(settling.is_over, SETTLES_WITHIN):
+        if not world.timeline.run(lambda: bool(self.watch.wrong) or settling.is_over(), SETTLES_WITHIN):
             return [f"{SETTLES_WITHIN:.0f} s after the world became healthy: {settling.find_work()}"]
-        return [*self._try_keys(settling), *self._find_defects(), *self._check()]
+        if self.watch.wrong:
+            return [*self.watch.wrong]
+        ended = [*self.happenings.wrong, *self._try_keys(settling), *self._find_defects(), *self._check()]
+        return [*self.watch.wrong, *ended]
 
     def _check(self) -> list[str]:
         self._do("reconcile", {})
         day = BEGINS.date().isoformat()
         self.statements[day] = self._do("reconcile", {"statement": day})
-        return find_faults(self)
+        return [*drop_explained(self, find_faults(self)), *find_misjudgements(self)]
 
     def _try_keys(self, settling: Settling) -> Iterator[str]:
         """Post with keys that were revoked, and with the one that works."""

@@ -21,6 +21,7 @@ from tests.simulation.faults import (
     Faults,
 )
 from tests.simulation.timeline import Timeline
+from tests.simulation.witness import Witness
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Invocation
@@ -44,6 +45,10 @@ class World:
         self.faults = faults
         self.open_share = 0.0
         """How often others run while a transaction is open."""
+        self.witness = Witness()
+        """Who sees each effect."""
+        self.deadly: dict[str, set[bytes]] = {}
+        """Records that end the process of a function when it reads them."""
         self.away: set[str] = set()
         """Parts that do not answer now."""
         self.trace: list[str] = []
@@ -92,6 +97,7 @@ class World:
         if kind in (NO_ANSWER, AWAY):
             raise error(kind)
         answer = act(kind if kind == PARTLY else None)
+        invocation.answered.add(part)
         if kind == KILLED_AFTER:
             invocation.die()
         if kind == ANSWER_LOST:

@@ -1,0 +1,153 @@
+"""What is lost or wrong for a moment is seen when it happens, although it would be mended later."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sluice.core.messages import Message
+from tests.simulation.broker import Brokers, SimulatedProducer
+from tests.simulation.faults import Faults
+from tests.simulation.grants import Grants
+from tests.simulation.processes import Invocation
+from tests.simulation.settings import VERSION_HOLD
+from tests.simulation.watching import Watch
+from tests.simulation.world import World
+
+KNOWN = b'[1, "2026-03-02T09:40:00Z", "demo", "telemetry", 3, [], "r"]'
+NEWER = b'[99, "2026-03-02T09:40:00Z", "demo", "telemetry", 3, [], "r"]'
+
+
+class Owner:
+    """A database that says what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer: list[tuple[Any, ...]] = []
+
+    def execute(self, _statement: str, _parameters: object = None) -> Any:
+        return SimpleNamespace(fetchone=lambda: self.answer[0], fetchall=lambda: self.answer)
+
+
+class Scene:
+    """Brokers under a watch."""
+
+    def __init__(self) -> None:
+        self.world = World("test", Faults(World("test", cast("Faults", None)).chance("faults"), over=True))
+        self.brokers = Brokers(self.world)
+        self.owner = Owner()
+        self.watch = self.world.witness = Watch(self.brokers, cast("Any", self.owner), 1.0)
+
+    def store(self, *envelopes: bytes) -> int:
+        """Store records of one device; return their partition."""
+        places = [
+            self.brokers.append(Message("raw-events", b"press-1", b"{}", (("sluice", envelope),)))
+            for envelope in envelopes
+        ]
+        return places[0].partition
+
+    def archive(self, partition: int, offset: int) -> None:
+        """Let a delivery stream take a row."""
+        self.watch.note_rows([json.dumps({"kafka_partition": partition, "kafka_offset": offset}).encode()])
+
+    def write_letter(self, consumer: str, partition: int, offset: int, reason: str, *answered: str) -> None:
+        """Store a dead letter, as an invocation of a consumer."""
+        letter = {"consumer": consumer, "reason": reason, "kafka_topic": "raw-events"}
+        letter |= {"kafka_partition": partition, "kafka_offset": offset}  # type: ignore[dict-item]
+        writer = self.invocation(consumer)
+        writer.answered.update(answered)
+        message = Message("dead-letter", b"letter", json.dumps(letter).encode(), ())
+        self.watch.note_record(self.brokers.append(message), message, writer)
+
+    def invocation(self, function: str, number: int = 1, begun: float = 0.0) -> Invocation:
+        """Make an invocation that runs."""
+        described = SimpleNamespace(name=function, timeout_seconds=29.0)
+        process = cast("Any", SimpleNamespace(function=described, number=7))
+        return Invocation(self.world, process, number, begun + 29.0, {"records": {}})
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_offsets_of_archive_pass_only_what_has_a_row_or_a_letter(scene: Scene) -> None:
+    partition = scene.store(KNOWN, KNOWN, KNOWN)
+    scene.archive(partition, 0)
+    scene.write_letter("archive", partition, 1, "poison_record")
+    scene.watch.note_offsets("archive", "raw-events", {}, {partition: 2})
+    assert not scene.watch.wrong
+    scene.watch.note_offsets("archive", "raw-events", {partition: 2}, {partition: 3})
+    assert [*scene.watch.wrong] == [f"archive passes records of partition {partition} that it has nowhere: [2]"]
+
+
+def test_offsets_of_aggregate_pass_only_what_is_covered(scene: Scene) -> None:
+    partition = scene.store(KNOWN)
+    scene.owner.answer = [(True,)]
+    scene.watch.note_offsets("aggregate", "raw-events", {}, {partition: 1})
+    assert not scene.watch.wrong
+    scene.owner.answer = [(False,)]
+    scene.watch.note_offsets("aggregate", "raw-events", {}, {partition: 1})
+    assert [*scene.watch.wrong] == [f"aggregate passes records of partition {partition} that it has nowhere: [0]"]
+
+
+def test_nothing_overtakes_a_record_that_is_held_and_it_is_given_up_only_later(scene: Scene) -> None:
+    partition = scene.store(NEWER, KNOWN)
+    scene.archive(partition, 1)
+    scene.write_letter("aggregate", partition, 0, "version_ahead", "database")
+    assert [*scene.watch.wrong] == [
+        f"offset 1 of partition {partition} is archived before 0, which is held",
+        f"aggregate gives up offset 0 of partition {partition}, which is of a newer release: version_ahead",
+    ]
+    scene.watch.wrong.clear()
+    scene.world.timeline.run(lambda: False, VERSION_HOLD)
+    scene.archive(partition, 1)
+    scene.write_letter("aggregate", partition, 0, "version_ahead", "database")
+    assert not scene.watch.wrong
+
+
+def test_aggregate_writes_no_letter_before_it_has_asked_the_database(scene: Scene) -> None:
+    partition = scene.store(b"")
+    scene.write_letter("aggregate", partition, 0, "poison_record", "brokers")
+    (said,) = scene.watch.wrong
+    assert said.startswith("aggregate writes the dead letter")
+
+
+def test_archive_writes_no_letter_before_what_comes_before_it_is_kept(scene: Scene) -> None:
+    partition = scene.store(KNOWN, b"")
+    scene.write_letter("archive", partition, 1, "poison_record")
+    (said,) = scene.watch.wrong
+    assert said.endswith("before it has kept offset 0")
+
+
+def test_a_replay_leaves_no_hole_that_a_reader_could_see(scene: Scene) -> None:
+    for samples in (5, 6, 6):
+        scene.owner.answer = [(samples,)]
+        scene.watch.note_statement("replay", commits=True)
+    assert not scene.watch.wrong
+    scene.owner.answer = [(4,)]
+    scene.watch.note_statement("replay", commits=False)
+    assert [*scene.watch.wrong] == ["4 samples are left of 6 while a replay runs"]
+
+
+def test_a_client_that_did_not_store_a_record_is_not_used_again(scene: Scene) -> None:
+    producer = SimulatedProducer(scene.brokers)
+    producer._has_gap = True
+    (report,) = producer.store([Message("raw-events", b"press-1", b"{}", ())], 1.0)
+    assert report is not None
+    assert [*scene.watch.wrong] == ["a client that did not store a record is used again"]
+
+
+def test_a_process_lets_in_its_share_while_the_cache_is_away(scene: Scene) -> None:
+    wrong: dict[str, None] = {}
+    grants = Grants(1.0, wrong)
+    grants.begin(10.0)
+    for moment, number in ((20.0, 1), (20.0, 1), (20.0, 1), (20.0, 1)):
+        # A batch may take more than there is.
+        grants.note(scene.invocation("ingest", number, begun=20.0), moment, away=True)
+    assert not wrong
+    grants.note(scene.invocation("ingest", 2, begun=21.0), 21.0, away=True)
+    assert len(wrong) == 1
+    wrong.clear()
+    grants.note(scene.invocation("ingest", 3, begun=200.0), 200.0, away=True)
+    assert not wrong
