@@ -52,6 +52,7 @@ def test_no_profile_has_a_type_that_the_others_lack(templates: Templates, all_ty
     assert {resource.type for resource in templates.every()} <= all_types
     assert {kind for kind in all_types if not kind.startswith("AWS::")} <= {
         "Custom::KafkaBootstrapBrokers",
+        "Custom::LogRetention",
         "Custom::Trigger",
     }, "a custom resource is a call of its function, which lambda:* allows"
 
