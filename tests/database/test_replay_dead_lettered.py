@@ -1,5 +1,6 @@
 """What aggregate gave up as poison or killer, and a replay counts: the ledger says so, once, whatever happens when."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -13,8 +14,12 @@ from sluice.core.records import Origin
 from sluice.core.replay.records import HEADER, read_replayed
 from sluice.core.samples.events import put_down
 from sluice.edge.database import Database
+from sluice.edge.ledger.dead_lettered import take_dead_lettered
+from sluice.edge.ledger.given_up import leave_gaps
 from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
+from sluice.edge.redrive import giving
+from sluice.edge.replay import counting_back
 from sluice.edge.replay.recounting import Recounting
 from sluice.edge.samples.numbering import Numbering
 from sluice.edge.trace.traces import TraceReader
@@ -166,6 +171,52 @@ def test_a_replay_in_the_middle_of_a_redrive_counts_once_wherever_the_run_died(s
             for row in rows:
                 stage.owner.execute(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(row))})", row)
     assert statements > 8
+
+
+def test_a_redrive_that_begins_while_a_replay_counts_waits_and_finds_it_counted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = stage.give_up("aggregate", POISON, [0, 1])
+    number = stage.begin(letters, "aggregate")
+    met = []
+
+    def take_and_redrive(*arguments: Any) -> Any:
+        taken = take_dead_lettered(*arguments)
+        stage.run()
+        met.append(stage.state(number))
+        return taken
+
+    monkeypatch.setattr(counting_back, "take_dead_lettered", take_and_redrive)
+    stage.replay([0, 1])
+    assert met == [("sending", "a replay accounts for records of aggregate now")]
+    assert (stage.run(), stage.state(number)) == (0, ("done", None))
+    assert (stage.tables.outcomes(), stage.closed) == ({"counted": 2, "dead_lettered": 0}, [True])
+    assert stage.tables.rows(GAPS) == []
+
+
+def test_a_replay_that_counts_while_a_redrive_begins_waits_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = stage.begin(stage.give_up("aggregate", POISON, [0, 1]), "aggregate")
+    made = stage.plan([0, 1])
+    swapping = threading.Thread(target=made.swap)
+
+    def leave_while_a_replay_counts(*arguments: Any) -> None:
+        swapping.start()
+        swapping.join(0.5)
+        assert swapping.is_alive()
+        assert stage.tables.rows(BACK) == []
+        leave_gaps(*arguments)
+
+    monkeypatch.setattr(giving, "leave_gaps", leave_while_a_replay_counts)
+    stage.run()
+    swapping.join(30)
+    assert not swapping.is_alive()
+    assert stage.state(number) == ("done", None)
+    # Whoever comes first accounts for them: to aggregate they are duplicates of what the swap has stored.
+    outcomes = stage.tables.outcomes()
+    assert (outcomes["dead_lettered"], sum(outcomes.values()), len(stage.tables.samples())) == (0, 2, 2)
+    assert (stage.closed, stage.tables.rows(NOTED), stage.tables.rows(GAPS)) == ([True], [], [])
 
 
 def test_a_replay_that_is_cancelled_before_its_swap_changes_nothing(stage: Stage) -> None:

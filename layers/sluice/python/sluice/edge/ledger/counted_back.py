@@ -8,8 +8,12 @@ from psycopg.types.range import Range
 
 from sluice.core.offsets import Span
 from sluice.core.records import Origin, Partition
-from sluice.edge.database import Connection
+from sluice.edge.database import Connection, find_value
 from sluice.edge.ledger.coverage import span_partitions
+
+# A re-drive decides by what replays have counted, and a replay by what re-drives have begun.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('counted_back/' || %s::text, 0))"
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('counted_back/' || %s::text, 0))"
 
 _NOTE = """
     INSERT INTO counted_back (replay_number, consumer, topic, partition, offsets)
@@ -25,6 +29,16 @@ _FIND = """
     JOIN coverage USING (consumer, topic, partition)
     WHERE consumer = %s AND counted_back.offsets && asked.offsets
 """
+
+
+def lock_counting(connection: Connection, consumer: str) -> None:
+    """Keep others from counting or re-driving a consumer's records; wait for them. Ends with the transaction."""
+    connection.execute(_LOCK, (consumer,))
+
+
+def try_lock_counting(connection: Connection, consumer: str) -> bool:
+    """Do the same without waiting; return whether nobody else does it now."""
+    return bool(find_value(connection, _TRY_LOCK, (consumer,)))
 
 
 def note_counted_back(

@@ -33,7 +33,7 @@ from sluice.core.redrive.records import place_of, restore_record, when_received
 from sluice.core.redrive.turns import LedgerState, Turn, take_turn, was_opened
 from sluice.edge.database import Connection
 from sluice.edge.invoked import InvokedFunction
-from sluice.edge.ledger.counted_back import find_counted_back
+from sluice.edge.ledger.counted_back import find_counted_back, try_lock_counting
 from sluice.edge.ledger.given_up import leave_gaps, take_from_gaps
 from sluice.edge.redrive.tables import Judged, Redrive, RedriveTables
 
@@ -114,7 +114,10 @@ class Giving:
         return given
 
     def _begin(self, redrive: Redrive, due: Mapping[str, Letter], known: Mapping[str, Standing]) -> dict[str, Turn]:
-        """Write what each letter becomes, before any record is given."""
+        """Write what each letter becomes, before any record is given. Needs an open transaction."""
+        # In the middle of its transaction, a replay has counted records that still look uncounted from here.
+        if not try_lock_counting(self._connection, redrive.consumer):
+            raise Retryable(f"a replay accounts for records of {redrive.consumer} now")
         whole = {one: letter for one, letter in due.items() if is_whole(letter)}
         found = dict(zip(whole, self._ask_ledger(redrive.consumer, [*whole.values()]), strict=True))
         if uncounted := sum(not state.covered for state in found.values()):

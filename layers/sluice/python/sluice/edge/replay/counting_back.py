@@ -11,7 +11,7 @@ from sluice.core.consumers import AGGREGATE, COUNTED, DEAD_LETTERED, DUPLICATE, 
 from sluice.core.ledger.groups import LedgerGroup
 from sluice.core.records import Origin
 from sluice.edge.database import Connection
-from sluice.edge.ledger.counted_back import note_counted_back
+from sluice.edge.ledger.counted_back import lock_counting, note_counted_back
 from sluice.edge.ledger.coverage import extend_coverage, lock_places, span_partitions
 from sluice.edge.ledger.dead_lettered import take_dead_lettered
 from sluice.edge.ledger.given_up import take_from_gaps
@@ -100,6 +100,7 @@ _OUTCOMES = """
 def count_back(connection: Connection, replay: Replay) -> int:
     """Account for the records that aggregate did not; return their number. Needs an open transaction."""
     consumer = AGGREGATE.name
+    lock_counting(connection, consumer)
     asked: dict[str, Any] = {
         "consumer": consumer,
         "topic": RAW_EVENTS,
