@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from tests.database.replaying import Replayer, connect_as, make_plan, replayed
 from tests.database.stored import letter_of
 from tests.support import samples
 
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 KILLER = Killer("it ended its process three times", 3, deadly=True)
 NOTED = "SELECT kafka_offset::int FROM dead_lettered_record ORDER BY 1"
 BACK = "SELECT replay_number, partition, offsets::text FROM counted_back ORDER BY 1, 2"
@@ -41,18 +42,25 @@ class Stage(World):
     def __init__(self, dsn: str, processes: Processes) -> None:
         super().__init__(dsn, processes)
         self._replays: list[Replayer] = []
+        self.others: dict[int, Sent] = {}
+        """Records that are not like the others, by offset."""
 
-    def plan(self, offsets: Sequence[int], **settings: Any) -> Replayer:
-        """Fill the generation of a replay of everything that happened."""
+    def sent(self, offset: int) -> Sent:
+        return self.others.get(offset) or super().sent(offset)
+
+    def plan(
+        self, offsets: Sequence[int], *, since: datetime | None = None, more: Sequence[Sent] = (), **settings: Any
+    ) -> Replayer:
+        """Fill the generation of a replay of everything that happened, perhaps since a moment."""
         start = hour_of(self.moment) - HOUR
-        made = Replayer(self.dsn, make_plan("demo", start, start + 3 * HOUR, made_at=now(), **settings))
+        made = Replayer(self.dsn, make_plan("demo", since or start, start + 3 * HOUR, made_at=now(), **settings))
         self._replays.append(made)
-        made.resend([self.sent(offset) for offset in offsets])
+        made.resend([*map(self.sent, offsets), *more])
         return made
 
-    def replay(self, offsets: Sequence[int]) -> int:
+    def replay(self, offsets: Sequence[int], **settings: Any) -> int:
         """Replay some records to the end of the swap; return the replay's number."""
-        made = self.plan(offsets)
+        made = self.plan(offsets, **settings)
         assert made.swap() == 0
         made.tables.end(made.number, ["swapping"], "done")
         return made.number
@@ -246,6 +254,29 @@ def test_a_late_event_and_a_copy_leave_the_dead_lettered_as_what_they_are(stage:
     assert stage.tables.outcomes() == {"counted": 1, "duplicate": 1, "late": 1, "dead_lettered": 0}
 
 
+def test_a_later_copy_that_aggregate_has_not_come_to_leaves_the_first_one_counted(stage: Stage) -> None:
+    # aggregate passed the first copy over, and the other one is still to come.
+    first = Sent(1, stage.moment, stage.moment, event_id=f"{7:032x}")
+    stage.others = {1: first, 3: replace(first, offset=3)}
+    stage.writer.add(read([stage.sent(0), stage.sent(2)]), set())
+    stage.replay([0, 1, 2, 3])
+    assert stage.tables.outcomes() == {"counted": 3}
+    stage.writer.add(read([stage.sent(3)]), set())
+    assert stage.tables.outcomes() == {"counted": 3, "duplicate": 1}
+
+
+@pytest.mark.parametrize("fault", [KILLER, EXPIRED])
+def test_a_later_copy_of_another_hour_that_aggregate_gave_up_leaves_the_first_one_counted(
+    stage: Stage, fault: Fault
+) -> None:
+    hour = hour_of(stage.moment)
+    first = Sent(1, stage.moment, stage.moment, event_id=f"{7:032x}")
+    stage.others = {1: first, 2: replace(first, offset=2, event_time=hour - MINUTE)}
+    stage.give_up("aggregate", fault, [1, 2])
+    stage.replay([1, 2], since=hour, reprocess=True)
+    assert stage.tables.outcomes() == {"counted": 1, "dead_lettered": 1}
+
+
 def test_what_recount_cannot_read_either_stays_dead_lettered_once(stage: Stage) -> None:
     stage.give_up("aggregate", POISON, [0, 1])
     made = stage.plan([0])
@@ -275,12 +306,14 @@ def test_letters_of_a_release_before_stay_dead_lettered_until_a_redrive_closes_t
     assert len(stage.tables.samples()) == 1
 
 
-def test_what_aggregate_of_the_release_before_counted_of_a_redrive_is_not_moved_twice(stage: Stage) -> None:
+@pytest.mark.parametrize("state", ["sending", "accepted", "accounted"])
+def test_what_aggregate_of_the_release_before_counted_of_a_redrive_is_not_moved_twice(stage: Stage, state: str) -> None:
     letters = stage.give_up("aggregate", POISON, [0])
     noted = stage.tables.rows("SELECT * FROM dead_lettered_record")[0]
     stage.begin(letters, "aggregate")
     stage.run()
-    # That release left the note.
+    # That release left the note, and the run may have died before it wrote that the record was taken.
+    stage.owner.execute("UPDATE redrive_letter SET state = %s", [state])
     stage.owner.execute("INSERT INTO dead_lettered_record VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", noted)
     stage.replay([0])
     assert stage.tables.outcomes() == {"counted": 1, "dead_lettered": 0}
@@ -297,6 +330,31 @@ def test_notes_of_a_recreated_topic_are_put_aside_with_its_coverage(stage: Stage
     assert stage.closed == [False]
     stage.replay([1])
     assert stage.tables.outcomes() == {"counted": 1, "dead_lettered": 1}
+
+
+@pytest.mark.parametrize("fault", [KILLER, EXPIRED])
+def test_records_of_the_topic_before_are_not_taken_for_those_at_their_places(stage: Stage, fault: Fault) -> None:
+    before = replace(stage.sent(0), event_time=stage.moment - 2 * MINUTE, received_at=stage.moment - 2 * MINUTE)
+    stage.writer.add(read([before]), set())
+    begun_at = stage.moment - MINUTE
+    stage.owner.execute("SELECT put_coverage_aside('aggregate', 'raw-events', 0, %s)", [begun_at])
+    stage.give_up("aggregate", fault, [0])
+    assert stage.tables.outcomes() == {"counted": 1, "dead_lettered": 1}
+    stage.replay([0], more=[before])
+    assert (stage.tables.outcomes(), stage.closed) == ({"counted": 2, "dead_lettered": 0}, [True])
+    assert len(stage.tables.samples()) == 2
+
+
+def test_a_letter_of_the_topic_before_hides_none_at_its_place(stage: Stage) -> None:
+    stage.begin(stage.give_up("aggregate", POISON, [0]), "aggregate")
+    stage.run()
+    stage.owner.execute("UPDATE redrive_letter SET changed_at = changed_at - interval '1 day'")
+    begun_at = stage.moment + MINUTE
+    stage.owner.execute("SELECT put_coverage_aside('aggregate', 'raw-events', 0, %s)", [begun_at])
+    stage.others = {0: Sent(0, begun_at, begun_at)}
+    stage.give_up("aggregate", POISON, [0])
+    stage.replay([0])
+    assert stage.tables.outcomes() == {"counted": 2, "dead_lettered": 0}
 
 
 def test_a_trace_names_the_replay_that_counted_a_record_and_none_for_others(stage: Stage) -> None:

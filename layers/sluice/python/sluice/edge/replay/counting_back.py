@@ -20,12 +20,13 @@ from sluice.edge.replay.tables import Replay
 
 # Of each partition: the records of the hours that aggregate has passed over, has given up, or could not read. Those
 # that it has not come to yet are its own to account for. Nor has anything changed for those of hours that had expired
-# and were left. aggregate of the release before counts a re-driven record, and leaves it among the unreadable ones.
+# and were left. aggregate of the release before counts a re-driven record, and leaves its note; what a re-drive has not
+# counted yet is in a gap. A recreated topic has the same places again, under later receptions.
 _OPEN = """
     SELECT g.raw_partition, g.raw_offset
     FROM generation AS g
     JOIN coverage AS c ON c.consumer = %(consumer)s AND c.topic = %(topic)s AND c.partition = g.raw_partition
-    WHERE g.replay_number = %(number)s AND g.raw_offset < upper(c.offsets)
+    WHERE g.replay_number = %(number)s AND g.raw_offset < upper(c.offsets) AND g.received_at >= c.begun_at
         AND g.effective_time >= %(hours_from)s AND g.effective_time < %(hours_to)s
         AND (
             NOT c.offsets @> g.raw_offset
@@ -41,7 +42,8 @@ _OPEN = """
                     AND NOT EXISTS (
                         SELECT FROM redrive_letter AS letter
                         WHERE letter.consumer = noted.consumer AND letter.kafka_partition = noted.partition
-                            AND letter.kafka_offset = noted.kafka_offset AND letter.state IN ('accepted', 'accounted')
+                            AND letter.kafka_offset = noted.kafka_offset AND letter.changed_at >= c.begun_at
+                            AND letter.state IN ('sending', 'accepted', 'accounted')
                     )
             )
         )
@@ -55,7 +57,10 @@ _OPEN = """
 # How each of some records counts now: it is the sample, or it is late, or another copy is or was counted in its place.
 _OUTCOMES = """
     WITH open AS MATERIALIZED (
-        SELECT * FROM unnest(%(partitions)s::integer[], %(offsets)s::bigint[]) AS open (raw_partition, raw_offset)
+        SELECT raw_partition, raw_offset, c.begun_at
+        FROM unnest(%(partitions)s::integer[], %(offsets)s::bigint[]) AS one (raw_partition, raw_offset)
+        JOIN coverage AS c
+            ON c.consumer = %(consumer)s AND c.topic = %(topic)s AND c.partition = one.raw_partition
     )
     SELECT
         e.fleet_id, date_trunc('hour', g.received_at, 'UTC'), g.contract, g.schema_version,
@@ -68,9 +73,27 @@ _OUTCOMES = """
                         (other.raw_partition, other.raw_offset, other.received_at)
                             < (g.raw_partition, g.raw_offset, g.received_at)
                         -- aggregate came to a later copy, and counted that one.
-                        OR other.raw_offset <> g.raw_offset AND NOT other.late AND NOT EXISTS (
+                        OR other.raw_offset <> g.raw_offset AND NOT other.late
+                        AND NOT EXISTS (
                             SELECT FROM open
                             WHERE open.raw_partition = other.raw_partition AND open.raw_offset = other.raw_offset
+                        )
+                        AND EXISTS (
+                            SELECT FROM coverage AS c
+                            WHERE c.consumer = %(consumer)s AND c.topic = %(topic)s
+                                AND c.partition = other.raw_partition
+                                AND (c.offsets @> other.raw_offset OR other.received_at < c.begun_at)
+                        )
+                        AND NOT EXISTS (
+                            SELECT FROM gap
+                            WHERE gap.consumer = %(consumer)s AND gap.topic = %(topic)s
+                                AND gap.partition = other.raw_partition
+                                AND gap.given_up AND gap.offsets @> other.raw_offset
+                        )
+                        AND NOT EXISTS (
+                            SELECT FROM dead_lettered_record AS noted
+                            WHERE noted.consumer = %(consumer)s AND noted.topic = %(topic)s
+                                AND noted.partition = other.raw_partition AND noted.kafka_offset = other.raw_offset
                         )
                     )
             ) THEN %(duplicate)s
@@ -92,7 +115,7 @@ _OUTCOMES = """
     FROM generation AS g
     JOIN entity AS e USING (entity_key)
     JOIN open USING (raw_partition, raw_offset)
-    WHERE g.replay_number = %(number)s
+    WHERE g.replay_number = %(number)s AND g.received_at >= open.begun_at
     GROUP BY 1, 2, 3, 4, 5
 """
 
@@ -166,8 +189,16 @@ def _find_given_up(
             "SELECT e.fleet_id, date_trunc('hour', g.received_at, 'UTC'), g.contract, g.schema_version, count(*)"
             " FROM generation AS g JOIN entity AS e USING (entity_key)"
             " JOIN unnest(%s::integer[], %s::bigint[]) AS back (raw_partition, raw_offset)"
-            " USING (raw_partition, raw_offset) WHERE g.replay_number = %s GROUP BY 1, 2, 3, 4",
-            [[one.partition for one in back], [one.offset for one in back], replay.replay_number],
+            " USING (raw_partition, raw_offset)"
+            " JOIN coverage AS c ON c.consumer = %s AND c.topic = %s AND c.partition = g.raw_partition"
+            " WHERE g.replay_number = %s AND g.received_at >= c.begun_at GROUP BY 1, 2, 3, 4",
+            [
+                [one.partition for one in back],
+                [one.offset for one in back],
+                AGGREGATE.name,
+                RAW_EVENTS,
+                replay.replay_number,
+            ],
         ).fetchall()
         for fleet_id, hour, contract, version, events in rows:
             taken[LedgerGroup(fleet_id, hour, contract, version), DEAD_LETTERED] -= events
