@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cli.account.needs import Needs
-from cli.aws import Ask
+from cli.aws import OpenClient
 from infra.building_blocks.layers import FUNCTION_MB, OURS_MB
 from infra.network import AVAILABILITY_ZONES
 from local.findings import Finding
@@ -18,9 +18,9 @@ WITHOUT_BROKERS = {"use1-az3"}
 """The ids of zones in which MSK places no broker, whatever instances EC2 has there."""
 
 
-def find_zones(needs: Needs, ask: Ask, _now: datetime) -> Finding:
+def find_zones(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
     """Find zones that have the brokers' instances: a cluster in any other zone is refused."""
-    client = ask("ec2")
+    client = client_of("ec2")
     machine = needs.broker.removeprefix("kafka.")
     ids = _list_zones(client)
     offers = client.describe_instance_type_offerings(
@@ -43,9 +43,9 @@ def find_zones(needs: Needs, ask: Ask, _now: datetime) -> Finding:
     return Finding("zones", f"{lacks}: deploy with ZONES={','.join(usable[:AVAILABILITY_ZONES])}", True)
 
 
-def find_kafka(needs: Needs, ask: Ask, _now: datetime) -> Finding:
+def find_kafka(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
     """Find the brokers' release among those that MSK still creates."""
-    pages = ask("kafka").get_paginator("list_kafka_versions").paginate()
+    pages = client_of("kafka").get_paginator("list_kafka_versions").paginate()
     active = [each["Version"] for page in pages for each in page["KafkaVersions"] if each["Status"] == "ACTIVE"]
     if needs.kafka in active:
         return Finding("Kafka", f"MSK creates clusters of {needs.kafka}")
@@ -57,9 +57,9 @@ def find_kafka(needs: Needs, ask: Ask, _now: datetime) -> Finding:
     )
 
 
-def find_database(needs: Needs, ask: Ask, _now: datetime) -> Finding:
+def find_database(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
     """Find the database's release and its instance, in as many of the zones as it stands in."""
-    client = ask("rds")
+    client = client_of("rds")
     pages = client.get_paginator("describe_db_engine_versions").paginate(Engine="postgres")
     releases = [each["EngineVersion"] for page in pages for each in page["DBEngineVersions"]]
     minors = [each for each in releases if each.partition(".")[0] == needs.postgres]
@@ -78,7 +78,7 @@ def find_database(needs: Needs, ask: Ask, _now: datetime) -> Finding:
         for option in page["OrderableDBInstanceOptions"]
         if option["StorageType"] == "gp3" and (option["MultiAZCapable"] or needs.database_zones == 1)
     ]
-    chosen = needs.zones or tuple(sorted(_list_zones(ask("ec2")))[:AVAILABILITY_ZONES])
+    chosen = needs.zones or tuple(sorted(_list_zones(client_of("ec2")))[:AVAILABILITY_ZONES])
     zones = {zone["Name"] for option in options for zone in option["AvailabilityZones"]} & set(chosen)
     if len(zones) >= needs.database_zones:
         return Finding("PostgreSQL", f"RDS has {minor} on {needs.database} in {', '.join(sorted(zones))}")
@@ -90,9 +90,9 @@ def find_database(needs: Needs, ask: Ask, _now: datetime) -> Finding:
     )
 
 
-def find_layer(needs: Needs, ask: Ask, _now: datetime) -> Finding:
+def find_layer(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
     """Find the layer that AWS publishes, in this region, and measure it."""
-    client = ask("lambda")
+    client = client_of("lambda")
     arn = f"arn:aws:lambda:{needs.deployment.region}:{needs.layer}"
     name = arn.partition(":layer:")[2]
     try:
@@ -109,11 +109,11 @@ def find_layer(needs: Needs, ask: Ask, _now: datetime) -> Finding:
     if size > room:
         return Finding(
             "layer",
-            f"{name} has {size:.0f} MB unzipped, and a function has {room} left: choose another version in"
+            f"{name} takes {size:.0f} MB unzipped, and a function has room for {room}: choose another version in"
             " infra/building_blocks/layers.py",
             True,
         )
-    return Finding("layer", f"{name} has {size:.0f} MB unzipped, of {room} that a function has left")
+    return Finding("layer", f"{name} takes {size:.0f} MB unzipped; a function has room for {room}")
 
 
 def _fetch(address: str) -> bytes:

@@ -48,7 +48,8 @@ def test_executions_are_enough_when_a_hundred_stay_free() -> None:
     quota = limits(1000, DEV + 100)
     found = find(find_executions, [("lambda", "get_account_settings", quota), *NO_FUNCTIONS])
     assert found == Finding(
-        "Lambda", f"{DEV + 100} of 1000 executions at once are free; the stage reserves {DEV}, and 100 stay free"
+        "Lambda",
+        f"{DEV + 100} of 1000 concurrent executions are unreserved; the stage reserves {DEV}, and 100 stay unreserved",
     )
 
 
@@ -56,7 +57,7 @@ def test_a_new_accounts_ten_executions_are_refused_with_the_number_to_ask_for_an
     found = find(find_executions, [("lambda", "get_account_settings", limits(10, 10)), *NO_FUNCTIONS])
     assert found.missing
     assert found.says == (
-        f"10 of 10 executions at once are free, and the stage reserves {DEV} where 100 must stay free:"
+        f"10 of 10 concurrent executions are unreserved, and the stage reserves {DEV} where 100 must stay unreserved:"
         " `aws service-quotas request-service-quota-increase --region us-east-1 --service-code lambda"
         f" --quota-code L-B99A9384 --desired-value {DEV + 100}`, or deploy with RESERVE=no"
     )
@@ -204,7 +205,8 @@ def test_the_brokers_release_must_be_one_that_can_be_created(
 
 
 @pytest.mark.parametrize(
-    ("size", "missing", "says"), [(150, False, "150 MB unzipped, of 204"), (210, True, "has 210 MB unzipped, and a")]
+    ("size", "missing", "says"),
+    [(150, False, "150 MB unzipped; a function has room for 204"), (210, True, "takes 210 MB unzipped, and a")],
 )
 def test_the_layer_must_fit_beside_ours(size: int, missing: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
@@ -248,9 +250,10 @@ GONE = ("cloudformation", "describe_stacks", "ValidationError")
 @pytest.mark.parametrize(
     ("script", "profile", "missing", "says"),
     [
-        ([GONE] * 4, "dev", False, "0 of 4 are there"),
-        ([GONE] * 4, "baseline", False, "0 of 4 are there: deploy with FIRST=yes"),
-        ([stack("UPDATE_COMPLETE")] * 4, "baseline", False, "4 of 4 are there"),
+        ([GONE] * 4, "dev", False, "0 of 4 stacks exist"),
+        ([GONE] * 4, "baseline", False, "0 of 4 stacks exist: deploy with FIRST=yes"),
+        ([stack("UPDATE_COMPLETE")] * 4, "baseline", False, "4 of 4 stacks exist"),
+        ([stack("UPDATE_COMPLETE", protected=True)] * 3 + [GONE], "baseline", False, "3 of 4 stacks exist"),
         ([stack("CREATE_COMPLETE"), stack("ROLLBACK_COMPLETE"), GONE, GONE], "dev", False, "2 of 4"),
         ([stack("REVIEW_IN_PROGRESS"), GONE, GONE, GONE], "dev", False, "1 of 4"),
         ([stack("CREATE_IN_PROGRESS"), GONE, GONE, GONE], "dev", True, "wait until it has ended"),
@@ -260,7 +263,8 @@ GONE = ("cloudformation", "describe_stacks", "ValidationError")
             True,
             (
                 "sluice-proof-data is in ROLLBACK_COMPLETE: run `aws cloudformation update-termination-protection"
-                " --no-enable-termination-protection --stack-name sluice-proof-data`, and deploy with FIRST=yes"
+                " --no-enable-termination-protection --region us-east-1 --stack-name sluice-proof-data`,"
+                " and deploy with FIRST=yes"
             ),
         ),
         ([stack("ROLLBACK_FAILED"), GONE, GONE, GONE], "dev", True, "run `aws cloudformation delete-stack"),
@@ -270,7 +274,7 @@ GONE = ("cloudformation", "describe_stacks", "ValidationError")
             True,
             "`, then `aws cloudformation del",
         ),
-        ([stack("UPDATE_ROLLBACK_FAILED")] * 4, "baseline", True, "continue-update-rollback"),
+        ([stack("UPDATE_ROLLBACK_FAILED")] * 4, "baseline", True, "continue-update-rollback --region us"),
     ],
 )
 def test_stacks_of_a_failed_deployment_are_named_with_what_to_do(
@@ -279,6 +283,8 @@ def test_stacks_of_a_failed_deployment_are_named_with_what_to_do(
     found = find(find_stacks, script, profile=profile)
     assert found.missing is missing
     assert says in found.says
+    # FIRST lifts the protection of what runs.
+    assert "FIRST" not in found.says or "FIRST" in says
 
 
 def test_a_call_that_is_refused_is_named_and_the_other_checks_go_on() -> None:
@@ -299,8 +305,16 @@ def test_a_call_that_is_refused_is_named_and_the_other_checks_go_on() -> None:
     account.end()
     assert first == Finding("account", "123456789012, region us-east-1")
     assert [one.what for one in others] == [what for what, _ in CHECKS]
-    assert all(one.missing and "ask with a role that may call it" in one.says for one in others)
-    assert others[0].says.startswith("GetParameter is answered AccessDeniedException")
+    assert all(one.missing and "use credentials that may call it" in one.says for one in others)
+    assert others[0].says.startswith("AWS answers GetParameter with AccessDeniedException (as AWS says): use")
+
+
+def test_a_call_that_is_throttled_does_not_blame_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "CHECKS", (("bootstrap", find_bootstrap),))
+    identity = ("sts", "get_caller_identity", {"Account": "123456789012"})
+    account = PlayedAccount([identity, ("ssm", "get_parameter", "ThrottlingException")])
+    _, found = examine(read_needs("proof", "dev", REGION, {}), Target("", Path()), lambda _, name: account.ask(name))
+    assert found == Finding("bootstrap", "AWS answers GetParameter with ThrottlingException (as AWS says)", True)
 
 
 def test_a_service_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +330,7 @@ def test_a_service_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPat
 
 def test_without_credentials_nothing_else_is_asked() -> None:
     account = PlayedAccount([("sts", "get_caller_identity", "ExpiredToken")])
-    with pytest.raises(CommandError, match="AWS does not know who asks") as raised:
+    with pytest.raises(CommandError, match="AWS did not accept the credentials") as raised:
         examine(read_needs("proof", "dev", REGION, {}), Target("", Path()), lambda _, name: account.ask(name))
     assert raised.value.status == 2
 
