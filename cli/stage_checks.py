@@ -128,7 +128,7 @@ def _count_listeners(stage: DeployedStage, name: str, output: str) -> int:
     topic = stage.output("data", output)
     pages = stage.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     arns = [each["SubscriptionArn"] for page in pages for each in page["Subscriptions"]]
-    confirmed = sum(arn.startswith("arn:") for arn in arns)
+    confirmed = len([arn for arn in arns if arn.startswith("arn:")])
     if not confirmed:
         raise CheckFailed(f"of {len(arns)} subscriptions of the topic {name} none is confirmed")
     return confirmed
