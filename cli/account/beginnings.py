@@ -3,9 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from cli.account.needs import Needs
+from cli.account.needs import MissingError, Needs
 from cli.aws import PARTS, OpenClient, describe_stack
-from local.findings import Finding
 
 BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
 """Where `cdk bootstrap` writes its version."""
@@ -14,37 +13,35 @@ BOOTSTRAP_VERSION = 6
 ON_THE_WAY = "IN_PROGRESS"
 
 
-def find_bootstrap(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
+def find_bootstrap(needs: Needs, client_of: OpenClient, _now: datetime) -> str:
     """Find what `make bootstrap` sets up."""
     client = client_of("ssm")
     region = needs.deployment.region
     remedy = f"run `make bootstrap ACCOUNT=... REGION={region}`"
     try:
         version = int(client.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
-    except client.exceptions.ParameterNotFound:
-        return Finding(
-            "bootstrap", f"{region} is not prepared, and a deployment needs its bucket and roles: {remedy}", True
-        )
+    except client.exceptions.ParameterNotFound as error:
+        raise MissingError(
+            f"{region} is not prepared, and a deployment needs its bucket and roles: {remedy}"
+        ) from error
     if version < BOOTSTRAP_VERSION:
-        return Finding(
-            "bootstrap", f"{region} has version {version}, and the stacks need {BOOTSTRAP_VERSION}: {remedy}", True
-        )
-    return Finding("bootstrap", f"{region} has version {version}")
+        raise MissingError(f"{region} has version {version}, and the stacks need {BOOTSTRAP_VERSION}: {remedy}")
+    return f"{region} has version {version}"
 
 
-def find_stacks(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
+def find_stacks(needs: Needs, client_of: OpenClient, _now: datetime) -> str:
     """Find what an earlier deployment of the stage left, and say whether this is the first."""
     client = client_of("cloudformation")
     stacks = {name: stack for name in map(needs.deployment.named, PARTS) if (stack := describe_stack(client, name))}
     for name, stack in stacks.items():
         if remedy := _mend(name, needs.deployment.region, stack):
-            return Finding("stacks", f"{name} is in {stack['StackStatus']}: {remedy}", True)
+            raise MissingError(f"{name} is in {stack['StackStatus']}: {remedy}")
     says = f"{len(stacks)} of {len(PARTS)} stacks exist"
     # A stage that is protected has been deployed before: FIRST would lift its protection.
     protected = any(stack.get("EnableTerminationProtection") for stack in stacks.values())
     if len(stacks) < len(PARTS) and needs.deployment.keeps_data and not protected:
         says += ": deploy with FIRST=yes"
-    return Finding("stacks", says)
+    return says
 
 
 def _mend(name: str, region: str, stack: dict[str, Any]) -> str:

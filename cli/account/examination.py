@@ -8,14 +8,17 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.account.beginnings import find_bootstrap, find_stacks
-from cli.account.needs import Needs
+from cli.account.needs import MissingError, Needs
 from cli.account.offers import find_database, find_kafka, find_layer, find_zones
 from cli.account.quotas import find_delivery, find_executions
 from cli.aws import REMEMBER, OpenClient, open_client
 from cli.stages import CommandError, Target
 from local.findings import Finding
 
-CHECKS: tuple[tuple[str, Callable[[Needs, OpenClient, datetime], Finding]], ...] = (
+Check = Callable[[Needs, OpenClient, datetime], str]
+"""Says what there is, or raises what is missing."""
+
+CHECKS: tuple[tuple[str, Check], ...] = (
     ("bootstrap", find_bootstrap),
     ("stacks", find_stacks),
     ("zones", find_zones),
@@ -46,15 +49,11 @@ def _find_account(needs: Needs, client_of: OpenClient) -> Finding:
     return Finding("account", f"{account}, region {needs.deployment.region}")
 
 
-def _answer(
-    what: str,
-    check: Callable[[Needs, OpenClient, datetime], Finding],
-    needs: Needs,
-    client_of: OpenClient,
-    now: datetime,
-) -> Finding:
+def _answer(what: str, check: Check, needs: Needs, client_of: OpenClient, now: datetime) -> Finding:
     try:
-        return check(needs, client_of, now)
+        return Finding(what, check(needs, client_of, now))
+    except MissingError as missing:
+        return Finding(what, str(missing), True)
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         denied = ": use credentials that may call it" if "Denied" in code or "Unauthorized" in code else ""

@@ -15,6 +15,10 @@ from infra.stores.database import MAJOR
 from infra.stores.stream import KAFKA_VERSION
 
 
+class MissingError(Exception):
+    """The account lacks something; the message says what there is, and what to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Needs:
     """What is asked for."""

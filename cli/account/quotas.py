@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from cli.account.needs import Needs
+from cli.account.needs import MissingError, Needs
 from cli.aws import OpenClient
-from local.findings import Finding
 
 UNRESERVED = 100
 """What Lambda keeps of an account's executions for functions that reserve none."""
@@ -15,7 +14,7 @@ GENEROUS = ("us-east-1", "us-west-2", "eu-west-1")
 """The regions where a delivery stream takes 5 MiB/s by default; elsewhere it takes 1."""
 
 
-def find_executions(needs: Needs, client_of: OpenClient, _now: datetime) -> Finding:
+def find_executions(needs: Needs, client_of: OpenClient, _now: datetime) -> str:
     """Compare the concurrent executions that are unreserved with those that the functions reserve."""
     client = client_of("lambda")
     limits = client.get_account_settings()["AccountLimit"]
@@ -23,19 +22,17 @@ def find_executions(needs: Needs, client_of: OpenClient, _now: datetime) -> Find
     free = int(limits["UnreservedConcurrentExecutions"]) + _reserved_already(client, needs.deployment.named(""))
     has = f"{free} of {limit} concurrent executions are unreserved"
     if not needs.deployment.reserves:
-        return Finding("Lambda", f"{has}; the stage reserves none and shares them")
+        return f"{has}; the stage reserves none and shares them"
     wanted = needs.reserved + UNRESERVED
     if free >= wanted:
-        return Finding("Lambda", f"{has}; the stage reserves {needs.reserved}, and {UNRESERVED} stay unreserved")
+        return f"{has}; the stage reserves {needs.reserved}, and {UNRESERVED} stay unreserved"
     request = (
         f"`aws service-quotas request-service-quota-increase --region {needs.deployment.region} --service-code lambda"
         f" --quota-code {LAMBDA_QUOTA} --desired-value {limit - free + wanted}`"
     )
     instead = "" if needs.deployment.keeps_data else ", or deploy with RESERVE=no"
-    return Finding(
-        "Lambda",
-        f"{has}, and the stage reserves {needs.reserved} where {UNRESERVED} must stay unreserved: {request}{instead}",
-        True,
+    raise MissingError(
+        f"{has}, and the stage reserves {needs.reserved} where {UNRESERVED} must stay unreserved: {request}{instead}"
     )
 
 
@@ -50,7 +47,7 @@ def _reserved_already(client: Any, prefix: str) -> int:
     return total
 
 
-def find_delivery(needs: Needs, client_of: OpenClient, now: datetime) -> Finding:
+def find_delivery(needs: Needs, client_of: OpenClient, now: datetime) -> str:
     """Compare what AWS lets a delivery stream take with what the profile counts on.
 
     A stream reports its own limit. Before there is one, only the documentation says what AWS grants.
@@ -61,12 +58,10 @@ def find_delivery(needs: Needs, client_of: OpenClient, now: datetime) -> Finding
     source = "by AWS's documentation" if reported is None else "as a stream of this account reports"
     has = f"a delivery stream takes {granted:g} MiB/s in {region}, {source}"
     if wanted <= granted:
-        return Finding("Firehose", f"{has}; the profile counts on {wanted:g}")
-    return Finding(
-        "Firehose",
+        return f"{has}; the profile counts on {wanted:g}"
+    raise MissingError(
         f"{has}, and the profile counts on {wanted:g}: deploy with FIREHOSE_MIB={granted:g}, which makes more streams,"
-        f" or ask for {wanted:g} in the Amazon Data Firehose limits form of the support console",
-        True,
+        f" or ask for {wanted:g} in the Amazon Data Firehose limits form of the support console"
     )
 
 

@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from cli import doctor
 from cli.__main__ import main
 from cli.account import examination, offers
 from cli.account.beginnings import BOOTSTRAP_VERSION, find_bootstrap, find_stacks
-from cli.account.examination import CHECKS, examine
-from cli.account.needs import Needs, add_reservations, read_needs, read_region
+from cli.account.examination import CHECKS, Check, examine
+from cli.account.needs import MissingError, Needs, add_reservations, read_needs, read_region
 from cli.account.offers import MB, find_database, find_kafka, find_layer, find_zones
 from cli.account.quotas import MIB, find_delivery, find_executions
 from cli.stages import CommandError, Target
@@ -25,13 +24,17 @@ from tests.support.played_account import REGION, PlayedAccount, Script
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 ZONES = {"us-east-1a": "use1-az1", "us-east-1b": "use1-az3", "us-east-1c": "use1-az4", "us-east-1d": "use1-az6"}
-Check = Callable[[Needs, Callable[[str], Any], datetime], Finding]
 
 
 def find(check: Check, script: Script, **given: str) -> Finding:
     profile = given.pop("profile", "dev")
     account = PlayedAccount(script)
-    finding = check(read_needs("proof", profile, given.pop("region", REGION), given), account.ask, NOW)
+    (what,) = [what for what, known in CHECKS if known is check]
+    needs = read_needs("proof", profile, given.pop("region", REGION), given)
+    try:
+        finding = Finding(what, check(needs, account.ask, NOW))
+    except MissingError as missing:
+        finding = Finding(what, str(missing), True)
     account.end()
     return finding
 
@@ -318,7 +321,7 @@ def test_a_call_that_is_throttled_does_not_blame_the_credentials(monkeypatch: py
 
 
 def test_a_service_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> Finding:
+    def fail(*_: object) -> str:
         raise EndpointConnectionError(endpoint_url="https://ssm.us-east-1.amazonaws.com")
 
     monkeypatch.setattr(examination, "CHECKS", (("bootstrap", fail),))
