@@ -95,6 +95,7 @@ bootstrap: .venv/deployment ## prepare a region of an AWS account for deployment
 # first deployment adds the protection in a second run, after the first has succeeded.
 deploy: .venv/page ## deploy to AWS: STAGE=... PROFILE=..., at the first time FIRST=yes; docs/deploy.md has the other variables
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
+	@: $(if $(filter-out yes,$(FIRST)),$(error FIRST is yes, or not given))
 	@$(if $(filter yes,$(FIRST)),$(RUN_CDK) deploy --all $(DEPLOYED) --context first=yes)
 	@$(RUN_CDK) deploy --all $(DEPLOYED)
 

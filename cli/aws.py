@@ -9,7 +9,7 @@ from cli.stages import CommandError, Target
 if TYPE_CHECKING:
     from botocore.config import Config
 
-Ask = Callable[[str], Any]
+OpenClient = Callable[[str], Any]
 """Opens a client of an AWS service."""
 
 # Each part of a deployment is a stack of its own.

@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "alerts": "Incidents: list, show, acknowledge, resolve and silence them.",
         "detect": "Try the rules for anomalies on stored data, or on a file.",
         "canary": "Post as devices do and read the results back.",
-        "smoke": "Settle on a deployed stage what only AWS can tell.",
+        "smoke": "Check on a deployed stage what no local test can show.",
     },
     "Repair": {
         "rerun": "Run a consumer again on records.",

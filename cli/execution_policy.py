@@ -1,6 +1,6 @@
-"""`python -m cli.execution_policy ACCOUNT`: keeps the policy under which CloudFormation deploys, and prints its ARN.
+"""`python -m cli.execution_policy ACCOUNT` creates or updates the policy that CloudFormation deploys with.
 
-`make bootstrap` gives the policy to the role that CloudFormation deploys with, in place of AdministratorAccess.
+It prints the policy's ARN. `make bootstrap` gives the policy to CloudFormation's role, in place of AdministratorAccess.
 """
 
 import json
@@ -18,18 +18,18 @@ MOST_VERSIONS = 5
 """IAM keeps so many versions of a policy."""
 
 
-def keep(iam: Any, account: str, document: dict[str, Any]) -> str:
+def put_policy(iam: Any, account: str, document: dict[str, Any]) -> str:
     """Create the policy, or give it a new version where it says something else, and return its ARN."""
     arn = f"arn:aws:iam::{account}:policy/{NAME}"
     try:
         current = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     except iam.exceptions.NoSuchEntityException:
-        made = iam.create_policy(
+        iam.create_policy(
             PolicyName=NAME,
             PolicyDocument=json.dumps(document),
             Description="What CloudFormation may do to deploy Sluice",
         )
-        return _belongs_to(account, made["Policy"]["Arn"])
+        return arn
     if iam.get_policy_version(PolicyArn=arn, VersionId=current)["PolicyVersion"]["Document"] == document:
         return arn
     versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
@@ -40,27 +40,29 @@ def keep(iam: Any, account: str, document: dict[str, Any]) -> str:
     return arn
 
 
-def _belongs_to(account: str, arn: str) -> str:
-    if f":{account}:" not in arn:
-        raise CommandError(f"these credentials are not of account {account}: they made {arn}; delete it there")
-    return arn
+def _require_account(sts: Any, account: str) -> None:
+    """Refuse credentials of another account, before anything is created there."""
+    found = sts.get_caller_identity()["Account"]
+    if found != account:
+        raise CommandError(f"these credentials are of account {found}, not of {account}")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Keep the policy in an account."""
+    """Create or update the policy of an account."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if len(arguments) != 1:
         print("say which account", file=sys.stderr)
         return 2
     try:
-        iam = open_client(Target("", Path()), "iam")
-        print(keep(iam, arguments[0], json.loads(DOCUMENT.read_text())))
+        here = Target("", Path())
+        _require_account(open_client(here, "sts"), arguments[0])
+        print(put_policy(open_client(here, "iam"), arguments[0], json.loads(DOCUMENT.read_text())))
     except CommandError as error:
         print(error, file=sys.stderr)
         return error.status
     except (BotoCoreError, ClientError) as error:
-        print(f"the policy {NAME} cannot be kept: {error}", file=sys.stderr)
+        print(f"the policy {NAME} cannot be created or updated: {error}", file=sys.stderr)
         return 1
     return 0
 

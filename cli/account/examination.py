@@ -8,14 +8,17 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.account.beginnings import find_bootstrap, find_stacks
-from cli.account.needs import Needs
+from cli.account.needs import MissingError, Needs
 from cli.account.offers import find_database, find_kafka, find_layer, find_zones
 from cli.account.quotas import find_delivery, find_executions
-from cli.aws import REMEMBER, Ask, open_client
+from cli.aws import REMEMBER, OpenClient, open_client
 from cli.stages import CommandError, Target
 from local.findings import Finding
 
-CHECKS: tuple[tuple[str, Callable[[Needs, Ask, datetime], Finding]], ...] = (
+Check = Callable[[Needs, OpenClient, datetime], str]
+"""Says what there is, or raises what is missing."""
+
+CHECKS: tuple[tuple[str, Check], ...] = (
     ("bootstrap", find_bootstrap),
     ("stacks", find_stacks),
     ("zones", find_zones),
@@ -31,29 +34,30 @@ def examine(needs: Needs, target: Target, open_service: Callable[[Target, str], 
     """Ask everything. What does not answer is missing: a deployment would fail there."""
 
     @cache
-    def ask(service: str) -> Any:
+    def client_of(service: str) -> Any:
         return open_service(target, service)
 
     now = datetime.now(UTC)
-    return [_find_account(needs, ask), *(_answer(what, check, needs, ask, now) for what, check in CHECKS)]
+    return [_find_account(needs, client_of), *(_answer(what, check, needs, client_of, now) for what, check in CHECKS)]
 
 
-def _find_account(needs: Needs, ask: Ask) -> Finding:
+def _find_account(needs: Needs, client_of: OpenClient) -> Finding:
     try:
-        account = ask("sts").get_caller_identity()["Account"]
+        account = client_of("sts").get_caller_identity()["Account"]
     except (BotoCoreError, ClientError) as error:
-        raise CommandError(f"AWS does not know who asks: {str(error).rstrip('.')}. {REMEMBER}", 2) from error
+        raise CommandError(f"AWS did not accept the credentials: {str(error).rstrip('.')}. {REMEMBER}", 2) from error
     return Finding("account", f"{account}, region {needs.deployment.region}")
 
 
-def _answer(
-    what: str, check: Callable[[Needs, Ask, datetime], Finding], needs: Needs, ask: Ask, now: datetime
-) -> Finding:
+def _answer(what: str, check: Check, needs: Needs, client_of: OpenClient, now: datetime) -> Finding:
     try:
-        return check(needs, ask, now)
+        return Finding(what, check(needs, client_of, now))
+    except MissingError as missing:
+        return Finding(what, str(missing), True)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        return Finding(what, f"{error.operation_name} is answered {code}: ask with a role that may call it", True)
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        denied = ": use credentials that may call it" if "Denied" in code or "Unauthorized" in code else ""
+        return Finding(what, f"AWS answers {error.operation_name} with {code} ({message.rstrip('.')}){denied}", True)
     except (BotoCoreError, OSError) as error:
         return Finding(
             what, f"AWS did not answer ({str(error).rstrip('.')}): try again from where AWS is reached", True

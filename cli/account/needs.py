@@ -15,13 +15,17 @@ from infra.stores.database import MAJOR
 from infra.stores.stream import KAFKA_VERSION
 
 
+class MissingError(Exception):
+    """The account lacks something; the message says what there is, and what to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Needs:
     """What is asked for."""
 
     deployment: Deployment
     reserved: int
-    """The executions at once that all functions reserve together; 0 where they reserve none."""
+    """The concurrent executions that all functions reserve together; 0 where they reserve none."""
     firehose_mib: float
     """What a delivery stream must take in a second."""
     zones: tuple[str, ...] | None
@@ -69,7 +73,7 @@ def read_needs(stage: str, profile_name: str, region: str, given: Mapping[str, s
 
 
 def add_reservations(profile: Profile) -> int:
-    """Add up the executions at once of all functions of a profile."""
+    """Add up the concurrency of all functions of a profile."""
     parts = [getattr(profile, field.name) for field in fields(profile)]
     computes = [each for part in parts for each in (part, getattr(part, "compute", None)) if isinstance(each, Compute)]
     return sum(compute.concurrency for compute in computes)

@@ -22,7 +22,10 @@ UNKNOWN = cloudwatch.TreatMissingData.IGNORE
 # Metrics that must be written regularly: no data raises the alarm.
 TROUBLE = cloudwatch.TreatMissingData.BREACHING
 
-NO_ONE = "No one listens to the alarms: give the context alarm_email, or subscribe to the topics pages and operations."
+NO_ONE = (
+    "No one is subscribed to the alarms: deploy with ALARM_EMAIL=you@example.org, or subscribe to the topics pages and"
+    " operations."
+)
 
 # Percent of the budget at which a message is sent: of what the month has cost, and of what AWS expects it to cost.
 BUDGET_MESSAGES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
@@ -31,7 +34,8 @@ BUDGET_MESSAGES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
 class Operations(Construct):
     """The alarms of a stage and its budget, and the topics to which people or a pager subscribe.
 
-    Every alarm is a ticket, and sends to the topic `operations`. Outages (`infra/watch/severity.py`) send to `pages`.
+    Every alarm but the silent ones is a ticket, and sends to the topic `operations`. Outages
+    (`infra/watch/severity.py`) send to `pages`.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class Operations(Construct):
         return topic
 
     def _subscribe(self, email: str | None) -> None:
-        """Send both topics to an address, or say that no one listens."""
+        """Send both topics to an address, or say that no one is subscribed."""
         if email:
             require("@" in email.strip("@"), f"alarm_email {email!r} is no e-mail address")
             for topic in (self.pages, self.tickets):

@@ -1,7 +1,7 @@
 """How serious each alarm is, which outage it belongs to, and where its runbook is: the one place that decides.
 
-Every alarm is a ticket: someone looks at it on the next working day. An alarm that an outage names pages as well, by
-that outage: what fails together pages once. An alarm that no outage names never pages.
+Every alarm but the silent ones is a ticket: someone looks at it on the next working day. An alarm that an outage names
+pages as well, by that outage: what fails together pages once. An alarm that no outage names never pages.
 """
 
 import re

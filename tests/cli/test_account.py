@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from cli import doctor
 from cli.__main__ import main
 from cli.account import examination, offers
 from cli.account.beginnings import BOOTSTRAP_VERSION, find_bootstrap, find_stacks
-from cli.account.examination import CHECKS, examine
-from cli.account.needs import Needs, add_reservations, read_needs, read_region
+from cli.account.examination import CHECKS, Check, examine
+from cli.account.needs import MissingError, Needs, add_reservations, read_needs, read_region
 from cli.account.offers import MB, find_database, find_kafka, find_layer, find_zones
 from cli.account.quotas import MIB, find_delivery, find_executions
 from cli.stages import CommandError, Target
@@ -25,13 +24,17 @@ from tests.support.played_account import REGION, PlayedAccount, Script
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 ZONES = {"us-east-1a": "use1-az1", "us-east-1b": "use1-az3", "us-east-1c": "use1-az4", "us-east-1d": "use1-az6"}
-Check = Callable[[Needs, Callable[[str], Any], datetime], Finding]
 
 
 def find(check: Check, script: Script, **given: str) -> Finding:
     profile = given.pop("profile", "dev")
     account = PlayedAccount(script)
-    finding = check(read_needs("proof", profile, given.pop("region", REGION), given), account.ask, NOW)
+    (what,) = [what for what, known in CHECKS if known is check]
+    needs = read_needs("proof", profile, given.pop("region", REGION), given)
+    try:
+        finding = Finding(what, check(needs, account.ask, NOW))
+    except MissingError as missing:
+        finding = Finding(what, str(missing), True)
     account.end()
     return finding
 
@@ -48,7 +51,8 @@ def test_executions_are_enough_when_a_hundred_stay_free() -> None:
     quota = limits(1000, DEV + 100)
     found = find(find_executions, [("lambda", "get_account_settings", quota), *NO_FUNCTIONS])
     assert found == Finding(
-        "Lambda", f"{DEV + 100} of 1000 executions at once are free; the stage reserves {DEV}, and 100 stay free"
+        "Lambda",
+        f"{DEV + 100} of 1000 concurrent executions are unreserved; the stage reserves {DEV}, and 100 stay unreserved",
     )
 
 
@@ -56,7 +60,7 @@ def test_a_new_accounts_ten_executions_are_refused_with_the_number_to_ask_for_an
     found = find(find_executions, [("lambda", "get_account_settings", limits(10, 10)), *NO_FUNCTIONS])
     assert found.missing
     assert found.says == (
-        f"10 of 10 executions at once are free, and the stage reserves {DEV} where 100 must stay free:"
+        f"10 of 10 concurrent executions are unreserved, and the stage reserves {DEV} where 100 must stay unreserved:"
         " `aws service-quotas request-service-quota-increase --region us-east-1 --service-code lambda"
         f" --quota-code L-B99A9384 --desired-value {DEV + 100}`, or deploy with RESERVE=no"
     )
@@ -204,7 +208,8 @@ def test_the_brokers_release_must_be_one_that_can_be_created(
 
 
 @pytest.mark.parametrize(
-    ("size", "missing", "says"), [(150, False, "150 MB unzipped, of 204"), (210, True, "has 210 MB unzipped, and a")]
+    ("size", "missing", "says"),
+    [(150, False, "150 MB unzipped; a function has room for 204"), (210, True, "takes 210 MB unzipped, and a")],
 )
 def test_the_layer_must_fit_beside_ours(size: int, missing: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
@@ -248,9 +253,10 @@ GONE = ("cloudformation", "describe_stacks", "ValidationError")
 @pytest.mark.parametrize(
     ("script", "profile", "missing", "says"),
     [
-        ([GONE] * 4, "dev", False, "0 of 4 are there"),
-        ([GONE] * 4, "baseline", False, "0 of 4 are there: deploy with FIRST=yes"),
-        ([stack("UPDATE_COMPLETE")] * 4, "baseline", False, "4 of 4 are there"),
+        ([GONE] * 4, "dev", False, "0 of 4 stacks exist"),
+        ([GONE] * 4, "baseline", False, "0 of 4 stacks exist: deploy with FIRST=yes"),
+        ([stack("UPDATE_COMPLETE")] * 4, "baseline", False, "4 of 4 stacks exist"),
+        ([stack("UPDATE_COMPLETE", protected=True)] * 3 + [GONE], "baseline", False, "3 of 4 stacks exist"),
         ([stack("CREATE_COMPLETE"), stack("ROLLBACK_COMPLETE"), GONE, GONE], "dev", False, "2 of 4"),
         ([stack("REVIEW_IN_PROGRESS"), GONE, GONE, GONE], "dev", False, "1 of 4"),
         ([stack("CREATE_IN_PROGRESS"), GONE, GONE, GONE], "dev", True, "wait until it has ended"),
@@ -260,7 +266,8 @@ GONE = ("cloudformation", "describe_stacks", "ValidationError")
             True,
             (
                 "sluice-proof-data is in ROLLBACK_COMPLETE: run `aws cloudformation update-termination-protection"
-                " --no-enable-termination-protection --stack-name sluice-proof-data`, and deploy with FIRST=yes"
+                " --no-enable-termination-protection --region us-east-1 --stack-name sluice-proof-data`,"
+                " and deploy with FIRST=yes"
             ),
         ),
         ([stack("ROLLBACK_FAILED"), GONE, GONE, GONE], "dev", True, "run `aws cloudformation delete-stack"),
@@ -270,7 +277,7 @@ GONE = ("cloudformation", "describe_stacks", "ValidationError")
             True,
             "`, then `aws cloudformation del",
         ),
-        ([stack("UPDATE_ROLLBACK_FAILED")] * 4, "baseline", True, "continue-update-rollback"),
+        ([stack("UPDATE_ROLLBACK_FAILED")] * 4, "baseline", True, "continue-update-rollback --region us"),
     ],
 )
 def test_stacks_of_a_failed_deployment_are_named_with_what_to_do(
@@ -279,6 +286,8 @@ def test_stacks_of_a_failed_deployment_are_named_with_what_to_do(
     found = find(find_stacks, script, profile=profile)
     assert found.missing is missing
     assert says in found.says
+    # FIRST lifts the protection of what runs.
+    assert "FIRST" not in found.says or "FIRST" in says
 
 
 def test_a_call_that_is_refused_is_named_and_the_other_checks_go_on() -> None:
@@ -299,12 +308,20 @@ def test_a_call_that_is_refused_is_named_and_the_other_checks_go_on() -> None:
     account.end()
     assert first == Finding("account", "123456789012, region us-east-1")
     assert [one.what for one in others] == [what for what, _ in CHECKS]
-    assert all(one.missing and "ask with a role that may call it" in one.says for one in others)
-    assert others[0].says.startswith("GetParameter is answered AccessDeniedException")
+    assert all(one.missing and "use credentials that may call it" in one.says for one in others)
+    assert others[0].says.startswith("AWS answers GetParameter with AccessDeniedException (as AWS says): use")
+
+
+def test_a_call_that_is_throttled_does_not_blame_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "CHECKS", (("bootstrap", find_bootstrap),))
+    identity = ("sts", "get_caller_identity", {"Account": "123456789012"})
+    account = PlayedAccount([identity, ("ssm", "get_parameter", "ThrottlingException")])
+    _, found = examine(read_needs("proof", "dev", REGION, {}), Target("", Path()), lambda _, name: account.ask(name))
+    assert found == Finding("bootstrap", "AWS answers GetParameter with ThrottlingException (as AWS says)", True)
 
 
 def test_a_service_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> Finding:
+    def fail(*_: object) -> str:
         raise EndpointConnectionError(endpoint_url="https://ssm.us-east-1.amazonaws.com")
 
     monkeypatch.setattr(examination, "CHECKS", (("bootstrap", fail),))
@@ -316,7 +333,7 @@ def test_a_service_that_does_not_answer_is_missing(monkeypatch: pytest.MonkeyPat
 
 def test_without_credentials_nothing_else_is_asked() -> None:
     account = PlayedAccount([("sts", "get_caller_identity", "ExpiredToken")])
-    with pytest.raises(CommandError, match="AWS does not know who asks") as raised:
+    with pytest.raises(CommandError, match="AWS did not accept the credentials") as raised:
         examine(read_needs("proof", "dev", REGION, {}), Target("", Path()), lambda _, name: account.ask(name))
     assert raised.value.status == 2
 

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from cli.execution_policy import DOCUMENT, MOST_VERSIONS, keep, main
+from cli.execution_policy import DOCUMENT, MOST_VERSIONS, main, put_policy
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:iam::{ACCOUNT}:policy/sluice-deployment"
@@ -40,11 +40,14 @@ def test_the_policy_is_created_and_printed_and_then_left_alone(iam: Any, capsys:
 
 def test_a_newer_file_becomes_the_version_that_counts_and_the_oldest_one_goes(iam: Any) -> None:
     for number in range(MOST_VERSIONS + 2):
-        keep(iam, ACCOUNT, {**STATED, "Id": f"release-{number}"})
+        put_policy(iam, ACCOUNT, {**STATED, "Id": f"release-{number}"})
     assert current(iam) == ({**STATED, "Id": f"release-{number}"}, MOST_VERSIONS)
 
 
-def test_another_accounts_credentials_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_accounts_credentials_are_refused_before_anything_is_created(
+    iam: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["999999999999"]) == 1
-    assert f"these credentials are not of account 999999999999: they made {ARN}" in capsys.readouterr().err
+    assert f"these credentials are of account {ACCOUNT}, not of 999999999999" in capsys.readouterr().err
+    assert iam.list_policies(Scope="Local")["Policies"] == []
     assert main([]) == 2

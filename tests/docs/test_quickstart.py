@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import botocore.session
@@ -13,7 +12,8 @@ from botocore import xform_name
 from typer.core import TyperCommand
 
 from cli.__main__ import main
-from infra.building_blocks.function import Compute
+from cli.account.needs import add_reservations
+from cli.account.quotas import UNRESERVED
 from infra.profiles import profile_named
 from sluice.core.failures.letters import identify
 
@@ -32,8 +32,6 @@ QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
 COSTS = (ROOT / "docs/cost.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-# What Lambda keeps of an account's quota for functions that reserve nothing.
-UNRESERVED = 100
 # Options that the AWS CLI has of its own, or names otherwise than the API.
 OF_THE_CLI = {"query", "output", "notification-endpoint"}
 BOOLEANS = ("no-enable-termination-protection", "no-deletion-protection")
@@ -136,11 +134,7 @@ def test_the_quotas_are_those_of_the_profiles() -> None:
     expected = []
     for name in ("dev", "baseline", "large"):
         profile = profile_named(name)
-        parts = [getattr(profile, field.name) for field in fields(profile)]
-        computes = [
-            each for part in parts for each in (part, getattr(part, "compute", None)) if isinstance(each, Compute)
-        ]
-        needed = sum(compute.concurrency for compute in computes) + UNRESERVED
+        needed = add_reservations(profile) + UNRESERVED
         delivery = profile.delivery
         expected.append((name, str(needed), str(delivery.streams), f"{delivery.quota_mib_per_second:g}"))
     assert rows == expected

@@ -21,18 +21,20 @@ def listener(template: Template) -> str:
     return str(said["Value"])
 
 
-def test_without_an_address_the_deployment_says_that_no_one_listens(tmp_path: Path) -> None:
+def test_without_an_address_the_deployment_says_that_no_one_is_subscribed(tmp_path: Path) -> None:
     stack = data_stack(tmp_path)
-    found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("No one listens to the alarms"))
+    found = Annotations.from_stack(stack).find_warning(
+        "*", Match.string_like_regexp("No one is subscribed to the alarms: deploy with ALARM_EMAIL=")
+    )
     assert len(found) == 1
     template = Template.from_stack(stack)
     template.resource_properties_count_is("AWS::SNS::Subscription", {"Protocol": "email"}, 0)
-    assert listener(template).startswith("No one listens")
+    assert listener(template).startswith("No one is subscribed")
 
 
 def test_an_address_gets_pages_and_tickets(tmp_path: Path) -> None:
     stack = data_stack(tmp_path, alarm_email="oncall@example.org")
-    assert Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("No one listens")) == []
+    assert Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp("No one is subscribed")) == []
     template = Template.from_stack(stack)
     subscribed = {"Protocol": "email", "Endpoint": "oncall@example.org"}
     template.resource_properties_count_is("AWS::SNS::Subscription", subscribed, 2)

@@ -103,6 +103,7 @@ def test_it_sets_up_no_local_stack_and_nothing_that_only_tests_use(target: str) 
         (("deploy", "PROFILE=dev"), "say which STAGE"),
         (("destroy", "STAGE=dev"), "say which PROFILE"),
         (("bootstrap", "REGION=us-east-1"), "say which ACCOUNT"),
+        (("deploy", *STAGE, "FIRST=true"), "FIRST is yes, or not given"),
     ],
 )
 def test_what_must_be_said_is_asked_for(arguments: tuple[str, ...], says: str) -> None:
