@@ -43,7 +43,8 @@ OUTAGES = (
     Outage(
         "outage-database",
         "PostgreSQL does not answer. Devices and raw events are not affected.",
-        ("database-silent", ("publish-errors", "attend-errors")),
+        # Both fail when the database refuses, and roll goes on without the brokers.
+        ("database-silent", ("publish-errors", "roll-errors")),
     ),
     Outage(
         "outage-stores",
@@ -113,7 +114,8 @@ OUTAGES = (
             "alert-dropped",
             "deadletter-dropped",
             "recount-dropped",
-            "deadletter-unread",
+            # Its threshold counts records of the largest size: usual ones reach it with megabytes, which are soon read.
+            ("deadletter-late", "deadletter-unread"),
         ),
     ),
     # Apart: it stays on until someone has found out what happened.

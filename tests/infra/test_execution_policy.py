@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import botocore.session
@@ -21,9 +22,43 @@ PREFIXES = {
 # What resources need of other services.
 FURTHER = {
     "kafka-cluster": "a topic is created in the cluster",
+    "route53": "an endpoint that answers to its service's own name is a private zone of the network",
     "secretsmanager": "RDS keeps the administrator's password there",
     "ssm": "every stack asks for the version of the bootstrap",
 }
+# What CloudFormation asks of EC2 for each type: to create, change and delete it. Looking is allowed altogether.
+TAGS = ("CreateTags", "DeleteTags")
+EC2 = {
+    "FlowLog": ("CreateFlowLogs", "DeleteFlowLogs", *TAGS),
+    "RouteTable": ("CreateRouteTable", "DeleteRouteTable", *TAGS),
+    "SecurityGroup": (
+        "CreateSecurityGroup",
+        "DeleteSecurityGroup",
+        "AuthorizeSecurityGroupEgress",
+        "AuthorizeSecurityGroupIngress",
+        "RevokeSecurityGroupEgress",
+        "RevokeSecurityGroupIngress",
+        *TAGS,
+    ),
+    "SecurityGroupEgress": (
+        "AuthorizeSecurityGroupEgress",
+        "ModifySecurityGroupRules",
+        "RevokeSecurityGroupEgress",
+        "UpdateSecurityGroupRuleDescriptionsEgress",
+    ),
+    "SecurityGroupIngress": (
+        "AuthorizeSecurityGroupIngress",
+        "ModifySecurityGroupRules",
+        "RevokeSecurityGroupIngress",
+        "UpdateSecurityGroupRuleDescriptionsIngress",
+    ),
+    "Subnet": ("CreateSubnet", "DeleteSubnet", "ModifySubnetAttribute", *TAGS),
+    "SubnetRouteTableAssociation": ("AssociateRouteTable", "DisassociateRouteTable"),
+    "VPC": ("CreateVpc", "DeleteVpc", "ModifyVpcAttribute", *TAGS),
+    "VPCEndpoint": ("CreateVpcEndpoint", "DeleteVpcEndpoints", "ModifyVpcEndpoint", *TAGS),
+}
+# What types of other services ask of EC2.
+EC2_OF_OTHERS = ("CreateNetworkInterface", "DeleteNetworkInterface")
 MOST_CHARACTERS = 6144
 
 
@@ -46,6 +81,16 @@ def services(types: set[str]) -> set[str]:
 def test_every_service_of_a_resource_is_allowed_and_nothing_else(all_types: set[str]) -> None:
     allowed = {action.partition(":")[0] for action in actions()}
     assert allowed == services(all_types) | set(FURTHER)
+
+
+def test_each_type_of_ec2_may_be_created_changed_and_deleted_and_nothing_else(all_types: set[str]) -> None:
+    kinds = {kind.rpartition("::")[2] for kind in all_types if kind.startswith("AWS::EC2::")}
+    assert kinds == set(EC2), "say which actions a new type needs"
+    needed = {f"ec2:{action}" for of_type in (*EC2.values(), EC2_OF_OTHERS) for action in of_type}
+    allowed = {action for action in actions() if action.startswith("ec2:")}
+    assert {each for each in needed if not any(fnmatchcase(each, one) for one in allowed)} == set()
+    unused = {one for one in allowed if not any(fnmatchcase(each, one) for each in needed)}
+    assert unused == {"ec2:Describe*"}
 
 
 def test_no_profile_has_a_type_that_the_others_lack(templates: Templates, all_types: set[str]) -> None:

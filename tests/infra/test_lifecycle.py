@@ -127,6 +127,31 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, dict[str, An
     return found | {"manifest": json.loads((outdir / "manifest.json").read_text())}
 
 
+def test_the_page_names_what_outlives_its_stack_outside_of_it(templates: Templates) -> None:
+    section = PAGE.read_text().partition("\n## Delete the stage\n")[2]
+    # A function without a log group of its stack is given one at its first line, which no stack deletes.
+    unowned = {
+        f"{each.stack}-{each.name}" for each in templates.every("AWS::Lambda::Function") if not owns_its_log(each)
+    }
+    named = set(re.findall(r"`/aws/lambda/sluice-dev-([\w-]+)\.\.\.`", section))
+    assert {each for each in unowned if not any(each.startswith(one) for one in named)} == set()
+    assert {one for one in named if not any(each.startswith(one) for each in unowned)} == set()
+    # It only says how long a log is kept that RDS made.
+    (group,) = [each.properties["LogGroupName"] for each in templates.every("Custom::LogRetention")]
+    assert "/aws/rds/instance/" in json.dumps(group)
+    assert "`/aws/rds/instance/ID/postgresql`" in section
+    assert (
+        templates.only("AWS::RDS::DBInstance").properties["DeleteAutomatedBackups"] is not templates.profile.keeps_data
+    )
+    for name, profile in {"baseline": BASELINE, "large": LARGE}.items():
+        assert f"at `{name}` for {profile.database.backup_days}" in section
+
+
+def owns_its_log(function: Resource) -> bool:
+    """Whether its stack has the function's log group."""
+    return "Ref" in function.properties.get("LoggingConfig", {}).get("LogGroup", {})
+
+
 @pytest.mark.parametrize("templates", ["baseline"], indirect=True)
 def test_a_first_deployment_differs_by_its_missing_protection_and_by_nothing_else(
     templates: Templates, first: Mapping[str, dict[str, Any]]

@@ -160,7 +160,7 @@ def test_a_database_that_is_away_pages_once(made: AlarmsConfig) -> None:
     signs = {
         "database-silent": (6, 60),
         "publish-errors": (2, 61),
-        "attend-errors": (3, 61),
+        "roll-errors": (3, 61),
         "attend-not-run": (9, 60),
         "aggregate-late": (6, 70),
         "aggregate-retrying": (10, 62),
@@ -226,7 +226,7 @@ def test_each_sign_of_an_outage_pages_and_its_parts_do_not(made: AlarmsConfig, o
 
 @pytest.mark.parametrize("made", ["baseline"], indirect=True)
 def test_metrics_of_a_database_that_is_away_page_once(made: AlarmsConfig) -> None:
-    away = ("database-silent", "publish-errors", "attend-errors", "aggregate-late", "aggregate-retrying", "roll-behind")
+    away = ("database-silent", "publish-errors", "roll-errors", "aggregate-late", "aggregate-retrying", "roll-behind")
     read = scenario(made, away, range(20, 60))
     # In the first minutes nothing is known yet.
     since, now = START + 10 * MINUTE, START + 115 * MINUTE
