@@ -7,7 +7,7 @@ import pytest
 from tests.simulation import snapshot
 from tests.simulation.coverage import add_up, count_pairs
 from tests.simulation.databases import HistoryDatabases
-from tests.simulation.history import REPLAYS, make_history
+from tests.simulation.history import REDRIVES, REPLAYS, make_history
 from tests.simulation.names import RAW
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.running import explain, fingerprint, run_seeds
@@ -16,6 +16,10 @@ from tests.simulation.simulation import run_history
 SEEDS = [f"fixed-{number}" for number in range(12)]
 COUNTED_BACK = "13"
 """A replay of it counts what aggregate gave up as a killer."""
+GIVEN_UP_WHILE_HELD = "1035"
+"""The cache fails twice in it while archive tries a held record alone, which becomes a killer."""
+KILLERS_REDRIVEN = "118"
+"""In it dead letters of killers are re-driven."""
 PAIRS = 60
 """How many pairs of a step and a fault the fixed seeds meet at least."""
 
@@ -31,6 +35,18 @@ def test_fixed_seeds_end_right_and_meet_many_faults(histories: HistoryDatabases)
 
 def test_what_aggregate_gave_up_as_a_killer_is_counted_once_by_a_replay(histories: HistoryDatabases) -> None:
     for seed, outcome, _ in run_seeds(histories, [COUNTED_BACK], REPLAYS):
+        if outcome.wrong:
+            pytest.fail(str(explain(histories, seed, outcome)))
+
+
+def test_killers_that_are_redriven_count_once(histories: HistoryDatabases) -> None:
+    for seed, outcome, _ in run_seeds(histories, [KILLERS_REDRIVEN], REDRIVES):
+        if outcome.wrong:
+            pytest.fail(str(explain(histories, seed, outcome)))
+
+
+def test_what_follows_a_held_record_goes_on_once_that_is_given_up_as_a_killer(histories: HistoryDatabases) -> None:
+    for seed, outcome, _ in run_seeds(histories, [GIVEN_UP_WHILE_HELD]):
         if outcome.wrong:
             pytest.fail(str(explain(histories, seed, outcome)))
 
