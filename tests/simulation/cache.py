@@ -164,7 +164,8 @@ class SimulatedCache:
         for name, offset in zip(names, offsets, strict=True):
             if str(offset) != "-1" and "until" in self._hash(name):
                 self._change_hash(name, {"first": offset, "number": number})
-                self._hash(name).pop("trying", None)
+                if (tried := self._hash(name).pop("trying", None)) is not None:
+                    self._hash(name).pop(f"died:{tried.decode()}", None)
             else:
                 self._delete(name)
         return 1

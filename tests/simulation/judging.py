@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -38,29 +38,6 @@ def find_misjudgements(simulation: "Simulation") -> Iterator[str]:
     yield from _find_renamed(simulation)
     yield from _find_open_gaps(simulation)
     yield from _find_redriven_twice(simulation, records)
-
-
-def drop_explained(simulation: "Simulation", faults: Iterable[str]) -> Iterator[str]:
-    """Leave out what the end of a process explains, and the invariants do not know.
-
-    A verdict that alert gave up as a killer opens no incident. A record that ended archive's process after its row was
-    taken has a row and a dead letter: the delivery stream does not say what it holds, and the ledger counts the row.
-    """
-    topics = simulation.deployment.brokers.topics
-    letters = [json.loads(record.value) for log in topics[DEAD_LETTERS] for record in log]
-    killers = [
-        (one["consumer"], one["kafka_partition"], one["kafka_offset"])
-        for one in letters
-        if one["reason"] == "killer_record"
-    ]
-    verdicts = [topics["alert-events"][partition][offset] for name, partition, offset in killers if name == "alert"]
-    devices = {json.loads(one.value)["device_id"] for one in verdicts}
-    places = {f"partition {partition} offset {offset}" for name, partition, offset in killers if name == "archive"}
-    for fault in faults:
-        unnoticed = fault.partition(" had a reading above")[0] in devices
-        twice = fault.startswith("archived and dead-lettered by archive") and fault.partition(" at ")[2] in places
-        if not (unnoticed or twice):
-            yield fault
 
 
 def _find_misjudged(simulation: "Simulation") -> Iterator[str]:

@@ -9,7 +9,6 @@ from tests.simulation.timeline import BEGINS
 from tests.simulation.world import World
 
 MOST_GROUPS = 2
-KILLER = "killer_record"
 OTHER_FIX = [
     {"verb": "drop", "path": "metrics.cpuTemp"},
     {"verb": "set", "path": "metrics.cpu_temp", "value": 20.5},
@@ -31,9 +30,6 @@ class RedriveAdmin:
         spanned = self._span()
         query = urlencode(spanned)
         for item in self._list_groups():
-            if item["reason"] == KILLER:
-                # The independent check takes a killer for uncounted for good; a re-drive counts it.
-                continue
             of_group = {"group": item["group_id"]}
             proposed = self._admin.insist("GET /v1/admin/dead-letters/groups/{group}/proposal", of_group, query=query)
             verbs = proposed.body["fix"] if proposed.status == 200 else []

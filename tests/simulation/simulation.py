@@ -22,7 +22,7 @@ from tests.simulation.edges import simulated
 from tests.simulation.faults import Faults, draw_faults
 from tests.simulation.happenings import Happenings, make_key
 from tests.simulation.history import BATCHES, PARTS, History
-from tests.simulation.judging import drop_explained, find_misjudgements
+from tests.simulation.judging import find_misjudgements
 from tests.simulation.settling import Settling
 from tests.simulation.snapshot import find_faults
 from tests.simulation.timeline import BEGINS
@@ -124,7 +124,7 @@ class Simulation:
         self._do("reconcile", {})
         day = BEGINS.date().isoformat()
         self.statements[day] = self._do("reconcile", {"statement": day})
-        return [*drop_explained(self, find_faults(self)), *find_misjudgements(self)]
+        return [*find_faults(self), *find_misjudgements(self)]
 
     def _try_keys(self, settling: Settling) -> Iterator[str]:
         """Post with keys that were revoked, and with the one that works."""

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation import snapshot
 from tests.simulation.coverage import add_up, count_pairs
 from tests.simulation.databases import HistoryDatabases
-from tests.simulation.history import KILLER, REPLAY, REPLAYS, Change, make_history
+from tests.simulation.history import KILLER, REDRIVES, REPLAY, REPLAYS, Change, make_history
 from tests.simulation.names import RAW
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.other_writers import OtherWriters
@@ -20,6 +20,10 @@ from tests.simulation.simulation import Simulation, run_history
 from tests.support import invariants
 
 SEEDS = [f"fixed-{number}" for number in range(12)]
+GIVEN_UP_WHILE_HELD = "1035"
+"""The cache fails twice in it while archive tries a held record alone, which becomes a killer."""
+KILLERS_REDRIVEN = "118"
+"""In it dead letters of killers are re-driven."""
 PAIRS = 60
 """How many pairs of a step and a fault the fixed seeds meet at least."""
 
@@ -58,6 +62,18 @@ def test_what_aggregate_gave_up_as_a_killer_is_counted_once_by_a_replay(
     }
     assert back == invariants.places_of(letters, "aggregate")
     assert len(back) == 1
+
+
+def test_killers_that_are_redriven_count_once(histories: HistoryDatabases) -> None:
+    for seed, outcome, _ in run_seeds(histories, [KILLERS_REDRIVEN], REDRIVES):
+        if outcome.wrong:
+            pytest.fail(str(explain(histories, seed, outcome)))
+
+
+def test_what_follows_a_held_record_goes_on_once_that_is_given_up_as_a_killer(histories: HistoryDatabases) -> None:
+    for seed, outcome, _ in run_seeds(histories, [GIVEN_UP_WHILE_HELD]):
+        if outcome.wrong:
+            pytest.fail(str(explain(histories, seed, outcome)))
 
 
 def test_the_same_seed_gives_the_same_history_and_its_written_faults_give_it_again(

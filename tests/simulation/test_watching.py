@@ -106,6 +106,17 @@ def test_nothing_overtakes_a_record_that_is_held_and_it_is_given_up_only_later(s
     assert not scene.watch.wrong
 
 
+def test_what_lies_behind_a_held_record_goes_on_once_archive_has_given_that_up_as_a_killer(scene: Scene) -> None:
+    partition = scene.store(NEWER, NEWER, KNOWN)
+    scene.write_letter("archive", partition, 0, "killer_record")
+    scene.archive(partition, 2)
+    assert [*scene.watch.wrong] == [f"offset 2 of partition {partition} is archived before 1, which is held"]
+    scene.watch.wrong.clear()
+    scene.write_letter("archive", partition, 1, "killer_record")
+    scene.archive(partition, 2)
+    assert not scene.watch.wrong
+
+
 def test_aggregate_writes_no_letter_before_it_has_asked_the_database(scene: Scene) -> None:
     partition = scene.store(b"")
     scene.write_letter("aggregate", partition, 0, "poison_record", "brokers")

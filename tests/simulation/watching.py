@@ -77,12 +77,17 @@ class Watch(Witness):
             self._look_at_letter(json.loads(message.value), writer)
 
     def note_rows(self, records: Sequence[bytes]) -> None:
-        """Look at rows: none may overtake a record that is held."""
+        """Look at rows: none may overtake a record that is held and that archive has not given up meanwhile.
+
+        A cache that fails between a record's note and the end of its batch leaves the note, as the end of a process
+        does. A record that is held and tried alone may so become a killer before its hold is over.
+        """
         for line in b"".join(records).splitlines():
             row = json.loads(line)
             place = row["kafka_partition"], row["kafka_offset"]
             for held in self._ahead:
-                if held[0] == place[0] and held[1] < place[1] and self._is_held(held):
+                is_before = held[0] == place[0] and held[1] < place[1]
+                if is_before and held not in self._kept["archive"] and self._is_held(held):
                     self._say(f"offset {place[1]} of partition {place[0]} is archived before {held[1]}, which is held")
             self._kept["archive"].add(place)
 

@@ -98,7 +98,8 @@ class PlayedCache:
         for name, offset in zip(names, offsets, strict=True):
             state = self.hashes.pop(name, {})
             if offset != "-1" and "until" in state:
-                state.pop("trying", None)
+                if (tried := state.pop("trying", None)) is not None:
+                    state.pop(f"died:{tried}", None)
                 self.hashes[name] = state | {"first": offset, "number": number}
         return 1
 
@@ -193,6 +194,28 @@ class AttemptsContract:
             attempts.mark(Origin("raw-events", 4, 101))
             assert attempts.begin(batch)[A].deaths == {101: deaths}
         # Nothing was being tried: no record is to blame for any death.
+        assert attempts.begin(batch)[A].deaths == {101: 2}
+
+    def test_deaths_with_an_answer_between_them_do_not_add_up(self, attempts: Attempts) -> None:
+        batch = by_partition(records(100, 101, 102))
+        attempts.begin(batch)
+        for _ in range(2):
+            attempts.mark(Origin("raw-events", 4, 100))
+            assert attempts.begin(batch)[A].deaths == {100: 1}
+            attempts.mark(Origin("raw-events", 4, 100))
+            attempts.end({A: 100})
+            assert attempts.begin(batch)[A].deaths == {}
+
+    def test_an_answer_takes_no_death_from_a_record_that_was_not_tried(self, attempts: Attempts) -> None:
+        batch = by_partition(records(100, 101, 102))
+        attempts.begin(batch)
+        for _ in range(2):
+            attempts.mark(Origin("raw-events", 4, 101))
+            attempts.begin(batch)
+        attempts.mark(Origin("raw-events", 4, 100))
+        attempts.end({A: 100})
+        assert attempts.begin(batch)[A].deaths == {101: 2}
+        attempts.end({A: 100})
         assert attempts.begin(batch)[A].deaths == {101: 2}
 
     def test_what_is_left_continues_one_by_one_and_no_further_than_the_batch_went(self, attempts: Attempts) -> None:

@@ -79,12 +79,17 @@ def balance(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = ()) -
     )
 
 
-def find_faults(ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = ()) -> list[str]:
-    """List everything that is wrong; an empty list is the proof."""
+def find_faults(
+    ledger: Ledger, snapshot: Snapshot, earlier: Collection[str] = (), killers: Collection[Place] = ()
+) -> list[str]:
+    """List everything that is wrong; an empty list is the proof.
+
+    `killers` are records that may have ended archive's process when their rows were taken.
+    """
     earlier = frozenset(earlier)
     return [
         *_find_unkept_promises(ledger, snapshot, earlier),
-        *_find_unarchived(ledger, snapshot),
+        *_find_unarchived(ledger, snapshot, killers),
         *_find_letter_faults(ledger, snapshot, earlier),
         *_find_uncounted(ledger, snapshot),
         *_find_wrong_numbers(snapshot),
@@ -111,7 +116,7 @@ def _find_unkept_promises(ledger: Ledger, snapshot: Snapshot, earlier: Collectio
             yield f"{said}, stored {times} times: {ledger.name(sha256)}"
 
 
-def _find_unarchived(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
+def _find_unarchived(ledger: Ledger, snapshot: Snapshot, killers: Collection[Place]) -> Iterator[str]:
     """Compare the brokers with archive's ends: a row or a dead letter, with the same bytes (I1, I4, I7)."""
     rows: defaultdict[Place, list[Row]] = defaultdict(list)
     for row in snapshot.rows:
@@ -123,7 +128,7 @@ def _find_unarchived(ledger: Ledger, snapshot: Snapshot) -> Iterator[str]:
         found = rows.get(place, ())
         if not found and place not in buried:
             yield f"neither archived nor dead-lettered by archive: {where}"
-        if found and place in buried:
+        if found and place in buried and place not in killers:
             yield f"archived and dead-lettered by archive: {where}"
         for row in found:
             if row.sha256 != record.sha256:

@@ -178,6 +178,15 @@ def test_a_row_delivered_twice_from_the_same_place_is_a_copy_and_no_fault() -> N
     assert balance(ledger, replace(snapshot, rows=[*snapshot.rows, snapshot.rows[0]])).copies == 1
 
 
+def test_a_row_beside_a_dead_letter_is_a_fault_unless_its_record_may_have_ended_the_process() -> None:
+    ledger, snapshot = world()
+    record = snapshot.records[-1]
+    both = replace(snapshot, rows=[*snapshot.rows, Row(event_of(record), record.sha256)])
+    (fault,) = find_faults(ledger, both)
+    assert fault.startswith("archived and dead-lettered by archive")
+    assert find_faults(ledger, both, killers=[record.place]) == []
+
+
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [

@@ -27,7 +27,7 @@ class Attempt(msgspec.Struct, frozen=True):
     until: int
     """The last offset of the batch that failed first; records after it are not suspects."""
     deaths: Mapping[int, int]
-    """How many processes died while they tried an offset alone."""
+    """How many processes died while they tried an offset alone, with no answer after such a try since."""
 
     @property
     def singly(self) -> bool:

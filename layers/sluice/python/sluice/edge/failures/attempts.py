@@ -12,8 +12,8 @@ from sluice.core.records import KafkaRecord, Origin, Partition
 from sluice.edge.cache import Cache, CacheAwayError, Script
 
 # The first and the last offset of each partition's batch. A record that is still noted when the batch begins again has
-# ended a process: a process that answers removes its note. An unreadable state counts as no attempt: it must not block
-# its partition.
+# ended a process: a process that answers removes its note, unless the cache is away at that moment. An unreadable state
+# counts as no attempt: it must not block its partition.
 _BEGIN = Script("""
 local function is_begun(key, first)
     if redis.call('TYPE', key).ok ~= 'hash' then
@@ -59,13 +59,18 @@ return 1
 """)
 
 # The offset where each partition continues one by one, or -1 if no suspect is left. A state that was lost meanwhile is
-# not written again: the extent of its batch is no longer known.
+# not written again: the extent of its batch is no longer known. Earlier deaths do not count against a record that was
+# tried and did not end the process: one that is held is tried for minutes, and a note that is left by chance must not
+# add up with another.
 _END = Script("""
 for index, key in ipairs(KEYS) do
     local offset = ARGV[index + 1]
     if offset ~= '-1' and redis.call('HGET', key, 'until') then
         redis.call('HSET', key, 'first', offset, 'number', ARGV[1])
-        redis.call('HDEL', key, 'trying')
+        local tried = redis.call('HGET', key, 'trying')
+        if tried then
+            redis.call('HDEL', key, 'trying', 'died:' .. tried)
+        end
     else
         redis.call('DEL', key)
     end
