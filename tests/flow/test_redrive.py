@@ -60,8 +60,12 @@ def wait_for(what: str, ask_again: Callable[[], bool], seconds: float = 180) -> 
 
 
 def group_of(stack: Stack, fleet: str) -> dict[str, Any]:
+    """The only group of a fleet. The letters are read for some seconds, which a busy machine may not get through."""
+    deadline = time.monotonic() + 180
+    while not (found := ask(stack, "groups", "--fleet", fleet))["complete"]:
+        assert time.monotonic() < deadline, found
     group: dict[str, Any]
-    (group,) = ask(stack, "groups", "--fleet", fleet)["items"]
+    (group,) = found["items"]
     return group
 
 
