@@ -1,7 +1,7 @@
 """How the rules for a file score on labelled series that lie beside the repository: they are not part of it.
 
-The directory has `windows.json` (when each series of `data/` was abnormal) and `score.py`, which counts. Both come from
-whoever labelled the series, so that the rules are not judged by their own author.
+The directory has `windows.json` (when each series of `data/` was abnormal) and `score.py`, which counts. Both come with
+the series, so that the author of the rules does not judge them.
 """
 
 import json

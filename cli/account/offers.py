@@ -14,7 +14,7 @@ from infra.network import AVAILABILITY_ZONES
 MB = 10**6
 DOWNLOAD_SECONDS = 60
 WITHOUT_BROKERS = {"use1-az3"}
-"""The ids of zones in which MSK places no broker, whatever instances EC2 has there."""
+"""The ids of zones in which MSK places no broker, even where EC2 has the instance."""
 
 
 def find_zones(needs: Needs, client_of: OpenClient, _now: datetime) -> str:

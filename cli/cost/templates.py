@@ -20,7 +20,7 @@ FREE = {
     "AWS::ApiGatewayV2::Integration": "part of its API",
     "AWS::ApiGatewayV2::Route": "part of its API",
     "AWS::Athena::NamedQuery": "a stored text",
-    "AWS::EC2::FlowLog": "billed by what is written; refused connections are none while nobody tries",
+    "AWS::EC2::FlowLog": "billed by the byte; only refused connections are logged, which are rare",
     "AWS::EC2::RouteTable": "no charge",
     "AWS::EC2::SecurityGroup": "no charge",
     "AWS::EC2::SecurityGroupEgress": "no charge",
