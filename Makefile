@@ -57,11 +57,12 @@ test-faults: .local/setup/complete
 test-database: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/database
 
-test-flow: .local/setup/browser-complete
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser tests/flow
+test-flow: .local/setup/complete
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
 
-test-local: .local/setup/complete
+test-local: .local/setup/browser-complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/local
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser
 
 test-more-faults: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/simulation

@@ -1,4 +1,4 @@
-"""The page of replays has every code, state and alarm, and the admin API describes a plan as the code makes it."""
+"""The page of replays has every code and state, and the admin API describes a plan as the code makes it."""
 
 import ast
 import re
@@ -13,7 +13,6 @@ from sluice.edge.control.replays import OVER
 from sluice.edge.replay.planning import MOST_EVENTS
 from sluice.edge.replay.tables import ACTIVE
 from tests.docs.test_contracts import REPLAY, codes_of, literal, name_of
-from tests.infra.templates import synthesize
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/replay.md").read_text()
@@ -44,11 +43,6 @@ def test_the_codes_are_those_of_the_source_with_their_status() -> None:
 def test_the_states_are_those_of_the_source_and_of_the_admin_api() -> None:
     described = SCHEMAS["Replay"]["properties"]["state"]["enum"]
     assert set(first_cells("Apply, watch, cancel, resume")) == {*ACTIVE, *OVER} == set(described)
-
-
-def test_the_alarms_of_the_state_machine_are_those_of_the_templates(tmp_path: Path) -> None:
-    alarms = {name for name in synthesize("baseline", tmp_path).alarms() if name.startswith("replay-machine-")}
-    assert set(first_cells("When an alarm fires")) == alarms
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
