@@ -1,6 +1,6 @@
 """A stage whose consumers have given records up, and what re-drives do there: without brokers and buckets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -28,6 +28,23 @@ EXPIRED = GivenUp("it waited for longer than an event may", "expired", 3)
 POISON = Poison("no")
 GAPS = "SELECT consumer, offsets::text FROM gap WHERE given_up ORDER BY 1, 2"
 STANDINGS = "SELECT state, attempts, reason, count(*) FROM redrive_letter GROUP BY 1, 2, 3 ORDER BY 1, 2"
+
+
+def run(dsn: str, sender: Sender, may_go_on: Callable[[], bool] = lambda: True) -> int:
+    """Run as the schedule does; return how many events were produced."""
+    with connect_for_a_run(dsn, "redrive") as connection:
+        return Redriving(sender, connection, may_go_on).run()
+
+
+def run_until_death(dsn: str, sender: Sender, statements: int) -> bool:
+    """Run over a connection that is gone after so many statements; return whether it was."""
+    with connect_for_a_run(dsn, "redrive") as connection:
+        dying: Any = Dying(connection, statements)
+        try:
+            Redriving(sender, dying, lambda: True).run()
+        except Died:
+            return True
+    return False
 
 
 class Taker:
@@ -139,18 +156,11 @@ class World:
             clock=lambda: now() + timedelta(hours=1) + self.ahead,
         )
 
-    def run(self, may_go_on: Any = lambda: True) -> int:
-        with connect_for_a_run(self.dsn, "redrive") as connection:
-            return Redriving(self.sender, connection, may_go_on).run()
+    def run(self) -> int:
+        return run(self.dsn, self.sender)
 
     def run_until_death(self, statements: int) -> bool:
-        with connect_for_a_run(self.dsn, "redrive") as connection:
-            dying: Any = Dying(connection, statements)
-            try:
-                Redriving(self.sender, dying, lambda: True).run()
-            except Died:
-                return True
-        return False
+        return run_until_death(self.dsn, self.sender, statements)
 
     def look(self, connection: Connection) -> Looking:
         return Looking(self.sender.files, samples.rules(), connection, lambda: True)

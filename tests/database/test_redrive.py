@@ -1,7 +1,7 @@
 """Re-drives on a real database: each event is produced, counted and closed, wherever a run ends."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -25,10 +25,10 @@ from sluice.edge.redrive import accounting, tables
 from sluice.edge.redrive.giving import Takers
 from sluice.edge.redrive.letter_files import LetterFiles
 from sluice.edge.redrive.looking import Looking
-from sluice.edge.redrive.redriving import Redriving, Sender
+from sluice.edge.redrive.redriving import Sender
 from sluice.edge.redrive.tables import RedriveTables
-from tests.database.replaying import connect_as, connect_for_a_run
-from tests.database.stored import Died, Dying
+from tests.database import redriving
+from tests.database.replaying import connect_as
 from tests.support import samples
 from tests.support.letters import put, reject, rename, telemetry
 
@@ -122,19 +122,11 @@ class World:
         """Begin a re-drive as admin does."""
         return begin(self.owner, key_of(letters[0]).group_id, fix)
 
-    def run(self, may_go_on: Any = lambda: True) -> int:
-        with connect_for_a_run(self._dsn, "redrive") as connection:
-            return Redriving(self.sender, connection, may_go_on).run()
+    def run(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
+        return redriving.run(self._dsn, self.sender, may_go_on)
 
     def run_until_death(self, statements: int) -> bool:
-        """Run over a connection that is gone after so many statements; return whether it was."""
-        with connect_for_a_run(self._dsn, "redrive") as connection:
-            dying: Any = Dying(connection, statements)
-            try:
-                Redriving(self.sender, dying, lambda: True).run()
-            except Died:
-                return True
-        return False
+        return redriving.run_until_death(self._dsn, self.sender, statements)
 
     def look(self) -> Looking:
         return Looking(self.sender.files, samples.rules(), self.connection, lambda: True)
