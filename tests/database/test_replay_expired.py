@@ -18,7 +18,7 @@ from sluice.edge.rollup_archive.database import TierDatabase, lock_files
 from sluice.edge.rollup_archive.files import RollupFiles
 from sluice.edge.rollup_archive.tiering import Plan, Tiering, TierReport
 from tests.database.aggregating import Sent, Tables
-from tests.database.replaying import SIZES, Replayer, connect_as, counts_at, make_plan
+from tests.database.replaying import SIZES, Replayer, connect_for_a_run, counts_at, make_plan
 from tests.database.rollups import in_file
 from tests.database.streams import Pipeline, stored
 from tests.database.test_replay import FIRST, LAST, counts_late, everything, fill, spoil
@@ -243,7 +243,7 @@ def test_a_replacement_of_files_that_is_killed_between_any_two_steps_is_finished
     kills, left, checked = 0, 1, set[str]()
     while left:
         interrupt = Interrupt(kills)
-        with closing(connect_as(here.dsn, "replay")) as connection, monkeypatch.context() as patched:
+        with connect_for_a_run(here.dsn, "replay") as connection, monkeypatch.context() as patched:
             assert lock_files(connection)
             patched.setattr(replacing, "TierDatabase", lambda one, with_=interrupt: with_.wrap(TierDatabase(one)))
             files: Any = interrupt.wrap(RollupFiles(here.s3, BUCKET))
