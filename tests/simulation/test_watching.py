@@ -1,6 +1,7 @@
 """What is lost or wrong for a moment is seen when it happens, although it would be mended later."""
 
 import json
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.grants import Grants
 from tests.simulation.processes import Invocation
 from tests.simulation.settings import VERSION_HOLD
+from tests.simulation.timeline import BEGINS
 from tests.simulation.watching import Watch
 from tests.simulation.world import World
 
@@ -24,9 +26,13 @@ class Owner:
 
     def __init__(self) -> None:
         self.answer: list[tuple[Any, ...]] = []
+        self.of_tables: dict[str, list[tuple[Any, ...]]] = {}
+        """What it says of one table, instead."""
 
-    def execute(self, _statement: str, _parameters: object = None) -> Any:
-        return SimpleNamespace(fetchone=lambda: self.answer[0], fetchall=lambda: self.answer)
+    def execute(self, statement: str, _parameters: object = None) -> Any:
+        of_table = (rows for table, rows in self.of_tables.items() if f"FROM {table}" in statement)
+        answer = next(of_table, self.answer)
+        return SimpleNamespace(fetchone=lambda: answer[0], fetchall=lambda: answer)
 
 
 class Scene:
@@ -129,6 +135,26 @@ def test_archive_writes_no_letter_before_what_comes_before_it_is_kept(scene: Sce
     scene.write_letter("archive", partition, 1, "poison_record")
     (said,) = scene.watch.wrong
     assert said.endswith("before it has kept offset 0")
+
+
+def test_windows_close_once_the_events_that_were_stored_before_their_end_are_counted(scene: Scene) -> None:
+    partition = scene.store(NEWER, KNOWN, KNOWN)
+    closed_until = BEGINS + timedelta(minutes=1)
+    # The newer record has no letter yet: it is in no window.
+    scene.owner.of_tables = {
+        "shard": [(closed_until,)],
+        "coverage": [(partition, [SimpleNamespace(lower=1, upper=3)])],
+    }
+    scene.watch.note_statement("roll", commits=True)
+    assert not scene.watch.wrong
+    closed_until += timedelta(minutes=1)
+    scene.owner.of_tables = {
+        "shard": [(closed_until,)],
+        "coverage": [(partition, [SimpleNamespace(lower=2, upper=3)])],
+    }
+    scene.watch.note_statement("roll", commits=True)
+    said = f"windows until {closed_until} are closed, and partition {partition} is read until {BEGINS}"
+    assert [*scene.watch.wrong] == [said]
 
 
 def test_a_replay_leaves_no_hole_that_a_reader_could_see(scene: Scene) -> None:

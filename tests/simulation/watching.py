@@ -187,7 +187,11 @@ class Watch(Witness):
         return self._world.timeline.passed < self._seen_at[self._ahead[place]] + VERSION_HOLD
 
     def _look_at_windows(self) -> None:
-        """Look for windows that are closed although an event that was stored before their end is not counted."""
+        """Look for windows that are closed although an event that was stored before their end is not counted.
+
+        A record that this release cannot read is in no window: aggregate counts the events behind it before it writes
+        its letter, and may end between the two.
+        """
         ((closed_until,),) = self._owner.execute(_CLOSED).fetchall()
         if closed_until is None or closed_until == self._closed_until:
             return
@@ -195,7 +199,8 @@ class Watch(Witness):
         covered = dict(self._owner.execute(_COVERED).fetchall())
         for partition, log in enumerate(self._brokers.topics[RAW_EVENTS]):
             spans = [(one.lower, one.upper) for one in covered.get(partition, ())]
-            first = next((one for one in log if not any(start <= one.offset < end for start, end in spans)), None)
+            missing = (one for one in log if not any(start <= one.offset < end for start, end in spans))
+            first = next(filter(_is_event, missing), None)
             stored_at = None if first is None else datetime.fromtimestamp(first.timestamp / 1000, closed_until.tzinfo)
             if stored_at is not None and stored_at + timedelta(milliseconds=1) < closed_until:
                 self._say(

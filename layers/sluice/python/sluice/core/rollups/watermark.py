@@ -36,20 +36,19 @@ def place_watermark(
     """Return the watermark over all partitions, or None while a partition's first records are not covered.
 
     `snapshots` are oldest first; the last one decides which partitions exist. While there is none, because the brokers
-    have not answered yet, only covered partitions count.
+    have not answered yet, a partition that was never covered may have records.
     """
-    partitions = snapshots[-1].extents if snapshots else covered
-    moments = [_place(covered.get(partition), partition, snapshots) for partition in partitions]
+    if not snapshots:
+        return None
+    moments = [_place(covered.get(partition), partition, snapshots) for partition in snapshots[-1].extents]
     known = [moment for moment in moments if moment is not None]
     return min(known) - slack if known and len(known) == len(moments) else None
 
 
 def _place(covered: Covered | None, partition: int, snapshots: Sequence[OffsetSnapshot]) -> datetime | None:
     received_until = None if covered is None else covered.received_until
-    until = 0 if covered is None else covered.until
-    if snapshots:
-        # Records that Kafka no longer has will never be read, covered or not.
-        until = max(until, snapshots[-1].extents[partition].first)
+    # Records that Kafka no longer has will never be read, covered or not.
+    until = max(0 if covered is None else covered.until, snapshots[-1].extents[partition].first)
     asked = (
         snapshot.asked_at
         for snapshot in reversed(snapshots)
