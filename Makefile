@@ -26,6 +26,7 @@ CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),-
     $(if $(ZONES),--context zones=$(ZONES)) $(if $(CIDR),--context cidr=$(CIDR)) \
     $(if $(DOMAIN),--context domain=$(DOMAIN)) $(if $(CERTIFICATE),--context certificate=$(CERTIFICATE)) \
     $(if $(FIREHOSE_MIB),--context firehose_mib=$(FIREHOSE_MIB)) $(if $(RESERVE),--context reserve=$(RESERVE)) \
+    $(if $(SHIFT),--context shift=$(SHIFT)) \
     $(if $(ALARM_EMAIL),--context alarm_email=$(ALARM_EMAIL))
 DEPLOYED = $(CONTEXT) $(foreach tag,$(TAGS),--tags $(tag)) $(if $(APPROVAL),--require-approval $(APPROVAL))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from infra.api.domain import Domain
+from infra.building_blocks.shift import AT_ONCE
 from infra.deployment import require
 from infra.network import AVAILABILITY_ZONES, SUBNET_BITS
 from infra.profiles.profile import Profile
@@ -30,12 +31,16 @@ class Options:
     """Whether the stage is deployed for the first time."""
     reserves: bool = True
     """Whether functions reserve their concurrency."""
+    shifts: bool = True
+    """Whether the release shifts step by step, and goes back on an alarm."""
 
     def apply(self, profile: Profile) -> Profile:
-        """Return the profile with what AWS grants here."""
-        if self.firehose_mib is None:
-            return profile
-        return replace(profile, delivery=replace(profile.delivery, quota_mib_per_second=self.firehose_mib))
+        """Return the profile with what AWS grants here, and what this deployment leaves out."""
+        if self.firehose_mib is not None:
+            profile = replace(profile, delivery=replace(profile.delivery, quota_mib_per_second=self.firehose_mib))
+        if not self.shifts:
+            profile = replace(profile, shift_minutes=AT_ONCE, ingest=replace(profile.ingest, shift_minutes=AT_ONCE))
+        return profile
 
 
 def read_options(context: Callable[[str], object], region: str) -> Options:
@@ -48,6 +53,7 @@ def read_options(context: Callable[[str], object], region: str) -> Options:
         firehose_mib=_read_number(given["firehose_mib"]),
         first=_read_choice("first", context("first"), NO),
         reserves=_read_choice("reserve", context("reserve"), YES),
+        shifts=_read_choice("shift", context("shift"), YES),
     )
 
 

@@ -13,6 +13,7 @@ from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
 from infra.building_blocks.operations import Operations
 from infra.building_blocks.retention import removal_from
+from infra.building_blocks.shift import Shifts
 from infra.building_blocks.state_machine import describe_access, start_access
 from infra.deployment import Deployment
 from infra.functions.admin import Admin
@@ -121,6 +122,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     base = Base(
         **vars(foundation),
         layers=layers,
+        # Its deployments are the history of the stage's releases.
+        shifts=Shifts(data, "Shifts", deployment, minutes=profile.shift_minutes),
         stream=stream,
         lake=lake,
         database=database,

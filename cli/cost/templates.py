@@ -20,6 +20,8 @@ FREE = {
     "AWS::ApiGatewayV2::Integration": "part of its API",
     "AWS::ApiGatewayV2::Route": "part of its API",
     "AWS::Athena::NamedQuery": "a stored text",
+    "AWS::CodeDeploy::Application": "CodeDeploy shifts functions without charge",
+    "AWS::CodeDeploy::DeploymentGroup": "CodeDeploy shifts functions without charge",
     "AWS::EC2::FlowLog": "billed by the byte; only refused connections are logged, which are rare",
     "AWS::EC2::RouteTable": "no charge",
     "AWS::EC2::SecurityGroup": "no charge",
@@ -290,13 +292,18 @@ class _Reader:
             for each in self._assembly.resources("AWS::Lambda::Function")
             if _is_ours(each)
         }
+        aliases = {
+            (each.stack, each.logical_id): _target(each, "FunctionName")
+            for each in self._assembly.resources("AWS::Lambda::Alias")
+        }
         read = {}
         for mapping in self._all("AWS::Lambda::EventSourceMapping"):
             properties = mapping.properties
             if "Topics" not in properties:
                 # A queue's pollers are Lambda's own; their requests are the queue's.
                 continue
-            verb = verbs[_target(mapping, "FunctionName")]
+            invoked = _target(mapping, "FunctionName")
+            verb = verbs[aliases.get(invoked, invoked)]
             read[verb] = Pollers(
                 topic=properties["Topics"][0],
                 minimum=properties["ProvisionedPollerConfig"]["MinimumPollers"],

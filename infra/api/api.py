@@ -1,13 +1,14 @@
 """The HTTP API: routes to functions, each with its own limit, and an access log without secrets."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -132,16 +133,28 @@ class Api(Construct):
         )
 
 
-def _add_routes(api: gateway.HttpApi, door: Door) -> Iterator[gateway.HttpRoute]:
+def _add_routes(api: gateway.HttpApi, door: Door) -> list[gateway.HttpRoute]:
     # One permission for all of the API's routes, which are ours: a function's policy has room for some fifty, and a
     # stack for 500 resources.
     integration = integrations.HttpLambdaIntegration(door.name, door.function, scope_permission_to_route=False)
     authorizer = authorizers.HttpIamAuthorizer() if door.signed else None
-    for route in door.limits:
-        method, _, path = route.partition(" ")
-        yield from api.add_routes(
+    routes = [
+        added
+        for method, _, path in (route.partition(" ") for route in door.limits)
+        for added in api.add_routes(
             path=path, methods=[gateway.HttpMethod[method]], integration=integration, authorizer=authorizer
         )
+    ]
+    _admit_before_use(routes[0])
+    return routes
+
+
+def _admit_before_use(route: gateway.HttpRoute) -> None:
+    """Let an update admit the gateway to what it will invoke, before it invokes it; both are made with this route."""
+    made = route.node.find_all()
+    (permission,) = (each for each in made if isinstance(each, lambda_.CfnPermission))
+    (integration,) = (each for each in made if isinstance(each, gateway.CfnIntegration))
+    integration.node.add_dependency(permission)
 
 
 def _limited_to(limit: Throttle, *, detailed: bool) -> dict[str, int | bool]:

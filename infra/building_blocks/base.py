@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from infra.building_blocks.foundation import Foundation
 from infra.building_blocks.layers import Layers
+from infra.building_blocks.shift import Shifts
 from infra.stores.alerting import Alerting
 from infra.stores.cache import Cache
 from infra.stores.checkpoints import Checkpoints
@@ -18,6 +19,7 @@ class Base(Foundation):
     """The foundation and the stores. A function names the stores that it uses."""
 
     layers: Layers
+    shifts: Shifts
     stream: Stream
     lake: Lake
     database: Database

@@ -91,7 +91,7 @@ class ConsumerFunction(Function):
         bucket = failures.bucket if failures else None
         polling = Access(grants=_polling(base.stream, consumer, bucket))
         super().__init__(scope, consumer.name, base, profile, reads=reads, uses=[polling, *uses])
-        base.stream.read_by(self.resource, consumer.topic)
+        base.stream.read_by(self.live, consumer.topic)
         source = _EventSource(self, base, consumer, profile, bucket)
         group = {
             "Cluster Name": base.stream.cluster.cluster_name,
@@ -116,7 +116,7 @@ class _EventSource(Construct):
         mapping = lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
-            function_name=function.resource.function_arn,
+            function_name=function.live.function_arn,
             event_source_arn=base.stream.cluster.attr_arn,
             topics=[consumer.topic],
             amazon_managed_kafka_event_source_config=(
@@ -188,6 +188,7 @@ def _watch_failures(function: Function, source: dict[str, str], means: str) -> N
         "quarantine",
         # The consumer halts; otherwise the whole stream would become dead letters.
         function.own(QUARANTINE_EXCEEDED, minutes=5),
+        rolls_back=True,
         means=f"{function.verb} is halted: so many records fail that our code must be at fault."
         " They stay in Kafka, and are given up after hours.",
     )

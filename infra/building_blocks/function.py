@@ -19,6 +19,7 @@ from infra.building_blocks.findings import accept
 from infra.building_blocks.layers import ARCHITECTURE, NOT_CODE, ROOT, RUNTIME, Library
 from infra.building_blocks.operations import NOTHING_HAPPENED, counted
 from infra.building_blocks.retention import kept_for
+from infra.building_blocks.shift import Live
 from infra.network import Network
 from sluice.core.metrics import Metric
 from sluice.edge.settings import FunctionSettings, Settings
@@ -45,6 +46,7 @@ class Function(Construct):
 
     `reads` is the struct with which its handler reads the environment; `profile`, `settings` and `facts` give the
     struct's fields their values. `uses` are the stores, services and functions it uses.
+    `started` environments of the alias stay started; its releases shift in `shift_minutes`, else as the profile says.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Function(Construct):
         profile: Compute | HasCompute,
         *,
         synchronous: bool = False,
+        started: int = 0,
+        shift_minutes: int | None = None,
         reads: type[Settings] | None = None,
         settings: Sequence[object] = (),
         facts: Mapping[str, Fact] | None = None,
@@ -130,11 +134,32 @@ class Function(Construct):
         self.verb = verb
         self._namespace = deployment.metrics
         self._operations = base.operations
+        self._shifts = base.shifts
+        self._shift_minutes = shift_minutes
+        self._started = started
+        self._roll_back_on: list[cloudwatch.Alarm] = []
+        self._live: Live | None = None
         for reach in reaches:
             self.resource.connections.allow_to(reach.to, ec2.Port.tcp(reach.port), f"{verb} connects")
         # The function waits for its role, log and rules too. Nothing may start it sooner.
         self.node.add_dependency(*(each for use in uses for each in use.after))
         self._watch(synchronous=synchronous)
+
+    @property
+    def live(self) -> lambda_.Alias:
+        """What routes and event sources invoke. A function that none invokes has no alias."""
+        if self._live is None:
+            self._live = Live(
+                self,
+                self.verb,
+                self.resource,
+                self._shifts,
+                minutes=self._shifts.minutes if self._shift_minutes is None else self._shift_minutes,
+                started=self._started,
+            )
+            for alarm in self._roll_back_on:
+                self._live.roll_back_on(alarm)
+        return self._live.alias
 
     def access(self, way: Reach) -> Access:
         """Let another function invoke this one; it reads the name as `<verb>_function`."""
@@ -158,17 +183,26 @@ class Function(Construct):
         above: float = 0,
         times: int = 1,
         no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
+        rolls_back: bool = False,
         means: str,
     ) -> None:
-        """Raise an alarm, named after this function, as operations do."""
-        self._operations.alarm(self, name, metric=metric, above=above, times=times, no_data=no_data, means=means)
+        """Raise an alarm, named after this function, as operations do. One that rolls back ends a release's shift."""
+        alarm = self._operations.alarm(
+            self, name, metric=metric, above=above, times=times, no_data=no_data, means=means
+        )
+        if rolls_back:
+            self._roll_back_on.append(alarm)
+            if self._live is not None:
+                self._live.roll_back_on(alarm)
 
     def _watch(self, *, synchronous: bool) -> None:
         function = {"FunctionName": self.resource.function_name}
         self.alarm(
             "errors",
             # Expected failures are answered, retried or dead-lettered. An error is a defect or a crash.
+            # The metric counts all versions of the function.
             counted("AWS/Lambda", "Errors", function, minutes=5),
+            rolls_back=True,
             means=f"{self.verb} crashed, timed out or raised an unhandled exception.",
         )
         if synchronous:

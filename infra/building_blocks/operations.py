@@ -75,7 +75,7 @@ class Operations(Construct):
         no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
         silent: bool = False,
         means: str,
-    ) -> None:
+    ) -> cloudwatch.Alarm:
         """Add an alarm for a metric above a bound for `times` periods in a row. Its place in the tree names it.
 
         A silent one means something only as a part of an outage, and sends nothing itself.
@@ -95,11 +95,12 @@ class Operations(Construct):
         )
         self.alarms.setdefault(heading_of(called), {})[whole_name] = alarm
         if silent:
-            return
+            return alarm
         action = actions.SnsAction(self.tickets)
         alarm.add_alarm_action(action)
         # The end of an alarm sends a message too: no one has to check whether it is over.
         alarm.add_ok_action(action)
+        return alarm
 
     def _topic(self, name: str, called: str, key: kms.Key) -> sns.Topic:
         topic = sns.Topic(self, name, topic_name=self._deployment.named(called), master_key=key, enforce_ssl=True)

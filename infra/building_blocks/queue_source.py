@@ -19,7 +19,7 @@ class QueueSource(Construct):
         lambda_.CfnEventSourceMapping(
             self,
             "Mapping",
-            function_name=function.resource.function_arn,
+            function_name=function.live.function_arn,
             event_source_arn=queue.queue_arn,
             batch_size=batch_size,
             # Without a bound, the source invokes until Lambda throttles it, and each throttle counts as a receive.

@@ -83,4 +83,4 @@ class Admin(Function):
             ],
         )
         routes = dict.fromkeys((*READS, *AUDIT, *ON_CALL, *CHANGES), settings.throttle)
-        self.door = Door(self.node.id, self.resource, routes, signed=True)
+        self.door = Door(self.node.id, self.live, routes, signed=True)

@@ -62,7 +62,7 @@ class Attend(Function):
         lambda_.CfnEventSourceMapping(
             self,
             "Attempts",
-            function_name=self.resource.function_arn,
+            function_name=self.live.function_arn,
             event_source_arn=base.alerting.attempts.queue_arn,
             batch_size=ATTEMPTS_TOGETHER,
             maximum_batching_window_in_seconds=ATTEMPTS_WINDOW_SECONDS,

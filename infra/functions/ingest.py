@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.api.door import KEY_SECONDS, Door, Keys, Throttle
@@ -39,6 +38,8 @@ class IngestProfile:
     compute: Compute
     started: int
     """How many environments stay started, so that devices of a quiet fleet do not wait for a start; 0 is free."""
+    shift_minutes: int
+    """For how long a tenth of the requests meets a new release. The alarm on unstored events takes five minutes."""
     throttles: Throttles
     produce_deadline_seconds: int
     minimum_events_per_request: float
@@ -49,7 +50,10 @@ class IngestProfile:
             KEY_SECONDS + self.produce_deadline_seconds < self.compute.timeout_seconds,
             "ingest must have time to answer after its produce deadline",
         )
-        require(0 <= self.started <= self.compute.concurrency, "no more environments can stay started than may run")
+        require(
+            0 <= 2 * self.started <= self.compute.concurrency,
+            "environments of two releases stay started while one shifts, and no more than may run",
+        )
 
 
 class Ingest(Function):
@@ -62,6 +66,8 @@ class Ingest(Function):
             base,
             settings,
             synchronous=True,
+            started=settings.started,
+            shift_minutes=settings.shift_minutes,
             reads=IngestSettings,
             settings=[keys],
             uses=[
@@ -72,7 +78,7 @@ class Ingest(Function):
         )
         self.door = Door(
             self.node.id,
-            self._started(settings.started) if settings.started else self.resource,
+            self.live,
             {
                 "POST /v1/events": settings.throttles.events,
                 "POST /v1/readings": settings.throttles.readings,
@@ -84,6 +90,7 @@ class Ingest(Function):
             self._percent_unstored(),
             above=UNSTORED_PERCENT,
             times=5,
+            rolls_back=True,
             means=f"More than {UNSTORED_PERCENT} % of events cannot be stored: devices get `retry` for them.",
         )
         self.alarm(
@@ -104,15 +111,6 @@ class Ingest(Function):
             self.own(metrics.PRESSURE_UNKNOWN, minutes=1),
             times=5,
             means="ingest has no valid pressure snapshot, and refuses no events because of pressure.",
-        )
-
-    def _started(self, environments: int) -> lambda_.IFunction:
-        return lambda_.Alias(
-            self,
-            "Started",
-            alias_name="started",
-            version=self.resource.current_version,
-            provisioned_concurrent_executions=environments,
         )
 
     def _percent_unstored(self) -> cloudwatch.IMetric:

@@ -96,4 +96,4 @@ class Query(Function):
                 redrive.access(base.network.lambdas),
             ],
         )
-        self.door = Door(self.node.id, self.resource, dict.fromkeys(ROUTES, settings.throttle))
+        self.door = Door(self.node.id, self.live, dict.fromkeys(ROUTES, settings.throttle))

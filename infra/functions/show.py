@@ -33,7 +33,7 @@ class Show(Function):
     def __init__(self, scope: Construct, base: Base, settings: ShowProfile) -> None:
         super().__init__(scope, "show", base, settings, synchronous=True)
         self.resource.add_layers(self._page())
-        self.door = Door(self.node.id, self.resource, dict.fromkeys(ROUTES, settings.throttle))
+        self.door = Door(self.node.id, self.live, dict.fromkeys(ROUTES, settings.throttle))
 
     def _page(self) -> lambda_.LayerVersion:
         """Ship the page beside the code. Every synthesis builds it: the tested page is the deployed page."""

@@ -56,7 +56,7 @@ class Trace(Function):
                 seek.access(base.network.lambdas),
             ],
         )
-        self.door = Door(self.node.id, self.resource, {"GET /v1/trace/{event_id}": settings.throttle})
+        self.door = Door(self.node.id, self.live, {"GET /v1/trace/{event_id}": settings.throttle})
         self.alarm(
             "blind",
             # One is enough: traces are rare, and this reader got an incomplete answer.

@@ -56,6 +56,7 @@ BASELINE = Profile(
         compute=Compute(memory_mib=1769, timeout_seconds=15, concurrency=20),
         # Each costs about 15 USD a month while idle, and saves money when busy: started environments run cheaper.
         started=3,
+        shift_minutes=10,
         # One bucket for all fleets and for callers without a key. It caps the cost of requests. It is above what the
         # function can answer, so that a fleet's own quota stops it, and not its neighbours' traffic.
         throttles=Throttles(
@@ -344,6 +345,7 @@ BASELINE = Profile(
         rollup_days=730,
     ),
     log_days=30,
+    shift_minutes=5,
     query_scan_limit_gib=200,
     monthly_budget_usd=5000,
     keeps_data=True,

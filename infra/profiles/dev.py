@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from infra.building_blocks.shift import AT_ONCE
 from infra.profiles.baseline import BASELINE
 from infra.stores.cache import CacheProfile
 from infra.stores.checkpoints import Lock
@@ -13,7 +14,7 @@ DEV = replace(
     BASELINE,
     name="dev",
     brokers=Brokers(instance_type="kafka.m7g.large", count=3, storage_gib=100),
-    ingest=replace(BASELINE.ingest, started=0),
+    ingest=replace(BASELINE.ingest, started=0, shift_minutes=AT_ONCE),
     archive=replace(
         BASELINE.archive,
         compute=replace(BASELINE.archive.compute, concurrency=5),
@@ -59,6 +60,7 @@ DEV = replace(
     cache=CacheProfile(maximum_gib=1, maximum_ecpu_per_second=5_000),
     delivery=replace(BASELINE.delivery, peak_mib_per_second=1),
     log_days=7,
+    shift_minutes=AT_ONCE,
     query_scan_limit_gib=20,
     monthly_budget_usd=1000,
     keeps_data=False,

@@ -55,6 +55,8 @@ class Profile:
     cache: CacheProfile
     retention: Retention
     log_days: int
+    shift_minutes: int
+    """For how long a tenth of the invocations meets a new release, before all do; 0: all at once."""
     query_scan_limit_gib: int
     """How much one Athena query may read before it is stopped: bounds the cost of a forgotten WHERE."""
     monthly_budget_usd: float

@@ -44,6 +44,7 @@ ENCRYPTION = "loopback and disposable disks are not encrypted"
 NETWORK = "every part listens on loopback"
 LOGS = "logs are files in the stack's directory"
 LABEL = "a label for people"
+SHIFTED = "there is one version here, the source: nothing shifts"
 OBSERVED = "nothing observes a laptop; template tests read it"
 CLUSTER = "the local brokers run from the topics' and the configuration's settings"
 SIZING = "sizes and maintenance of a managed service"
@@ -428,6 +429,8 @@ KINDS: dict[str, Kind] = {
     "AWS::Athena::NamedQuery": ignored("a local query reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),
     "AWS::Budgets::Budget": ignored(OBSERVED),
+    "AWS::CodeDeploy::Application": ignored(SHIFTED),
+    "AWS::CodeDeploy::DeploymentGroup": ignored(SHIFTED),
     "AWS::CloudWatch::Dashboard": ignored(OBSERVED),
     "AWS::EC2::EIP": ignored(NETWORK),
     "AWS::EC2::FlowLog": ignored(NETWORK),

@@ -23,7 +23,7 @@ ASYNCHRONOUS = {"events.amazonaws.com", "s3.amazonaws.com", "scheduler.amazonaws
 # Of an account's default quota, Lambda keeps this much for functions that reserve nothing.
 CONCURRENCY = 1000 - 100
 # Of the 500 resources that CloudFormation takes in a stack; a function with its role, rules and alarms is some fifteen.
-MOST_RESOURCES = 450
+MOST_RESOURCES = 470
 # Ends in Name or Identifier, and is not the resource's own name.
 NAMES_WITHIN = {"CACertificateIdentifier", "DBName"}
 
@@ -97,7 +97,7 @@ def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
     sources = {
         (
             group,
-            functions.get(source.properties["FunctionName"]["Fn::GetAtt"][0], ""),
+            functions.get(templates.function_of(source.properties["FunctionName"]), ""),
             *source.properties["Topics"],
         )
         for group, source in templates.sources().items()
@@ -112,7 +112,7 @@ def every_consumer_has_its_event_source(templates: Templates) -> Complaints:
 def every_function_is_started(templates: Templates) -> Complaints:
     """A route, an event source, a schedule, a deployment's trigger, a machine or another function starts every one."""
     sources = [*templates.sources().values(), *templates.queue_sources()]
-    started = {_referred(source.properties["FunctionName"]) for source in sources}
+    started = {templates.function_of(source.properties["FunctionName"]) for source in sources}
     started |= {
         _referred(schedule.properties["Target"]["Arn"]) for schedule in templates.every("AWS::Scheduler::Schedule")
     }
@@ -201,7 +201,7 @@ def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
     """A failed asynchronous call goes to a destination and raises an alarm. Consumers without one never give up."""
     verbs = {function.name: verb for verb, function in templates.functions().items()}
     for source in templates.sources().values():
-        verb = verbs[source.properties["FunctionName"]["Fn::GetAtt"][0]]
+        verb = verbs[templates.function_of(source.properties["FunctionName"])]
         destination = source.properties.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         if verb in WITHOUT_FAILURE_DESTINATION:
             if (
@@ -221,7 +221,7 @@ def every_failure_has_somewhere_to_go(templates: Templates) -> Complaints:
         if config.properties.get("DestinationConfig", {}).get("OnFailure")
     }
     for permission in templates.every("AWS::Lambda::Permission"):
-        invoked = _referred(permission.properties["FunctionName"])
+        invoked = templates.function_of(permission.properties["FunctionName"])
         if permission.properties["Principal"] in ASYNCHRONOUS and invoked not in kept:
             yield f"{verbs[invoked]}: no failure destination"
 
@@ -339,17 +339,15 @@ def _watched(templates: Templates, dimension: str, resource: Resource) -> set[st
 
 def _awaited(templates: Templates) -> set[str]:
     """Return the functions whose callers wait for an answer: the API's, and a deployment's."""
-    aliases = {alias.name: alias.properties["FunctionName"]["Ref"] for alias in templates.every("AWS::Lambda::Alias")}
     awaited = {
-        _referred(permission.properties["FunctionName"])
+        templates.function_of(permission.properties["FunctionName"])
         for permission in templates.every("AWS::Lambda::Permission")
         if permission.properties["Principal"] == "apigateway.amazonaws.com"
     }
-    versions = {
-        version.name: version.properties["FunctionName"]["Ref"] for version in templates.every("AWS::Lambda::Version")
+    awaited |= {
+        templates.function_of(trigger.properties["HandlerArn"]) for trigger in templates.every("Custom::Trigger")
     }
-    awaited |= {versions[trigger.properties["HandlerArn"]["Ref"]] for trigger in templates.every("Custom::Trigger")}
-    return {aliases.get(name, name) for name in awaited}
+    return awaited
 
 
 def _referred(value: Any) -> str:

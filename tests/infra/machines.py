@@ -54,9 +54,9 @@ def synthesize_machine(outdir: Path, **changed: Any) -> Synthesized:
     operations = Operations(data, "Operations", deployment=deployment, key=key, monthly_budget_usd=1)
     foundation = Foundation(deployment=deployment, operations=operations, network=network, key=key)
     bucket = Bucket(data, "Plans", field="plan_bucket", foundation=foundation, expiries=[Expiry(1)])
-    stores = ("stream", "lake", "database", "cache", "control_data", "checkpoints", "alerting")
-    # These functions use no store.
-    base = Base(**vars(foundation), layers=Layers(pipeline, "Layers"), **dict.fromkeys(stores, cast("Any", None)))
+    unused = ("shifts", "stream", "lake", "database", "cache", "control_data", "checkpoints", "alerting")
+    # These functions use no store, and no source invokes them.
+    base = Base(**vars(foundation), layers=Layers(pipeline, "Layers"), **dict.fromkeys(unused, cast("Any", None)))
     compute = Compute(memory_mib=512, timeout_seconds=60, concurrency=2)
     # The code of these verbs is somebody else's: no template looks into it.
     plan, copy = (Function(pipeline, verb, base, compute) for verb in ("lookup", "recall"))

@@ -74,6 +74,20 @@ class Templates:
         """Whether a deployment says that it creates or updates one resource after another."""
         return earlier.name in (later.policies["DependsOn"] or ()) or earlier.stack in self.earlier(later.stack)
 
+    def aliases(self) -> dict[str, Resource]:
+        """Return the aliases by the verbs of their functions."""
+        verbs = {function.name: verb for verb, function in self.functions().items()}
+        return {verbs[alias.properties["FunctionName"]["Ref"]]: alias for alias in self.every("AWS::Lambda::Alias")}
+
+    def function_of(self, value: Any) -> str:
+        """Return the function's name in its template that a value refers to: itself, or by its alias or version."""
+        name = str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+        for kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version"):
+            for qualified in self.every(kind):
+                if qualified.name == name:
+                    return str(qualified.properties["FunctionName"]["Ref"])
+        return name
+
     def delivery(self) -> dict[str, Any]:
         """Return where and how the delivery streams write, which is the same for all but for their logs."""
         streams = [each.properties for each in self.every("AWS::KinesisFirehose::DeliveryStream")]

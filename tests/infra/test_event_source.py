@@ -99,7 +99,7 @@ def test_what_takes_from_a_queue_reports_failures_and_leaves_room_for_others(tem
     functions = {function.name: function.properties for function in templates.functions().values()}
     for source in templates.queue_sources():
         assert source.properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], source.name
-        function = functions[source.properties["FunctionName"]["Fn::GetAtt"][0]]
+        function = functions[templates.function_of(source.properties["FunctionName"])]
         at_once = source.properties["ScalingConfig"]["MaximumConcurrency"]
         # Without a bound, the source invokes until Lambda throttles it, and each throttle counts as a try.
         assert 2 <= at_once <= function["ReservedConcurrentExecutions"], source.name

@@ -31,7 +31,7 @@ HOLDS_DATA = {
 }
 # Everything else is written by the next deployment.
 HOLDS_NONE = re.compile(
-    r"AWS::(ApiGatewayV2|Athena|Budgets|CloudWatch|EC2|Glue|IAM|Lambda|SNS|Scheduler|StepFunctions)::\w+"
+    r"AWS::(ApiGatewayV2|Athena|Budgets|CloudWatch|CodeDeploy|EC2|Glue|IAM|Lambda|SNS|Scheduler|StepFunctions)::\w+"
     r"|AWS::(ElastiCache::User(Group)?|KMS::Alias|Logs::LogStream|MSK::Configuration|RDS::DB(ParameterGroup|SubnetGroup))"
     r"|AWS::(S3::BucketPolicy|SQS::QueuePolicy)"
     r"|Custom::\w+"

@@ -84,6 +84,7 @@ def test_a_smaller_quota_of_firehose_makes_more_streams(told: dict[str, dict[str
         ({"domain": "telemetry", "certificate": CERTIFICATE}, "is not a host name"),
         ({"firehose_mib": "much"}, "is not a number"),
         ({"reserve": "maybe"}, "must be yes or no"),
+        ({"shift": "maybe"}, "must be yes or no"),
         ({"first": "1"}, "must be yes or no"),
     ],
 )

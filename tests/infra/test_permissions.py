@@ -57,6 +57,11 @@ ALLOWED = (
             "*",
             ("kms:Decrypt", "kms:GenerateDataKey"),
         ): "a key's own policy for alarms and budgets of this account; * is the key itself",
+        (
+            "function:sluice-proof-*",
+            ("lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"),
+        ): "CodeDeploy moves the aliases of all functions that shift, in one role",
+        ("*", ("cloudwatch:DescribeAlarms",)): "and looks at their alarms, which the call does not name as resources",
         ("DeadLetter/dead_letters/*", ("s3:PutObject",)): "deadletter names its objects by what is in them",
         ("*", ("kms:*",)): "a key's own policy: it hands the decision to the account's roles, and * is the key itself",
         ("FailedBatches/*", ("s3:PutObject",)): "the event source names its objects",
@@ -195,6 +200,8 @@ def _place(resource: Any) -> str:
         return str(parts[-1]).removeprefix("/$default/")  # a route
     if ":secretsmanager:us-east-1:" in parts:
         return str(parts[-1]).removeprefix(":")  # secrets that people create
+    if ":lambda:us-east-1:" in parts:
+        return str(parts[-1]).removeprefix(":")  # the stage's functions
     if ":states:us-east-1:" in parts:
         return str(parts[-1]).removeprefix(":")  # executions of a machine
     name = json.dumps(parts[0])
