@@ -27,6 +27,8 @@ CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),-
     $(if $(DOMAIN),--context domain=$(DOMAIN)) $(if $(CERTIFICATE),--context certificate=$(CERTIFICATE)) \
     $(if $(FIREHOSE_MIB),--context firehose_mib=$(FIREHOSE_MIB)) $(if $(RESERVE),--context reserve=$(RESERVE)) \
     $(if $(SHIFT),--context shift=$(SHIFT)) \
+    $(if $(RESTORED_DATABASE),--context restored_database=$(RESTORED_DATABASE)) \
+    $(if $(RESTORED_SECRET),--context restored_secret=$(RESTORED_SECRET)) \
     $(if $(ALARM_EMAIL),--context alarm_email=$(ALARM_EMAIL))
 DEPLOYED = $(CONTEXT) $(foreach tag,$(TAGS),--tags $(tag)) $(if $(APPROVAL),--require-approval $(APPROVAL))
 

@@ -24,6 +24,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Repair": {
         "rerun": "Run a consumer again on records.",
         "replay": "Compute the past again from raw events: plan, apply, watch, cancel.",
+        "restored": "Say what the database lacks after a restore.",
         "allow": "Allow a halted consumer more dead letters.",
         "notifications": "List notifications that were given up, send them again, or discard them.",
     },

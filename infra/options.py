@@ -10,6 +10,7 @@ from infra.building_blocks.shift import AT_ONCE
 from infra.deployment import require
 from infra.network import AVAILABILITY_ZONES, SUBNET_BITS
 from infra.profiles.profile import Profile
+from infra.stores.database import Restored
 
 # Three subnets in a network take the room of four.
 SMALLEST_NETWORK = SUBNET_BITS - 2
@@ -33,6 +34,8 @@ class Options:
     """Whether functions reserve their concurrency."""
     shifts: bool = True
     """Whether the release shifts step by step, and goes back on an alarm."""
+    restored: Restored | None = None
+    """The database that was restored in place of the one that was created."""
 
     def apply(self, profile: Profile) -> Profile:
         """Return the profile with what AWS grants here, and what this deployment leaves out."""
@@ -45,7 +48,9 @@ class Options:
 
 def read_options(context: Callable[[str], object], region: str) -> Options:
     """Read the options from the context, which looks values up by name, and refuse what could not work."""
-    given = {name: str(context(name) or "") for name in ("zones", "cidr", "domain", "certificate", "firehose_mib")}
+    names = ("zones", "cidr", "domain", "certificate", "firehose_mib", "restored_database", "restored_secret")
+    given = {name: str(context(name) or "") for name in names}
+    restored = (given["restored_database"], given["restored_secret"])
     return Options(
         zones=_read_zones(given["zones"], region),
         cidr=_read_cidr(given["cidr"]),
@@ -54,6 +59,7 @@ def read_options(context: Callable[[str], object], region: str) -> Options:
         first=_read_choice("first", context("first"), NO),
         reserves=_read_choice("reserve", context("reserve"), YES),
         shifts=_read_choice("shift", context("shift"), YES),
+        restored=Restored(*restored) if any(restored) else None,
     )
 
 

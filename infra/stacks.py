@@ -112,7 +112,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         delivery=profile.delivery,
         scan_limit_gib=profile.query_scan_limit_gib,
     )
-    database = Database(data, foundation, profile.database)
+    database = Database(data, foundation, profile.database, restored=options.restored)
     cache = Cache(data, foundation, profile.cache)
     checkpoints = Checkpoints(data, foundation, profile.checkpoint.lock)
     alerting = Alerting(data, foundation)

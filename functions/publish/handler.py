@@ -1,6 +1,8 @@
 """Publish: every minute, makes sure that S3 and Valkey hold the control data that the database holds.
 
 admin publishes each change itself. This run publishes what a process that died left unpublished, and what Valkey lost.
+
+{"find_lost": true} publishes nothing, and returns what is published and lost to the database, as after a restore.
 """
 
 import os
@@ -24,6 +26,9 @@ def build() -> Publisher:
     )
 
 
-def handler(_event: object, _context: object) -> dict[str, Any]:
-    """Publish once, and return the version of each kind."""
-    return {"versions": build().publish_all(datetime.now(UTC))}
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Publish once, and return the version of each kind; or return what is lost."""
+    publisher, now = build(), datetime.now(UTC)
+    if event.get("find_lost"):
+        return {"lost": publisher.find_lost(now)}
+    return {"versions": publisher.publish_all(now)}

@@ -1,5 +1,6 @@
 """PostgreSQL: control data, samples and rollups. Encrypted, TLS only, and functions log in as themselves."""
 
+import re
 from dataclasses import dataclass
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
@@ -45,10 +46,33 @@ class DatabaseProfile:
     backup_days: int
 
 
+@dataclass(frozen=True)
+class Restored:
+    """An instance that was restored and renamed: CloudFormation takes it for the one that it created.
+
+    It has the same address, and not the same id and administrator's secret.
+    """
+
+    resource_id: str
+    secret_arn: str
+
+    def __post_init__(self) -> None:
+        require(
+            re.fullmatch(r"db-[A-Z0-9]{20,40}", self.resource_id) is not None,
+            f"restored_database {self.resource_id!r} is no DbiResourceId, as db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        )
+        require(
+            re.fullmatch(r"arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+", self.secret_arn) is not None,
+            f"restored_secret {self.secret_arn!r} is not the ARN of a secret, which a restored database needs",
+        )
+
+
 class Database(Construct):
     """The PostgreSQL instance with its rules."""
 
-    def __init__(self, scope: Construct, foundation: Foundation, settings: DatabaseProfile) -> None:
+    def __init__(
+        self, scope: Construct, foundation: Foundation, settings: DatabaseProfile, *, restored: Restored | None = None
+    ) -> None:
         super().__init__(scope, "Database")
         self._security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=foundation.network.vpc, description="PostgreSQL", allow_all_outbound=False
@@ -60,6 +84,7 @@ class Database(Construct):
         )
         self._instance = self._define(foundation, settings)
         self.identifier = self._instance.instance_identifier
+        self._resource_id, self._secret_arn = self._identify(restored)
         if not foundation.deployment.keeps_data:
             accept(self._instance, "RDS10", "a stage that keeps no data is meant to be deleted")
         if not settings.multi_az:
@@ -74,7 +99,7 @@ class Database(Construct):
         arn = Stack.of(self).format_arn(
             service="rds-db",
             resource="dbuser",
-            resource_name=f"{self._instance.instance_resource_id}/{user}",
+            resource_name=f"{self._resource_id}/{user}",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
         return Access(
@@ -88,13 +113,10 @@ class Database(Construct):
 
     def ownership(self, way_to_secrets: Reach) -> Access:
         """Let migrations log in as the schema's owner, with the administrator's password."""
-        secret = self._instance.secret
-        if secret is None:
-            raise RuntimeError("RDS manages the administrator's password, so there is a secret")
         return Access(
-            grants=[iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[secret.secret_arn])],
+            grants=[iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self._secret_arn])],
             reads=[OwnerSettings],
-            facts={**self._address(), "database_secret_arn": secret.secret_arn, "database_auth": "secret"},
+            facts={**self._address(), "database_secret_arn": self._secret_arn, "database_auth": "secret"},
             reaches=[Reach(self._security_group, PORT), way_to_secrets],
             libraries=["database"],
         )
@@ -148,6 +170,18 @@ class Database(Construct):
             means=f"More than {CONNECTIONS_PERCENT} % of the database's {settings.max_connections} connections are"
             " used. Without a free one, functions fail.",
         )
+
+    def _identify(self, restored: Restored | None) -> tuple[str, str]:
+        """Return the id under which functions log in, and the administrator's secret."""
+        secret = self._instance.secret
+        if secret is None:
+            raise RuntimeError("RDS manages the administrator's password, so there is a secret")
+        if restored is None:
+            return self._instance.instance_resource_id, secret.secret_arn
+        # The stack that imports them is updated later than this one: until then the exports must stay.
+        for imported in (self._instance.instance_resource_id, secret.secret_arn):
+            Stack.of(self).export_value(imported)
+        return restored.resource_id, restored.secret_arn
 
     def _address(self) -> dict[str, str]:
         return {

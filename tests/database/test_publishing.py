@@ -183,6 +183,43 @@ def test_a_database_that_lost_keys_does_not_lock_their_devices_out(place: Place)
         place.insert()
 
 
+@pytest.mark.parametrize(
+    "ended", ["revoked_at = now()", "expires_at = now()", "expires_at = now() + interval '7 days'"]
+)
+def test_a_database_that_lost_the_end_of_a_key_does_not_let_it_work_again(place: Place, ended: LiteralString) -> None:
+    """As after a restore: an admin has to revoke the key again."""
+    key, other = place.insert(), place.insert()
+    change = sql.SQL("UPDATE api_key SET {} WHERE key_id = {}")
+    place.owner.execute(change.format(sql.SQL(ended), sql.Literal(key)))
+    place.publish()
+    (before,) = (each for each in place.published.items if each.key_id == key)
+    place.owner.execute("UPDATE api_key SET revoked_at = NULL, expires_at = NULL")
+    with pytest.raises(LostRowsError, match=f"lacks 1 published keys, such as f/{key} .it would work"):
+        place.publish()
+    assert before in place.published.items
+    place.owner.execute("UPDATE api_key SET revoked_at = now() WHERE key_id = %s", (key,))
+    place.publish()
+    assert {each.key_id: each.revoked_at is not None for each in place.published.items} == {key: True, other: False}
+
+
+def test_what_a_restored_database_lacks_is_listed_and_nothing_is_published(place: Place) -> None:
+    gone, ended = place.insert(), place.insert()
+    add_rule(place, "hot")
+    place.owner.execute("UPDATE api_key SET revoked_at = now() WHERE key_id = %s", (ended,))
+    now = datetime.now(UTC)
+    assert place.publisher.find_lost(now) == {KEYS: [], RULES: [], DESTINATIONS: []}
+    place.publisher.publish_all(now)
+    assert place.publisher.find_lost(now) == {KEYS: [], RULES: [], DESTINATIONS: []}
+    before = dict(place.bucket.held)
+    place.owner.execute("DELETE FROM api_key WHERE key_id = %s", (gone,))
+    place.owner.execute("UPDATE api_key SET revoked_at = NULL")
+    place.owner.execute("DELETE FROM rule")
+    lost = place.publisher.find_lost(datetime.now(UTC))
+    assert sorted(lost.pop(KEYS)) == sorted([f"f/{gone} (it has no row)", f"f/{ended} (it would work again)"])
+    assert lost == {RULES: ["f/hot"], DESTINATIONS: []}
+    assert place.bucket.held == before
+
+
 def test_after_the_object_was_deleted_a_database_that_was_restored_on_purpose_is_published(place: Place) -> None:
     place.insert()
     version = place.publish()

@@ -53,13 +53,24 @@ class Injector:
     @contextlib.contextmanager
     def giving_up_after(self, consumer: str, seconds: int) -> Iterator[None]:
         """Let a consumer's event source give up records of that age, and not of hours; it restarts before and after."""
+        with self._mapped(consumer, maximum_age_seconds=seconds):
+            yield
+
+    @contextlib.contextmanager
+    def disabled(self, consumer: str) -> Iterator[None]:
+        """Disable a consumer's event source; all of them restart before and after."""
+        with self._mapped(consumer, enabled=False):
+            yield
+
+    @contextlib.contextmanager
+    def _mapped(self, consumer: str, **changed: object) -> Iterator[None]:
         config = self._stack.directory / "state" / "models" / "event_source.json"
         before = config.read_text()
-        changed = json.loads(before)
-        (mapping,) = (one for one in changed["mappings"] if one["group"] == self._stack["consumers"][consumer])
-        mapping["maximum_age_seconds"] = seconds
+        written = json.loads(before)
+        (mapping,) = (one for one in written["mappings"] if one["group"] == self._stack["consumers"][consumer])
+        mapping.update(changed)
         try:
-            config.write_text(json.dumps(changed))
+            config.write_text(json.dumps(written))
             self.crash("event_source")
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The ledger on a whole stack: the statement balances, a restored database catches up, and what is lost is named."""
+"""The ledger on a whole stack: the statement balances, and what is lost is named."""
 
 import asyncio
 import json
@@ -19,12 +19,10 @@ from cli.simulation.client import Ledger, post_all
 from cli.simulation.devices import Sent
 from local.admin import Admin
 from tests.faults.conftest import wait_until
-from tests.flow.conftest import ROOT, Stack, check_numbers, create_fleet
+from tests.flow.conftest import ROOT, Stack, create_fleet
 from tests.support.stream import mixed
 
 FLEET = "ledger"
-# What aggregation and counting write; a restore takes all of it back to one moment.
-RESTORED = ("sample", "settled_event", "coverage", "gap", "outcome", "counted_object", "counted_letter")
 # The lock that a run of reconcile takes: while another session holds it, no run starts.
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended('reconcile', 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('reconcile', 0))"
@@ -59,30 +57,6 @@ def test_mixed_traffic_balances_and_its_totals_are_those_of_the_client(stack: St
     text = command(stack, "statement")
     assert f"{FLEET} " in text
     assert "balanced: every event is accounted for" in text
-
-
-@pytest.mark.shows_loss_path(
-    fails="samples and ledger are set back to an earlier moment, as by a restore",
-    section="In the stores",
-    event_is="in raw; in Kafka for six hours",
-    told="`reconcile-unaccounted`, `reconcile-newly-missing`",
-    comes_back="reconcile runs again what came since",
-)
-def test_a_restored_database_is_brought_up_to_date_from_kafka_by_itself(stack: Stack, key: str) -> None:
-    post(stack, key, list(mixed(seed=82, count=600)))
-    settle(stack, balanced)
-    with psycopg.connect(stack["database"], autocommit=True) as owner:
-        for name in RESTORED:
-            owner.execute(f"CREATE TABLE saved_{name} AS TABLE {name}".encode())
-        post(stack, key, list(mixed(seed=83, count=600)))
-        whole = settle(stack, balanced)
-        with owner.transaction():
-            for name in RESTORED:
-                owner.execute(f"TRUNCATE {name}".encode())
-                owner.execute(f"INSERT INTO {name} TABLE saved_{name}".encode())
-    assert settle(stack, lambda account: account["accepted"] > 0)["aggregate"] != whole["aggregate"]
-    assert settle(stack, lambda account: account["accepted"] == whole["accepted"] and balanced(account)) == whole
-    check_numbers(stack)
 
 
 @pytest.mark.shows_fault(

@@ -11,6 +11,10 @@ from tests.infra.templates import STACKS, context
 
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a-1"
 DOMAIN = {"domain": "telemetry.example.org", "certificate": CERTIFICATE}
+RESTORED = {
+    "restored_database": "db-RESTORED0123456789ABCDEF",
+    "restored_secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-0a-1",
+}
 ZONES = "us-east-1a,us-east-1c,us-east-1d"
 
 
@@ -23,7 +27,7 @@ def synthesized(outdir: Path, given: dict[str, object]) -> dict[str, dict[str, A
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The templates of a deployment with every option."""
-    options = {"zones": ZONES, "cidr": "10.9.0.0/18", "firehose_mib": "0.25", "reserve": "no", **DOMAIN}
+    options = {"zones": ZONES, "cidr": "10.9.0.0/18", "firehose_mib": "0.25", "reserve": "no", **DOMAIN, **RESTORED}
     return synthesized(tmp_path_factory.mktemp("told"), context("dev", **options))
 
 
@@ -70,6 +74,29 @@ def test_a_smaller_quota_of_firehose_makes_more_streams(told: dict[str, dict[str
     assert len(of_type(told["data"], "AWS::KinesisFirehose::DeliveryStream")) == 4
 
 
+def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_can_begin(
+    told: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Exports that the stack of functions still imports must not change under it."""
+    written = json.dumps([told["pipeline"], told["background"]])
+    assert written.count(f":dbuser:{RESTORED['restored_database']}/sluice_") == written.count('"rds-db:connect"') > 15
+    secret = RESTORED["restored_secret"]
+    functions = [each for template in told.values() for each in of_type(template, "AWS::Lambda::Function")]
+    variables = [each.get("Environment", {}).get("Variables", {}) for each in functions]
+    assert {each["DATABASE_SECRET_ARN"] for each in variables if "DATABASE_SECRET_ARN" in each} == {secret}
+    before = synthesized(tmp_path, context("dev"))["data"]["Outputs"]
+    exported = {
+        name: output["Value"]
+        for name, output in before.items()
+        if "Database" in name and isinstance(output["Value"], dict)
+    }
+    assert {value["Fn::GetAtt"][1] for value in exported.values() if "Fn::GetAtt" in value} >= {
+        "DbiResourceId",
+        "MasterUserSecret.SecretArn",
+    }
+    assert {name: told["data"]["Outputs"][name]["Value"] for name in exported} == exported
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -83,6 +110,9 @@ def test_a_smaller_quota_of_firehose_makes_more_streams(told: dict[str, dict[str
         ({"certificate": CERTIFICATE}, "domain '' is not a host name"),
         ({"domain": "telemetry", "certificate": CERTIFICATE}, "is not a host name"),
         ({"firehose_mib": "much"}, "is not a number"),
+        (RESTORED | {"restored_database": "sluice-prod"}, "is no DbiResourceId"),
+        (RESTORED | {"restored_secret": ""}, "which a restored database needs"),
+        ({"restored_secret": RESTORED["restored_secret"]}, "is no DbiResourceId"),
         ({"reserve": "maybe"}, "must be yes or no"),
         ({"shift": "maybe"}, "must be yes or no"),
         ({"first": "1"}, "must be yes or no"),

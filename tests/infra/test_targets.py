@@ -35,6 +35,8 @@ def test_a_deployment_passes_on_what_it_is_told() -> None:
             "CERTIFICATE=arn:x",
             "FIREHOSE_MIB=1",
             "RESERVE=no",
+            "RESTORED_DATABASE=db-RESTORED0123456789ABCDEF",
+            "RESTORED_SECRET=arn:y",
             "ALARM_EMAIL=ops@example.org",
             "TAGS=team=iot cost-center=42",
             "APPROVAL=never",
@@ -53,6 +55,8 @@ def test_a_deployment_passes_on_what_it_is_told() -> None:
         "certificate=arn:x",
         "firehose_mib=1",
         "reserve=no",
+        "restored_database=db-RESTORED0123456789ABCDEF",
+        "restored_secret=arn:y",
         "alarm_email=ops@example.org",
     }
     assert "--tags team=iot --tags cost-center=42 --require-approval never" in call

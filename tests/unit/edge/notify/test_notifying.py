@@ -97,6 +97,30 @@ def test_a_message_older_than_what_was_told_is_not_told(played: PlayedNotify) ->
     assert played.letters.sent == []
 
 
+def test_a_number_that_a_restored_database_gives_again_hides_no_end_and_repeats_no_beginning(
+    played: PlayedNotify,
+) -> None:
+    acknowledged = msgspec.structs.replace(OPENED, sequence=2, happening="acknowledged")
+    updated = msgspec.structs.replace(OPENED, sequence=3, happening="updated")
+    for message in (OPENED, acknowledged, updated):
+        assert played.deliver(message, "pager")
+    # The acknowledgement and what followed were lost.
+    for message in (OPENED, RESOLVED, RESOLVED, OPENED):
+        assert played.deliver(message, "pager")
+
+    assert RESOLVED.sequence == 2
+    sent = [json.loads(request.body)["event_action"] for _, request in played.poster.posted]
+    assert sent == ["trigger", "acknowledge", "trigger", "resolve"]
+
+
+def test_of_an_incident_with_many_messages_the_latest_are_remembered(played: PlayedNotify) -> None:
+    for sequence in range(1, 31):
+        assert played.deliver(msgspec.structs.replace(OPENED, sequence=sequence, happening="updated"))
+    assert len(played.poster.posted) == 30
+    assert played.deliver(OPENED)
+    assert len(played.poster.posted) == 30
+
+
 def test_without_a_memory_of_what_was_told_people_are_told(played: PlayedNotify) -> None:
     played.bucket.away = True
 

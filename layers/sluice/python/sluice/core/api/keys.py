@@ -49,6 +49,11 @@ class PublishedKey(msgspec.Struct, frozen=True):
     home_region: str | None = None
     """Where the fleet's data must stay; None if no admin has said so."""
 
+    @property
+    def end(self) -> datetime | None:
+        """When it ends, or ended; None if it does not."""
+        return min((at for at in (self.revoked_at, self.expires_at) if at is not None), default=None)
+
     def works(self, now: datetime) -> bool:
         """Return whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)

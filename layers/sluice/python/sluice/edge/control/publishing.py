@@ -31,7 +31,7 @@ TRIES = 5
 
 
 class LostRowsError(Retryable):
-    """The database lacks what is published: to publish less would not help, and would refuse devices or end alarms."""
+    """The database lacks what is published: to publish what it holds would refuse devices or let revoked keys in."""
 
 
 class InBucket(NamedTuple):
@@ -63,6 +63,14 @@ class Publisher:
         if lost:
             raise lost[0]
         return versions
+
+    def find_lost(self, now: datetime) -> dict[str, list[str]]:
+        """Find what of each kind is published and lost to the database, as after a restore; nothing is published."""
+        lost = {}
+        for kind, source in self._sources.items():
+            held, items = self._find(source).document, source.read(self._database, now)
+            lost[kind] = [] if held is None else list(source.find_lost(self._database, held.items, items, now))
+        return lost
 
     def publish(self, kind: str, now: datetime) -> int:
         """Publish what the database holds now, and return its version; Retryable if S3 or Valkey does not have it."""
@@ -102,7 +110,7 @@ class Publisher:
             return InBucket(etag, None, data)
 
     def _check_not_lost(self, source: Source[Any], held: Document[Any], items: tuple[Any, ...], now: datetime) -> None:
-        """Rows are ended and never deleted: if one that was published is not there, that is a loss and no change."""
+        """Rows are ended and never deleted or begun again: what is not as was published is a loss, and no change."""
         lost = source.find_lost(self._database, held.items, items, now)
         if lost:
             raise LostRowsError(

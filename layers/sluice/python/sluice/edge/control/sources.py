@@ -1,7 +1,7 @@
 """What is published: for each kind, the rows that become its document, and the check that none of them was lost."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from sluice.edge.detect.stored_rules import JUDGING_RULES
 
 Found = TypeVar("Found")
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 ENDED = timedelta(days=30)
 """How long a key that has ended is still published, so that its callers read that it was revoked or has expired."""
 
@@ -66,7 +67,7 @@ class Source(msgspec.Struct, Generic[Item], frozen=True):
     read: Callable[[Database, datetime], tuple[Item, ...]]
     """Reads what is to be published."""
     find_lost: Callable[[Database, Sequence[Item], Sequence[Item], datetime], Sequence[str]]
-    """Finds what is published, is not read any more, and cannot have ended: their rows must have been lost."""
+    """Finds what is published and cannot have become what is read now: rows or changes must have been lost."""
     may_be_empty: bool
     """Whether there may be none."""
 
@@ -89,8 +90,22 @@ def read_destinations(database: Database, _now: datetime) -> tuple[Destination, 
 def _find_lost_keys(
     _database: Database, published: Sequence[PublishedKey], found: Sequence[PublishedKey], now: datetime
 ) -> list[str]:
-    there = {key.key_id for key in found}
-    return [key.key_id for key in published if key.works(now) and key.key_id not in there]
+    there = {key.key_id: key for key in found}
+    return [
+        f"{key.fleet_id}/{key.key_id} ({why})"
+        for key in published
+        if (why := _explain_loss(key, there.get(key.key_id), now)) is not None
+    ]
+
+
+def _explain_loss(published: PublishedKey, found: PublishedKey | None, now: datetime) -> str | None:
+    """Say why a key cannot be what was published: one that works has no row, or it would work for longer."""
+    if found is None:
+        return "it has no row" if published.works(now) else None
+    # A key that was revoked anew is revoked later than the published one.
+    if found.revoked_at is not None or (found.end or _NEVER) <= (published.end or _NEVER):
+        return None
+    return "it would work again" if not published.works(now) else "it would work for longer"
 
 
 def _find_lost_rules(

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 from aws_lambda_powertools import Logger
+from msgspec.structs import replace
 
 from sluice.core.alerts.messages import Attempt
 from sluice.core.errors import Ahead, Poison, Retryable
@@ -100,15 +101,15 @@ class Notifying:
         message = delivery.message
         destination = self._find(delivery.destination_id, now)
         known = self.told.find(delivery)
-        latest = 0 if known is None else known.sequence
-        if latest == message.sequence:
-            logger.info("a repeated delivery is left out", incident_id=message.incident_id, sequence=latest)
+        memory = known or Latest()
+        if memory.has_taken(delivery):
+            logger.info("a repeated delivery is left out", incident_id=message.incident_id, sequence=message.sequence)
             return None
         began = self.clock()
         # For these two no one could do anything: they become no dead letters.
         pointless = ""
-        if latest > message.sequence:
-            pointless = f"message {latest} of this incident was delivered before this one"
+        if memory.is_past(delivery):
+            pointless = f"message {memory.sequence} of this incident was delivered before this one"
         elif destination is None:
             pointless = "this destination is archived, or there never was one"
         if pointless or destination is None:
@@ -118,11 +119,11 @@ class Notifying:
         attempt = _count(known, queued)
         pause = None
         if result.outcome == "delivered":
-            self._note(delivery, Latest(message.sequence))
+            self._note(delivery, memory.after(delivery))
         elif result.outcome == "failed":
             pause = pause_after(attempt, queued.attributes.receives, result.retry_after)
             if known is not None and pause is not None:
-                self._note(delivery, Latest(latest, queued.message_id, attempt))
+                self._note(delivery, replace(memory, trying=queued.message_id, attempts=attempt))
         given_up = result.outcome == "failed" and pause is None
         if given_up or (result.outcome == "refused" and not pointless):
             self._give_up(queued, delivery.group, GIVEN_UP if given_up else REFUSED, result.detail)

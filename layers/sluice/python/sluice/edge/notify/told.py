@@ -19,6 +19,8 @@ logger = Logger()
 ANSWER_SECONDS = 1.5
 
 FOLDER = "notified/"
+MOST_HAPPENINGS = 20
+"""An incident has few messages; of one with many, the latest are remembered."""
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -30,6 +32,31 @@ class Latest(msgspec.Struct, frozen=True):
     """The id in the queue of the delivery that is tried. One that is sent again has another, and attempts anew."""
     attempts: int = 0
     """How many attempts of that one failed."""
+    happenings: dict[int, str] = {}
+    """What was said under each number."""
+
+    def has_taken(self, delivery: Delivery) -> bool:
+        """Return whether the latest message that was taken is this one."""
+        return self.sequence == delivery.message.sequence and not self._is_of_another_course(delivery)
+
+    def is_past(self, delivery: Delivery) -> bool:
+        """Return whether a later message was taken before this one."""
+        return self.sequence > delivery.message.sequence and not self._is_of_another_course(delivery)
+
+    def after(self, delivery: Delivery) -> "Latest":
+        """Return what is remembered once a delivery was taken."""
+        message = delivery.message
+        known = {number: said for number, said in self.happenings.items() if number < message.sequence}
+        kept = sorted({**known, message.sequence: message.happening}.items())[-MOST_HAPPENINGS:]
+        return Latest(message.sequence, happenings=dict(kept))
+
+    def _is_of_another_course(self, delivery: Delivery) -> bool:
+        """Return whether something else was said under its number.
+
+        A database that was restored gives numbers again that it has given before.
+        """
+        message = delivery.message
+        return self.happenings.get(message.sequence, message.happening) != message.happening
 
     def attempts_of(self, message_id: str) -> int:
         """Return how many attempts of a delivery failed."""
