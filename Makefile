@@ -25,6 +25,9 @@ CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),-
     $(if $(ADMINS),--context admins=$(ADMINS)) $(if $(DIRECTORY),--context directory=$(DIRECTORY)) \
     $(if $(ZONES),--context zones=$(ZONES)) $(if $(CIDR),--context cidr=$(CIDR)) \
     $(if $(DOMAIN),--context domain=$(DOMAIN)) $(if $(CERTIFICATE),--context certificate=$(CERTIFICATE)) \
+    $(if $(WAF),--context waf=$(WAF)) $(if $(WAF_CERTIFICATE),--context waf_certificate=$(WAF_CERTIFICATE)) \
+    $(if $(CLIENT_CERTIFICATE),--context client_certificate=$(CLIENT_CERTIFICATE)) \
+    $(if $(TRUSTSTORE),--context truststore=$(TRUSTSTORE)) \
     $(if $(FIREHOSE_MIB),--context firehose_mib=$(FIREHOSE_MIB)) $(if $(RESERVE),--context reserve=$(RESERVE)) \
     $(if $(SHIFT),--context shift=$(SHIFT)) \
     $(if $(RESTORED_DATABASE),--context restored_database=$(RESTORED_DATABASE)) \

@@ -2,10 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from infra.api.domain import Domain
+from infra.api.firewall import Certificates
 from infra.building_blocks.shift import AT_ONCE
 from infra.deployment import require
 from infra.network import AVAILABILITY_ZONES, SUBNET_BITS
@@ -15,6 +16,10 @@ from infra.stores.database import Restored
 # Three subnets in a network take the room of four.
 SMALLEST_NETWORK = SUBNET_BITS - 2
 YES, NO = "yes", "no"
+NAMES = (
+    *("zones", "cidr", "domain", "certificate", "firehose_mib", "restored_database", "restored_secret"),
+    *("waf_certificate", "client_certificate", "truststore"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Options:
     cidr: str | None = None
     """The addresses of the network; else 10.0.0.0/16."""
     domain: Domain | None = None
+    firewall: Certificates | None = None
+    """What CloudFront and WAF in front of the API need, where they are asked for."""
     firehose_mib: float | None = None
     """What AWS lets one delivery stream take, where it differs from the profile."""
     first: bool = False
@@ -48,13 +55,14 @@ class Options:
 
 def read_options(context: Callable[[str], object], region: str) -> Options:
     """Read the options from the context, which looks values up by name, and refuse what could not work."""
-    names = ("zones", "cidr", "domain", "certificate", "firehose_mib", "restored_database", "restored_secret")
-    given = {name: str(context(name) or "") for name in names}
+    given = {name: str(context(name) or "") for name in NAMES}
     restored = (given["restored_database"], given["restored_secret"])
+    domain = Domain(given["domain"], given["certificate"]) if given["domain"] or given["certificate"] else None
     return Options(
         zones=_read_zones(given["zones"], region),
         cidr=_read_cidr(given["cidr"]),
-        domain=Domain(given["domain"], given["certificate"]) if given["domain"] or given["certificate"] else None,
+        domain=domain,
+        firewall=_read_firewall(_read_choice("waf", context("waf"), NO), given, domain),
         firehose_mib=_read_number(given["firehose_mib"]),
         first=_read_choice("first", context("first"), NO),
         reserves=_read_choice("reserve", context("reserve"), YES),
@@ -88,6 +96,15 @@ def _read_cidr(given: str) -> str | None:
         f" it holds {AVAILABILITY_ZONES} subnets of /{SUBNET_BITS}",
     )
     return given
+
+
+def _read_firewall(asked: bool, given: Mapping[str, str], domain: Domain | None) -> Certificates | None:
+    if not asked:
+        unused = [name for name in ("waf_certificate", "client_certificate", "truststore") if given[name]]
+        require(not unused, f"{' and '.join(unused)}: only WAF=yes uses it")
+        return None
+    require(domain is not None, "WAF needs a DOMAIN: CloudFront answers under it, and the API then knows no other name")
+    return Certificates(given["waf_certificate"], given["client_certificate"], given["truststore"] or None)
 
 
 def _read_number(given: str) -> float | None:

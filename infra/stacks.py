@@ -1,4 +1,4 @@
-"""The four stacks of a deployment, and what each passes to the next."""
+"""The four stacks of a deployment and what each passes to the next, and a fifth that a deployment may ask for."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_kms as kms
 
+from infra.api import firewall
 from infra.api.api import Api
 from infra.api.roles import Roles
 from infra.building_blocks.base import Base
@@ -133,7 +134,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         alerting=alerting,
     )
     # The address depends on no function, so functions may know it.
-    api = Api(pipeline, base)
+    truststore = options.firewall.truststore if options.firewall else None
+    api = Api(pipeline, base, domain=options.domain, truststore=truststore)
     background = _stack(
         app,
         deployment,
@@ -218,7 +220,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
-    api.open([ingest.door, query.door, trace.door, show.door, admin.door], domain=options.domain)
+    api.open([ingest.door, query.door, trace.door, show.door, admin.door])
     Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
 
     # The last stack: what it names is there.
@@ -232,15 +234,24 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         brokers=profile.brokers.count,
         streams=profile.delivery.streams,
     )
+    if options.domain and options.firewall:
+        # Last too: nothing here waits for it, and it answers at once under a name that nothing leads to yet.
+        firewall.Firewall(
+            _stack(app, deployment, "firewall", "CloudFront and WAF in front of the API", region=firewall.REGION),
+            deployment,
+            domain=options.domain.name,
+            certificates=options.firewall,
+            requests_per_second=profile.ingest.throttles.of_one_address,
+        )
     return app
 
 
-def _stack(app: App, deployment: Deployment, name: str, purpose: str) -> Stack:
+def _stack(app: App, deployment: Deployment, name: str, purpose: str, *, region: str | None = None) -> Stack:
     return Stack(
         app,
         deployment.named(name),
         description=f"Sluice {deployment.stage}: {purpose}",
         # The region is part of file paths and of projections; the account is that of the deployer.
-        env=Environment(region=deployment.region),
+        env=Environment(region=region or deployment.region),
         termination_protection=deployment.protected,
     )

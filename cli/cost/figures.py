@@ -67,6 +67,8 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rollup_bytes: Figure
     log_bytes_per_event: Figure
     base_backup_share: Figure
+    database_log_gigabytes: Figure
+    recorded_requests: Figure
     delivery_megabytes: Figure
     # People.
     answers_per_second: Figure

@@ -17,7 +17,10 @@ def front(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Posi
     steps = -(-work.events_per_request * figures.event_bytes.value // STEP)
     yield Position("API Gateway", "requests", "http_api_request", work.requests * steps, "requests")
     answered = work.requests * figures.answer_bytes.at(work.events_per_request)
-    yield Position("API Gateway", "answers to devices", "internet_out_gb", answered / GB, "requests")
+    if deployed.firewall_rules:
+        yield from _firewall(deployed, work, figures, answered)
+    else:
+        yield Position("API Gateway", "answers to devices", "internet_out_gb", answered / GB, "requests")
     line = deployed.access_log_text + sum(figures.access_value_bytes[each].value for each in deployed.access_log)
     yield from logged("access log", work.requests, line, figures, "requests")
 
@@ -27,6 +30,17 @@ def front(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Posi
     yield Position("Lambda", "ingest, requests", "lambda_request", work.requests, "requests")
     yield from traced(ingest, work.requests, work.seconds, "requests")
     yield from logged("metrics of ingest", work.requests, figures.ingest_line_bytes.value, figures, "requests")
+
+
+def _firewall(deployed: Deployed, work: Workload, figures: Figures, answered: float) -> Iterator[Position]:
+    """List what CloudFront and WAF add; answers leave through CloudFront, to which API Gateway sends for nothing."""
+    yield Position("CloudFront", "requests", "cloudfront_request", work.requests, "requests")
+    sent = work.events * figures.event_bytes.value
+    yield Position("CloudFront", "events to the API", "cloudfront_origin_gb", sent / GB, "events")
+    yield Position("CloudFront", "answers to devices", "cloudfront_out_gb", answered / GB, "requests")
+    yield Position("WAF", "requests", "waf_request", work.requests, "requests")
+    yield Position("WAF", "list of rules", "waf_acl_month", 1, "size")
+    yield Position("WAF", "rules", "waf_rule_month", deployed.firewall_rules, "size")
 
 
 def started(function: Function) -> Iterator[Position]:

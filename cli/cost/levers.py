@@ -12,7 +12,7 @@ from cli.cost.figures import Figures
 from cli.cost.templates import Deployed
 from cli.cost.workload import Workload
 
-State = Literal["done", "declined", "up to the devices"]
+State = Literal["done", "declined", "an option", "up to the devices"]
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -140,6 +140,12 @@ LEVERS = (
         "declined",
         "The first device of a quiet hour would wait two seconds for a start. By a schedule, part of this amount.",
         _in_ingest(started=0),
+    ),
+    Lever(
+        "CloudFront and WAF in front (`WAF=yes`)",
+        "an option",
+        "A flood without keys then uses up no throttle. Off: it costs a third of the bill, and floods end.",
+        _in_deployment(firewall_rules=2),
     ),
     Lever(
         "A database of half the size (r7g.large)",

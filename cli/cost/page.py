@@ -80,7 +80,8 @@ def _change(model: Model) -> Iterator[str]:
     yield ""
     yield (
         "Each lever with what it saves at 10 events a request. One that is `done` has saved its amount already, one"
-        " that is `declined` was weighed and declined for its reason. Amounts do not add up: two may save the same."
+        " that is `declined` was weighed and declined for its reason. One that is `an option` is off unless a"
+        " deployment asks for it: its amount is what it adds, below zero. Amounts do not add up: two may save the same."
         " Prices are without commitments: a reserved database instance and a savings plan for Lambda lower two of the"
         " largest lines."
     )
@@ -123,7 +124,7 @@ def _sources(model: Model) -> Iterator[str]:
     yield ""
     yield (
         "No stage was ever deployed, so no bill has confirmed these numbers. The model leaves out stored logs, requests"
-        " to KMS, logs of brokers, of PostgreSQL and of refused connections, traffic between functions and the database"
+        " to KMS, logs of brokers and of refused connections, traffic between functions and the database"
         " or the cache in another zone, what runs at a deployment, taxes and people's work. Run times were measured on"
         " a machine that was 2.5 times slower that day than before: Lambda's part is on the high side. A new type of"
         " resource fails a test until `cli/cost/templates.py` says what it costs."

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cli.cost.bill import Position
 from cli.cost.figures import Figures
-from cli.cost.front import GB
+from cli.cost.front import GB, logged
 from cli.cost.templates import Deployed
 from cli.cost.workload import DAYS, HOURS, Workload
 
@@ -41,6 +41,8 @@ def _lake(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[Posi
     yield Position("S3", "files written", "s3_put", files, "events")
     # reconcile reads three columns of each file, each column's pages by range.
     yield Position("S3", "files read", "s3_get", files * 5, "events")
+    recorded = files * 6 + figures.recorded_requests.value
+    yield Position("CloudTrail", "requests to objects", "cloudtrail_data_event", deployed.trails * recorded, "events")
     yield Position("Athena", "analysts", "athena_tb", figures.scanned_gigabytes.value / 1e3, "questions")
 
 
@@ -50,6 +52,7 @@ def _database(deployed: Deployed, work: Workload, figures: Figures) -> Iterator[
     machine = database.instance_type.replace(".", "_")
     yield Position("RDS", "instance", f"rds_hour_{machine}_{kind}", HOURS, "size")
     yield Position("RDS", "volume", f"rds_gp3_gb_month_{kind}", database.storage_gib, "size")
+    yield from logged("log of PostgreSQL", 1, figures.database_log_gigabytes.value * GB, figures, "size")
     log = work.events / DAYS * figures.log_bytes_per_event.value / GB
     backup = log * database.backup_days + database.storage_gib * figures.base_backup_share.value
     yield Position("RDS", "backups", "rds_backup_gb_month", max(0.0, backup - database.storage_gib), "events")

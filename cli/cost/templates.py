@@ -17,11 +17,14 @@ from sluice.core.consumers import RAW_EVENTS
 
 FREE = {
     "AWS::ApiGatewayV2::Api": "billed by request",
+    "AWS::ApiGatewayV2::ApiMapping": "no charge",
+    "AWS::ApiGatewayV2::DomainName": "no charge",
     "AWS::ApiGatewayV2::Integration": "part of its API",
     "AWS::ApiGatewayV2::Route": "part of its API",
     "AWS::Athena::NamedQuery": "a stored text",
     "AWS::CodeDeploy::Application": "CodeDeploy shifts functions without charge",
     "AWS::CodeDeploy::DeploymentGroup": "CodeDeploy shifts functions without charge",
+    "AWS::CloudFront::CachePolicy": "no charge",
     "AWS::EC2::FlowLog": "billed by the byte; only refused connections are logged, which are rare",
     "AWS::EC2::RouteTable": "no charge",
     "AWS::EC2::SecurityGroup": "no charge",
@@ -52,6 +55,7 @@ FREE = {
     "AWS::SNS::TopicPolicy": "no charge",
     "AWS::SQS::Queue": "billed by request; an empty queue that a function polls takes some 2 million a month, 1 USD",
     "AWS::SQS::QueuePolicy": "no charge",
+    "AWS::WAFv2::LoggingConfiguration": "billed by what is written, which is what an address sends beyond its share",
     "Custom::KafkaBootstrapBrokers": "runs at deployment",
     "Custom::LogRetention": "runs at deployment",
     "Custom::Trigger": "runs at deployment",
@@ -173,6 +177,10 @@ class Deployed(msgspec.Struct, frozen=True):
     """The bytes of a line without its values."""
     throttles: Mapping[str, int]
     """Requests a second, by route."""
+    firewall_rules: int
+    """Of WAF, if it and CloudFront are in front; else 0."""
+    trails: int
+    """That record each request to objects."""
     detailed_routes: int
     alarm_metrics: int
     composite_alarms: int
@@ -224,6 +232,8 @@ class _Reader:
             access_log=tuple(access_log.values()),
             access_log_text=len(json.dumps(dict.fromkeys(access_log, ""))),
             throttles={route: limit["ThrottlingRateLimit"] for route, limit in routes.items()},
+            firewall_rules=self._firewall_rules(),
+            trails=len(self._all("AWS::CloudTrail::Trail")),
             detailed_routes=sum(limit.get("DetailedMetricsEnabled", False) for limit in routes.values()),
             alarm_metrics=sum(map(_metrics_of, alarms)),
             composite_alarms=len(self._all("AWS::CloudWatch::CompositeAlarm")),
@@ -323,6 +333,13 @@ class _Reader:
                 if "ExpirationInDays" in rule and rule["Status"] == "Enabled":
                     kept[f"{bucket.logical_id}/{rule.get('Prefix', '')}"] = rule["ExpirationInDays"]
         return kept
+
+    def _firewall_rules(self) -> int:
+        """Count the rules of WAF, which is in front of each distribution."""
+        distributions, lists = self._all("AWS::CloudFront::Distribution"), self._all("AWS::WAFv2::WebACL")
+        if len(distributions) != len(lists):
+            raise TemplateError("a distribution without WAF, or WAF without one: cli/cost has no price of either alone")
+        return sum(len(each.properties["Rules"]) for each in lists)
 
     def _budget(self) -> float | None:
         for budget in self._all("AWS::Budgets::Budget"):

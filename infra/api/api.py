@@ -38,23 +38,32 @@ class Api(Construct):
     It is made before the functions, so that they may know its address, and opened after them.
     """
 
-    def __init__(self, scope: Construct, base: Base) -> None:
+    def __init__(
+        self, scope: Construct, base: Base, *, domain: Domain | None = None, truststore: str | None = None
+    ) -> None:
+        """Answer also under a name of the operator's own; with a truststore, under no other, and only its clients."""
         super().__init__(scope, "Api")
         self._base = base
+        self._domain = domain
+        self._truststore = truststore
         self.gateway = gateway.HttpApi(
-            self, "HttpApi", api_name=base.deployment.named("api"), create_default_stage=False
+            self,
+            "HttpApi",
+            api_name=base.deployment.named("api"),
+            create_default_stage=False,
+            disable_execute_api_endpoint=True if truststore else None,
         )
         accept(
             self.gateway,
             "APIG4",
             "functions check fleets' keys: an authorizer cannot shape answers, and its cache serves revoked keys",
         )
-        self.address = self.gateway.api_endpoint
+        self.address = f"https://{domain.name}" if domain and truststore else self.gateway.api_endpoint
         """Where the API and the dashboard are."""
         CfnOutput(self, "Url", value=self.address)
 
-    def open(self, doors: Sequence[Door], *, domain: Domain | None = None) -> None:
-        """Lead the doors' routes to their functions, also from a name of the operator's own."""
+    def open(self, doors: Sequence[Door]) -> None:
+        """Lead the doors' routes to their functions."""
         api, base = self.gateway, self._base
         routes = [route for door in doors for route in _add_routes(api, door)]
         access_log = logs.LogGroup(
@@ -81,12 +90,12 @@ class Api(Construct):
         )
         # A stage may only limit routes that exist.
         stage.node.add_dependency(*routes)
-        if domain:
-            self._map(domain, stage)
+        if self._domain:
+            self._map(self._domain, stage)
         self._watch(base.operations, {"ApiId": api.api_id})
 
     def _map(self, domain: Domain, stage: gateway.CfnStage) -> None:
-        """Answer under this name too. The stage's own address stays: the dashboard's links and `sluice` use it."""
+        """Answer under this name. Without a truststore the stage's own address stays, and links and `sluice` use it."""
         name = gateway.CfnDomainName(
             self,
             "DomainName",
@@ -96,6 +105,11 @@ class Api(Construct):
                     certificate_arn=domain.certificate, endpoint_type="REGIONAL", security_policy="TLS_1_2"
                 )
             ],
+            mutual_tls_authentication=gateway.CfnDomainName.MutualTlsAuthenticationProperty(
+                truststore_uri=self._truststore
+            )
+            if self._truststore
+            else None,
         )
         mapping = gateway.CfnApiMapping(
             self, "Mapping", api_id=self.gateway.api_id, domain_name=name.ref, stage=stage.ref

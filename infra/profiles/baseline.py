@@ -343,6 +343,7 @@ BASELINE = Profile(
         delivery_error_days=30,
         query_result_days=7,
         rollup_days=730,
+        trail_days=400,
     ),
     log_days=30,
     shift_minutes=5,

@@ -36,6 +36,8 @@ class Retention:
     delivery_error_days: int
     query_result_days: int
     rollup_days: int
+    trail_days: int
+    """Who asked for what in the other buckets."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Buckets(Construct):
         accept(
             self,
             "S1",
-            "AWS services write these objects, and Athena, which logs its callers, reads them",
+            "where data is kept, CloudTrail records each request; these logs are neither complete nor signed",
         )
 
         def bucket(name: str, field: str, *expiries: Expiry) -> Bucket:

@@ -1,5 +1,6 @@
 """The bill of the real templates stays below the budget, and docs/cost.md says what it is."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cli.cost.templates import FREE, Deployed, read_templates
 from cli.cost.workload import BUDGETS, SIZES
 from infra.profiles.baseline import BASELINE
 from local.template import Assembly, TemplateError
+from tests.infra.options import Told
 from tests.infra.templates import ROOT, Templates, synthesize
 
 
@@ -138,8 +140,9 @@ def test_a_state_machine_costs_nothing_until_it_runs_and_then_by_its_transitions
         deployed("EXPRESS")
 
 
-def test_every_type_that_is_called_free_is_in_a_template(synthesized: Templates) -> None:
-    assert set(FREE) <= {resource.type for resource in synthesized.every()}
+def test_every_type_that_is_called_free_is_in_a_template(synthesized: Templates, told: Told) -> None:
+    optional = {one["Type"] for stack in ("pipeline", "firewall") for one in told.template(stack)["Resources"].values()}
+    assert set(FREE) <= {resource.type for resource in synthesized.every()} | optional
 
 
 def test_the_model_has_the_rows_that_the_profile_makes_room_for() -> None:
@@ -147,3 +150,25 @@ def test_the_model_has_the_rows_that_the_profile_makes_room_for() -> None:
     rows = size.peak * figures.row_bytes.value / 2**20
     assert rows <= BASELINE.delivery.peak_mib_per_second <= 1.2 * rows
     assert replace(BASELINE.delivery, quota_mib_per_second=1).streams == 10
+
+
+def test_the_page_of_deployments_says_what_waf_and_the_trail_add(baseline: Model) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    closed = msgspec.structs.replace(baseline, deployed=msgspec.structs.replace(baseline.deployed, firewall_rules=2))
+    for events, hours in ((10, 14), (10, 24), (100, 14)):
+        work = baseline.size.workload(events_per_request=events, hours_a_day=hours)
+        assert re.search(rf"\b{closed.bill(work).total - baseline.bill(work).total:,.0f}\b", page), (events, hours)
+    flood = baseline.prices["waf_request"].cost(5_000 * 3600)
+    assert f"{flood:.0f} dollars an hour at 5,000" in page
+    (trail,) = [line.usd for line in baseline.bill(work).lines if line.service == "CloudTrail"]
+    assert f"about {trail:.1f}0 dollars a month" in page
+
+
+def test_a_distribution_is_billed_with_its_rules_and_has_no_price_without(synthesized: Templates, told: Told) -> None:
+    stacks = {stack: synthesized.template(stack) for stack in synthesized.files}
+    stacks["firewall"] = told.template("firewall")
+    assert read_templates(Assembly.of(stacks)).firewall_rules == 2
+    resources = stacks["firewall"]["Resources"].items()
+    stacks["firewall"]["Resources"] = {name: one for name, one in resources if one["Type"] != "AWS::WAFv2::WebACL"}
+    with pytest.raises(TemplateError, match="a distribution without WAF"):
+        read_templates(Assembly.of(stacks))

@@ -80,12 +80,12 @@ def test_deletes_of_events_and_dead_letters_are_left_to_their_expiry(templates: 
             assert statement["Principal"] == {"AWS": "*"}
             below = {each["Fn::Join"][1][-1] for each in listed(statement["Resource"])}
             but = statement.get("Condition", {}).get("ArnNotLike", {}).get("aws:PrincipalArn")
-            name = next(each for each in ("Raw", "DeadLetter") if each in policy.name)
+            name = next(each for each in ("Raw", "DeadLetter", "Trail") if each in policy.name)
             found.setdefault(name, []).append((below, but and json.dumps(but)))
     if not templates.profile.keeps_data:
         assert found == {}
         return
-    assert found["DeadLetter"] == [({"/*"}, None)]
+    assert found["DeadLetter"] == found["Trail"] == [({"/*"}, None)]
     everyone, salvage = found["Raw"]
     assert everyone == ({"/raw/*", "/salvaged/*"}, None)
     assert salvage[0] == {"/errors/*"}

@@ -8,8 +8,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.infra.templates import ROOT, STACKS, Templates, context, listed
-from tests.infra.test_options import DOMAIN, synthesized
+from tests.infra.options import DOMAIN, FIREWALL, synthesized
+from tests.infra.templates import ROOT, Templates, context, listed
 
 DOCUMENT = json.loads((ROOT / "infra/execution-policy.json").read_text())
 # What IAM calls the services of resource types, where it is not their name in lower case.
@@ -69,8 +69,8 @@ def actions() -> set[str]:
 @pytest.fixture(scope="module")
 def all_types(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The types of a deployment with everything that an option adds."""
-    with_domain = synthesized(tmp_path_factory.mktemp("domain"), context("baseline", **DOMAIN))
-    return {resource["Type"] for stack in STACKS for resource in with_domain[stack]["Resources"].values()}
+    with_options = synthesized(tmp_path_factory.mktemp("options"), context("baseline", **DOMAIN, **FIREWALL))
+    return {resource["Type"] for stack in with_options.values() for resource in stack["Resources"].values()}
 
 
 def services(types: set[str]) -> set[str]:

@@ -172,3 +172,25 @@ def test_named_queries_are_the_files_that_are_tested(templates: Templates, query
     assert named[query].properties["Database"] == "sluice_proof"
     read = [table for table in templates.every("AWS::Glue::Table") if table.name in named[query].policies["DependsOn"]]
     assert {table.properties["TableInput"]["Name"] for table in read} == set(NAMED_QUERIES[query])
+
+
+def test_who_asked_for_an_object_with_events_or_numbers_is_recorded_where_data_is_kept(templates: Templates) -> None:
+    trails = list(templates.every("AWS::CloudTrail::Trail"))
+    assert len(trails) == templates.profile.keeps_data
+    for trail in trails:
+        assert trail.properties["IsLogging"] is trail.properties["EnableLogFileValidation"] is True
+        (selector,) = trail.properties["AdvancedEventSelectors"]
+        fields = {field.pop("Field"): field for field in selector["FieldSelectors"]}
+        # Reads too: no selector is on readOnly.
+        assert set(fields) == {"eventCategory", "resources.type", "resources.ARN"}
+        selected = json.dumps(fields["resources.ARN"])
+        own = trail.properties["S3BucketName"]["Ref"]
+        assert own not in selected, "what the trail writes would be recorded, and written"
+        control = {"Control", "Checkpoints"}
+        for bucket in templates.every("AWS::S3::Bucket"):
+            held = bucket.name != own and not any(name in bucket.name for name in control)
+            assert (f'"{bucket.name}", "Arn"]}}, "/"' in selected) is held, bucket.name
+        assert {
+            policy.name for policy in templates.every("AWS::S3::BucketPolicy") if own in json.dumps(policy.properties)
+        } <= set(trail.policies["DependsOn"])
+        assert _expiry(_bucket(templates, "Trail")) == {"": 400}

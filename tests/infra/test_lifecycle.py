@@ -13,8 +13,8 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from infra.profiles.baseline import BASELINE
 from infra.profiles.large import LARGE
+from tests.infra.options import synthesized
 from tests.infra.templates import ROOT, STACKS, Resource, Templates, context, synthesize
-from tests.infra.test_options import synthesized
 
 PAGE = ROOT / "docs/deploy.md"
 # Types that hold what no deployment can write again, by what the page calls them.
@@ -31,7 +31,8 @@ HOLDS_DATA = {
 }
 # Everything else is written by the next deployment.
 HOLDS_NONE = re.compile(
-    r"AWS::(ApiGatewayV2|Athena|Budgets|CloudWatch|CodeDeploy|EC2|Glue|IAM|Lambda|SNS|Scheduler|StepFunctions)::\w+"
+    r"AWS::(ApiGatewayV2|Athena|Budgets|CloudTrail|CloudWatch|CodeDeploy|EC2|Glue|IAM|Lambda|SNS|Scheduler|StepFunctions)"
+    r"::\w+"
     r"|AWS::(ElastiCache::User(Group)?|KMS::Alias|Logs::LogStream|MSK::Configuration|RDS::DB(ParameterGroup|SubnetGroup))"
     r"|AWS::(S3::BucketPolicy|SQS::QueuePolicy)"
     r"|Custom::\w+"
@@ -53,6 +54,7 @@ KNOWN_BY = {
     "LakeBucketsRollupsD2F0545A",
     "LakeDeliveryDelivery2Stream1E258D1D",
     "LakeDeliveryStream576E6A89",
+    "LakeTrailBucket94BCA16C",
     "NotificationsDeliveries85FDF390",
     "NotificationsLetters7E2C5403",
     "NotificationsMessages635E3FF8",

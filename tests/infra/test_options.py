@@ -2,49 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infra.stacks import define
+from tests.infra.options import CERTIFICATE, DOMAIN, FIREWALL, RESTORED, ZONES, Told, of_type, synthesized
 from tests.infra.templates import STACKS, context
 
-CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a-1"
-DOMAIN = {"domain": "telemetry.example.org", "certificate": CERTIFICATE}
-RESTORED = {
-    "restored_database": "db-RESTORED0123456789ABCDEF",
-    "restored_secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-0a-1",
-}
-ZONES = "us-east-1a,us-east-1c,us-east-1d"
 
-
-def synthesized(outdir: Path, given: dict[str, object]) -> dict[str, dict[str, Any]]:
-    """The templates of a deployment by their stacks."""
-    define(given, outdir=str(outdir)).synth()
-    return {stack: json.loads((outdir / f"sluice-proof-{stack}.template.json").read_text()) for stack in STACKS}
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The templates of a deployment with every option."""
-    options = {"zones": ZONES, "cidr": "10.9.0.0/18", "firehose_mib": "0.25", "reserve": "no", **DOMAIN, **RESTORED}
-    return synthesized(tmp_path_factory.mktemp("told"), context("dev", **options))
-
-
-def of_type(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [each["Properties"] for each in template["Resources"].values() if each["Type"] == kind]
-
-
-def test_the_network_stands_in_the_zones_and_addresses_that_were_told(told: dict[str, dict[str, Any]]) -> None:
-    subnets = of_type(told["network"], "AWS::EC2::Subnet")
+def test_the_network_stands_in_the_zones_and_addresses_that_were_told(told: Told) -> None:
+    subnets = of_type(told.template("network"), "AWS::EC2::Subnet")
     assert {subnet["AvailabilityZone"] for subnet in subnets} == set(ZONES.split(","))
     assert {subnet["CidrBlock"] for subnet in subnets} == {"10.9.0.0/20", "10.9.16.0/20", "10.9.32.0/20"}
 
 
 def test_the_domain_leads_to_the_stage_and_the_deployment_says_where_its_name_must_point(
-    told: dict[str, dict[str, Any]],
+    told: Told,
 ) -> None:
-    (name,) = of_type(told["pipeline"], "AWS::ApiGatewayV2::DomainName")
+    pipeline = told.template("pipeline")
+    (name,) = of_type(pipeline, "AWS::ApiGatewayV2::DomainName")
     (configuration,) = name["DomainNameConfigurations"]
     assert name["DomainName"] == "telemetry.example.org"
     assert configuration == {
@@ -52,36 +28,33 @@ def test_the_domain_leads_to_the_stage_and_the_deployment_says_where_its_name_mu
         "EndpointType": "REGIONAL",
         "SecurityPolicy": "TLS_1_2",
     }
-    (mapping,) = [
-        each for each in told["pipeline"]["Resources"].values() if each["Type"] == "AWS::ApiGatewayV2::ApiMapping"
-    ]
-    (stage,) = [
-        name for name, each in told["pipeline"]["Resources"].items() if each["Type"] == "AWS::ApiGatewayV2::Stage"
-    ]
+    (mapping,) = [each for each in pipeline["Resources"].values() if each["Type"] == "AWS::ApiGatewayV2::ApiMapping"]
+    (stage,) = [name for name, each in pipeline["Resources"].items() if each["Type"] == "AWS::ApiGatewayV2::Stage"]
     assert mapping["Properties"]["Stage"] == {"Ref": stage}
     assert stage in mapping["DependsOn"]
-    (target,) = [value for key, value in told["pipeline"]["Outputs"].items() if key.startswith("ApiDomainTarget")]
+    (target,) = [value for key, value in pipeline["Outputs"].items() if key.startswith("ApiDomainTarget")]
     assert target["Value"]["Fn::GetAtt"][1] == "RegionalDomainName"
 
 
-def test_no_function_reserves_executions_that_the_account_has_not(told: dict[str, dict[str, Any]]) -> None:
-    functions = [each for template in told.values() for each in of_type(template, "AWS::Lambda::Function")]
+def test_no_function_reserves_executions_that_the_account_has_not(told: Told) -> None:
+    functions = [each for stack in STACKS for each in of_type(told.template(stack), "AWS::Lambda::Function")]
     assert len(functions) > 30
     assert not [each for each in functions if "ReservedConcurrentExecutions" in each]
 
 
-def test_a_smaller_quota_of_firehose_makes_more_streams(told: dict[str, dict[str, Any]]) -> None:
-    assert len(of_type(told["data"], "AWS::KinesisFirehose::DeliveryStream")) == 4
+def test_a_smaller_quota_of_firehose_makes_more_streams(told: Told) -> None:
+    assert len(of_type(told.template("data"), "AWS::KinesisFirehose::DeliveryStream")) == 4
 
 
 def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_can_begin(
-    told: dict[str, dict[str, Any]], tmp_path: Path
+    told: Told, tmp_path: Path
 ) -> None:
     """Exports that the stack of functions still imports must not change under it."""
-    written = json.dumps([told["pipeline"], told["background"]])
+    templates = [told.template(stack) for stack in STACKS]
+    written = json.dumps([told.template("pipeline"), told.template("background")])
     assert written.count(f":dbuser:{RESTORED['restored_database']}/sluice_") == written.count('"rds-db:connect"') > 15
     secret = RESTORED["restored_secret"]
-    functions = [each for template in told.values() for each in of_type(template, "AWS::Lambda::Function")]
+    functions = [each for template in templates for each in of_type(template, "AWS::Lambda::Function")]
     variables = [each.get("Environment", {}).get("Variables", {}) for each in functions]
     assert {each["DATABASE_SECRET_ARN"] for each in variables if "DATABASE_SECRET_ARN" in each} == {secret}
     before = synthesized(tmp_path, context("dev"))["data"]["Outputs"]
@@ -94,7 +67,7 @@ def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_
         "DbiResourceId",
         "MasterUserSecret.SecretArn",
     }
-    assert {name: told["data"]["Outputs"][name]["Value"] for name in exported} == exported
+    assert {name: told.template("data")["Outputs"][name]["Value"] for name in exported} == exported
 
 
 @pytest.mark.parametrize(
@@ -109,6 +82,12 @@ def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_
         ({"domain": "telemetry.example.org"}, "which a domain needs"),
         ({"certificate": CERTIFICATE}, "domain '' is not a host name"),
         ({"domain": "telemetry", "certificate": CERTIFICATE}, "is not a host name"),
+        (FIREWALL, "WAF needs a DOMAIN"),
+        ({**DOMAIN, **FIREWALL, "client_certificate": CERTIFICATE}, "of a certificate of ACM in us-east-1"),
+        ({**DOMAIN, **FIREWALL, "waf_certificate": ""}, "of a certificate of ACM in us-east-1"),
+        ({**DOMAIN, **FIREWALL, "truststore": "cloudfront.pem"}, "must be the address of a file in S3"),
+        ({**DOMAIN, **FIREWALL, "waf": "no"}, "only WAF=yes uses it"),
+        ({"waf": "1"}, "waf '1' must be yes or no"),
         ({"firehose_mib": "much"}, "is not a number"),
         (RESTORED | {"restored_database": "sluice-prod"}, "is no DbiResourceId"),
         (RESTORED | {"restored_secret": ""}, "which a restored database needs"),
