@@ -16,6 +16,7 @@ import yaml
 
 from functions.ingest.handler import CONTRACT_OF
 from infra.profiles.baseline import BASELINE
+from infra.stores.catalog import COLUMNS, DEAD_LETTER_COLUMNS
 from sluice.core import times
 from sluice.core.api import keys, quotas
 from sluice.core.consumers import ARCHIVE
@@ -227,6 +228,16 @@ def test_a_correlation_id_is_made_of_the_characters_that_are_listed() -> None:
     assert taken == {character for character in map(chr, range(0x250)) if is_correlation_id(character)}
     assert is_correlation_id("x" * 64)
     assert not is_correlation_id("x" * 65)
+
+
+def test_every_column_with_a_correlation_id_is_on_the_page_and_no_other() -> None:
+    section = PAGE.partition("## Correlation ids")[2].partition("\n## ")[0]
+    migrations = "\n".join(path.read_text() for path in sorted((ROOT / "functions/migrate/migrations").glob("*.sql")))
+    tables = re.findall(r"^CREATE TABLE (\w+) \((.*?)^\)", migrations, re.MULTILINE | re.DOTALL)
+    stored = {name for name, columns in tables if "correlation_id text" in columns}
+    catalog = {"raw_events": COLUMNS, "dead_letters": DEAD_LETTER_COLUMNS}
+    stored |= {name for name, columns in catalog.items() if "correlation_id" in columns}
+    assert stored == set(re.findall(r"`(\w+)\.correlation_id`", section))
 
 
 class Code(NamedTuple):
