@@ -8,6 +8,7 @@ from sluice.core.events.envelope import REDRIVEN
 from sluice.core.records import Origin
 from sluice.core.rollups.resolutions import WIDTHS
 from sluice.core.times import CLOCK_AHEAD, LATE_ARRIVAL, write_time
+from sluice.core.trace.incidents import TracedIncident
 from sluice.core.trace.outcomes import (
     Trace,
     TracedCopy,
@@ -85,6 +86,8 @@ def _event(event: TracedEvent, trace: Trace) -> Iterator[str]:
         yield from _sample(sample)
     for letter in event.dead_letters:
         yield from _letter(letter)
+    for incident in event.incidents or ():
+        yield from _incident(incident)
 
 
 def _copy(copy: TracedCopy, number: int, event: TracedEvent) -> Iterator[str]:
@@ -175,9 +178,28 @@ def _letter(letter: TracedLetter) -> Iterator[str]:
     gave_up = "rejected" if letter.consumer == "ingest" else f"given up by {show(letter.consumer)}"
     tries = f" after {letter.attempts} attempts" if letter.attempts > 1 else ""
     at = "" if letter.origin is None else f", at {_place(letter.origin)}"
-    yield _line(letter.failed_at, f"{gave_up}{tries}{at}: {show(letter.reason)}: {show(letter.detail)}")
+    whose = "" if letter.correlation_id is None else f" (correlation id {show(letter.correlation_id)})"
+    yield _line(letter.failed_at, f"{gave_up}{tries}{at}: {show(letter.reason)}: {show(letter.detail)}{whose}")
     for file in letter.files:
         yield _line(None, f"dead letter {show(letter.letter_id)} in file {show(file)}")
+
+
+def _incident(incident: TracedIncident) -> Iterator[str]:
+    yield _line(
+        incident.joined_at,
+        f"joined incident {show(incident.incident_id)} of rule {show(incident.rule_id)}, {incident.severity} and now "
+        f"{incident.state} (correlation id {show(incident.correlation_id)})",
+    )
+    for message in incident.messages:
+        sent = "not sent yet" if message.sent_at is None else f"sent at {write_time(message.sent_at)}"
+        yield _line(
+            message.written_at,
+            f"message {message.sequence}: {message.happening.replace('_', ' ')}, {sent} "
+            f"(correlation id {show(message.correlation_id)})",
+        )
+        for one in message.attempts:
+            status = "" if one.status is None else f", status {one.status}"
+            yield _line(one.at, f"destination {show(one.destination_id)}, attempt {one.attempt}: {one.outcome}{status}")
 
 
 def _unasked(trace: Trace) -> Iterator[str]:

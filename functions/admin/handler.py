@@ -9,8 +9,6 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from sluice.core.api.keys import ALPHABET
 from sluice.core.api.requests import correlate
 from sluice.core.control.api_keys import KeyPeriods
@@ -28,14 +26,13 @@ from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.rules import Rules
 from sluice.edge.control.store import ControlStore
+from sluice.edge.correlation import correlated
 from sluice.edge.database import Database, connect
 from sluice.edge.events.schemas import load_series
 from sluice.edge.executions import start
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import AdminSettings, CacheSettings, DatabaseSettings
-
-logger = Logger()
 
 
 @cache
@@ -76,5 +73,5 @@ def draw(length: int) -> str:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    with logger.append_context_keys(correlation_id=correlate(event)):
+    with correlated(correlate(event)):
         return build().answer(event, 1 + secrets.randbelow(5)).for_gateway()

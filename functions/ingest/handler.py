@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from sluice.core.api.keys import Site
 from sluice.core.api.requests import correlate
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
@@ -17,13 +15,12 @@ from sluice.edge import cache as valkey
 from sluice.edge.api.keystore import make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
+from sluice.edge.correlation import correlated
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.ingest.accepting import Ingest
 from sluice.edge.ingest.pressure import Pressure, Snapshots
 from sluice.edge.metrics import metrics
 from sluice.edge.settings import BrokerSettings, CacheSettings, IngestSettings
-
-logger = Logger()
 
 CONTRACT_OF = {"POST /v1/events": TELEMETRY, "POST /v1/readings": READING, "POST /v1/activity": ACTIVITY}
 
@@ -55,5 +52,5 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("on-demand", "provisione
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    with logger.append_context_keys(correlation_id=correlate(event)):
+    with correlated(correlate(event)):
         return build().answer(event, retry_after=1 + secrets.randbelow(5)).for_gateway()

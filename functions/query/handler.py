@@ -22,6 +22,7 @@ from sluice.edge.api.gate import Gate
 from sluice.edge.api.keystore import KeyStore, make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.cache import Cache
+from sluice.edge.correlation import correlated
 from sluice.edge.database import Database, connect
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
@@ -89,5 +90,5 @@ def compose(
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    with logger.append_context_keys(correlation_id=correlate(event)):
+    with correlated(correlate(event)):
         return build().answer(event, retry_after=1 + secrets.randbelow(5)).for_gateway()

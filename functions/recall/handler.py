@@ -12,6 +12,7 @@ import msgspec
 from sluice.core.metrics import FILES_ASKED, ROWS_RECALLED
 from sluice.core.rollup_archive.recall import RecallAnswer, RecallQuestion
 from sluice.edge import aws
+from sluice.edge.correlation import correlated
 from sluice.edge.metrics import metrics, record
 from sluice.edge.rollup_archive.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
@@ -30,7 +31,9 @@ def build() -> Recaller:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
-    return msgspec.to_builtins(recall(msgspec.convert(event, RecallQuestion), build()))
+    question = msgspec.convert(event, RecallQuestion)
+    with correlated(question.correlation_id):
+        return msgspec.to_builtins(recall(question, build()))
 
 
 def recall(question: RecallQuestion, recaller: Recaller) -> RecallAnswer:

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from cli.trace_text import MOST_TEXT, show, write_story
+from sluice.core.trace.incidents import TracedAttempt, TracedIncident, TracedMessage
 from sluice.core.trace.lake_search import MOST_ROWS, SearchResult
 from sluice.core.trace.outcomes import Numbers, Trace, TracedWindow, UnaskedSource, write_document
-from tests.support.traces import ID, MINUTE, NOON, copy, letter, numbers, sample, trace
+from tests.support.traces import ID, MINUTE, NOON, PRESS, copy, letter, numbers, sample, trace
 
 
 def lines(found: SearchResult, known: Numbers | UnaskedSource) -> list[str]:
@@ -54,7 +55,7 @@ def test_the_story_of_an_event_goes_from_reception_to_its_windows() -> None:
 
 def test_the_story_of_a_reject_says_why_and_where_its_letter_is() -> None:
     story = told(SearchResult((), (letter(),)), numbers())
-    assert "rejected: contract_violation: metrics.cpu_temp must be number" in story
+    assert "rejected: contract_violation: metrics.cpu_temp must be number (correlation id c-1)" in story
     assert f"dead letter {'l' * 64} in file s3://letters/a.json.gz" in story
 
 
@@ -65,6 +66,24 @@ def test_the_story_of_what_a_replay_counted_says_so(lettered: bool) -> None:
     was = "was dead-lettered by aggregate" if lettered else "was never counted by aggregate"
     story = told(SearchResult((copy(7),), (given_up,) if lettered else ()), known)
     assert f"{was}, and accounted for by replay-0123456789abcdef" in story
+
+
+def test_the_story_of_a_breach_goes_on_to_the_people_who_were_notified() -> None:
+    refused = TracedAttempt("ops", 1, "failed", 503, NOON)
+    told_of = TracedMessage(1, "opened", "c-7", NOON, NOON, (refused, TracedAttempt("ops", 2, "delivered", None, NOON)))
+    waiting = TracedMessage(2, "silence_ended", "c-8", NOON, None, ())
+    incident = TracedIncident("a1", "hot", "cpu_temp", "critical", "open", NOON, "c-7", (told_of, waiting))
+    known = msgspec.structs.replace(numbers(copy(7), samples=(sample(),)), incidents={PRESS: (incident,)})
+    story = told(SearchResult((copy(7),), ()), known)
+    noon = "2026-11-20T12:00:00.000000Z"
+    for line in (
+        f"{noon}  joined incident a1 of rule hot, critical and now open (correlation id c-7)",
+        f"{noon}  message 1: opened, sent at {noon} (correlation id c-7)",
+        f"{noon}  destination ops, attempt 1: failed, status 503",
+        f"{noon}  destination ops, attempt 2: delivered",
+        f"{noon}  message 2: silence ended, not sent yet (correlation id c-8)",
+    ):
+        assert line in story.splitlines()
 
 
 def test_the_story_of_nothing_says_as_of_when_and_what_cannot_be_seen_yet() -> None:

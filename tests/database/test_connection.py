@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from sluice.edge.correlation import correlated
 from sluice.edge.database import Connection, Database, DatabaseAwayError, TooSlowError
+from tests.database.replaying import connect_as
 
 SECONDS = 0.4
 BLOCKED = "SELECT pg_sleep(20)"
@@ -154,3 +157,32 @@ def ask(store: Database, sql: str) -> None:
 def execute(store: Database, sql: str) -> None:
     with store.use() as connection:
         connection.execute(sql.encode())
+
+
+def test_statements_of_a_request_begin_with_its_correlation_id_and_those_of_a_batch_with_nothing(database: str) -> None:
+    asked = "SELECT current_query() WHERE $1 = 'a*/b'"
+    store = Database(lambda: connect_as(database, "query"), SECONDS)
+    try:
+        for _ in range(7):
+            # More often than psycopg runs a statement before it prepares it.
+            with correlated("c-1/x"):
+                assert store.ask(asked, "a*/b") == f"/* correlation_id=c-1/x */ {asked}".encode()
+                assert _said(store) == [f"/* correlation_id=c-1/x */ {one}" for one in SAID]
+            assert store.ask(asked, "a*/b") == asked.encode()
+            assert _said(store) == SAID
+    finally:
+        store.close()
+
+
+SAID = ["SELECT current_query() WHERE $1 = 100 % 51", "SELECT current_query() AS one", "SELECT current_query() AS two"]
+
+
+def _said(store: Database) -> list[str]:
+    """Execute a statement in each form, and return what the server says of each."""
+    with store.use() as connection:
+        found = [
+            connection.execute("SELECT current_query() WHERE %s = 100 %% 51", [49]).fetchone(),
+            connection.execute(b"SELECT current_query() AS one").fetchone(),
+            connection.execute(sql.SQL("SELECT current_query() AS {}").format(sql.SQL("two"))).fetchone(),
+        ]
+    return [row[0] for row in found if row is not None]

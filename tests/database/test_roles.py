@@ -40,6 +40,7 @@ MAY = {
         "alert_message": "si(sent_at,refused_at)",
         "incident": "siu",
         "incident_device": "siu",
+        "incident_event": "i",
         "series_state": "siu",
         "silence": "s",
     },
@@ -228,6 +229,7 @@ MAY = {
     "sluice_trace": REPLAYS
     | dict.fromkeys(
         (
+            "alert_message",
             "api_key",
             "counted_back",
             "coverage",
@@ -236,6 +238,8 @@ MAY = {
             "fleet",
             "gap",
             "horizon",
+            "incident",
+            "incident_event",
             "sample",
             "settled_event",
             "shard",

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -25,7 +26,9 @@ from sluice.edge.query.reading import Reader
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.trace.traces import TraceReader
 from tests.database.aggregating import Processes, Sent, Tables, now, read
+from tests.database.alerting import Alert
 from tests.database.replaying import Replayer, connect_as, make_plan
+from tests.support.alerts import reading, readings, verdict
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ONE = str(uuid.UUID(int=1))
@@ -291,3 +294,46 @@ def test_the_sample_is_looked_up_and_no_partition_is_read(database: str) -> None
     text = "\n".join(line for (line,) in plan)
     assert "_pkey" in text
     assert "Seq Scan" not in text
+
+
+def test_an_event_is_found_with_the_incident_that_it_caused_and_the_messages_about_it(
+    database: str, processes: Processes, tables: Tables, traces: TraceReader
+) -> None:
+    moment = now()
+    sent = Sent(7, moment, moment, event_id=ONE)
+    processes.start().add(read([sent]), set())
+    alert = Alert(database)
+    fired = msgspec.structs.replace(reading(7, "breach"), event_id=ONE, correlation_id="c-7")
+    with closing(alert):
+        alert.take(verdict([fired], PRESS[1], fleet_id=PRESS[0]))
+        # Another device joins it, and a reading of the same device adds nothing.
+        alert.take(verdict([reading(8, "breach")], "press-2", fleet_id=PRESS[0]))
+        alert.take(verdict([reading(9, "breach")], PRESS[1], fleet_id=PRESS[0]))
+        alert.take(verdict([fired], PRESS[1], fleet_id="another"))
+    ((incident_id, written),) = tables.rows(
+        "SELECT incident_id, written_at FROM alert_message JOIN incident USING (incident_id) WHERE fleet_id = 'demo'"
+    )
+    for attempt, outcome in enumerate(("failed", "delivered"), 1):
+        row = (incident_id, attempt, outcome, written)
+        tables.rows("INSERT INTO delivery VALUES (%s, 1, 'ops', %s, %s, 204, '', %s, 0.1) RETURNING 1", *row)
+    (event,) = trace(traces, sent).events
+    assert event.incidents is not None
+    (incident,) = event.incidents
+    assert (incident.incident_id, incident.rule_id, incident.state) == (incident_id, "hot", "open")
+    assert (incident.correlation_id, incident.joined_at) == ("c-7", fired.at)
+    (message,) = incident.messages
+    assert (message.sequence, message.happening, message.correlation_id) == (1, "opened", "c-7")
+    assert [(one.destination_id, one.attempt, one.outcome, one.status) for one in message.attempts] == [
+        ("ops", 1, "failed", 204),
+        ("ops", 2, "delivered", 204),
+    ]
+    assert ask(traces, sent, event_id=str(uuid.UUID(int=2))).incidents == {}
+
+
+def test_an_incident_of_a_batch_that_is_delivered_again_is_found_once(database: str, traces: TraceReader) -> None:
+    alert = Alert(database)
+    with closing(alert):
+        for _ in range(2):
+            alert.take(verdict(readings("b"), PRESS[1], fleet_id=PRESS[0]))
+    (incident,) = traces.read("event-0", [PRESS], ()).incidents[PRESS]
+    assert (incident.correlation_id, len(incident.messages)) == ("c-1", 1)

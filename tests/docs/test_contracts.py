@@ -16,9 +16,11 @@ import yaml
 
 from functions.ingest.handler import CONTRACT_OF
 from infra.profiles.baseline import BASELINE
+from infra.stores.catalog import COLUMNS, DEAD_LETTER_COLUMNS
 from sluice.core import times
-from sluice.core.api import keys, quotas, requests
+from sluice.core.api import keys, quotas
 from sluice.core.consumers import ARCHIVE
+from sluice.core.correlation import is_correlation_id
 from sluice.core.errors import Refusal, Rejection, Unparsable
 from sluice.core.events import violations
 from sluice.core.failures import salvage
@@ -223,10 +225,19 @@ def test_a_correlation_id_is_made_of_the_characters_that_are_listed() -> None:
     (listed,) = re.findall(r"1 to 64 of the characters `(.*?)`", TEXT)
     first_to_last = {"0-9": string.digits, "A-Z": string.ascii_uppercase, "a-z": string.ascii_lowercase}
     taken = {character for one in listed.split() for character in first_to_last.get(one, one)}
-    valid = requests._CORRELATION_ID.fullmatch
-    assert taken == {character for character in map(chr, range(0x250)) if valid(character)}
-    assert valid("x" * 64)
-    assert not valid("x" * 65)
+    assert taken == {character for character in map(chr, range(0x250)) if is_correlation_id(character)}
+    assert is_correlation_id("x" * 64)
+    assert not is_correlation_id("x" * 65)
+
+
+def test_every_column_with_a_correlation_id_is_on_the_page_and_no_other() -> None:
+    section = PAGE.partition("## Correlation ids")[2].partition("\n## ")[0]
+    migrations = "\n".join(path.read_text() for path in sorted((ROOT / "functions/migrate/migrations").glob("*.sql")))
+    tables = re.findall(r"^CREATE TABLE (\w+) \((.*?)^\)", migrations, re.MULTILINE | re.DOTALL)
+    stored = {name for name, columns in tables if "correlation_id text" in columns}
+    catalog = {"raw_events": COLUMNS, "dead_letters": DEAD_LETTER_COLUMNS}
+    stored |= {name for name, columns in catalog.items() if "correlation_id" in columns}
+    assert stored == set(re.findall(r"`(\w+)\.correlation_id`", section))
 
 
 class Code(NamedTuple):

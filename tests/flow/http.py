@@ -9,9 +9,10 @@ from typing import Any
 from tests.flow.conftest import Stack
 
 
-def post(stack: Stack, route: str, body: bytes, key: str | None = None) -> tuple[int, dict[str, str], Any]:
+def post(stack: Stack, route: str, body: bytes, key: str | None = None, **more: str) -> tuple[int, dict[str, str], Any]:
     """Post one body and read the answer's status, headers (in lower case) and document."""
     headers = {"content-type": "application/json", "x-api-key": stack["keys"]["device"] if key is None else key}
+    headers |= {name.replace("_", "-"): value for name, value in more.items()}
     while True:
         status, said, document = _send(urllib.request.Request(stack["api"] + route, body, headers))
         # The gateway's own throttle is not under test, and sets the pace. Its answer has a message alone.

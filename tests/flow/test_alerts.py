@@ -79,7 +79,10 @@ def send_until(stack: Stack, key: str, degrees: float, holds: Callable[[], Any],
     while not holds():
         assert time.monotonic() < deadline
         number += 40
-        assert post(stack, "/v1/events", telemetry(number, put("cpu_temp", degrees), datetime.now(UTC)), key)[0] == 202
+        event = telemetry(number, put("cpu_temp", degrees), datetime.now(UTC))
+        asked = f"sent-{json.loads(event)['event_id']}"
+        status, headers, _ = post(stack, "/v1/events", event, key, x_correlation_id=asked)
+        assert (status, headers["x-correlation-id"]) == (202, asked)
         time.sleep(1)
 
 
@@ -122,6 +125,27 @@ def test_people_are_notified_of_a_breach_once_and_of_its_end(stack: Stack) -> No
     assert set(rows) == {("delivered",)}
     assert len([text for text in read_slack(stack) if text.startswith("🔴")]) == 1
     assert sluice(stack, "notifications", "list")["items"] == []
+    follow_one_id(stack, messages[0])
+
+
+def follow_one_id(stack: Stack, opened: dict[str, Any]) -> None:
+    """Follow the id of one request to the row, the incident, the messages, Slack, the log lines and trace."""
+    event_id, correlation_id = opened["event_id"], f"sent-{opened['event_id']}"
+    assert opened["correlation_id"] == correlation_id
+    with urllib.request.urlopen(f"{stack['receivers']}/received") as answer:
+        posted = [each["headers"].get("x-correlation-id") for each in json.load(answer)["received"]]
+    assert posted.count(correlation_id) >= 1
+    for verb in ("alert", "notify"):
+        lines = (stack.directory / "state" / "lambdas" / f"{stack['functions'][verb]}.log").read_text()
+        assert correlation_id in lines, verb
+    stack.settle(("archive",))
+    (event,) = sluice(stack, "trace", event_id, "--fleet", FLEET)["events"]
+    assert [copy["correlation_id"] for copy in event["copies"]] == [correlation_id]
+    (incident,) = [each for each in event["incidents"] if each["incident_id"] == opened["incident_id"]]
+    assert (incident["rule_id"], incident["correlation_id"]) == ("hot", correlation_id)
+    first = incident["messages"][0]
+    assert (first["happening"], first["correlation_id"]) == ("opened", correlation_id)
+    assert [(each["destination_id"], each["outcome"]) for each in first["attempts"]] == [("flow", "delivered")]
 
 
 def test_a_rule_that_is_saved_promises_what_a_backtest_finds(stack: Stack) -> None:

@@ -129,9 +129,10 @@ def test_a_breach_is_one_record_of_alert_events_keyed_by_the_device(world: World
     assert told(world) == [("hot", [1, 2, 3])]
     assert world.keys == [b"demo/press-0008"]
     (verdict,) = world.verdicts
-    assert [reading[-1] for reading in verdict["readings"]][1:] == [
-        "81 degC is above the threshold of 80 degC",
-        "82 degC is above the threshold of 80 degC",
+    assert [reading[-2:] for reading in verdict["readings"]] == [
+        ["", ""],
+        ["81 degC is above the threshold of 80 degC", "c-1"],
+        ["82 degC is above the threshold of 80 degC", "c-1"],
     ]
     assert verdict["correlation_id"] == "c-1"
 

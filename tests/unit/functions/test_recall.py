@@ -10,7 +10,9 @@ from sluice.edge.metrics import metrics
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROW = ArchivedRow(NOON, None, "cpu_temp", "C", 6, 1.5, 1.0, 2.0, 1.5, 2.0, 9.0, 0.25, (-1,), (6,))
-QUESTION = RecallQuestion("1h", "acme", None, ("cpu_temp",), NOON, NOON.replace(hour=13), ("rollups/a",), digests=True)
+QUESTION = RecallQuestion(
+    "1h", "acme", None, ("cpu_temp",), NOON, NOON.replace(hour=13), ("rollups/a",), digests=True, correlation_id="c-1"
+)
 
 
 class Files:

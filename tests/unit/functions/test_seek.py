@@ -46,6 +46,8 @@ def test_a_question_and_its_answer_survive_the_way(monkeypatch: pytest.MonkeyPat
     assert found.copies is not None
     assert found.letters is not None
     assert (len(found.copies), len(found.letters), found.problem) == (1, 1, None)
+    # Athena's history of queries shows who asked.
+    assert all(query.startswith("/* correlation_id=c-1 */ ") for query in played.asked)
     assert ["FROM raw_events" in query for query in played.asked] == [True, False]
     assert "FROM dead_letters" in played.asked[1]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.alerts.board import Board, Member
+from sluice.core.alerts.board import Board, Cause, Member
 from sluice.core.alerts.incidents import Incident, resolve_incident
 from sluice.core.alerts.limits import COOL_DOWN, HOUR, MOST_INCIDENTS, SETTLED, TOGETHER
 from sluice.core.alerts.messages import AlertMessage
@@ -33,6 +33,7 @@ class World:
         self.members: dict[tuple[str, str], Member] = {}
         self.silences, self.steps, self.stores = silences, steps, stores
         self.messages: list[AlertMessage] = []
+        self.causes: list[Cause] = []
 
     def take(self, *verdicts: Verdict, now: datetime | None = None) -> list[str]:
         """Take verdicts in, in one transaction; return what the messages say."""
@@ -76,6 +77,7 @@ class World:
         self.incidents |= {each: board.incidents[each] for each in board.changed_incidents}
         self.members |= {place: board.members[place] for place in board.changed_members}
         self.messages += board.messages
+        self.causes += board.causes
         return [each.happening for each in board.messages]
 
     def _load(self, things: dict[Any, Any]) -> dict[Any, Any]:
@@ -393,3 +395,28 @@ def test_a_reading_names_its_incident() -> None:
     first = opened_by(reading(5, "breach"))
     assert opened_by(reading(5, "breach")) == first
     assert first not in (opened_by(reading(6, "breach")), opened_by(reading(5, "breach"), "device-2"))
+
+
+def test_a_device_joins_an_incident_with_the_event_that_fires_and_the_id_of_its_request() -> None:
+    judged = [msgspec.structs.replace(one, correlation_id=f"c-{one.position}") for one in readings("bbb")]
+    world = World()
+    world.take(verdict(judged, breaches=2, of=3, correlation_id="c-2"))
+    # The second breach makes it fire; the third one changes nothing.
+    incident_id, joined_at = world.incident.incident_id, START + MINUTE
+    assert [msgspec.structs.astuple(each) for each in world.causes] == [
+        (incident_id, "device-1", "event-1", "c-1", joined_at)
+    ]
+    assert (world.incident.event_id, world.incident.correlation_id) == ("event-1", "c-1")
+    assert world.messages[0].correlation_id == "c-1"
+
+
+def test_of_an_older_release_of_detect_the_id_is_that_of_the_whole_verdict() -> None:
+    world = World()
+    world.take(verdict(readings("b"), correlation_id="c-old"))
+    assert [each.correlation_id for each in world.causes] == [world.incident.correlation_id] == ["c-old"]
+
+
+def test_silence_is_caused_by_no_event() -> None:
+    world = World()
+    world.take(verdict([msgspec.structs.replace(reading(0, "breach"), event_id=None)], correlation_id=""))
+    assert (world.causes, world.incident.event_id) == ([], None)

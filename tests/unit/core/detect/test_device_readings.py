@@ -74,6 +74,7 @@ def test_a_verdict_has_all_readings_of_the_batch_and_what_they_were_compared_wit
     assert (verdict.rule_id, verdict.rule_version, verdict.unit, verdict.of) == ("hot", 3, "degC", 5)
     assert (verdict.partition, verdict.received_at) == (4, NOON + 3 * SECOND)
     # Of the breach, so that its trace is found.
+    assert [one.correlation_id for one in verdict.readings] == ["", "c-1", ""]
     assert (verdict.correlation_id, verdict.readings[1].why) == ("c-1", "81 degC is above the threshold of 80 degC")
     assert verdict.statistics is not None
     assert (verdict.statistics.mean, verdict.statistics.stale) == (50.0, False)

@@ -7,15 +7,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import sql
-from psycopg.abc import Params
+from psycopg.abc import Params, QueryNoTemplate
 from psycopg.pq import ExecStatus, TransactionStatus
 
+from sluice.core.correlation import write_comment
 from sluice.core.errors import Retryable
 from sluice.edge import aws
+from sluice.edge.correlation import current_id
 from sluice.edge.settings import DatabaseSettings, OwnerSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -46,7 +48,8 @@ def connect(settings: DatabaseSettings, answer_seconds: float) -> Connection:
 
 def ask(connection: Connection, sql: str, *parameters: str) -> bytes | None:
     """Query one value in the server's text form; parameters are $1, $2 and so on."""
-    answer = connection.pgconn.exec_params(sql.encode(), [parameter.encode() for parameter in parameters])
+    text = write_comment(current_id()) + sql
+    answer = connection.pgconn.exec_params(text.encode(), [parameter.encode() for parameter in parameters])
     if answer.status != ExecStatus.TUPLES_OK:
         raise psycopg.errors.error_from_result(answer)
     return answer.get_value(0, 0) if answer.ntuples else None
@@ -188,6 +191,32 @@ def connect_owner(settings: OwnerSettings) -> Connection:
     return _open(settings, login["username"], login.get("password"))
 
 
+class _Cursor(psycopg.Cursor[tuple[Any, ...]]):
+    """Begins the statements of a request with its correlation id, for the server's log and its list of activity."""
+
+    def execute(  # type: ignore[override]  # no statement of ours is a template string
+        self,
+        query: QueryNoTemplate,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Self:
+        """Execute a statement."""
+        if comment := write_comment(current_id()):
+            # A text that is another one each time is not worth preparing.
+            query, prepare = _put_before(comment, query), False
+        return super().execute(query, params, prepare=prepare, binary=binary)
+
+
+def _put_before(comment: str, query: QueryNoTemplate) -> QueryNoTemplate:
+    if isinstance(query, bytes):
+        return comment.encode() + query
+    # No character of a comment means anything in SQL.
+    begin = sql.SQL(comment)
+    return begin + (sql.SQL(query) if isinstance(query, str) else query)
+
+
 def _open(
     settings: DatabaseSettings | OwnerSettings, user: str | None, password: str | None, options: str | None = None
 ) -> Connection:
@@ -204,6 +233,7 @@ def _open(
         connect_timeout=CONNECT_SECONDS,
         options=options,
         autocommit=True,
+        cursor_factory=_Cursor,
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 from sluice.core.alerts.incidents import (
     Incident,
     Resolution,
+    correlate,
     find_due,
     join_incident,
     open_incident,
@@ -39,6 +40,16 @@ class Member(msgspec.Struct, kw_only=True):
     device_id: str
     joined_at: datetime
     cleared_at: datetime | None = None
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """An event with which a device joined an incident."""
+
+    incident_id: str
+    device_id: str
+    event_id: str
+    correlation_id: str
+    joined_at: datetime
 
 
 class Board:
@@ -66,6 +77,7 @@ class Board:
         self._silences = silences
         self._told_incidents = Counter(told_incidents)
         self.messages: list[AlertMessage] = []
+        self.causes: list[Cause] = []
         self.changed_series: set[SeriesKey] = set()
         self.breached: set[SeriesKey] = set()
         self.changed_incidents: set[str] = set()
@@ -118,6 +130,15 @@ class Board:
             reopen_incident(found, self._now)
         join_incident(found, key.device_id, verdict, reading, new=member is None)
         self._keep(found, Member(incident_id=found.incident_id, device_id=key.device_id, joined_at=reading.at))
+        if reading.event_id is not None:
+            cause = Cause(
+                incident_id=found.incident_id,
+                device_id=key.device_id,
+                event_id=reading.event_id,
+                correlation_id=correlate(verdict, reading),
+                joined_at=reading.at,
+            )
+            self.causes.append(cause)
 
     def _find(self, key: SeriesKey, at: datetime) -> Incident | None:
         """Find the incident that a device which fires belongs to: its own, or that of others that fired just now."""

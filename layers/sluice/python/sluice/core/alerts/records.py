@@ -23,8 +23,8 @@ def read_verdict(value: bytes) -> Verdict:
     if any(time.tzinfo is None for time in times):
         raise Poison("this is no verdict: a time has no zone")
     texts = (verdict.fleet_id, verdict.device_id, verdict.rule_id, verdict.metric, verdict.unit)
-    whys = [reading.why for reading in verdict.readings]
-    if any("\0" in text for text in (*texts, *whys, verdict.correlation_id, verdict.firmware)):
+    read = [text for one in verdict.readings for text in (one.why, one.event_id or "", one.correlation_id)]
+    if any("\0" in text for text in (*texts, *read, verdict.correlation_id, verdict.firmware)):
         raise Poison("this is no verdict: a text has U+0000")
     if not 1 <= verdict.breaches <= verdict.of:
         raise Poison(f"{verdict.breaches} of {verdict.of} readings can never be breaches")

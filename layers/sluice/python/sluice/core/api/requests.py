@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,12 +9,12 @@ from typing import Any
 
 import msgspec
 
+from sluice.core.correlation import is_correlation_id
 from sluice.core.errors import Refusal, Unparsable
 from sluice.core.limits import Limits
 
 JSON = "application/json"
 
-_CORRELATION_ID = re.compile(r"[0-9A-Za-z._:=/+-]{1,64}")
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way of asking for a gzip header
 
 
@@ -43,7 +42,7 @@ def correlate(event: Mapping[str, Any]) -> str:
     """Return the request's correlation id: the caller's own, or else the gateway's."""
     given: str = event.get("headers", {}).get("x-correlation-id", "")
     own: str = event["requestContext"]["requestId"]
-    return given if _CORRELATION_ID.fullmatch(given) else own
+    return given if is_correlation_id(given) else own
 
 
 def read_body(event: Mapping[str, Any], limits: Limits) -> bytes:

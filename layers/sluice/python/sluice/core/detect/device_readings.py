@@ -139,8 +139,11 @@ def _write(
 
 def _judged(one: _One, rule: SeriesRule, unit: str) -> Judged:
     away = None if rule.kind in ("above", "below") else one.measured.away
-    why = explain(rule, one.value, unit, one.measured) if one.state == "breach" else ""
-    return Judged(one.event.origin.offset, one.event.at, one.value, one.state, away, one.event.event_id, why)
+    why, correlation_id = "", ""
+    if one.state == "breach":
+        why, correlation_id = explain(rule, one.value, unit, one.measured), one.event.correlation_id
+    event = one.event
+    return Judged(event.origin.offset, event.at, one.value, one.state, away, event.event_id, why, correlation_id)
 
 
 def _statistics(

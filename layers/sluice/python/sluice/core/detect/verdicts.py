@@ -32,6 +32,8 @@ class Judged(msgspec.Struct, frozen=True, array_like=True):
     event_id: str | None = None
     why: str = ""
     """Of a breach, in words for the person who is notified."""
+    correlation_id: str = ""
+    """Of a breach, the request that brought its event; an older release of detect names none."""
 
 
 class Statistics(msgspec.Struct, frozen=True):

@@ -24,6 +24,8 @@ class RecallQuestion(msgspec.Struct, frozen=True):
     objects: tuple[str, ...]
     digests: bool = False
     """Whether the rows will be merged with others and need digests, two thirds of an answer."""
+    correlation_id: str = ""
+    """The asking request's; an older release of query sends none."""
 
 
 class ArchivedRow(msgspec.Struct, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ from sluice.core.records import Origin
 from sluice.core.rollups.resolutions import Resolution
 from sluice.core.times import LATE_ARRIVAL, write_time
 from sluice.core.trace.counting import effective_time, find_counted, is_same_time
+from sluice.core.trace.incidents import TracedIncident
 from sluice.core.trace.lake_search import MOST_ROWS, LetterFacts, Problem, SearchResult, StoredCopy, StoredLetter
 
 AGGREGATE, INGEST = "aggregate", "ingest"
@@ -98,6 +99,7 @@ class Numbers(msgspec.Struct, frozen=True):
     kept_from: datetime | None
     counted_by: Mapping[Origin, str] = {}
     """The replays that accounted for copies which aggregate had not counted."""
+    incidents: Mapping[Who, tuple[TracedIncident, ...]] = {}
 
 
 class UnaskedSource(msgspec.Struct, frozen=True):
@@ -148,6 +150,8 @@ class TracedEvent(msgspec.Struct, frozen=True):
     samples: tuple[TracedSample, ...] | None
     settled_at: datetime | None
     dead_letters: tuple[TracedLetter, ...]
+    incidents: tuple[TracedIncident, ...] | None = None
+    """None if the numbers could not be asked, or if an older release of trace answers."""
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -234,6 +238,7 @@ def _build_event(
         kept.samples if asked_for else None,
         kept.settled_at,
         tuple(_gather_letters(letters)),
+        asked_for.incidents.get(who, ()) if asked_for else None,
     )
 
 

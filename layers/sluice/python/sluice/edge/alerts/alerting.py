@@ -83,7 +83,16 @@ class Alerting(msgspec.Struct, frozen=True):
                 board.take(verdict)
             board.settle()
             tables.keep(board, now)
-        record(INCIDENTS_OPENED, len(board.incidents.keys() - known))
+        opened = board.incidents.keys() - known
+        for one in (board.incidents[each] for each in sorted(opened)):
+            logger.info(
+                "an incident is opened",
+                correlation_id=one.correlation_id,
+                incident_id=one.incident_id,
+                fleet=one.fleet_id,
+                rule=one.rule_id,
+            )
+        record(INCIDENTS_OPENED, len(opened))
         record(MESSAGES_WRITTEN, len(board.messages))
 
     def _tell(self, verdicts: Sequence[Verdict]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import msgspec
 
-from sluice.core.alerts.board import Board, Member
+from sluice.core.alerts.board import Board, Cause, Member
 from sluice.core.alerts.incidents import Incident
 from sluice.core.alerts.limits import COOL_DOWN, HOUR, TOGETHER
 from sluice.core.alerts.messages import StageAddress
@@ -46,6 +46,11 @@ _KEEP_MESSAGES = """
     INSERT INTO alert_message (incident_id, sequence, message, written_at)
     SELECT incident_id, sequence, message::jsonb, %s
     FROM unnest(%s::text[], %s::integer[], %s::text[]) AS given (incident_id, sequence, message)
+"""
+_KEEP_CAUSES = """
+    INSERT INTO incident_event (incident_id, device_id, event_id, correlation_id, joined_at)
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+    ON CONFLICT DO NOTHING
 """
 _SILENCES = """
     SELECT silence_number, fleet_id, rule_id, device_id, until FROM silence WHERE fleet_id = ANY(%s) AND until > %s
@@ -121,6 +126,9 @@ class AlertTables:
             members = [board.members[place] for place in sorted(board.changed_members)]
             columns = [[getattr(each, name) for each in members] for name in Member.__struct_fields__]
             self._connection.execute(_KEEP_MEMBERS, columns)
+        if board.causes:
+            causes = [[getattr(each, name) for each in board.causes] for name in Cause.__struct_fields__]
+            self._connection.execute(_KEEP_CAUSES, causes)
         if board.messages:
             self._connection.execute(
                 _KEEP_MESSAGES,

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from sluice.core.errors import Refusal
+from sluice.edge.correlation import current_id
 from sluice.edge.invoked import InvokedFunction
 
 
@@ -24,7 +25,7 @@ class _Answered(msgspec.Struct, frozen=True):
 
 def ask_function(function: InvokedFunction, question: Mapping[str, Any]) -> dict[str, Any]:
     """Ask a function, and raise what it refuses."""
-    answered = function.ask(question, _Answered)
+    answered = function.ask({**question, "correlation_id": current_id()}, _Answered)
     if answered.refused is not None:
         refused = answered.refused
         raise Refusal(refused.status, refused.code, refused.detail)

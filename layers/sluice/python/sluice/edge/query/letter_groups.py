@@ -15,6 +15,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.letter_groups import LetterDays, LetterGroups
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.cache import Cache
+from sluice.edge.correlation import current_id
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.read_through import Ages, CachedValue, ReadThrough
 
@@ -80,4 +81,4 @@ class FleetLetters:
         if self._quotas.exceeded(fleet, _FLEET_QUOTA, 0, now) or self._quotas.exceeded(_EVERYONE, _QUOTA, 1, now):
             raise _BusyError
         self._quotas.charge_rejects(fleet, _FLEET_QUOTA, 1, now)
-        return self._function.ask(asked.write_question(), _Answered).result
+        return self._function.ask({**asked.write_question(), "correlation_id": current_id()}, _Answered).result

@@ -6,6 +6,7 @@ from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.paging import Page
 from sluice.core.rollup_archive.recall import ArchivedRow, RecallAnswer, RecallQuestion
 from sluice.core.rollups.resolutions import Resolution
+from sluice.edge.correlation import current_id
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.query.reading import Reader
 
@@ -51,7 +52,15 @@ class RollupArchive:
             if not objects:
                 return page, ()
             question = RecallQuestion(
-                page.resolution, fleet_id, devices or None, metrics, page.start, page.end, objects, digests=merging
+                page.resolution,
+                fleet_id,
+                devices or None,
+                metrics,
+                page.start,
+                page.end,
+                objects,
+                digests=merging,
+                correlation_id=current_id(),
             )
             try:
                 answer = self._function.ask(question, RecallAnswer)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sluice.core.correlation import write_comment
 from sluice.core.trace.lake_search import EventSearch, SearchResult, read_copy, read_letters
 from sluice.edge.trace.athena import Athena, Failure
 
@@ -18,7 +19,9 @@ class Seeker:
 
     def seek(self, wanted: EventSearch) -> SearchResult:
         """Run both queries; a failed one does not affect the other."""
-        copies, letters = self._athena.ask(self._queries, wanted.parameters())
+        comment = write_comment(wanted.correlation_id)
+        queries = [f"{comment}{query}" for query in self._queries]
+        copies, letters = self._athena.ask(queries, wanted.parameters())
         # Of two different problems, the answer names the one that needs attention.
         failures = sorted(
             (one for one in (copies, letters) if isinstance(one, Failure)), key=lambda one: one.problem != "unavailable"

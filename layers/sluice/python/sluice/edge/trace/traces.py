@@ -23,6 +23,7 @@ from sluice.core.trace.outcomes import (
 from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 from sluice.edge.query.rollups import RollupReader
+from sluice.edge.trace.incidents import read_incidents
 
 # In one statement: coverage and samples are then from the same snapshot.
 _KNOWN = """
@@ -136,6 +137,7 @@ class TraceReader:
             {origin: progress for origin, progress, _ in dealt_with},
             _moment(found.floor),
             {origin: replay for origin, _, replay in dealt_with if replay is not None},
+            read_incidents(self._reader, event_id, devices),
         )
 
     def _read_sample(
