@@ -36,5 +36,6 @@ UNUSED = {
         "a file of a day that a replay replaces; tests/database/test_replay_expired.py replaces one"
     ),
     r"tier (kms|s3):.*": "days that are old enough, likewise; tests/database/test_tier.py moves some",
+    r"probe kms:(Decrypt|GenerateDataKey) the key at rest": "Secrets Manager encrypts its secret, in its name",
     r"seek (glue|kms|s3):.*": "Athena reads tables and files in seek's name, and writes what it found",
 }
