@@ -34,6 +34,7 @@ from infra.functions.match import Match
 from infra.functions.migrate import Migrate
 from infra.functions.notify import Notify
 from infra.functions.pressure import Pressure
+from infra.functions.probe import Probe
 from infra.functions.publish import Publish
 from infra.functions.query import Query
 from infra.functions.recall import Recall
@@ -140,7 +141,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
         app,
         deployment,
         "background",
-        "the seven scheduled functions that events and requests do not need for an hour; what pages; dashboards",
+        "the eight scheduled functions that events and requests do not need for an hour; what pages; dashboards",
     )
     # Layers change with releases, and an export cannot change while another stack imports it: these are its own.
     background_base = replace(base, layers=Layers(background, "Layers"))
@@ -157,6 +158,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Roll(background, background_base, profile.roll, produce_deadline_seconds=deadline)
     Tier(background, background_base, profile.tier, rollup_days=profile.retention.rollup_days)
     Maintain(background, background_base, profile.maintain)
+    Probe(background, background_base, profile.probe, api=api.gateway, address=api.address)
     Migrate(pipeline, base, profile.migrate)
     Checkpoint(background, background_base, profile.checkpoint)
     consumers = [archive, aggregate]

@@ -24,7 +24,9 @@ def names_in(plan: Plan) -> dict[str, Any]:
         "consumers": {_verb(function_name(each.function_arn)): each.group for each in event_source(plan).mappings},
         "delivery_streams": plan.delivery_streams,
         "roles": {
-            purpose(each.role): msgspec.to_builtins(each.keys[0]) | {"arn": each.arn} for each in plan.principals
+            purpose(each.role): msgspec.to_builtins(each.keys[0]) | {"arn": each.arn}
+            for each in plan.principals
+            if not each.function
         },
         "admin": msgspec.to_builtins(ADMIN),
     }

@@ -56,6 +56,7 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_milliseconds: Figure
     scheduled_seconds: dict[str, Figure]
     scheduled_line_bytes: Figure
+    probe_requests: Figure
     log_overhead_bytes: Figure
     access_value_bytes: dict[str, Figure]
     poller_unit_megabytes: Figure

@@ -22,6 +22,9 @@ def operation(deployed: Deployed, _work: Workload, figures: Figures) -> Iterator
         yield from started(function)
     yield from _schedules(deployed, figures)
     yield from _readers(deployed, figures)
+    # What ingest and query do for them is less than a dollar.
+    probed = deployed.functions["probe"].runs_a_month * figures.probe_requests.value
+    yield Position("API Gateway", "requests of probe", "http_api_request", probed, "size")
     metrics = figures.metrics.value + deployed.detailed_routes * METRICS_OF_A_ROUTE
     metrics += sum(source.counted for source in deployed.pollers.values()) * SOURCE_METRICS
     yield Position("CloudWatch", "metrics", "cloudwatch_metric_month", metrics, "size")

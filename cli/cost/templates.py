@@ -239,7 +239,8 @@ class _Reader:
             composite_alarms=len(self._all("AWS::CloudWatch::CompositeAlarm")),
             dashboards=len(self._all("AWS::CloudWatch::Dashboard")),
             keys=len(self._all("AWS::KMS::Key")),
-            secrets=int(database.properties.get("ManageMasterUserPassword", False)),
+            secrets=int(database.properties.get("ManageMasterUserPassword", False))
+            + len(self._all("AWS::SecretsManager::Secret")),
             scan_limit_gib=workgroup.properties["WorkGroupConfiguration"]["BytesScannedCutoffPerQuery"] / 2**30,
             monthly_budget=self._budget(),
         )

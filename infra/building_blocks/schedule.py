@@ -8,7 +8,7 @@ from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 
 from infra.building_blocks.function import Function
-from infra.building_blocks.operations import TROUBLE, counted
+from infra.building_blocks.operations import NOTHING_HAPPENED, TROUBLE, counted
 
 # An invocation that could not even be handed over is tried again so often.
 RETRIES = 3
@@ -17,7 +17,7 @@ RETRIES = 3
 class Schedule(Construct):
     """The schedule of one function, with a role that may start it and nothing else."""
 
-    def __init__(self, function: Function, *, every_minutes: int) -> None:
+    def __init__(self, function: Function, *, every_minutes: int, enabled: bool = True) -> None:
         super().__init__(function, "Schedule")
         interval = Duration.minutes(every_minutes)
         # No caller waits for a run, and the next run does its work: after a while it is better not to start it.
@@ -44,6 +44,7 @@ class Schedule(Construct):
             self,
             "Schedule",
             schedule=scheduler.ScheduleExpression.rate(interval),
+            enabled=enabled,
             target=targets.LambdaInvoke(
                 function.resource, role=role.without_policy_updates(), retry_attempts=RETRIES, max_event_age=patience
             ),
@@ -52,7 +53,7 @@ class Schedule(Construct):
             "not-run",
             _not_run(function, max(every_minutes, 5)),
             times=2,
-            no_data=TROUBLE,
+            no_data=TROUBLE if enabled else NOTHING_HAPPENED,
             means=f"{function.verb} should run every {every_minutes} min and does not.",
         )
 

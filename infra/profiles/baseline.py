@@ -19,6 +19,7 @@ from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
 from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
+from infra.functions.probe import ProbeProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
@@ -296,6 +297,10 @@ BASELINE = Profile(
         hold_seconds=20,
         version_hold_seconds=600,
         produce_deadline_seconds=10,
+    ),
+    # A run waits a minute for what is late, so that the next one begins beside it.
+    probe=ProbeProfile(
+        compute=Compute(memory_mib=512, timeout_seconds=100, concurrency=2), patience_seconds=65, scheduled=True
     ),
     attend=AttendProfile(
         compute=Compute(memory_mib=512, timeout_seconds=60, concurrency=3), statement_seconds=10, reserve_seconds=25

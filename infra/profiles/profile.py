@@ -21,6 +21,7 @@ from infra.functions.maintain import MaintainProfile
 from infra.functions.match import MatchProfile
 from infra.functions.notify import NotifyProfile
 from infra.functions.pressure import PressureProfile
+from infra.functions.probe import ProbeProfile
 from infra.functions.publish import PublishProfile
 from infra.functions.query import QueryProfile
 from infra.functions.reconcile import ReconcileProfile
@@ -72,6 +73,7 @@ class Profile:
     deadletter: ConsumerProfile
     salvage: SalvageProfile
     pressure: PressureProfile
+    probe: ProbeProfile
     roll: RollProfile
     maintain: MaintainProfile
     tier: TierProfile

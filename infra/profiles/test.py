@@ -32,6 +32,8 @@ TEST = replace(
     ),
     # The same number of a schedule's short minutes.
     pressure=replace(DEV.pressure, hold_seconds=1, snapshot_seconds=15),
+    # No device but those of a test. A test that wants a probe invokes it.
+    probe=replace(DEV.probe, scheduled=False),
     query=replace(
         DEV.query,
         requests_per_second=200,

@@ -54,8 +54,8 @@ OUTAGES = (
     ),
     Outage(
         "outage-devices",
-        "Devices cannot deliver: requests fail, or their events are answered `retry`.",
-        burn_rates("devices"),
+        "Devices cannot deliver: requests fail, their events are answered `retry`, or no one knows whether they can.",
+        (*burn_rates("devices"), "probe-unaccepted"),
         cause="outage-brokers",
     ),
     Outage(
@@ -67,7 +67,7 @@ OUTAGES = (
     Outage(
         "outage-numbers",
         "Numbers stand still: samples or windows are not computed. Raw has every event.",
-        ("aggregate-late", "aggregate-retrying", "aggregate-quarantine", "roll-behind"),
+        ("aggregate-late", "aggregate-retrying", "aggregate-quarantine", "roll-behind", "probe-late"),
         cause="outage-stores",
     ),
     Outage(
@@ -127,7 +127,7 @@ OUTAGES = (
 )
 
 RUNBOOKS = {
-    "api": ("api", "slo"),
+    "api": ("api", "probe", "slo"),
     "ingest": ("ingest", "pressure", "publish"),
     "consumers": ("archive", "aggregate", "detect", "deadletter", "alert", "recount"),
     "delivery": ("delivery", "salvage"),

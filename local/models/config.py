@@ -88,6 +88,8 @@ class PrincipalConfig(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     keys: list[AccessKeyConfig]
     statements: list[StatementConfig]
+    function: bool = False
+    """Whether it is the role of a function, and of no person."""
 
 
 class AccessLogConfig(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,4 +1,6 @@
-"""Roles of people: each role whose policies allow routes of the API gets an access key of this start.
+"""Roles that may ask the API: each role of people whose policies allow routes gets an access key of this start.
+
+A function signs with the key that it has for all of AWS.
 
 Statements about anything but the API have no effect here (those of functions' roles are read in grants.py); a statement
 about the API that the model cannot evaluate stops the start.
@@ -9,6 +11,7 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, cast
 
+from local import overrides
 from local.models.config import AccessKeyConfig, PrincipalConfig, StatementConfig
 from local.models.iam import INVOKE
 from local.models.policies import covers_action
@@ -28,7 +31,8 @@ def read_principals(assembly: Assembly, resolver: Resolver) -> list[PrincipalCon
                 f"{policy} has a statement about {INVOKE}; only those in a role's Policies are modelled"
             )
     roles = [each for each in assembly.resources("AWS::IAM::Role") if resolver.exists(each)]
-    principals = [_principal(resolver, each) for each in roles]
+    functions = dict(_functions(assembly, resolver))
+    principals = [_principal(resolver, each, functions.get(each.logical_id)) for each in roles]
     return [each for each in principals if any(statement.effect == "Allow" for statement in each.statements)]
 
 
@@ -37,7 +41,14 @@ def purpose(role: str) -> str:
     return role.split("-", 2)[-1]
 
 
-def _principal(resolver: Resolver, role: Resource) -> PrincipalConfig:
+def _functions(assembly: Assembly, resolver: Resolver) -> Iterator[tuple[str, str]]:
+    for function in assembly.resources("AWS::Lambda::Function"):
+        match function.properties.get("Role"):
+            case {"Fn::GetAtt": [str(role), *_]}:
+                yield role, str(resolver.value({"Ref": function.logical_id}, function.stack, str(function)))
+
+
+def _principal(resolver: Resolver, role: Resource, function: str | None) -> PrincipalConfig:
     for managed in resolver.property(role, "ManagedPolicyArns", []):
         if ":policy/service-role/" not in managed:
             raise TemplateError(f"{role} ManagedPolicyArns has {managed}; nothing here knows what that allows")
@@ -50,7 +61,11 @@ def _principal(resolver: Resolver, role: Resource) -> PrincipalConfig:
         role=name,
         arn=attribute("Arn"),
         id=attribute("RoleId"),
-        keys=[_new_key(), *([ADMIN] if purpose(name) == "admin" else [])],
+        keys=[
+            _new_key() if function is None else AccessKeyConfig(overrides.access_key(function), overrides.SECRET_KEY),
+            *([ADMIN] if function is None and purpose(name) == "admin" else []),
+        ],
+        function=function is not None,
         statements=[
             statement
             for policy in role.properties.get("Policies", [])

@@ -91,7 +91,7 @@ def test_a_stage_without_reservations_takes_what_there_is() -> None:
 
 
 def test_reservations_are_those_of_the_templates_functions() -> None:
-    assert DEV + 100 == 259
+    assert DEV + 100 == 261
 
 
 NO_STREAM: Script = [("cloudwatch", "list_metrics", {"Metrics": []})]

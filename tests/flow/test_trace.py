@@ -16,6 +16,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from cli.functions import find_function
+from cli.stages import Target
 from local.admin import Admin
 from tests.flow.conftest import ROOT, Stack, create_fleet
 from tests.flow.http import post
@@ -227,3 +229,27 @@ def test_without_the_files_the_numbers_are_returned_and_without_either_there_is_
         assert len(document["events"][0]["samples"]) == 1
         status, problem = get(stack, sent.ids["accepted"])
         assert (status, problem["code"]) == (503, "trace_unavailable")
+
+
+def test_probe_makes_its_keys_posts_an_event_and_reads_it_back(stack: Stack) -> None:
+    probe = find_function(Target("", stack.directory), "probe")
+    deadline = time.monotonic() + 60
+    # Keys that were made a moment ago may not be known everywhere yet.
+    while not (probed := probe({}))["accepted"]:
+        assert time.monotonic() < deadline, probed
+        time.sleep(1)
+    assert (probed["seen"], probed["seconds"] < 60) == (True, True)
+    lines = (stack.directory / "state" / "lambdas" / f"{stack['functions']['probe']}.log").read_text().splitlines()
+    measured = [json.loads(line) for line in lines if "ProbeVisibleSeconds" in line]
+    assert [line["ProbeVisibleSeconds"] for line in measured] == [[probed["seconds"]]]
+    command = [sys.executable, "-m", "cli", "key", "list", "sluice-probe", "--dir", str(stack.directory), "--json"]
+    listed = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)["items"]
+    assert sorted(key["role"] for key in listed) == ["device", "reader"]
+    stack.settle(("archive",))
+    (event,) = tell_json(stack, probed["event_id"], "--fleet", "sluice-probe")["events"]
+    assert [copy["correlation_id"] for copy in event["copies"]] == [f"probe-{probed['event_id']}"]
+
+
+def tell_json(stack: Stack, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "cli", "trace", *arguments, "--json", "--dir", str(stack.directory)]
+    return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)

@@ -17,7 +17,7 @@ CDKS_OWN = {
     "AWSCDKTriggerCustomResourceProviderCustomResourceProviderHandler97BECD91": "starts the migrations",
 }
 # These need no broker, database or cache of ours and have no access to them.
-OUTSIDE = {"show", "lookup", "notify", "recall", "seek"}
+OUTSIDE = {"show", "lookup", "notify", "probe", "recall", "seek"}
 PACKAGE = ROOT / "layers" / "sluice" / "python"
 IN_THE_RUNTIME = {"boto3", "botocore"}
 # The published layer has no requirements of ours to read.

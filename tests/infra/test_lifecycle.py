@@ -29,10 +29,10 @@ HOLDS_DATA = {
     "AWS::SQS::Queue": "queue",
     "AWS::Logs::LogGroup": "log group",
 }
-# Everything else is written by the next deployment.
+# Everything else is written by the next deployment; probe's secret by its next run.
 HOLDS_NONE = re.compile(
-    r"AWS::(ApiGatewayV2|Athena|Budgets|CloudTrail|CloudWatch|CodeDeploy|EC2|Glue|IAM|Lambda|SNS|Scheduler|StepFunctions)"
-    r"::\w+"
+    r"AWS::(ApiGatewayV2|Athena|Budgets|CloudTrail|CloudWatch|CodeDeploy|EC2|Glue|IAM|Lambda|SNS|Scheduler"
+    r"|SecretsManager|StepFunctions)::\w+"
     r"|AWS::(ElastiCache::User(Group)?|KMS::Alias|Logs::LogStream|MSK::Configuration|RDS::DB(ParameterGroup|SubnetGroup))"
     r"|AWS::(S3::BucketPolicy|SQS::QueuePolicy)"
     r"|Custom::\w+"

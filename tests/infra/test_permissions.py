@@ -417,8 +417,8 @@ def test_functions_log_in_to_the_database_and_the_cache_as_themselves(templates:
         assert f"{verb.capitalize()}User" in place
     roles = {role.name for role in templates.every("AWS::IAM::Role")}
     readers = {_verb(role) for role, action in grants if action == "secretsmanager:GetSecretValue" and role in roles}
-    # notify reads those of destinations alone (test_notify).
-    assert readers == {"migrate", "notify"}
+    # notify reads those of destinations alone (test_notify), and probe its own (test_probe).
+    assert readers == {"migrate", "notify", "probe"}
 
 
 def test_the_network_has_no_way_in_or_out(templates: Templates) -> None:

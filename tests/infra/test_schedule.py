@@ -24,6 +24,7 @@ def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> Non
         "learn",
         "maintain",
         "pressure",
+        "probe",
         "publish",
         "reconcile",
         "redrive",
@@ -34,7 +35,8 @@ def test_what_is_scheduled_is_enabled_and_at_a_rate(templates: Templates) -> Non
         "tier",
     }
     for verb, schedule in schedules(templates).items():
-        assert schedule.properties["State"] == "ENABLED", verb
+        enabled = verb != "probe" or templates.profile.probe.scheduled
+        assert schedule.properties["State"] == ("ENABLED" if enabled else "DISABLED"), verb
         assert schedule.properties["ScheduleExpression"].startswith("rate("), verb
 
 
@@ -73,9 +75,10 @@ def test_runs_that_could_not_start_do_not_pile_up(templates: Templates) -> None:
 
 
 def test_an_alarm_fires_when_a_function_is_not_started(templates: Templates) -> None:
-    for verb in schedules(templates):
+    for verb, schedule in schedules(templates).items():
         alarm = templates.alarms()[f"{verb}-not-run"].properties
-        assert alarm["TreatMissingData"] == "breaching", verb
+        enabled = schedule.properties["State"] == "ENABLED"
+        assert alarm["TreatMissingData"] == ("breaching" if enabled else "notBreaching"), verb
         (runs,) = [one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one]
         assert runs["Metric"]["MetricName"] == "Invocations", verb
         assert templates.functions()[verb].name in json.dumps(runs["Metric"]["Dimensions"]), verb

@@ -22,6 +22,7 @@ from local.description import names_in
 from local.models import config
 from local.models.aws_client import aws_client
 from local.models.policies import allows
+from local.overrides import function_environment
 from local.resources import (
     Plan,
     Services,
@@ -243,8 +244,9 @@ def test_each_role_of_people_is_a_principal_with_the_routes_it_has_when_deployed
     api = http_api(plan)
     arn = f"arn:aws:execute-api:{api.region}:{api.account}:{api.id}/$default"
 
-    assert {purpose(each.role) for each in api.principals} == set(ROUTES)
-    for principal in api.principals:
+    people = [each for each in api.principals if not each.function]
+    assert {purpose(each.role) for each in people} == set(ROUTES)
+    for principal in people:
         allowed = {
             route.key
             for route in api.routes
@@ -257,17 +259,31 @@ def test_each_role_of_people_is_a_principal_with_the_routes_it_has_when_deployed
 
 def test_access_keys_are_those_of_one_start(plan: Plan) -> None:
     def keys(plan: Plan) -> list[config.AccessKeyConfig]:
-        return [key for each in http_api(plan).principals for key in each.keys]
+        return [key for each in http_api(plan).principals if not each.function for key in each.keys]
 
     again = keys(resolve(plan.assembly, plan.services))
     assert keys(plan) == keys(plan)
     assert [each for each in keys(plan) if each in again] == [ADMIN]
     described = names_in(plan)
-    admin, *others = sorted(plan.principals, key=lambda each: purpose(each.role))
+    admin, *others = sorted(
+        (each for each in plan.principals if not each.function), key=lambda each: purpose(each.role)
+    )
     assert [each.keys for each in others if ADMIN in each.keys] == []
     assert described["admin"] == msgspec.to_builtins(admin.keys[1])
     assert described["roles"]["admin"] == {**msgspec.to_builtins(admin.keys[0]), "arn": admin.arn}
     assert list(described["roles"]) == list(ROUTES)
+
+
+def test_a_function_signs_for_the_api_with_the_key_that_it_has_for_aws(plan: Plan) -> None:
+    (probe,) = [each for each in plan.principals if each.function]
+    environment = function_environment("sluice-proof-probe", {}, plan.services)
+    (key,) = probe.keys
+    assert (key.access_key, key.secret_key) == (
+        environment["AWS_ACCESS_KEY_ID"],
+        environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    resources = [resource.rpartition("/$default/")[2] for one in probe.statements for resource in one.resources]
+    assert resources == ["POST/v1/admin/fleets", "POST/v1/admin/fleets/sluice-probe/keys"]
 
 
 @pytest.mark.parametrize(

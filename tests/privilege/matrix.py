@@ -45,6 +45,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("secretsmanager:GetSecretValue", "secret:rds!data-DatabaseInstanceAA8A5FDE"): "migrate",
     ("secretsmanager:GetSecretValue", "secret:destinations/ops-AbCdEf"): "notify",
     ("secretsmanager:PutSecretValue", "secret:destinations/ops-AbCdEf"): "",
+    ("secretsmanager:GetSecretValue", "secret:probe"): "probe",
+    ("secretsmanager:PutSecretValue", "secret:probe"): "probe",
     # What people are told, and who starts work.
     ("sns:Publish", "alerts"): "alert attend",
     ("sns:Publish", "alerts.fifo"): "alert attend",

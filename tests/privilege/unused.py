@@ -3,6 +3,7 @@
 #: By the service, for those whose calls pass no API of AWS here.
 OUTSIDE = {
     "ec2": "Lambda makes a function's network interfaces in its role's name; its own code is denied all of EC2",
+    "execute-api": "probe signs for the admin routes; the local HTTP API checks it (tests/flow/test_trace.py)",
     "elasticache": "the login at Valkey, which speaks its own protocol; locally it has no users",
     "kafka": "event sources ask for the brokers' addresses in the function's name",
     "kafka-cluster": "the brokers decide, by Kafka's own protocol; locally they have no identities",
@@ -36,5 +37,6 @@ UNUSED = {
         "a file of a day that a replay replaces; tests/database/test_replay_expired.py replaces one"
     ),
     r"tier (kms|s3):.*": "days that are old enough, likewise; tests/database/test_tier.py moves some",
+    r"probe kms:(Decrypt|GenerateDataKey) the key at rest": "Secrets Manager encrypts its secret, in its name",
     r"seek (glue|kms|s3):.*": "Athena reads tables and files in seek's name, and writes what it found",
 }

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.messages import Message
 from sluice.core.records import Origin
-from sluice.edge.broker import CONNECT_SECONDS, LEAVE_ALONE_SECONDS, PROBE_SECONDS, Broker
+from sluice.edge.broker import CONNECT_SECONDS, LEAVE_ALONE_SECONDS, TRIAL_SECONDS, Broker
 from sluice.edge.kafka_client import Delivery, Unstored
 from sluice.edge.settings import BrokerSettings
 
@@ -84,7 +84,7 @@ def test_brokers_that_let_a_deadline_pass_are_left_alone_for_a_moment_and_asked_
     now[0] = LEAVE_ALONE_SECONDS
     assert works.store(MESSAGES) == [None] * 3
     works.store(MESSAGES[:1])
-    assert second.waits == [PROBE_SECONDS, SETTINGS.produce_deadline_seconds]
+    assert second.waits == [TRIAL_SECONDS, SETTINGS.produce_deadline_seconds]
 
 
 @pytest.mark.parametrize("reports", [[None, SILENT, None], [REFUSED] * 3])

@@ -5,6 +5,7 @@ import pytest
 
 from sluice.core.errors import Refusal, Retryable
 from sluice.edge.database import DatabaseAwayError, TooSlowError
+from sluice.edge.query.fleets import ALIVE_SECONDS, check_alive
 from sluice.edge.query.reading import LEAVE_ALONE_SECONDS, Reader
 
 if TYPE_CHECKING:
@@ -80,3 +81,22 @@ def test_a_mistake_in_a_question_is_a_defect_and_not_hidden(store: Store, reader
     store.fails = psycopg.errors.UndefinedTable("no such table")
     with pytest.raises(psycopg.errors.UndefinedTable):
         read(reader)
+
+
+def test_anyone_may_ask_for_health_and_the_database_is_asked_once_a_second(
+    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = store.ask
+    monkeypatch.setattr(store, "ask", lambda *given: answered(*given) and b"true")
+    for _ in range(100):
+        check_alive(reader)
+    assert store.asked == 1
+    store.now += ALIVE_SECONDS + 0.1
+    check_alive(reader)
+    assert store.asked == 2
+    # What failed a moment ago is not called well.
+    store.fails, store.now = DatabaseAwayError("refused"), store.now + ALIVE_SECONDS + 0.1
+    for _ in range(3):
+        with pytest.raises(Retryable):
+            check_alive(reader)
+    assert store.asked == 3

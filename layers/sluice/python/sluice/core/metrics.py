@@ -69,6 +69,13 @@ TIER_BEHIND = Metric("TierBehind", "Seconds", "How long the oldest rollups have 
 FILES_ASKED = Metric("FilesAsked", "Count", "Parquet files that a recall reads.")
 ROWS_RECALLED = Metric("RowsRecalled", "Count", "Rollup rows read back from Parquet.")
 
+# probe
+PROBES_UNACCEPTED = Metric("ProbesUnaccepted", "Count", "Probes whose event was not accepted; 0 for one that was.")
+PROBES_UNSEEN = Metric("ProbesUnseen", "Count", "Probes whose accepted event could not be read in time.")
+PROBE_VISIBLE = Metric(
+    "ProbeVisibleSeconds", "Seconds", "Time from a probe's acceptance until it could be read, or was given up."
+)
+
 # pressure
 BUFFER_USED = Metric(
     "BufferUsed", "None", "Share of the buffer's time used by the oldest record that archive has not read."

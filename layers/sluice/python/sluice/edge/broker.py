@@ -20,7 +20,7 @@ from sluice.edge.settings import BrokerSettings
 logger = Logger()
 
 LEAVE_ALONE_SECONDS = 2.0
-PROBE_SECONDS = 2.5
+TRIAL_SECONDS = 2.5
 """Enough for a new client to connect while one broker hangs."""
 CONNECT_SECONDS = 3.0
 
@@ -90,7 +90,7 @@ class Broker:
         client = self._client = self._client or self._make(self._settings)
         began = self._clock()
         try:
-            deliveries = send(client, self._deadline if self._breaker.closed else PROBE_SECONDS)
+            deliveries = send(client, self._deadline if self._breaker.closed else TRIAL_SECONDS)
         except Exception:
             # The next call must not send what this one left.
             self._discard(client)

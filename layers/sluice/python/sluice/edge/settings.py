@@ -231,6 +231,15 @@ class DirectorySettings(Settings, frozen=True):
     directory_seconds: float
 
 
+class ProbeSettings(Settings, frozen=True):
+    """Where the API is, where probe keeps its keys, and how long it waits for its event."""
+
+    aws_region: str
+    api_address: str
+    probe_secret_arn: str
+    probe_patience_seconds: float
+
+
 class RollSettings(Settings, frozen=True):
     """When roll closes a window, how long it waits before it rolls one again, and how long it runs."""
 

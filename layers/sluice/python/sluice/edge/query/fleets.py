@@ -7,6 +7,8 @@ from sluice.edge.query.reading import Reader
 
 MOST_LISTED = 200
 COUNTED = timedelta(hours=24)
+ALIVE_SECONDS = 1.0
+"""For so long an answer of the database shows that it is well."""
 
 # The answer contains the second part as written here.
 _STATUS = """
@@ -65,5 +67,6 @@ def read_status(reader: Reader, fleet_id: str, now: datetime) -> tuple[int | Non
 
 
 def check_alive(reader: Reader) -> None:
-    """Check whether the database answers."""
-    reader.read(bool, "SELECT 'true'::json")
+    """Check whether the database answers: anyone may ask, so each process asks it once a second at most."""
+    if not reader.has_answered_within(ALIVE_SECONDS):
+        reader.read(bool, "SELECT 'true'::json")

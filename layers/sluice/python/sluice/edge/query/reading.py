@@ -34,20 +34,28 @@ class Reader:
         self._clock = clock
         self._breaker = Breaker("the database", LEAVE_ALONE_SECONDS, clock)
         self._no_more_from = float("inf")
+        self._answered_at = float("-inf")
 
     def begin(self) -> None:
         """Begin an answer: this starts its time limit for queries."""
         self._no_more_from = self._clock() + self._seconds
+
+    def has_answered_within(self, seconds: float) -> bool:
+        """Return whether the database answered so short a time ago, and has not failed since."""
+        return self._clock() - self._answered_at <= seconds
 
     def read(self, kind: type[Document], sql: str, *parameters: str) -> Document:
         """Query one document; Retryable while the database is down."""
         if self._clock() >= self._no_more_from:
             raise _refuse_slow()
         with self._breaker.asking():
+            # A failure leaves it unknown.
+            self._answered_at = float("-inf")
             try:
                 found = self._database.ask(sql, *parameters)
             except TooSlowError as error:
                 raise _refuse_slow() from error
+            self._answered_at = self._clock()
         return msgspec.json.decode(b"null" if found is None else found, type=kind)
 
 

@@ -1,0 +1,93 @@
+"""A run of probe: post an event, and ask for it until it can be read, or for so long."""
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from sluice.core.errors import Retryable
+from sluice.core.metrics import PROBE_VISIBLE, PROBES_UNACCEPTED, PROBES_UNSEEN
+from sluice.core.probe.event import READ_ROUTE, ROUTE, ProbeEvent, is_accepted, is_visible, make_event
+from sluice.core.probe.keys import ProbeKeys
+from sluice.edge.correlation import correlated
+from sluice.edge.metrics import record
+from sluice.edge.probe.gateway import Answered, Gateway
+from sluice.edge.probe.keyring import Keyring
+
+logger = Logger()
+
+PAUSE_SECONDS = 0.5
+"""Between two questions; the metric is as fine as this."""
+UNAUTHORIZED = 401
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """What came of a run."""
+
+    event_id: str
+    accepted: bool
+    seen: bool
+    seconds: float | None = None
+    """From the acceptance until the event could be read, or until the run gave up."""
+
+
+class Probing(msgspec.Struct, frozen=True):
+    """The work of probe."""
+
+    gateway: Gateway
+    keyring: Keyring
+    patience: float
+    """For how many seconds a run asks for its event."""
+    seconds: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self, event_id: uuid.UUID, now: datetime) -> Probed:
+        """Post an event, wait until it can be read, and record what came of it."""
+        event = make_event(event_id, now)
+        with correlated(event.correlation_id):
+            probed = self._probe(event, now)
+        record(PROBES_UNACCEPTED, not probed.accepted)
+        if probed.seconds is not None:
+            record(PROBE_VISIBLE, probed.seconds)
+            record(PROBES_UNSEEN, not probed.seen)
+        return probed
+
+    def _probe(self, event: ProbeEvent, now: datetime) -> Probed:
+        try:
+            keys = self.keyring.find(now)
+            posted = self.gateway.post(ROUTE, event.write(), keys.device, event.correlation_id)
+            if not is_accepted(posted.status, posted.body):
+                logger.warning("an event is not accepted", status=posted.status, answer=_show(posted))
+                if posted.status == UNAUTHORIZED:
+                    self.keyring.refuse(now)
+                return Probed(event.event_id, accepted=False, seen=False)
+        except Retryable as error:
+            logger.warning("an event cannot be posted", reason=str(error))
+            return Probed(event.event_id, accepted=False, seen=False)
+        return self._wait(event, keys, now)
+
+    def _wait(self, event: ProbeEvent, keys: ProbeKeys, now: datetime) -> Probed:
+        began = self.seconds()
+        last = ""
+        while True:
+            try:
+                found = self.gateway.ask(READ_ROUTE, keys.reader, event.correlation_id)
+                if is_visible(event, found.status, found.body):
+                    return Probed(event.event_id, accepted=True, seen=True, seconds=self.seconds() - began)
+                last = f"{found.status} {_show(found)}"
+                if found.status == UNAUTHORIZED:
+                    self.keyring.refuse(now)
+                    keys = self.keyring.find(now)
+            except Retryable as error:
+                last = str(error)
+            if self.seconds() - began >= self.patience:
+                logger.warning("an event cannot be read", seconds=self.patience, last=last)
+                return Probed(event.event_id, accepted=True, seen=False, seconds=self.seconds() - began)
+            self.sleep(PAUSE_SECONDS)
+
+
+def _show(answer: Answered) -> str:
+    return answer.body[:200].decode(errors="replace")

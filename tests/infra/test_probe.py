@@ -1,0 +1,31 @@
+"""probe may create fleets and keys of its own fleet, keeps its keys in one secret, and reaches no store."""
+
+import json
+
+from sluice.edge.settings import ProbeSettings
+from tests.infra.templates import Templates
+
+
+def test_it_may_make_keys_of_its_own_fleet_and_of_no_other(templates: Templates) -> None:
+    granted = templates.granted("probe")
+    routes = [json.dumps(place) for place in granted["execute-api:Invoke"]]
+    assert sorted(one.partition("$default")[2].strip('"]}') for one in routes) == [
+        "/POST/v1/admin/fleets",
+        "/POST/v1/admin/fleets/sluice-probe/keys",
+    ]
+    services = {action.partition(":")[0] for action in granted}
+    assert services == {"execute-api", "kms", "logs", "secretsmanager"}
+
+
+def test_it_is_told_the_address_that_everyone_has(templates: Templates) -> None:
+    settings = templates.settings("probe", ProbeSettings)
+    assert settings.probe_patience_seconds > 60
+
+
+def test_where_it_is_not_scheduled_no_alarm_misses_it(templates: Templates) -> None:
+    scheduled = templates.profile.probe.scheduled
+    missing = {"breaching" if scheduled else "notBreaching"}
+    alarms = templates.alarms()
+    assert {alarms[name].properties["TreatMissingData"] for name in ("probe-not-run", "probe-unaccepted")} == missing
+    for name in ("probe-late", "probe-slow"):
+        assert alarms[name].properties["TreatMissingData"] == "notBreaching"
