@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from infra.api.door import Throttle
+from infra.functions.ingest import Throttles
 from infra.profiles.baseline import BASELINE
 from infra.stores.cache import CacheProfile
 from infra.stores.checkpoints import Lock
@@ -13,7 +15,16 @@ DEV = replace(
     BASELINE,
     name="dev",
     brokers=Brokers(instance_type="kafka.m7g.large", count=3, storage_gib=100),
-    ingest=replace(BASELINE.ingest, started=0),
+    ingest=replace(
+        BASELINE.ingest,
+        compute=replace(BASELINE.ingest.compute, concurrency=20),
+        started=0,
+        throttles=Throttles(
+            events=Throttle(rate=1000, burst=2000),
+            readings=Throttle(rate=400, burst=800),
+            activity=Throttle(rate=400, burst=800),
+        ),
+    ),
     archive=replace(
         BASELINE.archive,
         compute=replace(BASELINE.archive.compute, concurrency=5),
