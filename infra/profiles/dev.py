@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from infra.api.door import Throttle
 from infra.building_blocks.shift import AT_ONCE
+from infra.functions.ingest import Throttles
 from infra.profiles.baseline import BASELINE
 from infra.stores.cache import CacheProfile
 from infra.stores.checkpoints import Lock
@@ -14,7 +16,17 @@ DEV = replace(
     BASELINE,
     name="dev",
     brokers=Brokers(instance_type="kafka.m7g.large", count=3, storage_gib=100),
-    ingest=replace(BASELINE.ingest, started=0, shift_minutes=AT_ONCE),
+    ingest=replace(
+        BASELINE.ingest,
+        compute=replace(BASELINE.ingest.compute, concurrency=20),
+        started=0,
+        shift_minutes=AT_ONCE,
+        throttles=Throttles(
+            events=Throttle(rate=1000, burst=2000),
+            readings=Throttle(rate=400, burst=800),
+            activity=Throttle(rate=400, burst=800),
+        ),
+    ),
     archive=replace(
         BASELINE.archive,
         compute=replace(BASELINE.archive.compute, concurrency=5),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from infra.api.door import Keys, Throttle
+from infra.profiles.baseline import BASELINE
 from infra.profiles.dev import DEV
 from infra.stores.control_data import Rules
 
@@ -16,6 +17,7 @@ TEST = replace(
         DEV.ingest,
         # A laptop's few processes answer slowly: callers wait for a free one, where Lambda would start another.
         compute=replace(DEV.ingest.compute, concurrency=98),
+        throttles=BASELINE.ingest.throttles,
     ),
     archive=replace(DEV.archive, minimum_pollers=2, batching_window_seconds=1, version_hold_seconds=6),
     aggregate=replace(DEV.aggregate, minimum_pollers=2, transaction_seconds=10, hold_seconds=1, version_hold_seconds=6),
@@ -69,6 +71,6 @@ TEST = replace(
     ),
     backtest=replace(DEV.backtest, seconds=20, statement_seconds=10, reserve_seconds=40),
     deadletter=replace(DEV.deadletter, batching_window_seconds=1),
-    # Two streams, as at baseline.
+    # Two streams: baseline has several, too.
     delivery=replace(DEV.delivery, interval_seconds=2, size_mib=64, peak_mib_per_second=6),
 )

@@ -173,13 +173,13 @@ class Database(Construct):
 
     def _identify(self, restored: Restored | None) -> tuple[str, str]:
         """Return the id under which functions log in, and the administrator's secret."""
-        secret = self._instance.secret
-        if secret is None:
-            raise RuntimeError("RDS manages the administrator's password, so there is a secret")
+        secret, resource_id = self._instance.secret, self._instance.instance_resource_id
+        if secret is None or resource_id is None:
+            raise RuntimeError("RDS manages the password, so there is a secret, and each instance has an id")
         if restored is None:
-            return self._instance.instance_resource_id, secret.secret_arn
+            return resource_id, secret.secret_arn
         # The stack that imports them is updated later than this one: until then the exports must stay.
-        for imported in (self._instance.instance_resource_id, secret.secret_arn):
+        for imported in (resource_id, secret.secret_arn):
             Stack.of(self).export_value(imported)
         return restored.resource_id, restored.secret_arn
 

@@ -41,8 +41,8 @@ class DeliveryProfile:
 
     @property
     def streams(self) -> int:
-        """As many as the peak needs."""
-        return math.ceil(self.peak_mib_per_second / self.quota_mib_per_second)
+        """As many as the peak needs without an alarm."""
+        return math.ceil(100 * self.peak_mib_per_second / (QUOTA_PERCENT * self.quota_mib_per_second))
 
 
 class Delivery(Construct):

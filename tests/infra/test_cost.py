@@ -149,7 +149,7 @@ def test_the_model_has_the_rows_that_the_profile_makes_room_for() -> None:
     figures, size = load_figures(), SIZES["baseline"]
     rows = size.peak * figures.row_bytes.value / 2**20
     assert rows <= BASELINE.delivery.peak_mib_per_second <= 1.2 * rows
-    assert replace(BASELINE.delivery, quota_mib_per_second=1).streams == 10
+    assert replace(BASELINE.delivery, quota_mib_per_second=1).streams == 12
 
 
 def test_the_page_of_deployments_says_what_waf_and_the_trail_add(baseline: Model) -> None:

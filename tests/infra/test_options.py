@@ -43,7 +43,7 @@ def test_no_function_reserves_executions_that_the_account_has_not(told: Told) ->
 
 
 def test_a_smaller_quota_of_firehose_makes_more_streams(told: Told) -> None:
-    assert len(of_type(told.template("data"), "AWS::KinesisFirehose::DeliveryStream")) == 4
+    assert len(of_type(told.template("data"), "AWS::KinesisFirehose::DeliveryStream")) == 5
 
 
 def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_can_begin(

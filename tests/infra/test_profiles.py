@@ -34,7 +34,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     ),
     "64 to 128 MiB": lambda: replace(BASELINE.delivery, size_mib=5),
     "after its produce deadline": lambda: replace(BASELINE.ingest, produce_deadline_seconds=15),
-    "environments of two releases": lambda: replace(BASELINE.ingest, started=11),
+    "environments of two releases": lambda: replace(BASELINE.ingest, started=31),
     "revoked key": lambda: replace(BASELINE.keys, key_s3_seconds=290),
     "between a minimum and a maximum": lambda: replace(BASELINE.archive, minimum_pollers=5, maximum_pollers=2),
     "not being late": lambda: replace(BASELINE.archive, batching_window_seconds=60),
