@@ -428,6 +428,7 @@ KINDS: dict[str, Kind] = {
     "AWS::Athena::NamedQuery": ignored("a local query reads the same file"),
     "AWS::CDK::Metadata": ignored("says which constructs were used"),
     "AWS::Budgets::Budget": ignored(OBSERVED),
+    "AWS::CloudTrail::Trail": ignored(OBSERVED),
     "AWS::CloudWatch::Dashboard": ignored(OBSERVED),
     "AWS::EC2::EIP": ignored(NETWORK),
     "AWS::EC2::FlowLog": ignored(NETWORK),
