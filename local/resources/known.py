@@ -431,6 +431,7 @@ KINDS: dict[str, Kind] = {
     "AWS::Budgets::Budget": ignored(OBSERVED),
     "AWS::CodeDeploy::Application": ignored(SHIFTED),
     "AWS::CodeDeploy::DeploymentGroup": ignored(SHIFTED),
+    "AWS::CloudTrail::Trail": ignored(OBSERVED),
     "AWS::CloudWatch::Dashboard": ignored(OBSERVED),
     "AWS::EC2::EIP": ignored(NETWORK),
     "AWS::EC2::FlowLog": ignored(NETWORK),

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import pytest
 from cdk_nag import AwsSolutionsChecks
 
+from bench.flooding import has_key
 from infra.profiles.dev import DEV
 from sluice.core.api.keys import ID_LENGTH, SECRET_LENGTH, compose_key
 from tests.infra.options import DOMAIN, FIREWALL, Told, of_type
@@ -98,6 +99,13 @@ def test_what_has_no_form_of_a_key_reaches_no_route_that_takes_one(
             assert refused(rules, method, path.replace("v", "%76", 1), **headers), route
             assert refused(rules, method, f"/assets/..{path}", **headers), route
     assert refused(rules, "POST", "/", **headers)
+
+
+def test_the_stand_in_of_the_benchmark_refuses_the_same(rules: dict[str, Any]) -> None:
+    for key in ("", "x", KEY, KEY[:-1], KEY.replace("proof", "other")):
+        head = f"POST /v1/events HTTP/1.1\r\nX-Api-Key: {key}\r\n\r\n".encode()
+        assert has_key("proof")(head) is not refused(rules, "POST", "/v1/events", x_api_key=key), key
+    assert not has_key("proof")(b"POST /v1/events HTTP/1.1\r\nhost: x\r\n\r\n")
 
 
 def test_what_is_refused_is_answered_as_the_gateway_answers(told: Told, rules: dict[str, Any]) -> None:
