@@ -21,7 +21,7 @@ import typer
 
 from cli import query
 from cli.aws import locate_api
-from cli.canary_checks import Row, find_faults, find_miscounts
+from cli.canary_checks import Row, find_faults, find_miscounts, find_unsettled, shorten
 from cli.simulation.client import ACCEPTED, Ledger, digest, post_all
 from cli.simulation.clocks import ended_minutes
 from cli.simulation.devices import EVENTS, Fleet, Sent, write
@@ -54,8 +54,9 @@ def run(
 ) -> None:
     """Post as devices do and read the results back.
 
-    It ends with 1 if anything is missing, doubled, altered or miscounted when its patience is over. At a deployed
-    stage the environment has a device key as KEY and, for the numbers to be checked too, a reader key as READER_KEY.
+    It ends with 1 if events are not taken, which it tries for some minutes, or if anything is missing, doubled, altered
+    or miscounted when its patience is over. At a deployed stage the environment has a device key as KEY and, for the
+    numbers to be checked too, a reader key as READER_KEY.
     """
     target = choose(stage, directory)
     posts_to = find_api(target, api)
@@ -74,10 +75,10 @@ def check(target: Target, api: Api, run: str, events: int, patience: float) -> l
     results = ", ".join(f"{count:,} {answer}" for answer, count in sorted(answers.items()))
     statuses = ", ".join(f"{count:,} answers {status}" for status, count in sorted(ledger.statuses.items()))
     say(f"{run}: {len(ledger.attempts):,} events posted: {results}; {statuses}")
-    faults = persist(lambda: read_back(target, run, ledger), patience)
+    faults = find_unsettled(ledger) + persist(lambda: read_back(target, run, ledger), patience)
     if api.reader_key:
         faults += persist(lambda: count_back(api, ledger, sent), patience)
-    say("\n".join(faults) or f"{run}: all is where it must be, and nowhere else")
+    say("\n".join(shorten(faults)) or f"{run}: all is where it must be, and nowhere else")
     return faults
 
 

@@ -1,10 +1,13 @@
 """What a canary's ledger and what is read back from outside must agree on."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.simulation.client import Ledger, digest
+
+SHOWN = 20
+"""How many faults are shown: an outage has one for every event."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,14 @@ def _compare(ledger: Ledger, stored: Counter[str]) -> Iterator[str]:
             yield f"{said}, stored {times} times: {ledger.name(sha256)}"
 
 
+def find_unsettled(ledger: Ledger) -> list[str]:
+    """Count the events that were neither accepted nor rejected, by the last answer to each: devices cannot deliver."""
+    last = {attempt.sha256: attempt.answer for attempt in ledger.attempts}
+    taken = ledger.accepted.keys() | ledger.rejected
+    left = Counter(answer for sha256, answer in last.items() if sha256 not in taken)
+    return [f"{count:,} events were not taken; the last answer was: {answer}" for answer, count in sorted(left.items())]
+
+
 def find_miscounts(expected: Mapping[str, int], counted: Mapping[str, int]) -> list[str]:
     """List the devices whose numbers hold more or fewer events than were accepted."""
     return [
@@ -50,3 +61,9 @@ def find_miscounts(expected: Mapping[str, int], counted: Mapping[str, int]) -> l
         for device in sorted(expected.keys() | counted.keys())
         if expected.get(device, 0) != counted.get(device, 0)
     ]
+
+
+def shorten(faults: Sequence[str]) -> list[str]:
+    """Leave the first faults, and say how many there are besides."""
+    more = len(faults) - SHOWN
+    return [*faults[:SHOWN], *([f"and {more:,} faults more"] if more > 0 else [])]

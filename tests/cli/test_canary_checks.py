@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.canary_checks import Row, find_faults, find_miscounts
+from cli.canary_checks import Row, find_faults, find_miscounts, find_unsettled, shorten
 from cli.simulation.client import Ledger
 from cli.simulation.devices import EVENTS, Sent
 
@@ -45,9 +45,35 @@ def test_an_unknown_event_may_be_stored_once_more(ledger: Ledger) -> None:
     assert find_faults(ledger, [*ROWS, *(Row(0, number, ROWS[0].event) for number in (8, 9))], LETTERS) != []
 
 
+def test_an_event_that_was_accepted_once_is_taken(ledger: Ledger) -> None:
+    assert find_unsettled(ledger) == []
+    ledger.write(GOOD[:1], 503, {})
+    assert find_unsettled(ledger) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "answer"),
+    [(429, "not_stored", "unknown"), (429, "pressure", "turned away"), (403, "forbidden", "refused")],
+)
+def test_events_that_are_not_taken_are_a_fault_although_none_of_them_must_be_stored(
+    status: int, code: str, answer: str
+) -> None:
+    away = Ledger()
+    for _ in range(2):
+        away.write([*GOOD, BAD], status, {"code": code})
+    assert find_faults(away, [], []) == []
+    assert find_unsettled(away) == [f"4 events were not taken; the last answer was: {answer}"]
+
+
 def test_numbers_that_hold_more_or_less_than_was_accepted_are_named() -> None:
     assert find_miscounts({"a": 1, "b": 2}, {"a": 1, "b": 2}) == []
     assert find_miscounts({"a": 1, "b": 2}, {"a": 1, "c": 1}) == [
         "b: 2 events were accepted, its minutes count 0",
         "c: 0 events were accepted, its minutes count 1",
     ]
+
+
+def test_an_outage_is_not_told_event_by_event() -> None:
+    faults = [f"fault {number}" for number in range(1020)]
+    assert shorten(faults[:20]) == faults[:20]
+    assert shorten(faults) == [*faults[:20], "and 1,000 faults more"]

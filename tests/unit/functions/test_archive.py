@@ -12,6 +12,7 @@ import pytest
 from sluice.core.archive.rows import Pack
 from sluice.core.messages import Message
 from sluice.edge.archive.archiving import Archiving, Delivery, Undelivered
+from sluice.edge.failures import intake
 from sluice.edge.failures.attempts import Attempts
 from sluice.edge.failures.consuming import PAUSE, BatchConsumer
 from sluice.edge.failures.holding import Holds
@@ -175,6 +176,20 @@ def test_a_batch_that_is_mostly_poison_halts_the_consumer_and_is_not_drained(wor
         assert world.metrics["QuarantineExceeded"] == 1
     assert world.letters == []
     assert world.rows == []
+
+
+def test_a_consumer_that_halts_says_what_is_wrong_with_a_record_because_no_letter_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(intake.logger, "exception", lambda _message, **fields: told.append(fields))
+    world.archive(batch_with_poison(*range(10), size=200))
+    assert told == []
+    world.archive(batch_with_poison(*range(3, 30), size=40))
+    (halted,) = told
+    assert (halted["topic"], halted["partition"], halted["offset"]) == ("raw-events", 4, 103)
+    assert "the event breaks telemetry 1" in halted["reason"]
+    assert halted["exc_info"].__traceback__ is not None
 
 
 @pytest.mark.shows_fault(part="consumer", fault="every record fails, as after a bad deployment")

@@ -10,9 +10,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from aws_lambda_powertools import Logger
 
-from sluice.core.errors import Ahead, Fault, Killer, Retryable
+from sluice.core.errors import Ahead, Fault, Killer, Poison, Retryable
+from sluice.core.failures.quarantine import QuarantineExceededError
 from sluice.core.failures.sorting import Faulty, count_poison, sort_records
 from sluice.core.metrics import RECORDS_HELD, RECORDS_QUARANTINED, Metric
 from sluice.core.records import KafkaRecord, Origin
@@ -78,7 +80,7 @@ class Intake:
         batch = sort_records(records, partial(self._work.read, now=now))
         failed = self._hold(batch.faulty, now)
         batch = batch.before(failed)
-        self._quarantine.check(count_poison(batch.faulty), len(batch.good), now)
+        self._check(batch.faulty, len(batch.good), now)
         try:
             if batch.good:
                 undone = self._work.take_in(batch.good, retry)
@@ -100,11 +102,21 @@ class Intake:
         if self._work.has_done(record, killer, now):
             logger.error("a record ended its process after it had taken effect", reason=str(killer))
             return set()
-        self._quarantine.check(1, 0, now)
+        self._check([(record, killer)], 0, now)
         # No earlier write in this batch has shown that the record can be covered.
         self._work.ask()
         logger.error("a record breaks its consumer", reason=str(killer), exc_info=killer.__cause__)
         return self._put_aside([(record, killer)], 0, now)
+
+    def _check(self, faulty: Sequence[Faulty], good: int, now: datetime) -> None:
+        """Say what fails where it halts the consumer: no dead letter of such a batch says it."""
+        try:
+            self._quarantine.check(count_poison(faulty), good, now)
+        except QuarantineExceededError:
+            record, fault = next(one for one in faulty if isinstance(one[1], Poison))
+            place = msgspec.structs.asdict(record.origin)
+            logger.exception("a record of those that halt the consumer", reason=str(fault), **place, exc_info=fault)
+            raise
 
     def _hold(self, faulty: Sequence[Faulty], now: datetime) -> set[Origin]:
         """Return the records to hold: those ahead, until their version was held for long enough."""
