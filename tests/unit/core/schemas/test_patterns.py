@@ -2,8 +2,12 @@
 
 import time
 
+import fastjsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sluice.core.events.violations import list_violations
 from sluice.core.schemas.patterns import MOST_CHARACTERS, PatternError, check_pattern, matches
 
 
@@ -57,7 +61,9 @@ def test_a_pattern_with_bounded_repeats_is_taken(pattern: str) -> None:
         ("^(a$", "does not end"),
         ("^" + "(" * 9 + "a" + ")" * 9 + "$", "more than 8 groups"),
         ("^" + "a" * MOST_CHARACTERS + "$", "1002 characters"),
-        ("^a\\$", "a back-reference"),
+        ("^a\\$", "a backslash before its $"),
+        ("^a\\\\$", "a backslash before its $"),
+        ("^[$]$", "a class such as [a-z_]"),
     ],
 )
 def test_a_pattern_that_could_take_long_or_means_another_thing_elsewhere_is_refused(pattern: str, said: str) -> None:
@@ -79,3 +85,63 @@ def test_the_most_ways_that_are_taken_cost_milliseconds_on_the_worst_text(patter
 def test_the_end_of_a_pattern_is_the_end_of_the_text() -> None:
     assert matches("^a$", "a")
     assert not matches("^a$", "a\n")
+
+
+PIECES = [
+    "a",
+    "b",
+    "[$]",
+    r"[\$]",
+    r"\\",
+    r"\$",
+    "(a|b)",
+    "(?:",
+    "[^a]",
+    "{1,3}",
+    "?",
+    "(",
+    "|",
+    ")",
+    "[a-]",
+    '"',
+    "'",
+    "{",
+    "}",
+]
+PIECES += [
+    " ",
+    r"\/",
+    r"\"",
+    "['\"]",
+    r"[^\\]",
+    r"\{",
+    "#",
+    r"\u0041",
+    r"[\x41-\x42]",
+    "\n",
+    "[\n]",
+    "[(]",
+    "[{}]",
+    "[^^]",
+]
+TEXTS = ["", "a", "b", "ab", "\\", "$", '"', "'", "a\n", "{}", " ", "A", "\n", "#", "/", "(", "^", "a$"]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from(PIECES), max_size=4).map(lambda pieces: f"^{''.join(pieces)}$"))
+def test_what_is_taken_compiles_for_ingest_and_means_the_same_to_the_listing_of_violations(pattern: str) -> None:
+    try:
+        check_pattern(pattern)
+    except PatternError:
+        return
+    rule = {"type": "string", "pattern": pattern, "x-says": "such a text"}
+    judge = fastjsonschema.compile(rule)
+    for text in TEXTS:
+        try:
+            judge(text)
+        except fastjsonschema.JsonSchemaValueException:
+            assert not matches(pattern, text)
+            assert list_violations(rule, text)
+        else:
+            assert matches(pattern, text)
+            assert list_violations(rule, text) == ()

@@ -124,7 +124,7 @@ class _Comparison:
         known = {difference.rule for difference in compare_rules(before, after, place)} if after_name == name else set()
         for difference in compare_rules(self._in_unit(before, after), after, place):
             if difference.rule not in known:
-                yield msgspec.structs.replace(difference, rejects=False)
+                yield difference
         if before.unit != after.unit:
             yield Difference(UNIT_CHANGED, place, str(before.unit), str(after.unit), rejects=False)
 
@@ -134,7 +134,7 @@ class _Comparison:
         hits = [
             *(["devices"] if difference.rejects else []),
             *(["readers of bytes"] if rule.misleads else []),
-            *([f"series {series}", *uses(series)] if series and (rule.misleads or rule.category is SERIES) else []),
+            *([f"series {series}", *uses(series)] if series and (rule.misleads or rule.category == SERIES) else []),
         ]
         mapping = self._find_mapping(difference, series)
         return Breach(
@@ -145,7 +145,10 @@ class _Comparison:
         if difference.place[:3] != _METRICS:
             return None
         name = difference.place[3]
-        sides = (self._before.metrics.get(name), self._after.metrics.get(name))
+        sides = [self._before.metrics.get(name), self._after.metrics.get(name)]
+        if difference.rule is FIELD_NEWLY_REQUIRED:
+            # What must be sent now is what the field has become.
+            sides.reverse()
         return next((side.series for side in sides if side is not None and side.series is not None), None)
 
     def _find_mapping(self, difference: Difference, series: str | None) -> Mapping | None:

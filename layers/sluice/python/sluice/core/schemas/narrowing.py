@@ -37,7 +37,7 @@ class Difference(msgspec.Struct, frozen=True):
     before: str
     after: str
     rejects: bool = True
-    """Whether a value that passed before may be rejected."""
+    """Whether a value that passed before may be rejected: as it was sent, or as its mapping writes it."""
 
 
 def compare_rules(before: FieldRule, after: FieldRule, place: Place, passed_over: str = "") -> Iterator[Difference]:

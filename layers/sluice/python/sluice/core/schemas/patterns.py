@@ -14,8 +14,8 @@ MOST_LENGTH = 1024
 _MOST_GROUPS = 8  # inside each other
 
 _ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[^0-9A-Za-z])"
-# Doubled, these characters may mean sets of sets in later versions of Python.
-_MEMBER = rf"(?:{_ESCAPE}|[^\\\[\]&|~-])"
+# Doubled, & | ~ may mean sets of sets in later versions of Python; fastjsonschema takes $ for the end of the text.
+_MEMBER = rf"(?:{_ESCAPE}|[^\\\[\]&|~$-])"
 _CHARACTER = re.compile(rf"{_ESCAPE}|[^\\\[\](){{}}?*+|.^$]|\[\^?-?(?:{_MEMBER}(?:-{_MEMBER})?)+-?\]|\[\^?-\]")
 _REPEAT = re.compile(r"\?|\{([0-9]{1,4})(?:,([0-9]{1,4}))?\}")
 
@@ -30,6 +30,8 @@ def check_pattern(pattern: str) -> None:
         raise PatternError(f"has {len(pattern)} characters; {MOST_CHARACTERS} is the most")
     if not (pattern.startswith("^") and pattern.endswith("$")):
         raise PatternError("does not describe the whole text: it begins with ^ and ends with $")
+    if pattern.endswith("\\$"):
+        raise PatternError("ends with a backslash before its $; write the last character as a class, such as [\\$]")
     reading = _Reading(pattern[1:-1])
     reading.read_sequence(0)
     if reading.place < len(reading.text):
@@ -93,11 +95,10 @@ class _Reading:
         if most > MOST_LENGTH or least > most:
             raise PatternError(f"repeats up to {most} times; {MOST_LENGTH} is the most, and no less than the least")
         ways, longest = item
-        total, power = 0, 1
-        for times in range(most + 1):
-            total += power if times >= least else 0
-            power, total = min(power * ways, MOST_WAYS + 1), min(total, MOST_WAYS + 1)
-        return _bound(total, longest * most)
+        if ways == 1:
+            return _bound(most - least + 1, longest * most)
+        # Two ways, repeated thirteen times, are more than are taken.
+        return _bound(sum(ways ** min(times, 13) for times in range(least, min(most, least + 13) + 1)), longest * most)
 
     def take(self, character: str) -> bool:
         taken = self.text.startswith(character, self.place)
@@ -111,7 +112,7 @@ class _Reading:
         if character == "\\":
             return "a back-reference, or a class such as \\d or \\w; write [0-9] or [0-9A-Za-z_]"
         if character == "[":
-            return "a class such as [a-z_]; in it, write \\ before each of [ ] & | ~ -"
+            return "a class such as [a-z_]; in it, write \\ before each of [ ] & | ~ $ -"
         return f"{character!r}, which has no supported meaning there; to mean the character, write \\{character}"
 
 

@@ -6,6 +6,7 @@ them. The work is bounded by the size of the document.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,8 +67,8 @@ def _parse(content: bytes) -> dict[str, Any]:
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+        (name, _), *_ = (Counter(name for name, _ in pairs)).most_common(1)
+        raise ValueError(f"{name!r} stands twice in one object")
     return made
 
 
