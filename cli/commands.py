@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "fleet": "List, create, change and archive fleets.",
         "key": "List, create, rotate and revoke fleets' keys.",
         "rules": "List, create, change and archive the rules that open incidents.",
+        "schema": "Check a new version of a contract, and show the released ones.",
         "destinations": "List, create, change, test and archive where people are notified.",
         "audit": "Show who changed which fleet, key or rule, and whether anyone altered that since.",
         "profile": "Remember deployed stages by a name.",

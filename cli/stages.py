@@ -71,7 +71,7 @@ def find_checkout() -> Path:
     for place in (Path(__file__).parents[1], Path.cwd(), *Path.cwd().parents):
         if (place / "local" / "venv.sh").is_file():
             return place
-    raise CommandError("the local stack needs a checkout of Sluice, and this is not inside one", 2)
+    raise CommandError("this needs a checkout of Sluice, and the working directory is not inside one", 2)
 
 
 def read_stack(directory: Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from sluice.core.ledger.statement import NOT_YET, FleetAccount
 from sluice.core.limits import Limits
 from sluice.core.query.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
 from sluice.core.rollups.resolutions import MOST_WINDOWS
+from sluice.core.schemas.keywords import ANYWHERE, AT_THE_TOP
+from sluice.core.schemas.supported import read_version
+from sluice.edge.events.schemas import load_series
 from sluice.edge.query.routes import ROUTES
 from tests.support import samples
 
@@ -58,6 +61,16 @@ def test_event_contracts_use_only_rules_that_can_be_explained(contract: str) -> 
         for rule in rules_of(load(path)):
             assert set(rule) <= KNOWN
             assert "pattern" not in rule or rule["x-says"]
+
+
+def test_the_keywords_that_candidates_may_use_are_those_that_can_be_explained() -> None:
+    assert {*AT_THE_TOP, *ANYWHERE} == KNOWN
+
+
+@pytest.mark.parametrize("contract", ["telemetry", "reading", "activity"])
+def test_every_released_version_is_supported_and_named_by_its_place(contract: str) -> None:
+    for path in (SCHEMAS / contract).glob("*.json"):
+        assert read_version(path.read_bytes(), load_series()).name == f"{contract} {path.stem}"
 
 
 @pytest.mark.parametrize("contract", ["telemetry", "reading", "activity"])

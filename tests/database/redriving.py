@@ -156,8 +156,8 @@ class World:
             clock=lambda: now() + timedelta(hours=1) + self.ahead,
         )
 
-    def run(self) -> int:
-        return run(self.dsn, self.sender)
+    def run(self, may_go_on: Callable[[], bool] = lambda: True) -> int:
+        return run(self.dsn, self.sender, may_go_on)
 
     def run_until_death(self, statements: int) -> bool:
         return run_until_death(self.dsn, self.sender, statements)
