@@ -93,6 +93,7 @@ VALUE_EDITS: list[tuple[str, Document, Document, list[str]]] = [
     ("range around the only number", number(3, 3), number(2, 4), []),
     ("whole minimum that says the same", number(0.5, 9, "integer"), number(1, 9, "integer"), []),
     ("whole minimum that is higher", number(0.5, 999, "integer"), number(1.5, 999, "integer"), R),
+    ("whole minimum of many that says the same", number(0.5, 999, "integer"), number(1, 999, "integer"), []),
     ("whole maximum that says the same", number(0, 999.9, "integer"), number(0, 999, "integer"), []),
     ("few whole numbers", number(1, 3, "integer"), number(2, 3, "integer"), R),
     ("whole and wider", number(1, 3, "integer"), number(0, 4), ["TYPE_WIDENED a"]),
