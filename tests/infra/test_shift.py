@@ -9,8 +9,8 @@ import pytest
 
 from infra.building_blocks.shift import AT_ONCE
 from sluice.core.consumers import CONSUMERS, QUARANTINING
+from tests.infra.options import synthesized
 from tests.infra.templates import ROOT, STACKS, Resource, Templates, context
-from tests.infra.test_options import synthesized
 
 DOORS = {"ingest", "query", "trace", "show", "admin"}
 VERSION = "AWS::Lambda::Version"
