@@ -9,7 +9,7 @@ from aiokafka.partitioner import murmur2
 from sluice.core.messages import Message
 from sluice.core.records import Origin
 from sluice.edge.kafka_client import Delivery, Unstored
-from tests.simulation.faults import ALWAYS, NO_ANSWER, PARTLY
+from tests.simulation.faults import ALWAYS, NO_ANSWER, PARTLY, draw_failing
 from tests.simulation.world import World
 
 PARTITIONS = {"raw-events": 4, "dead-letter": 2, "alert-events": 2, "replay-events": 4}
@@ -114,7 +114,11 @@ class SimulatedProducer:
         # A partition's records are one batch, which is stored whole or not at all.
         draw = self._brokers.world.chance("partly stored")
         places = sorted({(message.topic, self._brokers.choose(message)) for message in messages})
-        fates = {place: draw.choice(("stored", "stored", "refused", "unknown")) for place in places}
+        failing = draw_failing(draw, len(places))
+        fates = {
+            place: draw.choice(("refused", "unknown")) if number in failing else "stored"
+            for number, place in enumerate(places)
+        }
         return [
             self._store_perhaps(message, fates[message.topic, self._brokers.choose(message)]) for message in messages
         ]

@@ -67,7 +67,9 @@ class HistoryDatabase:
     def __init__(self, world: World, dsn: str) -> None:
         self._world = world
         self._dsn = dsn
-        self.owner = psycopg.connect(dsn, autocommit=True, options="-c timezone=UTC")
+        self.owner = psycopg.connect(
+            dsn, autocommit=True, options=f"-c timezone=UTC -c lock_timeout={LOCK_MILLISECONDS}"
+        )
         self.owner.execute("SELECT setval('clock.draws', %s)", [1 + world.chance("database").randrange(10**9)])
         self._told = -STEP_SECONDS
         self._opened: list[SimulatedConnection] = []

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from local.models.config import ColumnConfig, StreamConfig
 from local.models.delivery import Delivery
 from local.models.spool import Spool
-from tests.simulation.faults import ALWAYS, PARTLY
+from tests.simulation.faults import ALWAYS, PARTLY, draw_failing
 from tests.simulation.object_store import ObjectStore
 from tests.simulation.world import World
 
@@ -96,7 +96,8 @@ class Firehose:
 
         def put(partly: str | None) -> dict[str, Any]:
             draw = self._world.chance("partly taken")
-            refused = [bool(partly) and draw.random() < 0.5 for _ in Records]
+            failing = draw_failing(draw, len(Records)) if partly else ()
+            refused = [number in failing for number in range(len(Records))]
             taken = [each["Data"] for each, no in zip(Records, refused, strict=True) if not no]
             if taken:
                 stream.put(taken)

@@ -1,5 +1,6 @@
 """The simulated deployment: which functions it has, when they run and what they read, and the parts around them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from tests.simulation.broker import Brokers
 from tests.simulation.cache import SimulatedCache
 from tests.simulation.delivery_stream import DeliveryStream, Firehose, read_columns
 from tests.simulation.event_source import EventSource
-from tests.simulation.history import ALERTS, REDRIVES, REPLAYS, History
+from tests.simulation.history import ALERTS, BATCHES, KEYS, LIMITS, REDRIVES, REPLAYS, RERUNS, ROLLUPS, History
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.names import CLUSTER, FAILED, RAW
 from tests.simulation.object_store import ObjectStore
@@ -68,6 +69,16 @@ FUNCTIONS = {
     "resend": Described(resend, 2, 300, area=REPLAYS),
     "recount": Described(recount, 4, 240, reads="replay-events", area=REPLAYS),
 }
+OF_BENT = {
+    BATCHES: ("ingest", "archive", "aggregate", "deadletter"),
+    ROLLUPS: ("aggregate", "roll"),
+    LIMITS: ("ingest",),
+    KEYS: ("ingest", "publish", "admin"),
+    RERUNS: ("archive", "aggregate", "salvage", "reconcile"),
+}
+"""The functions that a history is about which is bent to something."""
+ROLLS_OFTEN_SECONDS = 4.0
+"""How often roll is started where minutes change while they are rolled: it hardly rests then, as it does in earnest."""
 NEVER_GIVE_UP = ("deadletter", "alert")
 """Consumers whose batches are retried for ever."""
 
@@ -77,6 +88,7 @@ class Deployment:
 
     def __init__(self, world: World, history: History, directory: Path) -> None:
         self.world = world
+        self._areas = history.areas
         self.functions = {
             name: function
             for name, function in FUNCTIONS.items()
@@ -96,7 +108,7 @@ class Deployment:
         self.topics = Topics(world)
         self.workflows = StepFunctions(world, self.store, self.runtime)
         self.sources = {
-            name: self._map(name, function.reads, history.batch_size)
+            name: self._map(name, function.reads, history)
             for name, function in self.functions.items()
             if function.reads
         }
@@ -111,11 +123,21 @@ class Deployment:
             "stepfunctions": self.workflows,
         }
 
+    def list_own(self, areas: Iterable[str]) -> list[str]:
+        """The functions that some areas are about."""
+        running = [name for name, function in self.functions.items() if function.area in areas]
+        return sorted({*running, *(name for area in areas for name in OF_BENT.get(area, ()))})
+
+    def find_interval(self, name: str) -> float:
+        """How often a function's schedule starts it; 0: it has none."""
+        often = name == "roll" and ROLLUPS in self._areas
+        return ROLLS_OFTEN_SECONDS if often else self.functions[name].every_seconds
+
     def unread(self) -> list[str]:
         """The consumers that have not read their topics to the end."""
         return [name for name in self.sources if self.brokers.unread(name, self.functions[name].reads)]
 
-    def _map(self, name: str, topic: str, batch_size: int) -> EventSource:
+    def _map(self, name: str, topic: str, history: History) -> EventSource:
         gives_up = name not in NEVER_GIVE_UP
         mapping = MappingConfig(
             uuid=f"mapping-{name}",
@@ -126,11 +148,11 @@ class Deployment:
             function_arn=name,
             function_timeout_seconds=self.functions[name].seconds,
             starting_position="TRIM_HORIZON",
-            batch_size=batch_size,
+            batch_size=history.batch_size,
             window_seconds=2.0,
             pollers=2,
             partial_failures=True,
-            maximum_retries=10_000 if gives_up else -1,
+            maximum_retries=history.retries if gives_up else -1,
             maximum_age_seconds=4 * 3600 if gives_up else -1,
             failure_bucket=FAILED if gives_up else None,
         )

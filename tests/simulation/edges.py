@@ -4,6 +4,8 @@ The edges' own code runs unchanged up to the clients of libraries. Whatever is r
 """
 
 import datetime as datetimes
+import functools
+import inspect
 import secrets
 import sys
 import time
@@ -17,7 +19,6 @@ from unittest import mock
 import confluent_kafka
 
 from sluice.core.archive.rows import make_row
-from sluice.core.records import KafkaRecord
 from sluice.core.samples.events import read_event
 from sluice.edge import aws, broker, cache, database, executions
 from sluice.edge import metrics as measuring
@@ -28,6 +29,7 @@ from sluice.edge.samples import aggregating
 from tests.simulation.broker import Brokers, SimulatedProducer
 from tests.simulation.cache import SimulatedCache
 from tests.simulation.database import HistoryDatabase, ask_effectively
+from tests.simulation.inside import die_of, note_halts
 from tests.simulation.kafka_reader import SimulatedReader
 from tests.simulation.world import World
 from tests.support.samples import contracts
@@ -153,7 +155,7 @@ def simulated(
         mock.patch.object(database, "_open", store.connect),
         mock.patch.object(database, "ask", ask_effectively(database.ask)),
         mock.patch.object(database, "_Watch", _NoWatch),
-        mock.patch.object(measuring.metrics, "add_metric"),
+        mock.patch.object(measuring.metrics, "add_metric", note_halts(world)),
         mock.patch.object(measuring, "single_metric"),
         mock.patch.object(roll_loop, "Clock", make_roll_clock),
         mock.patch.object(aggregating, "read_event", die_of(world, read_event)),
@@ -168,20 +170,14 @@ def simulated(
         yield
 
 
-def die_of(world: World, read: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a process end when it reads what is deadly to its function, as a fault of a parser does."""
-
-    def read_or_die(record: KafkaRecord, *more: Any, **named: Any) -> Any:
-        invocation = world.invocation
-        if invocation is not None and record.value in world.deadly.get(invocation.process.function.name, ()):
-            invocation.die()
-        return read(record, *more, **named)
-
-    return read_or_die
-
-
 def _our_modules() -> list[ModuleType]:
     return [module for name, module in sorted(sys.modules.items()) if name.startswith(OURS) and module is not None]
+
+
+@functools.cache
+def _asks_for_the_moment(module: ModuleType) -> bool:
+    """Return whether a module asks datetime for the moment; elsewhere the class names a type."""
+    return "datetime.now" in inspect.getsource(module)
 
 
 def _replace_modules(world: World, clock: SimulatedTime) -> Iterator[Any]:
@@ -196,7 +192,7 @@ def _replace_modules(world: World, clock: SimulatedTime) -> Iterator[Any]:
             # They never change, and compiling them takes longer than most histories of a process.
             (load_contracts, contracts, "load_contracts"),
         ):
-            if module.__dict__.get(name) is real:
+            if module.__dict__.get(name) is real and (name != "datetime" or _asks_for_the_moment(module)):
                 yield mock.patch.object(module, name, simulated_one)
 
 

@@ -1,7 +1,10 @@
 """What happens in a history besides posts: parts that go away, changes, and what admins ask for."""
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
+
+import psycopg
 
 from sluice.core.api.keys import ID_LENGTH, SECRET_LENGTH, compose_key, hash_key
 from tests.simulation import settings
@@ -11,6 +14,7 @@ from tests.simulation.database import HistoryDatabase
 from tests.simulation.deployment import Deployment
 from tests.simulation.history import (
     AHEAD,
+    ATTEND,
     CANCEL,
     CANCEL_REDRIVES,
     FORGE,
@@ -23,6 +27,7 @@ from tests.simulation.history import (
     REPLAY,
     ROTATE,
     RULE,
+    SPOIL,
     STOP,
     STOP_REPLAYS,
     Change,
@@ -36,6 +41,7 @@ KEY_ID = "K" * ID_LENGTH
 RULE_ID, HOT = "hot", 49.0
 """The rule that is there from the beginning, and above which temperature a reading is a breach."""
 _HOUR = timedelta(hours=1)
+_SPOIL = "UPDATE sample SET readings = ARRAY(SELECT 1000 + reading FROM unnest(readings) AS reading)"
 
 
 def make_key(database: HistoryDatabase, quota: float) -> str:
@@ -54,8 +60,9 @@ def make_key(database: HistoryDatabase, quota: float) -> str:
 class Happenings:
     """Lets things happen to a deployment."""
 
-    def __init__(self, deployment: Deployment, clients: Clients) -> None:
+    def __init__(self, deployment: Deployment, database: HistoryDatabase, clients: Clients) -> None:
         self._deployment = deployment
+        self._database = database
         self._world = deployment.world
         self._clients = clients
         self._admin = Admin(deployment.world, deployment.runtime)
@@ -68,6 +75,8 @@ class Happenings:
         """Keys that no longer work."""
         self.wrong = self._redrives.wrong
         """What an admin was allowed and must not be."""
+        self.spoiled_at: datetime | None = None
+        """When numbers turned out to be wrong: a replay of everything must end after that."""
         self.busy = 0
         """How many changes are not done yet."""
 
@@ -105,6 +114,18 @@ class Happenings:
         """Apply a plan again, as a person does whose replay was stopped in its swap."""
         self._admin.insist("POST /v1/admin/replays", body={"plan": self.plans[replay_id]})
 
+    def replay_all(self) -> None:
+        """Compute everything again, as a person does who knows that numbers are wrong."""
+        self._replay(reprocess=True)
+
+    def _spoil(self) -> None:
+        """Let all numbers so far be wrong, as after a release with a fault."""
+        while self.spoiled_at is None:
+            with suppress(psycopg.errors.LockNotAvailable):
+                self._database.owner.execute(_SPOIL)
+                self.spoiled_at = self._world.timeline.now()
+            self._world.timeline.sleep(1)
+
     def _change(self, change: Change) -> None:
         deployment = self._deployment
         match change.kind:
@@ -120,9 +141,16 @@ class Happenings:
                 self._rotate()
             case kind if kind == RULE:
                 self._make_rule(change.what)
+            case kind if kind == ATTEND:
+                self._attend(change.what)
+            case kind if kind == SPOIL:
+                self._spoil()
             case kind if kind == REPLAY:
                 self._replay(reprocess=change.what == "all")
             case kind if kind == REDRIVE:
+                # Perhaps a release was deployed meanwhile that survives the records which had ended processes.
+                if self._world.chance("releases").random() < 0.5:
+                    self._world.deadly.clear()
                 self._redrives.begin(change.what)
             case kind if kind == CANCEL_REDRIVES:
                 self._redrives.cancel()
@@ -153,6 +181,14 @@ class Happenings:
     def _make_rule(self, name: str) -> None:
         rule = {"rule_id": name, "kind": "above", "metric": "cpu_temp", "open": HOT, "clear": HOT - 1}
         self._admin.insist("POST /v1/admin/fleets/{fleet}/rules", {"fleet": FLEET}, rule)
+
+    def _attend(self, action: str) -> None:
+        """Acknowledge or resolve what is open."""
+        listed = self._admin.insist("GET /v1/admin/alerts", query="state=open")
+        for item in listed.body["items"] if listed.status == 200 else ():
+            of_incident, said = {"incident": item["incident_id"]}, {"reason": "it was looked at"}
+            body = said if action == "resolve" else None
+            self._admin.insist(f"POST /v1/admin/alerts/{{incident}}/{action}", of_incident, body)
 
     def _replay(self, *, reprocess: bool) -> None:
         planned = self._admin.insist("POST /v1/admin/replays/plan", body=self._span(reprocess=reprocess))

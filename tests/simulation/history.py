@@ -9,13 +9,27 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tests.simulation.faults import Fault
-from tests.simulation.posts import Post, make_late_pair, make_mistyped, make_posts
+from tests.simulation.posts import (
+    Post,
+    make_cut_posts,
+    make_late_pair,
+    make_later_posts,
+    make_misnamed,
+    make_mistyped,
+    make_posts,
+    make_steady_posts,
+)
 
 PARTS = ("brokers", "database", "object store", "cache", "delivery stream")
 CONSUMERS = ("archive", "aggregate", "deadletter")
 AREA_SHARE, BENT_SHARE = 0.35, 0.4
 """How many histories have an area of each kind."""
 AMPLE_QUOTA, SMALL_QUOTA = 1e6, 1.0
+MANY_RETRIES = 10_000
+KILLING = "press-killer"
+"""The device whose records end processes."""
+STEADY_SHARE = 0.5
+"""How often a device goes on sending for long where records are run again."""
 
 
 class Outage(NamedTuple):
@@ -40,6 +54,7 @@ STOP, ROTATE, RULE = "idle processes end", "a key is rotated and revoked", "a ru
 REPLAY, CANCEL, STOP_REPLAYS = "a replay is planned and applied", "a replay is cancelled", "executions are stopped"
 AHEAD, REDRIVE = "a newer release writes", "dead letters are re-driven"
 KILLER = "a record ends the processes that read it"
+ATTEND, SPOIL = "a person attends to incidents", "numbers turn out to be wrong"
 FORGE, CANCEL_REDRIVES, MERGE = "a plan is changed by hand", "re-drives are cancelled", "a fix makes one event of two"
 
 _CHANGES = (
@@ -51,8 +66,9 @@ _CHANGES = (
 # Areas beside the way of an event to the stores.
 RUNS = ALERTS, REPLAYS, REDRIVES = "alerts", "replays", "redrives"
 """What more functions run for."""
-BENT = BATCHES, ROLLUPS, LIMITS = "batches", "rollups", "limits"
-"""What a history is bent to: batches that fail in parts, minutes that change while they are rolled, a small quota."""
+BENT = BATCHES, ROLLUPS, LIMITS, KEYS, RERUNS = "batches", "rollups", "limits", "keys", "reruns"
+"""What a history is bent to: batches that fail in parts, minutes that change while they are rolled, a small quota, keys
+that are rotated and revoked, event sources that give batches up early, so that their records are run again."""
 AREAS = (*RUNS, *BENT)
 
 
@@ -67,6 +83,8 @@ class History:
     """What runs beside the way of an event to the stores."""
     open_share: float
     """How often others run while a transaction is open."""
+    retries: int
+    """How often event sources retry a batch before they give it up."""
     quota: float
     """How many events a second the fleet may send."""
     posts: tuple[Post, ...]
@@ -106,7 +124,8 @@ def make_history(seed: str, area: str = "") -> History:
     """Make a history from a seed; if an area is named, one that has it and no other."""
     draw = random.Random(f"{seed}/history")
     areas = _draw_areas(draw, area)
-    seconds = draw.choice((60.0, 180.0, 400.0))
+    # A replay finds nothing before files of raw are there.
+    seconds = draw.choice((180.0, 300.0) if {REPLAYS, REDRIVES} & areas else (60.0, 180.0, 400.0))
     posts = make_posts(draw, seconds, few_minutes=ROLLUPS in areas, large=bool({BATCHES, LIMITS} & areas))
     outages = [
         Outage(seconds * draw.random(), draw.choice((3.0, 20.0, 90.0)), draw.choice(PARTS))
@@ -114,17 +133,31 @@ def make_history(seed: str, area: str = "") -> History:
     ]
     if REPLAYS in areas:
         posts += make_late_pair(draw, seconds)
+        posts += make_later_posts(draw, seconds)
+    if RERUNS in areas and draw.random() < STEADY_SHARE:
+        posts += make_steady_posts(draw, seconds, KILLING)
     if REDRIVES in areas:
-        posts.append(make_mistyped(seconds * 0.1))
+        posts += [make_mistyped(seconds * 0.1), *make_misnamed(draw, seconds)]
     if LIMITS in areas:
         outages.append(Outage(seconds * 0.2, 90.0, "cache"))
-    changes = [*_make_changes(draw, seconds, areas), *_make_changes_of_areas(draw, seconds, areas)]
+    if BATCHES in areas:
+        # While there is a batch to fail.
+        outages += [Outage(draw.choice(posts).at, draw.choice((20.0, 60.0)), draw.choice(PARTS)) for _ in range(2)]
+        posts += make_cut_posts(draw, seconds)
+    if ALERTS in areas:
+        outages += [Outage(seconds * draw.random(), seconds * 0.4, "topics") for _ in range(draw.choice((0, 1, 1)))]
+    changes = [
+        *_make_changes(draw, seconds),
+        *_make_changes_of_areas(draw, seconds, areas),
+        *_bend_changes(draw, seconds, areas, [post.at for post in posts]),
+    ]
     return History(
         seed,
         seconds,
         draw.choice((20, 200) if BATCHES in areas else (3, 20, 200)),
         areas,
         draw.choice((0.3, 0.6) if ROLLUPS in areas else (0.0, 0.05, 0.3)),
+        draw.choice((2, 4)) if RERUNS in areas else MANY_RETRIES,
         SMALL_QUOTA if LIMITS in areas else AMPLE_QUOTA,
         tuple(posts),
         tuple(sorted(outages)),
@@ -140,10 +173,8 @@ def _draw_areas(draw: random.Random, area: str) -> frozenset[str]:
     return frozenset([*running, *bent])
 
 
-def _make_changes(draw: random.Random, seconds: float, areas: frozenset[str]) -> list[Change]:
+def _make_changes(draw: random.Random, seconds: float) -> list[Change]:
     kinds = draw.choices(*_CHANGES, k=draw.choice((0, 1, 2, 5)))
-    if BATCHES in areas:
-        kinds += (POISON, AHEAD, AHEAD, KILLER)
     return [Change(seconds * draw.random(), kind, _draw_what(draw, kind)) for kind in kinds]
 
 
@@ -164,18 +195,44 @@ def _make_changes_of_areas(draw: random.Random, seconds: float, areas: frozenset
     if ALERTS in areas:
         changes += [Change(seconds * draw.random(), RULE, "another")]
         changes += [Change(seconds * draw.random(), REASSIGN, draw.choice(("detect", "alert")))]
+        changes += [Change(seconds * draw.random(), ATTEND, what) for what in ("acknowledge", "resolve", "acknowledge")]
     if REPLAYS in areas:
-        for _ in range(draw.choice((1, 1, 2))):
-            changes.append(Change(seconds * draw.random(), REPLAY, draw.choice(("", "all"))))
-        for kind in draw.sample((CANCEL, STOP_REPLAYS, "", ""), 2):
+        for _ in range(draw.choice((1, 2, 3))):
+            changes.append(Change(seconds * draw.uniform(0.3, 0.8), REPLAY, draw.choice(("", "all", "all"))))
+        for kind in draw.sample((CANCEL, STOP_REPLAYS, "", "", ""), 2):
             if kind:
-                changes.append(Change(seconds * draw.random(), kind, ""))
-        changes += [Change(seconds * draw.random(), REASSIGN, "recount")]
+                changes.append(Change(seconds * draw.uniform(0.3, 1.0), kind, ""))
+        changes += [Change(seconds * draw.uniform(0.3, 1.0), REASSIGN, "recount")]
+        changes += [Change(seconds * 0.5 * draw.random(), KILLER, "aggregate")] if draw.random() < 0.3 else []
+        changes += [Change(seconds * 0.3, SPOIL, "")] if draw.random() < 0.6 else []
         changes += [Change(seconds * draw.random(), FORGE, "")] if draw.random() < 0.3 else []
     if REDRIVES in areas:
-        for _ in range(draw.choice((1, 2, 3))):
-            changes.append(Change(seconds * (0.3 + draw.random()), REDRIVE, draw.choice(("proposed", "other"))))
-        for kind in (CANCEL_REDRIVES, MERGE):
-            if draw.random() < 0.3:
-                changes.append(Change(seconds * (0.3 + draw.random()), kind, ""))
+        changes += _make_redrives(draw, seconds)
+    return changes
+
+
+def _make_redrives(draw: random.Random, seconds: float) -> list[Change]:
+    """Let consumers give records up, and ask for their re-drive and that of rejected events, with a fix and another."""
+    changes = [Change(seconds * 0.2 * draw.random(), KILLER, consumer) for consumer in ("archive", "aggregate")]
+    changes.append(Change(seconds * 0.2 * draw.random(), POISON, "1"))
+    first = seconds * draw.uniform(0.3, 0.5)
+    changes.append(Change(first, REDRIVE, "proposed"))
+    for kind, what, share in ((CANCEL_REDRIVES, "", 0.5), (REDRIVE, "other", 1.0), (MERGE, "", 0.3)):
+        if draw.random() < share:
+            changes.append(Change(first + draw.uniform(10, 130), kind, what))
+    # Once more, when all that may be stored is stored.
+    return [*changes, Change(seconds + 150, REDRIVE, draw.choice(("proposed", "other")))]
+
+
+def _bend_changes(draw: random.Random, seconds: float, areas: frozenset[str], moments: Sequence[float]) -> list[Change]:
+    """Make changes of what a history is bent to; what others write comes at the moments at which devices post."""
+    changes = []
+    if BATCHES in areas:
+        for kind in (POISON, POISON, POISON, AHEAD, AHEAD, KILLER):
+            at = draw.choice(moments) + 0.5 * draw.random() if kind == POISON else seconds * draw.random()
+            changes.append(Change(at, kind, _draw_what(draw, kind)))
+    if RERUNS in areas:
+        changes += [Change(draw.choice(moments) + draw.random(), KILLER, what) for what in ("archive", "aggregate")]
+    if KEYS in areas:
+        changes += [Change(seconds * share, ROTATE, "") for share in (0.2, 0.6)]
     return changes

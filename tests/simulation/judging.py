@@ -20,7 +20,8 @@ from tests.support.stores import DEAD_LETTERS, ENVELOPE, RAW_EVENTS, Place, _rea
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
-BAD = ("unknown_firmware", "invalid", "malformed")
+UNKNOWN_FIRMWARE = "unknown_firmware"
+BAD = (UNKNOWN_FIRMWARE, "invalid", "malformed")
 """Kinds of events that break their contract."""
 ORIGINAL_AT = 7
 _OBJECT = re.compile(r"dt=(?P<day>[^/]+)/(?P<partition>\d{5})-(?P<offset>\d{20})")
@@ -35,6 +36,7 @@ def find_misjudgements(simulation: "Simulation") -> Iterator[str]:
     records = [record for log in simulation.deployment.brokers.topics[RAW_EVENTS] for record in log]
     yield from _find_misjudged(simulation)
     yield from _find_overcounted(simulation, records)
+    yield from _find_wrong_reasons(simulation)
     yield from _find_renamed(simulation)
     yield from _find_open_gaps(simulation)
     yield from _find_redriven_twice(simulation, records)
@@ -46,6 +48,16 @@ def _find_misjudged(simulation: "Simulation") -> Iterator[str]:
     for sha256 in simulation.clients.ledger.accepted:
         if bad.get(sha256) in BAD:
             yield f"accepted although it is {bad[sha256]}: {simulation.clients.ledger.name(sha256)}"
+
+
+def _find_wrong_reasons(simulation: "Simulation") -> Iterator[str]:
+    """Look for letters that give another reason than the one that is known: a contract names the code of firmware."""
+    events = [event for post in simulation.history.posts for event in post.events if event.kind == UNKNOWN_FIRMWARE]
+    known = {event.body.decode() for event in events}
+    for log in simulation.deployment.brokers.topics[DEAD_LETTERS]:
+        for letter in (json.loads(record.value) for record in log):
+            if letter["event"] in known and letter["reason"] != UNKNOWN_FIRMWARE:
+                yield f"an event of unknown firmware is rejected as {letter['reason']}"
 
 
 def _find_overcounted(simulation: "Simulation", records: list[LogRecord]) -> Iterator[str]:

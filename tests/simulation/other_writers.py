@@ -1,11 +1,12 @@
 """Records in raw-events that ingest of this release does not write: poison, what is newer, and what ends processes."""
 
 import json
+import uuid
 
 from cli.simulation.client import ACCEPTED, Ledger
 from sluice.core.messages import Message
 from tests.simulation.broker import Brokers
-from tests.simulation.history import KILLER, POISON, Change
+from tests.simulation.history import KILLER, KILLING, POISON, Change
 
 FLEET = "demo"
 VERSION, NEWER = 1, 99
@@ -22,11 +23,11 @@ class OtherWriters:
         """Store what a change says."""
         if change.kind == POISON:
             for number in range(int(change.what)):
-                self._store(f"no event {number} at {change.at:.3f}".encode(), None, "broken")
+                self._store(f"no event {number} at {change.at:.3f}".encode(), None, f"broken-{number}")
         elif change.kind == KILLER:
-            body = self._event(f"killer-{change.at:.3f}", "press-killer")
+            body = self._event(f"killer-{change.at:.3f}", KILLING)
             self._brokers.world.deadly.setdefault(change.what, set()).add(body)
-            self._store(body, self._envelope(VERSION, 3), "press-killer")
+            self._store(body, self._envelope(VERSION, 3), KILLING)
         else:
             what, count = change.what.split()
             versions = (NEWER, 3) if what == "envelope" else (VERSION, NEWER)
@@ -40,7 +41,8 @@ class OtherWriters:
 
     def _event(self, name: str, device: str) -> bytes:
         document = {
-            "event_id": name,
+            # archive stores only events whose ids are UUIDs.
+            "event_id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
             "device_id": device,
             "device_firmware_version": "3.0.0",
             "timestamp": self._brokers.world.timeline.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),

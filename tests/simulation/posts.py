@@ -14,6 +14,7 @@ WRONG = (timedelta(minutes=5), timedelta(minutes=-5), timedelta(hours=27), timed
 SPACED_SHARE = 0.3
 FEW_MINUTES = (0.0, 60.0, 120.0)
 
+STEADY_POSTS, STEADY_SECONDS = 30, 50.0
 
 MISTYPED = 2
 """How many activities there are that only their wrong type tells apart."""
@@ -77,10 +78,46 @@ def make_late_pair(draw: random.Random, seconds: float) -> list[Post]:
     """Make an event that comes too late to count, and after it one under its id that would be in time."""
     fleet = Fleet(draw.getrandbits(32), 3, lambda: BEGINS)
     sent = fleet.good_event()
-    late = json.loads(sent.body) | {"timestamp": (BEGINS - timedelta(hours=2)).isoformat().replace("+00:00", "Z")}
+    # Too late, and still within what replays compute again.
+    moment = BEGINS - timedelta(minutes=65)
+    late = json.loads(sent.body) | {"timestamp": moment.isoformat().replace("+00:00", "Z")}
     return [
         Post(seconds * 0.05, (Sent(EVENTS, write(late), "late"),), 10),
         Post(seconds * 0.3, (sent, fleet.good_event()), 10),
+    ]
+
+
+def make_later_posts(draw: random.Random, seconds: float) -> list[Post]:
+    """Make events that come while replays run."""
+    posts = []
+    for at in (seconds * draw.uniform(0.4, 1.0) for _ in range(3)):
+        fleet = Fleet(draw.getrandbits(32), 3, lambda at=at: BEGINS + timedelta(seconds=at))  # type: ignore[misc]
+        posts.append(Post(at, (fleet.good_event(), fleet.good_event()), 10))
+    return posts
+
+
+def make_cut_posts(draw: random.Random, seconds: float) -> list[Post]:
+    """Make bodies that are cut off."""
+    fleet = Fleet(draw.getrandbits(32), 3, lambda: BEGINS)
+    return [Post(seconds * draw.random(), (_cut(fleet.good_event()),), 10) for _ in range(3)]
+
+
+def make_steady_posts(draw: random.Random, since: float, device: str) -> list[Post]:
+    """Make events that a device goes on sending: its partition is delivered while records of it are run again."""
+    posts = []
+    for number in range(STEADY_POSTS):
+        at = since + STEADY_SECONDS * number
+        fleet = Fleet(draw.getrandbits(32), 1, lambda at=at: BEGINS + timedelta(seconds=at))  # type: ignore[misc]
+        sent = fleet.good_event()
+        posts.append(Post(at, (replace(sent, body=write(json.loads(sent.body) | {"device_id": device})),), 10))
+    return posts
+
+
+def make_misnamed(draw: random.Random, seconds: float) -> list[Post]:
+    """Make events with a wrong name in them, which a fix can put right."""
+    fleet = Fleet(draw.getrandbits(32), 3, lambda: BEGINS)
+    return [
+        Post(seconds * share, (_misname(fleet.good_event()), _misname(fleet.good_event())), 10) for share in (0.1, 0.3)
     ]
 
 

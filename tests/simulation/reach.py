@@ -1,7 +1,7 @@
 """Which bugs of `make mutants` histories can reach, and in which of their areas a bug is searched for."""
 
 from tests.mutations.mutants import Mutant
-from tests.simulation.history import ALERTS, BATCHES, LIMITS, REDRIVES, REPLAYS, ROLLUPS
+from tests.simulation.history import ALERTS, BATCHES, KEYS, LIMITS, REDRIVES, REPLAYS, RERUNS, ROLLUPS
 
 BESIDE = {
     "kafka_client.py": "below the simulated clients",
@@ -25,7 +25,10 @@ AREA_OF = {
     "/redrive/": REDRIVES,
     "counting.py": REDRIVES,
     "attempt of a redrive": REDRIVES,
+    "a rerun shares": RERUNS,
     "quotas.py": LIMITS,
+    "published.py": KEYS,
+    "api/keys.py": KEYS,
     "/rollups/": ROLLUPS,
     "a marker is not added": ROLLUPS,
     "/failures/": BATCHES,

@@ -8,7 +8,7 @@ from tests.simulation.posts import MISTYPED
 from tests.simulation.timeline import BEGINS
 from tests.simulation.world import World
 
-MOST_GROUPS = 2
+MOST_GROUPS = 4
 OTHER_FIX = [
     {"verb": "drop", "path": "metrics.cpuTemp"},
     {"verb": "set", "path": "metrics.cpu_temp", "value": 20.5},

@@ -40,6 +40,12 @@ _COMMITS_AND_WRITES = """\
             self._connection.execute("BEGIN")
             self._connection.execute(
 """
+_ANY = """\
+        if (origin := Origin(RAW_EVENTS, partition, offset))
+"""
+_NOT_COVERED = """\
+        if (origin := Origin(RAW_EVENTS, partition, offset)) not in covered or origin in back
+"""
 
 SEEDED = (
     Mutant(
@@ -92,7 +98,10 @@ SEEDED = (
     Mutant(
         "a replay counts events back into the ledger that aggregate has counted",
         f"{EDGE}/replay/counting_back.py",
-        (("            NOT c.offsets @> g.raw_offset\n", "            true\n"),),
+        (
+            ("            NOT c.offsets @> g.raw_offset\n", "            true\n"),
+            (_NOT_COVERED, _ANY),
+        ),
         BY,
     ),
     Mutant(

@@ -1,5 +1,6 @@
 """Whether a history is over: nothing is under way any more, anywhere."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -82,7 +83,8 @@ class Settling:
             for number, log in enumerate(self._deployment.brokers.topics["raw-events"]):
                 if covered.get((consumer, number), 0) < len(log):
                     return f"{consumer} has not accounted for all of partition {number}"
-        return ""
+        ((named,),) = self._ask("SELECT count(*) FROM missing_event")
+        return f"{named} events are named as missing" if named else ""
 
     def _find_replays(self) -> str:
         if "replay" not in self._deployment.functions:
@@ -92,13 +94,29 @@ class Settling:
             " WHERE state NOT IN ('done', 'cancelled', 'failed') ORDER BY replay_number"
         )
         if not active:
+            return self._find_spoiled()
+        name, state = active[0]
+        self._sometimes("apply again", partial(self._happenings.apply_again, name))
+        return f"{name} is {state}"
+
+    def _find_spoiled(self) -> str:
+        """Look for wrong numbers that no replay has replaced since."""
+        spoiled_at = self._happenings.spoiled_at
+        if spoiled_at is None:
             return ""
+        asked = (
+            "SELECT count(*) FROM replay WHERE state = 'done' AND claimed_at > %s AND (plan ->> 'reprocess')::boolean"
+        )
+        ((done,),) = self._ask(asked, spoiled_at)
+        if not done:
+            self._sometimes("replay", self._happenings.replay_all)
+        return "" if done else "numbers are wrong"
+
+    def _sometimes(self, name: str, act: Callable[[], None]) -> None:
         passed = self._world.timeline.passed
         if passed >= self._applied_at + LEAVE_SECONDS:
             self._applied_at = passed
-            name = active[0][0]
-            self._world.timeline.spawn("apply again", lambda: self._happenings.apply_again(name))
-        return f"{active[0][0]} is {active[0][1]}"
+            self._world.timeline.spawn(name, act)
 
     def _find_redrives(self) -> str:
         if "redrive" not in self._deployment.functions:

@@ -65,7 +65,7 @@ class Simulation:
         self.database = HistoryDatabase(self.world, dsn)
         self.watch = self.world.witness = Watch(self.deployment.brokers, self.database.owner, history.quota)
         self.clients = Clients(self.world, self.deployment.runtime, make_key(self.database, history.quota))
-        self.happenings = Happenings(self.deployment, self.clients)
+        self.happenings = Happenings(self.deployment, self.database, self.clients)
         self.statements: dict[str, Any] = {}
         """The pipeline's own, by day."""
 
@@ -89,6 +89,7 @@ class Simulation:
                 self.world.chance("faults"),
                 (*PARTS, *MORE_PARTS),
                 self.deployment.functions,
+                self.deployment.list_own(self.history.areas),
                 often=BATCHES in self.history.areas,
             )
         return Faults(random.Random(0), written={fault.place: fault.kind for fault in self.history.faults})
@@ -97,9 +98,9 @@ class Simulation:
         world, history = self.world, self.history
         self._wait_for(self.happenings.prepare)
         world.faults = self._faults
-        for name, function in self.deployment.functions.items():
-            if function.every_seconds:
-                self._schedule(name, function.every_seconds)
+        for name in self.deployment.functions:
+            if seconds := self.deployment.find_interval(name):
+                self._schedule(name, seconds)
         for post in history.posts:
             self.clients.begin(post)
         for outage in history.outages:

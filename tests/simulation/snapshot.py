@@ -47,6 +47,7 @@ def find_faults(simulation: "Simulation") -> list[str]:
         *invariants.find_faults(simulation.clients.ledger, snapshot, redriven, killers),
         *_find_unbalanced(simulation),
         *_find_untold(simulation, snapshot),
+        *_find_unwritten(simulation),
         *_find_unnoticed(simulation, snapshot),
         *_find_unverified(simulation),
     ]
@@ -129,6 +130,19 @@ def _find_untold(simulation: "Simulation", snapshot: Snapshot) -> Iterator[str]:
         if int(sequence) != heard.get(incident, 0) + 1:
             yield f"message {identity} is told after message {heard.get(incident, 0)} of its incident"
         heard[incident] = int(sequence)
+
+
+def _find_unwritten(simulation: "Simulation") -> Iterator[str]:
+    """Look for incidents that count more messages than there are."""
+    query = """
+        SELECT incident_id, incident.sequence, count(alert_message.sequence)
+        FROM incident LEFT JOIN alert_message USING (incident_id)
+        GROUP BY incident_id ORDER BY incident_id
+    """
+    with psycopg.connect(simulation.dsn) as connection:
+        for incident_id, sequence, messages in connection.execute(query).fetchall():
+            if sequence != messages:
+                yield f"incident {incident_id} counts {sequence} messages, and there are {messages}"
 
 
 def _find_unnoticed(simulation: "Simulation", snapshot: Snapshot) -> Iterator[str]:

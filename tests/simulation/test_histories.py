@@ -1,6 +1,5 @@
 """Histories from fixed seeds: each ends right, and the same seed gives the same history, byte for byte."""
 
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,14 @@ import pytest
 from tests.simulation import snapshot
 from tests.simulation.coverage import add_up, count_pairs
 from tests.simulation.databases import HistoryDatabases
-from tests.simulation.history import KILLER, REDRIVES, REPLAY, REPLAYS, Change, make_history
+from tests.simulation.history import KILLER, REDRIVE, REDRIVES, REPLAY, REPLAYS, Change, make_history
 from tests.simulation.names import RAW
 from tests.simulation.object_store import ObjectStore
-from tests.simulation.other_writers import OtherWriters
 from tests.simulation.running import explain, fingerprint, run_seeds
 from tests.simulation.simulation import Simulation, run_history
 from tests.support import invariants
 
 SEEDS = [f"fixed-{number}" for number in range(12)]
-GIVEN_UP_WHILE_HELD = "1035"
-"""The cache fails twice in it while archive tries a held record alone, which becomes a killer."""
-KILLERS_REDRIVEN = "118"
-"""In it dead letters of killers are re-driven."""
 PAIRS = 60
 """How many pairs of a step and a fault the fixed seeds meet at least."""
 
@@ -38,15 +32,8 @@ def test_fixed_seeds_end_right_and_meet_many_faults(histories: HistoryDatabases)
 
 
 def test_what_aggregate_gave_up_as_a_killer_is_counted_once_by_a_replay(
-    histories: HistoryDatabases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    histories: HistoryDatabases, tmp_path: Path
 ) -> None:
-    make = OtherWriters._event
-
-    def make_valid(writers: OtherWriters, name: str, device: str) -> bytes:
-        # archive stores only events whose ids are UUIDs, and a replay reads what archive has stored.
-        return make(writers, str(uuid.uuid5(uuid.NAMESPACE_OID, name)), device)
-
-    monkeypatch.setattr(OtherWriters, "_event", make_valid)
     changes = (Change(20, KILLER, "aggregate"), Change(120, REPLAY, "all"))
     drawn = make_history("counted back", REPLAYS)
     history = replace(drawn, seconds=180, open_share=0, outages=(), changes=changes, faults=())
@@ -64,16 +51,21 @@ def test_what_aggregate_gave_up_as_a_killer_is_counted_once_by_a_replay(
     assert len(back) == 1
 
 
-def test_killers_that_are_redriven_count_once(histories: HistoryDatabases) -> None:
-    for seed, outcome, _ in run_seeds(histories, [KILLERS_REDRIVEN], REDRIVES):
-        if outcome.wrong:
-            pytest.fail(str(explain(histories, seed, outcome)))
-
-
-def test_what_follows_a_held_record_goes_on_once_that_is_given_up_as_a_killer(histories: HistoryDatabases) -> None:
-    for seed, outcome, _ in run_seeds(histories, [GIVEN_UP_WHILE_HELD]):
-        if outcome.wrong:
-            pytest.fail(str(explain(histories, seed, outcome)))
+def test_killers_that_are_redriven_count_once(histories: HistoryDatabases, tmp_path: Path) -> None:
+    changes = (
+        *(Change(20, KILLER, consumer) for consumer in ("archive", "aggregate")),
+        Change(150, REDRIVE, "proposed"),
+    )
+    drawn = make_history("redriven", REDRIVES)
+    history = replace(drawn, seconds=180, open_share=0, posts=drawn.posts[:3], outages=(), changes=changes, faults=())
+    with histories.fresh() as dsn:
+        outcome = Simulation(history, dsn, tmp_path).run()
+        with psycopg.connect(dsn) as connection:
+            redriven = connection.execute(
+                "SELECT DISTINCT consumer FROM redrive_letter WHERE consumer IS NOT NULL ORDER BY consumer"
+            ).fetchall()
+    assert outcome.wrong == []
+    assert redriven == [("aggregate",), ("archive",)]
 
 
 def test_the_same_seed_gives_the_same_history_and_its_written_faults_give_it_again(

@@ -87,6 +87,6 @@ def test_an_object_is_replaced_only_by_who_knows_it_and_is_read_by_range() -> No
 def test_written_faults_happen_where_they_are_written_and_nowhere_else() -> None:
     place = Place("archive", 2, 5)
     faults = Faults(healthy().chance("faults"), written={place: KILLED_BEFORE})
-    assert faults.at(Place("archive", 2, 4), "cache", [KILLED_BEFORE]) is None
-    assert faults.at(place, "cache", [KILLED_BEFORE]) == KILLED_BEFORE
+    assert faults.at(Place("archive", 2, 4), "cache", "get", [KILLED_BEFORE]) is None
+    assert faults.at(place, "cache", "get", [KILLED_BEFORE]) == KILLED_BEFORE
     assert faults.happened == [Fault(place, KILLED_BEFORE)]

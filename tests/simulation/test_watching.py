@@ -8,13 +8,14 @@ from typing import Any, cast
 import pytest
 
 from sluice.core.messages import Message
+from sluice.core.records import Origin
 from tests.simulation.broker import Brokers, SimulatedProducer
 from tests.simulation.faults import Faults
 from tests.simulation.grants import Grants
 from tests.simulation.processes import Invocation
 from tests.simulation.settings import VERSION_HOLD
 from tests.simulation.timeline import BEGINS
-from tests.simulation.watching import Watch
+from tests.simulation.watching import MOST_DEATHS, Watch
 from tests.simulation.world import World
 
 KNOWN = b'[1, "2026-03-02T09:40:00Z", "demo", "telemetry", 3, [], "r"]'
@@ -155,6 +156,30 @@ def test_windows_close_once_the_events_that_were_stored_before_their_end_are_cou
     scene.watch.note_statement("roll", commits=True)
     said = f"windows until {closed_until} are closed, and partition {partition} is read until {BEGINS}"
     assert [*scene.watch.wrong] == [said]
+
+
+def test_a_record_is_given_up_once_it_has_ended_some_processes(scene: Scene) -> None:
+    partition = scene.store(KNOWN)
+    origin, ended = Origin("raw-events", partition, 0), scene.invocation("aggregate")
+    for _ in range(MOST_DEATHS):
+        scene.watch.note_death(origin, ended)
+    assert not scene.watch.wrong
+    scene.watch.note_death(origin, ended)
+    assert [*scene.watch.wrong] == [f"aggregate ends again and again at offset 0 of partition {partition}"]
+
+
+def test_a_consumer_halts_only_for_what_is_bad(scene: Scene) -> None:
+    partition = scene.store(NEWER, KNOWN)
+    halted = scene.invocation("archive")
+    records = [{"topic": "raw-events", "partition": partition, "offset": offset} for offset in range(2)]
+    halted.event = {"records": {"some": records}}
+    scene.watch.note_halt(halted)
+    assert [*scene.watch.wrong] == ["archive halts, and nothing in its batch of 2 is poison"]
+    scene.watch.wrong.clear()
+    scene.brokers.append(Message("raw-events", b"press-1", b"", ()))
+    halted.event["records"]["some"].append(records[0] | {"offset": 2})
+    scene.watch.note_halt(halted)
+    assert not scene.watch.wrong
 
 
 def test_a_replay_leaves_no_hole_that_a_reader_could_see(scene: Scene) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ReadTimeoutError
 
-from tests.simulation.faults import ALWAYS, PARTLY
+from tests.simulation.faults import ALWAYS, PARTLY, draw_failing
 from tests.simulation.names import IN_ORDER
 from tests.simulation.world import World
 
@@ -35,10 +35,11 @@ class Topics:
         """Take messages; say of each whether it was taken."""
 
         def publish(partly: str | None) -> dict[str, Any]:
-            draw = self._world.chance("partly published")
+            draw, entries = self._world.chance("partly published"), PublishBatchRequestEntries
+            failing = draw_failing(draw, len(entries)) if partly else ()
             answer: dict[str, list[dict[str, str]]] = {"Successful": [], "Failed": []}
-            for entry in PublishBatchRequestEntries:
-                if partly and draw.random() < 0.5:
+            for number, entry in enumerate(entries):
+                if number in failing:
                     answer["Failed"].append({"Id": entry["Id"], "Code": "InternalError"})
                     continue
                 if TopicArn == IN_ORDER:

@@ -18,6 +18,7 @@ from tests.simulation.broker import Brokers, LogRecord
 from tests.simulation.cache import CACHE
 from tests.simulation.database import DATABASE
 from tests.simulation.grants import Grants
+from tests.simulation.halts import Halts
 from tests.simulation.processes import Invocation
 from tests.simulation.settings import VERSION_HOLD
 from tests.simulation.witness import Witness
@@ -26,6 +27,8 @@ from tests.support.stores import DEAD_LETTERS, ENVELOPE, RAW_EVENTS
 KNOWN_ENVELOPE, KNOWN_CONTRACTS = 1, 50
 """What histories write with a higher version is of a newer release."""
 AHEAD, POISON, KILLER = "version_ahead", "poison_record", "killer_record"
+MOST_DEATHS = 15
+"""Of a delivery two, and two alone; then those of its runs again, of which the cache may have forgotten some."""
 OF_A_BATCH, SHARE = 10, 0.1
 """How many records of a batch may become dead letters: so many, and this share of it."""
 
@@ -55,6 +58,8 @@ class Watch(Witness):
         """What was wrong, each once, in the order in which it was seen."""
         self._kept: defaultdict[str, set[Place]] = defaultdict(set)
         """Records that a consumer has brought somewhere: a row in a stream, a dead letter, a failed batch."""
+        self._given_up: defaultdict[str, set[Place]] = defaultdict(set)
+        """Those of failed batches."""
         self._ahead: dict[Place, str] = {}
         """Records of a newer release, and what in them is new."""
         self._seen_at: dict[str, float] = {}
@@ -62,7 +67,9 @@ class Watch(Witness):
         self._closed_until: datetime | None = None
         self._most_samples = 0
         self._grants = Grants(quota, self.wrong)
+        self._halts = Halts(brokers.topics[RAW_EVENTS], self.wrong)
         self._allowed: set[str] = set()
+        self._deaths: Counter[tuple[str, Origin]] = Counter()
         self._together: Counter[tuple[str, int, int]] = Counter()
         """How many dead letters of unreadable records an invocation has written at a step."""
 
@@ -94,6 +101,7 @@ class Watch(Witness):
     def note_given_up(self, group: str, places: Sequence[Place]) -> None:
         """Remember them."""
         self._kept[group].update(places)
+        self._given_up[group].update(places)
 
     def note_misuse(self, what: str) -> None:
         """List it."""
@@ -103,6 +111,17 @@ class Watch(Witness):
         """Remember since when the cache is away."""
         if part == CACHE:
             self._grants.begin(self._world.timeline.passed)
+
+    def note_death(self, origin: Origin, ended: Invocation) -> None:
+        """Count the deaths at a record once nothing else fails: two of a record that is tried alone convict it."""
+        consumer = ended.process.function.name
+        self._deaths[consumer, origin] += self._world.faults.over
+        if self._deaths[consumer, origin] > MOST_DEATHS:
+            self._say(f"{consumer} ends again and again at offset {origin.offset} of partition {origin.partition}")
+
+    def note_halt(self, halted: Invocation) -> None:
+        """Look for its reason."""
+        self._halts.note(halted.process.function.name, halted.event)
 
     def note_letters_allowed(self, consumer: str) -> None:
         """Remember it."""
@@ -119,7 +138,8 @@ class Watch(Witness):
             else:
                 given = [since, until, group, topic, partition]
                 covered = until <= since or self._owner.execute(_COVERS, given).fetchone() == (True,)
-                skipped = [] if covered else [*range(since, until)]
+                offsets = () if covered else range(since, until)
+                skipped = [each for each in offsets if (partition, each) not in self._given_up[group]]
             if skipped:
                 self._say(f"{group} passes records of partition {partition} that it has nowhere: {skipped[:5]}")
 
@@ -163,6 +183,8 @@ class Watch(Witness):
         if consumer == "archive":
             self._look_before(place)
         self._kept[consumer].add(place)
+        if letter["reason"] != AHEAD:
+            self._halts.note_letter(consumer)
         if letter["reason"] == POISON:
             self._count_letters(consumer, writer)
 
@@ -190,7 +212,7 @@ class Watch(Witness):
         """Look for windows that are closed although an event that was stored before their end is not counted.
 
         A record that this release cannot read is in no window: aggregate counts the events behind it before it writes
-        its letter, and may end between the two.
+        its letter, and may end between the two. Nothing waits for what an event source has given up.
         """
         ((closed_until,),) = self._owner.execute(_CLOSED).fetchall()
         if closed_until is None or closed_until == self._closed_until:
@@ -200,7 +222,8 @@ class Watch(Witness):
         for partition, log in enumerate(self._brokers.topics[RAW_EVENTS]):
             spans = [(one.lower, one.upper) for one in covered.get(partition, ())]
             missing = (one for one in log if not any(start <= one.offset < end for start, end in spans))
-            first = next(filter(_is_event, missing), None)
+            given_up = self._given_up["aggregate"]
+            first = next((one for one in missing if _is_event(one) and (partition, one.offset) not in given_up), None)
             stored_at = None if first is None else datetime.fromtimestamp(first.timestamp / 1000, closed_until.tzinfo)
             if stored_at is not None and stored_at + timedelta(milliseconds=1) < closed_until:
                 self._say(

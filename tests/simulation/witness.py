@@ -33,5 +33,11 @@ class Witness:
     def note_outage(self, part: str) -> None:
         """See that a part is away from now on."""
 
+    def note_death(self, origin: "Origin", ended: "Invocation") -> None:
+        """See that a record ends the process that reads it."""
+
+    def note_halt(self, halted: "Invocation") -> None:
+        """See that a consumer takes in nothing of a batch, because too much of it or of all is bad."""
+
     def note_letters_allowed(self, consumer: str) -> None:
         """See that an admin has allowed a consumer more dead letters."""

@@ -85,7 +85,7 @@ class World:
         if invocation is None:
             return act(None)
         step = invocation.begin_step()
-        kind = self.faults.at(step, part, kinds)
+        kind = self.faults.at(step, part, effect, kinds)
         if part in self.away:
             kind = AWAY
         self.met[step.function, f"{part} {effect}", kind or "-"] += 1
