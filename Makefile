@@ -105,6 +105,7 @@ deploy: .venv/page ## deploy to AWS: STAGE=... PROFILE=..., at the first time FI
 	@: $(if $(filter-out yes,$(FIRST)),$(error FIRST is yes, or not given))
 	@$(if $(filter yes,$(FIRST)),$(RUN_CDK) deploy --all $(DEPLOYED) --context first=yes)
 	@$(RUN_CDK) deploy --all $(DEPLOYED)
+	@$(PYTHON) -m cli.stack_policy $(STAGE) $(REGION)
 
 # CloudFormation deletes no bucket that holds anything. A profile that keeps data keeps its buckets.
 destroy: .venv/page ## delete a stage from AWS, after a question: STAGE=... PROFILE=... REGION=...; CONFIRM=<stage> answers it

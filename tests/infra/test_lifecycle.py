@@ -29,6 +29,13 @@ HOLDS_DATA = {
     "AWS::SQS::Queue": "queue",
     "AWS::Logs::LogGroup": "log group",
 }
+# Of these, an update may replace or delete what is written again, or empties within minutes, and logs.
+MAY_GO = {
+    "AWS::ElastiCache::ServerlessCache",
+    "AWS::KinesisFirehose::DeliveryStream",
+    "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
+}
 # Everything else is written by the next deployment; probe's secret by its next run.
 HOLDS_NONE = re.compile(
     r"AWS::(ApiGatewayV2|Athena|Budgets|CloudTrail|CloudWatch|CodeDeploy|EC2|Glue|IAM|Lambda|SNS|Scheduler"
@@ -207,6 +214,14 @@ def test_a_stage_that_keeps_nothing_is_never_protected(templates: Templates) -> 
     for stack in STACKS:
         properties = manifest["artifacts"][f"sluice-proof-{stack}"]["properties"]
         assert properties["terminationProtection"] is templates.profile.keeps_data
+
+
+def test_no_update_may_replace_or_delete_what_holds_events(templates: Templates) -> None:
+    _, deny = json.loads((ROOT / "infra/stack-policy.json").read_text())["Statement"]
+    kinds = set(deny["Condition"]["StringEquals"]["ResourceType"])
+    assert kinds == set(HOLDS_DATA) - MAY_GO
+    # The policy is that of one stack: what it is about must be there.
+    assert {resource.stack for kind in kinds for resource in templates.every(kind)} == {"data"}
 
 
 def test_a_replacement_of_the_cluster_or_of_a_topic_is_refused_because_its_name_is_taken(

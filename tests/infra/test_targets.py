@@ -73,6 +73,11 @@ def test_a_first_deployment_is_protected_by_a_second_run_after_its_success() -> 
     assert protected.split() == unprotected.split()[:-2]
 
 
+def test_a_deployment_ends_with_the_policy_of_the_stack_that_holds_the_data() -> None:
+    written = recipe("deploy", *STAGE, "FIRST=yes", "REGION=eu-central-1")
+    assert written.rindex("deploy --all") < written.index("cli.stack_policy prod eu-central-1")
+
+
 def test_a_stage_is_deleted_by_name_its_functions_first_and_its_buckets_emptied_between() -> None:
     written = recipe("destroy", "STAGE=dev", "PROFILE=dev", "REGION=eu-central-1")
     functions, everything = engine(written)
