@@ -223,7 +223,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
     api.open([ingest.door, query.door, trace.door, show.door, admin.door])
-    Roles(pipeline, deployment, api.gateway, checkpoints, admins=app.node.try_get_context("admins"))
+    admins = app.node.try_get_context("admins")
+    Roles(pipeline, deployment, api.gateway, checkpoints, lake.trail, admins=admins)
 
     # The last stack: what it names is there.
     Availability(background, foundation, api_id=api.gateway.api_id, doors=[ingest, query, trace, show, admin])

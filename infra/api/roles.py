@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.deployment import Deployment, require
 from infra.stores.checkpoints import Checkpoints
+from infra.stores.trail import Trail
 
 READS = (
     "GET /v1/admin/fleets",
@@ -78,7 +79,7 @@ ROUTES = {
 """What each role may ask for."""
 
 VERIFIERS = ("admin", "auditor")
-"""Who may download checkpoints of the audit and their public key."""
+"""Who may download checkpoints of the audit and their public key, and the trail where there is one."""
 
 
 class Roles(Construct):
@@ -90,6 +91,7 @@ class Roles(Construct):
         deployment: Deployment,
         api: gateway.HttpApi,
         checkpoints: Checkpoints,
+        trail: Trail | None,
         *,
         admins: str | None,
     ) -> None:
@@ -98,6 +100,7 @@ class Roles(Construct):
             admins is None or re.fullmatch(r"arn:aws[\w-]*:(iam|sts)::\d{12}:[\w+=,.@/-]+", admins) is not None,
             f"admins {admins!r} must be the ARN of the principal that may assume the role of admins",
         )
+        downloads = {"checkpoints": checkpoints.reading()} | ({"trail": trail.reading()} if trail else {})
         trusted = iam.ArnPrincipal(admins) if admins else iam.AccountRootPrincipal()
         for name, routes in ROUTES.items():
             called = "".join(word.capitalize() for word in name.split("-"))
@@ -117,7 +120,7 @@ class Roles(Construct):
                         ]
                     ),
                     **(
-                        {"checkpoints": iam.PolicyDocument(statements=checkpoints.reading())}
+                        {what: iam.PolicyDocument(statements=granted) for what, granted in downloads.items()}
                         if name in VERIFIERS
                         else {}
                     ),

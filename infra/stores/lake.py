@@ -30,10 +30,11 @@ class Lake(Construct):
         self.delivery = Delivery(self, foundation, delivery, raw=self.buckets.raw, catalog=catalog)
         self.queries = Queries(self, foundation, scan_limit_gib=scan_limit_gib, catalog=catalog, buckets=self.buckets)
         Analyst(self, foundation.deployment, self.queries)
+        self.trail: Trail | None = None
         if foundation.deployment.keeps_data:
             held = self.buckets
             watched = [held.raw, held.dead_letter, held.failed_batches, held.rollups, held.query_results]
-            Trail(self, foundation, watched, days=retention.trail_days)
+            self.trail = Trail(self, foundation, watched, days=retention.trail_days)
         CfnOutput(self, "RawBucket", value=self.buckets.raw.bucket_name)
         CfnOutput(self, "DeadLetterBucket", value=self.buckets.dead_letter.bucket_name)
         CfnOutput(self, "WorkGroup", value=self.queries.workgroup.name)

@@ -25,7 +25,10 @@ class Trail(Construct):
         super().__init__(scope, "Trail")
         name = foundation.deployment.named("objects")
         arn = Stack.of(self).format_arn(service="cloudtrail", resource="trail", resource_name=name)
-        bucket = Bucket(self, "Bucket", field="trail_bucket", foundation=foundation, expiries=[Expiry(days)])
+        self._key, self._region = foundation.key, foundation.deployment.region
+        self._bucket = bucket = Bucket(
+            self, "Bucket", field="trail_bucket", foundation=foundation, expiries=[Expiry(days)]
+        )
         accept(bucket, "S1", "a log of the log would never end; CloudTrail's digests show what is missing or altered")
         bucket.forbid_deletes()
         of_the_trail = {"StringEquals": {"aws:SourceArn": arn}}
@@ -61,6 +64,26 @@ class Trail(Construct):
         # CloudTrail tries to write when it is created.
         trail.node.add_dependency(bucket)
         trail.node.add_dependency(foundation.key)
+
+    def reading(self) -> list[iam.PolicyStatement]:
+        """Let a person download the files, and check that none is missing or altered."""
+        return [
+            # Neither has a resource.
+            iam.PolicyStatement(actions=["cloudtrail:DescribeTrails", "cloudtrail:ListPublicKeys"], resources=["*"]),
+            iam.PolicyStatement(actions=["s3:GetObject"], resources=[self._bucket.arn_for_objects("AWSLogs/*")]),
+            iam.PolicyStatement(actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=[self._bucket.bucket_arn]),
+            # The key encrypts everything at rest: a person uses it through S3, and for this bucket.
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                resources=[self._key.key_arn],
+                conditions={
+                    "StringEquals": {
+                        "kms:ViaService": f"s3.{self._region}.amazonaws.com",
+                        "kms:EncryptionContext:aws:s3:arn": self._bucket.bucket_arn,
+                    }
+                },
+            ),
+        ]
 
 
 def _may(actions: list[str], resource: str, conditions: dict[str, dict[str, str]]) -> iam.PolicyStatement:

@@ -169,6 +169,11 @@ ALLOWED = (
 )
 WHERE_DATA_IS_KEPT = {
     ("*", ("kms:DescribeKey", "kms:GenerateDataKey")): "a key's own policy for the trail; * is the key itself",
+    (
+        "*",
+        ("cloudtrail:DescribeTrails", "cloudtrail:ListPublicKeys"),
+    ): "an auditor checks the trail; neither has a resource",
+    ("Trail/AWSLogs/*", ("s3:GetObject",)): "an auditor reads the trail's files",
     ("Trail/AWSLogs/*", ("s3:PutObject",)): "CloudTrail names its files by account, region and time",
 }
 MANAGED = {

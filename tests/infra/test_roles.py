@@ -12,6 +12,13 @@ from tests.infra.templates import Resource, Templates, listed
 INVOKE = "execute-api:Invoke"
 DOWNLOADS = {"kms:GetPublicKey", "s3:GetObjectVersion", "s3:ListBucketVersions", "kms:Decrypt"}
 """What tests/infra/test_checkpoint.py looks at more closely."""
+TRAIL = {
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:ListPublicKeys",
+    "s3:GetBucketLocation",
+    "s3:GetObject",
+    "s3:ListBucket",
+}
 TABLES = ["dead_letters", "events", "raw_events", "rollups", "stored_events"]
 
 
@@ -66,8 +73,17 @@ def _routes_of(role: Resource) -> set[str]:
 def test_a_role_with_routes_may_do_nothing_else(templates: Templates) -> None:
     for name, role in people(templates).items():
         if name != ANALYST:
-            further = DOWNLOADS if name in VERIFIERS else set()
+            further = DOWNLOADS | (TRAIL if templates.profile.keeps_data else set()) if name in VERIFIERS else set()
             assert {action for action, _ in grants(role)} == {INVOKE, *further}, name
+
+
+def test_an_auditor_reads_of_all_buckets_the_trail_alone(templates: Templates) -> None:
+    for name in VERIFIERS:
+        places = {
+            place for action, place in grants(people(templates)[name]) if action in ("s3:GetObject", "s3:ListBucket")
+        }
+        shortened = {re.sub(r"<.*LakeTrailBucket.*>", "Trail", place) for place in places}
+        assert shortened == ({"Trail", "Trail/AWSLogs/*"} if templates.profile.keeps_data else set())
 
 
 def test_people_of_the_account_assume_the_roles_and_no_service_does(templates: Templates) -> None:
