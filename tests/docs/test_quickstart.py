@@ -6,9 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import botocore.session
 import pytest
-from botocore import xform_name
 from typer.core import TyperCommand
 
 from cli.__main__ import main
@@ -32,10 +30,6 @@ QUICKSTART = (ROOT / "docs/quickstart.md").read_text()
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
 COSTS = (ROOT / "docs/cost.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-# Options that the AWS CLI has of its own, or names otherwise than the API.
-OF_THE_CLI = {"query", "output", "region", "notification-endpoint"}
-ONLY_IN_THE_CLI = {("cloudtrail", "validate-logs")}
-BOOLEANS = ("no-enable-termination-protection", "no-deletion-protection")
 
 
 def lines_of(page: str) -> Iterator[str]:
@@ -97,26 +91,6 @@ def test_the_page_lists_every_variable_of_a_deployment_and_no_other() -> None:
     }
     (recipes,) = re.findall(r"^CONTEXT = (.*?)\n(?=\n)", MAKEFILE, re.MULTILINE | re.DOTALL)
     assert listed == {*re.findall(r"\$\((?:if \$\()?([A-Z_]{3,})\)", recipes), "TAGS", "FIRST"} - {"CONTEXT"}
-
-
-def test_every_command_of_aws_is_one_of_its_api() -> None:
-    session = botocore.session.get_session()
-    called = re.compile(r"(?<![\w-])aws ([a-z0-9-]+ [^;)]*)")
-    said = [each for line in lines_of("docs/deploy.md") for each in called.findall(line)]
-    assert len(said) > 10
-    for service, operation, *arguments in map(str.split, said):
-        if service == "s3" or (service, operation) in ONLY_IN_THE_CLI:
-            continue
-        model = session.get_service_model("s3" if service == "s3api" else service)
-        names = {xform_name(name, "-"): name for name in model.operation_names}
-        assert operation in names, (service, operation)
-        taken = {
-            xform_name(name, "-")
-            for name in getattr(model.operation_model(names[operation]).input_shape, "members", ())
-        }
-        options = {word.removeprefix("--") for word in arguments if word.startswith("--")}
-        options = {option.removeprefix("no-") if option in BOOLEANS else option for option in options}
-        assert options - taken <= OF_THE_CLI, (service, operation)
 
 
 def test_the_rejected_event_has_the_dead_letter_that_the_quickstart_shows() -> None:
