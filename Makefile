@@ -10,7 +10,7 @@ CDK := aws-cdk@2.1148.1
 # check the contents of the logs last.
 SERVICES := tests/database tests/local tests/flow tests/browser tests/faults tests/simulation
 FAULTS := $(wildcard tests/faults/test_*.py)
-SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger outage pressure salvage stores replay zz_secrets)
+SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger outage pressure salvage stores replay zy_restore zz_secrets)
 # Every check reads all that its stack has stored, so the test that stores most runs after the others.
 LAST_FAULTS := tests/faults/test_clocks_and_load.py tests/faults/test_zz_secrets.py
 MOST_FAULTS := $(filter-out $(SOME_FAULTS) $(LAST_FAULTS),$(FAULTS)) $(LAST_FAULTS)

@@ -594,8 +594,8 @@ MUTANTS = (
     ),
     Mutant(
         "a dead letter is told after the end of its incident",
-        f"{EDGE}/notify/notifying.py",
-        (("if latest > message.sequence:", "if latest > message.sequence + 99:"),),
+        f"{EDGE}/notify/told.py",
+        (("return self.sequence > delivery.message.sequence and", "return self.sequence > 99 and"),),
         f"{UNIT}/edge/notify/test_notifying.py::test_a_message_older_than_what_was_told_is_not_told",
     ),
     Mutant(
