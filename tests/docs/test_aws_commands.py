@@ -10,7 +10,7 @@ import botocore.session
 import jmespath
 import pytest
 from botocore import xform_name
-from botocore.model import Shape
+from botocore.model import ListShape, Shape, StructureShape
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -47,13 +47,17 @@ def commands_of(text: str) -> Iterator[str]:
 COMMANDS = sorted({command for page in PAGES for command in commands_of(page.read_text())})
 
 
-def example(shape: Shape, within: tuple[str, ...] = ()) -> Any:
+def example(shape: Shape | None, within: tuple[str, ...] = ()) -> Any:
     """An answer with every member that it may have."""
-    if shape.type_name == "structure" and shape.name not in within:
-        return {name: example(member, (*within, shape.name)) for name, member in shape.members.items()}
-    if shape.type_name == "list":
-        return [example(shape.member, within)]
-    return {"string": "a", "integer": 1, "double": 1.0, "boolean": True}.get(shape.type_name, {})
+    match shape:
+        case StructureShape() if shape.name not in within:
+            return {name: example(member, (*within, shape.name)) for name, member in shape.members.items()}
+        case ListShape():
+            return [example(shape.member, within)]
+        case Shape():
+            return {"string": "a", "integer": 1, "double": 1.0, "boolean": True}.get(shape.type_name, {})
+        case None:
+            return {}
 
 
 def test_the_pages_have_many_commands() -> None:
