@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.edge.probe.gateway import MOST_BYTES, Answered, Gateway
+from sluice.edge.probe.gateway import MOST_BYTES, Answered, Gateway, sign_with_role
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -85,3 +85,13 @@ def test_a_server_that_hangs_floods_or_is_away_is_an_error_that_passes(server: S
         gateway(server, 0.2).ask("/", "k", "c")
     with pytest.raises(Retryable, match="does not answer"):
         Gateway("http://127.0.0.1:1", lambda *_: {}, 1).ask("/", "k", "c")
+
+
+def test_a_signature_names_the_role_the_region_and_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-role")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-session")
+    signed = sign_with_role("eu-central-1")("POST", "https://api.example/v1", b"{}", {"content-type": "text/plain"})
+    assert "Credential=the-role/" in signed["Authorization"]
+    assert "/eu-central-1/execute-api/aws4_request" in signed["Authorization"]
+    assert (signed["content-type"], signed["X-Amz-Security-Token"]) == ("text/plain", "of-the-session")

@@ -1,6 +1,6 @@
 """Clients of AWS services with explicit timeouts and attempt limits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,26 @@ def client(
         max_pool_connections=connections,
     )
     return boto3.client(service, region_name=region, config=config)  # type: ignore[call-overload]  # typed for literal names only
+
+
+def make_signer(service: str, region: str) -> Callable[[str, str, bytes, Mapping[str, str]], dict[str, str]]:
+    """Make what adds a signature of this process's role to the headers of a method, an address and a body."""
+    import boto3
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import NoCredentialsError
+
+    session = boto3.Session()
+
+    def sign(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        request = AWSRequest(method, url, dict(headers), data=body)
+        SigV4Auth(credentials, service, region).add_auth(request)
+        return dict(request.headers.items())
+
+    return sign
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sluice.core.errors import Retryable
+from sluice.edge import aws
 
 SECONDS = 10.0
 """How long a request may wait for the gateway."""
@@ -64,19 +65,10 @@ class Gateway:
 
 def sign_with_role(region: str) -> Sign:
     """Sign as the function's own role."""
-    # Imported here: the SDK loads slowly, and tests sign nothing.
-    import boto3
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-
-    session = boto3.Session()
+    signer = aws.make_signer("execute-api", region)
 
     def sign(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise Retryable("the function has no credentials")
-        request = AWSRequest(method, url, dict(headers), data=body)
-        SigV4Auth(credentials, "execute-api", region).add_auth(request)
-        return dict(request.headers.items())
+        with aws.asking("the function's role"):
+            return signer(method, url, body, headers)
 
     return sign
