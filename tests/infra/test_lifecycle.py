@@ -52,6 +52,7 @@ KNOWN_BY = {
     "LakeBucketsRaw9819146D",
     "LakeBucketsRollupsD2F0545A",
     "LakeDeliveryDelivery2Stream1E258D1D",
+    "LakeDeliveryDelivery3StreamA8ED041F",
     "LakeDeliveryStream576E6A89",
     "NotificationsDeliveries85FDF390",
     "NotificationsLetters7E2C5403",
