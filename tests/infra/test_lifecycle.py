@@ -60,6 +60,7 @@ KNOWN_BY = {
     "LakeBucketsRaw9819146D",
     "LakeBucketsRollupsD2F0545A",
     "LakeDeliveryDelivery2Stream1E258D1D",
+    "LakeDeliveryDelivery3StreamA8ED041F",
     "LakeDeliveryStream576E6A89",
     "LakeTrailBucket94BCA16C",
     "NotificationsDeliveries85FDF390",
