@@ -18,9 +18,9 @@ FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 
 
 def statements() -> Iterator[str]:
-    """The statements in the prose of the runbooks."""
+    """The statements in the prose of the runbooks that look; one that alters is there to cause an alarm."""
     for page in FOLDER.glob("*.md"):
-        for code in re.findall(r"`((?:SELECT|INSERT|UPDATE|DELETE)\b[^`]+)`", page.read_text()):
+        for code in re.findall(r"`(SELECT\b[^`]+)`", page.read_text()):
             yield " ".join(code.split())
 
 
