@@ -15,22 +15,19 @@ from cli.schema.text import (
     describe_check,
     describe_fields,
     write_annotation,
-    write_breach,
+    write_change,
     write_summary,
 )
 from cli.stages import CommandError, find_checkout
-from sluice.core.consumers import AGGREGATE, DETECT, RECOUNT
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.events.units import SeriesBook
-from sluice.core.schemas.comparison import compare, find_before
-from sluice.core.schemas.supported import MOST_BYTES, read_version
-from sluice.core.schemas.unsupported import UnsupportedSchema
+from sluice.core.schemas.comparison import compare, find_previous_version
+from sluice.core.schemas.errors import UnsupportedSchema
+from sluice.core.schemas.parser import MOST_BYTES, parse_version
 from sluice.core.schemas.versions import Version
 
 CONTRACTS = (TELEMETRY, READING, ACTIVITY)
 COLUMNS = ("contract", "version", "firmware", "field", "type", "presence", "series", "unit")
-_READERS = tuple(consumer.name for consumer in (AGGREGATE, DETECT, RECOUNT))
-"""The consumers that read the metrics of each series by the contracts."""
 
 app = typer.Typer(
     add_completion=False,
@@ -55,20 +52,21 @@ def check(
         typer.Option(
             "--against",
             metavar="FILE",
-            help="The version before. Without: the newest of its contract in schemas/.",
+            help="The previous version. Without: the version of its contract before it in schemas/.",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
     as_json: AsJson = False,
     annotations: Annotated[
-        bool, typer.Option("--annotations", help="Print breaches as annotations of a run of GitHub Actions.")
+        bool, typer.Option("--annotations", help="Print breaking changes as annotations of a run of GitHub Actions.")
     ] = False,
 ) -> None:
-    """Check whether a candidate may be the next version of its contract: what it breaks, and what mends that.
+    """Check whether a candidate may be the next version of its contract: what it breaks, and what its mapping covers.
 
-    It ends with 0 if nothing is broken, or the candidate's mapping mends each breach; with 1 if not; and with 2 if the
-    candidate is no schema that Sluice supports. The JSON has breaches, each with its rule, its path and its mapping.
+    It ends with 0 if nothing is broken, or the candidate's mapping covers each breaking change; with 1 if not; and with
+    2 if the candidate is no schema that Sluice supports. The JSON has breaking_changes, each with its compatibility
+    rule, its path and its mapping.
     """
     if as_json and annotations:
         raise CommandError("--json and --annotations exclude each other", 2)
@@ -76,25 +74,25 @@ def check(
     content = _read(file)
     lines = list_lines(content.decode(errors="replace"))
     try:
-        candidate = read_version(content, book)
+        candidate = parse_version(content, book)
         released = _read_released(book) if against is None else [_read_version(against, book)]
         if against is not None and released[0].contract != candidate.contract:
             raise CommandError(f"{against} is {released[0].name}: a candidate is compared with its own contract", 2)
-        before = find_before(candidate, released)
+        previous = find_previous_version(candidate, released)
     except UnsupportedSchema as unsupported:
         line = find_line(lines, unsupported.place)
         if annotations:
             print(write_annotation("error", str(file), line, unsupported.code, f"{unsupported.path}: {unsupported}"))
         raise CommandError(f"{file}:{line}: {unsupported.path}: {unsupported}", 2) from None
-    breaches = () if before is None else compare(before, candidate, book, lambda _series: _READERS)
+    changes = () if previous is None else compare(previous, candidate, book)
     if as_json:
-        show_json(describe_check(candidate, before, breaches, lines))
+        show_json(describe_check(candidate, previous, changes, lines))
     else:
-        for breach in breaches:
-            print((annotate if annotations else write_breach)(str(file), lines, breach))
-        print(write_summary(candidate, before, breaches))
+        for change in changes:
+            print((annotate if annotations else write_change)(str(file), lines, change))
+        print(write_summary(candidate, previous, changes))
         print(f"Not looked at: {', '.join(NOT_LOOKED_AT)}.")
-    if not all(breach.mended for breach in breaches):
+    if not all(change.covered for change in changes):
         raise typer.Exit(1)
 
 
@@ -128,7 +126,7 @@ def _read_released(book: SeriesBook) -> list[Version]:
 
 def _read_version(path: Path, book: SeriesBook) -> Version:
     try:
-        return read_version(_read(path), book)
+        return parse_version(_read(path), book)
     except UnsupportedSchema as unsupported:
         raise CommandError(f"{path}: {unsupported.path}: {unsupported}", 2) from None
 

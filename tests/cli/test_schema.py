@@ -1,4 +1,4 @@
-"""`sluice schema`: a candidate is checked against the version before it, and released versions are shown."""
+"""`sluice schema`: a candidate is checked against its previous version, and released versions are shown."""
 
 import json
 from pathlib import Path
@@ -26,24 +26,25 @@ def save(path: Path, document: Document) -> str:
 
 @pytest.fixture
 def candidate(tmp_path: Path) -> str:
-    """The candidate whose mapping mends each breach."""
+    """The candidate whose mapping covers each breaking change."""
     return save(tmp_path / "4.json", fourth())
 
 
-def test_a_candidate_whose_mapping_mends_each_breach_passes_and_says_each_breach(
+def test_a_candidate_whose_mapping_covers_each_breaking_change_passes_and_says_each(
     candidate: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["schema", "check", candidate]) == 0
     removed, required, unit, summary, left_out = capsys.readouterr().out.splitlines()
     line = line_of(candidate, '"processor_temperature": {')
     assert removed == (
-        f"{candidate}:{line - 1}: wire FIELD_REMOVED metrics.cpu_temp: number -> not declared. Hits readers of bytes,"
-        " series cpu_temp, aggregate, detect, recount. Mended by its mapping: rename cpu_temp -> processor_temperature."
+        f"{candidate}:{line - 1}: wire FIELD_REMOVED metrics.cpu_temp: number -> not declared. Hits consumers of raw"
+        " events, series cpu_temp, aggregate, detect, recount."
+        " Covered by its mapping: rename cpu_temp -> processor_temperature."
     )
     assert required.startswith(f"{candidate}:{line}: wire FIELD_NEWLY_REQUIRED metrics.processor_temperature: ")
     assert unit.startswith(f"{candidate}:{line}: meaning UNIT_CHANGED metrics.processor_temperature: degC -> K. ")
-    assert summary == "telemetry 4 breaks telemetry 3: 3 breaches. Its mapping mends each, so it passes."
-    assert left_out == "Not looked at: rules of alerts, queries, dashboards, what devices really sent."
+    assert summary == "telemetry 4 breaks telemetry 3: 3 breaking changes. Its mapping covers each, so it passes."
+    assert left_out == "Not looked at: alert rules, queries, dashboards, what devices really sent."
 
 
 def test_a_candidate_that_breaks_without_a_mapping_ends_with_1(
@@ -54,19 +55,19 @@ def test_a_candidate_that_breaks_without_a_mapping_ends_with_1(
     said = capsys.readouterr().out
     assert "wire FIELD_REMOVED metrics.humidity: number -> not declared." in said
     assert "No mapping." in said
-    assert "3 breaches. Nothing that it declares mends 2 of them, so it does not pass." in said
+    assert "3 breaking changes. No declared mapping covers 2 of them, so it does not pass." in said
     document = fourth(**{f"{M}__processor_temperature": {"type": "number"}})
     assert main(["schema", "check", save(tmp_path / "proposed.json", document)]) == 1
-    assert "Not mended; a mapping would be: rename cpu_temp -> processor_temperature." in capsys.readouterr().out
+    assert "Not covered; a mapping would be: rename cpu_temp -> processor_temperature." in capsys.readouterr().out
 
 
-def test_a_candidate_without_a_breach_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_candidate_without_a_breaking_change_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = save(tmp_path / "4.json", follow(THIRD, **{f"{M}__load": {"type": "number"}}))
     assert main(["schema", "check", file]) == 0
     assert capsys.readouterr().out.startswith("telemetry 4 does not break telemetry 3.\n")
 
 
-def test_a_released_version_is_checked_against_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_released_version_is_checked_against_its_previous_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "check", "schemas/telemetry/3.json"]) == 0
     assert main(["schema", "check", "schemas/activity/1.json"]) == 0
     said = capsys.readouterr().out
@@ -74,12 +75,12 @@ def test_a_released_version_is_checked_against_the_one_before(capsys: pytest.Cap
     assert "activity 1 is the first version of its contract." in said
 
 
-def test_another_version_before_can_be_named(
+def test_another_previous_version_can_be_named(
     candidate: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = save(tmp_path / "3.json", released("telemetry", 2))
-    assert main(["schema", "check", candidate, "--against", before]) == 0
-    assert "telemetry 4 breaks telemetry 2: 3 breaches." in capsys.readouterr().out
+    previous = save(tmp_path / "3.json", released("telemetry", 2))
+    assert main(["schema", "check", candidate, "--against", previous]) == 0
+    assert "telemetry 4 breaks telemetry 2: 3 breaking changes." in capsys.readouterr().out
     assert main(["schema", "check", candidate, "--against", "schemas/reading/1.json"]) == 2
     assert "is reading 1: a candidate is compared with its own contract" in capsys.readouterr().err
     assert main(["schema", "check", candidate, "--against", "schemas/alert/1.json"]) == 2
@@ -89,23 +90,23 @@ def test_another_version_before_can_be_named(
 def test_the_json_has_what_the_lines_say(candidate: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "check", candidate, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["candidate"], answer["before"], answer["passes"]) == ("telemetry 4", "telemetry 3", True)
-    assert [breach["rule"] for breach in answer["breaches"]] == [
+    assert (answer["candidate"], answer["previous_version"], answer["passes"]) == ("telemetry 4", "telemetry 3", True)
+    assert [change["rule"] for change in answer["breaking_changes"]] == [
         "FIELD_REMOVED",
         "FIELD_NEWLY_REQUIRED",
         "UNIT_CHANGED",
     ]
-    unit = answer["breaches"][2]
+    unit = answer["breaking_changes"][2]
     del unit["line"], unit["sentence"]
     assert unit == {
         "category": "meaning",
         "rule": "UNIT_CHANGED",
         "path": "metrics.processor_temperature",
-        "old": "degC",
+        "previous": "degC",
         "new": "K",
-        "hits": ["readers of bytes", "series cpu_temp", "aggregate", "detect", "recount"],
+        "hits": ["consumers of raw events", "series cpu_temp", "aggregate", "detect", "recount"],
         "mapping": "unit degC -> K",
-        "mended": True,
+        "covered": True,
     }
     assert "what devices really sent" in answer["not_looked_at"]
 
@@ -158,8 +159,8 @@ def test_a_file_that_is_no_text_or_is_not_there_is_refused(tmp_path: Path, capsy
 
 def test_what_a_name_holds_is_shown_and_not_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = "a\u00ad\u2066b"
-    before = save(tmp_path / "3.json", THIRD | {"properties": THIRD["properties"] | {name: {"type": "string"}}})
-    assert main(["schema", "check", save(tmp_path / "4.json", follow(THIRD)), "--against", before]) == 1
+    previous = save(tmp_path / "3.json", THIRD | {"properties": THIRD["properties"] | {name: {"type": "string"}}})
+    assert main(["schema", "check", save(tmp_path / "4.json", follow(THIRD)), "--against", previous]) == 1
     assert "FIELD_REMOVED a\ufffd\ufffdb: " in capsys.readouterr().out
 
 

@@ -19,7 +19,7 @@ from sluice.core.limits import Limits
 from sluice.core.query.questions import MOST_CHANGES, MOST_ITEMS, MOST_METRICS, MOST_MINUTES
 from sluice.core.rollups.resolutions import MOST_WINDOWS
 from sluice.core.schemas.keywords import ANYWHERE, AT_THE_TOP
-from sluice.core.schemas.supported import read_version
+from sluice.core.schemas.parser import parse_version
 from sluice.edge.events.schemas import load_series
 from sluice.edge.query.routes import ROUTES
 from tests.support import samples
@@ -70,7 +70,7 @@ def test_the_keywords_that_candidates_may_use_are_those_that_can_be_explained() 
 @pytest.mark.parametrize("contract", ["telemetry", "reading", "activity"])
 def test_every_released_version_is_supported_and_named_by_its_place(contract: str) -> None:
     for path in (SCHEMAS / contract).glob("*.json"):
-        assert read_version(path.read_bytes(), load_series()).name == f"{contract} {path.stem}"
+        assert parse_version(path.read_bytes(), load_series()).name == f"{contract} {path.stem}"
 
 
 @pytest.mark.parametrize("contract", ["telemetry", "reading", "activity"])

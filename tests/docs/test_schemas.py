@@ -1,4 +1,4 @@
-"""The page of schemas has the rules and keywords of the code, and examples as the command prints them."""
+"""The page of schemas has the compatibility rules and keywords of the code, and examples as the command prints them."""
 
 import re
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 
 from cli.__main__ import main
 from sluice.core.schemas.keywords import ANYWHERE, AT_THE_TOP
+from sluice.core.schemas.parser import MOST_BYTES, MOST_DEPTH, MOST_FIELDS
 from sluice.core.schemas.patterns import MOST_WAYS
 from sluice.core.schemas.rules import RULES
-from sluice.core.schemas.supported import MOST_BYTES, MOST_DEPTH, MOST_FIELDS
 from sluice.core.schemas.versions import MOST_NUMBER
 from tests.support.schemas import fourth, write
 

@@ -1,4 +1,4 @@
-"""Any two rules: events decide whether one may follow the other, and the comparison says the same."""
+"""Any two field schemas: events decide whether one may follow the other, and the comparison says the same."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import fastjsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.core.schemas.narrowing import compare_rules
+from sluice.core.schemas.differences import compare_schemas
 from sluice.core.schemas.rules import PATTERN_CHANGED
 from tests.support.schemas import Document, corners, follow, read, released
 
@@ -19,10 +19,10 @@ def numbers(draw: st.DrawFn) -> Document:
     bounds = {"minimum": least, "maximum": least + width}
     kept = draw(st.sets(st.sampled_from(sorted(bounds))))
     listed = draw(st.sampled_from([None, None, [least], [least, least + width], [least, least + 2, least + 5]]))
-    rule: Document = {"type": draw(st.sampled_from(["number", "integer"]))}
+    schema: Document = {"type": draw(st.sampled_from(["number", "integer"]))}
     if listed is not None:
-        return rule | {"enum": sorted(set(listed))}
-    return rule | {name: bounds[name] for name in kept}
+        return schema | {"enum": sorted(set(listed))}
+    return schema | {name: bounds[name] for name in kept}
 
 
 SCALARS = st.one_of(
@@ -38,63 +38,63 @@ SCALARS = st.one_of(
 def objects(draw: st.DrawFn, fields: st.SearchStrategy[Document]) -> Document:
     # The same names on both sides: an undeclared field of a new name is another question, for real traffic.
     declared = {name: draw(fields) for name in ("a", "b", "c")}
-    rule: Document = {"type": "object", "properties": declared}
-    rule["required"] = sorted(draw(st.sets(st.sampled_from("abc"))))
-    rule["additionalProperties"] = draw(st.one_of(st.booleans(), SCALARS))
+    schema: Document = {"type": "object", "properties": declared}
+    schema["required"] = sorted(draw(st.sets(st.sampled_from("abc"))))
+    schema["additionalProperties"] = draw(st.one_of(st.booleans(), SCALARS))
     if draw(st.booleans()):
-        rule["maxProperties"] = draw(st.integers(4, 9))
-    return rule
+        schema["maxProperties"] = draw(st.integers(4, 9))
+    return schema
 
 
-RULES = objects(st.one_of(SCALARS, SCALARS, objects(SCALARS)))
+FIELD_SCHEMAS = objects(st.one_of(SCALARS, SCALARS, objects(SCALARS)))
 
 
 @st.composite
-def edited(draw: st.DrawFn, rule: Document) -> Document:
-    """A rule with some of its parts drawn again, or taken away."""
-    after = dict(rule)
+def edited(draw: st.DrawFn, schema: Document) -> Document:
+    """A schema with some of its parts drawn again, or taken away."""
+    new = dict(schema)
     for _ in range(draw(st.integers(0, 2))):
         part = draw(
             st.sampled_from(["properties", "properties", "required", "additionalProperties", "maxProperties", "less"])
         )
-        drawn = draw(RULES)
+        drawn = draw(FIELD_SCHEMAS)
         name = draw(st.sampled_from("abc"))
         if part == "less":
-            after["properties"] = {each: field for each, field in after["properties"].items() if each != name}
-            after["required"] = [each for each in after["required"] if each != name]
-        elif part == "properties" and name in after["properties"]:
-            after["properties"] = after["properties"] | {name: drawn["properties"][name]}
+            new["properties"] = {each: field for each, field in new["properties"].items() if each != name}
+            new["required"] = [each for each in new["required"] if each != name]
+        elif part == "properties" and name in new["properties"]:
+            new["properties"] = new["properties"] | {name: drawn["properties"][name]}
         elif part == "required":
-            after["required"] = [each for each in drawn["required"] if each in after["properties"]]
+            new["required"] = [each for each in drawn["required"] if each in new["properties"]]
         elif part in drawn:
-            after[part] = drawn[part]
+            new[part] = drawn[part]
         else:
-            after.pop(part, None)
-    return after
+            new.pop(part, None)
+    return new
 
 
 @settings(max_examples=40)
 @given(st.data())
-def test_events_are_rejected_if_and_only_if_a_breach_says_so(data: st.DataObject) -> None:
-    before = data.draw(RULES)
-    after = data.draw(edited(before))
-    rule = parse(before)
-    found = list(compare_rules(rule, parse(after), ()))
-    judge_before, judge_after = fastjsonschema.compile(before), fastjsonschema.compile(after)
-    events = corners(rule)
-    assert all(passes(judge_before, event) for event in events)
-    rejected = [event for event in events if not passes(judge_after, event)]
+def test_events_are_rejected_if_and_only_if_a_difference_says_so(data: st.DataObject) -> None:
+    previous = data.draw(FIELD_SCHEMAS)
+    new = data.draw(edited(previous))
+    schema = parse(previous)
+    found = list(compare_schemas(schema, parse(new), ()))
+    judge_previous, judge_new = fastjsonschema.compile(previous), fastjsonschema.compile(new)
+    events = corners(schema)
+    assert all(passes(judge_previous, event) for event in events)
+    rejected = [event for event in events if not passes(judge_new, event)]
     claimed = [each for each in found if each.rejects]
     if rejected:
         assert claimed
-    # Whether a pattern matches less than another is not decided: it is a breach in any case.
+    # Whether a pattern matches less than another is not decided: it is a breaking change in any case.
     if any(each.rule is not PATTERN_CHANGED for each in claimed):
         assert rejected
 
 
-def parse(rule: Document) -> Any:
-    """A rule as a version has it."""
-    return read(follow(released("activity", 1), properties__metadata=rule)).rule.fields["metadata"]
+def parse(schema: Document) -> Any:
+    """A schema as a version has it."""
+    return read(follow(released("activity", 1), properties__metadata=schema)).schema.fields["metadata"]
 
 
 def passes(check: Any, event: Any) -> bool:

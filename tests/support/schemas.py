@@ -1,13 +1,13 @@
-"""Candidates for tests: a released version with another number, and changes to it; and the corners of a rule."""
+"""Candidates for tests: a released version with another number, with changes; and the corners of a field schema."""
 
 import json
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from sluice.core.schemas.parser import parse_version
 from sluice.core.schemas.patterns import matches
-from sluice.core.schemas.supported import read_version
-from sluice.core.schemas.versions import FieldRule, Version
+from sluice.core.schemas.versions import FieldSchema, Version
 from sluice.edge.events.schemas import SCHEMAS, load_series
 
 BOOK = load_series()
@@ -68,42 +68,42 @@ def write(document: object) -> bytes:
 
 def read(document: object) -> Version:
     """A document as a version."""
-    return read_version(write(document), BOOK)
+    return parse_version(write(document), BOOK)
 
 
-def corners(rule: FieldRule | bool) -> list[Any]:
-    """Values that a rule allows: each end of it, and each part of it alone and together."""
-    if isinstance(rule, bool):
-        return ["text", 2.5, True, None, [1], {"a": 1}, -3] if rule else []
-    if rule.values is not None:
-        return list(rule.values)
-    if rule.type == "object":
-        return list(_objects(rule))
-    if rule.type in ("number", "integer"):
-        least, most = -(-rule.least // 1), rule.most // 1
-        if rule.type == "integer":
+def corners(schema: FieldSchema | bool) -> list[Any]:
+    """Values that a field schema allows: each end of it, and each part of it alone and together."""
+    if isinstance(schema, bool):
+        return ["text", 2.5, True, None, [1], {"a": 1}, -3] if schema else []
+    if schema.values is not None:
+        return list(schema.values)
+    if schema.type == "object":
+        return list(_objects(schema))
+    if schema.type in ("number", "integer"):
+        least, most = -(-schema.least // 1), schema.most // 1
+        if schema.type == "integer":
             return [int(value) for value in (least, least + 1, least + 2, most - 1, most) if least <= value <= most]
-        ends = [rule.least, rule.most, (rule.least + rule.most) / 2, rule.least + 0.5]
-        return [value for value in ends if rule.least <= value <= rule.most]
-    if rule.type == "string":
-        return [text for text in ("", "ab", "x y") if rule.pattern is None or matches(rule.pattern, text)]
-    return [True, False] if rule.type == "boolean" else [[], [1]]
+        ends = [schema.least, schema.most, (schema.least + schema.most) / 2, schema.least + 0.5]
+        return [value for value in ends if schema.least <= value <= schema.most]
+    if schema.type == "string":
+        return [text for text in ("", "ab", "x y") if schema.pattern is None or matches(schema.pattern, text)]
+    return [True, False] if schema.type == "boolean" else [[], [1]]
 
 
-def _objects(rule: FieldRule) -> Iterator[Document]:
-    size = 99 if rule.size is None else rule.size
-    least = {name: corners(rule.fields[name])[0] for name in rule.required}
-    whole = {name: corners(field)[0] for name, field in rule.fields.items()}
-    made = [least, whole, *(least | {name: value} for name in rule.fields for value in corners(rule.fields[name]))]
+def _objects(schema: FieldSchema) -> Iterator[Document]:
+    size = 99 if schema.size is None else schema.size
+    least = {name: corners(schema.fields[name])[0] for name in schema.required}
+    whole = {name: corners(field)[0] for name, field in schema.fields.items()}
+    made = [least, whole, *(least | {name: value} for name in schema.fields for value in corners(schema.fields[name]))]
     # Undeclared names that no test declares: alone, and as many as there may be.
     made += [
-        base | {name: value} for base in (least, whole) for name in ("zz", "Z 1") for value in corners(rule.others)
+        base | {name: value} for base in (least, whole) for name in ("zz", "Z 1") for value in corners(schema.others)
     ]
     made += [
         base | {"z" * (1 + count): value for count in range(min(size, 12) - len(base))}
         for base in (least, whole)
-        for value in corners(rule.others)[:1]
+        for value in corners(schema.others)[:1]
     ]
     for document in made:
-        if len(document) <= size and all(rule.names is None or matches(rule.names, name) for name in document):
+        if len(document) <= size and all(schema.names is None or matches(schema.names, name) for name in document):
             yield document

@@ -1,13 +1,15 @@
-"""A candidate against the version before it: the breaches, who is hit, and the mapping that mends each."""
+"""A candidate against its previous version: the breaking changes, whom each hits, and the mapping that covers it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from sluice.core.consumers import AGGREGATE, DETECT, RECOUNT
 from sluice.core.events.contracts import TELEMETRY
 from sluice.core.events.units import SeriesBook
+from sluice.core.schemas.differences import Difference, compare_schemas
+from sluice.core.schemas.errors import UnsupportedSchema
 from sluice.core.schemas.fixed_fields import VERSION_FIELD
-from sluice.core.schemas.narrowing import Difference, compare_rules
 from sluice.core.schemas.rules import (
     FIELD_NEWLY_REQUIRED,
     FIELD_REMOVED,
@@ -22,32 +24,28 @@ from sluice.core.schemas.rules import (
     UNIT_CHANGED,
     CompatibilityRule,
 )
-from sluice.core.schemas.unsupported import UnsupportedSchema
-from sluice.core.schemas.versions import MOST_NUMBER, FieldRule, Place, Version, write_path
+from sluice.core.schemas.versions import MOST_NUMBER, FieldSchema, Place, Version, write_path
 
-Uses = Callable[[str], Sequence[str]]
-"""Names what uses a series. The caller knows it: consumers, and what admins and analysts keep."""
-
+_READERS = tuple(consumer.name for consumer in (AGGREGATE, DETECT, RECOUNT))
+"""The consumers that read the metrics of each series by the contracts."""
 _METRICS = ("properties", "metrics", "properties")
 
 
 class Mapping(msgspec.Struct, frozen=True):
-    """How numbers of the version before continue in the candidate."""
+    """How numbers of the previous version continue in the candidate."""
 
     text: str
     declared: bool
     """Whether the candidate declares it, by x-series and x-unit. If not, it is a proposal."""
 
 
-class Breach(msgspec.Struct, frozen=True):
-    """A difference by which a candidate breaks the version before."""
+class BreakingChange(msgspec.Struct, frozen=True):
+    """A difference by which a candidate breaks its previous version."""
 
     rule: CompatibilityRule
     place: Place
-    before: str
-    after: str
-    rejects: bool
-    """Whether events that the version before accepts may be rejected, if the devices that send them change nothing."""
+    previous: str
+    new: str
     hits: tuple[str, ...]
     mapping: Mapping | None
 
@@ -57,12 +55,12 @@ class Breach(msgspec.Struct, frozen=True):
         return write_path(self.place)
 
     @property
-    def mended(self) -> bool:
-        """Whether the candidate declares the mapping that mends it."""
+    def covered(self) -> bool:
+        """Whether the candidate declares the mapping that covers it."""
         return self.mapping is not None and self.mapping.declared
 
 
-def find_before(candidate: Version, released: Sequence[Version]) -> Version | None:
+def find_previous_version(candidate: Version, released: Sequence[Version]) -> Version | None:
     """Find the version that a candidate follows, or refuse its number or firmware; None: it is the first."""
     same = [version for version in released if version.contract == candidate.contract]
     newest = max((version.number for version in same), default=0)
@@ -80,72 +78,71 @@ def find_before(candidate: Version, released: Sequence[Version]) -> Version | No
     return max((each for each in same if each.number < candidate.number), key=lambda each: each.number, default=None)
 
 
-def compare(before: Version, candidate: Version, book: SeriesBook, uses: Uses) -> tuple[Breach, ...]:
-    """List the breaches of a candidate, by category and rule."""
-    comparison = _Comparison(before, candidate, book)
-    found = [comparison.judge(difference, uses) for difference in comparison.find_differences()]
-    return tuple(sorted(found, key=lambda breach: RULES.index(breach.rule)))
+def compare(previous: Version, candidate: Version, book: SeriesBook) -> tuple[BreakingChange, ...]:
+    """List the breaking changes of a candidate, by category and compatibility rule."""
+    comparison = _Comparison(previous, candidate, book)
+    found = map(comparison.judge, comparison.find_differences())
+    return tuple(sorted(found, key=lambda change: RULES.index(change.rule)))
 
 
 class _Comparison:
     """Two versions, and which of their metrics continue each other."""
 
-    def __init__(self, before: Version, after: Version, book: SeriesBook) -> None:
-        self._before, self._after, self._book = before, after, book
-        self._lost = [series for series in before.lineage if series not in after.lineage]
-        # Metrics that could continue a lost series, if they said so.
-        self._new = [
-            name for name, metric in after.metrics.items() if metric.series is None and name not in before.metrics
-        ]
+    def __init__(self, previous: Version, new: Version, book: SeriesBook) -> None:
+        self._previous, self._new, self._book = previous, new, book
+        gone = [name for each, name in previous.lineage.items() if each not in new.lineage and name not in new.metrics]
+        added = [name for name, metric in new.metrics.items() if metric.series is None and name not in previous.metrics]
+        # One metric is gone and one is new: they could be the same, if the candidate said so.
+        self._rename = (gone[0], added[0]) if len(gone) == len(added) == 1 else None
 
     def find_differences(self) -> Iterator[Difference]:
-        version_field = VERSION_FIELD[self._before.contract]
-        yield from compare_rules(self._before.rule, self._after.rule, (), version_field)
-        if self._before.contract == TELEMETRY:
+        version_field = VERSION_FIELD[self._previous.contract]
+        for difference in compare_schemas(self._previous.schema, self._new.schema, ()):
+            if difference.place != ("properties", version_field):
+                yield difference
+        if self._previous.contract == TELEMETRY:
             # The major number differs between any two versions. What follows it must not.
-            was, becomes = (str(each.rule.fields[version_field].pattern) for each in (self._before, self._after))
+            was, becomes = (str(each.schema.fields[version_field].pattern) for each in (self._previous, self._new))
             if was.partition("\\.")[2] != becomes.partition("\\.")[2]:
                 yield Difference(PATTERN_CHANGED, ("properties", version_field), was, becomes)
-        for series, name in self._before.lineage.items():
+        for series, name in self._previous.lineage.items():
             yield from self._compare_series(series, name)
-        for name in filter(self._after.metrics.__contains__, self._before.metrics):
-            left, joined = self._before.metrics[name].series, self._after.metrics[name].series
+        for name in filter(self._new.metrics.__contains__, self._previous.metrics):
+            left, joined = self._previous.metrics[name].series, self._new.metrics[name].series
             if left is not None and joined is not None and left != joined:
                 yield Difference(SERIES_MOVED, (*_METRICS, name), left, joined, rejects=False)
 
     def _compare_series(self, series: str, name: str) -> Iterator[Difference]:
-        after_name = self._after.lineage.get(series)
-        if after_name is None:
+        new_name = self._new.lineage.get(series)
+        if new_name is None:
             yield Difference(SERIES_LOST, (*_METRICS, name), series, "no series", rejects=False)
             return
-        before, after = self._before.metrics[name], self._after.metrics[after_name]
-        place = (*_METRICS, after_name)
+        previous, new = self._previous.metrics[name], self._new.metrics[new_name]
+        place = (*_METRICS, new_name)
         # Where the name stays, the numbers themselves are compared already.
-        known = {difference.rule for difference in compare_rules(before, after, place)} if after_name == name else set()
-        for difference in compare_rules(self._in_unit(before, after), after, place):
+        known = {difference.rule for difference in compare_schemas(previous, new, place)} if new_name == name else set()
+        for difference in compare_schemas(self._in_unit(previous, new), new, place):
             if difference.rule not in known:
                 yield difference
-        if before.unit != after.unit:
-            yield Difference(UNIT_CHANGED, place, str(before.unit), str(after.unit), rejects=False)
+        if previous.unit != new.unit:
+            yield Difference(UNIT_CHANGED, place, str(previous.unit), str(new.unit), rejects=False)
 
-    def judge(self, difference: Difference, uses: Uses) -> Breach:
+    def judge(self, difference: Difference) -> BreakingChange:
         series = self._find_series(difference)
         rule = difference.rule
         hits = [
-            *(["devices"] if difference.rejects else []),
-            *(["readers of bytes"] if rule.misleads else []),
-            *([f"series {series}", *uses(series)] if series and (rule.misleads or rule.category == SERIES) else []),
+            *(["firmware authors"] if difference.rejects else []),
+            *(["consumers of raw events"] if rule.misleads else []),
+            *([f"series {series}", *_READERS] if series and (rule.misleads or rule.category == SERIES) else []),
         ]
         mapping = self._find_mapping(difference, series)
-        return Breach(
-            rule, difference.place, difference.before, difference.after, difference.rejects, tuple(hits), mapping
-        )
+        return BreakingChange(rule, difference.place, difference.previous, difference.new, tuple(hits), mapping)
 
     def _find_series(self, difference: Difference) -> str | None:
         if difference.place[:3] != _METRICS:
             return None
         name = difference.place[3]
-        sides = [self._before.metrics.get(name), self._after.metrics.get(name)]
+        sides = [self._previous.metrics.get(name), self._new.metrics.get(name)]
         if difference.rule is FIELD_NEWLY_REQUIRED:
             # What must be sent now is what the field has become.
             sides.reverse()
@@ -153,51 +150,56 @@ class _Comparison:
 
     def _find_mapping(self, difference: Difference, series: str | None) -> Mapping | None:
         if series is None:
-            return self._propose_rename(difference) if difference.rule is FIELD_NEWLY_REQUIRED else None
-        old, new = self._before.lineage.get(series), self._after.lineage.get(series)
-        if old is None or new is None:
-            return self._propose_continuation(series) if old is not None else None
-        rename = Mapping(f"rename {old} -> {new}", declared=True) if old != new else None
-        before, after = self._before.metrics[old], self._after.metrics[new]
+            return self._propose_rename(difference)
+        old_name, new_name = self._previous.lineage.get(series), self._new.lineage.get(series)
+        if old_name is None or new_name is None:
+            return None if old_name is None else self._propose_continuation(series, old_name)
+        rename = Mapping(f"rename {old_name} -> {new_name}", declared=True) if old_name != new_name else None
+        previous, new = self._previous.metrics[old_name], self._new.metrics[new_name]
         if difference.rule is FIELD_REMOVED:
             return rename
         if difference.rule is FIELD_NEWLY_REQUIRED:
-            return rename if old in self._before.rule.fields["metrics"].required else None
+            return rename if self._was_required(old_name) else None
         if difference.rule in (TYPE_CHANGED, TYPE_WIDENED):
-            return Mapping(f"cast {before.type} -> {after.type}", declared=True)
-        unit = Mapping(f"unit {before.unit} -> {after.unit}", declared=True)
+            return Mapping(f"cast {previous.type} -> {new.type}", declared=True)
+        unit = Mapping(f"unit {previous.unit} -> {new.unit}", declared=True)
         if difference.rule is UNIT_CHANGED:
             return unit
-        if difference.rule is RANGE_NARROWED and before.unit != after.unit and rename is None:
-            converted = compare_rules(self._in_unit(before, after), after, ())
+        if difference.rule is RANGE_NARROWED and previous.unit != new.unit and rename is None:
+            converted = compare_schemas(self._in_unit(previous, new), new, ())
             return None if any(each.rule is RANGE_NARROWED for each in converted) else unit
         return None
 
-    def _propose_continuation(self, series: str) -> Mapping | None:
+    def _propose_continuation(self, series: str, name: str) -> Mapping | None:
         """Propose which metric could continue a series that is lost, if only one could."""
-        name = self._before.lineage[series]
-        if name in self._after.metrics:
-            kept = self._after.metrics[name].series is None
+        if name in self._new.metrics:
+            kept = self._new.metrics[name].series is None
             return Mapping(f"x-series {series}", declared=False) if kept else None
-        if len(self._new) != 1 or len(self._lost) != 1:
-            return None
-        return Mapping(f"rename {name} -> {self._new[0]}", declared=False)
+        return None if self._rename is None else Mapping("rename {} -> {}".format(*self._rename), declared=False)
 
     def _propose_rename(self, difference: Difference) -> Mapping | None:
-        if len(self._lost) != 1 or difference.place != (*_METRICS, *self._new):
+        if difference.rule is not FIELD_NEWLY_REQUIRED or self._rename is None:
             return None
-        return self._propose_continuation(self._lost[0])
+        old_name, new_name = self._rename
+        if difference.place != (*_METRICS, new_name) or not self._was_required(old_name):
+            return None
+        return Mapping(f"rename {old_name} -> {new_name}", declared=False)
 
-    def _in_unit(self, before: FieldRule, after: FieldRule) -> FieldRule:
+    def _was_required(self, name: str) -> bool:
+        return name in self._previous.schema.fields["metrics"].required
+
+    def _in_unit(self, previous: FieldSchema, new: FieldSchema) -> FieldSchema:
         """Write the range of a metric in the unit of the metric that continues its series."""
-        if before.unit == after.unit or before.unit is None or after.unit is None:
-            return before
-        given, wanted = self._book.units[before.unit], self._book.units[after.unit]
+        if previous.unit == new.unit or previous.unit is None or new.unit is None:
+            return previous
+        given, wanted = self._book.units[previous.unit], self._book.units[new.unit]
 
         def convert(value: float) -> float:
             converted = (value * given.scale + given.offset - wanted.offset) / wanted.scale
             # Twelve digits: 0.1 of one unit is rarely exact in another.
             return float(f"{max(-MOST_NUMBER, min(MOST_NUMBER, converted)):.12g}")
 
-        values = None if before.values is None else tuple(map(convert, before.values))
-        return msgspec.structs.replace(before, least=convert(before.least), most=convert(before.most), values=values)
+        values = None if previous.values is None else tuple(map(convert, previous.values))
+        return msgspec.structs.replace(
+            previous, least=convert(previous.least), most=convert(previous.most), values=values
+        )

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
+from sluice.core.schemas.errors import UnsupportedSchema
 from sluice.core.schemas.keywords import NUMBERS
-from sluice.core.schemas.unsupported import UnsupportedSchema
-from sluice.core.schemas.versions import FieldRule, Version
+from sluice.core.schemas.versions import FieldSchema, Version
 
 _FIXED: Mapping[str, Mapping[str, tuple[str, bool]]] = {
     TELEMETRY: {
@@ -45,16 +45,16 @@ VERSION_FIELD: Mapping[str, str] = {
 
 def check_fixed(version: Version) -> None:
     """Refuse a version whose fields our code could not read."""
-    root = version.rule
+    root = version.schema
     if root.type != "object":
         raise UnsupportedSchema("fixed_field", ("type",), "an event is an object")
     for name, (kind, required) in _FIXED[version.contract].items():
-        place, rule = ("properties", name), root.fields.get(name)
-        if rule is None or rule.type != kind:
+        place, field = ("properties", name), root.fields.get(name)
+        if field is None or field.type != kind:
             raise UnsupportedSchema("fixed_field", place, f"Sluice reads {name}: declare it with the type {kind}")
         if required and name not in root.required:
             raise UnsupportedSchema("fixed_field", ("required",), f"Sluice reads {name}: it must be required")
-        if kind == "string" and rule.pattern is None:
+        if kind == "string" and field.pattern is None:
             raise UnsupportedSchema("fixed_field", place, f"Sluice reads {name}: it needs a pattern")
     if version.contract == TELEMETRY:
         _check_telemetry(version)
@@ -65,12 +65,12 @@ def check_fixed(version: Version) -> None:
 
 def _check_telemetry(version: Version) -> None:
     beginning = f"^{version.firmware_major}\\."
-    if not str(version.rule.fields["device_firmware_version"].pattern).startswith(beginning):
+    if not str(version.schema.fields["device_firmware_version"].pattern).startswith(beginning):
         firmware = ("properties", "device_firmware_version", "pattern")
         raise UnsupportedSchema("fixed_field", firmware, f"the pattern of x-firmware-major begins with {beginning}")
-    metrics, place = version.rule.fields["metrics"], ("properties", "metrics")
+    metrics, place = version.schema.fields["metrics"], ("properties", "metrics")
     if metrics.size is None or metrics.names is None:
         raise UnsupportedSchema("fixed_field", place, "metrics need maxProperties and propertyNames")
-    others = [metrics.others] if isinstance(metrics.others, FieldRule) else []
-    if metrics.others is True or any(rule.type not in NUMBERS for rule in (*others, *metrics.fields.values())):
+    others = [metrics.others] if isinstance(metrics.others, FieldSchema) else []
+    if metrics.others is True or any(metric.type not in NUMBERS for metric in (*others, *metrics.fields.values())):
         raise UnsupportedSchema("fixed_field", place, "every metric is a number, also by additionalProperties")

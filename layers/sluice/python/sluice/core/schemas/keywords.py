@@ -32,10 +32,10 @@ def _is_names(value: object) -> bool:
 
 
 class Keyword(NamedTuple):
-    """A keyword: in rules of which types it stands, and what its value must be."""
+    """A keyword: for which types of fields it is, and what its value must be."""
 
     types: Sequence[str]
-    """Empty: in every rule."""
+    """Empty: for all."""
     says: str
     holds: Callable[[object], bool]
 
@@ -87,7 +87,7 @@ ANYWHERE: Mapping[str, Keyword] = {
 
 # What authors of schemas expect, and what to write instead.
 INSTEAD: Mapping[str, str] = {
-    "$ref": "write the rule itself, so that a version needs no other document",
+    "$ref": "write the field schema itself, so that a version needs no other document",
     "default": "ingest fills nothing in",
     "format": "write a pattern",
     "minLength": "write a pattern, such as ^[^\\u0000-\\u001f]{1,64}$",

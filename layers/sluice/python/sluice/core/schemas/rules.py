@@ -1,38 +1,37 @@
-"""The rules of compatibility: which differences between two versions of a contract are breaches, and why."""
+"""The compatibility rules: which differences between two versions of a contract are breaking changes, and why."""
 
 import msgspec
 
 WIRE, SERIES, MEANING = "wire", "series", "meaning"
-CATEGORIES = (WIRE, SERIES, MEANING)
-"""What a breach breaks, the most grave first: what devices may send, or where readers of bytes find it; which numbers a
-series continues with; what a number says that is still in its place."""
+"""What a change breaks, the most grave first: what devices may send, or where consumers of raw events find it; which
+numbers a series continues with; what a number says that is still in its place."""
 
 
 class CompatibilityRule(msgspec.Struct, frozen=True):
-    """A rule, by which a difference is a breach."""
+    """A rule, by which a difference is a breaking change."""
 
     id: str
     category: str
     means: str
     """What is different."""
     why: str
-    """Why that is a breach."""
+    """Why that breaks something."""
     misleads: bool = False
-    """Whether it hits readers: of the events' bytes, and of the series."""
+    """Whether it hits the consumers of raw events, and those that read the series."""
 
 
 FIELD_REMOVED = CompatibilityRule(
     "FIELD_REMOVED",
     WIRE,
     "the field is no longer declared",
-    "readers of the events' bytes no longer find it; a closed object rejects it",
+    "consumers of raw events no longer find it; a closed object rejects it",
     misleads=True,
 )
 FIELD_NEWLY_REQUIRED = CompatibilityRule(
     "FIELD_NEWLY_REQUIRED", WIRE, "the field must be sent now", "events without it are rejected"
 )
 TYPE_CHANGED = CompatibilityRule(
-    "TYPE_CHANGED", WIRE, "the field has another type", "values of the type before are rejected", misleads=True
+    "TYPE_CHANGED", WIRE, "the field has another type", "values of the previous type are rejected", misleads=True
 )
 ENUM_NARROWED = CompatibilityRule(
     "ENUM_NARROWED", WIRE, "fewer single values are allowed", "events with the other values are rejected"
@@ -44,7 +43,7 @@ PATTERN_CHANGED = CompatibilityRule(
     "PATTERN_CHANGED",
     WIRE,
     "the text has another pattern",
-    "nothing shows that it matches every text that the pattern before matched",
+    "nothing shows that it matches every text that the previous pattern matched",
 )
 SIZE_NARROWED = CompatibilityRule(
     "SIZE_NARROWED", WIRE, "the object may have fewer fields", "events with more are rejected"
@@ -67,14 +66,14 @@ UNIT_CHANGED = CompatibilityRule(
     "UNIT_CHANGED",
     MEANING,
     "the metric is sent in another unit",
-    "readers of the events' bytes take its numbers for those of the unit before",
+    "consumers of raw events take its numbers for those of the previous unit",
     misleads=True,
 )
 TYPE_WIDENED = CompatibilityRule(
     "TYPE_WIDENED",
     MEANING,
     "the numbers need not be whole any more",
-    "readers of the events' bytes may rely on whole numbers",
+    "consumers of raw events may rely on whole numbers",
     misleads=True,
 )
 
@@ -92,4 +91,4 @@ RULES = (
     UNIT_CHANGED,
     TYPE_WIDENED,
 )
-"""Every rule, in the order in which breaches are listed."""
+"""Every rule, in the order in which breaking changes are listed."""

@@ -1,4 +1,4 @@
-"""A version of a contract, read: rules as values instead of JSON, and metrics with their lineage."""
+"""A version of a contract, parsed: field schemas as values instead of JSON, and metrics with their lineage."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from sluice.core.limits import Limits
-from sluice.core.schemas.patterns import matches
 
 MOST_NUMBER = Limits().max_number
 
@@ -25,7 +24,7 @@ def write_path(place: Place) -> str:
     return ".".join(names) or "the event"
 
 
-class FieldRule(msgspec.Struct, frozen=True):
+class FieldSchema(msgspec.Struct, frozen=True):
     """What a value must be. What a schema leaves out is as ingest has it: no number is beyond its limit."""
 
     type: str
@@ -34,10 +33,10 @@ class FieldRule(msgspec.Struct, frozen=True):
     values: tuple[Any, ...] | None = None
     """The only values, of `enum` or `const`."""
     pattern: str | None = None
-    fields: Mapping[str, "FieldRule"] = {}
+    fields: Mapping[str, "FieldSchema"] = {}
     """Of an object: the declared fields."""
     required: frozenset[str] = frozenset()
-    others: "FieldRule | bool" = True
+    others: "FieldSchema | bool" = True
     """Of an object: what undeclared fields must be. True: anything; False: there are none."""
     names: str | None = None
     """Of an object: the pattern of names."""
@@ -48,13 +47,6 @@ class FieldRule(msgspec.Struct, frozen=True):
     unit: str | None = None
 
 
-def allows(rule: FieldRule, value: Any) -> bool:
-    """Return whether a rule's range and pattern allow a single value of its type."""
-    if isinstance(value, str):
-        return rule.pattern is None or matches(rule.pattern, value)
-    return isinstance(value, bool) or rule.least <= value <= rule.most
-
-
 class Version(msgspec.Struct, frozen=True):
     """A version of a contract."""
 
@@ -62,7 +54,7 @@ class Version(msgspec.Struct, frozen=True):
     number: int
     firmware_major: int | None
     """Of telemetry: devices with this firmware send it."""
-    rule: FieldRule
+    schema: FieldSchema
 
     @property
     def name(self) -> str:
@@ -70,9 +62,9 @@ class Version(msgspec.Struct, frozen=True):
         return f"{self.contract} {self.number}"
 
     @property
-    def metrics(self) -> Mapping[str, FieldRule]:
+    def metrics(self) -> Mapping[str, FieldSchema]:
         """The declared metrics."""
-        metrics = self.rule.fields.get("metrics")
+        metrics = self.schema.fields.get("metrics")
         return {} if metrics is None else metrics.fields
 
     @property

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sluice.core.errors import Rejection
 from sluice.core.events.contracts import Contracts
+from sluice.core.schemas.errors import UnsupportedSchema
 from sluice.core.schemas.keywords import ANYWHERE
-from sluice.core.schemas.supported import MOST_BYTES, read_version
-from sluice.core.schemas.unsupported import UnsupportedSchema
+from sluice.core.schemas.parser import MOST_BYTES, parse_version
 from tests.support import samples
 from tests.support.schemas import BOOK, REMOVED, Document, change, follow, fourth, read, released, write
 
@@ -25,7 +25,7 @@ M = "properties__metrics"
 
 def refusal(content: bytes) -> UnsupportedSchema:
     with pytest.raises(UnsupportedSchema) as refused:
-        read_version(content, BOOK)
+        parse_version(content, BOOK)
     return refused.value
 
 
@@ -72,14 +72,14 @@ FREE = "properties__diagnostics"
         ({"type": REMOVED}, "$", "type is missing"),
         ({"type": "string"}, "$.required", "for the type object, not string"),
         ({"title": "t" * 1001}, "$.title", "at most 1000"),
-        ({"$ref": "#"}, "$.$ref", "write the rule itself"),
+        ({"$ref": "#"}, "$.$ref", "write the field schema itself"),
         ({"definitions": {}}, "$.definitions", "'definitions' is not supported"),
-        ({f"{FREE}__$ref": "#"}, "$.properties.diagnostics.$ref", "write the rule itself"),
+        ({f"{FREE}__$ref": "#"}, "$.properties.diagnostics.$ref", "write the field schema itself"),
         ({f"{FREE}__$id": "other"}, "$.properties.diagnostics.$id", "not supported here"),
         ({f"{FREE}__default": {}}, "$.properties.diagnostics.default", "fills nothing in"),
         ({f"{FREE}__oneOf": []}, "$.properties.diagnostics.oneOf", "not supported"),
         ({f"{FREE}__patternProperties": {}}, "$.properties.diagnostics.patternProperties", "not supported"),
-        ({FREE: True}, "$.properties.diagnostics", "a rule is an object"),
+        ({FREE: True}, "$.properties.diagnostics", "a field schema is an object"),
         ({f"{FREE}__type": ["object", "null"]}, "$.properties.diagnostics.type", "one of object"),
         ({FREE: {"type": "string", "maxLength": 5}}, "$.properties.diagnostics.maxLength", "write a pattern"),
         ({FREE: {"type": "string", "minimum": 5}}, "$.properties.diagnostics.minimum", "number or integer"),
@@ -98,7 +98,7 @@ FREE = "properties__diagnostics"
         ({FREE: {"type": "number", "enum": [1, 1.0]}}, "$.properties.diagnostics.enum", "stands twice"),
         ({FREE: {"type": "number", "enum": []}}, "$.properties.diagnostics.enum", "1 to 256 values"),
         ({FREE: {"type": "number", "enum": [[1]]}}, "$.properties.diagnostics.enum", "is no number"),
-        ({FREE: {"type": "number", "enum": [3], "maximum": 2}}, "$.properties.diagnostics.enum", "the rule allows"),
+        ({FREE: {"type": "number", "enum": [3], "maximum": 2}}, "$.properties.diagnostics.enum", "the field may have"),
         ({FREE: {"type": "number", "enum": [3], "const": 3}}, "$.properties.diagnostics.const", "exclude each other"),
         ({FREE: {"type": "object", "const": {}}}, "$.properties.diagnostics.const", "not object"),
         (

@@ -1,4 +1,4 @@
-"""Single edits of a schema: the breaches that each is, and that events show no more and no less."""
+"""Single edits of a schema: the differences that each makes, and that events show no more and no less."""
 
 from itertools import product
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import fastjsonschema
 import pytest
 
-from sluice.core.schemas.narrowing import compare_rules
-from sluice.core.schemas.versions import FieldRule, write_path
+from sluice.core.schemas.differences import compare_schemas
+from sluice.core.schemas.versions import FieldSchema, write_path
 from tests.support.schemas import Document, corners, follow, read, released
 
 TEXT: Document = {"type": "string"}
@@ -33,7 +33,7 @@ def box(others: Any = True, required: str = "", size: int | None = None, **field
 
 
 OPENNESS: dict[str, Any] = {"open": True, "closed": False, "texts": TEXT}
-# What is done to a field `b` beside a required field `a`: before, after, breaches.
+# What is done to a field `b` beside a required field `a`: previous, new, differences.
 FIELD_EDITS: dict[str, tuple[Document, Document, list[str]]] = {
     "nothing": (box(a=TEXT, required="a"), box(a=TEXT, required="a"), []),
     "add optional": (box(a=TEXT, required="a"), box(a=TEXT, b=TEXT, required="a"), []),
@@ -56,11 +56,11 @@ FIELD_EDITS: dict[str, tuple[Document, Document, list[str]]] = {
 FIELD_CASES = [
     (
         f"{edit}, {openness}",
-        before | {"additionalProperties": others},
-        after | {"additionalProperties": others},
+        previous | {"additionalProperties": others},
+        new | {"additionalProperties": others},
         expected,
     )
-    for (edit, (before, after, expected)), (openness, others) in product(FIELD_EDITS.items(), OPENNESS.items())
+    for (edit, (previous, new, expected)), (openness, others) in product(FIELD_EDITS.items(), OPENNESS.items())
 ]
 TYPES: dict[str, Document] = {
     "string": TEXT,
@@ -121,7 +121,7 @@ VALUE_EDITS: list[tuple[str, Document, Document, list[str]]] = [
     ("values that match", values("ab", "a"), SHORT, []),
     ("a value that does not match", values("ab", "abc"), SHORT, P),
 ]
-VALUE_CASES = [(name, box(a=before), box(a=after), expected) for name, before, after, expected in VALUE_EDITS]
+VALUE_CASES = [(name, box(a=previous), box(a=new), expected) for name, previous, new, expected in VALUE_EDITS]
 ANY, TEN = {"type": "object"}, box(a=TEXT, size=10)
 NAMES = {"pattern": "^[a-z]{1,9}$", "x-says": "letters"}
 OBJECT_CASES: list[tuple[str, Document, Document, list[str]]] = [
@@ -148,31 +148,31 @@ OBJECT_CASES: list[tuple[str, Document, Document, list[str]]] = [
 ]
 CASES = FIELD_CASES + TYPE_CASES + VALUE_CASES + OBJECT_CASES
 NESTED = [
-    (f"{name}, nested", box(x=box(y=before)), box(x=box(y=after)), [
+    (f"{name}, nested", box(x=box(y=previous)), box(x=box(y=new)), [
         found.replace("the event", "x.y") if found.endswith("the event") else found.replace(" ", " x.y.", 1)
         for found in expected
     ])
-    for name, before, after, expected in CASES[::4]
+    for name, previous, new, expected in CASES[::4]
 ]  # fmt: skip
 
 
-def parse(rule: Document) -> FieldRule:
-    """A rule as a version has it."""
-    document = follow(released("activity", 1), properties__metadata=rule)
-    return read(document).rule.fields["metadata"]
+def parse(schema: Document) -> FieldSchema:
+    """A field schema as a version has it."""
+    document = follow(released("activity", 1), properties__metadata=schema)
+    return read(document).schema.fields["metadata"]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "expected"), [case[1:] for case in CASES + NESTED], ids=[case[0] for case in CASES + NESTED]
+    ("previous", "new", "expected"), [case[1:] for case in CASES + NESTED], ids=[case[0] for case in CASES + NESTED]
 )
-def test_a_single_edit_is_judged_as_events_show(before: Document, after: Document, expected: list[str]) -> None:
-    rule = parse(before)
-    found = list(compare_rules(rule, parse(after), ()))
+def test_a_single_edit_is_judged_as_events_show(previous: Document, new: Document, expected: list[str]) -> None:
+    schema = parse(previous)
+    found = list(compare_schemas(schema, parse(new), ()))
     assert [f"{each.rule.id} {write_path(each.place)}" for each in found] == expected
-    events = corners(rule)
-    judge_before, judge_after = fastjsonschema.compile(before), fastjsonschema.compile(after)
-    assert [event for event in events if not passes(judge_before, event)] == []
-    rejected = [event for event in events if not passes(judge_after, event)]
+    events = corners(schema)
+    judge_previous, judge_new = fastjsonschema.compile(previous), fastjsonschema.compile(new)
+    assert [event for event in events if not passes(judge_previous, event)] == []
+    rejected = [event for event in events if not passes(judge_new, event)]
     assert bool(rejected) == any(each.rejects for each in found)
 
 
@@ -185,7 +185,7 @@ def passes(check: Any, event: Any) -> bool:
 
 
 def test_the_table_has_every_rule_that_a_single_edit_can_break() -> None:
-    named = {breach.split()[0] for *_, expected in CASES for breach in expected}
+    named = {difference.split()[0] for *_, expected in CASES for difference in expected}
     assert named == {
         "FIELD_REMOVED", "FIELD_NEWLY_REQUIRED", "TYPE_CHANGED", "ENUM_NARROWED", "RANGE_NARROWED", "PATTERN_CHANGED",
         "SIZE_NARROWED", "CLOSED", "TYPE_WIDENED",

@@ -1,4 +1,4 @@
-"""The refusal of a document that cannot be a version of a contract."""
+"""The error of a document that cannot be a version of a contract."""
 
 from sluice.core.schemas.versions import Place
 

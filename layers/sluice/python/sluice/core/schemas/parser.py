@@ -1,6 +1,6 @@
-"""Whether a document is a schema that Sluice can use: everything that reads a version relies on what is checked here.
+"""Parses a version of a contract, or refuses it: everything that uses a version relies on what is checked here.
 
-Each rule has one type, so that two versions can be compared. Fields that our own code reads are declared as it needs
+Each field has one type, so that two versions can be compared. Fields that our own code reads are declared as it needs
 them. The work is bounded by the size of the document.
 """
 
@@ -15,11 +15,11 @@ from sluice.core.events.contracts import TELEMETRY
 from sluice.core.events.names import is_name
 from sluice.core.events.units import SeriesBook
 from sluice.core.limits import Limits
+from sluice.core.schemas.errors import UnsupportedSchema
 from sluice.core.schemas.fixed_fields import check_fixed
 from sluice.core.schemas.keywords import ANYWHERE, AT_THE_TOP, INSTEAD, IS_TYPE, Keyword
 from sluice.core.schemas.patterns import PatternError, check_pattern, matches
-from sluice.core.schemas.unsupported import UnsupportedSchema
-from sluice.core.schemas.versions import MOST_NUMBER, FieldRule, Place, Version, allows
+from sluice.core.schemas.versions import MOST_NUMBER, FieldSchema, Place, Version
 
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 256
@@ -29,14 +29,14 @@ MOST_NAME = Limits().max_name
 _OPTIONAL_AT_THE_TOP = ("title", "x-firmware-major")
 
 
-def read_version(content: bytes, book: SeriesBook) -> Version:
-    """Read a version of a contract, or refuse it with the first reason."""
+def parse_version(content: bytes, book: SeriesBook) -> Version:
+    """Parse a version of a contract, or refuse it with the first reason."""
     document = _parse(content)
-    for keyword, rule in AT_THE_TOP.items():
+    for keyword, known in AT_THE_TOP.items():
         if keyword in document:
-            _check_value((keyword,), rule, document[keyword])
+            _check_value((keyword,), known, document[keyword])
         elif keyword not in _OPTIONAL_AT_THE_TOP:
-            raise UnsupportedSchema("missing", (), f"{keyword} is missing: {rule.says}")
+            raise UnsupportedSchema("missing", (), f"{keyword} is missing: {known.says}")
     contract, number, major = document["x-contract"], document["x-version"], document.get("x-firmware-major")
     if document["$id"] != (wanted := f"urn:sluice:{contract}:{number}"):
         raise UnsupportedSchema("identity", ("$id",), f"the id of {contract} {number} is {wanted}")
@@ -44,8 +44,8 @@ def read_version(content: bytes, book: SeriesBook) -> Version:
         raise UnsupportedSchema(
             "identity", (), "x-firmware-major is missing" if major is None else f"{contract} has no x-firmware-major"
         )
-    rules = {keyword: value for keyword, value in document.items() if keyword not in AT_THE_TOP}
-    version = Version(contract, number, major, _Reading(contract, book).read_rule(rules, (), 1))
+    root = {keyword: value for keyword, value in document.items() if keyword not in AT_THE_TOP}
+    version = Version(contract, number, major, _Parser(contract, book).parse_field(root, (), 1))
     check_fixed(version)
     return version
 
@@ -77,8 +77,8 @@ def _check_value(place: Place, keyword: Keyword, value: object) -> None:
         raise UnsupportedSchema("keyword_value", place, f"{place[-1]} must be {keyword.says}")
 
 
-class _Reading:
-    """A schema while its rules are read."""
+class _Parser:
+    """A schema while its fields are parsed."""
 
     def __init__(self, contract: str, book: SeriesBook) -> None:
         self._metrics: Place = ("properties", "metrics", "properties") if contract == TELEMETRY else ()
@@ -86,28 +86,28 @@ class _Reading:
         self._fields = 0
         self._continued: dict[str, str] = {}
 
-    def read_rule(self, rule: object, place: Place, depth: int) -> FieldRule:
-        """Read a rule and those within it."""
-        if not isinstance(rule, dict):
-            raise UnsupportedSchema("keyword_value", place, "a rule is an object")
+    def parse_field(self, schema: object, place: Place, depth: int) -> FieldSchema:
+        """Parse the schema of a field, and those within it."""
+        if not isinstance(schema, dict):
+            raise UnsupportedSchema("keyword_value", place, "a field schema is an object")
         if depth > MOST_DEPTH:
-            raise UnsupportedSchema("too_large", place, f"rules are nested in more than {MOST_DEPTH} levels")
-        if "type" not in rule:
+            raise UnsupportedSchema("too_large", place, f"fields are nested in more than {MOST_DEPTH} levels")
+        if "type" not in schema:
             raise UnsupportedSchema("missing", place, f"type is missing: {ANYWHERE['type'].says}")
-        _check_value((*place, "type"), ANYWHERE["type"], rule["type"])
-        for keyword, value in rule.items():
-            _check_keyword(keyword, value, rule["type"], (*place, keyword))
-        if rule["type"] == "object":
-            return self._read_object(rule, place, depth)
-        series, unit = self._read_lineage(rule, place)
-        return _read_scalar(rule, place, series, unit)
+        _check_value((*place, "type"), ANYWHERE["type"], schema["type"])
+        for keyword, value in schema.items():
+            _check_keyword(keyword, value, schema["type"], (*place, keyword))
+        if schema["type"] == "object":
+            return self._parse_object(schema, place, depth)
+        series, unit = self._parse_lineage(schema, place)
+        return _parse_scalar(schema, place, series, unit)
 
-    def _read_object(self, rule: Mapping[str, Any], place: Place, depth: int) -> FieldRule:
-        declared, required = rule.get("properties", {}), rule.get("required", [])
+    def _parse_object(self, schema: Mapping[str, Any], place: Place, depth: int) -> FieldSchema:
+        declared, required = schema.get("properties", {}), schema.get("required", [])
         self._fields += len(declared)
         if self._fields > MOST_FIELDS:
             raise UnsupportedSchema("too_large", place, f"it declares more than {MOST_FIELDS} fields")
-        names = rule.get("propertyNames")
+        names = schema.get("propertyNames")
         if names is not None:
             if names.keys() != {"pattern", "x-says"}:
                 raise UnsupportedSchema("keyword_value", (*place, "propertyNames"), "it has pattern and x-says alone")
@@ -123,25 +123,26 @@ class _Reading:
             raise UnsupportedSchema(
                 "required", (*place, "required"), f"{undeclared[0][:MOST_NAME]!r} is required and not declared"
             )
-        size = rule.get("maxProperties")
+        size = schema.get("maxProperties")
         if size is not None and size < len(required):
             raise UnsupportedSchema("range", (*place, "maxProperties"), f"{len(required)} fields are required")
-        others = rule.get("additionalProperties", True)
-        return FieldRule(
+        others = schema.get("additionalProperties", True)
+        return FieldSchema(
             "object",
             fields={
-                name: self.read_rule(below, (*place, "properties", name), depth + 1) for name, below in declared.items()
+                name: self.parse_field(below, (*place, "properties", name), depth + 1)
+                for name, below in declared.items()
             },
             required=frozenset(required),
             others=others
             if isinstance(others, bool)
-            else self.read_rule(others, (*place, "additionalProperties"), depth + 1),
+            else self.parse_field(others, (*place, "additionalProperties"), depth + 1),
             names=None if names is None else names["pattern"],
             size=size,
         )
 
-    def _read_lineage(self, rule: Mapping[str, Any], place: Place) -> tuple[str | None, str | None]:
-        series, unit = rule.get("x-series"), rule.get("x-unit")
+    def _parse_lineage(self, schema: Mapping[str, Any], place: Place) -> tuple[str | None, str | None]:
+        series, unit = schema.get("x-series"), schema.get("x-unit")
         if series is None and unit is None:
             return None, None
         if place[:-1] != self._metrics:
@@ -158,7 +159,7 @@ class _Reading:
 
 
 def _check_keyword(keyword: str, value: object, kind: str, place: Place) -> None:
-    """Check that a keyword is supported in rules of a type, and its value."""
+    """Check that a keyword is supported for a type of field, and its value."""
     known = ANYWHERE.get(keyword)
     if known is None:
         instead = f": {INSTEAD[keyword]}" if keyword in INSTEAD else ""
@@ -170,33 +171,40 @@ def _check_keyword(keyword: str, value: object, kind: str, place: Place) -> None
     _check_value(place, known, value)
 
 
-def _read_scalar(rule: Mapping[str, Any], place: Place, series: str | None, unit: str | None) -> FieldRule:
-    kind = rule["type"]
-    least, most = rule.get("minimum", -MOST_NUMBER), rule.get("maximum", MOST_NUMBER)
+def _parse_scalar(schema: Mapping[str, Any], place: Place, series: str | None, unit: str | None) -> FieldSchema:
+    kind = schema["type"]
+    least, most = schema.get("minimum", -MOST_NUMBER), schema.get("maximum", MOST_NUMBER)
     if math.ceil(least) > math.floor(most) if kind == "integer" else least > most:
         raise UnsupportedSchema("range", (*place, "minimum"), "no number is between minimum and maximum")
-    _check_pattern(rule, place)
-    values = rule.get("enum", [rule["const"]] if "const" in rule else None)
-    read = FieldRule(
-        kind, least, most, None if values is None else tuple(values), rule.get("pattern"), series=series, unit=unit
+    _check_pattern(schema, place)
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    parsed = FieldSchema(
+        kind, least, most, None if values is None else tuple(values), schema.get("pattern"), series=series, unit=unit
     )
     if values is not None:
-        keyword = "enum" if "enum" in rule else "const"
-        if "enum" in rule and "const" in rule:
+        keyword = "enum" if "enum" in schema else "const"
+        if "enum" in schema and "const" in schema:
             raise UnsupportedSchema("unsupported_keyword", (*place, "const"), "enum and const exclude each other")
-        if not all(IS_TYPE[kind](value) and allows(read, value) for value in values):
-            raise UnsupportedSchema("keyword_value", (*place, keyword), f"a value is no {kind} that the rule allows")
+        if not all(IS_TYPE[kind](value) and _allows(parsed, value) for value in values):
+            raise UnsupportedSchema("keyword_value", (*place, keyword), f"a value is no {kind} that the field may have")
         if len(set(values)) < len(values):
             raise UnsupportedSchema("keyword_value", (*place, keyword), "a value stands twice")
-    return read
+    return parsed
 
 
-def _check_pattern(rule: Mapping[str, Any], place: Place) -> None:
-    if "pattern" not in rule:
+def _allows(schema: FieldSchema, value: Any) -> bool:
+    """Return whether the range and pattern of a field allow a single value of its type."""
+    if isinstance(value, str):
+        return schema.pattern is None or matches(schema.pattern, value)
+    return isinstance(value, bool) or schema.least <= value <= schema.most
+
+
+def _check_pattern(schema: Mapping[str, Any], place: Place) -> None:
+    if "pattern" not in schema:
         return
-    if "x-says" not in rule:
+    if "x-says" not in schema:
         raise UnsupportedSchema("missing", place, "x-says is missing: the pattern in words, for authors of devices")
     try:
-        check_pattern(rule["pattern"])
+        check_pattern(schema["pattern"])
     except PatternError as error:
         raise UnsupportedSchema("pattern", (*place, "pattern"), f"the pattern {error}") from None
