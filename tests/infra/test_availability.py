@@ -41,7 +41,8 @@ def test_a_window_has_its_length_and_its_rate(templates: Templates, of: str, win
 @pytest.mark.parametrize("of", ["devices", "people"])
 def test_two_windows_of_one_rate_page_together(of: str) -> None:
     (outage,) = [outage for outage in OUTAGES if outage.name == f"outage-{of}"]
-    assert outage.signs == ((f"slo-{of}-1h", f"slo-{of}-5m"), (f"slo-{of}-6h", f"slo-{of}-30m"))
+    pairs = [sign for sign in outage.signs if isinstance(sign, tuple)]
+    assert pairs == [(f"slo-{of}-1h", f"slo-{of}-5m"), (f"slo-{of}-6h", f"slo-{of}-30m")]
 
 
 @pytest.mark.parametrize("templates", ["baseline"], indirect=True)
