@@ -33,6 +33,8 @@ CONTEXT = --context stage=$(STAGE) --context profile=$(PROFILE) $(if $(REGION),-
     $(if $(RESTORED_DATABASE),--context restored_database=$(RESTORED_DATABASE)) \
     $(if $(RESTORED_SECRET),--context restored_secret=$(RESTORED_SECRET)) \
     $(if $(ALARM_EMAIL),--context alarm_email=$(ALARM_EMAIL))
+# Going back replaces the functions. The stores stay as the newer release left them.
+STACKS = $(if $(ONLY),--exclusively sluice-$(STAGE)-pipeline sluice-$(STAGE)-background,--all)
 DEPLOYED = $(CONTEXT) $(foreach tag,$(TAGS),--tags $(tag)) $(if $(APPROVAL),--require-approval $(APPROVAL))
 
 # Packages are installed without byte code. Python compiles a module at its first import, and must keep the result.
@@ -103,9 +105,11 @@ bootstrap: .venv/deployment ## prepare a region of an AWS account for deployment
 deploy: .venv/page ## deploy to AWS: STAGE=... PROFILE=..., at the first time FIRST=yes; docs/deploy.md has the other variables
 	@: $(or $(STAGE),$(error say which STAGE)) $(or $(PROFILE),$(error say which PROFILE))
 	@: $(if $(filter-out yes,$(FIRST)),$(error FIRST is yes, or not given))
-	@$(if $(filter yes,$(FIRST)),$(RUN_CDK) deploy --all $(DEPLOYED) --context first=yes)
-	@$(RUN_CDK) deploy --all $(DEPLOYED)
-	@$(PYTHON) -m cli.stack_policy $(STAGE) $(REGION)
+	@: $(if $(filter-out code,$(ONLY)),$(error ONLY is code, or not given))
+	@: $(if $(and $(ONLY),$(FIRST)),$(error ONLY goes back to a release: it cannot be the FIRST))
+	@$(if $(filter yes,$(FIRST)),$(RUN_CDK) deploy $(STACKS) $(DEPLOYED) --context first=yes)
+	@$(RUN_CDK) deploy $(STACKS) $(DEPLOYED)
+	@$(if $(ONLY),,$(PYTHON) -m cli.stack_policy $(STAGE) $(REGION))
 
 # CloudFormation deletes no bucket that holds anything. A profile that keeps data keeps its buckets.
 destroy: .venv/page ## delete a stage from AWS, after a question: STAGE=... PROFILE=... REGION=...; CONFIRM=<stage> answers it

@@ -1,7 +1,8 @@
 """How a release reaches a function step by step, and goes back by itself when an alarm fires.
 
 The rule: what a route or an event source invokes, it invokes by the alias `live`, behind which a release shifts. All
-other functions switch at once. A schedule or a function of ours invokes them, and what fails is run again.
+other functions switch at once. A schedule or a function of ours invokes them, and what fails is run again. `show`
+switches at once too: the files of one page must be of one release.
 """
 
 from aws_cdk import ArnFormat, Stack

@@ -21,9 +21,9 @@ class MissingReleaseError(Exception):
     """This clone cannot show the release before."""
 
 
-def take_out(revision: str, target: Path, *further: Path) -> Path:
-    """Put a release into a folder, with this release's migrations and further ones in the place of its own."""
-    archived = _git("archive", "--format=tar", revision, "--", *PARTS)
+def extract(revision: str, target: Path, *parts: str) -> None:
+    """Put parts of a release into a folder."""
+    archived = _git("archive", "--format=tar", revision, "--", *parts)
     if archived.returncode != 0:
         raise MissingReleaseError(
             f"{NAMED.relative_to(ROOT)} names the release before this one, {revision}, and this clone lacks it:"
@@ -31,6 +31,11 @@ def take_out(revision: str, target: Path, *further: Path) -> Path:
         )
     with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:
         archive.extractall(target, filter="data")
+
+
+def take_out(revision: str, target: Path, *further: Path) -> Path:
+    """Put a release into a folder, with this release's migrations and further ones in the place of its own."""
+    extract(revision, target, *PARTS)
     migrations = target / MIGRATIONS.relative_to(ROOT)
     shutil.rmtree(migrations)
     migrations.mkdir()

@@ -90,7 +90,7 @@ def test_the_page_lists_every_variable_of_a_deployment_and_no_other() -> None:
         for name in re.findall(r"\w+", row)
     }
     (recipes,) = re.findall(r"^CONTEXT = (.*?)\n(?=\n)", MAKEFILE, re.MULTILINE | re.DOTALL)
-    assert listed == {*re.findall(r"\$\((?:if \$\()?([A-Z_]{3,})\)", recipes), "TAGS", "FIRST"} - {"CONTEXT"}
+    assert listed == {*re.findall(r"\$\((?:if \$\()?([A-Z_]{3,})\)", recipes), "TAGS", "FIRST", "ONLY"} - {"CONTEXT"}
 
 
 def test_the_rejected_event_has_the_dead_letter_that_the_quickstart_shows() -> None:

@@ -78,6 +78,15 @@ def test_a_deployment_ends_with_the_policy_of_the_stack_that_holds_the_data() ->
     assert written.rindex("deploy --all") < written.index("cli.stack_policy prod eu-central-1")
 
 
+def test_going_back_replaces_the_functions_and_leaves_the_stores() -> None:
+    written = recipe("deploy", *STAGE, "ONLY=code", "SHIFT=no")
+    (call,) = engine(written)
+    assert call.split()[:4] == ["deploy", "--exclusively", "sluice-prod-pipeline", "sluice-prod-background"]
+    assert "--all" not in call
+    assert call.split()[-2:] == ["--context", "shift=no"]
+    assert "cli.stack_policy" not in written
+
+
 def test_a_stage_is_deleted_by_name_its_functions_first_and_its_buckets_emptied_between() -> None:
     written = recipe("destroy", "STAGE=dev", "PROFILE=dev", "REGION=eu-central-1")
     functions, everything = engine(written)
@@ -113,6 +122,8 @@ def test_it_sets_up_no_local_stack_and_nothing_that_only_tests_use(target: str) 
         (("destroy", "STAGE=dev"), "say which PROFILE"),
         (("bootstrap", "REGION=us-east-1"), "say which ACCOUNT"),
         (("deploy", *STAGE, "FIRST=true"), "FIRST is yes, or not given"),
+        (("deploy", *STAGE, "ONLY=data"), "ONLY is code, or not given"),
+        (("deploy", *STAGE, "ONLY=code", "FIRST=yes"), "it cannot be the FIRST"),
     ],
 )
 def test_what_must_be_said_is_asked_for(arguments: tuple[str, ...], says: str) -> None:
