@@ -106,6 +106,7 @@ def test_a_running_stage_can_be_told_to_admit_cloudfront_alone(told: Told, plain
         ({**DOMAIN, **FIREWALL, "client_certificate": CERTIFICATE}, "of a certificate of ACM in us-east-1"),
         ({**DOMAIN, **FIREWALL, "waf_certificate": ""}, "of a certificate of ACM in us-east-1"),
         ({**DOMAIN, **FIREWALL, "truststore": "cloudfront.pem"}, "must be the address of a file in S3"),
+        ({**DOMAIN, **FIREWALL, "truststore": "s3://authorities/a.pem"}, "buckets whose names begin with sluice-"),
         ({**DOMAIN, **FIREWALL, "waf": "no"}, "only WAF=yes uses it"),
         ({"waf": "1"}, "waf '1' must be yes or no"),
         ({"firehose_mib": "much"}, "is not a number"),
