@@ -26,9 +26,9 @@ class Found(msgspec.Struct, frozen=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is lacking."""
-        open_ = any(each.missing or each.under_way for each in self.events)
-        return self.audit is None and not any(self.control.values()) and not open_
+        """Whether nothing is lacking. A stage that takes events always has some under way: they are not lacking."""
+        missing = any(each.missing for each in self.events)
+        return self.audit is None and not any(self.control.values()) and not missing
 
 
 def run(
@@ -39,8 +39,9 @@ def run(
     """Say what the database lacks after a restore.
 
     Compares it with what is published in S3, with the signed checkpoints of the audit, and with the brokers' offsets.
-    It ends with 1 while something is lacking. docs/restore.md says what to do about each. Nothing is changed, but that
-    checkpoint signs the audit if it matches.
+    It ends with 1 while something is lacking. docs/restore.md says what to do about each. Events that the database
+    lacks count as under way for an hour at most, and then as missing. Nothing is changed, but that checkpoint signs the
+    audit if it matches.
     """
     target = choose(stage, directory)
     found = Found(

@@ -18,9 +18,9 @@ FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 
 
 def statements() -> Iterator[str]:
-    """The statements in the prose of the runbooks."""
+    """The statements in the prose of the runbooks that look; one that alters is there to cause an alarm."""
     for page in FOLDER.glob("*.md"):
-        for code in re.findall(r"`((?:SELECT|INSERT|UPDATE|DELETE)\b[^`]+)`", page.read_text()):
+        for code in re.findall(r"`(SELECT\b[^`]+)`", page.read_text()):
             yield " ".join(code.split())
 
 
@@ -47,7 +47,7 @@ def test_an_altered_and_a_lost_entry_are_put_back_as_the_runbook_says(
 ) -> None:
     page = (FOLDER / "administration.md").read_text()
     (statement,) = re.findall(r"^  ```sql\n(.*?)^  ```$", page, re.MULTILINE | re.DOTALL)
-    (command,) = re.findall(r"^ +(sed -n 5p .*)$", page, re.MULTILINE)
+    (command,) = re.findall(r"^ +(for NUMBER in 5 8; .*)$", page, re.MULTILINE)
     (tmp_path / "put-back.sql").write_text(statement)
     entries = list(write(7))
     lines = [f"{entry.hash} {entry.text.decode()}\n" for entry in entries]
@@ -58,12 +58,10 @@ def test_an_altered_and_a_lost_entry_are_put_back_as_the_runbook_says(
         connection.execute("UPDATE audit SET entry = replace(entry, 'fleet/f', 'fleet/g') WHERE number = 5")
         connection.execute("DELETE FROM audit WHERE number > 6")
         programs = f"{databases.server.place.programs}{os.pathsep}{os.environ['PATH']}"
-        of_the_last = command.replace("5p", "7p").replace("number=5", "number=7")
-        for each in (command, of_the_last):
-            local = each.replace("host=HOST dbname=sluice user=postgres sslmode=require", database)
-            assert database in local
-            environment = os.environ | {"PATH": programs}
-            subprocess.run(["sh", "-c", local], check=True, capture_output=True, cwd=tmp_path, env=environment)
+        local = command.replace("5 8", "5 7").replace("host=HOST dbname=sluice user=postgres sslmode=require", database)
+        assert database in local
+        environment = os.environ | {"PATH": programs}
+        subprocess.run(["sh", "-c", local], check=True, capture_output=True, cwd=tmp_path, env=environment)
         found = connection.execute("SELECT number, entry, hash FROM audit ORDER BY number").fetchall()
     assert found == [(entry.number, entry.text.decode(), entry.hash) for entry in entries]
 

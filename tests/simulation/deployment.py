@@ -27,7 +27,18 @@ from tests.simulation.broker import Brokers
 from tests.simulation.cache import SimulatedCache
 from tests.simulation.delivery_stream import DeliveryStream, Firehose, read_columns
 from tests.simulation.event_source import EventSource
-from tests.simulation.history import ALERTS, BATCHES, KEYS, LIMITS, REDRIVES, REPLAYS, RERUNS, ROLLUPS, History
+from tests.simulation.history import (
+    ALERTS,
+    BATCHES,
+    KEYS,
+    LIMITS,
+    MANY_RETRIES,
+    REDRIVES,
+    REPLAYS,
+    RERUNS,
+    ROLLUPS,
+    History,
+)
 from tests.simulation.lambdas import Lambdas
 from tests.simulation.names import CLUSTER, FAILED, RAW
 from tests.simulation.object_store import ObjectStore
@@ -79,6 +90,8 @@ OF_BENT = {
 """The functions that a history is about which is bent to something."""
 ROLLS_OFTEN_SECONDS = 4.0
 """How often roll is started where minutes change while they are rolled: it hardly rests then, as it does in earnest."""
+RUN_AGAIN = ("archive", "aggregate")
+"""Consumers whose records reconcile runs again: only their event sources may give batches up early."""
 NEVER_GIVE_UP = ("deadletter", "alert")
 """Consumers whose batches are retried for ever."""
 
@@ -139,6 +152,7 @@ class Deployment:
 
     def _map(self, name: str, topic: str, history: History) -> EventSource:
         gives_up = name not in NEVER_GIVE_UP
+        retries = history.retries if name in RUN_AGAIN else MANY_RETRIES
         mapping = MappingConfig(
             uuid=f"mapping-{name}",
             enabled=True,
@@ -152,7 +166,7 @@ class Deployment:
             window_seconds=2.0,
             pollers=2,
             partial_failures=True,
-            maximum_retries=history.retries if gives_up else -1,
+            maximum_retries=retries if gives_up else -1,
             maximum_age_seconds=4 * 3600 if gives_up else -1,
             failure_bucket=FAILED if gives_up else None,
         )

@@ -140,17 +140,22 @@ def make_history(seed: str, area: str = "") -> History:
         posts += [make_mistyped(seconds * 0.1), *make_misnamed(draw, seconds)]
     if LIMITS in areas:
         outages.append(Outage(seconds * 0.2, 90.0, "cache"))
+    moments: list[float] = []
     if BATCHES in areas:
         # While there is a batch to fail.
-        outages += [Outage(draw.choice(posts).at, draw.choice((20.0, 60.0)), draw.choice(PARTS)) for _ in range(2)]
+        moments = [draw.choice(posts).at for _ in range(2)]
+        outages += [Outage(at, draw.choice((20.0, 60.0)), draw.choice(PARTS)) for at in moments]
         posts += make_cut_posts(draw, seconds)
     if ALERTS in areas:
         outages += [Outage(seconds * draw.random(), seconds * 0.4, "topics") for _ in range(draw.choice((0, 1, 1)))]
     changes = [
         *_make_changes(draw, seconds),
         *_make_changes_of_areas(draw, seconds, areas),
-        *_bend_changes(draw, seconds, areas, [post.at for post in posts]),
+        *_bend_changes(draw, seconds, areas, moments),
     ]
+    if REPLAYS in areas:
+        # A replay of everything takes out of the numbers what raw lacks, as its page says.
+        changes = [one for one in changes if (one.kind, one.what) != (KILLER, "archive")]
     return History(
         seed,
         seconds,
@@ -225,14 +230,14 @@ def _make_redrives(draw: random.Random, seconds: float) -> list[Change]:
 
 
 def _bend_changes(draw: random.Random, seconds: float, areas: frozenset[str], moments: Sequence[float]) -> list[Change]:
-    """Make changes of what a history is bent to; what others write comes at the moments at which devices post."""
+    """Make changes of what a history is bent to. Poison comes at the moments at which devices post and a part goes."""
     changes = []
     if BATCHES in areas:
         for kind in (POISON, POISON, POISON, AHEAD, AHEAD, KILLER):
             at = draw.choice(moments) + 0.5 * draw.random() if kind == POISON else seconds * draw.random()
             changes.append(Change(at, kind, _draw_what(draw, kind)))
     if RERUNS in areas:
-        changes += [Change(draw.choice(moments) + draw.random(), KILLER, what) for what in ("archive", "aggregate")]
+        changes += [Change(seconds * draw.random(), KILLER, what) for what in ("archive", "aggregate")]
     if KEYS in areas:
         changes += [Change(seconds * share, ROTATE, "") for share in (0.2, 0.6)]
     return changes

@@ -14,6 +14,7 @@ BESIDE = {
     "series.py: alert takes a reading in again": "a second guard drops readings of events that are among the latest",
     "incidents.py: an incident takes the last": "an incident that opens again ends after an hour without a breach",
     "storing.py: the retry of an event whose clock ran ahead": "its copy must come two hours later",
+    "storing.py: the cache's suspicion": "no backup is restored in a history, and without that a suspicion is right",
     "aggregating.py: an event is marked as seen before": "a mark is a hint, which the database confirms",
     "stored_records.py: a redriven event of a recreated topic": "no topic is recreated in a history",
 }

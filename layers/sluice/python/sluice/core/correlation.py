@@ -1,4 +1,4 @@
-"""The id of a request, which everything that the request causes carries."""
+"""The id of a request, carried by the places that docs/contracts.md lists."""
 
 import re
 
