@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from typing import cast
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
@@ -58,6 +59,9 @@ class Api(Construct):
             "APIG4",
             "functions check fleets' keys: an authorizer cannot shape answers, and its cache serves revoked keys",
         )
+        # Stacks import this address, and are updated later than this one: the export stays, also with a truststore.
+        resource = cast("gateway.CfnApi", self.gateway.node.default_child)
+        Stack.of(self).export_value(resource.attr_api_endpoint)
         self.address = f"https://{domain.name}" if domain and truststore else self.gateway.api_endpoint
         """Where the API and the dashboard are."""
         CfnOutput(self, "Url", value=self.address)

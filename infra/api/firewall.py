@@ -44,9 +44,11 @@ class Certificates:
                 re.fullmatch(rf"arn:aws[\w-]*:acm:{REGION}:\d{{12}}:certificate/[\w-]+", certificate) is not None,
                 f"{certificate!r} must be the ARN of a certificate of ACM in {REGION}: WAF needs two",
             )
+        # CloudFormation's role reads the file, and may read no other buckets.
         require(
-            self.truststore is None or re.fullmatch(r"s3://[a-z0-9.-]+/\S+", self.truststore) is not None,
-            f"truststore {self.truststore!r} must be the address of a file in S3, as s3://bucket/authority.pem",
+            self.truststore is None or re.fullmatch(r"s3://sluice-[a-z0-9.-]+/\S+", self.truststore) is not None,
+            f"truststore {self.truststore!r} must be the address of a file in S3, as s3://sluice-authorities/cloudfront.pem:"
+            " CloudFormation may read only buckets whose names begin with sluice-",
         )
 
 

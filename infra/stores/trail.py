@@ -72,15 +72,19 @@ class Trail(Construct):
             iam.PolicyStatement(actions=["cloudtrail:DescribeTrails", "cloudtrail:ListPublicKeys"], resources=["*"]),
             iam.PolicyStatement(actions=["s3:GetObject"], resources=[self._bucket.arn_for_objects("AWSLogs/*")]),
             iam.PolicyStatement(actions=["s3:GetBucketLocation", "s3:ListBucket"], resources=[self._bucket.bucket_arn]),
-            # The key encrypts everything at rest: a person uses it through S3, and for this bucket.
+            # The key encrypts everything at rest: a person uses it through S3, and for this bucket. CloudTrail encrypts
+            # each file under its own name, and S3 with a key of the bucket under the bucket's.
             iam.PolicyStatement(
                 actions=["kms:Decrypt"],
                 resources=[self._key.key_arn],
                 conditions={
-                    "StringEquals": {
-                        "kms:ViaService": f"s3.{self._region}.amazonaws.com",
-                        "kms:EncryptionContext:aws:s3:arn": self._bucket.bucket_arn,
-                    }
+                    "StringEquals": {"kms:ViaService": f"s3.{self._region}.amazonaws.com"},
+                    "StringLike": {
+                        "kms:EncryptionContext:aws:s3:arn": [
+                            self._bucket.bucket_arn,
+                            self._bucket.arn_for_objects("AWSLogs/*"),
+                        ]
+                    },
                 },
             ),
         ]

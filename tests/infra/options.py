@@ -16,7 +16,7 @@ FIREWALL = {
     "waf": "yes",
     "waf_certificate": "arn:aws:acm:us-east-1:123456789012:certificate/0a-2",
     "client_certificate": "arn:aws:acm:us-east-1:123456789012:certificate/0a-3",
-    "truststore": "s3://example-authorities/cloudfront.pem",
+    "truststore": "s3://sluice-example-authorities/cloudfront.pem",
 }
 RESTORED = {
     "restored_database": "db-RESTORED0123456789ABCDEF",

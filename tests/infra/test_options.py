@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,14 @@ def test_a_smaller_quota_of_firehose_makes_more_streams(told: Told) -> None:
     assert len(of_type(told.template("data"), "AWS::KinesisFirehose::DeliveryStream")) == 5
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The same stage without options."""
+    return synthesized(tmp_path_factory.mktemp("plain"), context("dev"))
+
+
 def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_can_begin(
-    told: Told, tmp_path: Path
+    told: Told, plain: dict[str, dict[str, Any]]
 ) -> None:
     """Exports that the stack of functions still imports must not change under it."""
     templates = [told.template(stack) for stack in STACKS]
@@ -57,7 +64,7 @@ def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_
     functions = [each for template in templates for each in of_type(template, "AWS::Lambda::Function")]
     variables = [each.get("Environment", {}).get("Variables", {}) for each in functions]
     assert {each["DATABASE_SECRET_ARN"] for each in variables if "DATABASE_SECRET_ARN" in each} == {secret}
-    before = synthesized(tmp_path, context("dev"))["data"]["Outputs"]
+    before = plain["data"]["Outputs"]
     exported = {
         name: output["Value"]
         for name, output in before.items()
@@ -68,6 +75,19 @@ def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_
         "MasterUserSecret.SecretArn",
     }
     assert {name: told.template("data")["Outputs"][name]["Value"] for name in exported} == exported
+
+
+def test_a_running_stage_can_be_told_to_admit_cloudfront_alone(told: Told, plain: dict[str, dict[str, Any]]) -> None:
+    """The functions in the background import the API's own address until they are updated, after the API."""
+    before, after = (
+        {name: output["Value"] for name, output in template["Outputs"].items() if "Export" in output}
+        for template in (plain["pipeline"], told.template("pipeline"))
+    )
+    assert after == before
+    (name,) = [each for each, value in before.items() if value.get("Fn::GetAtt", ("", ""))[1] == "ApiEndpoint"]
+    imported = plain["pipeline"]["Outputs"][name]["Export"]["Name"]
+    assert imported in json.dumps(plain["background"])
+    assert imported not in json.dumps(told.template("background"))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +106,7 @@ def test_functions_log_in_at_a_restored_database_and_the_update_that_tells_them_
         ({**DOMAIN, **FIREWALL, "client_certificate": CERTIFICATE}, "of a certificate of ACM in us-east-1"),
         ({**DOMAIN, **FIREWALL, "waf_certificate": ""}, "of a certificate of ACM in us-east-1"),
         ({**DOMAIN, **FIREWALL, "truststore": "cloudfront.pem"}, "must be the address of a file in S3"),
+        ({**DOMAIN, **FIREWALL, "truststore": "s3://authorities/a.pem"}, "buckets whose names begin with sluice-"),
         ({**DOMAIN, **FIREWALL, "waf": "no"}, "only WAF=yes uses it"),
         ({"waf": "1"}, "waf '1' must be yes or no"),
         ({"firehose_mib": "much"}, "is not a number"),

@@ -86,6 +86,23 @@ def test_an_auditor_reads_of_all_buckets_the_trail_alone(templates: Templates) -
         assert shortened == ({"Trail", "Trail/AWSLogs/*"} if templates.profile.keeps_data else set())
 
 
+def test_an_auditor_decrypts_a_file_of_the_trail_under_whichever_name_it_was_encrypted(templates: Templates) -> None:
+    for name in VERIFIERS:
+        conditions = [each["Condition"] for each in statements(people(templates)[name]) if _decrypts_of_the_trail(each)]
+        assert len(conditions) == templates.profile.keeps_data
+        for condition in conditions:
+            assert set(condition) == {"StringEquals", "StringLike"}
+            assert set(condition["StringEquals"]) == {"kms:ViaService"}
+            ((context, arns),) = condition["StringLike"].items()
+            assert context == "kms:EncryptionContext:aws:s3:arn"
+            shortened = [re.sub(r"<.*LakeTrailBucket.*>", "Trail", _write_arn(arn)) for arn in arns]
+            assert shortened == ["Trail", "Trail/AWSLogs/*"]
+
+
+def _decrypts_of_the_trail(statement: dict[str, Any]) -> bool:
+    return statement["Action"] == "kms:Decrypt" and "LakeTrailBucket" in json.dumps(statement["Condition"])
+
+
 def test_people_of_the_account_assume_the_roles_and_no_service_does(templates: Templates) -> None:
     for name, role in people(templates).items():
         (trust,) = role.properties["AssumeRolePolicyDocument"]["Statement"]
