@@ -102,7 +102,17 @@ def _keep_keys(base: Base, secret: secretsmanager.CfnSecret) -> Access:
             iam.PolicyStatement(
                 actions=["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"], resources=[secret.ref]
             ),
-            iam.PolicyStatement(actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[base.key.key_arn]),
+            # The key encrypts everything at rest: probe uses it through Secrets Manager, and for this secret.
+            iam.PolicyStatement(
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=[base.key.key_arn],
+                conditions={
+                    "StringEquals": {
+                        "kms:ViaService": f"secretsmanager.{base.deployment.region}.amazonaws.com",
+                        "kms:EncryptionContext:SecretARN": secret.ref,
+                    }
+                },
+            ),
         ]
     )
 

@@ -15,7 +15,7 @@ BUDGET_PERCENT = 0.1
 """What may fail: 99.9 % is promised."""
 _PER_BUDGET = f"{100 / BUDGET_PERCENT:g}"
 FEW = 5
-"""So many failed requests of people in a window burn nothing: people ask seldom, and one is a large share."""
+"""So many failures in a window burn nothing: on a quiet stage one is a large share."""
 FAST, SLOW, STEADY = 14.4, 6, 1
 """How many times faster than allowed the budget burns: 2 % of a month in an hour, 5 % in six, 10 % in three days."""
 WINDOWS = {"1h": (60, FAST), "5m": (5, FAST), "6h": (360, SLOW), "30m": (30, SLOW)}
@@ -71,17 +71,20 @@ class Availability(Construct):
         )
 
     def _devices(self, minutes: int) -> cloudwatch.IMetric:
-        """Compute the worse of two rates: of requests that fail, and of events that cannot be stored."""
+        """Compute the worse of two rates: of requests that fail, and of events that cannot be stored.
+
+        A stage without devices has one event of probe a minute; alarm probe-unaccepted tells when all of those fail.
+        """
         counts = {
             "stored": metrics.EVENTS_ACCEPTED,
             "rejected": metrics.EVENTS_REJECTED,
             "unstored": metrics.EVENTS_TO_RETRY,
         }
         own = {name: self._ingest.own(metric, minutes=minutes) for name, metric in counts.items()}
-        failed = "(FILL(errors, 0) + FILL(throttles, 0)) / (FILL(runs, 0) + FILL(throttles, 0))"
-        unstored = "FILL(unstored, 0) / (FILL(stored, 0) + FILL(rejected, 0) + FILL(unstored, 0))"
+        failed = _share("(FILL(errors, 0) + FILL(throttles, 0))", "(FILL(runs, 0) + FILL(throttles, 0))")
+        unstored = _share("FILL(unstored, 0)", "(FILL(stored, 0) + FILL(rejected, 0) + FILL(unstored, 0))")
         return cloudwatch.MathExpression(
-            expression=f"{_PER_BUDGET} * MAX([FILL({failed}, 0), FILL({unstored}, 0)])",
+            expression=f"{_PER_BUDGET} * MAX([{failed}, {unstored}])",
             using_metrics={**own, **self._of_ingest(minutes)},
             period=Duration.minutes(minutes),
         )
@@ -91,7 +94,7 @@ class Availability(Construct):
         failed = "(FILL(failed, 0) - FILL(errors, 0) - FILL(throttles, 0))"
         requests = "(FILL(requests, 0) - FILL(runs, 0) - FILL(throttles, 0))"
         return cloudwatch.MathExpression(
-            expression=f"IF({failed} > {FEW}, {_PER_BUDGET} * {failed} / {requests}, 0)",
+            expression=f"{_PER_BUDGET} * {_share(failed, requests)}",
             using_metrics={
                 "failed": counted("AWS/ApiGateway", "5xx", self._api, minutes=minutes),
                 "requests": counted("AWS/ApiGateway", "Count", self._api, minutes=minutes),
@@ -117,3 +120,7 @@ class Availability(Construct):
         # By name: another stack has the function, and may replace it.
         function = {"FunctionName": self._foundation.deployment.named(verb)}
         return counted("AWS/Lambda", metric, function, minutes=minutes)
+
+
+def _share(failures: str, of: str) -> str:
+    return f"IF({failures} > {FEW}, {failures} / {of}, 0)"

@@ -54,12 +54,17 @@ def test_two_windows_of_one_rate_page_together(of: str) -> None:
         ({"stored": 10_000, "runs": 10_000, "errors": 144}, 14.4),
         ({"stored": 10_000, "runs": 9_856, "throttles": 144}, 14.4),
         # The worse of both.
-        ({"stored": 990, "unstored": 10, "runs": 1000, "errors": 5}, 10),
-        ({"stored": 995, "unstored": 5, "runs": 1000, "errors": 10}, 10),
+        ({"stored": 990, "unstored": 10, "runs": 1000, "errors": 6}, 10),
+        ({"stored": 994, "unstored": 6, "runs": 1000, "errors": 10}, 10),
         # Everything fails, and nothing happens.
         ({"unstored": 1000, "runs": 100}, 1000),
         ({"throttles": 100}, 1000),
         ({}, 0),
+        # Few failures are no rate: a quiet stage has an event of probe a minute.
+        ({"stored": 55, "unstored": 5, "runs": 60}, 0),
+        ({"stored": 54, "unstored": 6, "runs": 60}, 100),
+        ({"stored": 60, "runs": 60, "errors": 3, "throttles": 2}, 0),
+        ({"unstored": 6}, 1000),
     ],
 )
 def test_devices_fail_by_requests_or_events(templates: Templates, values: dict[str, float], expected: float) -> None:

@@ -59,6 +59,19 @@ EC2 = {
 }
 # What types of other services ask of EC2.
 EC2_OF_OTHERS = ("CreateNetworkInterface", "DeleteNetworkInterface")
+SECRETS_TAGS = ("TagResource", "UntagResource")
+# What CloudFormation asks for resources that say their own names, where the policy allows names alone. It names the
+# others, as all buckets, after their stacks.
+NAMED = {
+    "AWS::IAM::Role": ("RoleName", "arn:aws:iam::1:role/{}", "iam", ("CreateRole", "DeleteRole", "UpdateRole")),
+    "AWS::MSK::Cluster": ("ClusterName", "arn:aws:kafka:r:1:cluster/{}/u", "kafka-cluster", ("Connect",)),
+    "AWS::SecretsManager::Secret": (
+        "Name",
+        "arn:aws:secretsmanager:r:1:secret:{}-AbCdEf",
+        "secretsmanager",
+        ("CreateSecret", "DeleteSecret", "DescribeSecret", "GetSecretValue", "UpdateSecret", *SECRETS_TAGS),
+    ),
+}
 MOST_CHARACTERS = 6144
 
 
@@ -66,11 +79,24 @@ def actions() -> set[str]:
     return {action for statement in DOCUMENT["Statement"] for action in listed(statement["Action"])}
 
 
+def is_allowed(action: str, arn: str) -> bool:
+    return any(
+        any(fnmatchcase(action, each) for each in listed(statement["Action"]))
+        and any(fnmatchcase(arn, each) for each in listed(statement["Resource"]))
+        for statement in DOCUMENT["Statement"]
+    )
+
+
 @pytest.fixture(scope="module")
-def all_types(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The types of a deployment with everything that an option adds."""
-    with_options = synthesized(tmp_path_factory.mktemp("options"), context("baseline", **DOMAIN, **FIREWALL))
-    return {resource["Type"] for stack in with_options.values() for resource in stack["Resources"].values()}
+def with_options(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The resources of a deployment with everything that an option adds."""
+    stacks = synthesized(tmp_path_factory.mktemp("options"), context("baseline", **DOMAIN, **FIREWALL))
+    return [resource for stack in stacks.values() for resource in stack["Resources"].values()]
+
+
+@pytest.fixture(scope="module")
+def all_types(with_options: list[dict[str, Any]]) -> set[str]:
+    return {resource["Type"] for resource in with_options}
 
 
 def services(types: set[str]) -> set[str]:
@@ -81,6 +107,21 @@ def services(types: set[str]) -> set[str]:
 def test_every_service_of_a_resource_is_allowed_and_nothing_else(all_types: set[str]) -> None:
     allowed = {action.partition(":")[0] for action in actions()}
     assert allowed == services(all_types) | set(FURTHER)
+
+
+def test_each_resource_with_a_name_of_its_own_may_be_created_where_names_are_allowed(
+    with_options: list[dict[str, Any]],
+) -> None:
+    met = set()
+    for resource in with_options:
+        name, arn, service, operations = NAMED.get(resource["Type"], ("", "", "", ()))
+        if named := resource.get("Properties", {}).get(name):
+            met.add(resource["Type"])
+            refused = [each for each in operations if not is_allowed(f"{service}:{each}", arn.format(named))]
+            assert refused == [], named
+        elif resource["Type"] == "AWS::S3::Bucket":
+            assert "BucketName" not in resource["Properties"]
+    assert met == set(NAMED)
 
 
 def test_each_type_of_ec2_may_be_created_changed_and_deleted_and_nothing_else(all_types: set[str]) -> None:

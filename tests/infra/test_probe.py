@@ -14,6 +14,17 @@ def test_it_may_make_keys_of_its_own_fleet_and_of_no_other(templates: Templates)
     assert services == {"execute-api", "kms", "logs", "secretsmanager"}
 
 
+def test_it_may_use_the_key_for_its_own_secret_alone(templates: Templates) -> None:
+    (using,) = [each for each in templates.statements("probe") if "kms:Decrypt" in each["Action"]]
+    secret = templates.only("AWS::SecretsManager::Secret")
+    assert using["Condition"] == {
+        "StringEquals": {
+            "kms:ViaService": "secretsmanager.us-east-1.amazonaws.com",
+            "kms:EncryptionContext:SecretARN": {"Ref": secret.name},
+        }
+    }
+
+
 def test_it_is_told_the_address_that_everyone_has(templates: Templates) -> None:
     settings = templates.settings("probe", ProbeSettings)
     assert settings.probe_patience_seconds > 60

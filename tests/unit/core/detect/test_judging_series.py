@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sluice.core.alerts.series import Series, add_reading
-from sluice.core.detect.defaults import default_rules_for
+from sluice.core.detect.defaults import default_rules_for, list_defaults
 from sluice.core.detect.judging_series import (
     NO_PARTITION,
     find_asleep,
@@ -23,6 +23,7 @@ from sluice.core.detect.judging_series import (
 from sluice.core.detect.learned import Baseline, LearnedDevice, LearnedSeries, describe_device, usual_from
 from sluice.core.detect.series_rules import SeriesRule
 from sluice.core.detect.statistics import Usual
+from sluice.core.probe.event import FLEET as PROBE_FLEET
 from tests.support import samples
 
 UNTIL = datetime(2026, 11, 30, 12, 5, tzinfo=UTC)
@@ -221,6 +222,11 @@ def test_moments_are_read_as_the_database_merges_them() -> None:
     assert usual_from([4.0, 40.0, 16.0]) == Usual(10.0, 2.0, 4)
     assert usual_from([4.0, 40.0, -1e-9]) == Usual(10.0, 0.0, 4)
     assert usual_from(None) is usual_from([0.0, 0.0, 0.0]) is None
+
+
+def test_the_fleet_of_probe_has_no_defaults_because_alarms_tell_what_it_finds() -> None:
+    assert list(list_defaults(PROBE_FLEET, ("cpu_temp", "humidity"))) == []
+    assert len(list(list_defaults("demo", ("cpu_temp", "humidity")))) == 7
 
 
 def test_defaults_are_told_apart_by_series() -> None:

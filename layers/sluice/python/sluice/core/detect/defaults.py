@@ -6,6 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from sluice.core.detect.series_rules import RuleKind, SeriesRule, Severity
+from sluice.core.probe.event import FLEET as PROBE_FLEET
 
 DEFAULT = "default-"
 """How the ids of defaults begin, and no other rule's: an incident of one must not look like another's."""
@@ -36,7 +37,12 @@ _OF_DEVICES = (_Default("silence", 10.0, 2.0, 2, 2, "warning"),)
 
 @lru_cache(4096)
 def default_rules_for(fleet_id: str, metric: str) -> tuple[SeriesRule, ...]:
-    """Return the rules for a fleet's series, or for its devices as a whole."""
+    """Return the rules for a fleet's series, or for its devices as a whole; the fleet of probe has none.
+
+    An outage of ingest silences probe. Alarms tell that, and an incident of a device would tell it again.
+    """
+    if fleet_id == PROBE_FLEET:
+        return ()
     return tuple(
         SeriesRule(
             fleet_id=fleet_id,
