@@ -48,7 +48,7 @@ def measure(stack: dict[str, Any], options: argparse.Namespace) -> int:
         site.account = account
         asyncio.run(site.run(seconds, 0))
 
-    with in_front(stack["api"], key.split("_")[1]) as guarded:
+    with run_waf_stand_in(stack["api"], key.split("_")[1]) as guarded:
         post(guarded, warm := Account())
         for _ in range(options.rounds):
             post(guarded, alone)
@@ -68,9 +68,9 @@ def measure(stack: dict[str, Any], options: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def in_front(api: str, stage: str) -> Iterator[str]:
+def run_waf_stand_in(api: str, stage: str) -> Iterator[str]:
     """Start the stand-in for WAF; its address."""
-    command = [sys.executable, "-m", "bench.flooding", "front", api, "--stage", stage]
+    command = [sys.executable, "-m", "bench.flood_traffic", "front", api, "--stage", stage]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 -- it was asked for
         try:
@@ -82,7 +82,7 @@ def in_front(api: str, stage: str) -> Iterator[str]:
 @contextlib.contextmanager
 def flooding(api: str, rate: float, seconds: float, connections: int) -> Iterator[None]:
     """Flood beside what is done meanwhile, and print what became of it."""
-    command = [sys.executable, "-m", "bench.flooding", "flood", f"{api}/v1/events"]
+    command = [sys.executable, "-m", "bench.flood_traffic", "flood", f"{api}/v1/events"]
     command += ["--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         yield

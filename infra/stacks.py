@@ -222,7 +222,8 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
     Publish(pipeline, base, profile.publish)
     machine = start_access(pipeline, foundation, REPLAY)
     admin = Admin(pipeline, base, profile.admin, replay=replay, machine=machine, redrive=redrive, notify=notify)
-    api.open([ingest.door, query.door, trace.door, show.door, admin.door])
+    doors = [ingest.door, query.door, trace.door, show.door, admin.door]
+    api.open(doors)
     admins = app.node.try_get_context("admins")
     Roles(pipeline, deployment, api.gateway, checkpoints, lake.trail, admins=admins)
 
@@ -244,7 +245,7 @@ def define(context: Mapping[str, object], *, outdir: str) -> App:
             deployment,
             domain=options.domain.name,
             certificates=options.firewall,
-            requests_per_second=profile.ingest.throttles.of_one_address,
+            throttles={route: throttle for door in doors for route, throttle in door.limits.items()},
         )
     return app
 

@@ -12,6 +12,8 @@ from cli.cost.figures import Figures
 from cli.cost.templates import Deployed
 from cli.cost.workload import Workload
 
+FIREWALL_RULES = 8
+"""Of WAF, where it is in front; a test holds it against the template."""
 State = Literal["done", "declined", "an option", "up to the devices"]
 
 
@@ -145,7 +147,7 @@ LEVERS = (
         "CloudFront and WAF in front (`WAF=yes`)",
         "an option",
         "A flood without keys then uses up no throttle. Off: it costs a third of the bill, and floods end.",
-        _in_deployment(firewall_rules=2),
+        _in_deployment(firewall_rules=FIREWALL_RULES),
     ),
     Lever(
         "A database of half the size (r7g.large)",

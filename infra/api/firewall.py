@@ -4,6 +4,7 @@ WAF does not support HTTP APIs, and protects CloudFront from us-east-1 only. So 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,8 +15,8 @@ from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.api.door import GATEWAY_SECONDS
-from infra.api.refusals import Refusals
+from infra.api.door import GATEWAY_SECONDS, Throttle
+from infra.api.web_acl import WebAclRules
 from infra.building_blocks.findings import accept
 from infra.building_blocks.retention import kept_for
 from infra.deployment import Deployment, require
@@ -62,19 +63,19 @@ class Firewall(Construct):
         *,
         domain: str,
         certificates: Certificates,
-        requests_per_second: int,
+        throttles: Mapping[str, Throttle],
     ) -> None:
-        """Let one address ask that often."""
+        """Let one address use a part of the throttle of each route."""
         super().__init__(scope, "Firewall")
         if certificates.truststore is None:
             Annotations.of(self).add_warning_v2("sluice:way-around", WAY_AROUND)
-        refusals = Refusals(self, deployment, requests_per_second=requests_per_second)
-        self._log(deployment, refusals)
+        rules = WebAclRules(self, deployment, throttles=throttles)
+        self._log(deployment, rules)
         distribution = cloudfront.Distribution(
             self,
             "Distribution",
             comment=deployment.named("api"),
-            web_acl_id=refusals.acl.attr_arn,
+            web_acl_id=rules.acl.attr_arn,
             domain_names=[domain],
             certificate=acm.Certificate.from_certificate_arn(self, "Certificate", certificates.domain),
             minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
@@ -129,7 +130,7 @@ class Firewall(Construct):
             enable_accept_encoding_gzip=True,
         )
 
-    def _log(self, deployment: Deployment, refusals: Refusals) -> None:
+    def _log(self, deployment: Deployment, rules: WebAclRules) -> None:
         """Keep who asked too often. A flood without keys has as many lines as requests: WAF samples and counts them."""
         group = logs.LogGroup(
             self,
@@ -145,4 +146,4 @@ class Firewall(Construct):
             resource_name=group.log_group_name,
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        refusals.log_to(destination)
+        rules.log_to(destination)

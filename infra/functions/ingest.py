@@ -30,11 +30,6 @@ class Throttles:
     readings: Throttle
     activity: Throttle
 
-    @property
-    def of_one_address(self) -> int:
-        """Requests a second that WAF lets one address send: a quarter of what all may, so that four must join."""
-        return (self.events.rate + self.readings.rate + self.activity.rate) // 4
-
 
 @dataclass(frozen=True)
 class IngestProfile:

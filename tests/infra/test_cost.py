@@ -10,6 +10,7 @@ import pytest
 
 from cli.cost.caps import caps
 from cli.cost.figures import load_figures
+from cli.cost.levers import FIREWALL_RULES
 from cli.cost.page import write_page
 from cli.cost.prices import load_prices
 from cli.cost.report import Model
@@ -154,7 +155,9 @@ def test_the_model_has_the_rows_that_the_profile_makes_room_for() -> None:
 
 def test_the_page_of_deployments_says_what_waf_and_the_trail_add(baseline: Model) -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
-    closed = msgspec.structs.replace(baseline, deployed=msgspec.structs.replace(baseline.deployed, firewall_rules=2))
+    closed = msgspec.structs.replace(
+        baseline, deployed=msgspec.structs.replace(baseline.deployed, firewall_rules=FIREWALL_RULES)
+    )
     for events, hours in ((10, 14), (10, 24), (100, 14)):
         work = baseline.size.workload(events_per_request=events, hours_a_day=hours)
         assert re.search(rf"\b{closed.bill(work).total - baseline.bill(work).total:,.0f}\b", page), (events, hours)
@@ -167,7 +170,7 @@ def test_the_page_of_deployments_says_what_waf_and_the_trail_add(baseline: Model
 def test_a_distribution_is_billed_with_its_rules_and_has_no_price_without(synthesized: Templates, told: Told) -> None:
     stacks = {stack: synthesized.template(stack) for stack in synthesized.files}
     stacks["firewall"] = told.template("firewall")
-    assert read_templates(Assembly.of(stacks)).firewall_rules == 2
+    assert read_templates(Assembly.of(stacks)).firewall_rules == FIREWALL_RULES
     resources = stacks["firewall"]["Resources"].items()
     stacks["firewall"]["Resources"] = {name: one for name, one in resources if one["Type"] != "AWS::WAFv2::WebACL"}
     with pytest.raises(TemplateError, match="a distribution without WAF"):

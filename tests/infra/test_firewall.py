@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from cdk_nag import AwsSolutionsChecks
 
-from bench.flooding import has_key
+from bench.flood_traffic import has_key
 from infra.profiles.dev import DEV
 from sluice.core.api.keys import ID_LENGTH, SECRET_LENGTH, compose_key
 from tests.infra.options import DOMAIN, FIREWALL, Told, of_type
@@ -35,7 +35,7 @@ def rules(told: Told) -> dict[str, dict[str, Any]]:
     assert (acl["Scope"], acl["DefaultAction"]) == ("CLOUDFRONT", {"Allow": {}})
     named = {rule["Name"]: rule for rule in sorted(acl["Rules"], key=lambda rule: rule["Priority"])}
     # What is refused for its missing key does not count for its address.
-    assert list(named) == ["keyless", "frequent"]
+    assert next(iter(named)) == "keyless"
     return named
 
 
@@ -44,6 +44,9 @@ def holds(statement: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     ((kind, body),) = statement.items()
     if kind == "AndStatement":
         return all(holds(each, request) for each in body["Statements"])
+    if kind == "OrStatement":
+        assert len(body["Statements"]) > 1, "WAF accepts no list of one"
+        return any(holds(each, request) for each in body["Statements"])
     if kind == "NotStatement":
         return not holds(body["Statement"], request)
     ((field, which),) = body["FieldToMatch"].items()
@@ -55,7 +58,10 @@ def holds(statement: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     if kind == "SizeConstraintStatement":
         assert body["ComparisonOperator"] == "EQ"
         return bool(len(value) == body["Size"])
-    assert (kind, body["PositionalConstraint"]) == ("ByteMatchStatement", "STARTS_WITH")
+    assert kind == "ByteMatchStatement"
+    if body["PositionalConstraint"] == "EXACTLY":
+        return bool(value == body["SearchString"])
+    assert body["PositionalConstraint"] == "STARTS_WITH"
     return bool(value.startswith(body["SearchString"]))
 
 
@@ -101,6 +107,17 @@ def test_what_has_no_form_of_a_key_reaches_no_route_that_takes_one(
     assert refused(rules, "POST", "/", **headers)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/x", "/v1", "/V1/events", "/assets", "/healthz", "/health/x", "/index.html", "/v2/events"],
+)
+@pytest.mark.parametrize("headers", [{}, {"authorization": SIGNATURE}])
+def test_a_path_that_is_no_file_of_the_page_needs_a_key(
+    rules: dict[str, Any], path: str, headers: dict[str, str]
+) -> None:
+    assert refused(rules, "GET", path, **headers)
+
+
 def test_the_stand_in_of_the_benchmark_refuses_the_same(rules: dict[str, Any]) -> None:
     for key in ("", "x", KEY, KEY[:-1], KEY.replace("proof", "other")):
         head = f"POST /v1/events HTTP/1.1\r\nX-Api-Key: {key}\r\n\r\n".encode()
@@ -111,20 +128,49 @@ def test_the_stand_in_of_the_benchmark_refuses_the_same(rules: dict[str, Any]) -
 def test_what_is_refused_is_answered_as_the_gateway_answers(told: Told, rules: dict[str, Any]) -> None:
     (acl,) = of_type(told.template("firewall"), "AWS::WAFv2::WebACL")
     answers = {name: rule["Action"]["Block"]["CustomResponse"] for name, rule in rules.items()}
-    assert {name: answer["ResponseCode"] for name, answer in answers.items()} == {"keyless": 401, "frequent": 429}
-    assert answers["frequent"]["ResponseHeaders"] == [{"Name": "retry-after", "Value": "60"}]
+    keyless, *frequent = answers.values()
+    assert keyless["ResponseCode"] == 401
+    assert {answer["ResponseCode"] for answer in frequent} == {429}
+    for answer in frequent:
+        assert answer["ResponseHeaders"] == [{"Name": "retry-after", "Value": "60"}]
     for answer in answers.values():
         body = acl["CustomResponseBodies"][answer["CustomResponseBodyKey"]]
         assert body["ContentType"] == "APPLICATION_JSON"
         assert set(json.loads(body["Content"])) == {"message"}
 
 
-def test_one_address_may_send_a_quarter_of_what_the_routes_admit(rules: dict[str, Any]) -> None:
-    statement = rules["frequent"]["Statement"]["RateBasedStatement"]
-    routes = DEV.ingest.throttles
-    admitted = routes.events.rate + routes.readings.rate + routes.activity.rate
-    assert statement["AggregateKeyType"] == "IP"
-    assert statement["Limit"] / statement["EvaluationWindowSec"] == admitted / 4
+def counting(rules: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the statement of the one rule that counts an address's requests for a path."""
+    (found,) = [
+        rate
+        for rule in rules.values()
+        if (rate := rule["Statement"].get("RateBasedStatement"))
+        and holds(rate["ScopeDownStatement"], {"Method": "GET", "UriPath": path, "headers": {}})
+    ]
+    assert found["AggregateKeyType"] == "IP"
+    assert found["Limit"] >= 10, "WAF counts no less"
+    return dict(found)
+
+
+def test_one_address_may_send_at_most_a_quarter_of_what_any_route_admits(told: Told, rules: dict[str, Any]) -> None:
+    (stage,) = of_type(told.template("pipeline"), "AWS::ApiGatewayV2::Stage")
+    assert set(stage["RouteSettings"]) == set().union(*ROUTES.values())
+    used = set()
+    for route, settings in stage["RouteSettings"].items():
+        rate = counting(rules, route.partition(" ")[2])
+        assert rate["Limit"] / rate["EvaluationWindowSec"] <= settings["ThrottlingRateLimit"] / 4, route
+        used.add(json.dumps(rate, sort_keys=True))
+    assert len(used) == len(rules) - 1, "a rule that counts nothing"
+    for name in ("events", "readings", "activity"):
+        rate = counting(rules, f"/v1/{name}")
+        throttle = getattr(DEV.ingest.throttles, name)
+        assert rate["Limit"] / rate["EvaluationWindowSec"] == throttle.rate / 4, "devices get a whole quarter"
+
+
+def test_a_path_that_is_no_route_counts_too(rules: dict[str, Any]) -> None:
+    readers = counting(rules, "/v1/fleets")
+    for path in ("/", "/assets/x", "/v1/events/x", "/v1/trace", "/V1/events", "/v1/%61dmin/fleets", "/x"):
+        assert counting(rules, path)["Limit"] <= readers["Limit"], path
 
 
 def test_neither_a_log_nor_a_sample_shows_a_key(told: Told) -> None:

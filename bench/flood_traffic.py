@@ -1,7 +1,8 @@
 """A flood of requests without a key, and a stand-in for WAF that refuses them: both as cheap as Python can be.
 
-`python -m bench.flooding flood ...` offers requests at a rate on a few connections, whether they are answered or not.
-`python -m bench.flooding front ...` applies the first rule of `infra/api/refusals.py` before the API.
+Run `bench.flood`: it starts both.
+`python -m bench.flood_traffic flood ...` offers requests at a rate on a few connections, answered or not.
+`python -m bench.flood_traffic front ...` applies the first rule of `infra/api/web_acl.py` before the API.
 """
 
 import argparse
@@ -158,7 +159,7 @@ async def read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 def main() -> int:
     """Run one of the two."""
-    parser = argparse.ArgumentParser(prog="python -m bench.flooding", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.flood_traffic", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
     flooding = kinds.add_parser("flood")
     flooding.add_argument("target")
