@@ -12,7 +12,7 @@ from sluice.core.errors import Retryable
 from sluice.core.metrics import PROBE_READABLE, PROBES_UNACCEPTED, PROBES_UNREADABLE
 from sluice.core.probe.event import READ_ROUTE, ROUTE, ProbeEvent, is_accepted, is_readable, make_event
 from sluice.core.probe.keys import ProbeKeys
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import record
 from sluice.edge.probe.api_client import Answered, ApiClient
 from sluice.edge.probe.keyring import Keyring
@@ -47,7 +47,7 @@ class Probing(msgspec.Struct, frozen=True):
     def run(self, event_id: uuid.UUID, now: datetime) -> Probed:
         """Post an event, wait until it is readable, and record what came of it."""
         event = make_event(event_id, now)
-        with correlated(event.correlation_id):
+        with use_correlation_id(event.correlation_id):
             probed = self._probe(event, now)
         record(PROBES_UNACCEPTED, not probed.accepted)
         if probed.seconds is not None:
