@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from sluice.core.api.keys import ALPHABET
-from sluice.core.api.requests import correlate
+from sluice.core.api.requests import read_correlation_id
 from sluice.core.control.api_keys import KeyPeriods
 from sluice.edge import cache as valkey
 from sluice.edge.cache import Cache
@@ -26,7 +26,7 @@ from sluice.edge.control.redrives import Redrives
 from sluice.edge.control.replays import Replays
 from sluice.edge.control.rules import Rules
 from sluice.edge.control.store import ControlStore
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.database import Database, connect
 from sluice.edge.events.schemas import load_series
 from sluice.edge.executions import start
@@ -73,5 +73,5 @@ def draw(length: int) -> str:
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    with correlated(correlate(event)):
+    with use_correlation_id(read_correlation_id(event)):
         return build().answer(event, 1 + secrets.randbelow(5)).for_gateway()

@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import Any
 
 from sluice.core.api.keys import Site
-from sluice.core.api.requests import correlate
+from sluice.core.api.requests import read_correlation_id
 from sluice.core.events.contracts import ACTIVITY, READING, TELEMETRY
 from sluice.core.ingest.judge import Rules
 from sluice.core.limits import Limits
@@ -15,7 +15,7 @@ from sluice.edge import cache as valkey
 from sluice.edge.api.keystore import make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.broker import Broker
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.ingest.accepting import Ingest
 from sluice.edge.ingest.pressure import Pressure, Snapshots
@@ -52,5 +52,5 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("on-demand", "provisione
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    with correlated(correlate(event)):
+    with use_correlation_id(read_correlation_id(event)):
         return build().answer(event, retry_after=1 + secrets.randbelow(5)).for_gateway()

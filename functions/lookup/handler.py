@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.core.metrics import DIRECTORY_UNAVAILABLE
 from sluice.core.query.groups import GroupAnswer, GroupQuestion
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import metrics, record
 from sluice.edge.query.directory import Directory
 from sluice.edge.settings import DirectorySettings
@@ -30,7 +30,7 @@ def build() -> Directory:
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
     wanted = msgspec.convert(event, GroupQuestion)
-    with correlated(wanted.correlation_id):
+    with use_correlation_id(wanted.correlation_id):
         return msgspec.to_builtins(lookup(wanted, build()))
 
 

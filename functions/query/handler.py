@@ -14,7 +14,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.keys import Site
-from sluice.core.api.requests import correlate
+from sluice.core.api.requests import read_correlation_id
 from sluice.core.breaker import Breaker
 from sluice.core.query.groups import GroupAnswer
 from sluice.edge import cache as valkey
@@ -22,7 +22,7 @@ from sluice.edge.api.gate import Gate
 from sluice.edge.api.keystore import KeyStore, make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.cache import Cache
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.database import Database, connect
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
@@ -90,5 +90,5 @@ def compose(
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request."""
-    with correlated(correlate(event)):
+    with use_correlation_id(read_correlation_id(event)):
         return build().answer(event, retry_after=1 + secrets.randbelow(5)).for_gateway()

@@ -12,7 +12,7 @@ import msgspec
 from sluice.core.metrics import FILES_ASKED, ROWS_RECALLED
 from sluice.core.rollup_archive.recall import RecallAnswer, RecallQuestion
 from sluice.edge import aws
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import metrics, record
 from sluice.edge.rollup_archive.recalling import READERS, Recaller
 from sluice.edge.settings import RecallSettings
@@ -32,7 +32,7 @@ def build() -> Recaller:
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
     question = msgspec.convert(event, RecallQuestion)
-    with correlated(question.correlation_id):
+    with use_correlation_id(question.correlation_id):
         return msgspec.to_builtins(recall(question, build()))
 
 

@@ -26,7 +26,7 @@ from sluice.edge import aws
 from sluice.edge.broker import Broker
 from sluice.edge.bucket import Bucket
 from sluice.edge.context import Context, seconds_left, seconds_to_work
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.database import Connection, Database, connect
 from sluice.edge.events.schemas import load_contracts
 from sluice.edge.invoked import InvokedFunction
@@ -74,7 +74,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     login = DatabaseSettings.from_environ(os.environ)
     database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
     # A run's lock ends with its connection.
-    with correlated(event.get("correlation_id", "")), closing(database), database.use() as connection:
+    with use_correlation_id(event.get("correlation_id", "")), closing(database), database.use() as connection:
         if "step" in event:
             ends = time.monotonic() + settings.redrive_answer_seconds
             looking = Looking(sender.files, sender.rules, connection, lambda: time.monotonic() < ends)

@@ -20,7 +20,7 @@ from sluice.core.replay.plan import PlanRefusedError, check_age, check_place, de
 from sluice.edge import aws
 from sluice.edge.bucket import Bucket
 from sluice.edge.context import Context, seconds_left, seconds_to_work
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.database import Database, connect
 from sluice.edge.executions import is_running
 from sluice.edge.metrics import metrics, record
@@ -75,7 +75,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     machine, settings = build()
     login = DatabaseSettings.from_environ(os.environ)
     database = Database(lambda: connect(login, settings.statement_seconds), seconds_to_work(context))
-    with correlated(event.get("correlation_id", "")), closing(database), database.use() as connection:
+    with use_correlation_id(event.get("correlation_id", "")), closing(database), database.use() as connection:
         tables = ReplayTables(connection)
         steps = Steps(machine, connection, lambda: seconds_left(context) > settings.reserve_seconds)
         done = work(event, machine, tables, steps)

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.metrics import SEARCHES_UNANSWERED
 from sluice.core.trace.lake_search import EventSearch, SearchResult
 from sluice.edge import aws
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import metrics, record
 from sluice.edge.settings import SeekSettings
 from sluice.edge.trace.athena import CALL_SECONDS, TRIES, Athena
@@ -34,7 +34,7 @@ def build() -> Seeker:
 def handler(event: dict[str, Any], _context: object) -> Any:
     """Answer one question."""
     wanted = msgspec.convert(event, EventSearch)
-    with correlated(wanted.correlation_id):
+    with use_correlation_id(wanted.correlation_id):
         return msgspec.to_builtins(seek(wanted, build()))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.api.page import HEADERS, PageFile, answer_file, name_file
-from sluice.core.api.requests import correlate
+from sluice.core.api.requests import read_correlation_id
 from sluice.core.errors import Refusal
 from sluice.edge.api.page import load_page
 
@@ -30,6 +30,6 @@ def show(event: Mapping[str, Any], files: Mapping[str, PageFile]) -> Answer:
     try:
         return answer_file(files, name_file(event), event.get("headers", {}))
     except Refusal as refusal:
-        answer = answer_refusal(refusal, correlate(event), retry_after=1)
+        answer = answer_refusal(refusal, read_correlation_id(event), retry_after=1)
         answer.headers.update(HEADERS)
         return answer

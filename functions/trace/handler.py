@@ -15,13 +15,13 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.keys import Site
-from sluice.core.api.requests import correlate
+from sluice.core.api.requests import read_correlation_id
 from sluice.edge import cache as valkey
 from sluice.edge.api.gate import Gate
 from sluice.edge.api.keystore import make_keystore
 from sluice.edge.api.quotas import Quotas
 from sluice.edge.cache import Cache
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.database import Database, connect
 from sluice.edge.invoked import InvokedFunction
 from sluice.edge.metrics import metrics
@@ -59,7 +59,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     retry_after = 5 + secrets.randbelow(10)
     # The gateway adds this member itself: no request can omit it.
     asks = "requestContext" in event
-    with correlated(correlate(event) if asks else OPERATOR):
+    with use_correlation_id(read_correlation_id(event) if asks else OPERATOR):
         if asks:
             return build().answer_reader(event, retry_after).for_gateway()
         return build().answer_operator(event, retry_after)

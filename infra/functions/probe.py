@@ -14,8 +14,8 @@ from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.operations import NOTHING_HAPPENED, TROUBLE
 from infra.building_blocks.schedule import Schedule
 from infra.deployment import require
-from sluice.core.metrics import PROBE_VISIBLE, PROBES_UNACCEPTED
-from sluice.edge.probe.gateway import SECONDS
+from sluice.core.metrics import PROBE_READABLE, PROBES_UNACCEPTED
+from sluice.edge.probe.api_client import SECONDS
 from sluice.edge.probe.keyring import FLEETS, KEYS
 from sluice.edge.settings import ProbeSettings
 
@@ -23,7 +23,7 @@ EVERY_MINUTES = 1
 LATE_SECONDS, LATE_MINUTES = 60, 5
 """Numbers are too old: someone is woken."""
 SLOW_SECONDS = 30
-"""Within which 99 % of a day's events can be read: what is promised."""
+"""Within which 99 % of a day's events are readable: what is promised."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ProbeProfile:
         # Three requests for keys and one for the event may come before it; the last question may hang behind it.
         require(
             self.patience_seconds + 2 * SECONDS < self.compute.timeout_seconds,
-            "probe must report an event that it could not read",
+            "probe must report an event that is not readable",
         )
         require(
             self.compute.timeout_seconds <= self.compute.concurrency * EVERY_MINUTES * 60,
@@ -82,17 +82,17 @@ class Probe(Function):
         )
         self.alarm(
             "late",
-            self.own(PROBE_VISIBLE, minutes=1, statistic="Maximum"),
+            self.own(PROBE_READABLE, minutes=1, statistic="Maximum"),
             above=LATE_SECONDS,
             times=LATE_MINUTES,
-            means="For five minutes events could not be read within a minute of their acceptance.",
+            means="For five minutes probe events were not readable within a minute of their acceptance.",
         )
         self.alarm(
             "slow",
-            self.own(PROBE_VISIBLE, minutes=24 * 60, statistic="p99"),
+            self.own(PROBE_READABLE, minutes=24 * 60, statistic="p99"),
             above=SLOW_SECONDS,
-            means=f"More than 1 % of a day's probes took longer than {SLOW_SECONDS} s from acceptance to a reader."
-            " That is less than is promised.",
+            means=f"More than 1 % of a day's probe events were readable only {SLOW_SECONDS} s after their acceptance,"
+            " or later. That is less than is promised.",
         )
 
 

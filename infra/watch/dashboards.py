@@ -66,7 +66,7 @@ class Dashboards(Construct):
                 {
                     "oldest event stored": self._own("aggregate", metrics.OLDEST_EVENT, "Maximum"),
                     "watermark": self._own("roll", metrics.WATERMARK_AGE, "Maximum"),
-                    "probe, until it could be read": self._own("probe", metrics.PROBE_VISIBLE, "Maximum"),
+                    "probe event, until it was readable": self._own("probe", metrics.PROBE_READABLE, "Maximum"),
                 },
             ),
             _graph("Is the edge refusing? Share", {"refused": self._own("pressure", metrics.REFUSED_SHARE, "Maximum")}),

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.database import Connection, Database, DatabaseAwayError, TooSlowError
 from tests.database.replaying import connect_as
 
@@ -165,7 +165,7 @@ def test_statements_of_a_request_begin_with_its_correlation_id_and_those_of_a_ba
     try:
         for _ in range(7):
             # More often than psycopg runs a statement before it prepares it.
-            with correlated("c-1/x"):
+            with use_correlation_id("c-1/x"):
                 assert store.ask(asked, "a*/b") == f"/* correlation_id=c-1/x */ {asked}".encode()
                 assert _said(store) == [f"/* correlation_id=c-1/x */ {one}" for one in SAID]
             assert store.ask(asked, "a*/b") == asked.encode()

@@ -238,10 +238,10 @@ def test_probe_makes_its_keys_posts_an_event_and_reads_it_back(stack: Stack) -> 
     while not (probed := probe({}))["accepted"]:
         assert time.monotonic() < deadline, probed
         time.sleep(1)
-    assert (probed["seen"], probed["seconds"] < 60) == (True, True)
+    assert (probed["readable"], probed["seconds"] < 60) == (True, True)
     lines = (stack.directory / "state" / "lambdas" / f"{stack['functions']['probe']}.log").read_text().splitlines()
-    measured = [json.loads(line) for line in lines if "ProbeVisibleSeconds" in line]
-    assert [line["ProbeVisibleSeconds"] for line in measured] == [[probed["seconds"]]]
+    measured = [json.loads(line) for line in lines if "ProbeReadableSeconds" in line]
+    assert [line["ProbeReadableSeconds"] for line in measured] == [[probed["seconds"]]]
     command = [sys.executable, "-m", "cli", "key", "list", "sluice-probe", "--dir", str(stack.directory), "--json"]
     listed = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)["items"]
     assert sorted(key["role"] for key in listed) == ["device", "reader"]

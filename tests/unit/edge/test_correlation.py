@@ -6,14 +6,14 @@ import json
 import pytest
 
 from sluice.edge import correlation
-from sluice.edge.correlation import correlated, current_id
+from sluice.edge.correlation import current_id, use_correlation_id
 
 
 def test_an_id_is_there_while_its_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(correlation.logger.registered_handler, "stream", written)
     for given in ("c-1", "", "c-2"):
-        with correlated(given):
+        with use_correlation_id(given):
             assert current_id() == given
             correlation.logger.warning("asked")
     correlation.logger.warning("asked by no one")
@@ -22,6 +22,6 @@ def test_an_id_is_there_while_its_request_is_answered(monkeypatch: pytest.Monkey
 
 
 def test_an_id_does_not_outlive_a_request_that_fails() -> None:
-    with pytest.raises(ValueError, match="our bug"), correlated("c-1"):
+    with pytest.raises(ValueError, match="our bug"), use_correlation_id("c-1"):
         raise ValueError("our bug")
     assert current_id() == ""

@@ -15,7 +15,7 @@ from sluice.core.probe.event import FLEET, READ_ROUTE, ROUTE
 from sluice.core.probe.keys import REFUSED_AFTER, RENEWED_AFTER, ProbeKeys
 from sluice.core.times import write_time
 from sluice.edge.metrics import metrics
-from sluice.edge.probe.gateway import Answered, Gateway
+from sluice.edge.probe.api_client import Answered, ApiClient
 from sluice.edge.probe.keyring import FLEETS, KEYS, Keyring
 from sluice.edge.probe.probing import PAUSE_SECONDS, Probed, Probing
 
@@ -33,7 +33,7 @@ class World:
     def __init__(self) -> None:
         self.secret = "{}"
         self.now = 0.0
-        self.visible_after: float | None = 3.0
+        self.readable_after: float | None = 3.0
         self.posted: list[tuple[str, str]] = []
         self.signed: list[tuple[str, dict[str, Any]]] = []
         self.read_with: list[str] = []
@@ -59,8 +59,8 @@ class World:
         self.read_with.append(key)
         if not self.works(key):
             return REFUSED
-        seen = self.visible_after is not None and self.now >= self.visible_after
-        return Answered(200, msgspec.json.encode({"items": [{"points": [[self._at, 41.0]] if seen else []}]}))
+        readable = self.readable_after is not None and self.now >= self.readable_after
+        return Answered(200, msgspec.json.encode({"items": [{"points": [[self._at, 41.0]] if readable else []}]}))
 
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - as boto3 names it
         assert SecretId == "arn"
@@ -74,8 +74,8 @@ class World:
         self.now += seconds
 
     def process(self) -> Probing:
-        gateway = cast("Gateway", self)
-        return Probing(gateway, Keyring(gateway, self, "arn"), 65, lambda: self.now, self.sleep)
+        api = cast("ApiClient", self)
+        return Probing(api, Keyring(api, self, "arn"), 65, lambda: self.now, self.sleep)
 
     def keep(self, made_at: datetime, device: str = "made-device", reader: str = "made-reader") -> None:
         self.secret = msgspec.json.encode(ProbeKeys(device, reader, made_at)).decode()
@@ -105,12 +105,12 @@ def run(probing: Probing, now: datetime = NOW) -> Probed:
 
 
 def test_the_first_run_makes_a_fleet_and_two_keys_and_later_ones_use_them(world: World) -> None:
-    assert run(world.process()).seen
+    assert run(world.process()).readable
     assert [path for path, _ in world.signed] == [FLEETS, KEYS, KEYS]
     assert world.signed[0][1]["fleet_id"] == FLEET
     assert [document["role"] for _, document in world.signed[1:]] == ["device", "reader"]
     # Another process finds them.
-    assert run(world.process()).seen
+    assert run(world.process()).readable
     assert len(world.signed) == 3
     assert {key.split("-")[1] for key, _ in world.posted} == {"device"}
     assert {key.split("-")[1] for key in world.read_with} == {"reader"}
@@ -118,13 +118,13 @@ def test_the_first_run_makes_a_fleet_and_two_keys_and_later_ones_use_them(world:
 
 def test_a_run_measures_from_acceptance_to_the_reader(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     values = measured(world.process(), monkeypatch)
-    assert values == {"ProbesUnaccepted": 0, "ProbesUnseen": 0, "ProbeVisibleSeconds": 3.0}
+    assert values == {"ProbesUnaccepted": 0, "ProbesUnreadable": 0, "ProbeReadableSeconds": 3.0}
 
 
-def test_what_is_never_seen_counts_as_late_as_the_run_waited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.visible_after = None
+def test_what_is_never_readable_counts_as_late_as_the_run_waited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.readable_after = None
     values = measured(world.process(), monkeypatch)
-    assert values == {"ProbesUnaccepted": 0, "ProbesUnseen": 1, "ProbeVisibleSeconds": 65.0}
+    assert values == {"ProbesUnaccepted": 0, "ProbesUnreadable": 1, "ProbeReadableSeconds": 65.0}
     assert len(world.read_with) == 65 / PAUSE_SECONDS + 1
 
 
@@ -144,7 +144,7 @@ def test_an_event_that_is_not_accepted_counts_and_is_not_waited_for(
 
 def test_a_fleet_that_is_there_already_is_used_and_one_that_cannot_be_made_is_no_crash(world: World) -> None:
     world.fleet = Answered(409, b'{"code":"fleet_exists"}')
-    assert run(world.process()).seen
+    assert run(world.process()).readable
     world.secret, world.fleet = "{}", Answered(403, b"")
     assert not run(world.process()).accepted
 
@@ -152,9 +152,9 @@ def test_a_fleet_that_is_there_already_is_used_and_one_that_cannot_be_made_is_no
 def test_keys_are_renewed_long_before_they_expire(world: World) -> None:
     world.keep(NOW - RENEWED_AFTER + timedelta(minutes=1))
     probing = world.process()
-    assert run(probing).seen
+    assert run(probing).readable
     assert world.signed == []
-    assert run(probing, NOW + timedelta(minutes=1)).seen
+    assert run(probing, NOW + timedelta(minutes=1)).readable
     assert [path for path, _ in world.signed] == [FLEETS, KEYS, KEYS]
 
 
@@ -169,13 +169,13 @@ def test_keys_that_someone_revoked_are_replaced_once_and_not_in_every_run(world:
         assert not run(probing, NOW + minute * timedelta(minutes=1)).accepted
     assert len(world.signed) == 3
     world.works = lambda key: key.startswith("made-")
-    assert run(probing).seen
+    assert run(probing).readable
 
 
 def test_a_reader_key_that_is_refused_is_replaced_within_the_run(world: World) -> None:
     world.keep(NOW - REFUSED_AFTER, reader="expired")
     probed = run(world.process())
-    assert (probed.accepted, probed.seen) == (True, True)
+    assert (probed.accepted, probed.readable) == (True, True)
     assert [key for key in world.read_with if key == "expired"] == ["expired"]
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from sluice.core.ingest.judge import Accepted, judge
-from sluice.core.probe.event import FLEET, METRIC, STEPS, is_accepted, is_visible, make_event
+from sluice.core.probe.event import FLEET, METRIC, STEPS, is_accepted, is_readable, make_event
 from tests.support import samples
 
 NOW = datetime(2026, 11, 30, 12, 0, 7, 123456, tzinfo=UTC)
@@ -48,7 +48,7 @@ def recent(*moments: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "visible"),
+    ("status", "body", "readable"),
     [
         (200, recent("2026-11-30T11:59:07.123456Z", "2026-11-30T12:00:07.123456Z"), True),
         (200, recent("2026-11-30T11:59:07.123456Z"), False),
@@ -58,5 +58,5 @@ def recent(*moments: str) -> bytes:
         (503, recent("2026-11-30T12:00:07.123456Z"), False),
     ],
 )
-def test_an_event_is_seen_when_its_own_sample_is_there(status: int, body: bytes, visible: bool) -> None:
-    assert is_visible(EVENT, status, body) == visible
+def test_an_event_is_readable_when_its_own_sample_is_there(status: int, body: bytes, readable: bool) -> None:
+    assert is_readable(EVENT, status, body) == readable

@@ -70,10 +70,10 @@ FILES_ASKED = Metric("FilesAsked", "Count", "Parquet files that a recall reads."
 ROWS_RECALLED = Metric("RowsRecalled", "Count", "Rollup rows read back from Parquet.")
 
 # probe
-PROBES_UNACCEPTED = Metric("ProbesUnaccepted", "Count", "Probes whose event was not accepted; 0 for one that was.")
-PROBES_UNSEEN = Metric("ProbesUnseen", "Count", "Probes whose accepted event could not be read in time.")
-PROBE_VISIBLE = Metric(
-    "ProbeVisibleSeconds", "Seconds", "Time from a probe's acceptance until it could be read, or was given up."
+PROBES_UNACCEPTED = Metric("ProbesUnaccepted", "Count", "Probe events that were not accepted; 0 for one that was.")
+PROBES_UNREADABLE = Metric("ProbesUnreadable", "Count", "Probe events that were accepted and not readable in time.")
+PROBE_READABLE = Metric(
+    "ProbeReadableSeconds", "Seconds", "Time from a probe event's acceptance until it was readable, or given up."
 )
 
 # pressure

@@ -15,7 +15,7 @@ _CURRENT: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 @contextmanager
-def correlated(correlation_id: str) -> Iterator[None]:
+def use_correlation_id(correlation_id: str) -> Iterator[None]:
     """Answer a request under its id; without one, as the schedule runs, nothing carries any."""
     if not correlation_id:
         yield

@@ -15,7 +15,7 @@ import msgspec
 from sluice.core.alerts.incidents import (
     Incident,
     Resolution,
-    correlate,
+    choose_correlation_id,
     find_due,
     join_incident,
     open_incident,
@@ -135,7 +135,7 @@ class Board:
                 incident_id=found.incident_id,
                 device_id=key.device_id,
                 event_id=reading.event_id,
-                correlation_id=correlate(verdict, reading),
+                correlation_id=choose_correlation_id(verdict, reading),
                 joined_at=reading.at,
             )
             self.causes.append(cause)

@@ -108,10 +108,10 @@ def join_incident(incident: Incident, device_id: str, verdict: Verdict, reading:
     raise_severity(incident, verdict.severity)
     incident.value, incident.why, incident.threshold = reading.value, reading.why[:MOST_WHY], verdict.open
     incident.read_at, incident.event_id = reading.at, reading.event_id
-    incident.correlation_id = correlate(verdict, reading)
+    incident.correlation_id = choose_correlation_id(verdict, reading)
 
 
-def correlate(verdict: Verdict, reading: Judged) -> str:
+def choose_correlation_id(verdict: Verdict, reading: Judged) -> str:
     """Return the correlation id of a reading's event: an older release of detect names one for the whole verdict."""
     return reading.correlation_id or verdict.correlation_id
 

@@ -34,11 +34,11 @@ def read_request(event: Mapping[str, Any]) -> Request:
         route=event["routeKey"],
         key=event.get("headers", {}).get("x-api-key"),
         received_at=datetime.fromtimestamp(context["timeEpoch"] / 1000, UTC),
-        correlation_id=correlate(event),
+        correlation_id=read_correlation_id(event),
     )
 
 
-def correlate(event: Mapping[str, Any]) -> str:
+def read_correlation_id(event: Mapping[str, Any]) -> str:
     """Return the request's correlation id: the caller's own, or else the gateway's."""
     given: str = event.get("headers", {}).get("x-correlation-id", "")
     own: str = event["requestContext"]["requestId"]

@@ -1,4 +1,4 @@
-"""The event that probe posts, and how its answers say that it was accepted and can be read."""
+"""A probe event, and how answers say that it was accepted and is readable."""
 
 import uuid
 from datetime import UTC, datetime
@@ -20,14 +20,14 @@ STEPS = 7
 
 
 class ProbeEvent(msgspec.Struct, frozen=True):
-    """One event: its body, and the time by which its sample is found."""
+    """One event: its body, and the time of its sample."""
 
     event_id: str
     at: datetime
 
     @property
     def correlation_id(self) -> str:
-        """The id of its request, by which it is found in logs and by trace."""
+        """The id of its request, which logs and trace show."""
         return f"probe-{self.event_id}"
 
     def write(self) -> bytes:
@@ -78,7 +78,7 @@ def is_accepted(status: int, body: bytes) -> bool:
     return [one.status for one in answer.results] == ["accepted"]
 
 
-def is_visible(event: ProbeEvent, status: int, body: bytes) -> bool:
+def is_readable(event: ProbeEvent, status: int, body: bytes) -> bool:
     """Return whether query's answer has the event's sample."""
     if status != 200:
         return False

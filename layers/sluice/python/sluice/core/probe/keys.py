@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 LIFE_DAYS = 90
-"""How long its keys work. A run that stops for good leaves none behind."""
+"""How long its keys work. If probe is removed, its keys expire by themselves."""
 RENEWED_AFTER = timedelta(days=60)
 REFUSED_AFTER = timedelta(minutes=10)
 """A key works within seconds after it was made. One that is refused later does not work any more."""

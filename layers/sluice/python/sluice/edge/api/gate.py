@@ -12,7 +12,7 @@ from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.api.keys import PublishedKey, Site
 from sluice.core.api.quotas import BURST_SECONDS, Quota
 from sluice.core.api.representations import represent
-from sluice.core.api.requests import correlate, read_request
+from sluice.core.api.requests import read_correlation_id, read_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.metrics import REQUESTS_REFUSED
 from sluice.edge.api.keystore import KeyStore, authenticate
@@ -88,13 +88,13 @@ def answer(
         away = Refusal(503, "numbers_unavailable", "The numbers cannot be read right now; try again.")
         away.__cause__ = error
         return refuse(event, fleet_id, away, retry_after)
-    return represent(document, event.get("headers", {}), correlate(event), seconds)
+    return represent(document, event.get("headers", {}), read_correlation_id(event), seconds)
 
 
 def refuse(event: Mapping[str, Any], fleet_id: str, refusal: Refusal, retry_after: int) -> Answer:
     """Refuse a request, and count that."""
     count_refusal(fleet_id, refusal)
-    return answer_refusal(refusal, correlate(event), retry_after)
+    return answer_refusal(refusal, read_correlation_id(event), retry_after)
 
 
 def count_refusal(fleet_id: str, refusal: Refusal) -> None:

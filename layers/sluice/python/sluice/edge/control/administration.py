@@ -7,7 +7,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.api.answers import Answer, answer_refusal
-from sluice.core.api.requests import correlate
+from sluice.core.api.requests import read_correlation_id
 from sluice.core.control.requests import AdminRequest, read_admin_request
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.query.parameters import Parameters
@@ -59,11 +59,11 @@ class Administration(msgspec.Struct, frozen=True):
             request = read_admin_request(event)
             return ROUTES[request.route](self, request)
         except Refusal as refusal:
-            return answer_refusal(refusal, correlate(event), retry_after)
+            return answer_refusal(refusal, read_correlation_id(event), retry_after)
         except Retryable as error:
             logger.warning("an admin's request could not be answered", reason=str(error))
             away = Refusal(503, "control_unavailable", "The database does not answer right now; try again.")
-            return answer_refusal(away, correlate(event), retry_after)
+            return answer_refusal(away, read_correlation_id(event), retry_after)
 
     def list_audit(self, request: AdminRequest) -> Answer:
         """List audit entries, each as the text that was hashed."""

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.api.answers import ACCEPTED, REJECTED, RETRY, Answer, Result, answer_refusal, answer_results
 from sluice.core.api.keys import Site
 from sluice.core.api.quotas import Quota
-from sluice.core.api.requests import correlate, read_body, read_request
+from sluice.core.api.requests import read_body, read_correlation_id, read_request
 from sluice.core.errors import Refusal, Rejection, Retryable, Unparsable
 from sluice.core.failures.letters import UnverifiedFields
 from sluice.core.ingest.judge import Letterhead, Rejected, Rules, address, judge, names_another_region, settle
@@ -88,7 +88,7 @@ class Ingest(msgspec.Struct, frozen=True):
             if isinstance(refusal.__cause__, Retryable):
                 logger.warning("a request could not be admitted", code=refusal.code, reason=str(refusal.__cause__))
             _count_refusal(fleet_id, refusal.code)
-            return answer_refusal(refusal, correlate(event), retry_after)
+            return answer_refusal(refusal, read_correlation_id(event), retry_after)
 
     def _refuse_under_pressure(self, now: datetime) -> None:
         """Refuse some or all requests before they are read, counted or stored; all fleets alike."""

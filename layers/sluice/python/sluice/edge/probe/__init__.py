@@ -1,1 +1,1 @@
-"""Posting the probe's event, reading it back, and the keys for both."""
+"""Posting a probe event, reading it back, and the keys for both."""

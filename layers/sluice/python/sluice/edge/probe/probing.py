@@ -1,4 +1,4 @@
-"""A run of probe: post an event, and ask for it until it can be read, or for so long."""
+"""A run of probe: post an event, and ask for it until it is readable, or for so long."""
 
 import time
 import uuid
@@ -9,12 +9,12 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from sluice.core.errors import Retryable
-from sluice.core.metrics import PROBE_VISIBLE, PROBES_UNACCEPTED, PROBES_UNSEEN
-from sluice.core.probe.event import READ_ROUTE, ROUTE, ProbeEvent, is_accepted, is_visible, make_event
+from sluice.core.metrics import PROBE_READABLE, PROBES_UNACCEPTED, PROBES_UNREADABLE
+from sluice.core.probe.event import READ_ROUTE, ROUTE, ProbeEvent, is_accepted, is_readable, make_event
 from sluice.core.probe.keys import ProbeKeys
-from sluice.edge.correlation import correlated
+from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import record
-from sluice.edge.probe.gateway import Answered, Gateway
+from sluice.edge.probe.api_client import Answered, ApiClient
 from sluice.edge.probe.keyring import Keyring
 
 logger = Logger()
@@ -29,15 +29,15 @@ class Probed(msgspec.Struct, frozen=True):
 
     event_id: str
     accepted: bool
-    seen: bool
+    readable: bool
     seconds: float | None = None
-    """From the acceptance until the event could be read, or until the run gave up."""
+    """From the acceptance until the event was readable, or until the run gave up."""
 
 
 class Probing(msgspec.Struct, frozen=True):
     """The work of probe."""
 
-    gateway: Gateway
+    api: ApiClient
     keyring: Keyring
     patience: float
     """For how many seconds a run asks for its event."""
@@ -45,28 +45,28 @@ class Probing(msgspec.Struct, frozen=True):
     sleep: Callable[[float], None] = time.sleep
 
     def run(self, event_id: uuid.UUID, now: datetime) -> Probed:
-        """Post an event, wait until it can be read, and record what came of it."""
+        """Post an event, wait until it is readable, and record what came of it."""
         event = make_event(event_id, now)
-        with correlated(event.correlation_id):
+        with use_correlation_id(event.correlation_id):
             probed = self._probe(event, now)
         record(PROBES_UNACCEPTED, not probed.accepted)
         if probed.seconds is not None:
-            record(PROBE_VISIBLE, probed.seconds)
-            record(PROBES_UNSEEN, not probed.seen)
+            record(PROBE_READABLE, probed.seconds)
+            record(PROBES_UNREADABLE, not probed.readable)
         return probed
 
     def _probe(self, event: ProbeEvent, now: datetime) -> Probed:
         try:
             keys = self.keyring.find(now)
-            posted = self.gateway.post(ROUTE, event.write(), keys.device, event.correlation_id)
+            posted = self.api.post(ROUTE, event.write(), keys.device, event.correlation_id)
             if not is_accepted(posted.status, posted.body):
                 logger.warning("an event is not accepted", status=posted.status, answer=_show(posted))
                 if posted.status == UNAUTHORIZED:
-                    self.keyring.refuse(now)
-                return Probed(event.event_id, accepted=False, seen=False)
+                    self.keyring.replace_refused_keys(now)
+                return Probed(event.event_id, accepted=False, readable=False)
         except Retryable as error:
             logger.warning("an event cannot be posted", reason=str(error))
-            return Probed(event.event_id, accepted=False, seen=False)
+            return Probed(event.event_id, accepted=False, readable=False)
         return self._wait(event, keys, now)
 
     def _wait(self, event: ProbeEvent, keys: ProbeKeys, now: datetime) -> Probed:
@@ -74,18 +74,18 @@ class Probing(msgspec.Struct, frozen=True):
         last = ""
         while True:
             try:
-                found = self.gateway.ask(READ_ROUTE, keys.reader, event.correlation_id)
-                if is_visible(event, found.status, found.body):
-                    return Probed(event.event_id, accepted=True, seen=True, seconds=self.seconds() - began)
+                found = self.api.ask(READ_ROUTE, keys.reader, event.correlation_id)
+                if is_readable(event, found.status, found.body):
+                    return Probed(event.event_id, accepted=True, readable=True, seconds=self.seconds() - began)
                 last = f"{found.status} {_show(found)}"
                 if found.status == UNAUTHORIZED:
-                    self.keyring.refuse(now)
+                    self.keyring.replace_refused_keys(now)
                     keys = self.keyring.find(now)
             except Retryable as error:
                 last = str(error)
             if self.seconds() - began >= self.patience:
-                logger.warning("an event cannot be read", seconds=self.patience, last=last)
-                return Probed(event.event_id, accepted=True, seen=False, seconds=self.seconds() - began)
+                logger.warning("an event is not readable", seconds=self.patience, last=last)
+                return Probed(event.event_id, accepted=True, readable=False, seconds=self.seconds() - began)
             self.sleep(PAUSE_SECONDS)
 
 

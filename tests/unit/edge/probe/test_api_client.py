@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.core.errors import Retryable
-from sluice.edge.probe.gateway import MOST_BYTES, Answered, Gateway, sign_with_role
+from sluice.edge.probe.api_client import MOST_BYTES, Answered, ApiClient, sign_with_role
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -53,17 +53,17 @@ def server() -> Iterator[Server]:
         made.shutdown()
 
 
-def gateway(server: Server, seconds: float = 5) -> Gateway:
+def client(server: Server, seconds: float = 5) -> ApiClient:
     def sign(method: str, url: str, body: bytes, headers: Any) -> dict[str, str]:
         return {**headers, "authorization": f"{method} {url.rpartition('/')[2]} {len(body)}"}
 
-    return Gateway(f"http://127.0.0.1:{server.server_port}", sign, seconds)
+    return ApiClient(f"http://127.0.0.1:{server.server_port}", sign, seconds)
 
 
 def test_events_and_questions_carry_a_key_and_a_correlation_id(server: Server) -> None:
     server.answer = 202, b"stored"
-    assert gateway(server).post("/v1/events", b"{}", "a-key", "probe-1") == Answered(202, b"stored")
-    assert gateway(server).ask("/v1/fleets?x=1", "another", "probe-1").status == 202
+    assert client(server).post("/v1/events", b"{}", "a-key", "probe-1") == Answered(202, b"stored")
+    assert client(server).ask("/v1/fleets?x=1", "another", "probe-1").status == 202
     (posted, asked) = server.asked
     assert (posted[0], posted[1], posted[3]) == ("POST", "/v1/events", b"{}")
     assert (posted[2]["x-api-key"], posted[2]["x-correlation-id"]) == ("a-key", "probe-1")
@@ -71,7 +71,7 @@ def test_events_and_questions_carry_a_key_and_a_correlation_id(server: Server) -
 
 
 def test_what_admins_ask_is_signed_as_it_is_sent(server: Server) -> None:
-    gateway(server).post_signed("/v1/admin/fleets", {"a": 1})
+    client(server).post_signed("/v1/admin/fleets", {"a": 1})
     ((_, _, headers, body),) = server.asked
     assert (headers["authorization"], body) == ("POST fleets 7", b'{"a":1}')
 
@@ -79,12 +79,12 @@ def test_what_admins_ask_is_signed_as_it_is_sent(server: Server) -> None:
 def test_a_server_that_hangs_floods_or_is_away_is_an_error_that_passes(server: Server) -> None:
     server.answer = 200, b"x" * (MOST_BYTES + 1)
     with pytest.raises(Retryable, match="more than"):
-        gateway(server).ask("/", "k", "c")
+        client(server).ask("/", "k", "c")
     server.hangs = True
     with pytest.raises(Retryable, match="does not answer"):
-        gateway(server, 0.2).ask("/", "k", "c")
+        client(server, 0.2).ask("/", "k", "c")
     with pytest.raises(Retryable, match="does not answer"):
-        Gateway("http://127.0.0.1:1", lambda *_: {}, 1).ask("/", "k", "c")
+        ApiClient("http://127.0.0.1:1", lambda *_: {}, 1).ask("/", "k", "c")
 
 
 def test_a_signature_names_the_role_the_region_and_the_service(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from sluice.core.errors import Retryable
 from sluice.edge import aws
 
 SECONDS = 10.0
-"""How long a request may wait for the gateway."""
+"""How long a request may wait for an answer."""
 MOST_BYTES = 256 * 1024
 
 Sign = Callable[[str, str, bytes, Mapping[str, str]], dict[str, str]]
@@ -24,7 +24,7 @@ class Answered(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Gateway:
+class ApiClient:
     """The API's address, as everyone reaches it."""
 
     def __init__(self, address: str, sign: Sign, seconds: float = SECONDS) -> None:
