@@ -16,7 +16,7 @@ from infra.stores.buckets import Bucket
 from infra.stores.stream import Stream
 from infra.stores.topics import CONSUMER_RECORD_AGE_SECONDS, MAXIMUM_RECORD_BYTES
 from sluice.core.consumers import Consumer
-from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_HELD
+from sluice.core.metrics import QUARANTINE_EXCEEDED, RECORDS_FAILED, RECORDS_HELD
 from sluice.edge.settings import Settings
 
 # Retried for as long as the age allows: infinite retries with a destination are silently capped at 10.
@@ -169,6 +169,16 @@ def _watch(
         counted("AWS/Lambda", "FailedInvokeEventCount", source, minutes=5),
         times=2,
         means=f"{consumer.name} has failed and retried for ten minutes. The store it writes to may be down.",
+    )
+    function.alarm(
+        "release-failing",
+        # A release that gives its records back raises no error, and `retrying` takes longer than a shift. A batch that
+        # is given back was retried before, so it is no moment's fault.
+        function.own(RECORDS_FAILED, minutes=1),
+        times=2,
+        silent=True,
+        rolls_back=True,
+        means=f"{consumer.name} has given records back for two minutes in a row.",
     )
     function.alarm(
         "dropped",

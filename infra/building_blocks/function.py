@@ -19,7 +19,7 @@ from infra.building_blocks.findings import accept
 from infra.building_blocks.layers import ARCHITECTURE, NOT_CODE, ROOT, RUNTIME, Library
 from infra.building_blocks.operations import NOTHING_HAPPENED, counted
 from infra.building_blocks.retention import kept_for
-from infra.building_blocks.shift import Live
+from infra.building_blocks.shift import AT_ONCE, Live
 from infra.network import Network
 from sluice.core.metrics import Metric
 from sluice.edge.settings import FunctionSettings, Settings
@@ -46,7 +46,8 @@ class Function(Construct):
 
     `reads` is the struct with which its handler reads the environment; `profile`, `settings` and `facts` give the
     struct's fields their values. `uses` are the stores, services and functions it uses.
-    `started` environments of the alias stay started; its releases shift in `shift_minutes`, else as the profile says.
+    `started` environments of the alias stay started; its releases shift in `shift_minutes`, `at_once`, or as the
+    profile says.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Function(Construct):
         synchronous: bool = False,
         started: int = 0,
         shift_minutes: int | None = None,
+        at_once: bool = False,
         reads: type[Settings] | None = None,
         settings: Sequence[object] = (),
         facts: Mapping[str, Fact] | None = None,
@@ -135,7 +137,8 @@ class Function(Construct):
         self._namespace = deployment.metrics
         self._operations = base.operations
         self._shifts = base.shifts
-        self._shift_minutes = shift_minutes
+        self._shift_minutes = AT_ONCE if at_once else shift_minutes
+        self._at_once = at_once
         self._started = started
         self._roll_back_on: list[cloudwatch.Alarm] = []
         self._live: Live | None = None
@@ -159,6 +162,8 @@ class Function(Construct):
             )
             for alarm in self._roll_back_on:
                 self._live.roll_back_on(alarm)
+            if not self._at_once:
+                self._watch_release(self._live)
         return self._live.alias
 
     def access(self, way: Reach) -> Access:
@@ -183,17 +188,28 @@ class Function(Construct):
         above: float = 0,
         times: int = 1,
         no_data: cloudwatch.TreatMissingData = NOTHING_HAPPENED,
+        silent: bool = False,
         rolls_back: bool = False,
         means: str,
     ) -> None:
         """Raise an alarm, named after this function, as operations do. One that rolls back ends a release's shift."""
         alarm = self._operations.alarm(
-            self, name, metric=metric, above=above, times=times, no_data=no_data, means=means
+            self, name, metric=metric, above=above, times=times, no_data=no_data, silent=silent, means=means
         )
         if rolls_back:
             self._roll_back_on.append(alarm)
             if self._live is not None:
                 self._live.roll_back_on(alarm)
+
+    def _watch_release(self, live: Live) -> None:
+        self.alarm(
+            "release-errors",
+            # AWS counts by version only while the alias shifts, so this is about no other release.
+            counted("AWS/Lambda", "Errors", live.dimensions, minutes=5),
+            silent=True,
+            rolls_back=True,
+            means=f"The new release of {self.verb} crashed, timed out or raised an unhandled exception.",
+        )
 
     def _watch(self, *, synchronous: bool) -> None:
         function = {"FunctionName": self.resource.function_name}
@@ -202,7 +218,6 @@ class Function(Construct):
             # Expected failures are answered, retried or dead-lettered. An error is a defect or a crash.
             # The metric counts all versions of the function.
             counted("AWS/Lambda", "Errors", function, minutes=5),
-            rolls_back=True,
             means=f"{self.verb} crashed, timed out or raised an unhandled exception.",
         )
         if synchronous:

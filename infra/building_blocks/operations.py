@@ -78,7 +78,7 @@ class Operations(Construct):
     ) -> cloudwatch.Alarm:
         """Add an alarm for a metric above a bound for `times` periods in a row. Its place in the tree names it.
 
-        A silent one means something only as a part of an outage, and sends nothing itself.
+        A silent one means something only as a part of an outage or for a release, and sends nothing itself.
         """
         called = f"{_in_words(scope.node.id)}-{name}"
         whole_name = self._deployment.named(called)

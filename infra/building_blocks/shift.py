@@ -77,6 +77,12 @@ class Live(Construct):
             version=function.current_version,
             provisioned_concurrent_executions=started or None,
         )
+        self.dimensions = {
+            "FunctionName": function.function_name,
+            "Resource": f"{function.function_name}:{ALIAS}",
+            "ExecutedVersion": function.current_version.version,
+        }
+        """Where AWS counts what this release does while it shifts."""
         self._group = codedeploy.LambdaDeploymentGroup(
             self,
             "Group",

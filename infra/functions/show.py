@@ -12,7 +12,6 @@ from infra.api.page import assemble_page
 from infra.building_blocks.base import Base
 from infra.building_blocks.function import Compute, Function
 from infra.building_blocks.layers import ARCHITECTURE, RUNTIME
-from infra.building_blocks.shift import AT_ONCE
 
 ROUTES = ("GET /", "GET /assets/{name}", "GET /openapi.json")
 
@@ -33,7 +32,7 @@ class Show(Function):
 
     def __init__(self, scope: Construct, base: Base, settings: ShowProfile) -> None:
         # At once: while a release shifts, a page of one version would load the scripts of another.
-        super().__init__(scope, "show", base, settings, synchronous=True, shift_minutes=AT_ONCE)
+        super().__init__(scope, "show", base, settings, synchronous=True, at_once=True)
         self.resource.add_layers(self._page())
         self.door = Door(self.node.id, self.live, dict.fromkeys(ROUTES, settings.throttle))
 

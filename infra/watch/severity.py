@@ -140,15 +140,16 @@ RUNBOOKS = {
     "administration": ("admin", "migrate", "checkpoint"),
     "stores": ("stream", "database", "cache"),
     "outages": ("outage",),
+    "releases": ("release",),
 }
 """The pages in docs/runbooks, with the places whose alarms they are about. Another place has a page of its own name."""
 
 
 def severity_of(alarm: str, *, silent: bool = False) -> str:
-    """Say how serious an alarm is. A silent one is no ticket: it pages together with others."""
+    """Say how serious an alarm is. A silent one is no ticket: it pages together with others, or stops a release."""
     pages = [_page(outage, sign, alarm) for outage, sign in _signs(alarm)]
     alone = [] if silent or is_page(alarm) else ["ticket"]
-    return "; ".join([*alone, *pages])
+    return "; ".join([*alone, *pages]) or "none"
 
 
 def is_page(alarm: str) -> bool:
@@ -173,8 +174,8 @@ def runbook_of(alarm: str) -> str:
 
 
 def heading_of(alarm: str) -> str:
-    """Return the heading of an alarm's runbook: the same for each of several delivery streams."""
-    return re.sub(r"^([a-z]+)\d+-", r"\1-", alarm)
+    """Return the heading of an alarm's runbook: the same for several delivery streams, or functions that shift."""
+    return re.sub(r"^([a-z]+)\d+-", r"\1-", re.sub(r"^[a-z]+-(?=release-)", "", alarm))
 
 
 def _signs(alarm: str) -> Iterator[tuple[Outage, Sign]]:

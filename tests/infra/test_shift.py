@@ -10,6 +10,7 @@ import pytest
 from infra.building_blocks.shift import AT_ONCE
 from infra.profiles.profile import Profile
 from sluice.core.consumers import CONSUMERS, QUARANTINING
+from sluice.core.metrics import RECORDS_FAILED
 from tests.infra.options import synthesized
 from tests.infra.templates import ROOT, STACKS, Resource, Templates, context
 
@@ -55,11 +56,9 @@ def test_each_alias_shifts_in_the_groups_of_one_application(templates: Templates
         pace = f"Canary10Percent{minutes}Minutes" if minutes else "AllAtOnce"
         assert group.properties["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{pace}"
         # With no time to shift, an alarm could only refuse the release that mends what it is about.
-        assert group.properties["AlarmConfiguration"]["Enabled"] == (minutes > 0)
-        assert set(group.properties["AutoRollbackConfiguration"]["Events"]) == {
-            "DEPLOYMENT_FAILURE",
-            "DEPLOYMENT_STOP_ON_ALARM",
-        }
+        assert _ends_shift(group.properties)["Enabled"] == (minutes > 0)
+        on_alarm = set() if verb == "show" else {"DEPLOYMENT_STOP_ON_ALARM"}
+        assert set(group.properties["AutoRollbackConfiguration"]["Events"]) == {"DEPLOYMENT_FAILURE"} | on_alarm
 
 
 def test_a_function_goes_back_on_its_own_alarms(templates: Templates) -> None:
@@ -67,9 +66,38 @@ def test_a_function_goes_back_on_its_own_alarms(templates: Templates) -> None:
     quarantining = {consumer.name for consumer in QUARANTINING} - {"alert", "recount"}
     for verb, alias in templates.aliases().items():
         group = templates.named(_update_policy(templates, alias)["DeploymentGroupName"]["Ref"])
-        watched = {names[each["Name"]["Ref"]] for each in group.properties["AlarmConfiguration"]["Alarms"]}
+        watched = {names[each["Name"]["Ref"]] for each in _ends_shift(group.properties)["Alarms"]}
         further = {"quarantine"} if verb in quarantining else {"unstored"} if verb == "ingest" else set()
-        assert watched == {f"{verb}-{name}" for name in {"errors"} | further}
+        further |= {"release-failing"} if verb in {consumer.name for consumer in CONSUMERS} else set()
+        if verb != "show":
+            further |= {"release-errors"}
+        assert watched == {f"{verb}-{name}" for name in further}
+
+
+def test_errors_of_other_versions_end_no_shift(templates: Templates) -> None:
+    alarms = templates.alarms()
+    aliases = templates.aliases()
+    assert {verb for verb in aliases if f"{verb}-release-errors" in alarms} == SHIFTING - {"show"}
+    for verb in SHIFTING - {"show"}:
+        alias = aliases[verb]
+        alarm = alarms[f"{verb}-release-errors"].properties
+        assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+            "FunctionName": alias.properties["FunctionName"],
+            "Resource": {"Fn::Join": ["", [alias.properties["FunctionName"], ":live"]]},
+            "ExecutedVersion": alias.properties["FunctionVersion"],
+        }
+        assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
+        # Before a shift there are no values of the version: the alarm is off, whatever fails.
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert "AlarmActions" not in alarm
+
+
+def test_a_consumer_that_gives_its_records_back_ends_its_shift(templates: Templates) -> None:
+    for consumer in CONSUMERS:
+        alarm = templates.alarms()[f"{consumer.name}-release-failing"].properties
+        assert alarm["MetricName"] == RECORDS_FAILED.name
+        assert alarm["Dimensions"] == [{"Name": "service", "Value": consumer.name}]
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["Threshold"]) == (60, 2, 0)
 
 
 def test_every_alarm_that_rolls_back_can_fire_while_its_release_shifts(templates: Templates) -> None:
@@ -78,7 +106,7 @@ def test_every_alarm_that_rolls_back_can_fire_while_its_release_shifts(templates
         minutes = _minutes(templates.profile, verb)
         if minutes == AT_ONCE:
             continue
-        for each in group.properties["AlarmConfiguration"]["Alarms"]:
+        for each in _ends_shift(group.properties)["Alarms"]:
             alarm = templates.named(each["Name"]["Ref"]).properties
             # CloudWatch looks at sliding periods each minute: one sum above the bound is enough, whenever it is.
             needed = 1 if alarm["EvaluationPeriods"] == 1 else alarm["EvaluationPeriods"] * _period(alarm) // 60
@@ -104,7 +132,7 @@ def test_a_release_without_a_shift_is_live_at_once_whatever_its_alarms_say(tmp_p
     resources = synthesized(tmp_path, context("baseline", shift="no"))["pipeline"]["Resources"]
     groups = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::CodeDeploy::DeploymentGroup"]
     assert {each["DeploymentConfigName"] for each in groups} == {"CodeDeployDefault.LambdaAllAtOnce"}
-    assert {each["AlarmConfiguration"]["Enabled"] for each in groups} == {False}
+    assert {_ends_shift(each)["Enabled"] for each in groups} == {False}
 
 
 @pytest.mark.parametrize("templates", ["baseline"], indirect=True)
@@ -125,6 +153,11 @@ def _minutes(profile: Profile, verb: str) -> int:
     if verb == "show":
         return AT_ONCE  # A page loads its files in many requests: all must meet one release.
     return profile.ingest.shift_minutes if verb == "ingest" else profile.shift_minutes
+
+
+def _ends_shift(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = group.get("AlarmConfiguration", {"Enabled": False, "Alarms": []})
+    return found
 
 
 def _update_policy(templates: Templates, alias: Resource) -> Mapping[str, Any]:

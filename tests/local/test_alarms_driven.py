@@ -39,7 +39,7 @@ DRIVEN: dict[str, tuple[Values, Values]] = {
         {"stored": 90, "rejected": 5, "unstored": 5},
     ),
     "ingest-small-requests": (
-        {"requests": [10.0] * MANY, "size": [10.0] * MANY},
+        {"requests": [30.0] * MANY, "size": [30.0] * MANY},
         {"requests": [7.0] * MANY, "size": [7.0] * MANY},
     ),
     "-quota": ({"taken": 300 * 79, "quota": 100}, {"taken": 300 * 81, "quota": 100}),
