@@ -197,7 +197,7 @@ def _incident(incident: TracedIncident) -> Iterator[str]:
             f"message {message.sequence}: {message.happening.replace('_', ' ')}, {sent} "
             f"(correlation id {show(message.correlation_id)})",
         )
-        for one in message.attempts:
+        for one in message.attempts or ():
             status = "" if one.status is None else f", status {one.status}"
             yield _line(one.at, f"destination {show(one.destination_id)}, attempt {one.attempt}: {one.outcome}{status}")
 

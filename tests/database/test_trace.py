@@ -5,17 +5,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import NoReturn
 
 import msgspec
 import psycopg
 import pytest
 
+from sluice.core.errors import Retryable
 from sluice.core.events.identity import event_key
 from sluice.core.ledger.statement import LedgerFacts
 from sluice.core.limits import Limits
 from sluice.core.matching.copies import Copy, Member, find_families
 from sluice.core.records import Origin
 from sluice.core.times import time_flags
+from sluice.core.trace.incidents import leave_attempts_out
 from sluice.core.trace.lake_search import SearchResult, StoredCopy
 from sluice.core.trace.outcomes import Asked, Numbers, Trace, TracedCopy, TracedReplay, build_trace
 from sluice.edge import database as databases
@@ -323,11 +326,28 @@ def test_an_event_is_found_with_the_incident_that_it_caused_and_the_messages_abo
     assert (incident.correlation_id, incident.joined_at) == ("c-7", fired.at)
     (message,) = incident.messages
     assert (message.sequence, message.happening, message.correlation_id) == (1, "opened", "c-7")
-    assert [(one.destination_id, one.attempt, one.outcome, one.status) for one in message.attempts] == [
+    assert [(one.destination_id, one.attempt, one.outcome, one.status) for one in message.attempts or ()] == [
         ("ops", 1, "failed", 204),
         ("ops", 2, "delivered", 204),
     ]
+    (shown,) = leave_attempts_out(incident).messages
+    assert (shown.correlation_id, shown.attempts) == ("c-7", None)
     assert ask(traces, sent, event_id=str(uuid.UUID(int=2))).incidents == {}
+
+
+def test_incidents_that_take_too_long_take_nothing_else_away(
+    processes: Processes, traces: TraceReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise Retryable("it took too long")
+
+    monkeypatch.setattr("sluice.edge.trace.traces.read_incidents", fail)
+    moment = now()
+    sent = Sent(7, moment, moment, event_id=ONE)
+    processes.start().add(read([sent]), set())
+    (event,) = trace(traces, sent).events
+    assert event.samples
+    assert event.incidents is None
 
 
 def test_an_incident_of_a_batch_that_is_delivered_again_is_found_once(database: str, traces: TraceReader) -> None:
@@ -335,5 +355,5 @@ def test_an_incident_of_a_batch_that_is_delivered_again_is_found_once(database: 
     with closing(alert):
         for _ in range(2):
             alert.take(verdict(readings("b"), PRESS[1], fleet_id=PRESS[0]))
-    (incident,) = traces.read("event-0", [PRESS], ()).incidents[PRESS]
+    ((incident,),) = (traces.read("event-0", [PRESS], ()).incidents or {}).values()
     assert (incident.correlation_id, len(incident.messages)) == ("c-1", 1)

@@ -156,11 +156,12 @@ def test_the_watermark_is_asked_for_at_every_step() -> None:
     ]
 
 
-def test_a_process_that_the_brokers_have_not_answered_closes_nothing_and_a_metric_shows_it() -> None:
+def test_a_run_of_a_process_that_the_brokers_have_not_answered_closes_nothing_and_fails() -> None:
     brokers = Brokers()
     brokers.away = True
-    database, _, _ = run({}, brokers)
+    database, _, tally = run({}, brokers)
     assert {watermark for watermark, _ in database.asked} == {None}
+    assert str(tally.error) == "the brokers have not answered this process"
     assert said()["BrokersUnanswered"] == len(database.asked)
 
 

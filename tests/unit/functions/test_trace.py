@@ -14,6 +14,7 @@ from sluice.core.api.keys import PublishedKey, Site, compose_key, hash_key
 from sluice.core.api.quotas import Quota
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.records import Origin
+from sluice.core.trace.incidents import TracedAttempt, TracedIncident, TracedMessage
 from sluice.core.trace.lake_search import EventSearch, Problem, SearchResult, StoredCopy
 from sluice.core.trace.outcomes import DeviceNumbers, Numbers, TracedSample, Who
 from sluice.edge.api.gate import Gate
@@ -127,6 +128,17 @@ def test_a_reader_gets_the_facts() -> None:
     assert document["asked"]["event_id"] == ID
     assert document["visible_after_seconds"] == 130
     assert world.asked[-1] == (ID, [("demo", "press-1")], {COPY.origin})
+
+
+def test_attempts_to_deliver_a_message_are_for_operators() -> None:
+    attempt = TracedAttempt("ops", 1, "delivered", 204, NOW)
+    message = TracedMessage(1, "opened", "c-7", NOW, NOW, (attempt,))
+    incident = TracedIncident("i-1", "hot", "cpu_temp", "critical", "open", NOW, "c-7", (message,))
+    world = World(numbers=msgspec.structs.replace(COUNTED, incidents={("demo", "press-1"): (incident,)}))
+    _, to_reader = world.get()
+    for document, attempts in ((to_reader, 0), (world.call(event_id=ID), 1)):
+        (shown,) = document["events"][0]["incidents"][0]["messages"]
+        assert (shown["correlation_id"], len(shown["attempts"] or ())) == ("c-7", attempts)
 
 
 def test_a_reader_asks_about_the_keys_own_fleet_only() -> None:

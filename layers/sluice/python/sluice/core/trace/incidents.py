@@ -23,7 +23,8 @@ class TracedMessage(msgspec.Struct, frozen=True):
     correlation_id: str
     written_at: datetime
     sent_at: datetime | None
-    attempts: tuple[TracedAttempt, ...]
+    attempts: tuple[TracedAttempt, ...] | None
+    """For operators: destinations may be those of all fleets."""
 
 
 class TracedIncident(msgspec.Struct, frozen=True):
@@ -37,3 +38,9 @@ class TracedIncident(msgspec.Struct, frozen=True):
     joined_at: datetime
     correlation_id: str
     messages: tuple[TracedMessage, ...]
+
+
+def leave_attempts_out(incident: TracedIncident) -> TracedIncident:
+    """Return an incident as a fleet's reader may see it."""
+    messages = tuple(msgspec.structs.replace(message, attempts=None) for message in incident.messages)
+    return msgspec.structs.replace(incident, messages=messages)

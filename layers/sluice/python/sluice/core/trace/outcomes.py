@@ -99,7 +99,8 @@ class Numbers(msgspec.Struct, frozen=True):
     kept_from: datetime | None
     counted_by: Mapping[Origin, str] = {}
     """The replays that accounted for copies which aggregate had not counted."""
-    incidents: Mapping[Who, tuple[TracedIncident, ...]] = {}
+    incidents: Mapping[Who, tuple[TracedIncident, ...]] | None = {}
+    """None if they could not be read."""
 
 
 class UnaskedSource(msgspec.Struct, frozen=True):
@@ -238,7 +239,7 @@ def _build_event(
         kept.samples if asked_for else None,
         kept.settled_at,
         tuple(_gather_letters(letters)),
-        asked_for.incidents.get(who, ()) if asked_for else None,
+        None if asked_for is None or asked_for.incidents is None else asked_for.incidents.get(who, ()),
     )
 
 

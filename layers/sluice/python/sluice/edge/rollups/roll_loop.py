@@ -77,7 +77,7 @@ class RollLoop:
         """Run step after step; a failed step is retried with fewer shards.
 
         A run fails if every step fails. Bad shards are skipped, so that the other shards do not wait; the run then
-        fails at its end.
+        fails at its end. So does a run of a process that the brokers have never answered.
         """
         settings, clock, report = self._settings, self._clock, RollReport()
         ends = clock.passed() + settings.roll_loop_seconds
@@ -117,6 +117,9 @@ class RollLoop:
             report.watermark_age = clock.now() - report.watermark
         if report.steps == 0 or report.aside:
             report.error = error
+        elif not self._snapshots:
+            # Nothing can close, and the age of the watermark is not known: only a failed run raises an alarm.
+            report.error = Retryable("the brokers have not answered this process")
         return report
 
     def _step(self, shards: int, report: RollReport) -> bool:

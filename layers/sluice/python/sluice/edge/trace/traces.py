@@ -1,15 +1,18 @@
 """The database's facts about one event: its samples, aggregate's progress, and its windows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from aws_lambda_powertools import Logger
 
+from sluice.core.errors import Refusal, Retryable
 from sluice.core.events.identity import event_key
 from sluice.core.query.completeness import describe
 from sluice.core.query.paging import Page
 from sluice.core.records import Origin
 from sluice.core.rollups.resolutions import RESOLUTIONS, WIDTHS, floor_to
+from sluice.core.trace.incidents import TracedIncident
 from sluice.core.trace.outcomes import (
     AGGREGATE,
     DeviceNumbers,
@@ -24,6 +27,8 @@ from sluice.edge.query.entities import Entity
 from sluice.edge.query.reading import Reader, as_json
 from sluice.edge.query.rollups import RollupReader
 from sluice.edge.trace.incidents import read_incidents
+
+logger = Logger()
 
 # In one statement: coverage and samples are then from the same snapshot.
 _KNOWN = """
@@ -137,8 +142,16 @@ class TraceReader:
             {origin: progress for origin, progress, _ in dealt_with},
             _moment(found.floor),
             {origin: replay for origin, _, replay in dealt_with if replay is not None},
-            read_incidents(self._reader, event_id, devices),
+            self._read_incidents(event_id, devices),
         )
+
+    def _read_incidents(self, event_id: str, devices: Sequence[Who]) -> Mapping[Who, tuple[TracedIncident, ...]] | None:
+        # They come last: where they take too long, the answer keeps the numbers.
+        try:
+            return read_incidents(self._reader, event_id, devices)
+        except (Retryable, Refusal) as error:
+            logger.warning("the incidents could not be read", reason=str(error))
+            return None
 
     def _read_sample(
         self, device: _Device, micros: int, numbers: int, replays: Sequence[tuple[str, str, int | None, bool]]

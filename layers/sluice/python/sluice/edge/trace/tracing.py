@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 from sluice.core.api.answers import Answer, answer_refusal
 from sluice.core.errors import Refusal, Retryable
 from sluice.core.metrics import EVENTS_TRACED, SOURCES_UNAVAILABLE
+from sluice.core.trace.incidents import leave_attempts_out
 from sluice.core.trace.lake_search import EventSearch, SearchResult
 from sluice.core.trace.outcomes import Asked, Numbers, UnaskedSource, build_trace, devices_of, write_document
 from sluice.core.trace.question import read_address, read_call, where_to_look
@@ -47,23 +48,26 @@ class Tracer(msgspec.Struct, frozen=True):
             asked = read_address(by.path, by.query, by.key.fleet_id, by.now)
             # A question that cannot be read costs nothing, so it does not count.
             self.gate.admit(by)
-            return self.find(asked, by.correlation_id)
+            return self.find(asked, by.correlation_id, for_operators=False)
 
         return self.gate.answer(event, admit_and_find, 0, retry_after)
 
     def answer_operator(self, event: Mapping[str, Any], retry_after: int) -> dict[str, Any]:
         """Answer an operator's question, or return a problem in the API's form."""
         try:
-            return self.find(read_call(event, self.clock()), OPERATOR)
+            return self.find(read_call(event, self.clock()), OPERATOR, for_operators=True)
         except Refusal as refusal:
             count_refusal(OPERATOR, refusal)
             problem: dict[str, Any] = msgspec.json.decode(answer_refusal(refusal, OPERATOR, retry_after).body)
             return problem
 
-    def find(self, asked: Asked, correlation_id: str) -> dict[str, Any]:
+    def find(self, asked: Asked, correlation_id: str, *, for_operators: bool) -> dict[str, Any]:
         """Trace an event; refuse if neither the files nor the numbers could be read."""
         found = self._look_among_files(where_to_look(asked, correlation_id))
         numbers = self._ask_numbers(asked, found)
+        if isinstance(numbers, Numbers) and numbers.incidents and not for_operators:
+            shown = {who: tuple(map(leave_attempts_out, each)) for who, each in numbers.incidents.items()}
+            numbers = msgspec.structs.replace(numbers, incidents=shown)
         trace = build_trace(asked, found, numbers, self.clock(), self.visible_seconds)
         _count_unavailable(trace.unasked)
         if found.copies is None and found.letters is None and isinstance(numbers, UnaskedSource):
