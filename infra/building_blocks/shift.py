@@ -94,7 +94,7 @@ class Live(Construct):
             alias=self.alias,
             role=shifts.role,
             deployment_config=PACES[minutes],
-            # What switches at once has no time for an alarm, and one that is already on would refuse the mend.
+            # What switches at once has no time for an alarm, and one that is already on would refuse the fix.
             ignore_alarm_configuration=minutes == AT_ONCE,
         )
 
