@@ -39,11 +39,14 @@ class World:
         self.read_with: list[str] = []
         self.works: Callable[[str], bool] = lambda key: key.startswith("made-")
         self.fleet = Answered(201, b"{}")
+        self.unmade: set[str] = set()
         self.stored: Callable[[], Answered] = lambda: STORED
         self._at: str | None = None
 
     def post_signed(self, path: str, document: dict[str, Any]) -> Answered:
         self.signed.append((path, document))
+        if document.get("role") in self.unmade:
+            return Answered(503, b"{}")
         made = msgspec.json.encode({"key": f"made-{document.get('role')}-{len(self.signed)}"})
         return Answered(201, made) if path == KEYS else self.fleet
 
@@ -177,6 +180,15 @@ def test_a_reader_key_that_is_refused_is_replaced_within_the_run(world: World) -
     probed = run(world.process())
     assert (probed.accepted, probed.readable) == (True, True)
     assert [key for key in world.read_with if key == "expired"] == ["expired"]
+
+
+def test_a_refused_reader_key_that_cannot_be_replaced_is_tried_once_a_run(world: World) -> None:
+    world.keep(NOW - REFUSED_AFTER, reader="expired")
+    world.unmade = {"reader"}
+    probed = run(world.process())
+    assert (probed.accepted, probed.readable) == (True, False)
+    assert [document.get("role") for _, document in world.signed] == [None, "device", "reader"]
+    assert len(world.read_with) > 100
 
 
 def test_the_event_is_found_by_the_id_of_its_request(world: World) -> None:
