@@ -15,13 +15,12 @@ from sluice.core.probe.keys import ProbeKeys
 from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import record
 from sluice.edge.probe.api_client import Answered, ApiClient
-from sluice.edge.probe.keyring import Keyring
+from sluice.edge.probe.keyring import UNAUTHORIZED, Keyring
 
 logger = Logger()
 
 PAUSE_SECONDS = 0.5
 """Between two questions; the metric is as fine as this."""
-UNAUTHORIZED = 401
 
 
 class Probed(msgspec.Struct, frozen=True):
