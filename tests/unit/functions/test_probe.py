@@ -12,11 +12,20 @@ import pytest
 from functions.probe import handler
 from sluice.core.errors import Retryable
 from sluice.core.probe.event import FLEET, READ_ROUTE, ROUTE
-from sluice.core.probe.keys import REFUSED_AFTER, RENEWED_AFTER, ProbeKeys
+from sluice.core.probe.keys import (
+    DROPPED_AFTER,
+    LIFE_DAYS,
+    REFUSED_AFTER,
+    RENEWED_AFTER,
+    TRIED_AFTER,
+    KeptKeys,
+    ProbeKeys,
+    read_kept_keys,
+)
 from sluice.core.times import write_time
 from sluice.edge.metrics import metrics
 from sluice.edge.probe.api_client import Answered, ApiClient
-from sluice.edge.probe.keyring import FLEETS, KEYS, Keyring
+from sluice.edge.probe.keyring import CORRELATION_ID, FLEETS, KEYS, Keyring
 from sluice.edge.probe.probing import PAUSE_SECONDS, Probed, Probing
 
 if TYPE_CHECKING:
@@ -39,11 +48,16 @@ class World:
         self.read_with: list[str] = []
         self.works: Callable[[str], bool] = lambda key: key.startswith("made-")
         self.fleet = Answered(201, b"{}")
+        self.refused = REFUSED
+        self.unmade: set[str] = set()
+        self.takes: Callable[[str], bool] = lambda _: True
         self.stored: Callable[[], Answered] = lambda: STORED
         self._at: str | None = None
 
     def post_signed(self, path: str, document: dict[str, Any]) -> Answered:
         self.signed.append((path, document))
+        if document.get("role") in self.unmade:
+            return Answered(503, b"{}")
         made = msgspec.json.encode({"key": f"made-{document.get('role')}-{len(self.signed)}"})
         return Answered(201, made) if path == KEYS else self.fleet
 
@@ -55,6 +69,8 @@ class World:
 
     def ask(self, path: str, key: str, correlation_id: str) -> Answered:
         assert path == READ_ROUTE
+        if correlation_id == CORRELATION_ID:
+            return Answered(200, b"{}") if self.works(key) else self.refused
         assert correlation_id == self.posted[-1][1]
         self.read_with.append(key)
         if not self.works(key):
@@ -68,6 +84,8 @@ class World:
 
     def put_secret_value(self, SecretId: str, SecretString: str) -> None:  # noqa: N803 - likewise
         assert SecretId == "arn"
+        if not self.takes(SecretString):
+            raise OSError("cut")
         self.secret = SecretString
 
     def sleep(self, seconds: float) -> None:
@@ -78,7 +96,10 @@ class World:
         return Probing(api, Keyring(api, self, "arn"), 65, lambda: self.now, self.sleep)
 
     def keep(self, made_at: datetime, device: str = "made-device", reader: str = "made-reader") -> None:
-        self.secret = msgspec.json.encode(ProbeKeys(device, reader, made_at)).decode()
+        self.secret = msgspec.json.encode(KeptKeys(ProbeKeys(device, reader, made_at))).decode()
+
+    def made(self) -> list[str]:
+        return [document["role"] for path, document in self.signed if path == KEYS]
 
 
 @pytest.fixture
@@ -177,6 +198,84 @@ def test_a_reader_key_that_is_refused_is_replaced_within_the_run(world: World) -
     probed = run(world.process())
     assert (probed.accepted, probed.readable) == (True, True)
     assert [key for key in world.read_with if key == "expired"] == ["expired"]
+
+
+def test_a_refused_reader_key_that_cannot_be_replaced_is_tried_once_a_run(world: World) -> None:
+    world.keep(NOW - REFUSED_AFTER, reader="expired")
+    world.unmade = {"reader"}
+    probed = run(world.process())
+    assert (probed.accepted, probed.readable) == (True, False)
+    assert [document.get("role") for _, document in world.signed] == [None, "device", "reader"]
+    assert len(world.read_with) > 100
+
+
+def test_old_keys_are_used_until_they_end_while_no_new_ones_can_be_made(world: World) -> None:
+    world.keep(NOW)
+    world.fleet = Answered(503, b"")
+    probing = world.process()
+    assert run(probing, NOW + RENEWED_AFTER).readable
+    assert run(world.process(), NOW + timedelta(days=LIFE_DAYS, minutes=-1)).readable
+    assert not run(probing, NOW + timedelta(days=LIFE_DAYS)).accepted
+    assert {key for key, _ in world.posted} == {"made-device"}
+
+
+def test_a_try_that_fails_is_continued_ten_minutes_later_with_the_key_that_it_made(world: World) -> None:
+    world.unmade = {"reader"}
+    for minute in range(60):
+        # As if each run had a process of its own.
+        assert not run(world.process(), NOW + minute * timedelta(minutes=1)).accepted
+    assert world.made() == ["device", *["reader"] * 6]
+    world.unmade = set()
+    assert run(world.process(), NOW + timedelta(hours=1)).readable
+    assert world.made().count("device") == 1
+    kept = read_kept_keys(world.secret)
+    assert (kept.keys, kept.new) == (ProbeKeys("made-device-2", world.read_with[-1], NOW), None)
+
+
+def test_no_key_is_made_while_the_secret_cannot_be_written(world: World) -> None:
+    world.takes = lambda _: False
+    assert not run(world.process()).accepted
+    assert world.made() == []
+
+
+def test_keys_whose_writing_fails_are_at_most_one_in_ten_minutes(world: World) -> None:
+    world.takes = lambda text: "made-" not in text
+    for minute in range(60):
+        assert not run(world.process(), NOW + minute * timedelta(minutes=1)).accepted
+    assert world.made() == ["device"] * 6
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_new_keys_are_used_when_the_api_takes_them_and_no_others_are_made_meanwhile(world: World, status: int) -> None:
+    world.refused = Answered(status, b"{}")
+    world.keep(NOW - RENEWED_AFTER, device="old-device", reader="old-reader")
+    world.works = lambda key: key.startswith("old-")
+    for minute in range(30):
+        assert run(world.process(), NOW + minute * timedelta(minutes=1)).readable
+    assert world.made() == ["device", "reader"]
+    world.works = lambda _: True
+    assert run(world.process(), NOW + timedelta(minutes=30)).readable
+    assert world.posted[-1][0] == "made-device-2"
+    assert world.made() == ["device", "reader"]
+
+
+def test_new_keys_that_the_api_does_not_take_for_a_day_are_given_up(world: World) -> None:
+    world.works = lambda key: key.endswith(("-5", "-6"))
+    assert not run(world.process()).accepted
+    assert not run(world.process(), NOW + DROPPED_AFTER - timedelta(minutes=1)).accepted
+    assert len(world.made()) == 2
+    assert run(world.process(), NOW + DROPPED_AFTER).readable
+    assert len(world.made()) == 4
+
+
+def test_a_process_whose_keys_are_old_takes_those_that_another_one_stored(world: World) -> None:
+    world.keep(NOW)
+    probing = world.process()
+    assert run(probing).readable
+    world.keep(NOW + RENEWED_AFTER, device="made-by-another")
+    assert run(probing, NOW + RENEWED_AFTER + TRIED_AFTER).readable
+    assert world.posted[-1][0] == "made-by-another"
+    assert world.signed == []
 
 
 def test_the_event_is_found_by_the_id_of_its_request(world: World) -> None:

@@ -15,13 +15,12 @@ from sluice.core.probe.keys import ProbeKeys
 from sluice.edge.correlation import use_correlation_id
 from sluice.edge.metrics import record
 from sluice.edge.probe.api_client import Answered, ApiClient
-from sluice.edge.probe.keyring import Keyring
+from sluice.edge.probe.keyring import UNAUTHORIZED, Keyring
 
 logger = Logger()
 
 PAUSE_SECONDS = 0.5
 """Between two questions; the metric is as fine as this."""
-UNAUTHORIZED = 401
 
 
 class Probed(msgspec.Struct, frozen=True):
@@ -72,13 +71,16 @@ class Probing(msgspec.Struct, frozen=True):
     def _wait(self, event: ProbeEvent, keys: ProbeKeys, now: datetime) -> Probed:
         began = self.seconds()
         last = ""
+        replaced = False
         while True:
             try:
                 found = self.api.ask(READ_ROUTE, keys.reader, event.correlation_id)
                 if is_readable(event, found.status, found.body):
                     return Probed(event.event_id, accepted=True, readable=True, seconds=self.seconds() - began)
                 last = f"{found.status} {_show(found)}"
-                if found.status == UNAUTHORIZED:
+                if found.status == UNAUTHORIZED and not replaced:
+                    # Once a run: each try may make keys, and the run asks on with those it has.
+                    replaced = True
                     self.keyring.replace_refused_keys(now)
                     keys = self.keyring.find(now)
             except Retryable as error:
