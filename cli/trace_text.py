@@ -88,6 +88,8 @@ def _event(event: TracedEvent, trace: Trace) -> Iterator[str]:
         yield from _letter(letter)
     for incident in event.incidents or ():
         yield from _incident(incident)
+    if event.incidents is None and event.samples is not None:
+        yield _line(None, "incidents: could not be read")
 
 
 def _copy(copy: TracedCopy, number: int, event: TracedEvent) -> Iterator[str]:

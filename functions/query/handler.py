@@ -11,8 +11,6 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from sluice.core.api.keys import Site
 from sluice.core.api.requests import read_correlation_id
 from sluice.core.breaker import Breaker
@@ -36,8 +34,6 @@ from sluice.edge.query.rollups import RollupReader
 from sluice.edge.query.routes import Query, Sources
 from sluice.edge.samples.counters import Counters
 from sluice.edge.settings import CacheSettings, DatabaseSettings, QuerySettings
-
-logger = Logger()
 
 BREAKS_AFTER = 3  # unanswered questions to the directory in a row
 

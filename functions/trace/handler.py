@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from sluice.core.api.keys import Site
 from sluice.core.api.requests import read_correlation_id
 from sluice.edge import cache as valkey
@@ -30,8 +28,6 @@ from sluice.edge.query.rollups import RollupReader
 from sluice.edge.settings import CacheSettings, DatabaseSettings, TraceSettings
 from sluice.edge.trace.traces import TraceReader
 from sluice.edge.trace.tracing import OPERATOR, Tracer
-
-logger = Logger()
 
 
 @cache

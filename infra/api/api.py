@@ -42,7 +42,10 @@ class Api(Construct):
     def __init__(
         self, scope: Construct, base: Base, *, domain: Domain | None = None, truststore: str | None = None
     ) -> None:
-        """Answer also under a name of the operator's own; with a truststore, under no other, and only its clients."""
+        """Answer also under a name of the operator's own.
+
+        With a truststore: under that name alone, and only clients with a certificate of its authority.
+        """
         super().__init__(scope, "Api")
         self._base = base
         self._domain = domain

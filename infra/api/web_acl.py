@@ -60,7 +60,7 @@ READERS = "readers"
 
 
 class WebAclRules(Construct):
-    """No way without what has the form of a key, and no address may use up what all callers of a route have.
+    """Refuses a request without the form of a key, and an address that sends more than its share of a route.
 
     Files of the page need no key, and what an administrator signed has none: the gateway checks the signature. Whether
     a key is valid is for functions to say: a copy of the keys here would serve revoked ones.

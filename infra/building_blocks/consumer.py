@@ -173,7 +173,8 @@ def _watch(
     function.alarm(
         "release-failing",
         # A release that gives its records back raises no error, and `retrying` takes longer than a shift. A batch that
-        # is given back was retried before, so it is no moment's fault.
+        # failed was retried before, so it is no moment's fault. Held records count too: only a release that goes back
+        # meets them.
         function.own(RECORDS_FAILED, minutes=1),
         times=2,
         silent=True,

@@ -37,7 +37,8 @@ class ProbeProfile:
 
     def __post_init__(self) -> None:
         require(self.patience_seconds > LATE_SECONDS, "a run must wait for longer than what is late")
-        # Four requests for keys and one for the event may come before it; the last question may hang behind it.
+        # The event's own request comes before it, and the last question may hang behind it. A run that also makes keys
+        # may time out: a later run continues them.
         require(
             self.patience_seconds + 2 * SECONDS < self.compute.timeout_seconds,
             "probe must report an event that is not readable",

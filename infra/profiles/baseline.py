@@ -80,7 +80,7 @@ BASELINE = Profile(
         hold_seconds=10,
         # Longer than at the edge: no caller waits for archive; a failed dead letter means a retry of the batch.
         produce_deadline_seconds=10,
-        # A deployment takes a few minutes, and updates readers first. A longer wait means a mistake.
+        # A deployment updates readers first, and waits until they have shifted. A longer wait means a mistake.
         version_hold_seconds=600,
     ),
     # A batch is one transaction. Large ones cost the database least, and freshness allows a wait of one second.

@@ -1,4 +1,4 @@
-"""The release before this one, taken from git: its code and its tests, on the migrations of this one."""
+"""The previous release, taken from git: its code and its tests, on the migrations of this one."""
 
 import io
 import os
@@ -18,7 +18,7 @@ PARTS = ("bench", "cli", "events", "functions", "infra", "layers", "local", "pyp
 
 
 class MissingReleaseError(Exception):
-    """This clone cannot show the release before."""
+    """This clone cannot show the previous release."""
 
 
 def extract(revision: str, target: Path, *parts: str) -> None:
@@ -26,7 +26,7 @@ def extract(revision: str, target: Path, *parts: str) -> None:
     archived = _git("archive", "--format=tar", revision, "--", *parts)
     if archived.returncode != 0:
         raise MissingReleaseError(
-            f"{NAMED.relative_to(ROOT)} names the release before this one, {revision}, and this clone lacks it:"
+            f"{NAMED.relative_to(ROOT)} names the previous release, {revision}, and this clone lacks it:"
             f" fetch the whole history (git fetch --unshallow). git says: {archived.stderr.decode().strip()}"
         )
     with tarfile.open(fileobj=io.BytesIO(archived.stdout)) as archive:

@@ -1,4 +1,4 @@
-"""The release before runs on the schema of this one: so a deployment may mix both, and may be taken back."""
+"""The previous release runs on the schema of this one: so a deployment may mix both, and may be taken back."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ BREAKING = {"9999_break.sql": "ALTER TABLE fleet DROP COLUMN rejects_per_second 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The release before this one, in a folder, with this one's migrations."""
+    """The previous release, in a folder, with this one's migrations."""
     return take_out(NAMED.read_text().strip(), tmp_path_factory.mktemp("release"))
 
 

@@ -1,4 +1,4 @@
-"""The functions of the release before can stay, and be deployed again, beside the stores of this one."""
+"""The functions of the previous release can stay, and be deployed again, beside the stores of this one."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_functions_of_the_release_before_find_all_that_they_import_from_stores(
 
 
 def _synthesize_before(place: Path) -> dict[str, dict[str, Any]]:
-    """Synthesize the release before with its own code."""
+    """Synthesize the previous release with its own code."""
     release = place / "release"
     extract(NAMED.read_text().strip(), release, *PARTS)
     # The page's libraries come from a registry, and what they hold is not compared.

@@ -2,7 +2,6 @@
 
 import re
 
-from sluice.edge.settings import ProbeSettings
 from tests.infra.templates import Templates
 
 
@@ -25,9 +24,9 @@ def test_it_may_use_the_key_for_its_own_secret_alone(templates: Templates) -> No
     }
 
 
-def test_it_is_told_the_address_that_everyone_has(templates: Templates) -> None:
-    settings = templates.settings("probe", ProbeSettings)
-    assert settings.probe_patience_seconds > 60
+def test_it_asks_at_the_address_that_everyone_has(templates: Templates) -> None:
+    address = templates.functions()["probe"].properties["Environment"]["Variables"]["API_ADDRESS"]
+    assert re.fullmatch(r"sluice-proof-pipeline:ExportsOutputFnGetAttApi\w+ApiEndpoint\w+", address["Fn::ImportValue"])
 
 
 def test_where_it_is_not_scheduled_no_alarm_misses_it(templates: Templates) -> None:

@@ -119,7 +119,7 @@ def test_nothing_that_shifts_waits_for_itself(templates: Templates) -> None:
 
 
 @pytest.mark.parametrize("templates", ["dev"], indirect=True)
-def test_a_version_changes_with_what_it_holds_and_not_with_a_reservation(templates: Templates, tmp_path: Path) -> None:
+def test_a_version_does_not_change_with_a_reservation(templates: Templates, tmp_path: Path) -> None:
     # Lambda publishes no version of what has not changed: the update would fail.
     shared = synthesized(tmp_path, context("dev", reserve="no"))
     versions = {version.name for version in templates.every(VERSION)}

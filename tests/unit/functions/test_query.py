@@ -10,6 +10,7 @@ from functions.query import handler
 from sluice.core.api.keys import Site, compose_key
 from sluice.core.errors import Retryable
 from sluice.edge.api.gate import Gate
+from sluice.edge.correlation import logger
 from sluice.edge.query.routes import Query
 
 KEY = compose_key("test", "K" * 16, "s" * 43)
@@ -35,7 +36,7 @@ def test_the_log_says_why_a_request_was_refused_with_its_correlation_id(monkeypa
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Sluice/test")
     monkeypatch.setattr(handler, "build", lambda: Query(Gate("reader", Site("test", "us-east-1"), 1, away, away), away))
     written = io.StringIO()
-    monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
+    monkeypatch.setattr(logger.registered_handler, "stream", written)
     for correlation_id in ("site-7", "site-8"):
         answer = handler.handler(
             {

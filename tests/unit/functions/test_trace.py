@@ -18,6 +18,7 @@ from sluice.core.trace.incidents import TracedAttempt, TracedIncident, TracedMes
 from sluice.core.trace.lake_search import EventSearch, Problem, SearchResult, StoredCopy
 from sluice.core.trace.outcomes import DeviceNumbers, Numbers, TracedSample, Who
 from sluice.edge.api.gate import Gate
+from sluice.edge.correlation import logger
 from sluice.edge.metrics import metrics
 from sluice.edge.trace.tracing import Tracer
 
@@ -264,7 +265,7 @@ def test_every_log_line_of_a_request_bears_its_correlation_id_and_no_other_line_
     monkeypatch.setattr(handler, "build", world.tracer)
     monkeypatch.setattr(metrics.provider, "namespace", "test")
     written = io.StringIO()
-    monkeypatch.setattr(handler.logger.registered_handler, "stream", written)
+    monkeypatch.setattr(logger.registered_handler, "stream", written)
     context = {"requestId": "r-1", "timeEpoch": int(NOW.timestamp() * 1000)}
     request = {
         "requestContext": context,
@@ -275,6 +276,6 @@ def test_every_log_line_of_a_request_bears_its_correlation_id_and_no_other_line_
     handler.handler(request, None)
     handler.handler(request | {"headers": {"x-api-key": KEY}}, None)
     handler.handler({"event_id": ID}, None)
-    handler.logger.warning("between requests")
+    logger.warning("between requests")
     lines = [json.loads(line) for line in written.getvalue().splitlines()]
     assert [line.get("correlation_id") for line in lines] == ["site-7", "r-1", "operator", None]

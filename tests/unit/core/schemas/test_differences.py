@@ -176,6 +176,12 @@ def test_a_single_edit_is_judged_as_events_show(previous: Document, new: Documen
     assert bool(rejected) == any(each.rejects for each in found)
 
 
+@pytest.mark.parametrize(("previous", "says"), [(box(a=TEXT), "any number"), (box(a=TEXT, size=20), "20")])
+def test_a_size_that_had_no_limit_says_so(previous: Document, says: str) -> None:
+    (found,) = compare_schemas(parse(previous), parse(TEN), ())
+    assert (found.previous, found.new) == (says, "10")
+
+
 def passes(check: Any, event: Any) -> bool:
     try:
         check(event)

@@ -39,7 +39,7 @@ _OF_DEVICES = (_Default("silence", 10.0, 2.0, 2, 2, "warning"),)
 def default_rules_for(fleet_id: str, metric: str) -> tuple[SeriesRule, ...]:
     """Return the rules for a fleet's series, or for its devices as a whole; the fleet of probe has none.
 
-    An outage of ingest silences probe. Alarms tell that, and an incident of a device would tell it again.
+    An outage of ingest silences probe. Alarms report that already, and an incident would report it twice.
     """
     if fleet_id == PROBE_FLEET:
         return ()

@@ -75,7 +75,8 @@ def _compare_objects(previous: FieldSchema, new: FieldSchema, place: Place) -> I
         yield Difference(PATTERN_CHANGED, (*place, "propertyNames"), previous.names or "any name", new.names)
     most = min(previous.size or math.inf, len(previous.fields) if previous.others is False else math.inf)
     if new.size is not None and new.size < most:
-        yield Difference(SIZE_NARROWED, (*place, "maxProperties"), f"{most:g}", f"{new.size}")
+        limit = "any number" if most == math.inf else f"{most:g}"
+        yield Difference(SIZE_NARROWED, (*place, "maxProperties"), limit, f"{new.size}")
 
 
 def _compare_others(previous: FieldSchema, new: FieldSchema, place: Place) -> Iterator[Difference]:
