@@ -5,9 +5,9 @@ PROFILES := test dev baseline large
 PARTS := ingest archive aggregate roll query match detect
 CDK := aws-cdk@2.1148.1
 
-# Tests that start real services come last, so that faults in a single function show first. Three parts of them run in
-# parallel, the longest first: they keep both cores busy. A stack ends with the run that started it. The fault tests
-# check the contents of the logs last.
+# Three parts of the tests run in parallel and keep both cores busy. Tests that start real services come after the
+# others, so that faults in a single function show first, and the longest of them come first. A stack ends with the run
+# that started it. The fault tests check the contents of the logs last.
 SERVICES := tests/database tests/local tests/flow tests/browser tests/faults tests/simulation
 FAULTS := $(wildcard tests/faults/test_*.py)
 SOME_FAULTS := $(patsubst %,tests/faults/test_%.py,ledger outage pressure salvage stores replay zy_restore zz_secrets)
@@ -41,7 +41,7 @@ DEPLOYED = $(CONTEXT) $(foreach tag,$(TAGS),--tags $(tag)) $(if $(APPROVAL),--re
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants simulate soak test-infra test-code test-faults test-database test-flow test-more-faults test-local
+.PHONY: help demo test check up down synth cost bootstrap deploy destroy bench clean setup mutants simulate soak test-infra test-code test-faults test-database test-flow test-more-faults test-local test-browser
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -50,8 +50,8 @@ demo: setup ## start the stack with a simulated fleet that posts to it, and show
 	@$(PYTHON) -m local demo
 
 test: .local/setup/browser-complete ## everything CI runs
-	@$(MAKE) --no-print-directory -j3 check test-infra test-code
-	@$(MAKE) --no-print-directory -j3 test-faults test-database test-flow test-more-faults test-local
+	@$(MAKE) --no-print-directory -j3 test-infra test-code check test-flow test-faults test-database test-more-faults \
+	    test-local test-browser
 
 test-infra: setup
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/infra
@@ -68,12 +68,14 @@ test-database: .local/setup/complete
 test-flow: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/flow
 
-test-local: .local/setup/browser-complete
+test-local: .local/setup/complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/local
+
+test-browser: .local/setup/browser-complete
 	@$(WITH_NODE) $(PYTHON) -m pytest tests/browser
+	@$(WITH_NODE) $(PYTHON) -m pytest tests/simulation
 
 test-more-faults: .local/setup/complete
-	@$(WITH_NODE) $(PYTHON) -m pytest tests/simulation
 	@$(WITH_NODE) $(PYTHON) -m pytest $(SOME_FAULTS)
 
 check: setup ## style and types

