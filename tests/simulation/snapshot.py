@@ -54,8 +54,12 @@ def find_faults(simulation: "Simulation") -> list[str]:
 
 
 def find_redriven(simulation: "Simulation") -> set[str]:
-    """Find what re-drives stored of rejected events: these bytes were made by a fix, and no client sent them."""
-    rejected = simulation.clients.ledger.rejected
+    """Find what re-drives stored of rejected events: these bytes were made by a fix, and no client sent them.
+
+    A client whose connection broke does not know that its event was rejected.
+    """
+    ledger = simulation.clients.ledger
+    rejected = {*ledger.rejected, *ledger.unknown}
     found = set()
     for log in simulation.deployment.brokers.topics[RAW_EVENTS]:
         for record in log:
