@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli.aws import describe_stack, open_client
-from cli.stages import CommandError, Target, find_checkout
+from cli.stages import CommandError, Target, read_stage
 
 WRITERS = ("pipeline", "background")
 BUCKET = "AWS::S3::Bucket"
@@ -66,15 +66,8 @@ def _delete_versions(s3: Any, bucket: str, *, locked: bool) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Empty the buckets of a stage."""
-    import json
-
-    if not 1 <= len(arguments) <= 2:
-        print("say which stage, and where its region is not that of cdk.json, its region", file=sys.stderr)
-        return 2
-    stage, *others = arguments
-    region = others[0] if others else json.loads((find_checkout() / "cdk.json").read_text())["context"]["region"]
     try:
-        emptied = empty(Target(stage, find_checkout(), str(region)))
+        emptied = empty(read_stage(arguments))
     except CommandError as error:
         print(error, file=sys.stderr)
         return error.status

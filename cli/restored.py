@@ -66,7 +66,7 @@ def write_text(found: Found) -> Iterator[str]:
     for each in found.events:
         yield (
             f"events: {each.consumer} has {each.covered:,} of {each.accepted:,}; {each.in_flight:,} are in flight,"
-            f" {each.under_way:,} under way, {each.missing:,} missing, of which Kafka lacks {each.lost:,}"
+            f" {each.under_way:,} under way, {each.missing:,} missing, {each.lost:,} of them no longer in Kafka"
         )
 
 

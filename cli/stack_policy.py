@@ -3,13 +3,12 @@
 `make deploy` runs it last. A stage that is not protected from deletion is left alone.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cli.aws import describe_stack, open_client
-from cli.stages import CommandError, Target, find_checkout
+from cli.stages import CommandError, Target, read_stage
 
 DOCUMENT = Path(__file__).parents[1] / "infra" / "stack-policy.json"
 
@@ -32,13 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     """Set the policy of a stage."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    if not 1 <= len(arguments) <= 2:
-        print("say which stage, and where its region is not that of cdk.json, its region", file=sys.stderr)
-        return 2
-    stage, *others = arguments
-    region = others[0] if others else json.loads((find_checkout() / "cdk.json").read_text())["context"]["region"]
     try:
-        name = protect(Target(stage, find_checkout(), str(region)))
+        name = protect(read_stage(arguments))
     except CommandError as error:
         print(error, file=sys.stderr)
         return error.status

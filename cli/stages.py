@@ -1,6 +1,7 @@
 """The stage that a command asks: a deployed one by its name, or else the local stack."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,6 +73,16 @@ def find_checkout() -> Path:
         if (place / "local" / "venv.sh").is_file():
             return place
     raise CommandError("this needs a checkout of Sluice, and the working directory is not inside one", 2)
+
+
+def read_stage(arguments: Sequence[str]) -> Target:
+    """Return the deployed stage that `make` names, by its name and perhaps its region."""
+    if not 1 <= len(arguments) <= 2:
+        raise CommandError("say which stage, and where its region is not that of cdk.json, its region", 2)
+    stage, *others = arguments
+    checkout = find_checkout()
+    region = others[0] if others else json.loads((checkout / "cdk.json").read_text())["context"]["region"]
+    return Target(stage, checkout, str(region))
 
 
 def read_stack(directory: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_a_whole_database_is_called_so(ask: Ask) -> None:
             "rules: as published, as far as that shows",
             "destinations: as published, as far as that shows",
             "audit: matches its checkpoints",
-            "events: aggregate has 100 of 100; 0 are in flight, 0 under way, 0 missing, of which Kafka lacks 0",
+            "events: aggregate has 100 of 100; 0 are in flight, 0 under way, 0 missing, 0 of them no longer in Kafka",
         ],
     )
 
@@ -57,7 +57,7 @@ def test_a_whole_database_is_called_so(ask: Ask) -> None:
         ({"checkpoint": {"altered": "entry 8: it is missing"}}, "audit: entry 8: it is missing"),
         (
             {"reconcile": WHOLE["reconcile"] | {"positions": [POSITION | {"missing": 7, "lost": 2}]}},
-            "7 missing, of which Kafka lacks 2",
+            "7 missing, 2 of them no longer in Kafka",
         ),
     ],
     ids=["published", "audit", "missing"],
